@@ -1,0 +1,1 @@
+"""Mixed-sample data augmentation for PyTorch."""
