@@ -1,1 +1,109 @@
-"""Mixed-sample data augmentation for PyTorch."""
+"""Mixed-sample data augmentation for PyTorch: every method under one interface.
+
+    import mixwright as mw
+
+    mix = mw.Mix(mw.CutMix(), num_classes=10)
+    images, targets = mix(images, labels)
+
+``mw.MIXERS`` and ``mw.OBJECTIVES`` list the methods by short name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixwright.adapters import Mix as Mix
+    from mixwright.mixers import MIXERS as MIXERS
+    from mixwright.mixers import AGMix as AGMix
+    from mixwright.mixers import CutMix as CutMix
+    from mixwright.mixers import Cutout as Cutout
+    from mixwright.mixers import FMix as FMix
+    from mixwright.mixers import GMix as GMix
+    from mixwright.mixers import GridMix as GridMix
+    from mixwright.mixers import HMix as HMix
+    from mixwright.mixers import MiAMix as MiAMix
+    from mixwright.mixers import Mixer as Mixer
+    from mixwright.mixers import MixUp as MixUp
+    from mixwright.mixers import OneOf as OneOf
+    from mixwright.mixers import ResizeMix as ResizeMix
+    from mixwright.mixers import Scheduled as Scheduled
+    from mixwright.mixers import SmoothMix as SmoothMix
+    from mixwright.mixers import Sometimes as Sometimes
+    from mixwright.objectives import OBJECTIVES as OBJECTIVES
+    from mixwright.objectives import BinaryCrossEntropy as BinaryCrossEntropy
+    from mixwright.objectives import CrossEntropy as CrossEntropy
+    from mixwright.objectives import Losses as Losses
+    from mixwright.objectives import Mixed as Mixed
+    from mixwright.objectives import Objective as Objective
+    from mixwright.plan import MixPlan as MixPlan
+
+__version__ = "0.1.0"
+
+# The command line parses its arguments without torch, so nothing is imported before it is asked
+# for (PEP 562).
+_HOME = {
+    "Mix": "adapters",
+    "MIXERS": "mixers",
+    "AGMix": "mixers",
+    "CutMix": "mixers",
+    "Cutout": "mixers",
+    "FMix": "mixers",
+    "GMix": "mixers",
+    "GridMix": "mixers",
+    "HMix": "mixers",
+    "MiAMix": "mixers",
+    "MixUp": "mixers",
+    "Mixer": "mixers",
+    "OneOf": "mixers",
+    "ResizeMix": "mixers",
+    "Scheduled": "mixers",
+    "SmoothMix": "mixers",
+    "Sometimes": "mixers",
+    "OBJECTIVES": "objectives",
+    "BinaryCrossEntropy": "objectives",
+    "CrossEntropy": "objectives",
+    "Losses": "objectives",
+    "Mixed": "objectives",
+    "Objective": "objectives",
+    "MixPlan": "plan",
+}
+__all__ = [  # noqa: F822 (exported by __getattr__)
+    "MIXERS",
+    "OBJECTIVES",
+    "AGMix",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "CutMix",
+    "Cutout",
+    "FMix",
+    "GMix",
+    "GridMix",
+    "HMix",
+    "Losses",
+    "MiAMix",
+    "Mix",
+    "MixPlan",
+    "MixUp",
+    "Mixed",
+    "Mixer",
+    "Objective",
+    "OneOf",
+    "ResizeMix",
+    "Scheduled",
+    "SmoothMix",
+    "Sometimes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mixwright' has no attribute {name!r}")
+    value = getattr(import_module(f"mixwright.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,165 @@
+"""``mixwright compare``: methods times seeds, a table and a report."""
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixwright.cli.errors import UsageError, users_words
+from mixwright.cli.options import CompareOptions
+from mixwright.cli.parser import parse
+from mixwright.cli.progress import display, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixwright.data.sets import Dataset
+    from mixwright.experiments.grid import Place, Planned
+    from mixwright.experiments.record import Comparison, Failure
+
+ABOUT = """Train with several mixing methods and seeds under one recipe, and report on them.
+
+METHOD is
+  none                      no mixing, what the others are compared with
+  NAME                      a method by its name; mixwright list shows all
+  NAME:OPTION=VALUE,...     with options: cutmix:alpha=0.2, miamix:layers=2
+  METHOD+METHOD             drawn for each sample anew: mixup+cutmix
+  package.module:Class      a mixer of your own, importable from here
+
+Without METHOD: none mixup cutmix fmix hmix gmix miamix, on real handwritten digits.
+Stopped or killed, the same command goes on where it was. Started by torchrun, all
+processes work together on one run after another."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    options: CompareOptions
+    runs: "list[Planned]"
+    data: "Dataset"
+    place: "Place"
+    command: str
+    console: "Console"
+
+    @property
+    def out(self) -> Path:
+        return Path(self.options.out)
+
+    @property
+    def missing(self) -> int:
+        return sum(not run.finished for run in self.runs)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(CompareOptions, words, prog="mixwright compare", about=ABOUT)
+    task = _prepare(options, shlex.join(["mixwright", "compare", *words]))
+    if int(os.environ.get("RANK", "0")) > 0:
+        _work(task)
+        return 0
+    with contextlib.ExitStack() as stack:
+        from mixwright.experiments.grid import alone_in
+
+        with users_words():
+            stack.enter_context(alone_in(task.out))
+        return _compare(task)
+
+
+def _prepare(options: CompareOptions, command: str) -> _Task:
+    from rich.console import Console
+
+    from mixwright.data.names import parse_data
+
+    if options.workers is not None and options.workers < 1:
+        raise UsageError(f"--workers is {options.workers}; expected at least 1.")
+    with users_words():
+        parse_data(options.data)  # before torch is imported, which takes seconds
+    from mixwright.cli.prepare import check_model, load, place, recipe_settings
+    from mixwright.experiments.defaults import METHODS
+    from mixwright.experiments.grid import plan_runs
+    from mixwright.experiments.methods import parse_methods
+
+    with users_words():
+        methods = parse_methods(options.methods or METHODS)
+        settings = recipe_settings(options)
+        runs = plan_runs(methods, settings, seeds=options.seeds, out=Path(options.out))
+        data = load(options, train_size=options.train_size)
+        check_model(runs[0].recipe, data)
+        where = place(options, options.device)
+    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False)
+    return _Task(options, runs, data, where, command, console)
+
+
+def _compare(task: _Task) -> int:
+    from mixwright.experiments.record import write_comparison
+    from mixwright.experiments.summary import about_data, summarise
+    from mixwright.reports.html import write_report
+    from mixwright.reports.terminal import comparison_table, verdict
+
+    began, console = time.monotonic(), task.console
+    _announce(task)
+    parallel, failures = _work(task)
+    for failure in failures:
+        say(console, f"\n{failure.name} FAILED:\n{failure.error}")
+    if not any(run.finished for run in task.runs):
+        say(console, "no run has finished, so there is nothing to report.")
+        return 1
+    record = summarise(
+        task.runs,
+        failures,
+        data=about_data(task.data),
+        command=task.command,
+        parallel=parallel,
+        out=task.out,
+    )
+    write_comparison(task.out / "comparison.json", record)
+    report = write_report(record, task.out, data=task.data)
+    console.print()
+    console.print(comparison_table(record))
+    say(console, verdict(record))
+    say(console, f"\nreport  {report}\nrecord  {task.out / 'comparison.json'}")
+    say(console, f"{time.monotonic() - began:.0f} s")
+    return 1 if failures else 0
+
+
+def _work(task: _Task) -> "tuple[int, list[Failure]]":
+    """Do what is missing; how many runs shared the machine, and those that failed."""
+    from mixwright.experiments.grid import run_parallel, run_together
+    from mixwright.experiments.record import Failure
+
+    workers, total = _workers(task), len(task.runs)
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    with display(task.console, total=total, finished=total - task.missing) as shown:
+        if together:
+            ends = run_together(task.runs, task.place, on_event=shown.tell)
+        elif task.missing:
+            ends = run_parallel(task.runs, task.place, workers=workers, on_event=shown.tell)
+        else:
+            ends = []
+    failed = [end for end in ends if end.kind == "failed"]
+    return 1 if together else workers, [
+        Failure(end.job.name, str(end.detail.get("error", "")).strip()) for end in failed
+    ]
+
+
+def _workers(task: _Task) -> int:
+    gpus = len(task.place.devices) if task.place.devices[0].startswith("cuda") else 0
+    most = task.options.workers or gpus or os.cpu_count() or 1
+    return min(most, max(1, task.missing) if task.missing else len(task.runs))
+
+
+def _announce(task: _Task) -> None:
+    recipe, console = task.runs[0].recipe, task.console
+    methods = len({run.method.text for run in task.runs})
+    say(
+        console,
+        f"{methods} methods x {task.options.seeds} seeds: {recipe.model} on {recipe.data} "
+        f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
+        f"{recipe.epochs} epochs, in {task.out}",
+    )
+    done = len(task.runs) - task.missing
+    if done:
+        say(console, f"{done} of {len(task.runs)} runs are there already")

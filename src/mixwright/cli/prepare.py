@@ -1,0 +1,96 @@
+"""From options to what the rooms below take: settings of a recipe, data, devices."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.cli.errors import UsageError
+from mixwright.cli.options import DataOptions, RecipeOptions
+
+if TYPE_CHECKING:
+    from mixwright.data.sets import Dataset
+    from mixwright.experiments.grid import Place
+    from mixwright.training.recipe import Recipe
+
+
+def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
+    """Fields of a recipe: what was given, and for the rest what suits the data set.
+
+    A warm-up that was not asked for shrinks with short runs.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        fields but for method and seed.
+    """
+    from mixwright.experiments.defaults import recipe_defaults
+
+    given = options.recipe_fields()
+    settings = recipe_defaults(options.data) | given
+    if "warmup_epochs" not in given:
+        settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] / 5)
+    return settings
+
+
+def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
+    """The data set that was asked for.
+
+    Args:
+        options: of the command line.
+        train_size: images to train on; None for the set's default.
+
+    Returns:
+        the data set.
+    """
+    from mixwright.experiments.run import dataset
+
+    return dataset(
+        options.data,
+        data_dir=options.data_dir,
+        train_size=train_size,
+        image_size=options.image_size,
+        skip_unreadable=options.skip_unreadable,
+    )
+
+
+def check_model(recipe: "Recipe", data: "Dataset") -> None:
+    """Build the recipe's model once, so that a wrong name shows before anything is started."""
+    from mixwright.experiments.run import new_model
+
+    new_model(recipe, data)
+
+
+def devices(name: str) -> tuple[str, ...]:
+    """The devices that runs are given in turn.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` for all CUDA devices, or ``cuda:N``.
+
+    Returns:
+        names for ``torch.device``.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name}: no such kind; expected cpu, cuda or cuda:N.") from None
+    if device.type != "cuda":
+        return (name,)
+    if not count or (device.index or 0) >= count:
+        raise UsageError(f"--device {name}: torch sees {count} CUDA devices here. Use cpu.")
+    return (name,) if device.index is not None else tuple(f"cuda:{i}" for i in range(count))
+
+
+def place(options: RecipeOptions, device: str) -> "Place":
+    """Where runs find their data and what they run on."""
+    from mixwright.experiments.grid import Place
+
+    folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
+    return Place(folder, options.skip_unreadable, devices(device))

@@ -1,0 +1,127 @@
+"""An encoded image (JPEG, PNG, ...) as a square of RGB pixels, by Pillow alone."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".jp2", ".avif"),
+)
+"""Endings of the files that are taken for images, in lower case."""
+
+Encoded = Path | bytes
+"""A file, or what would be in it."""
+
+_ORIENTATION = 274  # the EXIF tag; values 5 to 8 lie on their side
+
+
+class UnreadableImageError(Exception):
+    """One image cannot be read; whoever knows its name turns this into a ``DataError``."""
+
+
+def image_sides(encoded: Encoded) -> tuple[int, int]:
+    """Width and height in pixels, the right way up, read from the header alone.
+
+    Args:
+        encoded: a file or its bytes.
+
+    Returns:
+        Width and height.
+
+    Raises:
+        UnreadableImageError: it is not an image that Pillow knows.
+    """
+    try:
+        with _opened(encoded) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except MemoryError:
+        raise
+    except Exception as error:  # broken files make Pillow raise nearly anything
+        raise UnreadableImageError(_reason(error)) from error
+    return (height, width) if turned else (width, height)
+
+
+def decode_image(encoded: Encoded, image_size: int) -> Any:
+    """The image as ``image_size`` rows and columns of RGB.
+
+    It is turned the right way up (EXIF), brought to RGB (transparency is dropped, 16-bit grey
+    scaled to 8 bits), its shorter side resized to ``image_size`` (bilinear with averaging) and
+    its centre cut out.
+
+    Args:
+        encoded: a file or its bytes.
+        image_size: height and width wanted, in pixels.
+
+    Returns:
+        A NumPy array, ``(image_size, image_size, 3)`` uint8.
+
+    Raises:
+        UnreadableImageError: it is not an image, or it is broken.
+    """
+    import numpy as np
+
+    try:
+        with _opened(encoded) as image:
+            return np.asarray(_squared(_rgb(_upright(image)), image_size))
+    except MemoryError:
+        raise
+    except Exception as error:  # broken files make Pillow raise nearly anything
+        raise UnreadableImageError(_reason(error)) from error
+
+
+def _opened(encoded: Encoded) -> Image:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+
+
+def _upright(image: Image) -> Image:
+    from PIL import ImageOps
+
+    if image.getexif().get(_ORIENTATION, 1) == 1:
+        return image
+    return ImageOps.exif_transpose(image)
+
+
+def _rgb(image: Image) -> Image:
+    import numpy as np
+    from PIL import Image
+
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range")
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit grey at 255
+        levels = np.asarray(image).astype(np.float64).clip(0, 65535)
+        return Image.fromarray((levels / 257).round().astype(np.uint8)).convert("RGB")
+    if "transparency" in image.info:  # Pillow warns unless the way leads over RGBA
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _squared(image: Image, size: int) -> Image:
+    from PIL import Image
+
+    width, height = image.size
+    if (width, height) == (size, size):
+        return image
+    short = min(width, height)
+    wide, high = max(size, round(width * size / short)), max(size, round(height * size / short))
+    image = image.resize((wide, high), Image.Resampling.BILINEAR)
+    left, top = (wide - size) // 2, (high - size) // 2
+    return image.crop((left, top, left + size, top + size))
+
+
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow knows"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,5 @@
+"""What data is refused with; imports nothing, so that the command line can catch it early."""
+
+
+class DataError(ValueError):
+    """The data that was asked for cannot be had; the message says what to do about it."""

@@ -1,0 +1,32 @@
+"""Whole batches brought to another size."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def resized(images: Tensor, size: int, *, chunk: int = 4096) -> Tensor:
+    """Square images at another size, as uint8.
+
+    Bilinear, with the averaging that a smaller size needs; values are rounded to the nearest.
+
+    Args:
+        images: ``(M, C, S, S)`` of any dtype, values in [0, 255].
+        size: wanted height and width, in pixels, at least 1.
+        chunk: images brought to floating point together.
+
+    Returns:
+        ``(M, C, size, size)`` uint8; the input itself where there is nothing to do.
+    """
+    if images.shape[-2:] == (size, size) and images.dtype == torch.uint8:
+        return images
+    parts = [
+        interpolate(
+            part.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=True
+        )
+        .round_()
+        .clamp_(0, 255)
+        .byte()
+        for part in images.split(chunk)
+    ]
+    return torch.cat(parts)

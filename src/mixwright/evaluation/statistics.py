@@ -1,0 +1,72 @@
+"""The one interval: of a mean over independent runs, by Student's t."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over runs and where it would lie for other seeds.
+
+    Attributes:
+        mean: mean of the values.
+        low: lower end of the interval; NaN for one value.
+        high: upper end of the interval; NaN for one value.
+        count: number of values.
+        deviation: sample standard deviation (divisor n - 1); NaN for one value.
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+    deviation: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval, what stands behind the plus-minus sign."""
+        return (self.high - self.low) / 2
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Return the mean of runs with its t interval.
+
+    With few seeds a t interval covers what it says (95.1 % at five), while a percentile bootstrap
+    covers less (83.6 %): it is the interval of every table. One run has no interval: its ends and
+    its deviation are NaN.
+
+    Args:
+        values: one score per independent run, finite, at least one.
+        level: share of such intervals that hold the true mean, in (0, 1).
+
+    Returns:
+        The interval, in the unit of the values.
+
+    Raises:
+        ValueError: no values, one that is not finite, or ``level`` out of range.
+
+    Example:
+        >>> interval = t_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+        >>> interval.mean, round(interval.low, 4), round(interval.high, 4)
+        (3.0, 1.0368, 4.9632)
+    """
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"t_interval: level is {level}; expected a share in (0, 1), say 0.95.")
+    odd = [value for value in values if not math.isfinite(value)]
+    if len(values) == 0 or odd:
+        raise ValueError(
+            f"t_interval: {len(values)} values of which {len(odd)} are not finite; expected at "
+            "least one, all finite. Leave out runs that failed, and say so."
+        )
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Interval(mean=mean, low=math.nan, high=math.nan, count=1, deviation=math.nan)
+    from scipy.stats import t as student
+
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = float(student.ppf((1 + level) / 2, count - 1)) * deviation / math.sqrt(count)
+    return Interval(mean=mean, low=mean - half, high=mean + half, count=count, deviation=deviation)

@@ -1,0 +1,57 @@
+"""What a run takes when nothing else is asked for, by data set."""
+
+from typing import Any
+
+METHODS = ("none", "mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
+"""What is compared when no METHOD is named."""
+
+SEEDS = 3
+
+_SMALL = {
+    "model": "resnet18_cifar",
+    "epochs": 200,
+    "batch_size": 128,
+    "lr": 0.1,
+    "weight_decay": 5e-4,
+    "warmup_epochs": 5,
+    "crop_padding": 4,
+    "flip": True,
+    "eval_every": 1,
+}
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    # 100 images are four steps an epoch: short epochs, many of them, looked at now and then.
+    "digits": {
+        "model": "smallconv",
+        "epochs": 60,
+        "batch_size": 25,
+        "lr": 0.05,
+        "weight_decay": 5e-4,
+        "warmup_epochs": 5,
+        "crop_padding": 2,
+        "flip": False,
+        "eval_every": 3,
+    },
+    "cifar10": _SMALL,
+    "cifar100": _SMALL,
+    "tiny-imagenet": _SMALL | {"crop_padding": 8},
+    "parquet": _SMALL,
+    "folder": _SMALL | {"batch_size": 64, "lr": 0.05, "epochs": 100, "crop_padding": 8},
+    "imagenet": _SMALL | {"model": "resnet50", "epochs": 100, "batch_size": 256, "lr": 0.1},
+}
+
+
+def recipe_defaults(data: str) -> dict[str, Any]:
+    """Settings that suit a data set.
+
+    Args:
+        data: as given to ``load_data``, e.g. ``digits`` or ``folder:PATH``.
+
+    Returns:
+        fields of a recipe; a data set that is not listed gets those of ``folder``.
+
+    Example:
+        >>> recipe_defaults("digits")["model"], recipe_defaults("cifar10")["epochs"]
+        ('smallconv', 200)
+    """
+    return dict(_DEFAULTS.get(data.partition(":")[0], _DEFAULTS["folder"]))

@@ -1,0 +1,244 @@
+"""What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``, ...."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.experiments.options import option_types, read_options, write_value
+from mixwright.experiments.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from mixwright.mixers import Mixer
+    from mixwright.objectives.criteria import Criterion
+    from mixwright.objectives.objective import Objective
+
+_JOIN = re.compile(r"\+(?=[A-Za-z_])")  # not the sign of 1e+5
+_CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?::(.*))?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named method with its options.
+
+    Args:
+        name: its name in ``MIXERS`` or ``OBJECTIVES``, or ``package.module:Class``.
+        cls: its class.
+        options: keyword arguments of the class.
+        learns: True for an objective, False for a mixer.
+    """
+
+    name: str
+    cls: type
+    options: dict[str, Any]
+    learns: bool
+
+    @property
+    def text(self) -> str:
+        """The canonical form, options sorted."""
+        options = ",".join(f"{k}={write_value(v)}" for k, v in sorted(self.options.items()))
+        return f"{self.name}:{options}" if options else self.name
+
+    @property
+    def label(self) -> str:
+        """The paper's spelling and the options, for people."""
+        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(self.options.items()))
+        return f"{self.cls.__name__} ({options})" if options else self.cls.__name__
+
+    def make(self, **more: Any) -> Any:
+        """The object itself; ``more`` is passed where the class takes it."""
+        taken = option_types(self.cls)
+        return self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
+
+
+@dataclass(frozen=True)
+class Method:
+    """A METHOD, read and checked.
+
+    Args:
+        parts: what is mixed with; none at all for ``none``, several are drawn by ``OneOf``.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The canonical form; reading it again gives an equal method."""
+        return "+".join(part.text for part in self.parts) or "none"
+
+    @property
+    def label(self) -> str:
+        """How tables and figures call it."""
+        return " + ".join(part.label for part in self.parts) or "No mixing"
+
+    @property
+    def slug(self) -> str:
+        """A name for folders and files."""
+        return re.sub(r"[^A-Za-z0-9._]+", "-", self.text)[:64].strip("-")
+
+    def mixer(self) -> "Mixer | None":
+        """The mixer, or None for ``none`` and for objectives that have none of their own.
+
+        An objective with a ``mixer`` attribute shows that one.
+        """
+        if not self.parts:
+            return None
+        if self.parts[0].learns:
+            return getattr(self.parts[0].make(), "mixer", None)
+        mixers = [part.make() for part in self.parts]
+        if len(mixers) == 1:
+            return mixers[0]
+        from mixwright.mixers.combine import OneOf
+
+        return OneOf(*mixers)
+
+    def objective(self, criterion: "Criterion") -> "Objective":
+        """What a model is trained with.
+
+        Args:
+            criterion: loss of each sample, for the objectives that take one.
+
+        Returns:
+            a fresh objective, not yet built for a model.
+        """
+        from mixwright.objectives.mixed import Mixed
+
+        if self.parts and self.parts[0].learns:
+            return self.parts[0].make(criterion=criterion)
+        return Mixed(self.mixer(), criterion)
+
+
+def parse_method(text: str) -> Method:
+    """Read a METHOD.
+
+    Args:
+        text: ``none``; a name; ``name:option=value,...``; several of them joined by ``+``; or a
+            class of your own as ``package.module:Class``, options behind one more colon.
+
+    Returns:
+        the method; its mixers were made once, so that bad values show here.
+
+    Raises:
+        ValueError: a name, option or value is not understood; the nearest right one is named.
+
+    Example:
+        >>> parse_method("none").label
+        'No mixing'
+    """
+    words = [word.strip() for word in _JOIN.split(text.strip())]
+    if words == ["none"]:
+        return Method(())
+    if "none" in words:
+        raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
+    parts = tuple(_part(word) for word in words)
+    if len(parts) > 1:
+        for part in parts:
+            if part.learns:
+                raise ValueError(
+                    f'method "{text}": {part.name} is a way of training and stands alone; '
+                    "only mixers can be joined with +."
+                )
+    method = Method(parts)
+    try:
+        for part in parts:
+            part.make()
+    except TypeError as error:
+        raise ValueError(f'method "{text}": {error}') from None
+    return method
+
+
+def parse_methods(texts: Iterable[str]) -> list[Method]:
+    """Read several METHODs; one that is given twice counts once.
+
+    Args:
+        texts: see ``parse_method``.
+
+    Returns:
+        the methods in the order given.
+
+    Raises:
+        ValueError: see ``parse_method``.
+    """
+    return list({method.text: method for method in map(parse_method, texts)}.values())
+
+
+def method_names() -> list[str]:
+    """Every name a METHOD may have: ``none``, the mixers, the objectives.
+
+    Returns:
+        names in the order of the dictionaries.
+    """
+    from mixwright.mixers import MIXERS
+    from mixwright.objectives import OBJECTIVES
+
+    return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
+
+
+def _part(word: str) -> Part:
+    from mixwright.mixers import MIXERS
+    from mixwright.objectives import OBJECTIVES
+
+    name, _, rest = word.partition(":")
+    own = _CLASS.fullmatch(word)
+    if own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
+        name, rest = f"{own[1]}:{own[2]}", own[3] or ""
+        cls, learns = _own_class(own[1], own[2])
+    elif name in MIXERS:
+        cls, learns = MIXERS[name], False
+    elif name in OBJECTIVES and name != "mixed":
+        cls, learns = OBJECTIVES[name], True
+    else:
+        known = method_names()
+        raise ValueError(
+            f'there is no method "{name}".{did_you_mean(name, known)} Known are '
+            f"{', '.join(known)}; a class of your own is written package.module:Class."
+        )
+    return Part(name, cls, read_options(cls, _pairs(word, rest)), learns)
+
+
+def _pairs(word: str, rest: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in filter(None, rest.split(",")):
+        option, sign, value = item.partition("=")
+        if not sign or not option.strip() or not value.strip():
+            raise ValueError(
+                f'method "{word}": cannot read "{item}"; options are written name:option=value, '
+                "several with commas between them."
+            )
+        pairs[option.strip()] = value.strip()
+    return pairs
+
+
+def _own_class(module: str, name: str) -> tuple[type, bool]:
+    from mixwright.objectives.objective import Objective
+
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
+            raise  # their module is there; something that it needs is not
+        raise ValueError(
+            f'method "{module}:{name}": there is no module {module} here or among the installed '
+            "packages. Run from the folder that holds it, or install it."
+        ) from None
+    cls = getattr(found, name, None)
+    if not isinstance(cls, type):
+        known = [key for key, value in vars(found).items() if isinstance(value, type)]
+        raise ValueError(
+            f'method "{module}:{name}": module {module} has no class {name}.'
+            f"{did_you_mean(name, known)}"
+        )
+    if issubclass(cls, Objective):
+        return cls, True
+    if not callable(getattr(cls, "plan", None)):
+        raise ValueError(
+            f'method "{module}:{name}": {name} has no method plan(images, labels, *, generator, '
+            "model); a mixer needs one."
+        )
+    return cls, False

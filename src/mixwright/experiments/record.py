@@ -1,0 +1,178 @@
+"""The frozen record of a comparison: what was compared, on what, and what came out."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mixwright.evaluation.statistics import Interval
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one training run reached after its last epoch.
+
+    Args:
+        seed: its seed.
+        folder: its folder, relative to the folder of the comparison.
+        raw: top1, top5, nll, ece, count of the trained weights, as fractions.
+        ema: the same of the averaged weights, or None.
+        best: scores and number of the best epoch by column, chosen on test data, so optimistic.
+        step_seconds: median time of a training step after warm-up.
+        seconds: the whole run.
+    """
+
+    seed: int
+    folder: str
+    raw: dict[str, Any]
+    ema: dict[str, Any] | None
+    best: dict[str, Any]
+    step_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MethodRecord:
+    """One method over all its seeds.
+
+    Args:
+        text: its canonical METHOD.
+        label: how people call it.
+        slug: how files call it.
+        runs: one a seed.
+        raw: intervals by measure (top1, nll, ece) for the trained weights.
+        ema: the same for the averaged weights.
+        difference_raw: of top-1 to the baseline, paired by seed; None for the baseline itself.
+        difference_ema: the same for the averaged weights.
+        step_seconds: median over the runs.
+        relative_step: ``step_seconds`` in those of the baseline, or None without a baseline.
+    """
+
+    text: str
+    label: str
+    slug: str
+    runs: tuple[RunRecord, ...]
+    raw: dict[str, Interval]
+    ema: dict[str, Interval]
+    difference_raw: Interval | None
+    difference_ema: Interval | None
+    step_seconds: float
+    relative_step: float | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that did not finish.
+
+    Args:
+        name: method and seed.
+        error: the last lines it wrote.
+    """
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything a report needs beside the curves in the run folders.
+
+    Args:
+        command: the command that made it.
+        data: name, note, classes and sizes of the data set.
+        recipe: what all runs share; method and seed are left out.
+        baseline: METHOD that differences are taken to, or None.
+        methods: in the order asked for, without those whose every run failed.
+        failures: runs that did not finish.
+        machine: where it ran.
+        commit: of the working copy, or None outside one.
+        versions: of mixwright and torch.
+        parallel: runs that shared the machine at any time.
+        seconds: sum over all runs, as they were timed.
+        parameters: of the model.
+        finished: ISO time.
+    """
+
+    command: str
+    data: dict[str, Any]
+    recipe: dict[str, Any]
+    baseline: str | None
+    methods: tuple[MethodRecord, ...]
+    failures: tuple[Failure, ...]
+    machine: dict[str, Any]
+    commit: str | None
+    versions: dict[str, str]
+    parallel: int
+    seconds: float
+    parameters: int
+    finished: str
+    format: int = field(default=FORMAT)
+
+
+def write_comparison(path: Path, record: Comparison) -> None:
+    """Write a record as JSON, whole or not at all.
+
+    Args:
+        path: the file.
+        record: what to write; NaN becomes null.
+    """
+    text = json.dumps(_plain(asdict(record)), indent=1, allow_nan=False, ensure_ascii=False)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read what ``write_comparison`` wrote.
+
+    Args:
+        path: the file ``comparison.json``, or its folder.
+
+    Returns:
+        an equal record (null becomes NaN again).
+
+    Raises:
+        ValueError: it is not there, or not such a record.
+    """
+    if path.is_dir():
+        path = path / "comparison.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file. A finished comparison leaves it.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error}). Run the comparison again.") from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise ValueError(f"{path}: not a comparison of format {FORMAT}. Run it again.")
+    raw["methods"] = tuple(_method(one) for one in raw["methods"])
+    raw["failures"] = tuple(Failure(**one) for one in raw["failures"])
+    return Comparison(**raw)
+
+
+def _method(raw: dict[str, Any]) -> MethodRecord:
+    raw["runs"] = tuple(RunRecord(**one) for one in raw["runs"])
+    for column in ("raw", "ema"):
+        raw[column] = {name: _interval(one) for name, one in raw[column].items()}
+    for column in ("difference_raw", "difference_ema"):
+        raw[column] = _interval(raw[column]) if raw[column] else None
+    return MethodRecord(**raw)
+
+
+def _interval(raw: Mapping[str, Any]) -> Interval:
+    numbers = {k: math.nan if raw[k] is None else raw[k] for k in raw if k != "count"}
+    return Interval(**numbers, count=raw["count"])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

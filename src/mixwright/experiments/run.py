@@ -1,0 +1,111 @@
+"""One training run from its recipe: data, model, objective, loop."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mixwright.data.load import load_data
+from mixwright.evaluation.scores import evaluate
+from mixwright.experiments.methods import parse_method
+from mixwright.models.build import build_model
+from mixwright.models.normalised import Normalised
+from mixwright.training.learner import build_criterion
+from mixwright.training.loop import train
+
+if TYPE_CHECKING:
+    from mixwright.data.sets import Dataset
+    from mixwright.training.loop import Result
+    from mixwright.training.progress import Progress
+    from mixwright.training.recipe import Recipe
+
+
+def run(
+    recipe: "Recipe",
+    folder: Path,
+    *,
+    data_dir: str | None = None,
+    skip_unreadable: bool = False,
+    device: str = "cpu",
+    on_progress: "Callable[[Progress], None] | None" = None,
+) -> "Result":
+    """Carry out a recipe in a run folder, or what is missing of it.
+
+    Args:
+        recipe: what to train, and how.
+        folder: the run's folder; made where it is missing, resumed where it holds this recipe.
+        data_dir: where files of data sets lie.
+        skip_unreadable: leave out images that cannot be read.
+        device: where to train, e.g. ``cpu`` or ``cuda:0``.
+        on_progress: told now and then how far the run is.
+
+    Returns:
+        what the loop returns.
+
+    Raises:
+        ValueError: method, data, model or folder do not fit the recipe.
+    """
+    data = dataset(
+        recipe.data,
+        data_dir=data_dir,
+        train_size=recipe.train_size,
+        image_size=recipe.image_size,
+        skip_unreadable=skip_unreadable,
+    )
+    return train(
+        recipe,
+        model=new_model(recipe, data),
+        objective=parse_method(recipe.method).objective(build_criterion(recipe)),
+        data=data,
+        evaluate=evaluate,
+        folder=folder,
+        device=torch.device(device),
+        on_progress=on_progress,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def dataset(
+    name: str,
+    *,
+    data_dir: str | None,
+    train_size: int | None,
+    image_size: int | None,
+    skip_unreadable: bool,
+) -> "Dataset":
+    """``load_data``, kept for the next run of the same process."""
+    return load_data(
+        name,
+        data_dir=data_dir,
+        train_size=train_size,
+        image_size=image_size,
+        skip_unreadable=skip_unreadable,
+    )
+
+
+def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
+    """The recipe's network with fresh weights, drawn from the recipe's seed.
+
+    Every method of one seed starts from the same weights, which is what makes pairs of runs
+    comparable. The global generator is left as it was.
+
+    Args:
+        recipe: names the network and the seed.
+        data: gives classes, sizes and the statistics of normalisation.
+
+    Returns:
+        a network for images in [0, 1].
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = build_model(
+            recipe.model,
+            num_classes=data.num_classes,
+            image_size=data.image_size,
+            channels=data.channels,
+            pretrained=recipe.pretrained,
+        )
+    return Normalised(model, data.mean, data.std)

@@ -1,0 +1,109 @@
+"""Augmentation of masks themselves: rotation, shear and smoothing, each mask by its own."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor) -> Tensor:
+    """Shear, then rotate each mask about the image's centre; what moves in from outside is 0.
+
+    Measured in pixels, so that a rotation stays a rotation on images that are not square. Values
+    between pixels are interpolated linearly, so a binary mask gets soft edges.
+
+    Args:
+        coverage: ``(B, 1, H, W)`` floating or bool. Give the partner's share of each pixel, not
+            the sample's own: what is revealed then belongs to the sample itself.
+        angle: ``(B,)`` in radians; positive turns clockwise on the screen (x right, y down).
+        shear_x: ``(B,)``; columns moved per row from the centre.
+        shear_y: ``(B,)``; rows moved per column from the centre. ``shear_x * shear_y`` is not 1.
+
+    Returns:
+        ``(B, 1, H, W)`` float32 on the same device.
+
+    Raises:
+        ValueError: ``coverage`` is not ``(B, 1, H, W)``.
+
+    Example:
+        >>> mask = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+        >>> zero, quarter = torch.zeros(1), torch.full((1,), torch.pi / 2)
+        >>> turned(mask, angle=quarter, shear_x=zero, shear_y=zero).round(decimals=3).tolist()
+        [[[[0.0, 1.0], [0.0, 0.0]]]]
+
+    Source: the mask augmentation of MiAMix, Liang et al. 2023, arXiv:2308.02804.
+    """
+    _check("turned", coverage)
+    height, width = coverage.shape[-2:]
+    cosine, sine = angle.cos(), angle.sin()
+    # What is sampled where: the inverse of R [[1, sx], [sy, 1]], in pixels.
+    scale = 1 / (1 - shear_x * shear_y)
+    x_from_x = (cosine + shear_x * sine) * scale
+    x_from_y = (sine - shear_x * cosine) * scale
+    y_from_x = (-sine - shear_y * cosine) * scale
+    y_from_y = (cosine - shear_y * sine) * scale
+    # Each axis of the sampling grid runs from -1 to 1, whatever its pixels.
+    x = ((torch.arange(width, device=angle.device) * 2 + 1) / width - 1)[None, None, :]
+    y = ((torch.arange(height, device=angle.device) * 2 + 1) / height - 1)[None, :, None]
+    each = (slice(None), None, None)
+    grid = torch.empty(len(coverage), height, width, 2, device=angle.device)
+    grid[..., 0] = x_from_x[each] * x + (x_from_y * (height / width))[each] * y
+    grid[..., 1] = (y_from_x * (width / height))[each] * x + y_from_y[each] * y
+    return functional.grid_sample(
+        coverage.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+
+
+def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
+    """Blur each mask by its own Gaussian; the border's pixels are repeated outside.
+
+    Args:
+        mask: ``(B, 1, H, W)`` floating or bool.
+        sigma: ``(B,)`` in pixels, at least 0; 0 leaves the mask as it is.
+        radius: pixels at which every kernel ends, at least three times the largest sigma.
+
+    Returns:
+        ``(B, 1, H, W)`` float32 on the same device. A constant mask stays what it is.
+
+    Raises:
+        ValueError: ``mask`` is not ``(B, 1, H, W)``.
+
+    Example:
+        >>> mask = torch.tensor([[[[0.0, 0.0, 1.0, 0.0, 0.0]]]])
+        >>> smoothed(mask, sigma=torch.tensor([0.5]), radius=2).round(decimals=3)
+        tensor([[[[0.0000, 0.1060, 0.7870, 0.1060, 0.0000]]]])
+
+    Source: the mask augmentation of MiAMix, Liang et al. 2023, arXiv:2308.02804.
+    """
+    _check("smoothed", mask)
+    height, width = mask.shape[-2:]
+    rows = _smoothing_matrix(sigma, radius=radius, size=height)
+    columns = rows if width == height else _smoothing_matrix(sigma, radius=radius, size=width)
+    plane = mask[:, 0].float()
+    return torch.bmm(torch.bmm(rows, plane), columns.transpose(1, 2))[:, None]
+
+
+def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:
+    """``(B, size, size)``: row i says which pixels of an axis make up its smoothed pixel i."""
+    if size == 1:
+        return torch.ones(len(sigma), 1, 1, device=sigma.device)
+    distance = torch.arange(max(radius + 1, size), device=sigma.device)
+    exponent = distance.float().square() * (-0.5 / sigma.float().square().clamp_min(1e-6))[:, None]
+    # Denormal numbers would make the matrix products several times slower.
+    counts = (distance <= radius) & (exponent > -60)
+    kernel = torch.where(counts, exponent, -torch.inf).exp()
+    kernel = kernel / (2 * kernel.sum(1, keepdim=True) - kernel[:, :1])
+    both = torch.cat([kernel[:, :size].flip(1), kernel[:, 1:size]], dim=1)
+    matrix = both.unfold(1, size, 1).flip(1)  # row i is the kernel around pixel i
+    # The border's pixel stands for itself and for all beyond it.
+    tail = kernel.flip(1).cumsum(1).flip(1)[:, :size]
+    matrix[:, :, 0] = tail
+    matrix[:, :, -1] = tail.flip(1)
+    return matrix
+
+
+def _check(name: str, mask: Tensor) -> None:
+    if mask.ndim != 4 or mask.shape[1] != 1:
+        raise ValueError(
+            f"{name}: the mask has shape {tuple(mask.shape)}; expected (B, 1, H, W), one mask per "
+            "sample. Add the second dimension with mask[:, None]."
+        )

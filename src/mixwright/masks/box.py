@@ -1,0 +1,86 @@
+"""Boxes: how large, and where.
+
+Numbers in, edges out. All functions work for any number of spatial dimensions and take their
+random numbers as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def box_sides(area: Tensor, size: Sequence[int]) -> Tensor:
+    """Give the sides of boxes similar to the image.
+
+    Args:
+        area: ``(B,)`` floating, share of the image that the box covers, in [0, 1].
+        size: the D spatial sizes, in pixels.
+
+    Returns:
+        ``(B, D)`` int64, ``floor(size * area ** (1 / D))``.
+    """
+    dims = len(size)
+    scale = area.sqrt() if dims == 2 else area ** (1 / dims)
+    return (scale[:, None] * _lengths(size, area)).floor().long()
+
+
+def clipped_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
+    """Put boxes around a uniform centre pixel and clip them at the border.
+
+    The half side is rounded down, so that odd sides lose a row (clovaai/CutMix-PyTorch).
+
+    Args:
+        sides: ``(B, D)`` int64, in pixels.
+        place: ``(B, D)`` floating, uniform in [0, 1).
+        size: the D spatial sizes, in pixels.
+
+    Returns:
+        ``(B, D, 2)`` int64: first row and the row after the last.
+    """
+    lengths = _lengths(size, place)
+    centre = torch.minimum((place * lengths).floor().long(), lengths - 1)
+    half = sides // 2
+    return torch.stack([centre - half, centre + half], dim=2).clamp_min(0).minimum(lengths[:, None])
+
+
+def fitted_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
+    """Put boxes wholly inside the image, each position equally likely.
+
+    Args:
+        sides: ``(B, D)`` int64, in pixels, at most ``size``.
+        place: ``(B, D)`` floating, uniform in [0, 1).
+        size: the D spatial sizes, in pixels.
+
+    Returns:
+        ``(B, D, 2)`` int64: first row and the row after the last.
+    """
+    room = _lengths(size, place) - sides
+    start = torch.minimum((place * (room + 1)).floor().long(), room)
+    return torch.stack([start, start + sides], dim=2)
+
+
+def uniform_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
+    """Put boxes so that every pixel is covered equally often; many are clipped.
+
+    The first row is drawn from a range that begins one side before the image.
+
+    Args:
+        sides: ``(B, D)`` int64, in pixels.
+        place: ``(B, D)`` floating, uniform in [0, 1).
+        size: the D spatial sizes, in pixels.
+
+    Returns:
+        ``(B, D, 2)`` int64: first row and the row after the last.
+    """
+    lengths = _lengths(size, place)
+    places = lengths + sides - 1  # those that touch the image
+    start = torch.minimum((place * places).floor().long(), places - 1) - sides + 1
+    edges = torch.stack([start, start + sides], dim=2).clamp_min(0).minimum(lengths[:, None])
+    return torch.where((sides > 0)[..., None], edges, 0)
+
+
+def _lengths(size: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor(tuple(size), device=like.device)

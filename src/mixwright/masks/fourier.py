@@ -1,0 +1,219 @@
+"""Masks from low-frequency noise: a smooth field, cut at a rank so that an exact count stays.
+
+Two steps that know nothing of each other: a *field* (white noise shaped in the frequency domain)
+and a *rank mask* of any field. All draws are arguments; nothing here reads a value on the host.
+"""
+
+import torch
+from torch import Tensor
+
+# Two digits of the rank search. Finer digits separate values better, larger histograms cost more;
+# 2 ** 18 levels over a field's range are nearly as fine as a float32 Fourier transform is exact.
+_DIGIT_BITS = 9
+_DIGITS = 1 << _DIGIT_BITS
+
+
+def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
+    """Shape white noise into a smooth isotropic field, one per sample.
+
+    The noise is divided by ``f ** decay`` in the frequency domain, ``f`` in cycles per pixel and
+    at least ``1 / max(height, width)``. A larger ``decay`` gives fewer, rounder hills; ``decay=0``
+    gives the noise back.
+
+    Args:
+        noise: ``(B, H, W)`` floating; independent values of one law, for instance standard
+            normal. Any law of finite variance gives nearly normal fields, for each of their
+            values is a sum over all pixels.
+        decay: exponent of the radial frequency; finite, at least 0.
+
+    Returns:
+        ``(B, H, W)`` float32 on the noise's device. Its scale has no meaning.
+
+    Raises:
+        ValueError: ``noise`` is not a floating ``(B, H, W)``.
+
+    Example:
+        >>> noise = torch.randn(2, 24, 40, generator=torch.Generator().manual_seed(0))
+        >>> fourier_field(noise).shape
+        torch.Size([2, 24, 40])
+
+    Source: Harris et al. 2020, arXiv:2002.12047.
+
+    Departs from the paper in drawing the noise per pixel instead of per frequency: normals on the
+    half plane that ``irfft2`` reads would lose half of the power at horizontal frequency zero.
+    """
+    if noise.ndim != 3 or not noise.is_floating_point():
+        raise ValueError(
+            f"fourier_field: noise has shape {tuple(noise.shape)} and dtype {noise.dtype}; expected"
+            " a floating (B, H, W) tensor. Draw it with sampling.normal((B, H, W), ...)."
+        )
+    height, width = noise.shape[-2:]
+    vertical = torch.fft.fftfreq(height, device=noise.device)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=noise.device)[None, :]
+    scale = _falloff(vertical, horizontal, height=height, width=width, decay=decay)
+    return torch.fft.irfft2(torch.fft.rfft2(noise.float()) * scale, s=(height, width))
+
+
+def official_fourier_field(
+    real: Tensor, imaginary: Tensor, *, height: int, width: int, decay: float = 3.0
+) -> Tensor:
+    """Make the striped field of the FMix authors' code, one per sample.
+
+    That code takes two rows of its spectrum where the real and the imaginary part are meant. What
+    is left has only the horizontal frequencies zero and one, so that a row of a mask changes
+    sides at most twice while a column changes as often as it likes. Published FMix figures come
+    from such masks.
+
+    Args:
+        real: ``(B, width // 2 + 1, 2)`` floating; independent standard normals.
+        imaginary: the same shape; independent standard normals.
+        height: rows of the field, in pixels.
+        width: columns of the field, in pixels.
+        decay: exponent of the radial frequency; finite, at least 0.
+
+    Returns:
+        ``(B, height, width)`` float32 on the device of ``real``. Its scale has no meaning.
+
+    Raises:
+        ValueError: ``real`` or ``imaginary`` has another shape.
+
+    Example:
+        >>> real, imaginary = torch.ones(2, 3, 17, 2)
+        >>> official_fourier_field(real, imaginary, height=32, width=32).shape
+        torch.Size([3, 32, 32])
+
+    Source: ecs-vlc/FMix: fmix.py:7-66, as a formula for any height and width.
+    """
+    expected = (len(real), width // 2 + 1, 2)
+    if real.shape != expected or imaginary.shape != expected:
+        raise ValueError(
+            f"official_fourier_field: real and imaginary have shapes {tuple(real.shape)} and "
+            f"{tuple(imaginary.shape)}; expected {expected}, that is (B, width // 2 + 1, 2), for a "
+            f"width of {width}. Draw both with sampling.normal."
+        )
+    along = torch.arange(width // 2 + 1, device=real.device, dtype=torch.float32)[:, None] / width
+    first = _falloff(along.new_zeros(()), along, height=height, width=width, decay=decay)
+    second = _falloff(along.new_tensor(1 / height), along, height=height, width=width, decay=decay)
+    spectrum = torch.complex(real.float() * first, imaginary.float() * second)
+    return torch.fft.irfft2(spectrum, s=(height, width))
+
+
+def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
+    """Keep exactly the ``kept`` highest pixels of each field.
+
+    Pixels whose values agree to four millionths of the field's range count as equal; among equal
+    pixels at the cut the first in reading order are kept, so that the count is exact for every
+    field, a constant one included.
+
+    Args:
+        field: ``(B, H, W)`` floating, finite.
+        kept: ``(B,)`` integer in [0, H * W]; pixels to keep. Values are trusted.
+
+    Returns:
+        ``(B, 1, H, W)`` bool on the field's device; True keeps the sample's own pixel.
+
+    Raises:
+        ValueError: ``field`` is not ``(B, H, W)`` or ``kept`` is not ``(B,)``.
+
+    Example:
+        >>> field = torch.tensor([[[0.1, 0.9], [0.5, 0.5]]])
+        >>> rank_mask(field, torch.tensor([2])).int().tolist()
+        [[[[0, 1], [1, 0]]]]
+
+    Source: the ranking of ecs-vlc/FMix: fmix.py:91-117.
+
+    Departs from it in the method: instead of a sort, which costs three to four times as much on a
+    CPU, two histograms find the level at which the count is reached, one digit of the level each.
+    """
+    _check_rank_arguments("rank_mask", field, kept)
+    value = field.float().flatten(1)
+    low, high = value.amin(1, keepdim=True), value.amax(1, keepdim=True)
+    steps = (_DIGITS * _DIGITS - 1) / (high - low).clamp_min(1e-30)
+    level = ((value - low) * steps).to(torch.int32)  # below 2 ** 18
+
+    left = kept.to(torch.int32)[:, None]
+    coarse = level >> _DIGIT_BITS
+    coarse_cut, left = _cut(coarse, torch.ones_like(level), left)
+    inside = (coarse == coarse_cut).to(torch.int32)
+    fine_cut, left = _cut(level & (_DIGITS - 1), inside, left)
+
+    cut = (coarse_cut << _DIGIT_BITS) + fine_cut
+    equal = level == cut
+    among_equals = equal.cumsum(1, dtype=torch.int32) <= left
+    keep = (level > cut) | (equal & among_equals)
+    return keep.view(len(field), 1, *field.shape[1:])
+
+
+def soft_rank_mask(field: Tensor, kept: Tensor, *, softness: float) -> Tensor:
+    """Keep the ``kept`` highest pixels of each field with a linear ramp around the cut.
+
+    The ramp covers ``softness`` of all pixels on both sides of the cut, less where the count does
+    not leave so much room on one side; in ranks it is straight, so that the sum stays ``kept``.
+
+    Args:
+        field: ``(B, H, W)`` floating, finite.
+        kept: ``(B,)`` integer in [0, H * W]; the sum of each mask. Values are trusted.
+        softness: half the width of the ramp as a share of all pixels, in [0, 0.5].
+
+    Returns:
+        ``(B, 1, H, W)`` float32 in [0, 1] on the field's device; 1 keeps the sample's own pixel.
+
+    Raises:
+        ValueError: ``field`` is not ``(B, H, W)`` or ``kept`` is not ``(B,)``.
+
+    Example:
+        >>> field = torch.tensor([[[4.0, 3.0, 2.0, 1.0]]])
+        >>> soft_rank_mask(field, torch.tensor([2]), softness=0.5).tolist()
+        [[[[0.875, 0.625, 0.375, 0.125]]]]
+
+    Source: ``max_soft`` of ecs-vlc/FMix: fmix.py:103-115.
+
+    Departs from it by half a step of the ramp, which makes the sum exact.
+    """
+    _check_rank_arguments("soft_rank_mask", field, kept)
+    count = field[0].numel()
+    kept = kept.to(torch.int64)[:, None]
+    room = torch.minimum(kept, count - kept).clamp_max(int(softness * count))
+    rank = ranks(field.float().flatten(1))
+    hard = (rank < kept).float()
+    ramp = (kept + room - rank - 0.5) / (2 * room).clamp_min(1)
+    keep = torch.where(room > 0, ramp.float().clamp(0, 1), hard)
+    return keep.view(len(field), 1, *field.shape[1:])
+
+
+def _falloff(
+    vertical: Tensor, horizontal: Tensor, *, height: int, width: int, decay: float
+) -> Tensor:
+    """``f ** -decay`` of the radial frequency, which is at least one cycle per longer side."""
+    radius = torch.hypot(vertical, horizontal).clamp_min(1 / max(height, width))
+    return radius.pow(-decay)
+
+
+def _cut(digit: Tensor, votes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the digit at which ``wanted`` votes are reached from above.
+
+    Returns the digit and how many of its own votes are still wanted, both ``(B, 1)`` int32.
+    """
+    histogram = votes.new_zeros(len(digit), _DIGITS).scatter_add_(1, digit.long(), votes)
+    up_to = histogram.cumsum(1, dtype=torch.int32)
+    total = up_to[:, -1:]
+    # Digits with at most ``total - wanted`` votes up to them are below the cut. With nothing
+    # wanted the cut is the last digit, above which there is nothing.
+    cut = torch.searchsorted(up_to, total - wanted, right=True).clamp_max(_DIGITS - 1)
+    above = total - up_to.gather(1, cut)
+    return cut.to(torch.int32), wanted - above
+
+
+def ranks(value: Tensor) -> Tensor:
+    """Place of each column in its row, 0 for the highest; earlier columns first among equals."""
+    order = value.argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(value.shape[1], device=value.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)
+
+
+def _check_rank_arguments(name: str, field: Tensor, kept: Tensor) -> None:
+    if field.ndim != 3 or kept.shape != field.shape[:1]:
+        raise ValueError(
+            f"{name}: field has shape {tuple(field.shape)} and kept {tuple(kept.shape)}; expected "
+            "(B, H, W) and (B,). Give one count per sample."
+        )

@@ -1,0 +1,153 @@
+"""Gaussian bumps: 1 at their centre, falling to 0 around it.
+
+A bump whose axes are the image's is the product of a row and a column factor; a turned one is not
+and fills ``(B, H, W)``. Offsets are in pixels from pixel ``(cy, cx)``, for any height and width.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_BISECTIONS = 24
+
+
+def gaussian_factor(centre: Tensor, variance: Tensor, *, size: int) -> Tensor:
+    """Make one axis of a bump per sample, ``exp(-d ** 2 / (2 * variance))``.
+
+    Args:
+        centre: ``(B,)``; pixel of the peak, whole or between pixels.
+        variance: ``(B,)`` in square pixels, at least 0; 0 lights the peak's own pixel alone.
+        size: pixels of the axis.
+
+    Returns:
+        ``(B, size)`` float32 in [0, 1] on the device of ``centre``.
+
+    Example:
+        >>> gaussian_factor(torch.tensor([1]), torch.tensor([0.5]), size=3).round(decimals=4)
+        tensor([[0.3679, 1.0000, 0.3679]])
+
+    Source: the bumps of naver-ai/hmix-gmix, in factors.
+    """
+    return _factor(_squared_offset(centre, size), variance.float()[:, None])
+
+
+def area_variance(share: Tensor, *, height: int, width: int) -> Tensor:
+    """Give the variance of the round bump that covers ``share`` of the image on an endless plane.
+
+    On the image itself the bump covers less, for its tails are cut; ``calibrated_variance`` makes
+    up for that.
+
+    Args:
+        share: ``(B,)`` at least 0; integral of the bump divided by the pixels of the image.
+        height: rows of the image.
+        width: columns of the image.
+
+    Returns:
+        ``(B,)`` variance of both axes, in square pixels.
+
+    Source: naver-ai/hmix-gmix, whose bump is ``exp(-pi * d ** 2 / (share * height * width))``.
+    """
+    return share * (height * width / (2 * math.pi))
+
+
+def calibrated_variance(
+    share: Tensor, *, cy: Tensor, cx: Tensor, height: int, width: int
+) -> Tensor:
+    """Find the variance at which a round bump covers ``share`` of the image itself.
+
+    A bisection with a fixed number of steps in the logarithm of the variance; each step costs one
+    row and one column factor.
+
+    Args:
+        share: ``(B,)`` in [0, 1]; wanted mean of the bump over the image. A mean below that of
+            one single pixel is not reachable and gives the narrowest bump.
+        cy: ``(B,)``; row of the peak.
+        cx: ``(B,)``; column of the peak.
+        height: rows of the image.
+        width: columns of the image.
+
+    Returns:
+        ``(B,)`` float32 variance of both axes, in square pixels.
+
+    Example:
+        >>> cy, cx, share = torch.tensor([3]), torch.tensor([0]), torch.tensor([0.3])
+        >>> variance = calibrated_variance(share, cy=cy, cx=cx, height=9, width=16)
+        >>> rows = gaussian_factor(cy, variance, size=9)
+        >>> columns = gaussian_factor(cx, variance, size=16)
+        >>> round((rows.mean() * columns.mean()).item(), 4)
+        0.3
+    """
+    rows, columns = _squared_offset(cy, height), _squared_offset(cx, width)
+    wanted = share.float()[:, None]
+    # From a bump of one pixel to one that is flat to within float32 on the longest side.
+    low = torch.full_like(wanted, -5.0)
+    high = torch.full_like(wanted, math.log(max(height, width)) * 2 + 17)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        variance = middle.exp()
+        covered = _factor(rows, variance).mean(1, keepdim=True)
+        covered = covered * _factor(columns, variance).mean(1, keepdim=True)
+        too_small = covered < wanted
+        low = torch.where(too_small, middle, low)
+        high = torch.where(too_small, high, middle)
+    return ((low + high) / 2).exp()[:, 0]
+
+
+def turned_bump(
+    *,
+    cy: Tensor,
+    cx: Tensor,
+    variance: Tensor,
+    correlation: Tensor,
+    angle: Tensor,
+    height: int,
+    width: int,
+) -> Tensor:
+    """Make a turned elliptic bump per sample.
+
+    Its covariance is ``variance * R [[1, q], [q, 1]] R^T``, ``q`` the correlation and ``R`` the
+    rotation by ``angle``, with coordinates ``(x, y)``. The axes of its contours are as
+    ``sqrt((1 + |q|) / (1 - |q|))``.
+
+    Args:
+        cy: ``(B,)``; row of the peak.
+        cx: ``(B,)``; column of the peak.
+        variance: ``(B,)`` in square pixels, above 0.
+        correlation: ``(B,)`` strictly between -1 and 1.
+        angle: ``(B,)`` in radians.
+        height: rows of the image.
+        width: columns of the image.
+
+    Returns:
+        ``(B, height, width)`` float32 in [0, 1] on the device of ``cy``; 1 at the peak.
+
+    Example:
+        >>> one = torch.ones(1)
+        >>> bump = turned_bump(cy=one, cx=one, variance=one, correlation=0 * one, angle=one,
+        ...                    height=3, width=3)
+        >>> bump[0, 1].round(decimals=4).tolist() == [0.6065000295639038, 1.0, 0.6065000295639038]
+        True
+
+    Source: AGMix of MiAMix, Liang et al. 2023, arXiv:2308.02804.
+    """
+    # R [[1, q], [q, 1]] R^T = I + q [[-sin 2t, cos 2t], [cos 2t, sin 2t]], inverted in closed form.
+    factor = -0.5 / (variance * (1 - correlation * correlation))
+    skew = correlation * (2 * angle).sin()
+    cross = factor * -2 * correlation * (2 * angle).cos()
+    dy = torch.arange(height, device=cy.device) - cy[:, None]
+    dx = torch.arange(width, device=cx.device) - cx[:, None]
+    along_rows = (factor * (1 - skew))[:, None] * dy * dy
+    along_columns = (factor * (1 + skew))[:, None] * dx * dx
+    exponent = along_rows[:, :, None] + along_columns[:, None, :]
+    exponent.addcmul_((cross[:, None] * dy)[:, :, None], dx.float()[:, None, :])
+    return exponent.exp_()
+
+
+def _squared_offset(centre: Tensor, size: int) -> Tensor:
+    return (torch.arange(size, device=centre.device) - centre[:, None]).float().square()
+
+
+def _factor(squared_offset: Tensor, variance: Tensor) -> Tensor:
+    # The floor keeps 0 / 0 out of the peak's pixel and is far below one pixel's width.
+    return (squared_offset * (-0.5 / variance.clamp_min(1e-6))).exp()

@@ -1,0 +1,186 @@
+"""Wrappers: one of several mixers, sometimes, or another one as training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.mixers.mixer import Mixer, check_choice, check_number
+from mixwright.mixers.pairs import PERS, Per
+from mixwright.plan import MixPlan
+
+
+@dataclass(frozen=True, init=False)
+class OneOf:
+    """Draw one of several mixers, for each sample or for each batch.
+
+    ``OneOf(MixUp(), CutMix())`` is the field's "stochastic MixUp & CutMix".
+
+    Args:
+        *mixers: at least one.
+        p: chance of each mixer, at least 0, not all 0; they are divided by their sum. None for
+            equal chances.
+        per: ``"sample"`` or ``"batch"`` (timm's ``switch_prob``). Per sample, each mixer that was
+            drawn by somebody plans the whole batch and gives the rows that drew it.
+
+    Raises:
+        ValueError: no mixer, or chances that do not fit.
+
+    Example:
+        >>> mixer = OneOf(MixUp(), CutMix(), p=(0.2, 0.8), per="batch")
+    """
+
+    mixers: tuple[Mixer, ...]
+    p: tuple[float, ...] | None
+    per: Per
+
+    def __init__(
+        self, *mixers: Mixer, p: Sequence[float] | None = None, per: Per = "sample"
+    ) -> None:
+        if not mixers:
+            raise ValueError("OneOf: no mixer given; expected at least one, OneOf(MixUp(), ...).")
+        for one in mixers:
+            _check_mixer("OneOf", one)
+        check_choice("OneOf", "per", per, PERS)
+        if p is not None:
+            if len(p) != len(mixers):
+                raise ValueError(
+                    f"OneOf: p has {len(p)} chances for {len(mixers)} mixers; expected one each."
+                )
+            for chance in p:
+                check_number("OneOf", "p", chance)
+            if sum(p) <= 0:
+                raise ValueError(f"OneOf: p is {tuple(p)}; expected at least one chance above 0.")
+        object.__setattr__(self, "mixers", mixers)
+        object.__setattr__(self, "p", None if p is None else tuple(p))
+        object.__setattr__(self, "per", per)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model go to the mixers."""
+        chances = self.p or [1.0] * len(self.mixers)
+        count = 1 if self.per == "batch" else len(images)
+        drawn = sampling.choices(chances, count, generator=generator)
+        which = torch.tensor(drawn).to(images.device, non_blocking=True)
+        plan: MixPlan | None = None
+        for k in sorted(set(drawn)):
+            one = self.mixers[k].plan(images, labels, generator=generator, model=model)
+            plan = one if plan is None else one.where(which == k, plan)
+        assert plan is not None
+        return plan
+
+
+@dataclass(frozen=True)
+class Sometimes:
+    """Mix only with chance ``p``; otherwise a sample, or a batch, stays as it is.
+
+    Args:
+        mixer: what happens with chance ``p``.
+        p: chance in [0, 1].
+        per: ``"sample"`` or ``"batch"``.
+
+    Raises:
+        ValueError: ``p`` is out of range.
+
+    Example:
+        >>> mixer = Sometimes(CutMix(), p=0.5, per="batch")  # CutMix on CIFAR, as published
+    """
+
+    mixer: Mixer
+    p: float
+    per: Per = "sample"
+
+    def __post_init__(self) -> None:
+        _check_mixer("Sometimes", self.mixer)
+        check_number("Sometimes", "p", self.p, high=1.0)
+        check_choice("Sometimes", "per", self.per, PERS)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model go to the mixer."""
+        count = 1 if self.per == "batch" else len(images)
+        drawn = sampling.choices((self.p, 1 - self.p), count, generator=generator)
+        plan = self.mixer.plan(images, labels, generator=generator, model=model)
+        mixed = (torch.tensor(drawn) == 0).to(images.device, non_blocking=True).expand(len(images))
+        if bool(all(k == 0 for k in drawn)):
+            return plan
+        return plan.where(mixed, _same_pool(plan, images))
+
+
+@dataclass
+class Scheduled:
+    """Use another mixer as training goes on.
+
+    Args:
+        at: gives the mixer at a progress in [0, 1].
+
+    Attributes:
+        progress: where training is; ``Mix`` and the training loop set and save it.
+
+    Example:
+        >>> mixer = Scheduled(lambda progress: MixUp(alpha=1 - progress))
+    """
+
+    at: Callable[[float], Mixer]
+    progress: float = field(default=0.0, init=False)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; everything goes to the mixer of now."""
+        return self.at(self.progress).plan(images, labels, generator=generator, model=model)
+
+
+def set_progress(mixer: Mixer, progress: float) -> None:
+    """Tell every ``Scheduled`` inside a mixer how far training is.
+
+    Args:
+        mixer: any mixer.
+        progress: share of training that is done, in [0, 1].
+
+    Raises:
+        ValueError: ``progress`` is out of range.
+    """
+    check_number("set_progress", "progress", progress, high=1.0)
+    if isinstance(mixer, Scheduled):
+        mixer.progress = float(progress)
+    elif isinstance(mixer, OneOf):
+        for one in mixer.mixers:
+            set_progress(one, progress)
+    elif isinstance(mixer, Sometimes):
+        set_progress(mixer.mixer, progress)
+
+
+def _check_mixer(name: str, mixer: object) -> None:
+    if isinstance(mixer, type) or not isinstance(mixer, Mixer):
+        raise ValueError(
+            f"{name}: {mixer!r} is no mixer; expected an object with a plan(...) method, "
+            "such as CutMix()."
+        )
+
+
+def _same_pool(plan: MixPlan, images: Tensor) -> MixPlan:
+    """Give the identity for a pool that may be larger than the plan's outputs."""
+    return MixPlan.identity(images[: len(plan)]).replace(pool=plan.pool)

@@ -1,0 +1,113 @@
+"""CutMix: a box of the partner, pasted at the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.box import box_sides, clipped_box, fitted_box, uniform_box
+from mixwright.masks.held import Box
+from mixwright.mixers.mixer import check_batch, check_choice
+from mixwright.mixers.pairs import Per, check_pair, pair_plan
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+
+Placing = Literal["official", "fit", "uniform"]
+PLACINGS: tuple[Placing, ...] = ("official", "fit", "uniform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutMix:
+    """Paste a box of the partner into the sample.
+
+    The box is similar to the image and has the area ``1 - lam`` before it is clipped; the label
+    weight is the share of own pixels that is left, measured from the box. Works for any number of
+    spatial dimensions from 1.
+
+    Args:
+        alpha: both parameters of the Beta law of ``lam``, at least 0; 0 turns mixing off. The
+            paper uses 1.0.
+        box: ``"official"``, centred on a uniform pixel and clipped at the border (at alpha 1 and
+            32 pixels 0.70 of the pixels are kept on average, not 0.50); ``"fit"``, moved inside,
+            so that the area is kept; ``"uniform"``, placed so that each pixel is covered equally
+            often.
+        minmax: ``(low, high)`` in (0, 1): sides drawn independently as these shares of the image
+            instead of from ``lam``, wholly inside (timm's ``cutmix_minmax``); then ``alpha``,
+            ``lam`` and ``box`` have no effect on the size.
+        lam: a fixed share in [0, 1] instead of a draw, for figures.
+        per: ``"sample"``, a box for each sample; ``"batch"``, one for all (the authors' code).
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> mixer = CutMix(lam=0.75, box="fit")
+        >>> mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator()).weight.tolist()
+        [[0.75, 0.25], [0.75, 0.25]]
+
+    Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
+    Localizable Features", 2019, arXiv:1905.04899; clovaai/CutMix-PyTorch.
+
+    Departs from the authors' code, which draws one box a batch and lets samples meet themselves:
+    ``Sometimes(CutMix(per="batch", pairing="perm"), 0.5, per="batch")`` is theirs on CIFAR.
+    """
+
+    alpha: float = 1.0
+    box: Placing = "official"
+    minmax: tuple[float, float] | None = None
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_pair(self)
+        check_choice("CutMix", "box", self.box, PLACINGS)
+        if self.minmax is not None:
+            sides = tuple(self.minmax)
+            if len(sides) != 2 or not 0 < sides[0] <= sides[1] < 1:
+                raise ValueError(
+                    f"CutMix: minmax is {self.minmax!r}; expected (low, high) with "
+                    "0 < low <= high < 1, shares of the image's sides."
+                )
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        check_batch("CutMix", images, labels)
+        if images.ndim < 3:
+            raise ValueError(
+                f"CutMix: images have shape {tuple(images.shape)}; expected at least one spatial "
+                "axis, (B, C, L). MixUp mixes vectors."
+            )
+        return pair_plan(self, images, labels, generator=generator, dims=None)
+
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
+        """See ``PairMixer.keep``."""
+        shape = (len(lam), len(size))
+        place = sampling.uniform(shape, like=lam, generator=generator)
+        if self.minmax is not None:
+            low, high = self.minmax
+            side = sampling.uniform(shape, low=low, high=high, like=lam, generator=generator)
+            lengths = lam.new_tensor(tuple(size))
+            return Box(fitted_box((side * lengths).floor().long(), place, size), tuple(size))
+        sides = box_sides(1 - lam, size)
+        if self.box == "fit":
+            edges = fitted_box(sides, place, size)
+        elif self.box == "uniform":
+            edges = uniform_box(sides, place, size)
+        else:
+            edges = clipped_box(sides, place, size)
+        return Box(edges, tuple(size))

@@ -1,0 +1,67 @@
+"""MixUp: a weighted mean of two images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright.masks.held import Held, share
+from mixwright.mixers.pairs import Per, check_pair, pair_plan
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixUp:
+    """Average two images, pixel by pixel, by one share.
+
+    The label weight of the sample is its share ``lam``. Works for any number of spatial
+    dimensions, none included.
+
+    Args:
+        alpha: both parameters of the Beta law of ``lam``, at least 0; 0 turns mixing off. The
+            paper uses 1.0 on CIFAR and 0.2 on ImageNet.
+        lam: a fixed share in [0, 1] instead of a draw, for figures.
+        per: ``"sample"``, a draw for each sample; ``"batch"``, one for all (the authors' code).
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> plan = MixUp(lam=0.75).plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator())
+        >>> plan.weight.tolist()
+        [[0.75, 0.25], [0.75, 0.25]]
+
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv:1710.09412.
+
+    Departs from the authors' code, which draws one share a batch and lets samples meet
+    themselves: ``MixUp(per="batch", pairing="perm")`` is theirs.
+    """
+
+    alpha: float = 1.0
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_pair(self)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        return pair_plan(self, images, labels, generator=generator, dims=None)
+
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
+        """See ``PairMixer.keep``; nothing is drawn."""
+        return share(lam, len(size))

@@ -1,0 +1,35 @@
+"""The convolution all our networks share, and how their weights start."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def conv(inputs: int, outputs: int, *, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Return a convolution without bias that keeps the image's side when ``stride`` is 1.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        size: side of the square kernel in pixels, odd.
+        stride: step in pixels.
+        groups: blocks of channels that do not see each other.
+    """
+    return nn.Conv2d(
+        inputs, outputs, size, stride=stride, padding=size // 2, groups=groups, bias=False
+    )
+
+
+def initialise(model: nn.Module) -> None:
+    """Draw the convolutions' weights by He's rule; the rest keeps torch's start.
+
+    Convolutions are normal with variance ``2 / (kernel area * output channels)``; batch
+    normalisation starts as the identity and the Linear layer uniform, as torch makes them. The
+    draws come from torch's global generator, as those of every ``nn.Module`` do: call
+    ``torch.manual_seed`` before building.
+
+    Source: He et al. 2015, arXiv:1502.01852, in the ``fan_out`` form of the ResNet code.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

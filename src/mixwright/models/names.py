@@ -1,0 +1,55 @@
+"""The networks that ``build_model`` makes by itself, by name; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MODELS: dict[str, str] = {
+    "smallconv": "four 3x3 convolutions, made for seconds on one CPU core (0.1 M parameters)",
+    "resnet18_cifar": "ResNet-18 with a 3x3 stem and no pooling for small images (11.2 M)",
+    "resnet34_cifar": "ResNet-34 with a 3x3 stem and no pooling for small images (21.3 M)",
+    "resnet50_cifar": "ResNet-50 with a 3x3 stem and no pooling for small images (23.5 M)",
+    "resnext50_cifar": "ResNeXt-50 32x4d with a 3x3 stem and no pooling for small images (23.0 M)",
+    "preactresnet18": "pre-activation ResNet-18 of the mixup papers (11.2 M)",
+    "preactresnet34": "pre-activation ResNet-34 of the mixup papers (21.3 M)",
+    "preactresnet50": "pre-activation ResNet-50 of the mixup papers (23.5 M)",
+    "wrn28_2": "wide ResNet, 28 layers, twice as wide (1.5 M)",
+    "wrn28_8": "wide ResNet, 28 layers, eight times as wide (23.4 M)",
+    "wrn28_10": "wide ResNet, 28 layers, ten times as wide (36.5 M)",
+    "resnet20": "the thin CIFAR ResNet of 20 layers (0.27 M)",
+    "resnet56": "the thin CIFAR ResNet of 56 layers (0.86 M)",
+}
+"""Name of each of our networks, with one line on what it is; parameters at 10 classes."""
+
+
+class ModelError(ValueError):
+    """A network cannot be built as asked: an unknown name, a missing package, no weights."""
+
+
+def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> ModelError:
+    """Return the error for a name nobody knows, with the nearest names that exist.
+
+    Args:
+        name: the name that was asked for.
+        others: names that exist beside our own, such as timm's.
+        hint: one more sentence for the end of the message.
+
+    Returns:
+        The exception, to be raised by the caller.
+
+    Example:
+        >>> str(unknown_model("resnet18_cifra"))[:59]
+        "unknown model 'resnet18_cifra'; did you mean resnet18_cifar"
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), [*MODELS, *others], n=3, cutoff=0.6)
+    message = f"unknown model {name!r}"
+    if near:
+        message += f"; did you mean {', '.join(near)}?"
+    else:
+        message += "."
+    message += f" Our own are {', '.join(MODELS)}."
+    if hint:
+        message += f" {hint}"
+    return ModelError(message)

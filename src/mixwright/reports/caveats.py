@@ -1,0 +1,85 @@
+"""What a reader must know before believing a comparison."""
+
+import math
+
+from mixwright.experiments.record import Comparison
+
+
+def caveats(record: Comparison) -> list[str]:
+    """Plain sentences, those first that matter most for this record.
+
+    Args:
+        record: of the comparison.
+
+    Returns:
+        sentences without markup.
+    """
+    said: list[str] = []
+    if record.failures:
+        names = "; ".join(failure.name for failure in record.failures)
+        said.append(f"Runs that did not finish are missing from every number: {names}.")
+    seeds = min(len(method.runs) for method in record.methods)
+    if seeds == 1:
+        said.append("One seed per method: no interval can be given, and nothing be concluded.")
+    elif seeds < 5:
+        said.append(
+            f"Intervals are Student's t over {seeds} seeds; with so few they are wide for a good "
+            "reason. More seeds (--seeds) make them narrower: runs that are there are kept."
+        )
+    said.append(
+        "Scores are those of the last epoch. The best epoch, listed for each run, was chosen on "
+        "the test images and flatters every method."
+    )
+    said += _about_ema(record)
+    said += _about_nll(record)
+    said += _about_cost(record)
+    train = int(record.data["train"])
+    said.append(
+        f"This is one recipe, one model and {train:,} training images of {record.data['name']}; "
+        "methods that mix usually need longer training, and their order changes with all three."
+    )
+    return said
+
+
+def _about_ema(record: Comparison) -> list[str]:
+    decay = float(record.recipe["ema_decay"])
+    batch, epochs = int(record.recipe["batch_size"]), int(record.recipe["epochs"])
+    steps = epochs * max(1, math.ceil(int(record.data["train"]) / batch))
+    remembered = 1 / max(1 - decay, 1e-9)
+    text = (
+        "EMA is the same average of weights for every method, no method's own teacher; compare "
+        "raw with raw and EMA with EMA."
+    )
+    if steps < 5 * remembered:
+        text += (
+            f" It remembers about {remembered:,.0f} steps and a run has {steps:,}, so on a run "
+            "this short it still holds early weights and may lag behind."
+        )
+    return [text]
+
+
+def _about_nll(record: Comparison) -> list[str]:
+    base = next((m for m in record.methods if m.text == record.baseline), None)
+    others = [m for m in record.methods if m.text != record.baseline]
+    if base is None or not others:
+        return []
+    worse = [m for m in others if m.raw["nll"].mean > base.raw["nll"].mean]
+    if not worse:
+        return []
+    return [
+        f"Negative log-likelihood is worse than without mixing for {len(worse)} of {len(others)} "
+        "methods: mixed labels teach caution, which costs likelihood where the model is right, "
+        "also when accuracy rises. A high ECE then often means too little confidence, not too "
+        "much."
+    ]
+
+
+def _about_cost(record: Comparison) -> list[str]:
+    if record.parallel < 2:
+        return []
+    return [
+        f"Step times were taken while up to {record.parallel} runs shared the machine; they show "
+        "the order of the cost, not its size. mixwright bench measures it alone."
+    ]
+
+

@@ -1,0 +1,176 @@
+"""The report: one HTML file that needs nothing beside itself."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.reports import figures, tables
+from mixwright.reports.caveats import caveats
+from mixwright.reports.curves import Curves, read_curves
+from mixwright.reports.gallery import Exhibit, choose_images, exhibit, gallery_figure, png
+from mixwright.reports.palette import (
+    FAINT,
+    INK,
+    LINE,
+    PAPER,
+    SOURCES,
+    Shade,
+    method_shades,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mixwright.data.sets import Dataset
+    from mixwright.experiments.record import Comparison
+
+SHOWN = 5
+"""Samples of each method in the report."""
+
+
+@dataclass(frozen=True)
+class _Card:
+    label: str
+    text: str
+    svg: str
+
+
+def write_report(record: "Comparison", folder: Path, *, data: "Dataset") -> Path:
+    """Write ``report.html`` and the figures as PNG files beside it.
+
+    Args:
+        record: of the comparison.
+        folder: of the comparison; its run folders hold the curves.
+        data: for the sample pictures.
+
+    Returns:
+        the path of the report.
+    """
+    from mixwright.experiments.methods import parse_method
+
+    images, labels = choose_images(data, 8)
+    exhibits = [
+        exhibit(parse_method(method.text), images, labels, data.classes, count=SHOWN, seed=0)
+        for method in record.methods
+        if method.text != record.baseline
+    ]
+    page = render_report(record, folder, exhibits)
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def render_report(record: "Comparison", folder: Path, exhibits: Sequence[Exhibit]) -> str:
+    """The page as text; figures go to ``folder/figures``.
+
+    Args:
+        record: of the comparison.
+        folder: of the comparison.
+        exhibits: sample pictures by method.
+
+    Returns:
+        HTML without any address outside itself.
+    """
+    shades = method_shades([method.text for method in record.methods], record.baseline)
+    with figures.styled():
+        drawn = _draw(record, folder, shades)
+        if any(one.samples for one in exhibits):
+            figures.to_png(gallery_figure(exhibits), folder / "figures" / "samples.png")
+    return _environment().get_template("report.html.j2").render(
+        record=record,
+        rows=tables.headline(record),
+        verdict=tables.verdict(record),
+        runs=tables.run_rows(record),
+        facts=tables.facts(record),
+        caveats=caveats(record),
+        exhibits=exhibits,
+        shades=list(shades.values()),
+        place={text: n for n, text in enumerate(shades)},
+        **drawn,
+    )
+
+
+def write_gallery(exhibits: Sequence[Exhibit], folder: Path, *, title: str, note: str) -> Path:
+    """Write ``gallery.html`` and ``gallery.png``.
+
+    Args:
+        exhibits: what to show.
+        folder: where; it is made.
+        title: heading of the page.
+        note: about the data, below it.
+
+    Returns:
+        the path of the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with figures.styled():
+        figures.to_png(gallery_figure(exhibits), folder / "gallery.png")
+    page = _environment().get_template("gallery.html.j2").render(
+        exhibits=exhibits, title=title, note=note, shades=[]
+    )
+    path = folder / "gallery.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _draw(record: "Comparison", folder: Path, shades: dict[str, Shade]) -> dict[str, Any]:
+    """All figures, as SVG for the page and as PNG beside it."""
+    wide, narrow = 6.6, 3.7
+    differs = any(method.difference_raw for method in record.methods)
+    kinds = {"accuracy": figures.accuracy_figure}
+    kinds |= {"difference": figures.difference_figure} if differs else {}
+    svgs: dict[str, Any] = {"difference": None}
+    for name, make in kinds.items():
+        figures.to_png(make(record, shades, width=wide), folder / "figures" / f"{name}.png")
+        svgs[name] = [
+            figures.to_svg(make(record, shades, width=width), shades, salt=f"{name}{width}")
+            for width in (wide, narrow)
+        ]
+    return svgs | {"curves": _curves(record, folder, shades)}
+
+
+def _curves(record: "Comparison", folder: Path, shades: dict[str, Shade]) -> list[_Card]:
+    by_method: dict[str, Curves] = {
+        method.text: read_curves(method, folder) for method in record.methods
+    }
+    if not any(one.raw.epochs for one in by_method.values()):
+        return []
+    base = by_method.get(record.baseline or "")
+    floor = figures.lowest(list(by_method.values()))
+    panels = [(m.label, by_method[m.text], shades[m.text]) for m in record.methods]
+    whole = figures.all_curves_figure(panels, base, floor=floor)
+    figures.to_png(whole, folder / "figures" / "curves.png")
+    cards: list[_Card] = []
+    for method in record.methods:
+        own = by_method[method.text]
+        figure = figures.curve_figure(
+            own, None if own is base else base, shades[method.text], floor=floor
+        )
+        svg = figures.to_svg(figure, shades, salt=f"curve {method.text}")
+        cards.append(_Card(method.label, method.text, svg))
+    return cards
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("mixwright.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"svg": Markup, "picture": _picture, "percent": tables.percent}
+    environment.globals |= {
+        "colours": {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER},
+        "sources": SOURCES,
+    }
+    return environment
+
+
+def _picture(image: "Tensor") -> str:
+    return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")

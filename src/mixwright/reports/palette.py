@@ -1,0 +1,55 @@
+"""One colour a method, the same in every figure, told apart by colour-blind readers too.
+
+After Okabe and Ito's set, each with a shade for light and one for dark pages.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Shade(NamedTuple):
+    """A colour on light and on dark ground.
+
+    Args:
+        light: hex, for light pages and for pictures.
+        dark: hex, for dark pages.
+    """
+
+    light: str
+    dark: str
+
+
+INK = Shade("#1d2430", "#e6e8ec")
+FAINT = Shade("#6b7280", "#9aa3b2")
+LINE = Shade("#d9dde3", "#363d49")
+PAPER = Shade("#fdfdfb", "#14171c")
+BASELINE = Shade("#7b8290", "#a3abb9")
+
+_METHODS = (
+    Shade("#0068a8", "#5aaee6"),
+    Shade("#d55e00", "#f08a3c"),
+    Shade("#00835c", "#2fbf93"),
+    Shade("#b4558f", "#dd8fbd"),
+    Shade("#a07800", "#e0b83a"),
+    Shade("#5b55b0", "#a19cf0"),
+    Shade("#2a8fa8", "#6fd0e6"),
+    Shade("#8a5a3b", "#c99a78"),
+)
+
+SOURCES = ("#2f6fb3", "#eda63a", "#3f9e7a", "#b0639a", "#8c8c8c")
+"""Whose pixel it is, in pictures of masks: the own image first, then its partners."""
+
+
+def method_shades(texts: Sequence[str], baseline: str | None) -> dict[str, Shade]:
+    """A colour for each method; the baseline is grey.
+
+    Args:
+        texts: canonical METHODs, in the order of the record.
+        baseline: the one that others are compared with.
+
+    Returns:
+        METHOD -> colour; after eight the colours begin again.
+    """
+    others = [text for text in texts if text != baseline]
+    shades = {text: _METHODS[place % len(_METHODS)] for place, text in enumerate(others)}
+    return shades | ({baseline: BASELINE} if baseline else {})

@@ -1,0 +1,169 @@
+"""Every random draw of the package: shares, partners, noise, choices.
+
+Callers pass one CPU generator, the only state there is to save. Draws for tensors on an
+accelerator come from a generator of that device, seeded by one draw of the CPU generator, so that
+the host never waits. No generator can enter a compiled graph: draw here, compile the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+Pairing = Literal["cycle", "perm", "flip", "roll"]
+PAIRINGS: tuple[Pairing, ...] = ("cycle", "perm", "flip", "roll")
+
+
+def stream(*words: int) -> Generator:
+    """Make a CPU generator for a place in a run, such as ``(seed, rank, epoch)``.
+
+    Equal words give equal streams; any other words, or the same in another order, give another
+    stream.
+
+    Args:
+        words: whole numbers of any size and sign.
+
+    Returns:
+        A new ``torch.Generator`` on the CPU.
+
+    Example:
+        >>> int(torch.randint(100, (), generator=stream(0, 1)))
+        44
+    """
+    name = ",".join(str(int(word)) for word in words).encode()
+    seed = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+    generator = Generator()
+    # The CPU engine keeps 32 bits of a seed.
+    generator.manual_seed(seed >> 32 ^ seed & 0xFFFFFFFF)
+    return generator
+
+
+def uniform(
+    shape: Sequence[int], *, low: float = 0.0, high: float = 1.0, like: Tensor, generator: Generator
+) -> Tensor:
+    """Draw float32 of U(low, high) on ``like``'s device."""
+    source = _on(like.device, generator)
+    draw = torch.rand(tuple(shape), device=like.device, generator=source)
+    return draw if (low, high) == (0.0, 1.0) else draw.mul_(high - low).add_(low)
+
+
+def normal(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tensor:
+    """Draw float32 of N(0, 1) on ``like``'s device."""
+    source = _on(like.device, generator)
+    return torch.randn(tuple(shape), device=like.device, generator=source)
+
+
+def integers(
+    low: int, high: int, shape: Sequence[int], *, like: Tensor, generator: Generator
+) -> Tensor:
+    """Draw int64 of {low, ..., high - 1} on ``like``'s device."""
+    source = _on(like.device, generator)
+    return torch.randint(low, high, tuple(shape), device=like.device, generator=source)
+
+
+def beta(alpha: float, count: int, *, like: Tensor, generator: Generator) -> Tensor:
+    """Draw shares of Beta(alpha, alpha).
+
+    Args:
+        alpha: both parameters, finite and at least 0; 0 means "no mixing" and gives shares of 1.
+        count: how many, at least 0.
+        like: any tensor on the wanted device.
+        generator: the CPU generator.
+
+    Returns:
+        ``(count,)`` float32 in [0, 1] on ``like``'s device.
+
+    Example:
+        >>> beta(0.0, 3, like=torch.zeros(1), generator=stream(0)).tolist()
+        [1.0, 1.0, 1.0]
+    """
+    if alpha == 0:
+        return torch.ones(count, device=like.device)
+    if alpha == 1:
+        return uniform((count,), like=like, generator=generator)
+    concentration = torch.full((count, 2), float(alpha), device=like.device)
+    return dirichlet(concentration, generator=generator)[:, 0]
+
+
+def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
+    """Draw points of the simplex, one for each row of ``concentration``.
+
+    Args:
+        concentration: ``(B, N)`` float32, at least 0; a 0 leaves its component out (its share
+            is 0). Each row needs one positive entry. Values are trusted.
+        generator: the CPU generator.
+
+    Returns:
+        ``(B, N)`` float32 on ``concentration``'s device; rows sum to 1.
+    """
+    source = _on(concentration.device, generator)
+    used = concentration > 0
+    # Gamma(a) = Gamma(a + 1) * U ** (1 / a): in logarithms small shapes cannot underflow to 0 / 0.
+    wide = concentration.double() + 1
+    log_gamma = torch._standard_gamma(wide, generator=source).log()
+    chance = torch.rand(wide.shape, device=wide.device, dtype=wide.dtype, generator=source)
+    log_gamma = log_gamma + chance.clamp_min(1e-300).log() / concentration.double()
+    return log_gamma.masked_fill(~used, -torch.inf).softmax(dim=1).float()
+
+
+def partners(
+    count: int, *, like: Tensor, generator: Generator, pairing: Pairing = "cycle"
+) -> Tensor:
+    """Choose whom each sample is mixed with.
+
+    Args:
+        count: size of the batch, at least 1.
+        like: any tensor on the wanted device.
+        generator: the CPU generator.
+        pairing: ``"cycle"``, one random cycle through the batch, so that for two samples and more
+            nobody meets itself; ``"perm"``, a random permutation, in which one sample a batch
+            meets itself on average (most references); ``"flip"``, the mirror image of the batch
+            (timm); ``"roll"``, the sample before (torchvision).
+
+    Returns:
+        ``(count,)`` int64 on ``like``'s device.
+
+    Example:
+        >>> partners(2, like=torch.zeros(1), generator=stream(0)).tolist()
+        [1, 0]
+    """
+    if pairing == "flip":
+        return torch.arange(count - 1, -1, -1, device=like.device)
+    if pairing == "roll":
+        return torch.arange(count, device=like.device).roll(1)
+    source = _on(like.device, generator)
+    order = torch.randperm(count, device=like.device, generator=source)
+    if pairing == "perm":
+        return order
+    return torch.empty_like(order).scatter_(0, order, order.roll(1))
+
+
+def choices(chances: Sequence[float], count: int, *, generator: Generator) -> list[int]:
+    """Choose on the host which of several things happens, ``count`` times independently.
+
+    Args:
+        chances: weight of each possibility, at least 0, not all 0.
+        count: how many choices.
+        generator: the CPU generator.
+
+    Returns:
+        ``count`` positions in ``chances``.
+    """
+    weights = torch.tensor(chances, dtype=torch.float64)
+    edges = weights.cumsum(0) / weights.sum()
+    draw = torch.rand(count, dtype=torch.float64, generator=generator)
+    last = max(k for k, chance in enumerate(chances) if chance > 0)
+    return torch.searchsorted(edges, draw, right=True).clamp_max_(last).tolist()
+
+
+def _on(device: torch.device, generator: Generator) -> Generator:
+    if generator.device.type == device.type:
+        return generator
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    derived = Generator(device)
+    derived.manual_seed(int(seed))
+    return derived

@@ -1,0 +1,172 @@
+"""One process or many: who we are, and what the processes tell each other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run, seen from one of them.
+
+    Every method must be called by all processes alike; with one process none of them does
+    anything.
+
+    Args:
+        rank: number of this process, in [0, ``size``). Rank 0 writes and reports.
+        size: number of processes.
+        local_rank: number of this process on its machine; decides the accelerator.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[T | None] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values  # pyright: ignore[reportReturnType]
+
+    def share(self, value: T) -> T:
+        """The value that rank 0 has."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def first_does(self, action: Callable[[], T]) -> T:
+        """Let rank 0 act; all processes receive what it returned, or raise what it raised."""
+        value, error = None, None
+        if self.first:
+            try:
+                value = action()
+            except Exception as raised:
+                if self.size == 1:
+                    raise
+                error = raised
+        value, error = self.share((value, error))
+        if error is not None:
+            raise error
+        return value  # pyright: ignore[reportReturnType]
+
+    def sum(self, vector: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.size > 1:
+            vector = vector.clone()
+            dist.all_reduce(vector)
+        return vector
+
+    def equalise(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of rank 0."""
+        if self.size > 1:
+            for tensor in tensors:  # in place: the model keeps its tensors
+                dist.broadcast(tensor, src=0)
+
+    def device(self, name: torch.device | str) -> torch.device:
+        """The device of this process: on CUDA each process of a machine has one of its own."""
+        device = torch.device(name)
+        if device.type == "cuda" and device.index is None:
+            return torch.device("cuda", self.local_rank)
+        return device
+
+
+@contextlib.contextmanager
+def joined(device: torch.device | str) -> Iterator[World]:
+    """Join the other processes, where a launcher started several.
+
+    ``torchrun`` and SLURM's ``srun`` are understood. A group that exists already is used and
+    left standing; one that was made here is taken down at the end.
+
+    Args:
+        device: ``cuda`` talks through NCCL, anything else through gloo.
+
+    Returns:
+        A context that gives the ``World``.
+    """
+    if not dist.is_available():
+        yield World()
+        return
+    if dist.is_initialized():
+        yield _present()
+        return
+    map_slurm(os.environ)
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield World()
+        return
+    cuda = torch.device(device).type == "cuda"
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=15))
+    try:
+        yield _present()
+    finally:
+        dist.destroy_process_group()
+
+
+def map_slurm(variables: MutableMapping[str, str]) -> None:
+    """Add torch's variables to those of SLURM, where ``srun`` started several processes.
+
+    Variables of torch that are there already stay as they are, so that ``torchrun`` within a
+    SLURM job, or an own MASTER_ADDR, is respected.
+
+    Args:
+        variables: the environment; written to.
+
+    Example:
+        >>> here = {"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1",
+        ...         "SLURM_JOB_NODELIST": "node[07-08]", "SLURM_JOB_ID": "12"}
+        >>> map_slurm(here)
+        >>> here["RANK"], here["WORLD_SIZE"], here["LOCAL_RANK"], here["MASTER_ADDR"]
+        ('3', '4', '1', 'node07')
+    """
+    needed = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_JOB_NODELIST")
+    if "WORLD_SIZE" in variables or any(name not in variables for name in needed):
+        return
+    if int(variables["SLURM_NTASKS"]) < 2:
+        return
+    port = 15000 + int(variables.get("SLURM_JOB_ID", "0")) % 15000  # one for each job
+    for name, value in {
+        "RANK": variables["SLURM_PROCID"],
+        "WORLD_SIZE": variables["SLURM_NTASKS"],
+        "LOCAL_RANK": variables["SLURM_LOCALID"],
+        "MASTER_ADDR": first_host(variables["SLURM_JOB_NODELIST"]),
+        "MASTER_PORT": str(port),
+    }.items():
+        variables.setdefault(name, value)
+
+
+def first_host(nodes: str) -> str:
+    """The first name of a SLURM list of nodes.
+
+    Example:
+        >>> first_host("gpu[007-009,012],login"), first_host("a1,a2")
+        ('gpu007', 'a1')
+    """
+    first = re.match(r"([^\[,]+)(?:\[([^\],-]+)[^\]]*\]([^,]*))?", nodes)
+    return "".join(part or "" for part in first.groups()) if first else nodes
+
+
+def _present() -> World:
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    return World(rank=dist.get_rank(), size=dist.get_world_size(), local_rank=local)

@@ -1,0 +1,190 @@
+"""One epoch of training."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from mixwright.objectives.objective import Losses
+from mixwright.sampling import stream
+from mixwright.training.learner import without_sync
+from mixwright.training.meter import Meter, StepTimer
+from mixwright.training.optimiser import set_rate
+from mixwright.training.schedule import learning_rate
+from mixwright.training.session import Session
+
+
+class DivergedError(ValueError):
+    """A loss or a weight is no longer a finite number."""
+
+
+T = TypeVar("T")
+Group = list[tuple[Tensor, Tensor]]
+
+# Last words of the seeds of an epoch's streams. Order, crops and flips do not depend on the
+# method, so that runs of one seed see the same images whatever mixes them.
+ORDER, AUGMENT, MIX, MODULES = range(4)
+
+TERM = "term "  # before the names of an objective's terms, which are its own to choose
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an epoch of training was like.
+
+    Args:
+        means: loss, accuracy and each term of the objective, means over the images of all
+            processes.
+        lr: learning rate of the last step.
+        seconds: wall time, without evaluation.
+        step_seconds: median time of an optimiser step.
+        images: images seen by all processes.
+    """
+
+    means: dict[str, float]
+    lr: float
+    seconds: float
+    step_seconds: float
+    images: int
+
+
+def train_epoch(
+    session: Session, epoch: int, on_means: Callable[[int, dict[str, float], float], None]
+) -> Trained:
+    """Train for one pass over the images.
+
+    Args:
+        session: the run; changed.
+        epoch: number of the epoch, from 1.
+        on_means: called now and then with the steps done, the means so far and the rate.
+
+    Returns:
+        What it was like.
+
+    Raises:
+        DivergedError: a loss or a weight is not finite.
+    """
+    recipe, steps = session.recipe, session.steps
+    seeds = _streams(session, epoch)
+    meter, timer = Meter(), StepTimer(session.device)
+    read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
+    session.learner.train()
+    session.objective.on_epoch_start(session.data)
+    started, seen, rate = time.perf_counter(), 0, 0.0
+    batches = session.train.epoch(order=seeds[ORDER], augment=seeds[AUGMENT])
+    timer.lap()
+    for step, group in enumerate(_groups(batches, recipe.accumulate)):
+        done = (epoch - 1) * steps + step
+        rate = learning_rate(
+            done,
+            steps=recipe.epochs * steps,
+            warmup=recipe.warmup_epochs * steps,
+            highest=recipe.lr,
+            lowest=recipe.min_lr,
+        )
+        _gradients(session, group, meter, seeds[MIX], done / (recipe.epochs * steps), epoch)
+        _update(session, rate)
+        seen += sum(len(labels) for _, labels in group)
+        timer.lap()
+        if (step + 1) % read_every == 0 and step + 1 < steps:
+            means = _finite(meter.means(session.world), session, epoch, step + 1)
+            on_means(step + 1, means, rate)
+    means = _finite(meter.means(session.world), session, epoch, steps)
+    seconds = time.perf_counter() - started
+    _check_weights(session, epoch)
+    images = sum(session.world.gather(seen))
+    return Trained(means, rate, seconds, timer.median(), images)
+
+
+def _streams(session: Session, epoch: int) -> list[Generator]:
+    """The generators of an epoch; torch's global one, for dropout, is seeded likewise."""
+    seed, rank = session.recipe.seed, session.world.rank
+    order = stream(seed, epoch, ORDER)  # alike on all ranks
+    own = [stream(seed, rank, epoch, word) for word in (AUGMENT, MIX, MODULES)]
+    torch.manual_seed(int(torch.randint(2**62, (), generator=own.pop())))
+    return [order, *own]
+
+
+def _gradients(
+    session: Session,
+    group: Group,
+    meter: Meter,
+    generator: Generator,
+    progress: float,
+    epoch: int,
+) -> None:
+    """Gradients of the mean loss over the group's images."""
+    recipe, device = session.recipe, session.device
+    whole = sum(len(labels) for _, labels in group)
+    mixing = epoch <= recipe.epochs - recipe.mix_off_epochs
+    for number, (images, labels) in enumerate(group, start=1):
+        if recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with nullcontext() if number == len(group) else without_sync(session.learner):
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                losses: Losses = session.learner(
+                    images, labels, generator=generator, progress=progress, mixing=mixing
+                )
+            (losses.total * (len(labels) / whole)).backward()
+        terms = {TERM + name: value for name, value in losses.terms.items()}
+        accuracy = _accuracy(losses, labels)
+        meter.add({**terms, "loss": losses.total, "accuracy": accuracy}, len(labels))
+
+
+@torch.no_grad()
+def _accuracy(losses: Losses, labels: Tensor) -> Tensor:
+    if losses.plan is None:
+        return (losses.logits.argmax(dim=1) == labels).float().mean()
+    views = losses.plan.pool // len(labels)  # a pool of several views of the batch
+    return losses.plan.accuracy(losses.logits, labels.repeat(views))
+
+
+def _update(session: Session, rate: float) -> None:
+    recipe, optimizer = session.recipe, session.optimizer
+    if recipe.grad_clip is not None:  # each player by itself: one must not silence the other
+        for player in (session.model, session.objective):
+            nn.utils.clip_grad_norm_(player.parameters(), recipe.grad_clip)
+    set_rate(optimizer, rate)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    session.ema.update(session.model)
+    session.objective.after_step(session.model)
+
+
+def _finite(means: dict[str, float], session: Session, epoch: int, step: int) -> dict[str, float]:
+    bad = next((name for name, mean in means.items() if not math.isfinite(mean)), None)
+    if bad is None or bad == "accuracy":
+        return means
+    what = f"the loss term {bad.removeprefix(TERM)!r}" if bad.startswith(TERM) else "the loss"
+    raise _diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
+
+
+def _check_weights(session: Session, epoch: int) -> None:
+    """A bad gradient in the very last step shows in the weights only."""
+    players = (session.model, session.objective)
+    named = dict(itertools.chain.from_iterable(player.named_parameters() for player in players))
+    norms = torch.stack([weight.detach().float().norm() for weight in named.values()]).tolist()
+    for name, norm in zip(named, norms, strict=True):
+        if not math.isfinite(norm):
+            raise _diverged(f"the weight {name!r} is not finite", session, epoch, "")
+
+
+def _diverged(what: str, session: Session, epoch: int, when: str) -> DivergedError:
+    kept = f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no checkpoint yet"
+    return DivergedError(
+        f"training diverged: {what} in epoch {epoch}{when}; {kept}. Lower lr (it is "
+        f"{session.recipe.lr}), warm up longer or set grad_clip, in a folder of its own."
+    )
+
+
+def _groups(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while group := list(itertools.islice(items, size)):
+        yield group

@@ -1,0 +1,76 @@
+"""Model and objective as one module, which is what DDP wraps."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mixwright.objectives.criteria import BinaryCrossEntropy, CrossEntropy
+from mixwright.objectives.mixed import Mixed
+from mixwright.objectives.objective import Losses, Objective
+from mixwright.training.distributed import World
+from mixwright.training.recipe import Recipe
+
+
+def build_criterion(recipe: Recipe) -> CrossEntropy | BinaryCrossEntropy:
+    """The recipe's loss, one value per sample."""
+    if recipe.loss == "bce":
+        return BinaryCrossEntropy(label_smoothing=recipe.label_smoothing)
+    return CrossEntropy(label_smoothing=recipe.label_smoothing)
+
+
+class Learner(nn.Module):
+    """Everything that gradients flow through in a step.
+
+    One module holds the network and the objective, so that DDP sees every player's parameters and
+    one backward pass serves them all. While mixing is switched off the plain loss on unmixed
+    images takes the objective's place.
+
+    Args:
+        model: the network, images in [0, 1] to logits.
+        objective: how it learns; built already.
+        criterion: the plain loss.
+    """
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, criterion: CrossEntropy | BinaryCrossEntropy
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.plain = Mixed(None, criterion)
+
+    def forward(
+        self, images: Tensor, labels: Tensor, *, generator: Generator, progress: float, mixing: bool
+    ) -> Losses:
+        """The losses of one batch; see ``Objective.forward``."""
+        objective = self.objective if mixing else self.plain
+        return objective(self.model, images, labels, generator=generator, progress=progress)
+
+
+def spread(learner: Learner, recipe: Recipe, *, world: World, device: torch.device) -> nn.Module:
+    """Wrap the learner in DDP where there are several processes.
+
+    From here on every process has rank 0's weights. Buffers (batch norm's running statistics)
+    are each process's own within an epoch; the loop takes rank 0's at its end.
+    """
+    if world.size == 1:
+        return learner
+    # Epochs without mixing leave an objective's own parameters without a gradient.
+    own = any(parameter.requires_grad for parameter in learner.objective.parameters())
+    return DistributedDataParallel(
+        learner,
+        device_ids=[device] if device.type == "cuda" else None,
+        broadcast_buffers=False,
+        find_unused_parameters=own and recipe.mix_off_epochs > 0,
+    )
+
+
+def without_sync(learner: nn.Module) -> AbstractContextManager[object]:
+    """A context in which gradients are kept by each process: all micro batches but the last."""
+    if isinstance(learner, DistributedDataParallel):
+        return learner.no_sync()
+    return nullcontext()

@@ -1,0 +1,65 @@
+"""What came of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from mixwright.training.recipe import Recipe
+
+Numbers = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The record of a finished run, as ``result.json`` holds it.
+
+    Scores are dicts of ``evaluation.Scores``: fractions in [0, 1], ``top5`` null for few classes.
+
+    Args:
+        recipe: what was run.
+        hash: its ``recipe_hash``.
+        seed: the recipe's.
+        commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
+        mixwright: version.
+        torch: version.
+        machine: where the run ended; see ``machine``.
+        epochs: epochs trained.
+        train: loss, accuracy and terms over the last epoch.
+        raw: scores of the weights after the last epoch.
+        ema: scores of the averaged weights after the last epoch.
+        best: ``raw`` and ``ema``: scores of the epoch with the highest top-1, the earlier of
+            equals, and ``epoch``. Chosen on the test images, so optimistic.
+        step_seconds: median over the epochs of their median step, the first epoch left out.
+        seconds: wall time of all epochs, evaluation and checkpoints included.
+        parameters: trainable numbers of the model.
+        finished: time of day, UTC, ISO 8601.
+    """
+
+    recipe: Recipe
+    hash: str
+    seed: int
+    commit: str | None
+    mixwright: str
+    torch: str
+    machine: Numbers
+    epochs: int
+    train: Numbers
+    raw: Numbers
+    ema: Numbers
+    best: dict[str, Numbers]
+    step_seconds: float
+    seconds: float
+    parameters: int
+    finished: str
+
+    def to_record(self) -> dict[str, Any]:
+        """The fields as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read what ``to_record`` gave."""
+        return cls(**{**record, "recipe": Recipe.from_fields(record["recipe"])})

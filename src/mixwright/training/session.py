@@ -1,0 +1,167 @@
+"""What a run holds in memory, and how it is saved and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mixwright.data.augment import Augment
+from mixwright.data.batches import Batches
+from mixwright.data.sets import Dataset
+from mixwright.objectives.objective import Objective
+from mixwright.objectives.teacher import EMA
+from mixwright.training.checkpoint import CheckpointError
+from mixwright.training.distributed import World
+from mixwright.training.learner import Learner, build_criterion, spread
+from mixwright.training.optimiser import build_optimizer
+from mixwright.training.recipe import Recipe, RecipeError
+
+_TEST_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Session:
+    """The players of a run, on their device.
+
+    Args:
+        recipe: what is run.
+        model: the network itself, without wrappers.
+        objective: how it learns, built.
+        learner: both in one module, wrapped in DDP where there are several processes.
+        optimizer: over all their parameters.
+        ema: the averaged weights.
+        train: batches of this process to learn from.
+        test: batches of this process to be judged on.
+        data: where they come from.
+        world: the processes.
+        device: of this process.
+    """
+
+    recipe: Recipe
+    model: nn.Module
+    objective: Objective
+    learner: nn.Module
+    optimizer: Optimizer
+    ema: EMA
+    train: Batches
+    test: Batches
+    data: Dataset
+    world: World
+    device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of an epoch."""
+        return -(-len(self.train) // self.recipe.accumulate)
+
+    def state(self) -> dict[str, Any]:
+        """All that decides how the run continues after an epoch.
+
+        No generator is in it: each epoch's are made anew from (seed, rank, epoch), so that any
+        number of processes can continue. Buffers are rank 0's.
+        """
+        return {
+            **self.weights(),
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state_dict(),
+        }
+
+    def weights(self) -> dict[str, Any]:
+        """What is needed to use the model: weights, averaged weights, classes, statistics."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "classes": list(self.data.classes),
+            "mean": list(self.data.mean),
+            "std": list(self.data.std),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what ``state`` gave.
+
+        Raises:
+            CheckpointError: the state belongs to another model or objective.
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.objective.load_state_dict(state["objective"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"checkpoint does not fit the model and objective: {error}; expected one of the "
+                "same code and recipe. Train in another folder."
+            ) from error
+
+    def equalise(self) -> None:
+        """Give every process rank 0's buffers, of the model, the average and the objective."""
+        self.world.equalise(_buffers(self.model, self.ema.model, self.objective))
+
+
+def prepare(
+    recipe: Recipe,
+    *,
+    model: nn.Module,
+    objective: Objective,
+    data: Dataset,
+    world: World,
+    device: torch.device,
+) -> Session:
+    """Bring everything to its device, build the objective, the optimiser and the average.
+
+    Raises:
+        RecipeError: the batch cannot be divided by processes and micro batches.
+    """
+    micro = micro_batch(recipe, world)
+    augment = Augment(crop_padding=recipe.crop_padding, flip=recipe.flip and data.mirrored)
+    memory = torch.channels_last if recipe.channels_last else torch.preserve_format
+    model.to(device=device, memory_format=memory)  # pyright: ignore[reportCallIssue]
+    objective.build(model, data.num_classes)
+    objective.to(device)
+    optimizer = build_optimizer(recipe, model=model, extra=objective.param_groups(recipe))
+    learner = Learner(model, objective, build_criterion(recipe))
+    spread_learner = spread(learner, recipe, world=world, device=device)
+    ema = EMA(model, recipe.ema_decay)  # after DDP, which brings rank 0's weights to all
+    if recipe.compile:
+        model.compile()  # in place, so that names in checkpoints stay; after the copy for EMA
+    ranks = {"rank": world.rank, "world": world.size, "device": device}
+    return Session(
+        recipe=recipe,
+        model=model,
+        objective=objective,
+        learner=spread_learner,
+        optimizer=optimizer,
+        ema=ema,
+        train=Batches(data.train, batch_size=micro, augment=augment, shuffle=True, **ranks),
+        test=Batches(data.test, batch_size=_TEST_BATCH, augment=None, shuffle=False, **ranks),
+        data=data,
+        world=world,
+        device=device,
+    )
+
+
+def micro_batch(recipe: Recipe, world: World) -> int:
+    """Images that one process sees at once.
+
+    Raises:
+        RecipeError: the batch cannot be divided by processes and micro batches.
+    """
+    parts = world.size * recipe.accumulate
+    if recipe.batch_size % parts:
+        raise RecipeError(
+            f"recipe: batch_size {recipe.batch_size} cannot be shared by {world.size} processes "
+            f"with {recipe.accumulate} micro batches each; expected a multiple of {parts}, "
+            f"e.g. {max(1, recipe.batch_size // parts) * parts}."
+        )
+    return recipe.batch_size // parts
+
+
+def _buffers(*modules: nn.Module) -> Iterator[Tensor]:
+    for module in modules:
+        yield from module.buffers()

@@ -1,0 +1,157 @@
+"""Resampling of a source before it is mixed: rectangles and affine maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Interpolation = Literal["nearest", "bilinear", "antialias"]
+INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Rect:
+    """Show one rectangle of the source in a rectangle of the output.
+
+    Outside the target the output repeats the source rectangle's border; a mask usually hides it.
+
+    Attributes:
+        source: ``(B, 2, 2)`` float32, for rows and columns the first edge and the edge after the
+            last, in pixels. Edges in falling order mirror the image. Edges beyond the image
+            repeat its border.
+        target: ``(B, 2, 2)`` float32, likewise, in rising order.
+        size: (H, W) to which the numbers refer.
+        interpolation: ``"nearest"`` picks pixel ``floor(r * source / target)`` and is exact for
+            every dtype; ``"bilinear"`` has pixel centres at one half; ``"antialias"`` is
+            bilinear with a triangle widened by the reduction.
+        rows: ``(R,)`` int64, the outputs that are warped, or None for all; ``source`` and
+            ``target`` then have R rows.
+    """
+
+    source: Tensor
+    target: Tensor
+    size: tuple[int, int]
+    interpolation: Interpolation = "nearest"
+    rows: Tensor | None = None
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Warp ``(B, C, H, W)`` images; the input is not written."""
+        return _on_rows(self.rows, images, self._apply)
+
+    def at(self, size: Sequence[int]) -> Rect:
+        """Give the same warp for feature maps of another size."""
+        scale = torch.tensor(
+            [new / old for new, old in zip(size, self.size, strict=True)],
+            device=self.source.device,
+        )[:, None]
+        height, width = size
+        return replace(
+            self, source=self.source * scale, target=self.target * scale, size=(height, width)
+        )
+
+    def _apply(self, images: Tensor) -> Tensor:
+        if self.interpolation == "nearest":
+            for axis, length in enumerate(self.size):
+                index = _nearest(self.source[:, axis], self.target[:, axis], length)
+                shape = [len(index), 1, 1, 1]
+                shape[2 + axis] = length
+                wanted = [*images.shape]
+                images = images.gather(2 + axis, index.view(shape).expand(wanted))
+            return images
+        wide = self.interpolation == "antialias"
+        row, column = (
+            _hats(self.source[:, axis], self.target[:, axis], length, antialias=wide)
+            for axis, length in enumerate(self.size)
+        )
+        kind = torch.promote_types(images.dtype, torch.float32)
+        done = row[:, None].to(kind) @ images.to(kind) @ column[:, None].transpose(2, 3).to(kind)
+        return round_to(done, images.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Affine:
+    """Map output places to source places by a 2x3 matrix.
+
+    Attributes:
+        theta: ``(B, 2, 3)`` float32 in normalised coordinates (x, y in [-1, 1], edges of the
+            image at -1 and 1), as ``torch.nn.functional.affine_grid`` takes them with
+            ``align_corners=False``. Places outside the image are 0.
+        rows: ``(R,)`` int64, the outputs that are warped, or None for all.
+    """
+
+    theta: Tensor
+    rows: Tensor | None = None
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Warp ``(B, C, H, W)`` images; the input is not written."""
+        return _on_rows(self.rows, images, self._apply)
+
+    def at(self, size: Sequence[int]) -> Affine:
+        """Give the same warp for feature maps of another size."""
+        del size  # normalised coordinates fit every size
+        return self
+
+    def _apply(self, images: Tensor) -> Tensor:
+        kind = torch.promote_types(images.dtype, torch.float32)
+        grid = F.affine_grid(self.theta.to(kind), list(images.shape), align_corners=False)
+        done = F.grid_sample(images.to(kind), grid, padding_mode="zeros", align_corners=False)
+        return round_to(done, images.dtype)
+
+
+Warp = Rect | Affine
+
+
+def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Bring computed pixels to the images' dtype; uint8 rounds half to even and saturates."""
+    if values.dtype == dtype:
+        return values
+    if dtype == torch.uint8:
+        return values.round().clamp(0, 255).to(dtype)
+    return values.to(dtype)
+
+
+def _on_rows(rows: Tensor | None, images: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
+    if images.ndim != 4:
+        raise ValueError(
+            f"warp: images have shape {tuple(images.shape)}; expected (B, C, H, W). "
+            "Warps are defined for 2-D images only."
+        )
+    if rows is None:
+        return apply(images)
+    done = images.clone()
+    done[rows] = apply(images[rows])
+    return done
+
+
+def _nearest(source: Tensor, target: Tensor, length: int) -> Tensor:
+    """Give the source pixel of each place, ``(B, length)`` int64."""
+    start, stop = source[:, :1], source[:, 1:]
+    first, last = target[:, :1], target[:, 1:]
+    place = torch.arange(length, device=source.device)
+    step = (place - first) * (stop - start).abs() / (last - first).clamp_min(1e-6)
+    mirrored = stop < start
+    index = torch.where(mirrored, start - 1 - step.floor(), start + step.floor())
+    low = torch.minimum(start, stop).clamp(0, length - 1)
+    high = (torch.maximum(start, stop) - 1).clamp(0, length - 1)
+    return torch.minimum(torch.maximum(index, low), high).long()
+
+
+def _hats(source: Tensor, target: Tensor, length: int, *, antialias: bool) -> Tensor:
+    """Give the resampling matrix ``(B, length, length)``: triangles around the source places."""
+    start, stop = source[:, 0, None], source[:, 1, None]
+    first, last = target[:, 0, None], target[:, 1, None]
+    place = torch.arange(length, device=source.device)
+    scale = (stop - start) / (last - first).clamp_min(1e-6)
+    centre = start + (place + 0.5 - first) * scale - 0.5
+    low, high = torch.minimum(start, stop), torch.maximum(start, stop) - 1
+    centre = torch.minimum(torch.maximum(centre, low.clamp_min(0)), high.clamp_max(length - 1))
+    reach = scale.abs().clamp_min(1.0)[..., None] if antialias else 1.0
+    weight = (1 - (centre[..., None] - place).abs() / reach).clamp_min(0)
+    # Pixels outside the source rectangle are not looked at.
+    weight = weight * ((place >= low[..., None].floor()) & (place <= high[..., None].ceil()))
+    return weight / weight.sum(dim=2, keepdim=True).clamp_min(1e-12)

@@ -1,0 +1,17 @@
+"""Settings for every test: one thread, derandomised hypothesis, a seeded generator."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import torch
+
+torch.set_num_threads(1)
+
+hypothesis.settings.register_profile(
+    "mixwright", derandomize=True, deadline=None, max_examples=25, database=None
+)
+hypothesis.settings.load_profile("mixwright")

@@ -1,0 +1,52 @@
+import subprocess
+import sys
+
+import pytest
+
+import mixwright.data
+from mixwright.data import DATA_LINES, DATA_SETS, DataError, load_data, parse_data
+
+
+def test_names_are_listed_with_a_line_each():
+    assert DATA_SETS == ("digits", "cifar10", "cifar100", "folder:PATH", "parquet:PATH")
+    assert all(DATA_LINES[name] for name in DATA_SETS)
+
+
+def test_a_path_may_hold_colons():
+    assert parse_data("folder:c:/photographs") == ("folder", "c:/photographs")
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("cifar-10", r"'cifar-10' is not known. Did you mean 'cifar10'\?"),
+        ("Digits", r"Did you mean 'digits'\?"),
+        ("folders:x", r"Did you mean 'folder:PATH'\?"),
+        ("zzz", r"'zzz' is not known. Choose one of: digits, cifar10, cifar100, folder:PATH"),
+        ("", "'' is not known"),
+        ("folder:", "lacks its path; write folder:PATH"),
+        ("parquet", "lacks its path; write parquet:PATH"),
+        ("digits:there", "digits takes nothing after its name"),
+    ],
+)
+def test_names_that_are_refused(spec: str, says: str):
+    with pytest.raises(DataError, match=says):
+        parse_data(spec)
+    with pytest.raises(DataError, match=says):
+        load_data(spec)
+
+
+def test_names_are_read_without_torch():
+    code = (
+        "import sys; from mixwright.data import parse_data; parse_data('digits');"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there():
+    for name in mixwright.data.__all__:
+        assert getattr(mixwright.data, name).__doc__
+    assert sorted(dir(mixwright.data)) == sorted(mixwright.data.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mixwright.data.nothing

@@ -1,0 +1,144 @@
+"""A net, images and an objective that train in milliseconds."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.data.sets import Dataset, ImageSet
+from mixwright.evaluation.scores import evaluate
+from mixwright.objectives.objective import Losses, Objective
+from mixwright.training.loop import train
+from mixwright.training.recipe import Recipe
+from mixwright.training.result import Result
+
+CLASSES = 3
+
+
+def tiny_data(train: int = 40, test: int = 23) -> Dataset:
+    """Images of 8x8, brighter in the channel of their class."""
+
+    def images(count: int, seed: int) -> ImageSet:
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(CLASSES, (count,), generator=generator)
+        noise = torch.randint(150, (count, 3, 8, 8), generator=generator)
+        noise[torch.arange(count), labels] += 60
+        return ImageSet(noise.to(torch.uint8), labels)
+
+    return Dataset(
+        name="tiny",
+        train=images(train, 1),
+        test=images(test, 2),
+        classes=("red", "green", "blue"),
+        mean=(0.3, 0.3, 0.3),
+        std=(0.2, 0.2, 0.2),
+        note="made up",
+    )
+
+
+def tiny_net(*, norm: bool = True, dropout: float = 0.2) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(3, 6, 3, bias=not norm),
+            nn.BatchNorm2d(6) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(24, CLASSES),
+        )
+
+
+class Blend(Objective):
+    """Mixes by a share of its own drawing, learns a scale, counts its steps."""
+
+    steps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.scale: nn.Parameter | None = None
+        self.calls: list[dict[str, Any]] = []
+        self.on_start: Callable[[], None] | None = None
+
+    def build(self, model: nn.Module, num_classes: int) -> None:
+        self.scale = nn.Parameter(torch.randn(num_classes) * 0.1 + 1)
+
+    def on_epoch_start(self, data: Any) -> None:
+        if self.on_start is not None:
+            self.on_start()
+
+    def param_groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        return [{"params": [self.scale], "lr": recipe.lr / 2, "weight_decay": 0.0}]
+
+    def forward(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator,
+        progress: float,
+    ) -> Losses:
+        assert self.scale is not None
+        share = torch.rand(len(images), 1, 1, 1, generator=generator)
+        other = torch.randperm(len(images), generator=generator)
+        logits = model(torch.lerp(images[other], images, share)) * self.scale
+        own = nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+        theirs = nn.functional.cross_entropy(logits.float(), labels[other], reduction="none")
+        mix = torch.lerp(theirs, own, share.flatten()).mean()
+        size = self.scale.square().mean() * 0.01
+        self.calls.append(
+            {
+                "images": hashlib.sha256(images.numpy().tobytes()).hexdigest(),
+                "share": share.flatten().tolist(),
+                "progress": progress,
+                "loss": float(mix + size),
+                "count": len(images),
+            }
+        )
+        return Losses(total=mix + size, terms={"mix": mix, "size": size}, logits=logits, plan=None)
+
+    def after_step(self, model: nn.Module) -> None:
+        self.steps += 1
+
+
+def recipe(**changes: Any) -> Recipe:
+    small = {"epochs": 4, "batch_size": 10, "warmup_epochs": 0.5, "seed": 7, "crop_padding": 1}
+    return Recipe(**{**small, **changes})
+
+
+def run(folder: Path, of: Recipe, **changes: Any) -> Result:
+    given: dict[str, Any] = {
+        "model": tiny_net(),
+        "objective": Blend(),
+        "data": tiny_data(),
+        "evaluate": evaluate,
+        "folder": folder,
+    }
+    return train(of, **{**given, **changes})
+
+
+def digest(state: Any) -> str:
+    """Names the exact bits of nested tensors and values."""
+    hashed = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            hashed.update(value.detach().cpu().contiguous().numpy().tobytes())
+        elif isinstance(value, dict):
+            for key in value:
+                hashed.update(str(key).encode())
+                add(value[key])
+        elif isinstance(value, list | tuple):
+            for one in value:
+                add(one)
+        else:
+            hashed.update(repr(value).encode())
+
+    add(state)
+    return hashed.hexdigest()
