@@ -69,7 +69,7 @@ _HOME = {
     "Objective": "objectives",
     "MixPlan": "plan",
 }
-__all__ = [  # noqa: F822 (exported by __getattr__)
+__all__ = [
     "MIXERS",
     "OBJECTIVES",
     "AGMix",

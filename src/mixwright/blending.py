@@ -8,13 +8,11 @@ up in float32.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.held import Box, Held, Planes, Product
+from mixwright.masks.joining import resolve
 from mixwright.warps import Warp, round_to
 
 # Below this many numbers a sample, one call for the batch costs less than one a sample.
@@ -28,6 +26,7 @@ def blend(
     held: Held,
     warp: tuple[Warp | None, ...] | None,
     fill: Tensor | None,
+    own: bool = False,
 ) -> Tensor:
     """Mix the rows of a pool.
 
@@ -37,6 +36,8 @@ def blend(
         held: the masks.
         warp: for each source its resampling.
         fill: what the source -1 shows, broadcast to ``(B, C, *spatial)``; None if there is none.
+        own: whether source 0 of each output is the row of the same number, so that it need not
+            be gathered.
 
     Returns:
         ``(B, C, *spatial)``, fresh memory, dtype and memory format of ``images``.
@@ -46,31 +47,13 @@ def blend(
     elif held.sources == 2 and warp is None and fill is None and _slices_pay(images):
         return _by_sample(images, index, held)
     elif held.sources == 2:
-        own = _source(images, 0, index=index, warp=warp, fill=fill)
+        plain = own and (warp is None or warp[0] is None)
+        first = images if plain else _source(images, 0, index=index, warp=warp, fill=fill)
         other = _source(images, 1, index=index, warp=warp, fill=fill)
-        done = _batched(own, other, held, images.shape[2:])
+        done = _batched(first, other, held, tuple(images.shape[2:]))
     else:
         done = _many(images, index=index, held=held, warp=warp, fill=fill)
     return done.contiguous(memory_format=_format(images))
-
-
-def resolve(values: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bring masks ``(..., *spatial)`` to a size: constants as they are, block grids repeated.
-
-    Raises:
-        ValueError: a spatial size is neither 1 nor a divisor of the wanted one.
-    """
-    have = tuple(values.shape[2:])
-    if have == size or math.prod(have) == 1:
-        # A constant fits images of any rank, token sequences included.
-        return values if have == size else values.view(*values.shape[:2], *([1] * len(size)))
-    if len(have) != len(size) or any(new % old for new, old in zip(size, have, strict=True)):
-        raise ValueError(
-            f"plan: masks of spatial size {have} do not fit images of spatial size {size}; each "
-            "size must be 1, a divisor, or equal. Draw the plan for these images, or resize it "
-            "with plan.at(...)."
-        )
-    return upsample_blocks(values, size)
 
 
 def _source(
@@ -82,7 +65,9 @@ def _source(
     fill: Tensor | None,
 ) -> Tensor:
     rows = index[:, n]
-    found = images[rows if fill is None else rows.clamp_min(0)]
+    rows_found = rows if fill is None else rows.clamp_min(0)
+    # Half the time of images[rows], but it forgets channels_last.
+    found = images.index_select(0, rows_found) if images.is_contiguous() else images[rows_found]
     if warp is not None and (one := warp[n]) is not None:
         found = one.apply(found)
     if fill is not None:
@@ -93,16 +78,17 @@ def _source(
 
 
 def _fill_shape(fill: Tensor, images: Tensor) -> tuple[int, ...]:
-    """A fill of (C,) stands for channels; one with a batch axis is complete."""
-    if fill.ndim == 1:
-        return (1, -1, *([1] * (images.ndim - 2)))
-    return tuple(fill.shape)
+    """A fill of (C,) stands for channels; more axes begin with the batch."""
+    shape = (1, *fill.shape) if fill.ndim == 1 else tuple(fill.shape)
+    return shape if fill.ndim == 0 else (*shape, *([1] * (images.ndim - len(shape))))
 
 
 def _batched(own: Tensor, other: Tensor, held: Held, size: tuple[int, ...]) -> Tensor:
     keep = resolve(held.first(), size)
-    if held.binary:
-        return torch.where(keep, own, other)
+    if held.binary and not own.is_floating_point():
+        # Bits chosen by bits: ``where`` is not vectorised on the CPU, and this is exact.
+        chosen = keep.to(own.dtype).neg()
+        return other ^ ((own ^ other) & chosen)
     kind = torch.promote_types(own.dtype, torch.float32)
     # Not other + keep * (own - other), which misses ``own`` by an ulp where keep is 1.
     return round_to(torch.lerp(other.to(kind), own.to(kind), keep.to(kind)), own.dtype)
@@ -151,10 +137,10 @@ def _by_sample(images: Tensor, index: Tensor, held: Held) -> Tensor:
     whole = None if isinstance(held, Product) else resolve(held.first(), size)
     for i, (own, other) in enumerate(pairs):
         keep = whole[i] if whole is not None else _one(held, i)
-        if held.binary:
-            torch.where(keep, images[own], images[other], out=out[i])
+        if held.binary and not images.is_floating_point():
+            torch.where(keep.bool(), images[own], images[other], out=out[i])
         else:
-            _lerp(images[other], images[own], keep, out[i])
+            _lerp(images[other], images[own], keep.float(), out[i])
     return out
 
 

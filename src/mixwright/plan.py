@@ -9,9 +9,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from mixwright.blending import blend, resolve
+from mixwright.blending import blend
+from mixwright.labelling import mixed_loss, mixed_targets, weighted_accuracy
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.held import Box, Held, Planes
+from mixwright.masks.joining import all_planes, chosen
 from mixwright.warps import Warp
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -37,6 +39,8 @@ class MixPlan:
             that broadcasts to ``(B, C, *spatial)``; None without null source.
         lam: ``(B,)`` float32, the share of own pixels that was asked for (clipping and rounding
             make the measured ``weight`` differ), or None.
+        own: whether output b is known to have row b as its first source, so that these rows need
+            not be gathered.
 
     Example:
         >>> plan = MixPlan.pair(torch.tensor([1, 0]), torch.full((2, 1, 1, 1), 0.75))
@@ -53,6 +57,7 @@ class MixPlan:
     warp: tuple[Warp | None, ...] | None
     fill: Tensor | None
     lam: Tensor | None
+    own: bool
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class MixPlan:
         warp: tuple[Warp | None, ...] | None = None,
         fill: Tensor | None = None,
         lam: Tensor | None = None,
+        own: bool = False,
     ) -> None:
         """Check shapes; values are read by ``check`` only.
 
@@ -76,6 +82,7 @@ class MixPlan:
             warp: see the attributes.
             fill: see the attributes.
             lam: see the attributes.
+            own: see the attributes.
 
         Raises:
             ValueError: the shapes do not belong together.
@@ -105,6 +112,7 @@ class MixPlan:
             "warp": None if warp is None or all(one is None for one in warp) else warp,
             "fill": fill,
             "lam": lam,
+            "own": own and pool == len(index),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -158,6 +166,7 @@ class MixPlan:
             pool=count if pool is None else pool,
             warp=warp,
             lam=lam,
+            own=True,
         )
 
     @classmethod
@@ -177,6 +186,7 @@ class MixPlan:
             weight=ones,
             pool=count,
             lam=ones[:, 0],
+            own=True,
         )
 
     def replace(self, **changes: Any) -> Self:
@@ -188,7 +198,7 @@ class MixPlan:
         Raises:
             TypeError: a name is not an argument of the constructor.
         """
-        now = {
+        now: dict[str, Any] = {
             "index": self.index,
             "mask": self.held,
             "weight": self.weight,
@@ -196,6 +206,7 @@ class MixPlan:
             "warp": self.warp,
             "fill": self.fill,
             "lam": self.lam,
+            "own": self.own and "index" not in changes,
         }
         return type(self)(**(now | changes))
 
@@ -270,7 +281,14 @@ class MixPlan:
                 f"plan.images: images have spatial size {tuple(images.shape[2:])}, the plan was "
                 f"drawn for {self.held.size}. Draw it for these images, or use plan.at(...)."
             )
-        return blend(images, index=self.index, held=self.held, warp=self.warp, fill=self.fill)
+        return blend(
+            images,
+            index=self.index,
+            held=self.held,
+            warp=self.warp,
+            fill=self.fill,
+            own=self.own,
+        )
 
     def targets(self, labels: Tensor, num_classes: int | None = None) -> Tensor:
         """Mix labels to dense targets.
@@ -287,20 +305,7 @@ class MixPlan:
                 labels, or (on the CPU) a label is out of range.
         """
         self._fits("labels", labels)
-        if labels.ndim == 2 and labels.is_floating_point():
-            if num_classes not in (None, labels.shape[1]):
-                raise ValueError(
-                    f"plan.targets: labels have {labels.shape[1]} columns but num_classes is "
-                    f"{num_classes}; expected the same number. Leave num_classes out."
-                )
-            kind = torch.promote_types(labels.dtype, torch.float32)
-            rows = labels[self.index.clamp_min(0)].to(kind)
-            return (self.weight[..., None].to(kind) * rows).sum(dim=1)
-        _check_classes(labels, num_classes)
-        assert num_classes is not None
-        rows = labels[self.index.clamp_min(0)]
-        blank = torch.zeros((len(self), num_classes), device=labels.device)
-        return blank.scatter_add_(1, rows, self.weight)
+        return mixed_targets(labels, index=self.index, weight=self.weight, num_classes=num_classes)
 
     def loss(
         self, criterion: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor
@@ -320,24 +325,7 @@ class MixPlan:
             ValueError: the criterion reduces over the batch, or shapes do not fit.
         """
         self._fits("labels", labels)
-        if len(logits) != len(self):
-            raise ValueError(
-                f"plan.loss: logits have {len(logits)} rows, the plan has {len(self)} outputs."
-            )
-        total: Tensor | None = None
-        for n in range(self.index.shape[1]):
-            each = criterion(logits, labels[self.index[:, n].clamp_min(0)])
-            if each.shape != (len(self),):
-                raise ValueError(
-                    f"plan.loss: the criterion returned shape {tuple(each.shape)}; expected one "
-                    f'loss a sample, ({len(self)},). Build it with reduction="none"; a loss per '
-                    "class needs a sum or a mean over classes."
-                )
-            share = self.weight[:, n].to(each.device)
-            part = torch.where(share > 0, share * each, 0.0)  # 0 * inf would be NaN
-            total = part if total is None else total + part
-        assert total is not None
-        return total.mean()
+        return mixed_loss(criterion, logits, labels, index=self.index, weight=self.weight)
 
     def accuracy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Measure top-1 accuracy on mixed images, each source counting by its label weight.
@@ -351,13 +339,7 @@ class MixPlan:
             0-d float32 in [0, 1]: the weight of hits divided by the sum of all weights.
         """
         self._fits("labels", labels)
-        predicted = logits.argmax(dim=1)[:, None]
-        rows = self.labels(labels)
-        if rows.ndim == 3:
-            hit = rows.float().gather(2, predicted[..., None].expand(-1, rows.shape[1], 1))[..., 0]
-        else:
-            hit = (rows == predicted).float()
-        return (self.weight * hit).sum() / self.weight.sum()
+        return weighted_accuracy(logits, self.labels(labels), weight=self.weight)
 
     def at(self, *size: int) -> Self:
         """Give the plan for feature maps of another spatial size, masks by area mean.
@@ -407,13 +389,14 @@ class MixPlan:
             warp = tuple(a or b for a, b in zip(mine.warp, theirs.warp, strict=True))
         return self.replace(
             index=torch.where(rows, mine.index, theirs.index),
-            mask=_chosen(select, mine.held, theirs.held),
+            mask=chosen(select, mine.held, theirs.held),
             weight=torch.where(rows, mine.weight, theirs.weight),
             warp=warp,
             fill=_chosen_fill(select, mine.fill, theirs.fill),
             lam=None
             if mine.lam is None or theirs.lam is None
             else torch.where(select, mine.lam, theirs.lam),
+            own=self.own and other.own and warp is None,
         )
 
     def check(self) -> Self:
@@ -457,46 +440,13 @@ class MixPlan:
             )
 
 
-def _check_classes(labels: Tensor, num_classes: int | None) -> None:
-    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
-        raise ValueError(
-            f"plan.targets: labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; "
-            "expected class indices (pool,) int64, or soft or multi-hot labels (pool, K) floating "
-            "(labels.float())."
-        )
-    if num_classes is None:
-        raise ValueError(
-            "plan.targets: labels are class indices and num_classes is missing; expected the "
-            "number of classes. It is never guessed from a batch: pass num_classes=K."
-        )
-    if labels.device.type == "cpu" and len(labels) and not torch.compiler.is_compiling():
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= num_classes:
-            raise ValueError(
-                f"plan.targets: labels run from {low} to {high}; expected 0 to {num_classes - 1} "
-                f"for num_classes={num_classes}."
-            )
-
-
-def _all_planes(held: Held) -> Tensor:
-    """Render the masks of all N sources, bool where they are known to be 0 or 1."""
-    if isinstance(held, Planes) and held.whole:
-        return held.values
-    first = held.first()
-    if held.binary:
-        last = ~first.any(dim=1, keepdim=True)
-    else:
-        last = (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)
-    return torch.cat([first, last], dim=1)
-
-
 def _padded(plan: MixPlan, sources: int) -> MixPlan:
     """Add sources of mask and weight 0, which repeat column 0."""
     missing = sources - plan.index.shape[1]
     if missing == 0:
         return plan
     own = plan.index[:, :1].expand(-1, missing)
-    mask = _all_planes(plan.held)
+    mask = all_planes(plan.held)
     blank = torch.zeros_like(mask[:, :1]).expand(-1, missing, *mask.shape[2:])
     zero = torch.zeros_like(plan.weight[:, :1]).expand(-1, missing)
     return plan.replace(
@@ -516,45 +466,10 @@ def _side_by_side(first: MixPlan, second: MixPlan) -> tuple[MixPlan, MixPlan]:
     warp = (*(first.warp or [None] * n), *(second.warp or [None] * m))
     return mine.replace(index=index, warp=warp), theirs.replace(
         index=index,
-        mask=Planes(_all_planes(theirs.held)[:, order][:, :-1]),
+        mask=Planes(all_planes(theirs.held)[:, order][:, :-1]),
         weight=theirs.weight[:, order],
         warp=warp,
     )
-
-
-def _chosen(select: Tensor, mine: Held, theirs: Held) -> Held:
-    """Choose rows of two masks in the most compact form that holds both."""
-    if isinstance(mine, Box) or isinstance(theirs, Box):
-        a, b = _as_box(mine, theirs), _as_box(theirs, mine)
-        if a is not None and b is not None and a.size == b.size:
-            edges = torch.where(select[:, None, None], a.edges, b.edges)
-            if a.binary and b.binary:
-                return Box(edges, a.size)
-            (ai, ao), (bi, bo) = a.shares(), b.shares()
-            return Box(edges, a.size, torch.where(select, ai, bi), torch.where(select, ao, bo))
-    a, b = mine.first(), theirs.first()
-    sizes = [tuple(one.shape[2:]) for one in (a, b)]
-    if sizes[0] != sizes[1]:
-        size = tuple(max(pair) for pair in zip(*sizes, strict=True))
-        a, b = resolve(a, size), resolve(b, size)
-    if not (mine.binary and theirs.binary):
-        a, b = a.float(), b.float()
-    return Planes(torch.where(select.view(-1, *([1] * (a.ndim - 1))), a, b))
-
-
-def _as_box(held: Held, like: Held) -> Box | None:
-    if isinstance(held, Box):
-        return held
-    if not isinstance(held, Planes) or not held.constant or held.sources != 2:
-        return None
-    assert isinstance(like, Box)
-    empty = torch.zeros_like(like.edges)
-    if held.binary:  # a share of 0 or 1: the box is all of the image or nothing
-        lengths = torch.tensor(like.size, device=empty.device)
-        other = ~held.first().view(-1, 1)
-        return Box(torch.stack([empty[..., 0], lengths * other], dim=2), like.size)
-    level = held.means()[:, 0]
-    return Box(empty, like.size, level, level)
 
 
 def _chosen_fill(select: Tensor, mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:

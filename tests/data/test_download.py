@@ -14,7 +14,7 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self.path == "/missing":
             self.send_error(404)
             return
@@ -31,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def address() -> Iterator[str]:
     """A server on this machine."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -72,7 +72,7 @@ def test_no_server_and_no_place(tmp_path: Path):
     def fetch(url: str, target: Path) -> None:
         fetch_file(url, md5=MD5, target=target, say=lambda message: None)
 
-    with pytest.raises(DataError, match="cannot be downloaded: .*place it at"):
+    with pytest.raises(DataError, match=r"cannot be downloaded: .*place it at"):
         fetch("http://127.0.0.1:9/file", tmp_path / "file.bin")
     (tmp_path / "file").write_text("in the way")
     source = tmp_path / "source"

@@ -83,7 +83,7 @@ def test_other_versions_are_refused(path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(CheckpointError, match="does not exist; expected .* last.pt or best.pt"):
+    with pytest.raises(CheckpointError, match=r"does not exist; expected .* last.pt or best.pt"):
         load_checkpoint(tmp_path / "last.pt")
 
 

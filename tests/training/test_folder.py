@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from training.tiny import recipe
 
 from mixwright.training.folder import RunError, RunFolder, median_step
+from training.tiny import recipe
 
 
 def test_a_new_folder_takes_the_recipe(tmp_path):
@@ -83,14 +83,14 @@ def test_missing_lines_are_told(tmp_path):
     with RunFolder(tmp_path, recipe()) as run:
         run.append({"epoch": 1})
         run.append({"epoch": 3})
-        with pytest.raises(RunError, match="lacks epoch 2, while last.pt stands at epoch 3"):
+        with pytest.raises(RunError, match=r"lacks epoch 2, while last.pt stands at epoch 3"):
             run.records(3)
 
 
 def test_a_damaged_result_is_told(tmp_path):
     with RunFolder(tmp_path, recipe()) as run:
         (tmp_path / "result.json").write_text('{"raw": ')
-        with pytest.raises(RunError, match="is damaged. Delete it"):
+        with pytest.raises(RunError, match=r"is damaged. Delete it"):
             run.result()
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
-from training.tiny import recipe, tiny_net
 
 from mixwright.training.optimiser import build_optimizer, set_rate
+from training.tiny import recipe, tiny_net
 
 
 def test_weight_decay_pulls_at_all_or_at_matrices_only():

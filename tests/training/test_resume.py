@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.tiny import Blend, digest, recipe, run, tiny_data
 
 from mixwright.training.checkpoint import load_checkpoint
+from training.tiny import Blend, digest, recipe, run, tiny_data
 
 TIMES = {"seconds", "step_seconds", "images_per_second"}
 
@@ -26,14 +26,14 @@ def left(folder):
     }
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
 def kill_at(epoch, step):
     def on_progress(progress):
         if (progress.epoch, progress.step) == (epoch, step):
-            raise Killed
+            raise KilledError
 
     return on_progress
 
@@ -53,7 +53,7 @@ def kill_at(epoch, step):
 def test_resumed_is_straight(tmp_path, changes, epoch, step):
     of = recipe(**changes)
     straight = run(tmp_path / "straight", of)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path / "killed", of, on_progress=kill_at(epoch, step))
     assert load_checkpoint(tmp_path / "killed" / "last.pt")["epoch"] == 2
     torch.manual_seed(99)  # the new process is not in the old one's state
@@ -67,7 +67,7 @@ def test_resumed_is_straight(tmp_path, changes, epoch, step):
 
 def test_killed_before_the_first_epoch_ends(tmp_path):
     run(tmp_path / "straight", recipe(epochs=2))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path / "killed", recipe(epochs=2), on_progress=kill_at(1, 2))
     assert not (tmp_path / "killed" / "last.pt").exists()
     run(tmp_path / "killed", recipe(epochs=2))
@@ -83,11 +83,11 @@ def test_killed_between_the_line_and_the_checkpoint(tmp_path, monkeypatch):
 
     def killed(path, state):
         if state["epoch"] == 3:
-            raise Killed
+            raise KilledError
         save(path, state)
 
     monkeypatch.setattr(loop, "save_checkpoint", killed)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path / "killed", recipe())
     assert len((tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()) == 3
     monkeypatch.setattr(loop, "save_checkpoint", save)

@@ -97,7 +97,7 @@ class Blend(Objective):
                 "images": hashlib.sha256(images.numpy().tobytes()).hexdigest(),
                 "share": share.flatten().tolist(),
                 "progress": progress,
-                "loss": float(mix + size),
+                "loss": float((mix + size).detach()),
                 "count": len(images),
             }
         )

@@ -11,7 +11,7 @@ from torch.nn import Module
 from torch.utils.data import default_collate, get_worker_info
 
 from mixwright.mixers.combine import set_progress
-from mixwright.mixers.mixer import Mixer, check_number
+from mixwright.mixers.mixer import Mixer, check_mixer, check_number
 from mixwright.plan import MixPlan
 from mixwright.sampling import stream
 
@@ -52,11 +52,7 @@ class Mix:
         label_smoothing: float = 0.0,
         seed: int | None = None,
     ) -> None:
-        if isinstance(mixer, type) or not isinstance(mixer, Mixer):
-            raise ValueError(
-                f"Mix: {mixer!r} is no mixer; expected an object with a plan(...) method, such as "
-                "CutMix()."
-            )
+        check_mixer("Mix", mixer)
         if num_classes is not None:
             check_number("Mix", "num_classes", num_classes, low=1)
         check_number("Mix", "label_smoothing", label_smoothing)

@@ -97,7 +97,8 @@ def _compare(task: _Task) -> int:
     from mixwright.experiments.record import write_comparison
     from mixwright.experiments.summary import about_data, summarise
     from mixwright.reports.html import write_report
-    from mixwright.reports.terminal import comparison_table, verdict
+    from mixwright.cli.table import comparison_table
+    from mixwright.reports.tables import verdict
 
     began, console = time.monotonic(), task.console
     _announce(task)

@@ -114,9 +114,7 @@ class RecipeOptions(DataOptions):
 class CompareOptions(RecipeOptions):
     """``mixwright compare``."""
 
-    methods: list[str] = option(
-        [], "what to compare; see below", metavar="METHOD"
-    )
+    methods: list[str] = option([], "what to compare; see below", metavar="METHOD")
     seeds: int = option(3, "runs of each method (default 3)", metavar="COUNT", group=_LEARN)
     out: str = option(
         "runs/compare", "folder of runs, record and report (default runs/compare)",

@@ -56,10 +56,7 @@ def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str)
     parser = _parser(options, prog, about)
     flags = {name for action in parser._actions for name in action.option_strings}
     switches = {
-        name
-        for action in parser._actions
-        if action.nargs == 0
-        for name in action.option_strings
+        name for action in parser._actions if action.nargs == 0 for name in action.option_strings
     }
     words, others = _arranged(argv, flags, switches, prog)
     if others:
@@ -132,8 +129,7 @@ def _arranged(
             if name not in flags:
                 long = [flag for flag in flags if flag.startswith("--")]
                 raise UsageError(
-                    f"there is no option {name}.{did_you_mean(name, long)} "
-                    f"{prog} --help lists all."
+                    f"there is no option {name}.{did_you_mean(name, long)} {prog} --help lists all."
                 )
             if name in switches:
                 if sign:

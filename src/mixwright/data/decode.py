@@ -41,7 +41,7 @@ def image_sides(encoded: Encoded) -> tuple[int, int]:
         with _opened(encoded) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    except MemoryError:
+    except (MemoryError, ImportError):
         raise
     except Exception as error:  # broken files make Pillow raise nearly anything
         raise UnreadableImageError(_reason(error)) from error
@@ -70,7 +70,7 @@ def decode_image(encoded: Encoded, image_size: int) -> Any:
     try:
         with _opened(encoded) as image:
             return np.asarray(_squared(_rgb(_upright(image)), image_size))
-    except MemoryError:
+    except (MemoryError, ImportError):
         raise
     except Exception as error:  # broken files make Pillow raise nearly anything
         raise UnreadableImageError(_reason(error)) from error

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from mixwright.data.errors import DataError
 
@@ -70,6 +71,8 @@ def fetch_file(url: str, *, md5: str, target: Path, say: Callable[[str], None]) 
         partial.replace(target)
         partial = None
     except (OSError, HTTPException) as error:  # urllib's own errors are OSErrors
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
         raise DataError(f"{url} cannot be downloaded: {error}. {by_hand}") from error
     finally:
         if partial is not None:

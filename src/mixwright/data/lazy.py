@@ -15,6 +15,13 @@ from mixwright.data.decode import Encoded, UnreadableImageError, decode_image
 from mixwright.data.errors import DataError
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True, eq=False)
 class EncodedImages:
     """Images as they were stored, with their labels.
@@ -60,7 +67,7 @@ class LazyImages:
     ) -> None:
         self.stored = stored
         self.image_size = image_size
-        self.workers = min(4, os.cpu_count() or 1) if workers is None else workers
+        self.workers = min(4, usable_cores()) if workers is None else workers
 
     def __len__(self) -> int:
         """Number of images."""

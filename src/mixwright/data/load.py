@@ -64,7 +64,17 @@ def load_data(
         skip_unreadable=skip_unreadable,
         say=on_message or (lambda message: None),
     )
-    source = _source(name.kind, name.path, request)
+    try:
+        source = _source(name.kind, name.path, request)
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"data set {spec!r} needs {error.name}, which is not installed; install the extra: "
+            "pip install 'mixwright[lab]'"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"data set {spec!r} cannot be read: {error}. Check that its files may be read."
+        ) from error
     mean, std = channel_statistics(source.train)
     return Dataset(
         name=spec,

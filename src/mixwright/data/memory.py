@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import torch
 
 from mixwright.data.decode import UnreadableImageError, decode_image, image_sides
 from mixwright.data.errors import DataError
-from mixwright.data.lazy import EncodedImages, LazyImages
+from mixwright.data.lazy import EncodedImages, LazyImages, usable_cores
 from mixwright.data.sets import ImageSet
 from mixwright.data.source import Request
 
@@ -159,6 +158,6 @@ def _each(count: int, read: Callable[[int], _T]) -> Iterator[_T]:
     def part(first: int) -> list[_T]:
         return [read(row) for row in range(first, min(first + _ROWS, count))]
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         for results in pool.map(part, range(0, count, _ROWS)):
             yield from results

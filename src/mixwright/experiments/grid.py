@@ -102,16 +102,17 @@ def run_parallel(
     Args:
         runs: all of them.
         place: data and devices.
-        workers: processes at a time; several share the cores with one thread each.
+        workers: processes at a time; the cores are shared out among them.
         on_event: told all that happens.
 
     Returns:
         one event for each run that was tried, ``done`` or ``failed``.
     """
-    cores = os.cpu_count() or 1
+    # Threads beyond the free cores make torch many times slower, so a user's word comes first.
+    threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // workers
     pool = Pool(
         workers=workers,
-        threads=max(1, cores // workers),
+        threads=max(1, threads),
         devices=place.devices,
         on_event=on_event,
     )
@@ -195,4 +196,3 @@ def _job(run: Planned, place: Place) -> Job:
         "skip_unreadable": place.skip_unreadable,
     }
     return Job(run.name, run.folder, run.log.resolve(), request)
-

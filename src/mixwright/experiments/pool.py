@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TRIES = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One run to do.
 

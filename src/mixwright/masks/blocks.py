@@ -1,10 +1,12 @@
 """Between a mask of pixels and a grid of blocks: repeat a block, or take its mean."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def upsample_blocks(grid: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample_blocks(grid: Tensor, size: Sequence[int]) -> Tensor:
     """Repeat each block of a grid over its pixels.
 
     Pixel ``r`` of ``height`` belongs to block ``floor(r * rows / height)``, so any grid fits any
@@ -34,7 +36,7 @@ def upsample_blocks(grid: Tensor, size: tuple[int, int]) -> Tensor:
     return grid.index_select(-2, row).index_select(-1, column)
 
 
-def area_mean(mask: Tensor, size: tuple[int, int]) -> Tensor:
+def area_mean(mask: Tensor, size: Sequence[int]) -> Tensor:
     """Bring a mask to another size by the mean over each new pixel's area.
 
     A pixel that a border cuts counts for the part inside, so the mean of the whole mask is kept

@@ -98,25 +98,25 @@ class Box:
         return inside, outside
 
     def hit(self) -> Tensor:
-        """Render the box: ``(B, 1, *size)`` bool, True inside."""
+        """Render the box: ``(B, 1, *size)`` float32, 1 inside and 0 outside."""
         count, dims, _ = self.edges.shape
-        inside = torch.ones((count, *([1] * dims)), dtype=torch.bool, device=self.edges.device)
+        inside = torch.ones((count, *([1] * (dims + 1))), device=self.edges.device)
         for axis, length in enumerate(self.size):
             place = torch.arange(length, device=self.edges.device)
             start, stop = self.edges[:, axis, 0, None], self.edges[:, axis, 1, None]
             within = (place >= start) & (place < stop)
-            shape = [count] + [1] * dims
-            shape[axis + 1] = length
-            inside = inside & within.view(shape)
-        return inside[:, None]
+            shape = [count] + [1] * (dims + 1)
+            shape[axis + 2] = length
+            inside = inside * within.view(shape)
+        return inside
 
     def first(self) -> Tensor:
-        """Render the shares of the first source, ``(B, 1, *size)``; bool where binary."""
+        """Render the shares of the first source, ``(B, 1, *size)`` float32."""
         hit = self.hit()
         if self.binary:
-            return ~hit
+            return 1 - hit
         inside, outside = (share.view(-1, *([1] * (hit.ndim - 1))) for share in self.shares())
-        return torch.where(hit, inside, outside)
+        return torch.lerp(outside, inside, hit)
 
     def fraction(self) -> Tensor:
         """Give the part of the image that the box covers, ``(B,)`` float32."""

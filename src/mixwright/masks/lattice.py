@@ -7,7 +7,13 @@ from mixwright.masks.fourier import ranks
 
 
 def lattice_factors(
-    *, start: Tensor, length: Tensor, period: Tensor, hole: Tensor, size: int
+    *,
+    start: Tensor,
+    length: Tensor,
+    period: Tensor,
+    hole: Tensor,
+    size: int,
+    phase: Tensor | None = None,
 ) -> Tensor:
     """Mark the holes of a lattice along one axis, per sample.
 
@@ -20,6 +26,7 @@ def lattice_factors(
         period: ``(B,)`` integer, at least 1; pixels from one hole's begin to the next.
         hole: ``(B,)`` integer in [0, period]; pixels of one hole.
         size: pixels of the axis.
+        phase: ``(B,)`` integer; pixels of the first period that lie before the crop, 0 if None.
 
     Returns:
         ``(B, size)`` bool on the device of ``start``; True inside a hole.
@@ -31,6 +38,8 @@ def lattice_factors(
     """
     place = torch.arange(size, device=start.device) - start[:, None]
     in_crop = (place >= 0) & (place < length[:, None])
+    if phase is not None:
+        place = place + phase[:, None]
     return in_crop & (place.remainder(period[:, None]) < hole[:, None])
 
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.mixers.mixer import Mixer, check_choice, check_number
+from mixwright.mixers.mixer import Mixer, check_choice, check_mixer, check_number
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.plan import MixPlan
 
@@ -45,7 +45,7 @@ class OneOf:
         if not mixers:
             raise ValueError("OneOf: no mixer given; expected at least one, OneOf(MixUp(), ...).")
         for one in mixers:
-            _check_mixer("OneOf", one)
+            check_mixer("OneOf", one)
         check_choice("OneOf", "per", per, PERS)
         if p is not None:
             if len(p) != len(mixers):
@@ -102,7 +102,7 @@ class Sometimes:
     per: Per = "sample"
 
     def __post_init__(self) -> None:
-        _check_mixer("Sometimes", self.mixer)
+        check_mixer("Sometimes", self.mixer)
         check_number("Sometimes", "p", self.p, high=1.0)
         check_choice("Sometimes", "per", self.per, PERS)
 
@@ -171,14 +171,6 @@ def set_progress(mixer: Mixer, progress: float) -> None:
             set_progress(one, progress)
     elif isinstance(mixer, Sometimes):
         set_progress(mixer.mixer, progress)
-
-
-def _check_mixer(name: str, mixer: object) -> None:
-    if isinstance(mixer, type) or not isinstance(mixer, Mixer):
-        raise ValueError(
-            f"{name}: {mixer!r} is no mixer; expected an object with a plan(...) method, "
-            "such as CutMix()."
-        )
 
 
 def _same_pool(plan: MixPlan, images: Tensor) -> MixPlan:

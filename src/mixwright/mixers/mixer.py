@@ -74,7 +74,7 @@ def check_batch(
 def check_number(
     name: str,
     argument: str,
-    value: float,
+    value: object,
     *,
     low: float = 0.0,
     high: float = math.inf,
@@ -86,9 +86,10 @@ def check_number(
         ValueError: the value is NaN, infinite, below ``low`` or above ``high``; or a bool or no
             number at all.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    inside = number and math.isfinite(value) and low <= value <= high
-    if not inside or (open_low and value == low):
+    inside = False
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        inside = math.isfinite(value) and low <= value <= high and not (open_low and value == low)
+    if not inside:
         above = f"above {low:g}" if open_low else f"at least {low:g}"
         below = "" if math.isinf(high) else f" and at most {high:g}"
         raise ValueError(
@@ -105,3 +106,16 @@ def check_choice(name: str, argument: str, value: object, known: tuple[object, .
     if value not in known:
         words = ", ".join(repr(one) for one in known)
         raise ValueError(f"{name}: {argument} is {value!r}; expected one of {words}.")
+
+
+def check_mixer(name: str, mixer: object) -> None:
+    """Refuse what has no ``plan`` method, classes included.
+
+    Raises:
+        ValueError: ``mixer`` is no mixer.
+    """
+    if isinstance(mixer, type) or not isinstance(mixer, Mixer):
+        raise ValueError(
+            f"{name}: {mixer!r} is no mixer; expected an object with a plan(...) method, "
+            "such as CutMix()."
+        )

@@ -104,9 +104,7 @@ def pair_plan(
     with torch.no_grad():
         lam = draw_lam(mixer, images, generator=generator)
         held = mixer.keep(lam, size=size, generator=generator)
-        partner = sampling.partners(
-            count, like=images, generator=generator, pairing=mixer.pairing
-        )
+        partner = sampling.partners(count, like=images, generator=generator, pairing=mixer.pairing)
         if mixer.per == "batch":
             lam, held = lam.expand(count), held.expand(count)
         return MixPlan.pair(partner, held, lam=lam)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MODELS: dict[str, str] = {
-    "smallconv": "four 3x3 convolutions, made for seconds on one CPU core (0.1 M parameters)",
+    "smallconv": "four 3x3 convolutions, made for seconds on one CPU core (0.03 M parameters)",
     "resnet18_cifar": "ResNet-18 with a 3x3 stem and no pooling for small images (11.2 M)",
     "resnet34_cifar": "ResNet-34 with a 3x3 stem and no pooling for small images (21.3 M)",
     "resnet50_cifar": "ResNet-50 with a 3x3 stem and no pooling for small images (23.5 M)",

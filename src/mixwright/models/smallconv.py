@@ -11,8 +11,8 @@ from mixwright.models.convolution import conv, initialise
 class SmallConv(nn.Module):
     """Four 3x3 convolutions with batch normalisation and ReLU, pooled into one Linear layer.
 
-    Made for the shipped digits at 32x32: its stem halves the image at once, for most of the time
-    of a small network goes into its largest maps. Maps of 16, 16, 8 and 4 pixels.
+    Made for the shipped digits, 8x8 brought to 32x32: two strides at once take the maps back to
+    8x8, where one more layer learns what the digits are made of. Maps of 16, 8, 8 and 4 pixels.
 
     Args:
         num_classes: outputs.
@@ -20,11 +20,11 @@ class SmallConv(nn.Module):
         width: channels of the first map; the later ones have twice and four times as many.
     """
 
-    def __init__(self, *, num_classes: int, channels: int = 3, width: int = 24) -> None:
+    def __init__(self, *, num_classes: int, channels: int = 3, width: int = 16) -> None:
         super().__init__()
         self.layer1 = _Layer(channels, width, stride=2)
-        self.layer2 = _Layer(width, width, stride=1)
-        self.layer3 = _Layer(width, 2 * width, stride=2)
+        self.layer2 = _Layer(width, 2 * width, stride=2)
+        self.layer3 = _Layer(2 * width, 2 * width, stride=1)
         self.layer4 = _Layer(2 * width, 4 * width, stride=2)
         self.fc = nn.Linear(4 * width, num_classes)
         initialise(self)

@@ -7,7 +7,7 @@ from torch.nn import Module
 
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer
-from mixwright.objectives.criteria import CrossEntropy, Criterion
+from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 
 

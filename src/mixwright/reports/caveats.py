@@ -45,15 +45,15 @@ def _about_ema(record: Comparison) -> list[str]:
     decay = float(record.recipe["ema_decay"])
     batch, epochs = int(record.recipe["batch_size"]), int(record.recipe["epochs"])
     steps = epochs * max(1, math.ceil(int(record.data["train"]) / batch))
-    remembered = 1 / max(1 - decay, 1e-9)
+    full, reached = 1 / max(1 - decay, 1e-9), (10 + steps) / 9
     text = (
         "EMA is the same average of weights for every method, no method's own teacher; compare "
         "raw with raw and EMA with EMA."
     )
-    if steps < 5 * remembered:
+    if reached < full:
         text += (
-            f" It remembers about {remembered:,.0f} steps and a run has {steps:,}, so on a run "
-            "this short it still holds early weights and may lag behind."
+            f" Its decay warms up, so after the {steps:,} steps of such a run it spans about the "
+            f"last {reached:,.0f} of them, not the {full:,.0f} of a long one."
         )
     return [text]
 
@@ -81,5 +81,3 @@ def _about_cost(record: Comparison) -> list[str]:
         f"Step times were taken while up to {record.parallel} runs shared the machine; they show "
         "the order of the cost, not its size. mixwright bench measures it alone."
     ]
-
-

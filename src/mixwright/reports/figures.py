@@ -6,14 +6,13 @@ light and dark; the PNG beside it has the light ones.
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.reports.curves import Curve, Curves
 from mixwright.reports.palette import FAINT, INK, LINE, PAPER, Shade
-from mixwright.reports.tables import percent, signed, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -207,9 +206,10 @@ def to_svg(figure: "Figure", shades: dict[str, Shade], *, salt: str) -> str:
     text = re.sub(r"fill: (#ffffff|white)", "fill: var(--paper)", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    text = re.sub(r' xmlns:xlink="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
     text = re.sub(r' id="(?!p|m|image)[^"]*"', "", text)  # keeps those that are referred to
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1)
+    head, body = text.split(">", 1)
+    return re.sub(r' (width|height)="[^"]*"', "", head) + ">" + body
 
 
 def to_png(figure: "Figure", path: Path) -> None:

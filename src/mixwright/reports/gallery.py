@@ -227,7 +227,9 @@ def _place(
     for n, picture in enumerate(pictures):
         if picture is None:
             continue
-        axes = figure.add_axes((left + n * each, bottom + 0.26 * height, 0.95 * each, 0.74 * height))
+        axes = figure.add_axes(
+            (left + n * each, bottom + 0.26 * height, 0.95 * each, 0.74 * height)
+        )
         axes.imshow(_bytes(picture).numpy(), cmap="gray", interpolation="nearest")
         axes.set_anchor("S")
         axes.axis("off")

@@ -78,17 +78,21 @@ def render_report(record: "Comparison", folder: Path, exhibits: Sequence[Exhibit
         drawn = _draw(record, folder, shades)
         if any(one.samples for one in exhibits):
             figures.to_png(gallery_figure(exhibits), folder / "figures" / "samples.png")
-    return _environment().get_template("report.html.j2").render(
-        record=record,
-        rows=tables.headline(record),
-        verdict=tables.verdict(record),
-        runs=tables.run_rows(record),
-        facts=tables.facts(record),
-        caveats=caveats(record),
-        exhibits=exhibits,
-        shades=list(shades.values()),
-        place={text: n for n, text in enumerate(shades)},
-        **drawn,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            record=record,
+            rows=tables.headline(record),
+            verdict=tables.verdict(record),
+            runs=tables.run_rows(record),
+            facts=tables.facts(record),
+            caveats=caveats(record),
+            exhibits=exhibits,
+            shades=list(shades.values()),
+            place={text: n for n, text in enumerate(shades)},
+            **drawn,
+        )
     )
 
 
@@ -107,8 +111,10 @@ def write_gallery(exhibits: Sequence[Exhibit], folder: Path, *, title: str, note
     folder.mkdir(parents=True, exist_ok=True)
     with figures.styled():
         figures.to_png(gallery_figure(exhibits), folder / "gallery.png")
-    page = _environment().get_template("gallery.html.j2").render(
-        exhibits=exhibits, title=title, note=note, shades=[]
+    page = (
+        _environment()
+        .get_template("gallery.html.j2")
+        .render(exhibits=exhibits, title=title, note=note, shades=[])
     )
     path = folder / "gallery.html"
     path.write_text(page, encoding="utf-8")

@@ -217,10 +217,7 @@ def _side(difference: Interval | None) -> str:
 def _told(methods: Sequence[MethodRecord], side: str) -> str:
     if not methods:
         return ""
-    named = [
-        f"{method.label} ({signed(method.difference_raw)} points)"
-        for method in methods
-    ]
+    named = [f"{method.label} ({signed(method.difference_raw)} points)" for method in methods]
     return f"{_and(named)} {'is' if len(named) == 1 else 'are'} {side} beyond seed noise"
 
 
@@ -270,8 +267,27 @@ def run_rows(record: Comparison) -> list[RunRow]:
     ]
 
 
-def facts(record: Comparison) -> list[tuple[str, str]]:
-    """What was compared, as pairs of a word and what is to be said about it."""
+@dataclass(frozen=True)
+class Facts:
+    """What was compared.
+
+    Args:
+        title: heading of the report.
+        seeds: how many, in words.
+        cost: time of all runs.
+        finished: day and time.
+        rows: pairs of a word and what is to be said about it.
+    """
+
+    title: str
+    seeds: str
+    cost: str
+    finished: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def facts(record: Comparison) -> Facts:
+    """What was compared: data, recipe, seeds, cost, machine, versions, command."""
     data, recipe = record.data, record.recipe
     shape = "x".join(str(side) for side in data["shape"][1:])
     seeds = sorted({run.seed for method in record.methods for run in method.runs})
@@ -293,7 +309,8 @@ def facts(record: Comparison) -> list[tuple[str, str]]:
         and value not in (None, False)
     }
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    return [
+    finished = record.finished.replace("T", " ").replace("+00:00", " UTC")
+    rows = (
         (
             "Data",
             f"{data['name']}: {data['train']:,} images to train on, {data['test']:,} to test on, "
@@ -301,14 +318,16 @@ def facts(record: Comparison) -> list[tuple[str, str]]:
         ),
         ("Model", f"{recipe['model']}, {record.parameters:,} parameters"),
         ("Training", f"{recipe['epochs']} epochs"),
-        ("Recipe", ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rest.items())),
+        ("Recipe", ", ".join(_setting(name, value) for name, value in rest.items())),
         ("Seeds", f"{', '.join(map(str, seeds))}; a seed fixes first weights, order and crops"),
         ("Cost", f"{runs} runs, {duration(record.seconds)} of training in all{shared}"),
         ("Machine", machine),
-        ("Software", versions + (f", commit {record.commit[:12]}" if record.commit else "")),
-        ("Finished", record.finished.replace("T", " ").replace("+00:00", " UTC")),
+        ("Software", versions + (f", commit {_short(record.commit)}" if record.commit else "")),
+        ("Finished", finished),
         ("Command", record.command),
-    ]
+    )
+    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    return Facts(_title(record), count, duration(record.seconds), finished, rows)
 
 
 def _best(best: dict[str, object] | None) -> str:
@@ -317,3 +336,25 @@ def _best(best: dict[str, object] | None) -> str:
     top1, epoch = best.get("top1"), best.get("epoch")
     share = percent(top1 if isinstance(top1, float) else None)
     return f"{share} (epoch {epoch})"
+
+
+def _setting(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    return (
+        words
+        if value is True
+        else f"{words} {value:g}"
+        if isinstance(value, float)
+        else f"{words} {value}"
+    )
+
+
+def _short(commit: str) -> str:
+    changed = " with changes" if "+" in commit else ""
+    return ", ".join(one[:10].rstrip("+") for one in commit.split(", ")) + changed
+
+
+def _title(record: Comparison) -> str:
+    mixing = sum(method.text != record.baseline for method in record.methods)
+    count = f"{mixing} mixing method{'s' if mixing != 1 else ''}" if mixing else "No mixing"
+    return f"{count}, {record.recipe['model']} on {record.data['name'].rstrip('/').split('/')[-1]}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
+import gc
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -57,18 +59,18 @@ class World:
 
     def first_does(self, action: Callable[[], T]) -> T:
         """Let rank 0 act; all processes receive what it returned, or raise what it raised."""
-        value, error = None, None
+        if self.size == 1:
+            return action()
+        outcome: tuple[T] | Exception | None = None
         if self.first:
             try:
-                value = action()
-            except Exception as raised:
-                if self.size == 1:
-                    raise
-                error = raised
-        value, error = self.share((value, error))
-        if error is not None:
-            raise error
-        return value  # pyright: ignore[reportReturnType]
+                outcome = (action(),)
+            except Exception as error:
+                outcome = error
+        outcome = self.share(outcome)
+        if not isinstance(outcome, tuple):
+            raise outcome or RuntimeError("rank 0 said nothing")
+        return outcome[0]
 
     def sum(self, vector: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
@@ -86,42 +88,37 @@ class World:
     def device(self, name: torch.device | str) -> torch.device:
         """The device of this process: on CUDA each process of a machine has one of its own."""
         device = torch.device(name)
-        if device.type == "cuda" and device.index is None:
+        if str(device) == "cuda":
             return torch.device("cuda", self.local_rank)
         return device
 
 
-@contextlib.contextmanager
-def joined(device: torch.device | str) -> Iterator[World]:
+def join(device: torch.device | str) -> World:
     """Join the other processes, where a launcher started several.
 
-    ``torchrun`` and SLURM's ``srun`` are understood. A group that exists already is used and
-    left standing; one that was made here is taken down at the end.
+    ``torchrun`` and SLURM's ``srun`` are understood. A group that exists already is used; one
+    that is made here stays until the process ends, since launchers let each process meet the
+    others only once.
 
     Args:
         device: ``cuda`` talks through NCCL, anything else through gloo.
 
     Returns:
-        A context that gives the ``World``.
+        Who we are.
     """
     if not dist.is_available():
-        yield World()
-        return
-    if dist.is_initialized():
-        yield _present()
-        return
-    map_slurm(os.environ)
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield World()
-        return
-    cuda = torch.device(device).type == "cuda"
-    if cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=15))
-    try:
-        yield _present()
-    finally:
-        dist.destroy_process_group()
+        return World()
+    if not dist.is_initialized():
+        map_slurm(os.environ)
+        if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+            return World()
+        cuda = torch.device(device).type == "cuda"
+        if cuda:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=15))
+        atexit.register(_leave)
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    return World(rank=dist.get_rank(), size=dist.get_world_size(), local_rank=local)
 
 
 def map_slurm(variables: MutableMapping[str, str]) -> None:
@@ -167,6 +164,10 @@ def first_host(nodes: str) -> str:
     return "".join(part or "" for part in first.groups()) if first else nodes
 
 
-def _present() -> World:
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    return World(rank=dist.get_rank(), size=dist.get_world_size(), local_rank=local)
+def _leave() -> None:
+    """Take the group down at the end of the process."""
+    # DDP modules must be gone before: freed after their group, they can wait for a thread of it
+    # for ever. After an error its traceback still holds them, and the group is left to the system.
+    if dist.is_initialized() and getattr(sys, "last_value", None) is None:
+        gc.collect()
+        dist.destroy_process_group()

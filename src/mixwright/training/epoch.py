@@ -143,15 +143,15 @@ def _gradients(
 def _accuracy(losses: Losses, labels: Tensor) -> Tensor:
     if losses.plan is None:
         return (losses.logits.argmax(dim=1) == labels).float().mean()
-    views = losses.plan.pool // len(labels)  # a pool of several views of the batch
-    return losses.plan.accuracy(losses.logits, labels.repeat(views))
+    return losses.plan.accuracy(losses.logits, labels)
 
 
 def _update(session: Session, rate: float) -> None:
     recipe, optimizer = session.recipe, session.optimizer
     if recipe.grad_clip is not None:  # each player by itself: one must not silence the other
         for player in (session.model, session.objective):
-            nn.utils.clip_grad_norm_(player.parameters(), recipe.grad_clip)
+            if any(weight.grad is not None for weight in player.parameters()):
+                nn.utils.clip_grad_norm_(player.parameters(), recipe.grad_clip)
     set_rate(optimizer, rate)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -163,7 +163,8 @@ def _finite(means: dict[str, float], session: Session, epoch: int, step: int) ->
     bad = next((name for name, mean in means.items() if not math.isfinite(mean)), None)
     if bad is None or bad == "accuracy":
         return means
-    what = f"the loss term {bad.removeprefix(TERM)!r}" if bad.startswith(TERM) else "the loss"
+    name = bad.removeprefix(TERM)
+    what = "the loss" if name == "loss" else f"the loss term {name!r}"
     raise _diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from mixwright.data.sets import Dataset
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
 from mixwright.training.checkpoint import load_checkpoint, save_checkpoint
-from mixwright.training.distributed import World, joined
+from mixwright.training.distributed import join
 from mixwright.training.epoch import TERM, Trained, train_epoch
 from mixwright.training.folder import Record, RunFolder, median_step
 from mixwright.training.machine import commit, machine, version
@@ -100,21 +100,22 @@ def train(
         RecipeError: the batch cannot be divided by the processes.
         DivergedError: a loss or a weight became NaN or infinite; the last checkpoint is kept.
     """
-    with joined(device) as world:
-        micro_batch(recipe, world)  # before anything is written
-        run = RunFolder(Path(folder), recipe)
-        with contextlib.ExitStack() as stack:
-            world.first_does(run.open)
-            stack.callback(run.close)
-            finished = world.first_does(run.result)
-            if finished is not None:
-                return Result.from_record(finished)
-            here = world.device(device)
-            stack.enter_context(_torch_set_for(recipe, here))
+    world = join(device)
+    micro_batch(recipe, world)  # before anything is written
+    run = RunFolder(Path(folder), recipe)
+    world.first_does(run.open)
+    try:
+        finished = world.first_does(run.result)
+        if finished is not None:
+            return Result.from_record(finished)
+        here = world.device(device)
+        with _torch_set_for(recipe, here):
             session = prepare(
                 recipe, model=model, objective=objective, data=data, world=world, device=here
             )
             return _Run(run, session, evaluate, on_progress).go()
+    finally:
+        run.close()
 
 
 class _Run:
@@ -283,7 +284,7 @@ def _by_name(means: dict[str, float]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _torch_set_for(recipe: Recipe, device: torch.device) -> Iterator[None]:
+def _torch_set_for(recipe: Recipe, device: torch.device) -> Generator[None, None, None]:
     """Torch's global generator and switches as the recipe wants them; put back at the end."""
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -62,4 +62,5 @@ class Result:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Read what ``to_record`` gave."""
-        return cls(**{**record, "recipe": Recipe.from_fields(record["recipe"])})
+        fields: dict[str, Any] = {**record, "recipe": Recipe.from_fields(record["recipe"])}
+        return cls(**fields)

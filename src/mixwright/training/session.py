@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -130,7 +131,7 @@ def prepare(
     ema = EMA(model, recipe.ema_decay)  # after DDP, which brings rank 0's weights to all
     if recipe.compile:
         model.compile()  # in place, so that names in checkpoints stay; after the copy for EMA
-    ranks = {"rank": world.rank, "world": world.size, "device": device}
+    share = partial(Batches, rank=world.rank, world=world.size, device=device)
     return Session(
         recipe=recipe,
         model=model,
@@ -138,8 +139,8 @@ def prepare(
         learner=spread_learner,
         optimizer=optimizer,
         ema=ema,
-        train=Batches(data.train, batch_size=micro, augment=augment, shuffle=True, **ranks),
-        test=Batches(data.test, batch_size=_TEST_BATCH, augment=None, shuffle=False, **ranks),
+        train=share(data.train, batch_size=micro, augment=augment, shuffle=True),
+        test=share(data.test, batch_size=_TEST_BATCH, augment=None, shuffle=False),
         data=data,
         world=world,
         device=device,

@@ -1,0 +1,118 @@
+"""``mixwright list``: methods, data sets and models."""
+
+import inspect
+import re
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mixwright.cli.errors import UsageError
+from mixwright.cli.needs import cost, needs
+from mixwright.cli.parser import option, parse
+from mixwright.experiments.suggest import did_you_mean
+
+ABOUT = """List what there is. WHAT is methods, data or models; without it, all three."""
+
+KINDS = ("methods", "data", "models")
+
+_Row = tuple[str, str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """``mixwright list``."""
+
+    what: list[str] = option([], "methods, data or models", metavar="WHAT")
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(ListOptions, words, prog="mixwright list", about=ABOUT)
+    for word in options.what:
+        if word not in KINDS:
+            raise UsageError(
+                f"there is no list of {word}.{did_you_mean(word, KINDS)} "
+                f"Known are {', '.join(KINDS)}."
+            )
+    show = {"methods": _methods, "data": _data, "models": _models}
+    for kind in options.what or KINDS:
+        show[kind]()
+    return 0
+
+
+def _methods() -> None:
+    from mixwright.mixers import MIXERS
+    from mixwright.objectives import OBJECTIVES
+
+    rows: list[_Row] = [("none", "train on images as they are", {})]
+    rows += [(name, first_line(cls), _more(name, cls)) for name, cls in MIXERS.items()]
+    _print("methods: mixers", rows)
+    learners = [
+        (name, first_line(cls), _more(name, cls, learns=True))
+        for name, cls in OBJECTIVES.items()
+        if name != "mixed"
+    ]
+    if learners:
+        _print("methods: ways of training", learners)
+
+
+def _data() -> None:
+    from mixwright.data.names import DATA_LINES
+
+    _print("data sets (--data)", [(name, line, {}) for name, line in DATA_LINES.items()])
+
+
+def _models() -> None:
+    from mixwright.models.names import MODELS
+
+    rows: list[_Row] = [(name, line, {}) for name, line in MODELS.items()]
+    _print("models (--model)", [*rows, ("any timm name", "where timm is installed", {})])
+
+
+def first_line(cls: type) -> str:
+    """The first sentence of a class's docstring, without its full stop."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
+
+
+def source(cls: type) -> str:
+    """The paper behind a class: what its docstring says after ``Source:``, on one line."""
+    found = re.search(r"^Source: (.*?)(?:\n\n|\Z)", inspect.getdoc(cls) or "", re.DOTALL | re.M)
+    return " ".join(found[1].split()) if found else ""
+
+
+def options_of(cls: type) -> str:
+    """The options that a METHOD of this class takes, with their defaults."""
+    from mixwright.experiments.options import write_value
+
+    empty = inspect.Parameter.empty
+    return ", ".join(
+        name if parameter.default is empty else f"{name}={write_value(parameter.default)}"
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    )
+
+
+def _more(name: str, cls: type, *, learns: bool = False) -> dict[str, str]:
+    lines = {
+        "source": source(cls),
+        "needs": needs(name, learns=learns),
+        "cost": cost(name),
+        "options": options_of(cls),
+    }
+    return {word: line for word, line in lines.items() if line}
+
+
+def _print(title: str, rows: Sequence[_Row]) -> None:
+    wide = max(len(name) for name, _, _ in rows) + 4
+    room = max(40, shutil.get_terminal_size((100, 24)).columns - wide)
+    print(f"\n{title}")
+    for name, line, more in rows:
+        _block(f"  {name}".ljust(wide), line, room)
+        for word, said in more.items():
+            _block(" " * wide + word.ljust(9), said, room - 9)
+
+
+def _block(head: str, text: str, room: int) -> None:
+    for number, line in enumerate(textwrap.wrap(text, room) or [""]):
+        print((head if number == 0 else " " * len(head)) + line)

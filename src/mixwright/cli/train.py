@@ -1,0 +1,92 @@
+"""``mixwright train``: one model, one method."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.cli.errors import UsageError, users_words
+from mixwright.cli.options import TrainOptions
+from mixwright.cli.parser import parse
+from mixwright.cli.progress import display, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixwright.training.progress import Progress
+    from mixwright.training.recipe import Recipe
+
+ABOUT = """Train one model with one method; METHOD as in mixwright compare --help.
+
+The run folder holds recipe.json, metrics.jsonl (a line an epoch), checkpoints and, at the
+end, result.json. Stopped or killed, the same command goes on where it was. torchrun starts
+it on several processes."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(TrainOptions, words, prog="mixwright train", about=ABOUT)
+    if len(options.methods) != 1:
+        raise UsageError(
+            f"{len(options.methods)} methods given; expected one, e.g. mixwright train cutmix. "
+            "mixwright compare takes several."
+        )
+    from rich.console import Console
+
+    from mixwright.data.names import parse_data
+
+    with users_words():
+        parse_data(options.data)
+    from mixwright.cli.prepare import check_model, load, place, recipe_settings
+    from mixwright.experiments.methods import parse_method
+    from mixwright.training.recipe import Recipe, recipe_hash
+
+    with users_words():
+        method = parse_method(options.methods[0])
+        settings = recipe_settings(options)
+        recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
+        data = load(options, train_size=recipe.train_size)
+        check_model(recipe, data)
+        where = place(options, options.device)
+    name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
+    folder = Path(options.out) if options.out else Path("runs/train") / name
+    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False)
+    say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
+    result = _train(recipe, folder, where.devices[0], options, console)
+    from mixwright.cli.table import scores_table
+
+    console.print(scores_table(result["raw"], result["ema"]))
+    say(console, f"run  {folder}")
+    return 0
+
+
+def _train(
+    recipe: "Recipe", folder: Path, device: str, options: TrainOptions, console: "Console"
+) -> dict[str, Any]:
+    from mixwright.experiments.pool import Event, Job, progress_detail
+    from mixwright.experiments.run import run
+    from mixwright.training.checkpoint import CheckpointError
+    from mixwright.training.folder import RunError
+    from mixwright.training.recipe import RecipeError
+
+    job = Job(f"{recipe.method}, seed {recipe.seed}", folder, folder / "log", {})
+
+    def tell(now: "Progress") -> None:
+        shown.tell(Event("progress", job, progress_detail(now)))
+
+    with display(console, total=1, finished=0) as shown:
+        shown.tell(Event("start", job))
+        try:
+            result = run(
+                recipe,
+                folder,
+                data_dir=options.data_dir,
+                skip_unreadable=options.skip_unreadable,
+                device=device,
+                on_progress=tell,
+            )
+        except (RunError, CheckpointError, RecipeError) as error:
+            raise UsageError(str(error)) from error
+        shown.tell(Event("done", job))
+    return asdict(result)

@@ -1,0 +1,93 @@
+"""A trained model from its run folder or checkpoint, ready to be measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from mixwright.models.build import build_model
+from mixwright.models.normalised import Normalised
+from mixwright.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds.
+
+    Args:
+        recipe: what was trained.
+        classes: names, by label.
+        epoch: after which it was saved.
+        raw: the trained weights, in a model for images in [0, 1].
+        ema: the averaged weights.
+    """
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+    epoch: int
+    raw: nn.Module
+    ema: nn.Module
+
+
+def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
+    """Read a checkpoint and build its models.
+
+    Args:
+        path: a checkpoint, or a run folder, whose ``last.pt`` is taken.
+        image_size: side of the images it will be given, in pixels.
+        channels: their channels.
+
+    Returns:
+        both models, in evaluation mode, on the CPU.
+
+    Raises:
+        ValueError: there is no such file, it is damaged or foreign, or its weights do not fit.
+    """
+    state = load_checkpoint(checkpoint_of(path))
+    recipe = Recipe.from_json(state["recipe"])
+    models: list[nn.Module] = []
+    for weights in (state["model"], state["ema"]["model"]):
+        net = build_model(
+            recipe.model,
+            num_classes=len(state["classes"]),
+            image_size=image_size,
+            channels=channels,
+        )
+        model = Normalised(net, state["mean"], state["std"])
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path}: its weights do not fit {recipe.model} for images of {channels} channels "
+                f"and {image_size} pixels: {str(error).splitlines()[0]}"
+            ) from None
+        models.append(model.eval())
+    return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), models[0], models[1])
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint that a path means: itself, or a run folder's ``last.pt``.
+
+    Args:
+        path: a file or a folder.
+
+    Returns:
+        the file.
+
+    Raises:
+        ValueError: a folder without checkpoints, or nothing at all.
+    """
+    if path.is_dir():
+        if not (path / "last.pt").is_file():
+            inside = sorted(one.parent.name for one in path.glob("**/last.pt"))[:3]
+            hint = f" It holds the runs {', '.join(inside)}, ...; name one." if inside else ""
+            raise CheckpointError(f"{path} holds no last.pt, so it is no run folder.{hint}")
+        return path / "last.pt"
+    return path
+
+
+def recipe_of(path: Path) -> Recipe:
+    """The recipe of a checkpoint or run folder, without building its model."""
+    state = load_checkpoint(checkpoint_of(path))
+    return Recipe.from_json(state["recipe"])

@@ -1,0 +1,95 @@
+"""The labels of a plan: dense targets, mixed losses, weighted accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def mixed_targets(
+    labels: Tensor, *, index: Tensor, weight: Tensor, num_classes: int | None
+) -> Tensor:
+    """Mix labels to dense targets; see ``MixPlan.targets``."""
+    rows = labels[index.clamp_min(0)]
+    if labels.ndim == 2 and labels.is_floating_point():
+        if num_classes not in (None, labels.shape[1]):
+            raise ValueError(
+                f"plan.targets: labels have {labels.shape[1]} columns but num_classes is "
+                f"{num_classes}; expected the same number. Leave num_classes out."
+            )
+        kind = torch.promote_types(labels.dtype, torch.float32)
+        return (weight[..., None].to(kind) * rows.to(kind)).sum(dim=1)
+    known = _classes(labels, num_classes)
+    blank = torch.zeros((len(index), known), device=labels.device)
+    return blank.scatter_add_(1, rows.long(), weight)
+
+
+def mixed_loss(
+    criterion: Callable[[Tensor, Tensor], Tensor],
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    index: Tensor,
+    weight: Tensor,
+) -> Tensor:
+    """Mix the losses of the sources' labels; see ``MixPlan.loss``."""
+    count, sources = index.shape
+    if len(logits) != count:
+        raise ValueError(
+            f"plan.loss: logits have {len(logits)} rows; expected {count}, one for each output of "
+            "the plan."
+        )
+    total = logits.new_zeros((), dtype=torch.float32)
+    for n in range(sources):
+        each = criterion(logits, labels[index[:, n].clamp_min(0)])
+        if each.shape != (count,):
+            raise ValueError(
+                f"plan.loss: the criterion returned shape {tuple(each.shape)}; expected one loss "
+                f'a sample, ({count},). Build it with reduction="none"; a loss per class needs a '
+                "sum or a mean over classes."
+            )
+        # 0 * inf would be NaN.
+        total = total + torch.where(weight[:, n] > 0, weight[:, n] * each, 0.0).mean()
+    return total
+
+
+def weighted_accuracy(logits: Tensor, rows: Tensor, *, weight: Tensor) -> Tensor:
+    """Count hits on any source by its label weight; see ``MixPlan.accuracy``.
+
+    Args:
+        logits: ``(B, K)``.
+        rows: labels of the sources, ``(B, N)`` class indices or ``(B, N, K)`` soft.
+        weight: ``(B, N)``.
+    """
+    predicted = logits.argmax(dim=1)[:, None]
+    if rows.ndim == 3:
+        place = predicted[..., None].expand(-1, rows.shape[1], 1)
+        hit = rows.float().gather(2, place)[..., 0]
+    else:
+        hit = (rows == predicted).float()
+    return (weight * hit).sum() / weight.sum()
+
+
+def _classes(labels: Tensor, num_classes: int | None) -> int:
+    """Give the number of classes, or say what is wrong with the labels."""
+    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(
+            f"plan.targets: labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; "
+            "expected class indices (pool,) int64, or soft or multi-hot labels (pool, K) floating "
+            "(labels.float())."
+        )
+    if num_classes is None:
+        raise ValueError(
+            "plan.targets: labels are class indices and num_classes is missing; expected the "
+            "number of classes. It is never guessed from a batch: pass num_classes=K."
+        )
+    if labels.device.type == "cpu" and len(labels) and not torch.compiler.is_compiling():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= num_classes:
+            raise ValueError(
+                f"plan.targets: labels run from {low} to {high}; expected 0 to {num_classes - 1} "
+                f"for num_classes={num_classes}."
+            )
+    return num_classes

@@ -1,0 +1,79 @@
+"""Held masks written out, brought to a size, and chosen row by row from two."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mixwright.masks.blocks import upsample_blocks
+from mixwright.masks.held import Box, Held, Planes
+
+
+def all_planes(held: Held) -> Tensor:
+    """Render the masks of all N sources, bool where they are known to be 0 or 1."""
+    if isinstance(held, Planes) and held.whole:
+        return held.values
+    first = held.first()
+    if first.dtype == torch.bool:
+        last = ~first.any(dim=1, keepdim=True)
+    else:
+        last = (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)
+    return torch.cat([first, last], dim=1)
+
+
+def resolve(values: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Bring masks ``(..., *spatial)`` to a size: constants as they are, block grids repeated.
+
+    Raises:
+        ValueError: a spatial size is neither 1 nor a divisor of the wanted one.
+    """
+    have = tuple(values.shape[2:])
+    if have == size or math.prod(have) == 1:
+        # A constant fits images of any rank, token sequences included.
+        return values if have == size else values.view(*values.shape[:2], *([1] * len(size)))
+    if len(have) != len(size) or any(new % old for new, old in zip(size, have, strict=True)):
+        raise ValueError(
+            f"plan: masks of spatial size {have} do not fit images of spatial size {size}; each "
+            "size must be 1, a divisor, or equal. Draw the plan for these images, or resize it "
+            "with plan.at(...)."
+        )
+    return upsample_blocks(values, size)
+
+
+def chosen(select: Tensor, mine: Held, theirs: Held) -> Held:
+    """Choose rows of two masks in the most compact form that holds both."""
+    if isinstance(mine, Box) or isinstance(theirs, Box):
+        a, b = _as_box(mine, theirs), _as_box(theirs, mine)
+        if a is not None and b is not None and a.size == b.size:
+            edges = torch.where(select[:, None, None], a.edges, b.edges)
+            if a.binary and b.binary:
+                return Box(edges, a.size)
+            (ai, ao), (bi, bo) = a.shares(), b.shares()
+            return Box(edges, a.size, torch.where(select, ai, bi), torch.where(select, ao, bo))
+    a, b = mine.first(), theirs.first()
+    sizes = [tuple(one.shape[2:]) for one in (a, b)]
+    if sizes[0] != sizes[1]:
+        size = tuple(max(pair) for pair in zip(*sizes, strict=True))
+        a, b = resolve(a, size), resolve(b, size)
+    if mine.binary and theirs.binary:
+        a, b = a.bool(), b.bool()
+    else:
+        a, b = a.float(), b.float()
+    return Planes(torch.where(select.view(-1, *([1] * (a.ndim - 1))), a, b))
+
+
+def _as_box(held: Held, like: Held) -> Box | None:
+    if isinstance(held, Box):
+        return held
+    if not isinstance(held, Planes) or not held.constant or held.sources != 2:
+        return None
+    assert isinstance(like, Box)
+    empty = torch.zeros_like(like.edges)
+    if held.binary:  # a share of 0 or 1: the box is all of the image or nothing
+        lengths = torch.tensor(like.size, device=empty.device)
+        other = ~held.first().view(-1, 1).bool()
+        return Box(torch.stack([empty[..., 0], lengths * other], dim=2), like.size)
+    level = held.means()[:, 0]
+    return Box(empty, like.size, level, level)

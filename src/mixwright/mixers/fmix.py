@@ -1,0 +1,134 @@
+"""FMix: regions cut from low-frequency noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.fourier import (
+    fourier_field,
+    official_fourier_field,
+    rank_mask,
+    soft_rank_mask,
+)
+from mixwright.masks.held import Planes
+from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam, pair_plan
+from mixwright.mixers.partnering import with_partners
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+
+Spectrum = Literal["isotropic", "official"]
+SPECTRA: tuple[Spectrum, ...] = ("isotropic", "official")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FMix:
+    """Mix two images along the smooth border of a random region.
+
+    Each mask keeps the brightest pixels of low-frequency noise, ``lam * H * W`` of them, rounded
+    up or down by chance so that the mean is right. The label weight is the share that was kept.
+
+    Args:
+        alpha: both parameters of the Beta law of ``lam``, at least 0; 0 turns mixing off. The
+            paper uses 1.0.
+        decay: exponent of the frequency, at least 0; the paper uses 3. Larger gives fewer,
+            rounder regions.
+        max_soft: half the width of a linear ramp at the border, as a share of all pixels in
+            [0, 0.5]; 0 gives a mask of 0 and 1.
+        spectrum: ``"isotropic"``, the paper's noise; ``"official"``, that of the authors' code,
+            whose masks are stripes, and with which the published figures were made.
+        reformulate: draw ``lam`` from Beta(alpha + 1, alpha) and give the label of the sample
+            alone, without mixing labels (an option of the authors' code).
+        lam: a fixed share in [0, 1] instead of a draw, for figures.
+        per: ``"sample"``, a mask for each sample; ``"batch"``, one for all (the authors' code).
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> mixer = FMix(lam=0.25)
+        >>> mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator()).weight.tolist()
+        [[0.25, 0.75], [0.25, 0.75]]
+
+    Source: Harris et al., "FMix: Enhancing Mixed Sample Data Augmentation", 2020,
+    arXiv:2002.12047; ecs-vlc/FMix.
+
+    Departs from the authors' code, which draws one mask a batch, rounds the number of pixels up
+    or down with equal chance, whatever the rest, gives the label the share that was asked for,
+    and shapes its noise otherwise (``spectrum``).
+    ``FMix(per="batch", pairing="perm", spectrum="official")`` is nearest to it.
+    """
+
+    alpha: float = 1.0
+    decay: float = 3.0
+    max_soft: float = 0.0
+    spectrum: Spectrum = "isotropic"
+    reformulate: bool = False
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_pair(self)
+        check_number("FMix", "decay", self.decay)
+        check_number("FMix", "max_soft", self.max_soft, high=0.5)
+        check_choice("FMix", "spectrum", self.spectrum, SPECTRA)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        if not self.reformulate:
+            return pair_plan(self, images, labels, generator=generator)
+        check_batch("FMix", images, labels, dims=2)
+        if len(images) == 1:
+            return alone(images)
+        with torch.no_grad():
+            lam = self._reformulated_lam(images, generator=generator)
+            held = self.keep(lam, size=images.shape[2:], generator=generator)
+            own = torch.ones_like(lam)
+            return with_partners(
+                images, held, pairing=self.pairing, generator=generator, lam=lam, own=own
+            )
+
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+        """See ``PairMixer.keep``."""
+        height, width = size
+        rows = len(lam)
+        if self.spectrum == "official":
+            shape = (2, rows, width // 2 + 1, 2)
+            real, imaginary = sampling.normal(shape, like=lam, generator=generator)
+            field = official_fourier_field(
+                real, imaginary, height=height, width=width, decay=self.decay
+            )
+        else:
+            noise = sampling.normal((rows, height, width), like=lam, generator=generator)
+            field = fourier_field(noise, decay=self.decay)
+        chance = sampling.uniform((rows,), like=lam, generator=generator)
+        pixels = height * width
+        kept = (lam * pixels + chance).floor().long().clamp_max(pixels)
+        if self.max_soft > 0:
+            return Planes(soft_rank_mask(field, kept, softness=self.max_soft))
+        return Planes(rank_mask(field, kept))
+
+    def _reformulated_lam(self, images: Tensor, *, generator: Generator) -> Tensor:
+        if self.lam is not None:
+            return draw_lam(self, images, generator=generator)
+        rows = 1 if self.per == "batch" else len(images)
+        own = torch.full((rows,), self.alpha + 1.0, device=images.device)
+        concentration = torch.stack([own, own - 1.0], dim=1)
+        return sampling.dirichlet(concentration, generator=generator)[:, 0]

@@ -1,0 +1,176 @@
+"""GridMix: a lattice of small holes, or whole cells of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.blocks import upsample_blocks
+from mixwright.masks.held import Held, Planes, Product
+from mixwright.masks.lattice import cell_mask, lattice_factors
+from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
+from mixwright.mixers.partnering import Range, check_range, check_whole, with_partners
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+
+Variant = Literal["lattice", "cells"]
+VARIANTS: tuple[Variant, ...] = ("lattice", "cells")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridMix:
+    """Paste the partner into a regular grid.
+
+    Two methods share this name. The lattice tiles a random crop with patches; the top left part
+    of each, ``sqrt(1 - lam)`` of its sides, is the partner's. Cells cut the whole image into
+    ``cells * cells`` blocks and give each as a whole to one of the two. The label weight is the
+    share of own pixels that is left; with the lattice it is larger than ``lam``, for the crop is
+    smaller than the image.
+
+    Args:
+        alpha: both parameters of the Beta law of ``lam``, at least 0; 0 turns mixing off.
+        variant: ``"lattice"`` or ``"cells"``.
+        holes: lattice: least and most patches across the crop's width, at least 1 (never more
+            than half of its pixels).
+        hole_aspect: lattice: height of a patch divided by its width, above 0.
+        crop_area: lattice: least and most share of the image that the crop takes, in (0, 1].
+        crop_aspect: lattice: least and most height of the crop divided by its width, above 0;
+            brought to what fits into the image.
+        phase: lattice: let the first patch begin anywhere in a patch, not at the crop's corner.
+        cells: cells: number of cells along each side, at least 2; the masks are blocks where
+            both sides of the image are multiples of it.
+        lam_range: draw ``lam`` from U(low, high) instead of the Beta law; GridMixup's library
+            uses (0.1, 0.9).
+        lam: a fixed share in [0, 1] instead of a draw, for figures.
+        per: ``"sample"``, a grid for each sample; ``"batch"``, one for all (both sources).
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> mixer = GridMix(variant="cells", lam=0.75)
+        >>> mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator()).weight.tolist()
+        [[0.75, 0.25], [0.75, 0.25]]
+
+    Source: IlyaDobrynin/GridMixup and Westlake-AI/openmixup for the lattice; Baek, Bang and Shim,
+    "GridMix: Strong regularization through local context mapping", Pattern Recognition 109, 2021,
+    for the cells, without its local loss.
+
+    Departs from openmixup: there a crop that exceeds the image wraps around to a wrong mask in 23
+    of 100 draws at 32 pixels; here it is made to fit. At ``lam`` 1 no hole is left, there one
+    pixel is.
+    """
+
+    alpha: float = 1.0
+    variant: Variant = "lattice"
+    holes: tuple[int, int] = (2, 6)
+    hole_aspect: float = 1.0
+    crop_area: Range = (0.5, 1.0)
+    crop_aspect: Range = (0.5, 2.0)
+    phase: bool = False
+    cells: int = 4
+    lam_range: Range | None = None
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_pair(self)
+        check_choice("GridMix", "variant", self.variant, VARIANTS)
+        check_range("GridMix", "holes", self.holes, low=1)
+        check_number("GridMix", "hole_aspect", self.hole_aspect, open_low=True)
+        check_range("GridMix", "crop_area", self.crop_area, high=1.0, open_low=True)
+        check_range("GridMix", "crop_aspect", self.crop_aspect, open_low=True)
+        check_whole("GridMix", "cells", self.cells, low=2)
+        if self.lam_range is not None:
+            check_range("GridMix", "lam_range", self.lam_range, high=1.0)
+        for number in self.holes:
+            check_whole("GridMix", "holes", number, low=1)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        if self.lam_range is None or self.lam is not None:
+            return pair_plan(self, images, labels, generator=generator)
+        check_batch("GridMix", images, labels, dims=2)
+        if len(images) == 1:
+            return alone(images)
+        with torch.no_grad():
+            rows = 1 if self.per == "batch" else len(images)
+            low, high = self.lam_range
+            lam = sampling.uniform((rows,), low=low, high=high, like=images, generator=generator)
+            held = self.keep(lam, size=images.shape[2:], generator=generator)
+            return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
+
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
+        """See ``PairMixer.keep``."""
+        if self.variant == "cells":
+            return self._cells(lam, size=size, generator=generator)
+        return self._lattice(lam, size=size, generator=generator)
+
+    def _cells(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+        height, width = size
+        side = self.cells
+        draws = sampling.uniform((len(lam), side * side + 1), like=lam, generator=generator)
+        kept = (lam * side**2 + draws[:, -1]).floor().long().clamp_max(side**2)
+        keep = cell_mask(draws[:, :-1].view(-1, side, side), kept)
+        if height % side or width % side:
+            keep = upsample_blocks(keep, (height, width))
+        return Planes(keep)
+
+    def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Product:
+        height, width = size
+        draws = sampling.uniform((7, len(lam)), like=lam, generator=generator)
+        tall, wide = self._crop(draws[0], draws[1], height=height, width=width)
+        least, most = self.holes
+        across = least + (draws[2] * (most - least + 1)).long().clamp_max(most - least)
+        across = torch.minimum(across, wide // 2).clamp_min(1)
+        patch_w = (wide + across - 1) // across
+        patch_h = (patch_w * self.hole_aspect).long().clamp_min(1)
+        scale = (1 - lam).sqrt()
+        factors: list[Tensor] = []
+        for length, crop, patch, place, shift in (
+            (height, tall, patch_h, draws[3], draws[5]),
+            (width, wide, patch_w, draws[4], draws[6]),
+        ):
+            hole = (patch * scale).long().clamp_min(1).minimum(patch - 1)
+            holes = lattice_factors(
+                start=((length - crop) * place).long(),
+                length=crop,
+                period=patch,
+                hole=torch.where(lam < 1, hole, 0),
+                phase=(patch * shift).long() if self.phase else None,
+                size=length,
+            )
+            factors.append(holes.float())
+        ones = torch.ones_like(lam)
+        return Product(rows=factors[0], columns=factors[1], base=ones, scale=-ones)
+
+    def _crop(
+        self, area_draw: Tensor, aspect_draw: Tensor, *, height: int, width: int
+    ) -> tuple[Tensor, Tensor]:
+        """Sides of a crop of some area and aspect that fits into the image, in whole pixels."""
+        (low, high), (flat, steep) = self.crop_area, self.crop_aspect
+        area = (low + (high - low) * area_draw) * (height * width)
+        aspect = flat + (steep - flat) * aspect_draw
+        aspect = aspect.maximum(area / width**2).minimum(height**2 / area)
+        exact = (area / aspect).sqrt()
+        # Rounding must not take a pixel from a crop that is the whole image.
+        wide = (exact + 1e-3).long().clamp(1, width)
+        tall = (exact * aspect + 1e-3).long().clamp(1, height)
+        return tall, wide

@@ -1,0 +1,81 @@
+"""HMix: a box of the partner, and a mean of both around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.box import box_sides, clipped_box
+from mixwright.masks.held import Box
+from mixwright.mixers.mixer import check_number
+from mixwright.mixers.pairs import Per, check_pair, pair_plan
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+
+
+@dataclass(frozen=True, kw_only=True)
+class HMix:
+    """Paste a box of the partner and average the two images outside.
+
+    The box takes ``ratio`` of the partner's share, clipped at the border; outside, the share of
+    own pixels is what brings the mean to ``lam``. So the label weight is ``lam`` itself.
+
+    Args:
+        alpha: both parameters of the Beta law of ``lam``, at least 0; 0 turns mixing off. The
+            paper uses 1.0.
+        ratio: 0 gives MixUp, 1 gives CutMix with clipping made up for, in [0, 1]. The paper uses
+            0.5 on CIFAR-100 and 0.75 on ImageNet.
+        lam: a fixed share in [0, 1] instead of a draw, for figures.
+        per: ``"sample"``, a box for each sample; ``"batch"``, one for all (the authors' code).
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> mixer = HMix(lam=0.75)
+        >>> mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator()).weight.tolist()
+        [[0.75, 0.25], [0.75, 0.25]]
+
+    Source: Park et al., "A Unified Analysis of Mixed Sample Data Augmentation: A Loss Function
+    Perspective", NeurIPS 2022, arXiv:2208.09913; naver-ai/hmix-gmix.
+
+    Departs from the authors' code in its default ratio, 1.0, which is CutMix; and in drawing for
+    each sample. ``HMix(per="batch", pairing="flip")`` is theirs but for the ratio.
+    """
+
+    alpha: float = 1.0
+    ratio: float = 0.5
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_pair(self)
+        check_number("HMix", "ratio", self.ratio, high=1.0)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        return pair_plan(self, images, labels, generator=generator)
+
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
+        """See ``PairMixer.keep``."""
+        place = sampling.uniform((len(lam), 2), like=lam, generator=generator)
+        edges = clipped_box(box_sides((1 - lam) * self.ratio, size), place, size)
+        left = 1 - Box(edges, tuple(size)).fraction()
+        # A box that fills the image leaves nothing outside: any share will do there.
+        outside = torch.where(left > 0, lam / left, 0.0).clamp_max(1.0)
+        return Box(edges, tuple(size), outside=outside)

@@ -1,0 +1,234 @@
+"""MiAMix: several layers of several methods, their masks augmented and merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.held import Planes
+from mixwright.mixers.agmix import AGMix
+from mixwright.mixers.cutmix import CutMix
+from mixwright.mixers.fmix import FMix
+from mixwright.mixers.gridmix import GridMix
+from mixwright.mixers.layers import draw_layers, happens, host_index
+from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.mixup import MixUp
+from mixwright.mixers.pairs import PairMixer, Per, alone, check_pair
+from mixwright.mixers.partnering import check_whole
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+from mixwright.warps import Rect
+
+Merge = Literal["sequential", "sum"]
+MERGES: tuple[Merge, ...] = ("sequential", "sum")
+
+_MAX_SHIFT = 8  # a self-mix is shifted by at most one part in so many of a side
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiAMix:
+    """Mix each sample with one partner in one or more layers of randomly chosen methods.
+
+    Four stages. Pairing: a partner, or with ``p_self`` another view of the sample itself.
+    Sampling: the number of layers, their shares from a Dirichlet law, a method for each. Masks:
+    each method draws its own, which then are rotated, sheared and smoothed by chance; where a
+    turned mask reveals something, it is the sample's own, and MixUp's constant masks are left as
+    they are. Merging: one mask from all layers, and the label weight measured from it.
+
+    Args:
+        methods: the pair mixers to choose from; only their masks are used, drawn for the layer's
+            share. ``MixUp``, ``CutMix``, ``FMix``, ``GridMix``, ``HMix``, ``GMix`` and ``AGMix``
+            are such, and anything with their ``keep``.
+        weights: chance of each method, at least 0, not all 0; they need not sum to 1.
+        alpha: parameter of the Dirichlet law, at least 0; 0 turns mixing off. With k layers the
+            law is Dir(alpha, ..., alpha, k * alpha), the last for the sample itself, so half of
+            an image is its own on average.
+        k_max: most layers; their number is uniform on 1 to k_max.
+        layers: a fixed number of layers instead.
+        p_self: chance that a sample is mixed with itself, in [0, 1]. Its label stays one class.
+        p_smooth: chance of each layer to be smoothed, in [0, 1].
+        p_rotate: chance of each layer to be rotated, in [0, 1].
+        p_shear: chance of each layer to be sheared, in [0, 1].
+        merge: ``"sequential"``, one layer is pasted over the other, so that own shares multiply;
+            ``"sum"``, partner shares add up, to 1 at most.
+        views: 1, and a self-mix takes the sample flipped and shifted at random; or 2, where
+            images and labels have 2 B rows, a second view of the whole batch behind the first,
+            and partners come from the second.
+        lam: a fixed share in [0, 1] instead of a draw, for figures; layers share the rest.
+        per: ``"sample"``, own layers for each sample; ``"batch"``, the same for all. Partners are
+            always drawn for each.
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> mixer = MiAMix(methods=(MixUp(),), weights=(1,), layers=1, lam=0.75, p_self=0.0)
+        >>> mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator()).weight.tolist()
+        [[0.75, 0.25], [0.75, 0.25]]
+
+    Source: Liang et al., "MiAMix: Enhancing Image Classification through a Multi-stage Augmented
+    Mixed Sample Data Augmentation Method", 2023, arXiv:2308.02804. No code is public.
+
+    Departs from the paper where it is silent: the chances and ranges of the mask augmentations
+    (rotation by any angle, shear up to 0.3 on both axes, smoothing by 0.5 pixels to 1/16 of the
+    side), one partner for all layers of a sample, and a self-mix without a second loaded view.
+    """
+
+    methods: tuple[PairMixer, ...] = (MixUp(), CutMix(), FMix(), GridMix(), AGMix())
+    weights: tuple[float, ...] = (2.0, 1.0, 1.0, 1.0, 1.0)
+    alpha: float = 1.0
+    k_max: int = 2
+    layers: int | None = None
+    p_self: float = 0.1
+    p_smooth: float = 0.5
+    p_rotate: float = 0.25
+    p_shear: float = 0.25
+    merge: Merge = "sequential"
+    views: int = 1
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_pair(self)
+        if not self.methods or not all(hasattr(one, "keep") for one in self.methods):
+            raise ValueError(
+                f"MiAMix: methods is {self.methods!r}; expected mixers of pairs with a keep "
+                "method, such as MixUp() or CutMix()."
+            )
+        for weight in self.weights:
+            check_number("MiAMix", "weights", weight)
+        if len(self.weights) != len(self.methods) or sum(self.weights) == 0:
+            raise ValueError(
+                f"MiAMix: weights is {self.weights!r} for {len(self.methods)} methods; expected "
+                "one weight a method, not all 0."
+            )
+        for argument in ("p_self", "p_smooth", "p_rotate", "p_shear"):
+            check_number("MiAMix", argument, getattr(self, argument), high=1.0)
+        for argument in ("k_max", "layers"):
+            value = getattr(self, argument)
+            if (argument, value) != ("layers", None):
+                check_whole("MiAMix", argument, value, low=1)
+        check_choice("MiAMix", "merge", self.merge, MERGES)
+        check_choice("MiAMix", "views", self.views, (1, 2))
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        check_batch("MiAMix", images, labels, dims=2)
+        count = len(images) // self.views
+        if count * self.views != len(images):
+            raise ValueError(
+                f"MiAMix: {len(images)} images for two views; expected an even number, the second "
+                "view of each sample half a batch behind the first. Or set views=1."
+            )
+        if len(images) == 1:
+            return alone(images)
+        with torch.no_grad():
+            partner, warp = self._pair(images[:count], generator=generator)
+            lam, keep = self._merged(images[:count], generator=generator)
+            return MixPlan.pair(
+                partner,
+                Planes(keep[:, None]).expand(count),
+                warp=None if warp is None else (None, warp),
+                lam=lam.expand(count),
+                pool=len(images),
+            )
+
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+        """See ``PairMixer.keep``; all layers together leave the share ``lam``."""
+        shares, depths = self._shares(len(lam), lam, generator=generator, lam=lam)
+        return Planes(self._masks(shares, depths, size=size, generator=generator)[:, None])
+
+    def _masks(
+        self, shares: Tensor, depths: list[int], *, size: Sequence[int], generator: Generator
+    ) -> Tensor:
+        """Draw, augment and merge the masks of all layers: ``(rows, H, W)``, the own share."""
+        layers = draw_layers(
+            shares, depths, self.methods, self.weights, size=size, generator=generator
+        )
+        layers.turn(p_rotate=self.p_rotate, p_shear=self.p_shear, generator=generator)
+        layers.smooth(p_smooth=self.p_smooth, generator=generator)
+        return layers.product() if self.merge == "sequential" else layers.sum()
+
+    # ------------------------------------------------------------------ pairing
+
+    def _pair(self, images: Tensor, *, generator: Generator) -> tuple[Tensor, Rect | None]:
+        """Draw partners, as rows of the pool, and the warp of those that meet themselves."""
+        count, device = len(images), images.device
+        partner = sampling.partners(count, like=images, generator=generator, pairing=self.pairing)
+        selves = happens(self.p_self, range(count), generator=generator)
+        warp = None
+        if selves:
+            rows = host_index(selves, device)
+            partner = partner.index_copy(0, rows, rows)
+            if self.views == 1:
+                warp = _other_view(rows, images.shape[2:], generator=generator)
+        return (partner if self.views == 1 else partner + count), warp
+
+    # ------------------------------------------------------------------ sampling
+
+    def _merged(self, images: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
+        rows = 1 if self.per == "batch" else len(images)
+        lam = None
+        if self.lam is not None:
+            lam = torch.full((rows,), float(self.lam), device=images.device)
+        shares, depths = self._shares(rows, images, generator=generator, lam=lam)
+        asked = 1 - shares.sum(dim=1) if lam is None else lam
+        return asked, self._masks(shares, depths, size=images.shape[2:], generator=generator)
+
+    def _shares(
+        self, rows: int, like: Tensor, *, generator: Generator, lam: Tensor | None
+    ) -> tuple[Tensor, list[int]]:
+        """Draw how many layers each row has, and the share of the partner in each of them."""
+        if self.layers is not None:
+            depths = [self.layers] * rows
+        else:
+            chosen = sampling.choices([1.0] * self.k_max, rows, generator=generator)
+            depths = [1 + more for more in chosen]
+        most = max(depths)
+        if self.alpha == 0:
+            return torch.zeros((rows, most), device=like.device), depths
+        depth = host_index(depths, like.device)[:, None]
+        used = (torch.arange(most, device=like.device) < depth).float()
+        own = depth.float() if lam is None else torch.zeros_like(depth).float()
+        concentration = torch.cat([used, own], dim=1) * self.alpha
+        shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
+        return (shares if lam is None else shares * (1 - lam)[:, None]), depths
+
+
+def _other_view(rows: Tensor, size: Sequence[int], *, generator: Generator) -> Rect:
+    """Flip and shift these rows at random, never not at all."""
+    height, width = size
+    shape = (len(rows),)
+    dy, dx = (
+        sampling.integers(
+            -max(1, length // _MAX_SHIFT),
+            max(1, length // _MAX_SHIFT) + 1,
+            shape,
+            like=rows,
+            generator=generator,
+        )
+        for length in (height, width)
+    )
+    flip = sampling.integers(0, 2, shape, like=rows, generator=generator) == 1
+    dx = torch.where((dx == 0) & (dy == 0) & ~flip, 1, dx)
+    left, right = torch.where(flip, dx + width, dx), torch.where(flip, dx, dx + width)
+    ends = torch.stack([dy, dy + height, left, right], dim=1).view(-1, 2, 2)
+    whole = torch.zeros_like(ends)
+    whole[:, 0, 1], whole[:, 1, 1] = height, width
+    return Rect(source=ends.float(), target=whole.float(), size=(height, width), rows=rows)

@@ -1,0 +1,133 @@
+"""ResizeMix: the whole partner, made small, pasted somewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.box import clipped_box, fitted_box
+from mixwright.masks.held import Box
+from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.pairs import PERS, Per, alone
+from mixwright.mixers.partnering import Range, check_range, with_partners
+from mixwright.plan import MixPlan
+from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.warps import INTERPOLATIONS, Interpolation, Rect
+
+Law = Literal["uniform", "beta"]
+LAWS: tuple[Law, ...] = ("uniform", "beta")
+Placement = Literal["fit", "official-clip"]
+PLACEMENTS: tuple[Placement, ...] = ("fit", "official-clip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeMix:
+    """Shrink the whole partner and paste it at a random place.
+
+    Both sides shrink by a factor tau, so the partner's label weight is about ``tau ** 2``; it is
+    measured from the box.
+
+    Args:
+        scope: least and most tau, in (0, 1]; the paper uses (0.1, 0.8).
+        law: ``"uniform"``, tau of U(scope), the paper's; ``"beta"``, tau of Beta(alpha, alpha),
+            drawn anew from U(scope) where it is outside (openmixup).
+        alpha: both parameters of that Beta law, above 0; read for ``law="beta"`` only.
+        interpolation: ``"nearest"``, exact for every dtype, the authors'; ``"bilinear"``;
+            ``"antialias"``, bilinear over all pixels that a pixel stands for.
+        placement: ``"fit"``, wholly inside (the authors' code); ``"official-clip"``, centred on a
+            uniform pixel and clipped, the whole partner squeezed into what is left (openmixup).
+        lam: a fixed share in [0, 1] of own pixels instead of a draw, for figures;
+            ``tau = sqrt(1 - lam)``, whatever the scope.
+        per: ``"sample"``, a tau for each sample; ``"batch"``, one for all (the authors' code).
+            Every sample has a place of its own.
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> mixer = ResizeMix(lam=0.75)
+        >>> mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator()).weight.tolist()
+        [[0.75, 0.25], [0.75, 0.25]]
+
+    Source: Qin et al., "ResizeMix: Mixing Data with Preserved Object Information and True
+    Labels", 2020, arXiv:2012.11101; JayQine/ResizeMix.
+
+    Departs from the authors' code in drawing a tau for each sample, and by at most a pixel in
+    what nearest means: ``floor(r * H / height of the box)``.
+    """
+
+    scope: Range = (0.1, 0.8)
+    law: Law = "uniform"
+    alpha: float = 1.0
+    interpolation: Interpolation = "nearest"
+    placement: Placement = "fit"
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_range("ResizeMix", "scope", self.scope, high=1.0, open_low=True)
+        check_choice("ResizeMix", "law", self.law, LAWS)
+        check_number("ResizeMix", "alpha", self.alpha, open_low=True)
+        check_choice("ResizeMix", "interpolation", self.interpolation, INTERPOLATIONS)
+        check_choice("ResizeMix", "placement", self.placement, PLACEMENTS)
+        if self.lam is not None:
+            check_number("ResizeMix", "lam", self.lam, high=1.0)
+        check_choice("ResizeMix", "per", self.per, PERS)
+        check_choice("ResizeMix", "pairing", self.pairing, PAIRINGS)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels and model are not read."""
+        check_batch("ResizeMix", images, labels, dims=2)
+        count, (height, width) = len(images), images.shape[2:]
+        if count == 1:
+            return alone(images)
+        with torch.no_grad():
+            tau = self._tau(images, generator=generator)
+            lengths = torch.stack([tau * height, tau * width], dim=1)
+            # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.
+            sides = (lengths + 1e-3).floor().long().expand(count, 2)
+            place = sampling.uniform((count, 2), like=images, generator=generator)
+            put = fitted_box if self.placement == "fit" else clipped_box
+            edges = put(sides, place, (height, width))
+            whole = edges.new_zeros(2, 2)
+            whole[0, 1], whole[1, 1] = height, width
+            warp = Rect(
+                source=whole.float().expand(count, 2, 2),
+                target=edges.float(),
+                size=(height, width),
+                interpolation=self.interpolation,
+            )
+            return with_partners(
+                images,
+                Box(edges, (height, width)),
+                pairing=self.pairing,
+                generator=generator,
+                lam=1 - tau * tau,
+                warp=warp,
+            )
+
+    def _tau(self, images: Tensor, *, generator: Generator) -> Tensor:
+        rows = 1 if self.per == "batch" else len(images)
+        if self.lam is not None:
+            return torch.full((rows,), (1 - self.lam) ** 0.5, device=images.device)
+        low, high = self.scope
+        tau = sampling.uniform((rows,), low=low, high=high, like=images, generator=generator)
+        if self.law == "uniform":
+            return tau
+        drawn = sampling.beta(self.alpha, rows, like=images, generator=generator)
+        return torch.where((drawn >= low) & (drawn <= high), drawn, tau)

@@ -1,0 +1,103 @@
+"""Wrappers: rates, rows, schedules and bad arguments."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from mixwright.masks.held import Box
+from mixwright.mixers import CutMix, MixUp, OneOf, Scheduled, Sometimes, set_progress
+from mixwright.sampling import stream
+
+IMAGES = torch.rand(64, 1, 8, 8, generator=stream(1))
+
+
+def _rate(drawn: list[bool]) -> tuple[float, float]:
+    return sum(drawn) / len(drawn), 4 * math.sqrt(0.25 / len(drawn))
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_sometimes_mixes_at_its_rate(p: float) -> None:
+    generator = stream(2)
+    mixer = Sometimes(MixUp(lam=0.5), p)
+    changed = torch.cat(
+        [mixer.plan(IMAGES, generator=generator).weight[:, 0] < 1 for _ in range(40)]
+    ).tolist()
+    rate, bound = _rate(changed)
+    assert rate == pytest.approx(p, abs=bound if 0 < p < 1 else 0)
+
+
+def test_sometimes_per_batch_mixes_all_or_nobody() -> None:
+    generator = stream(3)
+    mixer = Sometimes(MixUp(lam=0.5), 0.5, per="batch")
+    shares = [
+        (mixer.plan(IMAGES, generator=generator).weight[:, 0] < 1).float().mean().item()
+        for _ in range(200)
+    ]
+    assert set(shares) == {0.0, 1.0}
+    assert sum(shares) / 200 == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / 200))
+
+
+def test_one_of_draws_each_at_its_chance_for_each_sample() -> None:
+    generator = stream(4)
+    mixer = OneOf(MixUp(lam=0.5), CutMix(lam=0.75, box="fit"), p=(1, 3))
+    cut = []
+    for _ in range(40):
+        plan = mixer.plan(IMAGES, generator=generator).check()
+        assert isinstance(plan.held, Box)
+        binary = plan.mask[:, 0].flatten(1).eq(0.5).logical_not().all(1)
+        assert torch.equal(plan.weight[:, 0] == 0.75, binary)
+        cut += binary.tolist()
+    rate, bound = _rate(cut)
+    assert rate == pytest.approx(0.75, abs=bound)
+
+
+def test_one_of_per_batch_draws_one_for_all() -> None:
+    generator = stream(5)
+    mixer = OneOf(MixUp(lam=0.5), CutMix(lam=0.75, box="fit"), per="batch")
+    kinds = [set(mixer.plan(IMAGES, generator=generator).weight[:, 0].tolist()) for _ in range(60)]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert {0.5} in kinds
+    assert {0.75} in kinds
+
+
+def test_an_impossible_mixer_is_never_asked() -> None:
+    class Broken:
+        def plan(self, *_: object, **__: object) -> None:
+            raise AssertionError("was asked")
+
+    mixer = OneOf(MixUp(), Broken(), p=(1.0, 0.0))  # type: ignore[arg-type]
+    for seed in range(20):
+        mixer.plan(IMAGES, generator=stream(seed))
+
+
+def test_scheduled_follows_progress_inside_wrappers() -> None:
+    scheduled = Scheduled(lambda progress: MixUp(lam=1 - progress))
+    mixer = Sometimes(OneOf(scheduled), 1.0)
+    for progress in (0.0, 0.25, 1.0):
+        set_progress(mixer, progress)
+        plan = mixer.plan(IMAGES, generator=stream(6))
+        assert plan.weight[:, 0].unique().tolist() == [1 - progress]
+    with pytest.raises(ValueError, match=r"progress is 1\.5"):
+        set_progress(mixer, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: OneOf(), "no mixer given"),
+        (lambda: OneOf(MixUp), "is no mixer; expected an object with a plan"),  # type: ignore[arg-type]
+        (lambda: OneOf(MixUp(), p=(1, 2)), "2 chances for 1 mixers"),
+        (lambda: OneOf(MixUp(), p=(-1,)), "p is -1; expected a finite number at least 0"),
+        (lambda: OneOf(MixUp(), CutMix(), p=(0, 0)), "at least one chance above 0"),
+        (lambda: OneOf(MixUp(), per="elem"), "per is 'elem'; expected one of 'sample', 'batch'"),  # type: ignore[arg-type]
+        (lambda: Sometimes(MixUp(), 1.5), r"p is 1\.5; expected .* at most 1"),
+        (lambda: Sometimes(MixUp(), math.nan), "p is nan"),
+        (lambda: Sometimes("mixup", 0.5), "'mixup' is no mixer"),  # type: ignore[arg-type]
+    ],
+)
+def test_bad_arguments_are_named(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()  # type: ignore[operator]

@@ -1,0 +1,125 @@
+"""Draws: laws, exactness, and the streams they come from."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixwright import sampling
+from mixwright.sampling import stream
+
+LIKE = torch.zeros(1)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 2.0, 5.0])
+def test_beta_has_its_moments(alpha: float) -> None:
+    count = 40_000
+    draw = sampling.beta(alpha, count, like=LIKE, generator=stream(1)).double()
+    variance = 1 / (4 * (2 * alpha + 1))
+    assert draw.mean().item() == pytest.approx(0.5, abs=4 * math.sqrt(variance / count))
+    assert draw.var().item() == pytest.approx(variance, rel=0.03)
+    assert draw.min() >= 0
+    assert draw.max() <= 1
+
+
+def test_tiny_alpha_gives_whole_shares_without_nan() -> None:
+    draw = sampling.beta(1e-5, 4000, like=LIKE, generator=stream(2))
+    assert torch.minimum(draw, 1 - draw).lt(1e-3).float().mean() > 0.999
+    assert not draw.isnan().any()
+    assert draw.mean().item() == pytest.approx(0.5, abs=0.04)
+
+
+def test_dirichlet_leaves_out_zero_components_and_has_its_means() -> None:
+    concentration = torch.tensor([[1.0, 0.0, 3.0]]).expand(20_000, 3)
+    draw = sampling.dirichlet(concentration, generator=stream(3))
+    assert draw[:, 1].eq(0).all()
+    torch.testing.assert_close(draw.sum(dim=1), torch.ones(20_000))
+    assert draw[:, 0].mean().item() == pytest.approx(0.25, abs=0.006)
+    assert draw[:, 0].var().item() == pytest.approx(0.25 * 0.75 / 5, rel=0.05)
+
+
+@given(count=st.integers(2, 40), seed=st.integers(0, 10_000))
+def test_a_cycle_visits_everybody_and_nobody_meets_itself(count: int, seed: int) -> None:
+    partner = sampling.partners(count, like=LIKE, generator=stream(seed)).tolist()
+    place, seen = 0, []
+    for _ in range(count):
+        seen.append(place)
+        place = partner[place]
+    assert sorted(seen) == list(range(count))
+    assert place == 0
+
+
+def test_cycle_gives_every_other_sample_equal_chances() -> None:
+    generator = stream(4)
+    drawn = torch.stack(
+        [sampling.partners(5, like=LIKE, generator=generator) for _ in range(4000)]
+    )
+    for row in range(5):
+        counts = drawn[:, row].bincount(minlength=5)
+        assert counts[row] == 0
+        others = counts[counts > 0]
+        assert len(others) == 4
+        assert (others - 1000).abs().max() < 4 * math.sqrt(4000 * 0.25 * 0.75)
+
+
+def test_the_other_pairings_are_those_of_the_libraries() -> None:
+    def partners(pairing: sampling.Pairing) -> list[int]:
+        return sampling.partners(5, like=LIKE, generator=stream(0), pairing=pairing).tolist()
+
+    assert partners("flip") == [4, 3, 2, 1, 0]
+    assert partners("roll") == torch.arange(5).roll(1).tolist()
+    assert sorted(partners("perm")) == [0, 1, 2, 3, 4]
+
+
+def test_perm_pairs_one_sample_a_batch_with_itself_on_average() -> None:
+    generator = stream(5)
+    met = [
+        int((sampling.partners(8, like=LIKE, generator=generator, pairing="perm") == torch.arange(8)).sum())
+        for _ in range(2000)
+    ]
+    assert sum(met) / 2000 == pytest.approx(1.0, abs=4 / math.sqrt(2000))
+
+
+def test_choices_follow_their_chances_and_never_take_an_impossible_one() -> None:
+    drawn = sampling.choices((1.0, 0.0, 3.0, 0.0), 8000, generator=stream(6))
+    assert 1 not in drawn
+    assert 3 not in drawn
+    assert drawn.count(2) / 8000 == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 8000))
+
+
+def test_streams_differ_by_every_word_and_by_their_order() -> None:
+    words = [(), (0,), (1,), (0, 0), (0, 1), (1, 0), (-1,), (2**40,), (10,), (1, 0, 0)]
+    first = [torch.randint(2**62, (), generator=stream(*word)).item() for word in words]
+    assert len(set(first)) == len(words)
+    again = [torch.randint(2**62, (), generator=stream(*word)).item() for word in words]
+    assert first == again
+
+
+def test_draws_leave_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    generator = stream(7)
+    sampling.beta(0.3, 5, like=LIKE, generator=generator)
+    sampling.normal((3,), like=LIKE, generator=generator)
+    sampling.integers(0, 3, (3,), like=LIKE, generator=generator)
+    sampling.choices((1, 1), 3, generator=generator)
+    sampling.partners(5, like=LIKE, generator=generator)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_uniform_covers_its_range() -> None:
+    draw = sampling.uniform((10_000,), low=-2.0, high=3.0, like=LIKE, generator=stream(8))
+    assert -2 <= draw.min() < -1.99
+    assert 2.99 < draw.max() <= 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+def test_device_draws_follow_the_cpu_generator() -> None:
+    like = torch.zeros(1, device="cuda")
+    a, b = (sampling.beta(0.4, 64, like=like, generator=stream(9)) for _ in range(2))
+    assert a.device.type == "cuda"
+    assert torch.equal(a, b)
+    assert not torch.equal(a, sampling.beta(0.4, 64, like=like, generator=stream(10)))

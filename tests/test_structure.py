@@ -1,0 +1,116 @@
+"""The house: which room may import which, what is public, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import mixwright
+
+HOME = Path(mixwright.__file__).parent
+ROOMS = (
+    "sampling",
+    "masks",
+    "warps",
+    "blending",
+    "labelling",
+    "plan",
+    "taps",
+    "saliency",
+    "mixers",
+    "objectives",
+    "adapters",
+    "training",
+    "evaluation",
+    "theory",
+    "bench",
+    "experiments",
+    "reports",
+    "cli",
+)
+LEAVES = ("data", "models")
+# training takes data sets, and evaluation's scores, as arguments; it knows their types only.
+USERS_OF_LEAVES = ("training", "evaluation", "theory", "bench", "experiments", "reports", "cli")
+
+
+def _imports(file: Path) -> set[str]:
+    """Name the modules of ours that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            if node.module == "mixwright":
+                found |= {f"mixwright.{one.name}" for one in node.names}
+            elif node.module and node.module.startswith("mixwright."):
+                found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names if one.name.startswith("mixwright.")}
+    return {one.split(".")[1] for one in found}
+
+
+def _arrows_that_point_back(home: Path) -> list[str]:
+    back = []
+    for file in sorted(home.rglob("*.py")):
+        room = file.relative_to(home).with_suffix("").parts[0]
+        if room in ("__init__", "__main__"):
+            continue
+        for target in _imports(file):
+            name = f"{file.relative_to(home)} -> {target}"
+            if target == room or target.startswith("__"):
+                continue
+            if room in LEAVES or (target in LEAVES and room not in USERS_OF_LEAVES):
+                back.append(name)
+            elif target in ROOMS and ROOMS.index(target) > ROOMS.index(room):
+                back.append(name)
+            elif target not in (*ROOMS, *LEAVES):
+                back.append(f"{name} (no such room)")
+    return back
+
+
+def test_rooms_import_only_from_rooms_above() -> None:
+    assert _arrows_that_point_back(HOME) == []
+
+
+def test_the_walk_finds_an_arrow_that_points_back(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "box.py").write_text("def f():\n    from mixwright.plan import MixPlan\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sets.py").write_text("import mixwright.sampling\n")
+    assert _arrows_that_point_back(tmp_path) == [
+        "data/sets.py -> sampling",
+        "masks/box.py -> plan",
+    ]
+
+
+def test_public_names_are_pinned_and_resolve() -> None:
+    assert set(mixwright.__all__) == set(mixwright._HOME)
+    for name in mixwright.__all__:
+        assert getattr(mixwright, name) is not None
+    for room, table in (("mixers", mixwright.MIXERS), ("objectives", mixwright.OBJECTIVES)):
+        for short, one in table.items():
+            assert short == one.__name__.lower()
+            assert mixwright._HOME[one.__name__] == room
+
+
+def test_import_loads_torch_alone_and_only_when_asked() -> None:
+    script = (
+        "import sys, mixwright\n"
+        "assert 'torch' not in sys.modules\n"
+        "mixwright.Mix, mixwright.MIXERS, mixwright.OBJECTIVES\n"
+        "heavy = {'scipy', 'matplotlib', 'PIL', 'jsonargparse', 'rich', 'torchvision', 'timm',"
+        " 'pyarrow', 'jinja2'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_files_are_short() -> None:
+    long = {
+        str(file.relative_to(HOME)): lines
+        for file in HOME.rglob("*.py")
+        if (lines := len(file.read_text().splitlines())) > 470
+    }
+    assert long == {}

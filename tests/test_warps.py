@@ -1,0 +1,110 @@
+"""Warps against cropping, resizing and mirroring done by hand or by torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mixwright.sampling import stream
+from mixwright.warps import Affine, Interpolation, Rect
+
+HEIGHT, WIDTH = 8, 12
+IMAGES = torch.rand(2, 3, HEIGHT, WIDTH, generator=stream(1))
+
+
+def _rect(
+    source: list[list[float]],
+    target: list[list[float]],
+    interpolation: Interpolation = "nearest",
+    rows: Tensor | None = None,
+) -> Rect:
+    count = 2 if rows is None else len(rows)
+    return Rect(
+        source=torch.tensor([source]).expand(count, 2, 2),
+        target=torch.tensor([target]).expand(count, 2, 2),
+        size=(HEIGHT, WIDTH),
+        interpolation=interpolation,
+        rows=rows,
+    )
+
+
+FULL = [[0.0, HEIGHT], [0.0, WIDTH]]
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "antialias"])
+def test_the_whole_image_on_itself_is_the_image(interpolation: Interpolation) -> None:
+    shown = _rect(FULL, FULL, interpolation).apply(IMAGES)
+    torch.testing.assert_close(shown, IMAGES)
+
+
+def test_nearest_equals_an_independent_resize() -> None:
+    shown = _rect(FULL, [[2.0, 6.0], [3.0, 8.0]]).apply(IMAGES)
+    for r in range(2, 6):
+        for c in range(3, 8):
+            row, column = (r - 2) * HEIGHT // 4, (c - 3) * WIDTH // 5
+            assert torch.equal(shown[..., r, c], IMAGES[..., row, column])
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "antialias"), [("bilinear", False), ("antialias", True)]
+)
+def test_linear_resizes_equal_those_of_torch(
+    interpolation: Interpolation, antialias: bool
+) -> None:
+    shown = _rect(FULL, [[1.0, 5.0], [2.0, 8.0]], interpolation).apply(IMAGES)
+    expected = F.interpolate(
+        IMAGES, (4, 6), mode="bilinear", align_corners=False, antialias=antialias
+    )
+    torch.testing.assert_close(shown[..., 1:5, 2:8], expected, atol=2e-3, rtol=0)
+
+
+def test_falling_edges_mirror() -> None:
+    shown = _rect([[0.0, HEIGHT], [WIDTH, 0.0]], FULL).apply(IMAGES)
+    assert torch.equal(shown, IMAGES.flip(3))
+
+
+def test_a_shift_repeats_the_border() -> None:
+    shown = _rect([[2.0, HEIGHT + 2.0], [-3.0, WIDTH - 3.0]], FULL).apply(IMAGES)
+    rows = (torch.arange(HEIGHT) + 2).clamp_max(HEIGHT - 1)
+    columns = (torch.arange(WIDTH) - 3).clamp_min(0)
+    assert torch.equal(shown, IMAGES[:, :, rows][..., columns])
+
+
+def test_only_the_named_rows_are_warped_and_the_input_stays() -> None:
+    before = IMAGES.clone()
+    rows = torch.tensor([1])
+    shown = _rect([[HEIGHT, 0.0], [0.0, WIDTH]], FULL, rows=rows).apply(IMAGES)
+    assert torch.equal(shown[0], IMAGES[0])
+    assert torch.equal(shown[1], IMAGES[1].flip(1))
+    assert torch.equal(IMAGES, before)
+
+
+def test_nearest_is_exact_for_bytes_and_linear_rounds() -> None:
+    whole = (IMAGES * 255).byte()
+    shrink = [[0.0, 4.0], [0.0, 6.0]]
+    assert _rect(FULL, shrink).apply(whole).dtype == torch.uint8
+    linear = _rect(FULL, shrink, "bilinear").apply(whole)
+    expected = _rect(FULL, shrink, "bilinear").apply(whole.float())
+    assert torch.equal(linear, expected.round().byte())
+
+
+def test_a_quarter_turn_by_an_affine_map() -> None:
+    square = IMAGES[..., :HEIGHT]
+    turn = torch.tensor([[[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]]).expand(2, 2, 3)
+    shown = Affine(theta=turn).apply(square)
+    torch.testing.assert_close(shown, torch.rot90(square, -1, (2, 3)), atol=1e-5, rtol=0)
+
+
+def test_rect_scales_to_feature_maps() -> None:
+    small = _rect([[0.0, 4.0], [0.0, 6.0]], FULL).at((4, 6))
+    assert small.size == (4, 6)
+    features = F.avg_pool2d(IMAGES, 2)
+    assert torch.equal(small.apply(features)[..., 0, 0], features[..., 0, 0])
+    assert torch.equal(small.apply(features)[..., 3, 5], features[..., 1, 2])
+
+
+def test_volumes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 4, 4, 4\); expected \(B, C, H, W\)"):
+        _rect(FULL, FULL).apply(torch.zeros(2, 3, 4, 4, 4))
