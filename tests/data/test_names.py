@@ -21,6 +21,7 @@ def test_a_path_may_hold_colons():
     [
         ("cifar-10", r"'cifar-10' is not known. Did you mean 'cifar10'\?"),
         ("Digits", r"Did you mean 'digits'\?"),
+        ("CIFAR10", r"Did you mean 'cifar10'\?"),
         ("folders:x", r"Did you mean 'folder:PATH'\?"),
         ("zzz", r"'zzz' is not known. Choose one of: digits, cifar10, cifar100, folder:PATH"),
         ("", "'' is not known"),

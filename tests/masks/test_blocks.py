@@ -53,6 +53,25 @@ def test_binary_masks_become_shares_and_equal_sizes_are_left_alone():
     assert area_mean(mask, (2, 2)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("old", [(7,), (4, 9, 2)])
+@pytest.mark.parametrize("factor", [2, 1.5])
+def test_other_numbers_of_dimensions_go_axis_by_axis(old, factor):
+    """2-D is checked above; here each plane of other arrays must go the same way."""
+    size = tuple(int(side * factor) for side in old)
+    grid = torch.rand(2, 1, *old, generator=torch.Generator().manual_seed(0))
+    up, mean = upsample_blocks(grid, size), area_mean(grid, size)
+    assert up.shape == mean.shape == (2, 1, *size)
+    for place in torch.cartesian_prod(*(torch.arange(side) for side in size)).view(-1, len(size)):
+        block = tuple(int(p) * o // s for p, o, s in zip(place, old, size, strict=True))
+        assert torch.equal(up[(..., *place.tolist())], grid[(..., *block)])
+    if len(old) == 1:
+        torch.testing.assert_close(mean[0, 0], torch.tensor(slow_area_mean(grid[0, 0], size[0])))
+    else:
+        flat = area_mean(grid.flatten(2, 3), (old[0] * old[1], size[2]))
+        flat = area_mean(flat.view(2, 1, *old[:2], size[2]).movedim(4, 2), size[:2])
+        torch.testing.assert_close(mean, flat.movedim(2, 4))
+
+
 @pytest.mark.parametrize("size", [(4, 6), (5, 7)])
 def test_blocks_compile(size):
     assert_compiles(lambda g: upsample_blocks(g, size), torch.rand(2, 1, 2, 3))

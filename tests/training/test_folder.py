@@ -1,5 +1,6 @@
 """A run folder belongs to one recipe and one process."""
 
+import errno
 import json
 
 import pytest
@@ -64,27 +65,31 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "tail", ["", '{"epoch": 3, "a": 1}\n', '{"epoch": 3, "a', '{"epoch": 3}\n{"epoch": 4}\n[']
+    "there", ["", "12", "123", '12{"epoch": 3, "a', "1", '1{"epo'], ids=lambda text: text or "none"
 )
-def test_lines_after_the_checkpoint_are_removed(tmp_path, tail):
+def test_lines_are_brought_to_the_checkpoint(tmp_path, there):
+    lines = {"1": {"epoch": 1, "loss": float("nan")}, "2": {"epoch": 2}, "3": {"epoch": 3}}
     with RunFolder(tmp_path, recipe()) as run:
-        for epoch in (1, 2):
-            run.append({"epoch": epoch, "loss": float("nan")})
+        for number in there[:3].strip('{"'):
+            run.append(lines[number])
         with (tmp_path / "metrics.jsonl").open("a") as file:
-            file.write(tail)
-        assert [record["epoch"] for record in run.records(2)] == [1, 2]
-        run.append({"epoch": 3})
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
-    assert json.loads(lines[0])["loss"] is None  # JSON knows no NaN
+            file.write(there.lstrip("123"))
+        run.rewrite([lines["1"], lines["2"]])
+        run.append(lines["3"])
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert [json.loads(line)["epoch"] for line in text.splitlines()] == [1, 2, 3]
+    assert json.loads(text.splitlines()[0])["loss"] is None  # JSON knows no NaN
 
 
-def test_missing_lines_are_told(tmp_path):
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     with RunFolder(tmp_path, recipe()) as run:
-        run.append({"epoch": 1})
-        run.append({"epoch": 3})
-        with pytest.raises(RunError, match=r"lacks epoch 2, while last.pt stands at epoch 3"):
-            run.records(3)
+        monkeypatch.setattr("mixwright.training.folder.write_whole", full)
+        with pytest.raises(RunError, match=r"No space left on device. Make room"):
+            run.finish({})
+        assert run.result() is None
 
 
 def test_a_damaged_result_is_told(tmp_path):

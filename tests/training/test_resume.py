@@ -20,7 +20,7 @@ def left(folder):
     best = load_checkpoint(folder / "best.pt")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {
-        "last": {k: digest(v) for k, v in last.items() if k not in TIMES},
+        "last": {k: digest(v) for k, v in last.items() if k not in {*TIMES, "records"}},
         "best": {k: digest(v) for k, v in best.items() if k not in TIMES},
         "metrics": [{k: v for k, v in line.items() if k not in TIMES} for line in lines],
     }

@@ -1,4 +1,9 @@
-"""Between a mask of pixels and a grid of blocks: repeat a block, or take its mean."""
+"""Between a mask of pixels and a grid of blocks: repeat a block, or take its mean.
+
+For any number of spatial dimensions: ``size`` says how many of the last axes are meant.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -13,27 +18,26 @@ def upsample_blocks(grid: Tensor, size: Sequence[int]) -> Tensor:
     size; the blocks are equal where the size is a multiple of the grid.
 
     Args:
-        grid: ``(..., rows, columns)`` of any dtype.
-        size: height and width in pixels.
+        grid: ``(..., *blocks)`` of any dtype.
+        size: the D new spatial sizes, in pixels.
 
     Returns:
-        ``(..., height, width)`` of the grid's dtype and device.
+        ``(..., *size)`` of the grid's dtype and device.
 
     Example:
         >>> upsample_blocks(torch.tensor([[1, 2]]), (2, 3)).tolist()
         [[1, 1, 2], [1, 1, 2]]
     """
-    height, width = size
-    rows, columns = grid.shape[-2:]
-    if height % rows == 0 and width % columns == 0:
-        tall, wide = height // rows, width // columns
-        blocks = grid[..., :, None, :, None]
-        return blocks.expand(*blocks.shape[:-3], tall, columns, wide).reshape(
-            *grid.shape[:-2], height, width
-        )
-    row = torch.arange(height, device=grid.device) * rows // height
-    column = torch.arange(width, device=grid.device) * columns // width
-    return grid.index_select(-2, row).index_select(-1, column)
+    dims = len(size)
+    lead, blocks = tuple(grid.shape[:-dims]), tuple(grid.shape[-dims:])
+    if all(new % old == 0 for new, old in zip(size, blocks, strict=True)):
+        apart = [part for old in blocks for part in (old, 1)]
+        whole = [part for new, old in zip(size, blocks, strict=True) for part in (old, new // old)]
+        return grid.reshape(*lead, *apart).expand(*lead, *whole).reshape(*lead, *size)
+    for axis, (new, old) in enumerate(zip(size, blocks, strict=True)):
+        block = torch.arange(new, device=grid.device) * old // new
+        grid = grid.index_select(axis - dims, block)
+    return grid
 
 
 def area_mean(mask: Tensor, size: Sequence[int]) -> Tensor:
@@ -44,23 +48,24 @@ def area_mean(mask: Tensor, size: Sequence[int]) -> Tensor:
     and for larger sizes.
 
     Args:
-        mask: ``(..., H, W)`` floating or bool.
-        size: new height and width.
+        mask: ``(..., *old)`` floating or bool.
+        size: the D new spatial sizes, in pixels.
 
     Returns:
-        ``(..., height, width)`` float32 on the same device.
+        ``(..., *size)`` float32 on the same device.
 
     Example:
         >>> area_mean(torch.tensor([[1.0, 0.0, 0.0]]), (1, 2))
         tensor([[0.6667, 0.0000]])
     """
-    height, width = mask.shape[-2:]
+    dims = len(size)
     value = mask.float()
-    if size[0] != height:
-        value = _mean_matrix(height, size[0], like=value) @ value
-    if size[1] != width:
-        value = value @ _mean_matrix(width, size[1], like=value).T
-    return value
+    for axis, new in enumerate(size, start=-dims):
+        old = value.shape[axis]
+        if new != old:
+            means = _mean_matrix(old, new, like=value)
+            value = (value.movedim(axis, -1) @ means.T).movedim(-1, axis)
+    return value.contiguous()
 
 
 def _mean_matrix(old: int, new: int, *, like: Tensor) -> Tensor:

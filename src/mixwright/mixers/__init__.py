@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from mixwright.mixers.agmix import AGMix as AGMix
+from mixwright.mixers.cards import CARDS as CARDS
+from mixwright.mixers.cards import Card as Card
 from mixwright.mixers.combine import OneOf as OneOf
 from mixwright.mixers.combine import Scheduled as Scheduled
 from mixwright.mixers.combine import Sometimes as Sometimes
 from mixwright.mixers.combine import set_progress as set_progress
 from mixwright.mixers.cutmix import CutMix as CutMix
+from mixwright.mixers.cutout import Cutout as Cutout
+from mixwright.mixers.fmix import FMix as FMix
+from mixwright.mixers.gmix import GMix as GMix
+from mixwright.mixers.gridmix import GridMix as GridMix
+from mixwright.mixers.hmix import HMix as HMix
+from mixwright.mixers.miamix import MiAMix as MiAMix
 from mixwright.mixers.mixer import Mixer as Mixer
 from mixwright.mixers.mixup import MixUp as MixUp
+from mixwright.mixers.resizemix import ResizeMix as ResizeMix
+from mixwright.mixers.smoothmix import SmoothMix as SmoothMix
 
 MIXERS: dict[str, type] = {
     "mixup": MixUp,
     "cutmix": CutMix,
+    "cutout": Cutout,
+    "fmix": FMix,
+    "gridmix": GridMix,
+    "hmix": HMix,
+    "gmix": GMix,
+    "agmix": AGMix,
+    "miamix": MiAMix,
+    "resizemix": ResizeMix,
+    "smoothmix": SmoothMix,
 }
 """Short name to class; the command line reads it, and so may you."""

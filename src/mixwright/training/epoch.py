@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 
 from mixwright.objectives.objective import Losses
 from mixwright.sampling import stream
+from mixwright.training.folder import RunError
 from mixwright.training.learner import without_sync
 from mixwright.training.meter import Meter, StepTimer
 from mixwright.training.optimiser import set_rate
@@ -22,7 +23,7 @@ from mixwright.training.schedule import learning_rate
 from mixwright.training.session import Session
 
 
-class DivergedError(ValueError):
+class DivergedError(RunError):
     """A loss or a weight is no longer a finite number."""
 
 

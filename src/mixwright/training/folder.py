@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 class RunError(ValueError):
-    """A folder cannot take this run."""
+    """A run cannot start where it is told to, or cannot go on."""
 
 
 class RunFolder:
@@ -88,58 +88,34 @@ class RunFolder:
         """Close it."""
         self.close()
 
-    def records(self, epochs: int) -> list[Record]:
-        """The first lines of ``metrics.jsonl``; later ones are removed.
-
-        A run that was interrupted within an epoch may have written more lines than its last
-        checkpoint knows of, the last one perhaps in part.
-
-        Args:
-            epochs: how many epochs the checkpoint has.
-
-        Raises:
-            RunError: a line of these epochs is missing.
-        """
-        kept: list[str] = []
-        found: list[Record] = []
-        lines = self._metrics.read_text().splitlines() if self._metrics.exists() else []
-        for line in lines:
-            record = _record(line)
-            if record is not None and record.get("epoch") == len(found) + 1 <= epochs:
-                kept.append(line)
-                found.append(record)
-        if len(found) < epochs:
-            raise RunError(
-                f"{self._metrics} lacks epoch {len(found) + 1}, while {self.last.name} stands at "
-                f"epoch {epochs}; expected one line for each epoch. Put the lines back, or empty "
-                "the folder to train from the start."
-            )
-        if kept != lines:
-            text = "".join(line + "\n" for line in kept)
-            write_whole(self._metrics, lambda file: file.write(text.encode()))
-        return found
-
     def append(self, record: Mapping[str, Any]) -> None:
         """Add the line of an epoch.
 
         Raises:
             RunError: the disk is full or cannot be written to.
         """
-        try:
-            with self._metrics.open("a") as file:
-                file.write(json.dumps(_plain(record), allow_nan=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunError(
-                f"{self._metrics} could not be written: {error}. Make room, then give the same "
-                "command again to continue from the last checkpoint."
-            ) from error
+        self._guarded(lambda: self._add(_line(record)))
+
+    def rewrite(self, records: Sequence[Record]) -> None:
+        """Bring ``metrics.jsonl`` to the state of a checkpoint.
+
+        A run that was interrupted may have written a line more than its last checkpoint knows
+        of, perhaps in part; after a loss of power lines may be missing.
+
+        Args:
+            records: of all epochs up to the checkpoint.
+
+        Raises:
+            RunError: the disk is full or cannot be written to.
+        """
+        text = "".join(map(_line, records)).encode()
+        if (self._metrics.read_bytes() if self._metrics.exists() else b"") != text:
+            self._guarded(lambda: write_whole(self._metrics, lambda file: file.write(text)))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, after which the run counts as finished."""
         text = json.dumps(_plain(result), indent=2, allow_nan=False) + "\n"
-        write_whole(self._result, lambda file: file.write(text.encode()))
+        self._guarded(lambda: write_whole(self._result, lambda file: file.write(text.encode())))
 
     def result(self) -> Record | None:
         """What ``finish`` wrote, or None while the run is not finished.
@@ -153,6 +129,19 @@ class RunFolder:
         if record is None:
             raise RunError(f"{self._result} is damaged. Delete it: the last epoch is read again.")
         return record
+
+    def _add(self, line: str) -> None:
+        with self._metrics.open("a") as file:
+            file.write(line)
+
+    def _guarded(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OSError as error:
+            raise RunError(
+                f"run folder {self.path} could not be written to: {error}. Make room, then give "
+                "the same command again to continue from the last checkpoint."
+            ) from error
 
     def _take(self) -> None:
         recipe = self.path / "recipe.json"
@@ -188,6 +177,10 @@ class RunFolder:
 def median_step(records: Sequence[Record]) -> float:
     """Median step seconds over epochs, the first left out as warm-up where there are more."""
     return median(record["step_seconds"] for record in (records[1:] or records))
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(record), allow_nan=False) + "\n"
 
 
 def _record(line: str) -> Record | None:

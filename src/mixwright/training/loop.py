@@ -163,15 +163,17 @@ class _Run:
         """Continue from the last checkpoint, where there is one."""
         world, folder = self.session.world, self.folder
 
-        def read() -> tuple[dict[str, Any] | None, list[Record]]:
+        def read() -> dict[str, Any] | None:
             state = load_checkpoint(folder.last) if folder.last.exists() else None
-            return state, folder.records(state["epoch"] if state else 0)
+            folder.rewrite(state["records"] if state else [])
+            return state
 
-        state, self.records = world.first_does(read)
+        state = world.first_does(read)
         if state is not None:
             self.session.restore(state)
             self.epoch, self.best, self.before = state["epoch"], state["best"], state["seconds"]
-            self.scores = state["scores"]
+            self.records = state["records"]
+            self.scores = self.records[-1]["test"]
             self.seen = next((r["test"] for r in reversed(self.records) if r["test"]), {})
 
     def _judge(self) -> dict[str, dict[str, Any]] | None:
@@ -199,15 +201,11 @@ class _Run:
     def _save(self, *, better: bool) -> None:
         """The epoch's line, then the checkpoints: ``last.pt`` is what says that it is done."""
         self.folder.append(self.records[-1])
-        place = {
-            "epoch": self.epoch,
-            "best": self.best,
-            "scores": self.scores,
-            "seconds": self._seconds(),
-        }
+        place = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
         if better:
             save_checkpoint(self.folder.best, {**self.session.weights(), **place})
-        save_checkpoint(self.folder.last, {**self.session.state(), **place})
+        state = {**self.session.state(), **place, "records": self.records}
+        save_checkpoint(self.folder.last, state)
 
     def _record(self, trained: Trained) -> Record:
         recipe = self.session.recipe
