@@ -39,12 +39,19 @@ def test_a_confidence_of_one_belongs_to_the_last_bin() -> None:
     assert reliability(*sure((8, 0.0, 6))).count[0] == 8
 
 
-def test_bins_are_closed_on_the_right() -> None:
-    record = reliability(
-        torch.tensor([0.1, 0.2, 0.7, 0.70001], dtype=torch.float64), torch.ones(4), bins=10
-    )
-    assert record.count.tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 0, 0]  # 0.7 * 10 is 7.000000000000001
-    assert record.edges.tolist() == torch.linspace(0, 1, 11, dtype=torch.float64).tolist()
+@pytest.mark.parametrize("bins", [10, 15, 49])
+def test_bins_are_closed_on_the_right(bins: int) -> None:
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
+    record = reliability(edges[1:], torch.ones(bins), bins=bins)
+    assert record.edges.tolist() == edges.tolist()
+    assert record.count.tolist() == [1] * bins  # ceil(edge * bins) would be one too many at some
+    above = torch.nextafter(edges[:-1], torch.ones(1, dtype=torch.float64))
+    assert reliability(above, torch.ones(bins), bins=bins).count.tolist() == [1] * bins
+
+
+def test_a_confidence_that_rounds_above_one_is_the_last_bins() -> None:
+    over = torch.tensor([1 + 2**-52], dtype=torch.float64)
+    assert reliability(over, torch.ones(1)).count[-1] == 1
 
 
 @given(n=st.integers(1, 50), bins=st.integers(1, 20), seed=st.integers(0, 99))

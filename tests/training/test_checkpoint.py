@@ -87,17 +87,28 @@ def test_missing_file(tmp_path):
         load_checkpoint(tmp_path / "last.pt")
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "write"])
-def test_a_full_disk_leaves_the_checkpoint_before(path, monkeypatch, call):
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("torch.save", FULL),
+        ("torch.save", RuntimeError("enforce fail: unexpected pos 704 vs 598")),
+        ("os.fsync", FULL),
+        ("pathlib.Path.replace", FULL),
+    ],
+    ids=["write", "torch's writer", "fsync", "replace"],
+)
+def test_a_full_disk_leaves_the_checkpoint_before(path, monkeypatch, where, error):
     def full(*_args, **_kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     before = path.read_bytes()
-    where = {"fsync": "os.fsync", "replace": "pathlib.Path.replace", "write": "torch.save"}[call]
     monkeypatch.setattr(where, full)
     with pytest.raises(CheckpointError) as caught:
         save_checkpoint(path, {**STATE, "epoch": 4})
-    assert "No space left on device" in str(caught.value)
+    assert str(error) in str(caught.value)
     assert "the checkpoint before it is still there. Make room" in str(caught.value)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["last.pt"]

@@ -11,11 +11,12 @@ import torch
 from mixwright.training.checkpoint import load_checkpoint
 from training.tiny import Blend, digest, recipe, run, tiny_data
 
-TIMES = {"seconds", "step_seconds", "images_per_second"}
+# The clock, and the commit, which may change between two processes.
+TIMES = {"seconds", "step_seconds", "images_per_second", "commit"}
 
 
 def left(folder):
-    """Everything a run leaves that does not depend on the clock."""
+    """Everything a run leaves that another process must leave alike."""
     last = load_checkpoint(folder / "last.pt")
     best = load_checkpoint(folder / "best.pt")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -61,6 +61,15 @@ def test_a_run_leaves_what_it_promises(tmp_path):
     assert [call["progress"] for call in objective.calls] == [i / 12 for i in range(12)]
 
 
+def test_the_rate_follows_the_recipe(tmp_path):
+    """Four steps an epoch, two of warm-up, then ten of cosine from 0.4 to 0.1."""
+    of = recipe(epochs=3, lr=0.4, min_lr=0.1, warmup_epochs=0.5)
+    run(tmp_path, of)
+    rates = [line["lr"] for line in metrics(tmp_path)]
+    expected = [0.1 + 0.15 * (1 + math.cos(math.pi * (step - 2) / 10)) for step in (3, 7, 11)]
+    assert rates == pytest.approx(expected)
+
+
 def test_training_metrics_are_means_over_the_images(tmp_path):
     objective = Blend()
     run(tmp_path, recipe(epochs=1), objective=objective, data=tiny_data(train=37))

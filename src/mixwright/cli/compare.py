@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from mixwright.data.sets import Dataset
     from mixwright.experiments.grid import Place, Planned
-    from mixwright.experiments.record import Comparison, Failure
+    from mixwright.experiments.record import Failure
+    from mixwright.training.distributed import World
 
 ABOUT = """Train with several mixing methods and seeds under one recipe, and report on them.
 
@@ -43,6 +44,7 @@ class _Task:
     place: "Place"
     command: str
     console: "Console"
+    world: "World"
 
     @property
     def out(self) -> Path:
@@ -57,7 +59,7 @@ def main(words: Sequence[str]) -> int:
     """Run the command; see ``cli.main``."""
     options = parse(CompareOptions, words, prog="mixwright compare", about=ABOUT)
     task = _prepare(options, shlex.join(["mixwright", "compare", *words]))
-    if int(os.environ.get("RANK", "0")) > 0:
+    if not task.world.first:
         _work(task)
         return 0
     with contextlib.ExitStack() as stack:
@@ -81,6 +83,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
     from mixwright.experiments.defaults import METHODS
     from mixwright.experiments.grid import plan_runs
     from mixwright.experiments.methods import parse_methods
+    from mixwright.training.distributed import join
 
     with users_words():
         methods = parse_methods(options.methods or METHODS)
@@ -89,15 +92,16 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         data = load(options, train_size=options.train_size)
         check_model(runs[0].recipe, data)
         where = place(options, options.device)
-    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False)
-    return _Task(options, runs, data, where, command, console)
+    world = join(where.devices[0])
+    console = Console(quiet=not world.first, highlight=False)
+    return _Task(options, runs, data, where, command, console, world)
 
 
 def _compare(task: _Task) -> int:
+    from mixwright.cli.table import comparison_table
     from mixwright.experiments.record import write_comparison
     from mixwright.experiments.summary import about_data, summarise
     from mixwright.reports.html import write_report
-    from mixwright.cli.table import comparison_table
     from mixwright.reports.tables import verdict
 
     began, console = time.monotonic(), task.console
@@ -132,7 +136,7 @@ def _work(task: _Task) -> "tuple[int, list[Failure]]":
     from mixwright.experiments.record import Failure
 
     workers, total = _workers(task), len(task.runs)
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    together = task.world.size > 1
     with display(task.console, total=total, finished=total - task.missing) as shown:
         if together:
             ends = run_together(task.runs, task.place, on_event=shown.tell)

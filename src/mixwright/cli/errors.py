@@ -1,7 +1,7 @@
 """Mistakes of the user's, which end a command with one message and without a traceback."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 class UsageError(Exception):
@@ -9,7 +9,7 @@ class UsageError(Exception):
 
 
 @contextlib.contextmanager
-def users_words() -> Iterator[None]:
+def users_words() -> Generator[None]:
     """Turn ``ValueError`` and ``OSError`` into ``UsageError``.
 
     For the lines that turn what the user wrote into objects, and no others: a ValueError from

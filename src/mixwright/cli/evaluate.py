@@ -25,7 +25,7 @@ RUN is a run folder (its last.pt is read) or a checkpoint."""
 class EvaluateOptions(DataOptions):
     """``mixwright evaluate``."""
 
-    paths: list[str] = option([], "a run folder or checkpoint", metavar="RUN")
+    paths: tuple[str, ...] = option((), "a run folder or checkpoint", metavar="RUN")
     data: str | None = option(  # pyright: ignore[reportIncompatibleVariableOverride]
         None, "data set to test on (default: the one it was trained on)", metavar="NAME"
     )

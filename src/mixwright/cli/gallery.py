@@ -16,7 +16,7 @@ gallery.png and gallery.html. METHOD as in mixwright compare --help; without any
 class GalleryOptions(DataOptions):
     """``mixwright gallery``."""
 
-    methods: list[str] = option([], "what to draw", metavar="METHOD")
+    methods: tuple[str, ...] = option((), "what to draw", metavar="METHOD")
     count: int = option(6, "samples of each method (default 6)", metavar="COUNT")
     seed: int = option(0, "of the draws", metavar="NUMBER")
     out: str = option("runs/gallery", "folder (default runs/gallery)", metavar="DIR")

@@ -1,18 +1,20 @@
 """``mixwright list``: methods, data sets and models."""
 
 import inspect
-import re
 import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mixwright.cli.errors import UsageError
-from mixwright.cli.needs import cost, needs
 from mixwright.cli.parser import option, parse
 from mixwright.experiments.suggest import did_you_mean
 
 ABOUT = """List what there is. WHAT is methods, data or models; without it, all three."""
+
+if TYPE_CHECKING:
+    from mixwright.mixers.cards import Card
 
 KINDS = ("methods", "data", "models")
 
@@ -23,7 +25,7 @@ _Row = tuple[str, str, dict[str, str]]
 class ListOptions:
     """``mixwright list``."""
 
-    what: list[str] = option([], "methods, data or models", metavar="WHAT")
+    what: tuple[str, ...] = option((), "methods, data or models", metavar="WHAT")
 
 
 def main(words: Sequence[str]) -> int:
@@ -43,13 +45,19 @@ def main(words: Sequence[str]) -> int:
 
 def _methods() -> None:
     from mixwright.mixers import MIXERS
+    from mixwright.mixers.cards import CARDS
     from mixwright.objectives import OBJECTIVES
 
     rows: list[_Row] = [("none", "train on images as they are", {})]
-    rows += [(name, first_line(cls), _more(name, cls)) for name, cls in MIXERS.items()]
+    rows += [
+        (name, CARDS[name].note.rstrip("."), _card(CARDS[name]) | _options(cls))
+        if name in CARDS
+        else (name, first_line(cls), _options(cls))
+        for name, cls in MIXERS.items()
+    ]
     _print("methods: mixers", rows)
     learners = [
-        (name, first_line(cls), _more(name, cls, learns=True))
+        (name, first_line(cls), {"needs": "a training loop of ours"} | _options(cls))
         for name, cls in OBJECTIVES.items()
         if name != "mixed"
     ]
@@ -75,12 +83,6 @@ def first_line(cls: type) -> str:
     return (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
 
 
-def source(cls: type) -> str:
-    """The paper behind a class: what its docstring says after ``Source:``, on one line."""
-    found = re.search(r"^Source: (.*?)(?:\n\n|\Z)", inspect.getdoc(cls) or "", re.DOTALL | re.M)
-    return " ".join(found[1].split()) if found else ""
-
-
 def options_of(cls: type) -> str:
     """The options that a METHOD of this class takes, with their defaults."""
     from mixwright.experiments.options import write_value
@@ -93,14 +95,17 @@ def options_of(cls: type) -> str:
     )
 
 
-def _more(name: str, cls: type, *, learns: bool = False) -> dict[str, str]:
-    lines = {
-        "source": source(cls),
-        "needs": needs(name, learns=learns),
-        "cost": cost(name),
-        "options": options_of(cls),
+def _card(card: "Card") -> dict[str, str]:
+    dims = "any number of spatial dimensions" if card.dims == "any" else "2-D images"
+    return {
+        "source": f"{card.paper}, {card.link}",
+        "needs": f"{card.needs}; {dims}",
+        "cost": card.cost,
     }
-    return {word: line for word, line in lines.items() if line}
+
+
+def _options(cls: type) -> dict[str, str]:
+    return {"options": options_of(cls)}
 
 
 def _print(title: str, rows: Sequence[_Row]) -> None:

@@ -114,7 +114,7 @@ class RecipeOptions(DataOptions):
 class CompareOptions(RecipeOptions):
     """``mixwright compare``."""
 
-    methods: list[str] = option([], "what to compare; see below", metavar="METHOD")
+    methods: tuple[str, ...] = option((), "what to compare; see below", metavar="METHOD")
     seeds: int = option(3, "runs of each method (default 3)", metavar="COUNT", group=_LEARN)
     out: str = option(
         "runs/compare", "folder of runs, record and report (default runs/compare)",
@@ -133,7 +133,7 @@ class CompareOptions(RecipeOptions):
 class TrainOptions(RecipeOptions):
     """``mixwright train``."""
 
-    methods: list[str] = option([], "what to train with; see below", metavar="METHOD")
+    methods: tuple[str, ...] = option((), "what to train with; see below", metavar="METHOD")
     seed: int = option(0, "of everything that is drawn", metavar="NUMBER", group=_LEARN)
     out: str | None = option(
         None, "run folder (default: runs/train/ and the recipe's name)", metavar="DIR",

@@ -8,39 +8,40 @@ import types
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mixwright.cli.errors import UsageError
 from mixwright.experiments.suggest import did_you_mean
 
-Options = TypeVar("Options")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def option(default: Any, help: str, *, metavar: str | None = None, group: str = "options") -> Any:
+def option(default: Any, about: str, *, metavar: str | None = None, group: str = "options") -> Any:
     """A field of an options dataclass with what ``--help`` says about it.
 
     Args:
         default: its value when it is not given; True and False make plain switches.
-        help: one line.
+        about: one line.
         metavar: what stands for the value; nothing for those with a few words to choose from.
         group: heading under which it is listed.
 
     Returns:
         a dataclass field.
     """
-    about = {"help": help, "metavar": metavar, "group": group}
-    if isinstance(default, list):
-        return dataclasses.field(default_factory=list, metadata=about)
-    return dataclasses.field(default=default, metadata=about)
+    metadata = {"about": about, "metavar": metavar, "group": group}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str) -> Options:
     """Read the words of one command.
 
     Args:
-        options: a dataclass whose fields were made by ``option``; a list is what stands without
+        options: a dataclass whose fields were made by ``option``; a tuple is what stands without
             dashes, anywhere among the others.
         argv: the words behind the command.
         prog: how the command is called.
@@ -66,10 +67,10 @@ def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str)
         words.append(f"--{field}={json.dumps(others)}")
     values = parser.parse_args(words).as_dict()
     values.pop("config", None)
-    return options(**values)
+    return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
-def _parser(options: type, prog: str, about: str) -> Any:
+def _parser(options: "type[DataclassInstance]", prog: str, about: str) -> Any:
     from jsonargparse import ArgumentParser
 
     class Parser(ArgumentParser):
@@ -89,7 +90,7 @@ def _parser(options: type, prog: str, about: str) -> Any:
     groups: dict[str, Any] = {"options": parser}
     hints = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
-        help, metavar = field.metadata["help"], field.metadata["metavar"]
+        said, metavar = field.metadata["about"], field.metadata["metavar"]
         if _is_words(field):  # an option in disguise: positionals would override --config
             parser.add_argument(
                 f"--{field.name}", type=list[str], default=[], help=argparse.SUPPRESS
@@ -100,11 +101,11 @@ def _parser(options: type, prog: str, about: str) -> Any:
             groups[title] = parser.add_argument_group(title)
         name = "--" + field.name.replace("_", "-")
         if isinstance(field.default, bool):
-            groups[title].add_argument(name, action="store_true", help=help)
+            groups[title].add_argument(name, action="store_true", help=said)
             continue
         kind = _without_none(hints[field.name])
         more = {} if metavar is None else {"metavar": metavar}
-        groups[title].add_argument(name, type=kind, default=field.default, help=help, **more)
+        groups[title].add_argument(name, type=kind, default=field.default, help=said, **more)
     parser.add_argument(
         "--config", action="config", metavar="FILE", help="take options from a YAML or JSON file"
     )
@@ -145,7 +146,7 @@ def _arranged(
     return options, others
 
 
-def _plain_words(message: str, options: type) -> str:
+def _plain_words(message: str, options: "type[DataclassInstance]") -> str:
     """What jsonargparse says, said for people."""
     bad = re.search(r'Parser key "([\w.]+)":\s*(.*)', message, re.DOTALL)
     if not bad:
@@ -174,7 +175,7 @@ def _any_of(words: Sequence[str]) -> str:
 
 
 def _is_words(field: "dataclasses.Field[Any]") -> bool:
-    return field.default_factory is not dataclasses.MISSING
+    return isinstance(field.default, tuple)
 
 
 def _without_none(kind: Any) -> Any:

@@ -77,15 +77,20 @@ def devices(name: str) -> tuple[str, ...]:
     count = torch.cuda.device_count()
     if name == "auto":
         name = "cuda" if count else "cpu"
+    kind, colon, index = name.partition(":")
+    if kind == "cuda":
+        if not count or (colon and (not index.isdigit() or int(index) >= count)):
+            raise UsageError(
+                f"--device {name}: torch sees {count} CUDA devices here, numbered from 0."
+            )
+        return (name,) if colon else tuple(f"cuda:{place}" for place in range(count))
     try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"--device {name}: no such kind; expected cpu, cuda or cuda:N.") from None
-    if device.type != "cuda":
-        return (name,)
-    if not count or (device.index or 0) >= count:
-        raise UsageError(f"--device {name}: torch sees {count} CUDA devices here. Use cpu.")
-    return (name,) if device.index is not None else tuple(f"cuda:{i}" for i in range(count))
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(
+            f"--device {name}: torch has no such device here; expected cpu, cuda or cuda:N."
+        ) from None
+    return (name,)
 
 
 def place(options: RecipeOptions, device: str) -> "Place":

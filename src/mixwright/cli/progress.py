@@ -1,7 +1,6 @@
 """Live progress of a grid of runs: bars on a terminal, plain lines elsewhere."""
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mixwright.experiments.pool import Event, Job
@@ -89,12 +88,7 @@ class Bars:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self._progress.stop()
 
     def tell(self, event: Event) -> None:

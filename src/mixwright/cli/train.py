@@ -1,6 +1,5 @@
 """``mixwright train``: one model, one method."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +39,7 @@ def main(words: Sequence[str]) -> int:
         parse_data(options.data)
     from mixwright.cli.prepare import check_model, load, place, recipe_settings
     from mixwright.experiments.methods import parse_method
+    from mixwright.training.distributed import join
     from mixwright.training.recipe import Recipe, recipe_hash
 
     with users_words():
@@ -51,9 +51,11 @@ def main(words: Sequence[str]) -> int:
         where = place(options, options.device)
     name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
     folder = Path(options.out) if options.out else Path("runs/train") / name
-    console = Console(quiet=int(os.environ.get("RANK", "0")) > 0, highlight=False)
+    device = where.devices[0]
+    world = join(device)
+    console = Console(quiet=not world.first, highlight=False)
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
-    result = _train(recipe, folder, where.devices[0], options, console)
+    result = _train(recipe, folder, str(world.device(device)), options, console)
     from mixwright.cli.table import scores_table
 
     console.print(scores_table(result["raw"], result["ema"]))

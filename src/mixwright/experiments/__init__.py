@@ -1,0 +1,1 @@
+"""Grids of runs: what is compared, carried out, and put on record."""

@@ -7,7 +7,7 @@ again does only what is missing, whatever stopped it the last time.
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,37 +133,37 @@ def run_together(
         one event for each run that was tried, ``done`` or ``failed``.
     """
     from mixwright.experiments.run import run as carry_out
-    from mixwright.training.distributed import joined
+    from mixwright.training.distributed import join
 
     ends: list[Event] = []
-    with joined(place.devices[0]) as world:
-        missing = world.share([not run.finished for run in runs])  # what rank 0 sees counts
-        for run in (run for run, wanted in zip(runs, missing, strict=True) if wanted):
-            job = _job(run, place)
-            on_event(Event("start", job))
-            try:
-                carry_out(
-                    run.recipe,
-                    run.folder,
-                    data_dir=place.data_dir,
-                    skip_unreadable=place.skip_unreadable,
-                    device=str(world.device(place.devices[0])),
-                    on_progress=lambda now, job=job: on_event(
-                        Event("progress", job, progress_detail(now))
-                    ),
-                )
-                end = Event("done", job)
-            except Exception as error:
-                if world.size > 1:
-                    raise  # the others may not know: all must start again, and will resume
-                end = Event("failed", job, {"error": f"{type(error).__name__}: {error}"})
-            ends.append(end)
-            on_event(end)
+    world = join(place.devices[0])
+    missing = world.share([not run.finished for run in runs])  # what rank 0 sees counts
+    for run in (run for run, wanted in zip(runs, missing, strict=True) if wanted):
+        job = _job(run, place)
+        on_event(Event("start", job))
+        try:
+            carry_out(
+                run.recipe,
+                run.folder,
+                data_dir=place.data_dir,
+                skip_unreadable=place.skip_unreadable,
+                device=str(world.device(place.devices[0])),
+                on_progress=lambda now, job=job: on_event(
+                    Event("progress", job, progress_detail(now))
+                ),
+            )
+            end = Event("done", job)
+        except Exception as error:
+            if world.size > 1:
+                raise  # the others may not know: all must start again, and will resume
+            end = Event("failed", job, {"error": f"{type(error).__name__}: {error}"})
+        ends.append(end)
+        on_event(end)
     return ends
 
 
 @contextlib.contextmanager
-def alone_in(out: Path) -> Iterator[None]:
+def alone_in(out: Path) -> Generator[None]:
     """Keep a second command out of a folder that one is working in.
 
     Args:

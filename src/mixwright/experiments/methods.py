@@ -1,4 +1,4 @@
-"""What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``, ...."""
+"""What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``."""
 
 import importlib
 import re

@@ -50,7 +50,7 @@ def read_options(cls: type, pairs: dict[str, str]) -> dict[str, Any]:
 
     Example:
         >>> class Blend:
-        ...     def __init__(self, alpha: float = 1.0, layers: int | tuple[int, int] = 2) -> None: ...
+        ...     def __init__(self, alpha: float = 1, layers: int | tuple[int, int] = 2): ...
         >>> read_options(Blend, {"alpha": "0.2", "layers": "2-4"})
         {'alpha': 0.2, 'layers': (2, 4)}
     """
@@ -163,7 +163,7 @@ def _read_many(text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(parts) == 1 and _NUMBERS.fullmatch(parts[0]):
         parts = parts[0].split("-")
     parts = [part for part in parts if part]
-    if not kinds or len(kinds) == 2 and kinds[1] is Ellipsis or len(kinds) == 1:
+    if len(kinds) < 2 or kinds[1] is Ellipsis:
         return tuple(read_value(part, kinds[0] if kinds else float) for part in parts)
     if len(parts) != len(kinds):
         raise ValueError(f"expected {len(kinds)} values, as in {';'.join(['1'] * len(kinds))}.")

@@ -210,11 +210,12 @@ class _Worker:
         stdout: IO[str],
         replies: "queue.Queue[tuple[_Worker, dict[str, Any] | None]]",
     ) -> None:
-        for line in stdout:
-            try:
-                replies.put((self, json.loads(line)))
-            except json.JSONDecodeError:
-                continue  # half a line of a process that was killed
+        with stdout:
+            for line in stdout:
+                try:
+                    replies.put((self, json.loads(line)))
+                except json.JSONDecodeError:
+                    continue  # half a line of a process that was killed
         replies.put((self, None))
 
 

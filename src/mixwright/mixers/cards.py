@@ -13,7 +13,7 @@ class Card:
     Attributes:
         title: the class's name.
         paper: authors, year and place.
-        link: where to read it.
+        link: where to read it, or code of it.
         needs: what the mixer looks at.
         dims: ``"any"`` number of spatial dimensions, or ``"2-D"`` images only.
         cost: what it costs beside the training step.
@@ -61,7 +61,7 @@ CARDS: dict[str, Card] = {
     "gridmix": Card(
         title="GridMix",
         paper="Baek, Bang and Shim, Pattern Recognition 2021",
-        link="https://doi.org/10.1016/j.patcog.2020.107594",
+        link="https://github.com/IlyaDobrynin/GridMixup",
         note="A lattice of the partner's holes, or whole cells of a grid.",
     ),
     "hmix": Card(
@@ -100,7 +100,7 @@ CARDS: dict[str, Card] = {
     "smoothmix": Card(
         title="SmoothMix",
         paper="Lee et al., CVPR Workshops 2020",
-        link="https://openaccess.thecvf.com/content_CVPRW_2020/html/w45/Lee_SmoothMix_A_Simple_Yet_Effective_Data_Augmentation_to_Train_Robust_CVPRW_2020_paper.html",
+        link="https://github.com/Westlake-AI/openmixup",
         note="A wide soft spot of the partner.",
     ),
 }

@@ -119,8 +119,8 @@ class Cutout:
             return boxes[0]
         keep = boxes[0].first()
         for box in boxes[1:]:
-            keep = keep & box.first()
-        return Planes(keep)
+            keep = keep * box.first()
+        return Planes(keep.bool())
 
     def _fill(self, images: Tensor, *, generator: Generator) -> Tensor:
         if self.fill == "noise":

@@ -66,8 +66,9 @@ class GridMix:
     for the cells, without its local loss.
 
     Departs from openmixup: there a crop that exceeds the image wraps around to a wrong mask in 23
-    of 100 draws at 32 pixels; here it is made to fit. At ``lam`` 1 no hole is left, there one
-    pixel is.
+    of 100 draws at 32 pixels, and none but a full crop reaches the last row and column; here
+    every crop fits, and every position is as likely. At ``lam`` 1 no hole is left, there one pixel
+    is.
     """
 
     alpha: float = 1.0
@@ -150,7 +151,7 @@ class GridMix:
         ):
             hole = (patch * scale).long().clamp_min(1).minimum(patch - 1)
             holes = lattice_factors(
-                start=((length - crop) * place).long(),
+                start=((length - crop + 1) * place).long().minimum(length - crop),
                 length=crop,
                 period=patch,
                 hole=torch.where(lam < 1, hole, 0),

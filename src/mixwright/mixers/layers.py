@@ -71,8 +71,10 @@ class Layers:
         sigma = sampling.uniform(
             (len(some),), low=_MIN_SIGMA, high=most, like=self.planes, generator=generator
         )
-        soft = smoothed(self.planes[places][:, None], sigma=sigma, radius=math.ceil(3 * most))
-        self.planes.index_copy_(0, places, soft[:, 0])
+        # The coverage, not the share: what is the sample's own altogether stays exactly so.
+        coverage = (1 - self.planes[places])[:, None]
+        soft = smoothed(coverage, sigma=sigma, radius=math.ceil(3 * most))
+        self.planes.index_copy_(0, places, 1 - soft[:, 0])
 
     def product(self) -> Tensor:
         """Paste one layer over the other: own shares multiply. ``(B, H, W)``."""

@@ -60,7 +60,8 @@ class MiAMix:
         views: 1, and a self-mix takes the sample flipped and shifted at random; or 2, where
             images and labels have 2 B rows, a second view of the whole batch behind the first,
             and partners come from the second.
-        lam: a fixed share in [0, 1] instead of a draw, for figures; layers share the rest.
+        lam: a fixed share in [0, 1] instead of a draw, for figures; layers share the rest. As
+            drawn shares, it is what is left of the sample where layers do not overlap.
         per: ``"sample"``, own layers for each sample; ``"batch"``, the same for all. Partners are
             always drawn for each.
         pairing: see ``sampling.partners``.

@@ -60,7 +60,7 @@ class PreActBottleneck(nn.Module):
 
 
 class PreActResNet(nn.Module):
-    """Four pre-activation stages behind a 3x3 stem, as the mixup papers train them on CIFAR.
+    """Four pre-activation stages behind a 3x3 stem, as mixup papers train them on CIFAR.
 
     Args:
         block: ``PreActBlock`` or ``PreActBottleneck``.
@@ -68,13 +68,13 @@ class PreActResNet(nn.Module):
         num_classes: outputs.
         channels: channels of the images.
 
-    Source: He et al. 2016, arXiv:1603.05027, in the form of the mixup and Manifold Mixup code
-    (facebookresearch/mixup-cifar10: models/resnet.py): 11,171,146 parameters at 18 layers and
-    10 classes.
+    Source: He et al. 2016, arXiv:1603.05027, in the form of kuangliu/pytorch-cifar
+    (models/preact_resnet.py), from which the code of mixup and of its successors comes:
+    11,171,146 parameters at 18 layers and 10 classes.
 
-    Departs, as that code does, from He et al., who normalise once more after the last stage and
-    whose identity shortcuts start from the input: there every shortcut starts from the normalised
-    input, here only those with weights do.
+    Departs, as that code does, from He et al., who normalise once more after the last stage. The
+    copy in facebookresearch/mixup-cifar10 also lets identity shortcuts start from the activated
+    input; here they start from the input, as in the paper.
     """
 
     def __init__(

@@ -6,10 +6,10 @@ light and dark; the PNG beside it has the light ones.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mixwright.reports.curves import Curve, Curves
 from mixwright.reports.palette import FAINT, INK, LINE, PAPER, Shade
@@ -47,11 +47,11 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def styled() -> Iterator[None]:
+def styled() -> Generator[None]:
     """The look of all our figures, for the length of a ``with`` block."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(cast("Any", _STYLE)):
         yield
 
 
@@ -106,7 +106,7 @@ def difference_figure(record: "Comparison", shades: dict[str, Shade], *, width: 
             if interval is not None:
                 _whisker(axes, interval, -place + shift, colour, face)
     _rows(axes, [method.label for method in methods])
-    axes.set_xlabel("difference in top-1 to no mixing, percentage points, paired by seed")
+    axes.set_xlabel("difference to no mixing, percentage points")
     axes.margins(x=0.08)
     return figure
 

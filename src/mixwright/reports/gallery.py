@@ -121,8 +121,8 @@ def exhibit(
         return Exhibit(method.text, method.label, (), note)
     try:
         samples = draw(mixer, images, labels, classes, seed=seed)[:count]
-    except ValueError as error:
-        return Exhibit(method.text, method.label, (), str(error))
+    except Exception as error:  # a picture must not cost hours of training their report
+        return Exhibit(method.text, method.label, (), f"{type(error).__name__}: {error}")
     return Exhibit(method.text, method.label, tuple(samples))
 
 

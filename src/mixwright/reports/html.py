@@ -171,10 +171,9 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {"svg": Markup, "picture": _picture, "percent": tables.percent}
-    environment.globals |= {
-        "colours": {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER},
-        "sources": SOURCES,
-    }
+    known: dict[str, Any] = environment.globals  # jinja2 types it by what it puts there itself
+    known["colours"] = {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER}
+    known["sources"] = SOURCES
     return environment
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mixwright.evaluation.statistics import Interval
 from mixwright.experiments.record import Comparison, MethodRecord
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 
@@ -108,7 +109,7 @@ def duration(seconds: float) -> str:
 
 def times(ratio: float | None) -> str:
     """A ratio of times, e.g. ``1.04×``."""
-    return NONE if ratio is None else f"{number(ratio, 2)}×"
+    return NONE if ratio is None else f"{number(ratio, 2)}{TIMES}"
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ def verdict(record: Comparison) -> str:
     parts = [_told(ahead, "ahead"), _told(behind, "behind"), _untold(open_)]
     said = "; ".join(part for part in parts if part)
     several = (
-        f" Each interval stands alone: with {len(judged)} comparisons at 95 %, one in twenty "
-        "leaves zero out by chance."
+        f" Each of the {len(judged)} intervals stands alone: about one in twenty leaves zero "
+        "out by chance."
         if len(judged) > 1
         else ""
     )
@@ -196,12 +197,14 @@ def _row(method: MethodRecord) -> Row:
         clear_raw=_side(method.difference_raw),
         clear_ema=_side(method.difference_ema),
         ece=(spread(method.raw["ece"]), spread(method.ema.get("ece"))),
-        nll=tuple(
-            spread(one, digits=3, scale=1) for one in (method.raw["nll"], method.ema.get("nll"))
-        ),
+        nll=(_nats(method.raw["nll"]), _nats(method.ema.get("nll"))),
         step=times(method.relative_step),
         seconds=duration(method.step_seconds),
     )
+
+
+def _nats(interval: Interval | None) -> str:
+    return spread(interval, digits=3, scale=1)
 
 
 def _has_interval(difference: Interval | None) -> bool:

@@ -74,7 +74,9 @@ def train_epoch(
         DivergedError: a loss or a weight is not finite.
     """
     recipe, steps = session.recipe, session.steps
-    seeds = _streams(session, epoch)
+    seeds = streams(recipe.seed, session.world.rank, epoch)
+    # Dropout draws from torch's global generator, which is put back at the end of the run.
+    torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[MODULES])))
     meter, timer = Meter(), StepTimer(session.device)
     read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
     session.learner.train()
@@ -105,13 +107,13 @@ def train_epoch(
     return Trained(means, rate, seconds, timer.median(), images)
 
 
-def _streams(session: Session, epoch: int) -> list[Generator]:
-    """The generators of an epoch; torch's global one, for dropout, is seeded likewise."""
-    seed, rank = session.recipe.seed, session.world.rank
-    order = stream(seed, epoch, ORDER)  # alike on all ranks
+def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
+    """The generators of an epoch, in the order of ``ORDER``, ``AUGMENT``, ``MIX``, ``MODULES``.
+
+    Those of the order are alike on all ranks, all others differ.
+    """
     own = [stream(seed, rank, epoch, word) for word in (AUGMENT, MIX, MODULES)]
-    torch.manual_seed(int(torch.randint(2**62, (), generator=own.pop())))
-    return [order, *own]
+    return [stream(seed, epoch, ORDER), *own]
 
 
 def _gradients(

@@ -47,7 +47,11 @@ def commit() -> str | None:
 
     A ``+`` at the end says that files of the package had been changed since that commit.
     """
-    package = Path(__file__).resolve().parents[1]
+    return commit_of(Path(__file__).resolve().parents[1])
+
+
+def commit_of(package: Path) -> str | None:
+    """The commit of the checkout that a package belongs to; see ``commit``."""
     # A package installed below somebody else's checkout must not take that one's commit.
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None

@@ -1,0 +1,53 @@
+"""What mixers may cost: limits that a run of the bench is held against, on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SMALL, LARGE = (128, 3, 32, 32), (64, 3, 224, 224)
+
+# On LARGE in times of one lerp; on SMALL, where calls cost more than pixels, in seconds.
+_TIMES_LERP = {"mixup": 1.3, "cutmix": 1.3, "hmix": 1.3, "fmix": 8.0, "miamix": 15.0}
+_OTHERS_TIMES_LERP = 3.0
+_SECONDS = {"agmix": 0.8e-3, "fmix": 3e-3, "miamix": 5e-3}
+_OTHERS_SECONDS = 0.6e-3
+
+STEP_SHARE = {"miamix": 0.03}
+"""Largest share of a ResNet-18 training step (batch 128, 32 pixels) that mixing may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit: at most so many times one lerp, or so many seconds; the other one is None."""
+
+    times_lerp: float | None = None
+    seconds: float | None = None
+
+    def allows(self, *, seconds: float, times_lerp: float) -> bool:
+        """Say whether a time is within the limit."""
+        if self.times_lerp is not None:
+            return times_lerp <= self.times_lerp
+        return self.seconds is None or seconds <= self.seconds
+
+
+def budget_of(name: str, shape: tuple[int, ...]) -> Budget | None:
+    """Give the limit of a mixer, plan and images together.
+
+    Args:
+        name: in ``MIXERS``; a mixer with options has no limit.
+        shape: of the batch.
+
+    Returns:
+        None where none is set.
+
+    Example:
+        >>> budget_of("fmix", (64, 3, 224, 224))
+        Budget(times_lerp=8.0, seconds=None)
+    """
+    if ":" in name or "+" in name:
+        return None
+    if shape == LARGE:
+        return Budget(times_lerp=_TIMES_LERP.get(name, _OTHERS_TIMES_LERP))
+    if shape == SMALL:
+        return Budget(seconds=_SECONDS.get(name, _OTHERS_SECONDS))
+    return None

@@ -1,0 +1,195 @@
+"""The record of a run of the bench: what was measured, on what, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mixwright.bench.budgets import Budget
+from mixwright.bench.timing import Timing
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One candidate on one shape.
+
+    Attributes:
+        group: ``"floor"``, ``"mixwright"`` or ``"peer"``.
+        name: METHOD, or what a peer calls it.
+        part: see ``candidates.Candidate``.
+        time: its turns.
+        times_lerp: ``time.least`` in those of an out-of-place lerp of two such batches.
+        median_times_lerp: the same of the medians.
+        times_copy: ``time.least`` in those of a copy of the batch.
+        budget: its limit, or None.
+        within: whether it keeps the limit, by ``least``; None without limit.
+    """
+
+    group: str
+    name: str
+    part: str
+    time: Timing
+    times_lerp: float
+    median_times_lerp: float
+    times_copy: float
+    budget: Budget | None = None
+    within: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeRecord:
+    """All candidates on one shape, timed in turn.
+
+    Attributes:
+        shape: (B, C, H, W).
+        dtype: of the images.
+        warm_up: rounds that were not counted.
+        rounds: rounds that were.
+        rows: one a candidate.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    warm_up: int
+    rounds: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRow:
+    """One mixer in a training step.
+
+    Attributes:
+        name: METHOD, or ``"none"``.
+        step: the whole step: mixing, forward, loss, backward, SGD.
+        mixing: drawing the plan and mixing the images, within those steps.
+        share: ``mixing.least / step.least``.
+        median_share: the median over the steps of mixing as a share of the same step.
+        difference: what the step takes more than that of ``none``, by the least of both, as a
+            share of ``none``'s; below 0 where chance is larger than the mixing. It also holds
+            what the loss of two labels costs.
+        budget: largest share wanted, or None.
+        within: whether ``share`` keeps it; None without one.
+    """
+
+    name: str
+    step: Timing
+    mixing: Timing
+    share: float
+    median_share: float
+    difference: float
+    budget: float | None = None
+    within: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """Mixers in the training step of one network.
+
+    Attributes:
+        model: name of the network.
+        shape: (B, C, H, W) of the batch.
+        precision: ``"fp32"`` or ``"bf16"``.
+        warm_up: steps of each mixer that were not counted.
+        rounds: steps of each that were.
+        rows: one a mixer, the first ``none``.
+    """
+
+    model: str
+    shape: tuple[int, ...]
+    precision: str
+    warm_up: int
+    rounds: int
+    rows: tuple[StepRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRecord:
+    """One run of the bench. Times are seconds, shares and ratios plain numbers.
+
+    Attributes:
+        format: of this record.
+        started: time of day, UTC, ISO 8601.
+        mixwright: version.
+        commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
+        torch: version.
+        machine: see ``training.machine``.
+        device: where it ran.
+        threads: torch's, on the CPU.
+        libraries: for each peer its version, or why it was not measured.
+        shapes: one a shape.
+        steps: one a precision; empty where training was not asked for.
+    """
+
+    format: int = FORMAT
+    started: str
+    mixwright: str
+    commit: str | None
+    torch: str
+    machine: dict[str, str | int]
+    device: str
+    threads: int
+    libraries: dict[str, str]
+    shapes: tuple[ShapeRecord, ...]
+    steps: tuple[StepRecord, ...] = ()
+
+    def write(self, path: str | Path) -> None:
+        """Write the record as JSON, whole or not at all; folders are made.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        os.replace(part, path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what ``write`` wrote.
+
+        Raises:
+            ValueError: the file is no record of this format.
+        """
+        try:
+            found: dict[str, Any] = json.loads(Path(path).read_text())
+            if found["format"] != FORMAT:
+                raise ValueError(f"its format is {found['format']}; expected {FORMAT}")
+            return _record(cls, found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no record of mixwright bench: {error}. Measure anew."
+            ) from error
+
+
+def _record(cls: type[Any], found: Mapping[str, Any]) -> Any:
+    shapes = tuple(
+        ShapeRecord(**one | {"shape": tuple(one["shape"]), "rows": tuple(map(_row, one["rows"]))})
+        for one in found["shapes"]
+    )
+    steps = tuple(
+        StepRecord(**one | {"shape": tuple(one["shape"]), "rows": tuple(map(_step, one["rows"]))})
+        for one in found["steps"]
+    )
+    return cls(**{**found, "shapes": shapes, "steps": steps})
+
+
+def _row(one: dict[str, Any]) -> Row:
+    budget = None if one["budget"] is None else Budget(**one["budget"])
+    fields: dict[str, Any] = {**one, "time": Timing(**one["time"]), "budget": budget}
+    return Row(**fields)
+
+
+def _step(one: dict[str, Any]) -> StepRow:
+    fields: dict[str, Any] = dict(one)
+    for name in ("step", "mixing"):
+        fields[name] = Timing(**one[name])
+    return StepRow(**fields)

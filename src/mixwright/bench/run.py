@@ -1,0 +1,133 @@
+"""The whole bench: every shape, the training step, and the record of both."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from mixwright.bench.budgets import LARGE, SMALL
+from mixwright.bench.candidates import default_mixers
+from mixwright.bench.mixing import measure_shape
+from mixwright.bench.record import BenchRecord, ShapeRecord
+from mixwright.bench.steps import PRECISIONS, measure_steps
+from mixwright.bench.timing import Timer, timer_for
+from mixwright.mixers import MIXERS
+from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.training.machine import commit, machine, version
+
+WARM_UP = 3
+
+
+def run_bench(
+    mixers: Mapping[str, Mixer] | Sequence[str] | None = None,
+    *,
+    shapes: Sequence[Sequence[int]] = (SMALL, LARGE),
+    training: bool = False,
+    device: str | torch.device = "cpu",
+    threads: int = 1,
+    rounds: int | None = None,
+    timer: Timer | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> BenchRecord:
+    """Measure how fast mixers are, beside a lerp, a copy, and other libraries.
+
+    Args:
+        mixers: by name, or names of ``MIXERS``; None for all of these, drawing per sample and
+            per batch.
+        shapes: of the batches, (B, C, H, W) each, B at least 2; may be empty.
+        training: also measure the share of mixing in training steps of a ResNet-18, of
+            ``"miamix"`` if ``mixers`` is None. Minutes on a CPU.
+        device: where.
+        threads: torch's, on the CPU, at least 1; set for the run only.
+        rounds: turns of each candidate, at least 1; None for about half a minute a shape (10 to
+            300 rounds) and 5 training steps.
+        timer: makes a call and gives its seconds; None for that of the device.
+        on_message: told what is measured next.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: a name is unknown, or a number or a shape is out of range.
+
+    Example:
+        >>> record = run_bench(["cutmix"], shapes=[(4, 3, 8, 8)], rounds=2)
+        >>> [row.part for row in record.shapes[0].rows if row.name == "cutmix"]
+        ['all', 'plan', 'apply', 'with targets']
+    """
+    chosen = _chosen(mixers)
+    _check(shapes, threads=threads, rounds=rounds)
+    where = torch.device(device)
+    timer = timer_for(where) if timer is None else timer
+    say = on_message or _silent
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    try:
+        found: list[ShapeRecord] = []
+        libraries: dict[str, str] = {}
+        with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
+            for shape in shapes:
+                say(f"{len(chosen)} mixers on {tuple(shape)}")
+                one, libraries = measure_shape(
+                    chosen, shape, device=where, timer=timer, warm_up=WARM_UP, rounds=rounds
+                )
+                found.append(one)
+        steps = []
+        for precision in PRECISIONS if training else ():
+            say(f"training steps in {precision}")
+            some = {"miamix": chosen["miamix"]} if mixers is None else chosen
+            steps.append(
+                measure_steps(
+                    some, device=where, timer=timer, rounds=rounds or 5, precision=precision
+                )
+            )
+        return BenchRecord(
+            started=started,
+            mixwright=version(),
+            commit=commit(),
+            torch=torch.__version__,
+            machine=machine(where),
+            device=str(where),
+            threads=threads,
+            libraries=libraries,
+            shapes=tuple(found),
+            steps=tuple(steps),
+        )
+    finally:
+        torch.set_num_threads(before)
+
+
+def _silent(message: str) -> None:
+    del message
+
+
+def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mixer]:
+    if mixers is None:
+        return default_mixers()
+    if isinstance(mixers, Mapping):
+        for mixer in mixers.values():
+            check_mixer("run_bench", mixer)
+        return dict(mixers)
+    for name in mixers:
+        if name not in MIXERS:
+            raise ValueError(
+                f"run_bench: there is no mixer {name!r}; expected names of MIXERS: "
+                f"{', '.join(MIXERS)}. Give a mixer with options as a mapping, "
+                '{"cutmix 0.2": CutMix(alpha=0.2)}.'
+            )
+    return {name: MIXERS[name]() for name in mixers}
+
+
+def _check(shapes: Sequence[Sequence[int]], *, threads: int, rounds: int | None) -> None:
+    for shape in shapes:
+        if len(shape) != 4 or min(shape) < 1 or shape[0] < 2:
+            raise ValueError(
+                f"run_bench: a shape is {tuple(shape)}; expected (B, C, H, W), at least 2 images "
+                "and 1 of all else, such as (128, 3, 32, 32)."
+            )
+    for name, value in (("threads", threads), ("rounds", rounds)):
+        if value is not None and value < 1:
+            raise ValueError(f"run_bench: {name} is {value}; expected at least 1.")

@@ -1,0 +1,123 @@
+"""How time is taken: candidates in turn, round after round, on one timer."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+Call = Callable[[], object]
+Timer = Callable[[Call], float]
+"""Makes one call and gives the seconds it took."""
+
+# A longer call does not feel what the candidate before it left in the caches.
+_SHORT = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one candidate took, in seconds.
+
+    Attributes:
+        least: the fastest turn. On a busy machine this is what the work itself costs.
+        median: the turn in the middle.
+        spread: from the first to the third quartile.
+        turns: how many were taken.
+    """
+
+    least: float
+    median: float
+    spread: float
+    turns: int
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Timing:
+        """Sum up turns.
+
+        Args:
+            seconds: one number a turn, at least one.
+
+        Example:
+            >>> Timing.of([0.4, 0.1, 0.2, 0.3])
+            Timing(least=0.1, median=0.25, spread=0.25, turns=4)
+        """
+        spread = 0.0
+        if len(seconds) > 1:
+            first, _, third = statistics.quantiles(seconds, n=4)
+            spread = third - first
+        return cls(min(seconds), statistics.median(seconds), round(spread, 12), len(seconds))
+
+
+def timer_for(device: torch.device) -> Timer:
+    """Give the timer of a device: the wall clock, or on CUDA the device's own events."""
+    return _on_cuda(device) if device.type == "cuda" else wall
+
+
+def wall(call: Call) -> float:
+    """Time a call by the wall clock; its result is dropped after the clock is read."""
+    started = time.perf_counter()
+    result = call()
+    seconds = time.perf_counter() - started
+    del result
+    return seconds
+
+
+def _on_cuda(device: torch.device) -> Timer:
+    def timed(call: Call) -> float:
+        torch.cuda.synchronize(device)
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record(torch.cuda.current_stream(device))
+        result = call()
+        end.record(torch.cuda.current_stream(device))
+        torch.cuda.synchronize(device)
+        del result
+        return start.elapsed_time(end) / 1000
+
+    return timed
+
+
+def in_turn(
+    calls: Sequence[Call],
+    *,
+    timer: Timer,
+    warm_up: int,
+    rounds: int | None,
+    seconds: float = 30.0,
+) -> list[list[float]]:
+    """Time several calls in turn, so that a disturbance of the machine hits all alike.
+
+    In each round every call has one turn. Short calls are made once more before it, untimed, to
+    bring their own code and data back into the caches.
+
+    Args:
+        calls: what to time.
+        timer: makes a call and gives its seconds.
+        warm_up: rounds that are not counted, at least 1.
+        rounds: rounds that are counted; None for as many as fill ``seconds``, 10 to 300.
+        seconds: see ``rounds``.
+
+    Returns:
+        For each call its counted turns, in seconds.
+
+    Example:
+        >>> turns = in_turn([int, str], timer=lambda call: 0.5, warm_up=1, rounds=3)
+        >>> [len(one) for one in turns]
+        [3, 3]
+    """
+    last: list[float] = []
+    for _ in range(warm_up):
+        last = [timer(call) for call in calls]
+    short = [one < _SHORT for one in last]
+    if rounds is None:
+        a_round = sum(2 * one if again else one for one, again in zip(last, short, strict=True))
+        rounds = min(300, max(10, int(seconds / max(a_round, 1e-9))))
+    turns: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, again, mine in zip(calls, short, turns, strict=True):
+            if again:
+                call()
+            mine.append(timer(call))
+    return turns

@@ -1,0 +1,141 @@
+"""The table of mixers: every public one has a row, and facts in which they differ are columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from mixwright.mixers import (
+    AGMix,
+    CutMix,
+    Cutout,
+    FMix,
+    GMix,
+    GridMix,
+    HMix,
+    MiAMix,
+    Mixer,
+    MixUp,
+    ResizeMix,
+    SmoothMix,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One mixer with settings, and what may be expected of it.
+
+    Attributes:
+        name: for test output.
+        mixer: as most people would use it.
+        binary: every mask is of 0 and 1, so every pixel is one of the sources', bit by bit.
+        labels_follow_pixels: label weights are the means of the masks.
+        partner: other samples are mixed in, so labels mix.
+        lam: takes ``lam``, and at 1 nothing is mixed.
+        lam_exact: label weights are ``lam``, to a pixel's share of an 8 x 8 image.
+        alpha: takes ``alpha``, and at 0 nothing is mixed.
+        dims: numbers of spatial dimensions that it takes.
+        shared: with ``per="batch"`` all samples have one mask.
+        uneven: masks differ from pixel to pixel.
+        resampled: partners are warped, so their pixels are not copies.
+        self_mixing: some samples are mixed with themselves.
+    """
+
+    name: str
+    mixer: Mixer
+    binary: bool = False
+    labels_follow_pixels: bool = True
+    partner: bool = True
+    lam: bool = True
+    lam_exact: bool = False
+    alpha: bool = True
+    dims: tuple[int, ...] = (2,)
+    shared: bool = True
+    uneven: bool = True
+    resampled: bool = False
+    self_mixing: bool = False
+
+    def build(self, **changes: Any) -> Mixer:
+        """Make the same mixer with other settings."""
+        fields = {name: getattr(self.mixer, name) for name in type(self.mixer).__annotations__}
+        return type(self.mixer)(**(fields | changes))
+
+
+CASES = (
+    Case(name="mixup", mixer=MixUp(), lam_exact=True, dims=(0, 1, 2, 3), uneven=False),
+    Case(name="cutmix", mixer=CutMix(), binary=True, dims=(1, 2, 3)),
+    Case(name="cutmix-fit", mixer=CutMix(box="fit"), binary=True, dims=(1, 2, 3)),
+    Case(name="cutmix-uniform", mixer=CutMix(box="uniform"), binary=True, dims=(1, 2, 3)),
+    Case(
+        name="cutmix-minmax",
+        mixer=CutMix(minmax=(0.2, 0.8)),
+        binary=True,
+        lam=False,
+        alpha=False,
+        dims=(1, 2, 3),
+    ),
+    Case(
+        name="cutout",
+        mixer=Cutout(),
+        binary=True,
+        labels_follow_pixels=False,
+        partner=False,
+        lam=False,
+        alpha=False,
+        dims=(1, 2, 3),
+    ),
+    Case(
+        name="cutout-holes",
+        mixer=Cutout(holes=3, length=0.4, fill=0.5),
+        binary=True,
+        labels_follow_pixels=False,
+        partner=False,
+        lam=False,
+        alpha=False,
+        dims=(1, 2, 3),
+    ),
+    Case(name="fmix", mixer=FMix(), binary=True, lam_exact=True),
+    Case(name="fmix-soft", mixer=FMix(max_soft=0.2), lam_exact=True),
+    Case(name="fmix-official", mixer=FMix(spectrum="official"), binary=True, lam_exact=True),
+    Case(
+        name="fmix-one-label", mixer=FMix(reformulate=True), binary=True, labels_follow_pixels=False
+    ),
+    Case(name="gridmix", mixer=GridMix(), binary=True),
+    Case(name="gridmix-phase", mixer=GridMix(phase=True), binary=True),
+    Case(name="gridmix-range", mixer=GridMix(lam_range=(0.1, 0.9)), binary=True, alpha=False),
+    Case(name="gridmix-cells", mixer=GridMix(variant="cells"), binary=True),
+    Case(name="hmix", mixer=HMix(), lam_exact=True),
+    Case(name="gmix", mixer=GMix()),
+    Case(name="gmix-calibrated", mixer=GMix(calibrate=True), lam_exact=True),
+    Case(name="agmix", mixer=AGMix()),
+    Case(
+        name="resizemix", mixer=ResizeMix(), binary=True, alpha=False, shared=False, resampled=True
+    ),
+    Case(
+        name="resizemix-clip",
+        mixer=ResizeMix(placement="official-clip", law="beta", interpolation="bilinear"),
+        binary=True,
+        alpha=False,
+        shared=False,
+        resampled=True,
+    ),
+    Case(name="smoothmix", mixer=SmoothMix(), lam_exact=True, alpha=False),
+    Case(
+        name="smoothmix-inverted",
+        mixer=SmoothMix(invert_labels=True),
+        labels_follow_pixels=False,
+        alpha=False,
+    ),
+    Case(name="miamix", mixer=MiAMix(), self_mixing=True),
+    Case(name="miamix-sum", mixer=MiAMix(merge="sum", k_max=3, p_self=0.5), self_mixing=True),
+)
+
+
+def cases(**facts: object) -> Callable[..., Any]:
+    """Run a test for every row with these facts."""
+    rows = [row for row in CASES if all(getattr(row, fact) == facts[fact] for fact in facts)]
+    assert rows, f"no case with {facts}"
+    return pytest.mark.parametrize("case", rows, ids=[row.name for row in rows])

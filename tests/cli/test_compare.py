@@ -1,0 +1,80 @@
+"""The main job from end to end, with a run that is killed and one that fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mixwright.cli import main
+from mixwright.experiments import grid
+from mixwright.experiments.record import read_comparison
+from mixwright.reports import html
+
+ODD = '''
+import os, pathlib, signal
+from dataclasses import dataclass
+from mixwright.mixers import MixUp
+
+@dataclass(frozen=True)
+class DiesOnce:
+    """Kills its process without warning in the second epoch, the first time."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        metrics = list(pathlib.Path("out/runs").glob("odd*DiesOnce*/metrics.jsonl"))
+        if metrics and not pathlib.Path("died").exists():
+            pathlib.Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return MixUp().plan(images, labels, generator=generator)
+
+@dataclass(frozen=True)
+class Fails:
+    def plan(self, images, labels=None, *, generator, model=None):
+        raise RuntimeError("this one fails")
+'''
+
+COMMAND = [
+    "compare", "none", "odd.mixers:DiesOnce", "odd.mixers:Fails", "--seeds", "1", "--epochs", "2",
+    "--train-size", "20", "--batch-size", "10", "--workers", "1", "--out", "out",
+]  # fmt: skip
+
+
+def test_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "__init__.py").touch()
+    (tmp_path / "odd" / "mixers.py").write_text(ODD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(COMMAND) == 1  # one run failed
+    shown = capsys.readouterr().out
+    assert (tmp_path / "died").exists()
+    assert "trying again" in shown
+    assert "odd.mixers:Fails, seed 0 FAILED" in shown
+    assert "RuntimeError: this one fails" in shown
+    record = read_comparison(tmp_path / "out")
+    assert [method.text for method in record.methods] == ["none", "odd.mixers:DiesOnce"]
+    assert [failure.name for failure in record.failures] == ["odd.mixers:Fails, seed 0"]
+    for method in record.methods:
+        run = tmp_path / "out" / method.runs[0].folder
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in lines] == [1, 2]
+    assert "data:image/png" in (tmp_path / "out" / "report.html").read_text()
+    assert any("this one fails" in log.read_text() for log in (tmp_path / "out/logs").iterdir())
+
+    # Without the failing method nothing is left to do, so no worker may start.
+    def no_pool(**settings: object) -> None:
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr(grid, "Pool", no_pool)
+    monkeypatch.setattr(html, "write_report", lambda record, out, *, data: out / "report.html")
+    again = [word for word in COMMAND if not word.endswith("Fails")]
+    before = record.methods
+    assert main(again) == 0
+    assert read_comparison(tmp_path / "out").methods == before
+
+    with grid.alone_in(tmp_path / "out"):
+        assert main(again) == 2
+    assert "another mixwright is at work" in capsys.readouterr().err

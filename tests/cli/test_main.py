@@ -1,0 +1,125 @@
+"""The commands, called as a user would call them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixwright.cli import main
+from mixwright.cli.main import COMMANDS
+from mixwright.mixers import MIXERS
+
+LIGHT = """
+import sys
+from mixwright.cli import main
+assert main(["--help"]) == 0
+assert main(["compare", "--help"]) == 0
+assert main(["compare", "--epoch", "3"]) == 2
+assert main(["compare", "--data", "digts"]) == 2
+heavy = {"torch", "numpy", "matplotlib", "scipy", "PIL"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_help_and_early_mistakes_import_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'Did you mean "--epochs"?' in done.stderr
+    assert "Did you mean 'digits'?" in done.stderr
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mixwright", "comprae"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert 'no command comprae. Did you mean "compare"?' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+    assert main([]) == 2
+    assert main(["--version"]) == 0
+    for name in COMMANDS:
+        assert main([name, "--help"]) == 0, name
+        assert f"usage: mixwright {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("compare cutmx", 'Did you mean "cutmix"?'),
+        ("compare cutmix:alpa=1", 'Did you mean "alpha"?'),
+        ("compare none --data cifar1O", "cifar10"),
+        ("compare none --model smallcnv", "smallconv"),
+        ("compare none --epochs 0", "epochs is 0"),
+        ("compare none --seeds 0", "seeds is 0"),
+        ("compare none --workers 0", "--workers is 0"),
+        ("compare none --device quantum", "no such device"),
+        ("compare none --device cuda:77", "CUDA devices"),
+        ("compare none --data folder:nowhere", "nowhere"),
+        ("train", "expected one"),
+        ("train none mixup", "expected one"),
+        ("evaluate nowhere.pt", "nowhere.pt"),
+        ("gallery mixupp", 'Did you mean "mixup"?'),
+        ("gallery none", "none of these can be drawn"),
+        ("list modls", 'Did you mean "models"?'),
+    ],
+)
+def test_mistakes_end_in_one_message(
+    words: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.startswith(f"mixwright {words.split()[0]}: ")
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for name in (*MIXERS, "none", "digits", "folder:PATH", "smallconv", "resnet18_cifar"):
+        assert f"\n  {name} " in shown, name
+    assert "arxiv.org/abs/1710.09412" in shown
+    assert main(["list", "data"]) == 0
+    assert "mixup" not in capsys.readouterr().out
+
+
+def test_train_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    short = ["--epochs", "1", "--train-size", "20", "--batch-size", "10", "--out", str(run)]
+    assert main(["train", "mixup", *short]) == 0
+    result = json.loads((run / "result.json").read_text())
+    capsys.readouterr()
+    assert main(["train", "cutmix", *short]) == 2
+    assert "belongs to another recipe" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--out", str(tmp_path / "scores")]) == 0
+    record = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    for column in ("raw", "ema"):
+        assert record[column] == pytest.approx(result[column], rel=1e-5)
+    assert f"{100 * result['raw']['top1']:.2f}" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path)]) == 2
+    assert "It holds the runs run" in capsys.readouterr().err
+    (run / "last.pt").write_bytes(b"something else")
+    assert main(["evaluate", str(run)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_gallery(tmp_path: Path) -> None:
+    out = tmp_path / "pictures"
+    assert main(["gallery", "mixup", "mixup+cutmix", "--count", "2", "--out", str(out)]) == 0
+    assert "MixUp + CutMix" in (out / "gallery.html").read_text()
+    assert (out / "gallery.png").stat().st_size > 1000

@@ -1,0 +1,103 @@
+"""The pool: jobs go to workers, deaths are retried, failures are reported, others go on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixwright.experiments.pool import TRIES, Event, Job, Pool
+
+# A worker without torch: what it does with a job is written in the job.
+WORKER = """
+import json, os, pathlib, signal, sys
+for line in sys.stdin:
+    job = json.loads(line)
+    seen = pathlib.Path(job["folder"])
+    tries = len(seen.read_text()) if seen.exists() else 0
+    seen.write_text("x" * (tries + 1))
+    pathlib.Path(job["log"]).write_text("a line\\nthe last line\\n")
+    say = lambda **message: print(json.dumps(message), flush=True)
+    say(kind="start")
+    if tries < job["deaths"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job["raises"]:
+        say(kind="failed", error="ValueError: so it was")
+    else:
+        say(kind="progress", share=0.5, epoch=1, epochs=2, top1=None)
+        say(kind="done")
+"""
+
+
+def job(tmp_path: Path, name: str, *, deaths: int = 0, raises: bool = False) -> Job:
+    folder = tmp_path / name
+    request = {"folder": str(folder), "deaths": deaths, "raises": raises}
+    return Job(name, folder, tmp_path / f"{name}.log", request)
+
+
+def run(jobs: list[Job], workers: int = 2) -> tuple[dict[str, Event], list[Event]]:
+    heard: list[Event] = []
+    pool = Pool(
+        workers=workers,
+        threads=1,
+        devices=("cpu",),
+        on_event=heard.append,
+        command=(sys.executable, "-c", WORKER),
+    )
+    return {end.job.name: end for end in pool.run(jobs)}, heard
+
+
+def test_every_job_is_done_once(tmp_path: Path) -> None:
+    jobs = [job(tmp_path, str(n)) for n in range(5)]
+    ends, heard = run(jobs)
+    assert sorted(ends) == ["0", "1", "2", "3", "4"]
+    assert {end.kind for end in ends.values()} == {"done"}
+    assert all(one.folder.read_text() == "x" for one in jobs)
+    assert sum(event.kind == "progress" for event in heard) == 5
+
+
+def test_a_killed_run_is_tried_again_and_the_others_go_on(tmp_path: Path) -> None:
+    jobs = [
+        job(tmp_path, "dies once", deaths=1),
+        job(tmp_path, "dies always", deaths=99),
+        job(tmp_path, "raises", raises=True),
+        job(tmp_path, "well"),
+    ]
+    ends, heard = run(jobs)
+    kinds = {name: end.kind for name, end in ends.items()}
+    assert kinds == {
+        "dies once": "done",
+        "dies always": "failed",
+        "raises": "failed",
+        "well": "done",
+    }
+    tries = {one.name: len(one.folder.read_text()) for one in jobs}
+    assert tries == {"dies once": 2, "dies always": TRIES, "raises": 1, "well": 1}
+    assert "the last line" in ends["dies always"].detail["error"]
+    assert "-9" in ends["dies always"].detail["error"]
+    assert ends["raises"].detail["error"] == "ValueError: so it was"
+    assert sum(event.kind == "retry" for event in heard) == TRIES  # one and two
+
+
+def test_no_jobs_and_no_workers(tmp_path: Path) -> None:
+    assert run([]) == ({}, [])
+    with pytest.raises(ValueError, match="workers is 0"):
+        run([job(tmp_path, "x")], workers=0)
+
+
+def test_an_interruption_leaves_no_worker(tmp_path: Path) -> None:
+    def stop(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    pool = Pool(
+        workers=2,
+        threads=1,
+        devices=("cpu",),
+        on_event=stop,
+        command=(sys.executable, "-c", WORKER),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        pool.run([job(tmp_path, str(n)) for n in range(4)])
+    assert pool._workers
+    assert all(one._process.poll() is not None for one in pool._workers)

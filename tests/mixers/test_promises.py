@@ -1,0 +1,285 @@
+"""What every mixer promises, run for every row of the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cases import CASES, Case, cases
+from mixwright.mixers import CARDS, MIXERS, Mixer
+from mixwright.plan import MixPlan
+from mixwright.sampling import stream
+
+DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def draw(count: int, *size: int, channels: int = 3, seed: int = 0) -> Tensor:
+    return torch.rand(count, channels, *size, generator=stream(seed, count, *size))
+
+
+def same(a: MixPlan, b: MixPlan) -> bool:
+    pairs = [(a.index, b.index), (a.weight, b.weight), (a.mask, b.mask)]
+    return all(x.shape == y.shape and torch.equal(x, y) for x, y in pairs)
+
+
+def full_mask(plan: MixPlan, size: tuple[int, ...]) -> Tensor:
+    """The own share of each pixel, at full size whatever the plan holds."""
+    return plan.mask[:, :1].expand(-1, -1, *size) if plan.mask[0, 0].numel() == 1 else _grown(plan)
+
+
+def _grown(plan: MixPlan) -> Tensor:
+    mask = plan.mask[:, :1]
+    for axis in (2, 3):
+        if mask.ndim > axis and mask.shape[axis] < 8:
+            mask = mask.repeat_interleave(8 // mask.shape[axis], axis)
+    return mask
+
+
+# ------------------------------------------------------------------ the table itself
+
+
+def test_every_mixer_has_a_row_a_name_and_a_card():
+    assert {type(case.mixer) for case in CASES} >= set(MIXERS.values())
+    assert list(CARDS) == list(MIXERS)
+    for name, mixer in MIXERS.items():
+        assert CARDS[name].title == mixer.__name__
+        assert mixer.__name__.lower() == name
+    for case in CASES:
+        card = CARDS[type(case.mixer).__name__.lower()]
+        assert (card.dims == "any") == (3 in case.dims)
+
+
+@cases()
+def test_mixers_are_frozen_values(case: Case):
+    mixer = case.mixer
+    assert isinstance(mixer, Mixer)
+    assert case.build() == mixer
+    assert hash(case.build()) == hash(mixer)
+    assert pickle.loads(pickle.dumps(mixer)) == mixer
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mixer.per = "batch"  # type: ignore[attr-defined]
+
+
+# ------------------------------------------------------------------ labels and pixels
+
+
+@cases(labels_follow_pixels=True)
+@settings(max_examples=8)
+@given(b=st.integers(1, 6), h=st.integers(1, 17), w=st.integers(1, 17), seed=st.integers(0, 99))
+def test_labels_say_what_the_pixels_show(case, b, h, w, seed):
+    who = torch.eye(b)  # sample k is the only one that lights channel k
+    images = who[:, :, None, None].expand(b, b, h, w)
+    plan = case.mixer.plan(images, torch.arange(b), generator=stream(seed)).check()
+    shown = plan.images(images).mean(dim=(2, 3))
+    torch.testing.assert_close(shown, plan.targets(who), atol=1e-5, rtol=0)
+    torch.testing.assert_close(plan.weight.sum(dim=1), torch.ones(b))
+
+
+@cases(partner=True)
+def test_every_pixel_can_come_from_the_partner(case):
+    images = draw(64, 8, 8)
+    generator = stream(1)
+    least = torch.ones(8, 8)
+    for _ in range(8):
+        own = full_mask(case.mixer.plan(images, generator=generator), (8, 8))
+        least = torch.minimum(least, own.amin(dim=(0, 1)))
+    assert least.max() < 0.999
+
+
+@cases(binary=True, partner=True, resampled=False)
+def test_binary_masks_copy_pixels_bit_by_bit(case):
+    images = torch.randn(6, 2, 9, 7, generator=stream(0)) * 1e20
+    plan = case.mixer.plan(images, generator=stream(1))
+    own, other = images[plan.index[:, 0]], images[plan.index[:, 1]]
+    mixed = plan.images(images)
+    assert ((mixed == own) | (mixed == other)).all()
+    assert plan.held.binary
+
+
+@cases(partner=True, self_mixing=False)
+def test_nobody_meets_itself(case):
+    for seed in range(5):
+        plan = case.mixer.plan(draw(7, 8, 8), generator=stream(seed))
+        assert (plan.index[:, 1] != torch.arange(7)).all()
+
+
+# ------------------------------------------------------------------ shares
+
+
+@cases(lam=True)
+def test_lam_of_one_gives_the_images_back(case):
+    images = draw(6, 9, 7)
+    plan = case.build(lam=1.0).plan(images, generator=stream(0)).check()
+    assert torch.equal(plan.images(images), images)
+    assert torch.equal(plan.weight[:, 0], torch.ones(6)) or not case.labels_follow_pixels
+
+
+@cases(lam=True, labels_follow_pixels=True)
+@pytest.mark.parametrize("lam", [0.0, 1e-8, 0.5, 1 - 1e-8])
+def test_any_lam_makes_a_valid_plan(case, lam):
+    plan = case.build(lam=lam).plan(draw(6, 8, 8), generator=stream(0)).check()
+    assert plan.lam is not None
+    torch.testing.assert_close(plan.lam, torch.full((6,), lam))
+    assert plan.weight.isfinite().all()
+
+
+@cases(lam_exact=True)
+@pytest.mark.parametrize("lam", [0.0, 0.3, 0.5, 0.75])
+def test_labels_have_the_lam_that_was_asked_for(case, lam):
+    plan = case.build(lam=lam).plan(draw(32, 8, 8), generator=stream(0))
+    worst = (plan.weight[:, 0] - lam).abs().max()
+    assert worst <= 1 / 64 + 1e-6
+
+
+@cases(alpha=True)
+def test_alpha_of_zero_mixes_nothing(case):
+    images = draw(5, 6, 11)
+    plan = case.build(alpha=0.0).plan(images, generator=stream(0))
+    assert torch.equal(plan.images(images), images)
+
+
+# ------------------------------------------------------------------ randomness
+
+
+@cases()
+def test_one_seed_gives_one_plan_and_another_seed_another(case):
+    images = draw(16, 8, 8)
+    a, b, c = (case.mixer.plan(images, generator=stream(seed)) for seed in (1, 1, 2))
+    assert same(a, b)
+    assert not same(a, c)
+    assert torch.equal(a.images(images), b.images(images))
+
+
+@cases()
+def test_the_inputs_and_the_global_generator_are_untouched(case):
+    images, labels = draw(6, 8, 8), torch.arange(6)
+    kept, state = images.clone(), torch.random.get_rng_state()
+    plan = case.mixer.plan(images, labels, generator=stream(3))
+    mixed = plan.images(images)
+    plan.targets(labels, 6)
+    assert torch.equal(images, kept)
+    assert torch.equal(labels, torch.arange(6))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert mixed.data_ptr() != images.data_ptr()
+
+
+@cases(uneven=True)
+def test_samples_have_masks_of_their_own(case):
+    plan = case.mixer.plan(draw(16, 8, 8), generator=stream(0))
+    assert len(plan.mask[:, 0].flatten(1).unique(dim=0)) > 8
+
+
+@cases(shared=True)
+def test_per_batch_shares_one_mask(case):
+    for seed in range(3):
+        plan = case.build(per="batch").plan(draw(6, 8, 8), generator=stream(seed)).check()
+        assert torch.equal(plan.mask, plan.mask[:1].expand_as(plan.mask))
+        if case.partner:
+            assert len(plan.index[:, 1].unique()) > 1
+
+
+# ------------------------------------------------------------------ shapes, dtypes, formats
+
+
+@cases()
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (2, 1, 1, 1), (3, 4, 33, 17), (5, 3, 24, 40)])
+def test_any_batch_and_size_will_do(case, shape):
+    images = torch.rand(shape, generator=stream(0))
+    plan = case.mixer.plan(images, torch.arange(shape[0]), generator=stream(1)).check()
+    assert plan.images(images).shape == shape
+    if shape[0] == 1 and case.partner:
+        assert torch.equal(plan.images(images), images)
+
+
+@cases()
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_dtype_and_format_survive(case, dtype):
+    images = (draw(4, 8, 8) * 255).to(dtype)
+    plan = case.mixer.plan(images, generator=stream(0))
+    mixed = plan.images(images)
+    assert mixed.dtype == dtype
+    assert plan.weight.dtype == torch.float32
+    last = images.contiguous(memory_format=torch.channels_last)
+    again = case.mixer.plan(last, generator=stream(0)).images(last)
+    assert again.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(again, mixed)
+    wide = plan.images(images.double())
+    step = {torch.uint8: 0.5, torch.float16: 0.1, torch.bfloat16: 1.0}.get(dtype, 1e-4)
+    torch.testing.assert_close(mixed.double(), wide, atol=step + 1e-4, rtol=0)
+
+
+@cases()
+def test_numbers_of_dimensions_are_as_declared(case):
+    for dims in range(4):
+        images = draw(4, *((6, 5, 4)[:dims]))
+        if dims in case.dims:
+            plan = case.mixer.plan(images, generator=stream(0)).check()
+            assert plan.images(images).shape == images.shape
+        else:
+            with pytest.raises(ValueError, match=type(case.mixer).__name__):
+                case.mixer.plan(images, generator=stream(0))
+
+
+ONE_EACH = {type(case.mixer): case for case in reversed(CASES)}.values()
+
+
+@pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.name)
+def test_pixels_and_targets_compile_as_one_graph(case):
+    images, labels = draw(4, 8, 6), torch.arange(4)
+    plan = case.mixer.plan(images, labels, generator=stream(0))
+
+    def apply(plan: MixPlan, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return plan.images(images), plan.targets(labels, 4)
+
+    torch._dynamo.reset()
+    compiled = torch.compile(apply, fullgraph=True, backend="eager")
+    for got, wanted in zip(
+        compiled(plan, images, labels), apply(plan, images, labels), strict=True
+    ):
+        torch.testing.assert_close(got, wanted)
+
+
+# ------------------------------------------------------------------ bad arguments
+
+
+@cases()
+def test_wrong_batches_are_refused(case):
+    name = type(case.mixer).__name__
+    for images, labels in (
+        (torch.rand(4), None),
+        (torch.rand(0, 3, 8, 8), None),
+        (torch.rand(4, 3, 0, 8), None),
+        (torch.rand(4, 3, 8, 8), torch.arange(3)),
+        (torch.rand(4, 3, 8, 8), torch.tensor(1)),
+    ):
+        with pytest.raises(ValueError, match=name):
+            case.mixer.plan(images, labels, generator=stream(0))
+
+
+@cases()
+@pytest.mark.parametrize("value", [-0.5, math.nan, math.inf, True, "1", None])
+def test_numbers_out_of_range_are_refused(case, value):
+    taken = [one for one in ("alpha", "lam") if hasattr(case.mixer, one)]
+    for argument in taken:
+        if (argument, value) != ("lam", None):
+            with pytest.raises(ValueError, match=f"{type(case.mixer).__name__}: {argument} is"):
+                case.build(**{argument: value})
+
+
+@cases()
+def test_unknown_words_are_refused(case):
+    name = type(case.mixer).__name__
+    for argument in ("per", "pairing"):
+        if hasattr(case.mixer, argument):
+            with pytest.raises(ValueError, match=f"{name}: {argument} is 'x'"):
+                case.build(**{argument: "x"})
+    if hasattr(case.mixer, "lam"):
+        with pytest.raises(ValueError, match=f"{name}: lam is 1.5"):
+            case.build(lam=1.5)

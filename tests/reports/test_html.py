@@ -1,0 +1,164 @@
+"""The report: one file that needs nothing outside itself, and that a browser can show."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from mixwright.experiments.methods import parse_method
+from mixwright.experiments.record import Comparison, Failure
+from mixwright.reports import figures
+from mixwright.reports.gallery import Exhibit, exhibit
+from mixwright.reports.html import render_report, write_gallery
+from mixwright.reports.palette import method_shades
+from reports.fabricated import fabricate
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+CLASSES = ("<zero>", "one", "two", "three")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("comparison")
+
+
+@pytest.fixture(scope="module")
+def record(folder: Path) -> Comparison:
+    failed = (Failure("gmix, seed 1", "ValueError: <so> it was"),)
+    return fabricate(folder, methods=("none", "mixup", "cutmix"), failures=failed)
+
+
+@pytest.fixture(scope="module")
+def exhibits() -> list[Exhibit]:
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return [
+        exhibit(parse_method(text), images, torch.arange(4), CLASSES, count=2, seed=0)
+        for text in ("mixup", "cutmix")
+    ]
+
+
+@pytest.fixture(scope="module")
+def page(record: Comparison, folder: Path, exhibits: list[Exhibit]) -> str:
+    return render_report(record, folder, exhibits)
+
+
+class _Reader(HTMLParser):
+    """Collects what a browser would fetch, and whether every element is closed."""
+
+    VOID = ("meta", "img", "br", "input", "link", "hr")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_nothing_is_asked_for_outside(page: str) -> None:
+    assert not re.findall(r"https?:|//[a-z]|@import|<script|<link", page)
+    assert all(address == "none" or address.startswith(("data:", "#"))
+               for address in re.findall(r"url\(([^)]*)\)", page))  # fmt: skip
+    reader = _Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert reader.fetched
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in reader.fetched)
+
+
+def test_all_that_belongs_there_is_there(page: str, record: Comparison, folder: Path) -> None:
+    text = re.sub(r"<[^>]+>", " ", page)
+    for words in (
+        "2 mixing methods, smallconv on digits",
+        "paired over 3 seeds",
+        "86.5 ± 0.8",
+        record.data["note"],
+        "0123456789 with changes",
+        "mixwright compare --seeds 3",
+        "Runs that did not finish",
+        "runs/cutmix-s2-0123abcd",
+        "shared the machine",
+    ):
+        assert words in text, words
+    assert "&lt;so&gt; it was" in page  # what a run printed is text, not markup
+    assert "&lt;zero&gt;" in page
+    assert page.count("<svg") >= 4 + 3  # two figures in two widths, a curve a method
+    assert "var(--m1)" in page
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert names == {"accuracy.png", "difference.png", "curves.png", "samples.png"}
+
+
+def test_a_figure_has_the_same_bytes_each_time(record: Comparison) -> None:
+    shades = method_shades([method.text for method in record.methods], record.baseline)
+    with figures.styled():
+        svgs = {
+            figures.to_svg(figures.accuracy_figure(record, shades, width=4), shades, salt="a")
+            for _ in range(2)
+        }
+    assert len(svgs) == 1
+    assert "#0068a8" not in svgs.pop()  # every colour became a variable of the page
+
+
+def test_one_method_and_one_seed(tmp_path: Path) -> None:
+    page = render_report(fabricate(tmp_path, methods=("mixup",), seeds=1), tmp_path, [])
+    assert "no differences to judge" in page
+    assert "difference.png" not in {path.name for path in (tmp_path / "figures").iterdir()}
+
+
+def test_gallery(exhibits: list[Exhibit], tmp_path: Path) -> None:
+    path = write_gallery(exhibits, tmp_path / "new", title="Mixing <some>", note="A note.")
+    page = path.read_text()
+    assert "Mixing &lt;some&gt;" in page
+    assert "http" not in page
+    assert (tmp_path / "new" / "gallery.png").stat().st_size > 1000
+
+
+def test_a_browser_shows_it(page: str, tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser installed; looked for {', '.join(BROWSERS)}")
+    probe = """<script>
+    const wide = document.documentElement.scrollWidth <= innerWidth;
+    const drawn = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
+    document.title = `wide=${wide} drawn=${drawn} of=${document.images.length}`;
+    </script></body>"""
+    (tmp_path / "report.html").write_text(page.replace("</body>", probe), encoding="utf-8")
+    done = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=500,900",
+            "--dump-dom",
+            (tmp_path / "report.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None
+    pictures = page.count("<img ")
+    assert title[1] == f"wide=true drawn={pictures} of={pictures}"
