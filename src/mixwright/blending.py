@@ -8,12 +8,17 @@ up in float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from mixwright.masks.held import Box, Held, Planes, Product
 from mixwright.masks.joining import resolve
-from mixwright.warps import Warp, round_to
+from mixwright.warps import Warp, Window, round_to
+
+Shown = Callable[[int, Window], Tensor]
+"""Gives one source of an output, by its number, or a part of it."""
 
 # Below this many numbers a sample, one call for the batch costs less than one a sample.
 _LARGE_SAMPLE = 16_384
@@ -44,8 +49,8 @@ def blend(
     """
     if held.sources == 1:
         done = _source(images, 0, index=index, warp=warp, fill=fill)
-    elif held.sources == 2 and warp is None and fill is None and _slices_pay(images):
-        return _by_sample(images, index, held)
+    elif held.sources == 2 and _slices_pay(images):
+        return _by_sample(images, index=index, held=held, warp=warp, fill=fill)
     elif held.sources == 2:
         plain = own and (warp is None or warp[0] is None)
         first = images if plain else _source(images, 0, index=index, warp=warp, fill=fill)
@@ -64,34 +69,43 @@ def _source(
     warp: tuple[Warp | None, ...] | None,
     fill: Tensor | None,
 ) -> Tensor:
+    """Gather the rows of one source into fresh memory."""
     rows = index[:, n]
+    value = None if fill is None else _fill_value(fill, images)
+    if value is not None and _readable(images) and bool((rows < 0).all()):
+        return value.expand(len(rows), *images.shape[1:]).clone(memory_format=_format(images))
     rows_found = rows if fill is None else rows.clamp_min(0)
     # Half the time of images[rows], but it forgets channels_last.
     found = images.index_select(0, rows_found) if images.is_contiguous() else images[rows_found]
     if warp is not None and (one := warp[n]) is not None:
         found = one.apply(found)
-    if fill is not None:
+    if value is not None:
         missing = (rows < 0).view(-1, *([1] * (images.ndim - 1)))
-        value = round_to(fill.to(images.device, torch.float32), images.dtype)
-        found = torch.where(missing, value.view(_fill_shape(value, images)), found)
+        found = torch.where(missing, value, found)
     return found
 
 
-def _fill_shape(fill: Tensor, images: Tensor) -> tuple[int, ...]:
-    """A fill of (C,) stands for channels; more axes begin with the batch."""
-    shape = (1, *fill.shape) if fill.ndim == 1 else tuple(fill.shape)
-    return shape if fill.ndim == 0 else (*shape, *([1] * (images.ndim - len(shape))))
+def _fill_value(fill: Tensor, images: Tensor) -> Tensor:
+    """Bring a fill to the images' dtype and number of axes.
+
+    A fill of (C,) stands for channels; more axes begin with the batch.
+    """
+    value = round_to(fill.to(images.device, torch.float32), images.dtype)
+    value = value[None] if value.ndim == 1 else value
+    return value.view(*value.shape, *([1] * (images.ndim - value.ndim)))
 
 
 def _batched(own: Tensor, other: Tensor, held: Held, size: tuple[int, ...]) -> Tensor:
+    """Mix whole batches; ``other`` is fresh memory and is written."""
     keep = resolve(held.first(), size)
     if held.binary and not own.is_floating_point():
         # Bits chosen by bits: ``where`` is not vectorised on the CPU, and this is exact.
         chosen = keep.to(own.dtype).neg()
-        return other ^ ((own ^ other) & chosen)
+        return (own ^ other).bitwise_and_(chosen).bitwise_xor_(other)
     kind = torch.promote_types(own.dtype, torch.float32)
-    # Not other + keep * (own - other), which misses ``own`` by an ulp where keep is 1.
-    return round_to(torch.lerp(other.to(kind), own.to(kind), keep.to(kind)), own.dtype)
+    # Not other + keep * (own - other), which misses ``own`` by an ulp where keep is 1. In place,
+    # because fresh memory costs as much as mixing.
+    return round_to(other.to(kind).lerp_(own.to(kind), keep.to(kind)), own.dtype)
 
 
 def _many(
@@ -114,59 +128,102 @@ def _many(
     return round_to(total, images.dtype)
 
 
+def _readable(images: Tensor) -> bool:
+    """Whether values may be read: only the CPU has them at hand, and compilers have none."""
+    return images.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _slices_pay(images: Tensor) -> bool:
-    """Whether to mix sample by sample, which reads values that only the CPU has at hand."""
-    if torch.compiler.is_compiling() or images.device.type != "cpu" or len(images) == 0:
-        return False
-    return images[0].numel() >= _LARGE_SAMPLE
+    """Whether to mix sample by sample."""
+    return _readable(images) and len(images) > 0 and images[0].numel() >= _LARGE_SAMPLE
 
 
-def _by_sample(images: Tensor, index: Tensor, held: Held) -> Tensor:
-    size = tuple(images.shape[2:])
-    count = len(index)
-    shape = (count, *images.shape[1:])
+def _by_sample(
+    images: Tensor,
+    *,
+    index: Tensor,
+    held: Held,
+    warp: tuple[Warp | None, ...] | None,
+    fill: Tensor | None,
+) -> Tensor:
+    shape = (len(index), *images.shape[1:])
     out = torch.empty(shape, dtype=images.dtype, memory_format=_format(images))
-    pairs = index.tolist()
+    own, other = (_shown(images, n, index=index, warp=warp, fill=fill) for n in (0, 1))
+    everything = (slice(None),) * (images.ndim - 1)
     if isinstance(held, Box):
-        _boxes(images, out, pairs, held)
+        _boxes(out, own, other, held)
         return out
     if isinstance(held, Planes) and held.constant:
-        for i, (own, other) in enumerate(pairs):
-            _lerp(images[other], images[own], float(held.values[i].flatten()[0]), out[i])
+        for i, keep in enumerate(held.values[:, 0].flatten().tolist()):
+            _mix(out, own, other, float(keep), i, everything)
         return out
-    whole = None if isinstance(held, Product) else resolve(held.first(), size)
-    for i, (own, other) in enumerate(pairs):
-        keep = whole[i] if whole is not None else _one(held, i)
+    whole = None if isinstance(held, Product) else resolve(held.first(), tuple(images.shape[2:]))
+    for i in range(len(out)):
+        keep = _one(held, i) if whole is None else whole[i]
         if held.binary and not images.is_floating_point():
-            torch.where(keep.bool(), images[own], images[other], out=out[i])
+            first, second = own(i, everything), other(i, everything)
+            torch.where(keep.bool(), first, second, out=out[i])
         else:
-            _lerp(images[other], images[own], keep.float(), out[i])
+            _mix(out, own, other, keep.float(), i, everything)
     return out
+
+
+def _shown(
+    images: Tensor,
+    n: int,
+    *,
+    index: Tensor,
+    warp: tuple[Warp | None, ...] | None,
+    fill: Tensor | None,
+) -> Shown:
+    """Prepare to show source ``n`` of single outputs, wholly or in part."""
+    rows: list[int] = index[:, n].tolist()
+    one = None if warp is None else warp[n]
+    warped = None if one is None else one.one_by_one()
+    blank: Tensor | None = None
+    if fill is not None and min(rows) < 0:
+        blank = _fill_value(fill, images).expand(len(rows), *images.shape[1:])
+
+    def show(i: int, window: Window) -> Tensor:
+        if rows[i] < 0 and blank is not None:
+            return blank[i][window]
+        image = images[rows[i]]
+        return image[window] if warped is None else warped(image, i, window)
+
+    return show
 
 
 def _one(held: Held, i: int) -> Tensor:
     """Render the mask of one sample; a whole batch of masks would be read from memory again."""
     assert isinstance(held, Product)
     row = (held.scale[i] * held.rows[i])[:, None]
-    return torch.addcmul(held.base[i], row, held.columns[i][None])
+    return (row * held.columns[i]).add_(held.base[i])
 
 
-def _boxes(images: Tensor, out: Tensor, pairs: list[list[int]], held: Box) -> None:
-    edges = held.edges.tolist()
-    inside = [0.0] * len(pairs) if held.inside is None else held.inside.tolist()
-    outside = [1.0] * len(pairs) if held.outside is None else held.outside.tolist()
-    for i, (own, other) in enumerate(pairs):
-        _lerp(images[other], images[own], outside[i], out[i])
-        window = (slice(None), *(slice(start, stop) for start, stop in edges[i]))
-        if all(start < stop for start, stop in edges[i]):
-            _lerp(images[other][window], images[own][window], inside[i], out[i][window])
+def _boxes(out: Tensor, own: Shown, other: Shown, held: Box) -> None:
+    count = len(out)
+    inside = [0.0] * count if held.inside is None else held.inside.tolist()
+    outside = [1.0] * count if held.outside is None else held.outside.tolist()
+    everything = (slice(None),) * (out.ndim - 1)
+    for i, edges in enumerate(held.edges.tolist()):
+        _mix(out, own, other, outside[i], i, everything)
+        if all(start < stop for start, stop in edges):
+            window = (slice(None), *(slice(start, stop) for start, stop in edges))
+            _mix(out, own, other, inside[i], i, window)
+
+
+def _mix(
+    out: Tensor, own: Shown, other: Shown, keep: float | Tensor, i: int, window: Window
+) -> None:
+    """Write ``keep`` of ``own`` and the rest of ``other``; exact at 0 and 1."""
+    if isinstance(keep, float) and keep in (0.0, 1.0):
+        out[i][window].copy_((own if keep else other)(i, window))
+    else:
+        _lerp(other(i, window), own(i, window), keep, out[i][window])
 
 
 def _lerp(other: Tensor, own: Tensor, keep: float | Tensor, out: Tensor) -> None:
-    """Write ``keep`` of ``own`` and the rest of ``other`` into ``out``; exact at 0 and 1."""
-    if isinstance(keep, float) and keep in (0.0, 1.0):
-        out.copy_(own if keep else other)
-    elif out.dtype in (torch.float32, torch.float64):
+    if out.dtype in (torch.float32, torch.float64):
         weight = keep.to(out.dtype) if isinstance(keep, Tensor) else keep
         torch.lerp(other, own, weight, out=out)
     else:

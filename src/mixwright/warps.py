@@ -10,6 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Window = tuple[slice, ...]
+"""Part of an image ``(C, *spatial)``."""
+
+OneByOne = Callable[[Tensor, int, Window], Tensor]
+"""Takes a source image, the number of the output and the part of it that is wanted."""
+
 Interpolation = Literal["nearest", "bilinear", "antialias"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias")
 
@@ -42,6 +48,33 @@ class Rect:
     def apply(self, images: Tensor) -> Tensor:
         """Warp ``(B, C, H, W)`` images; the input is not written."""
         return _on_rows(self.rows, images, self._apply)
+
+    def one_by_one(self) -> OneByOne:
+        """Prepare to warp single images, by the number of the output; reads ``rows``."""
+        place = _places(self.rows)
+        if self.interpolation == "nearest":
+            lines = [
+                _nearest(self.source[:, axis], self.target[:, axis], length)
+                for axis, length in enumerate(self.size)
+            ]
+        else:
+            wide = self.interpolation == "antialias"
+            lines = [
+                _hats(self.source[:, axis], self.target[:, axis], length, antialias=wide)
+                for axis, length in enumerate(self.size)
+            ]
+
+        def show(image: Tensor, number: int, window: Window) -> Tensor:
+            k = place(number)
+            if k is None:
+                return image[window]
+            row, column = (line[k][part] for line, part in zip(lines, window[1:], strict=True))
+            if self.interpolation == "nearest":
+                return image.index_select(1, row).index_select(2, column)
+            kind = torch.promote_types(image.dtype, torch.float32)
+            return round_to(row.to(kind) @ image.to(kind) @ column.T.to(kind), image.dtype)
+
+        return show
 
     def at(self, size: Sequence[int]) -> Rect:
         """Give the same warp for feature maps of another size."""
@@ -91,6 +124,20 @@ class Affine:
         """Warp ``(B, C, H, W)`` images; the input is not written."""
         return _on_rows(self.rows, images, self._apply)
 
+    def one_by_one(self) -> OneByOne:
+        """Prepare to warp single images, by the number of the output; reads ``rows``."""
+        place = _places(self.rows)
+
+        def show(image: Tensor, number: int, window: Window) -> Tensor:
+            k = place(number)
+            if k is None:
+                return image[window]
+            return replace(self, theta=self.theta[k : k + 1], rows=None)._apply(image[None])[0][
+                window
+            ]
+
+        return show
+
     def at(self, size: Sequence[int]) -> Affine:
         """Give the same warp for feature maps of another size."""
         del size  # normalised coordinates fit every size
@@ -113,6 +160,14 @@ def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype == torch.uint8:
         return values.round().clamp(0, 255).to(dtype)
     return values.to(dtype)
+
+
+def _places(rows: Tensor | None) -> Callable[[int], int | None]:
+    """Give for the number of an output its place among the warped ones."""
+    if rows is None:
+        return lambda number: number
+    known = {row: place for place, row in enumerate(rows.tolist())}
+    return known.get
 
 
 def _on_rows(rows: Tensor | None, images: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 
 from mixwright.cli import main
 from mixwright.experiments import grid
+from mixwright.experiments.pool import Event, Job
 from mixwright.experiments.record import read_comparison
 from mixwright.reports import html
 
@@ -64,15 +65,24 @@ def test_compare(
     assert "data:image/png" in (tmp_path / "out" / "report.html").read_text()
     assert any("this one fails" in log.read_text() for log in (tmp_path / "out/logs").iterdir())
 
-    # Without the failing method nothing is left to do, so no worker may start.
-    def no_pool(**settings: object) -> None:
-        raise AssertionError("a worker was started")
+    # The same command tries what failed, and nothing else.
+    asked: list[str] = []
 
-    monkeypatch.setattr(grid, "Pool", no_pool)
+    class Listener:
+        def __init__(self, **settings: object) -> None: ...
+
+        def run(self, jobs: list[Job]) -> list[Event]:
+            asked.extend(job.name for job in jobs)
+            return []
+
+    monkeypatch.setattr(grid, "Pool", Listener)
     monkeypatch.setattr(html, "write_report", lambda record, out, *, data: out / "report.html")
-    again = [word for word in COMMAND if not word.endswith("Fails")]
     before = record.methods
+    assert main(COMMAND) == 0
+    assert asked == ["odd.mixers:Fails, seed 0"]
+    again = [word for word in COMMAND if not word.endswith("Fails")]
     assert main(again) == 0
+    assert len(asked) == 1
     assert read_comparison(tmp_path / "out").methods == before
 
     with grid.alone_in(tmp_path / "out"):

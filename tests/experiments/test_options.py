@@ -25,6 +25,7 @@ from mixwright.experiments.options import read_value, write_value
         ("b", Literal["a", "b"], "b"),
         ("2", Literal[1, 2] | None, 2),
         ("layer4", str | None, "layer4"),
+        ("none", str | None, None),
     ],
 )
 def test_values(text: str, kind: Any, value: object) -> None:

@@ -140,7 +140,7 @@ def test_one_layer_of_one_method_is_that_method(method: PairMixer, lam: float):
         return plan.mask[:, :1].expand(-1, 1, 8, 8)[:, 0]
 
     ours, theirs = law(only(method, layers=1, lam=lam)), law(type(method)(lam=lam))
-    torch.testing.assert_close(ours.mean(dim=0), theirs.mean(dim=0), atol=0.09, rtol=0)
+    torch.testing.assert_close(ours.mean(dim=0), theirs.mean(dim=0), atol=0.125, rtol=0)
     values = Counter(ours.flatten().round(decimals=3).tolist()).keys()
     if len(values) < 10:
         assert values == Counter(theirs.flatten().round(decimals=3).tolist()).keys()
@@ -194,7 +194,12 @@ def test_constant_masks_are_not_augmented():
 
 def drawn(depths: list[int], shares: Tensor) -> object:
     return draw_layers(
-        shares, depths, (MixUp(), Half()), (1.0, 1.0), size=(2, 4), generator=stream(0)
+        shares,
+        torch.tensor(depths),
+        (MixUp(), Half()),
+        (1.0, 1.0),
+        size=(2, 4),
+        generator=stream(0),
     )
 
 
@@ -203,7 +208,10 @@ def slow_merge(layers: object, depths: list[int], merge: str) -> Tensor:
     out = []
     for row, depth in enumerate(depths):
         planes = [
-            layers.planes[sum(map(len, layers.rows[:layer])) + layers.rows[layer].index(row)]  # type: ignore[attr-defined]
+            1
+            - layers.coverage[
+                sum(map(len, layers.rows[:layer])) + layers.rows[layer].tolist().index(row)
+            ]  # type: ignore[attr-defined]
             for layer in range(depth)
         ]
         if merge == "product":
@@ -225,7 +233,7 @@ def test_layers_are_merged_sample_by_sample(merge):
 def test_each_layer_has_the_share_of_its_sample():
     half, depths = Half(), [1, 2, 3, 2]
     shares = torch.arange(12.0).view(4, 3) / 12
-    draw_layers(shares, depths, (half,), (1.0,), size=(2, 4), generator=stream(0))
+    draw_layers(shares, torch.tensor(depths), (half,), (1.0,), size=(2, 4), generator=stream(0))
     wanted = [shares[row, layer] for layer in range(3) for row in range(4) if depths[row] > layer]
     torch.testing.assert_close(1 - half.shares[0], torch.stack(wanted))
 

@@ -99,24 +99,27 @@ class Box:
 
     def hit(self) -> Tensor:
         """Render the box: ``(B, 1, *size)`` float32, 1 inside and 0 outside."""
-        count, dims, _ = self.edges.shape
-        inside = torch.ones((count, *([1] * (dims + 1))), device=self.edges.device)
-        for axis, length in enumerate(self.size):
-            place = torch.arange(length, device=self.edges.device)
-            start, stop = self.edges[:, axis, 0, None], self.edges[:, axis, 1, None]
-            within = (place >= start) & (place < stop)
-            shape = [count] + [1] * (dims + 1)
-            shape[axis + 2] = length
-            inside = inside * within.view(shape)
-        return inside
+        return self._render(1.0)
 
     def first(self) -> Tensor:
         """Render the shares of the first source, ``(B, 1, *size)`` float32."""
-        hit = self.hit()
         if self.binary:
-            return 1 - hit
-        inside, outside = (share.view(-1, *([1] * (hit.ndim - 1))) for share in self.shares())
-        return torch.lerp(outside, inside, hit)
+            return self._render(-1.0).add_(1)
+        inside, outside = (share.view(-1, *([1] * (len(self.size) + 1))) for share in self.shares())
+        return self._render(1.0).mul_(inside - outside).add_(outside)
+
+    def _render(self, level: float) -> Tensor:
+        """Write ``level`` inside and 0 outside, in one pass over the pixels."""
+        count, dims, _ = self.edges.shape
+        place = torch.arange(max(self.size), device=self.edges.device)
+        within = (place >= self.edges[..., :1]) & (place < self.edges[..., 1:])
+        factors = within.float()  # (B, D, longest side)
+        hit = torch.full((count, *([1] * (dims + 1))), level, device=self.edges.device)
+        for axis, length in enumerate(self.size):
+            shape = [count] + [1] * (dims + 1)
+            shape[axis + 2] = length
+            hit = hit * factors[:, axis, :length].reshape(shape)
+        return hit
 
     def fraction(self) -> Tensor:
         """Give the part of the image that the box covers, ``(B,)`` float32."""
@@ -149,22 +152,19 @@ class Product:
         columns: ``(B, W)`` float32.
         base: ``(B,)`` float32.
         scale: ``(B,)`` float32.
+        binary: whether every share is known to be 0 or 1.
     """
 
     rows: Tensor
     columns: Tensor
     base: Tensor
     scale: Tensor
+    binary: bool = False
 
     @property
     def sources(self) -> int:
         """N, always 2."""
         return 2
-
-    @property
-    def binary(self) -> bool:
-        """Whether every share is known to be 0 or 1: never."""
-        return False
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -174,8 +174,8 @@ class Product:
     def first(self) -> Tensor:
         """Render the shares of the first source, ``(B, 1, H, W)``."""
         rows = (self.scale[:, None] * self.rows)[:, None, :, None]
-        base = self.base[:, None, None, None]
-        return torch.addcmul(base, rows, self.columns[:, None, None, :])
+        # Two passes that are vectorised; addcmul of three broadcast operands is not.
+        return (rows * self.columns[:, None, None, :]).add_(self.base[:, None, None, None])
 
     def means(self) -> Tensor:
         """Give the mean share of the first source, ``(B, 1)`` float32."""
@@ -184,7 +184,8 @@ class Product:
 
     def expand(self, count: int) -> Product:
         """Repeat a form of one sample for ``count`` samples, without copying."""
-        return Product(
+        return replace(
+            self,
             rows=self.rows.expand(count, -1),
             columns=self.columns.expand(count, -1),
             base=self.base.expand(count),

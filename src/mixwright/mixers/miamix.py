@@ -16,7 +16,7 @@ from mixwright.mixers.agmix import AGMix
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.fmix import FMix
 from mixwright.mixers.gridmix import GridMix
-from mixwright.mixers.layers import draw_layers, happens, host_index
+from mixwright.mixers.layers import draw_layers, happens, to_device
 from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pairs import PairMixer, Per, alone, check_pair
@@ -156,7 +156,7 @@ class MiAMix:
         return Planes(self._masks(shares, depths, size=size, generator=generator)[:, None])
 
     def _masks(
-        self, shares: Tensor, depths: list[int], *, size: Sequence[int], generator: Generator
+        self, shares: Tensor, depths: Tensor, *, size: Sequence[int], generator: Generator
     ) -> Tensor:
         """Draw, augment and merge the masks of all layers: ``(rows, H, W)``, the own share."""
         layers = draw_layers(
@@ -170,12 +170,12 @@ class MiAMix:
 
     def _pair(self, images: Tensor, *, generator: Generator) -> tuple[Tensor, Rect | None]:
         """Draw partners, as rows of the pool, and the warp of those that meet themselves."""
-        count, device = len(images), images.device
+        count = len(images)
         partner = sampling.partners(count, like=images, generator=generator, pairing=self.pairing)
-        selves = happens(self.p_self, range(count), generator=generator)
+        selves = happens(self.p_self, torch.arange(count), generator=generator)
         warp = None
-        if selves:
-            rows = host_index(selves, device)
+        if len(selves) > 0:
+            rows = to_device(selves, partner)
             partner = partner.index_copy(0, rows, rows)
             if self.views == 1:
                 warp = _other_view(rows, images.shape[2:], generator=generator)
@@ -189,24 +189,24 @@ class MiAMix:
         if self.lam is not None:
             lam = torch.full((rows,), float(self.lam), device=images.device)
         shares, depths = self._shares(rows, images, generator=generator, lam=lam)
-        asked = 1 - shares.sum(dim=1) if lam is None else lam
+        asked = (1 - shares.sum(dim=1)).clamp_min(0) if lam is None else lam
         return asked, self._masks(shares, depths, size=images.shape[2:], generator=generator)
 
     def _shares(
         self, rows: int, like: Tensor, *, generator: Generator, lam: Tensor | None
-    ) -> tuple[Tensor, list[int]]:
-        """Draw how many layers each row has, and the share of the partner in each of them."""
+    ) -> tuple[Tensor, Tensor]:
+        """Draw how many layers each row has, on the CPU, and the partner's share of each."""
         if self.layers is not None:
-            depths = [self.layers] * rows
+            depths = torch.full((rows,), self.layers)
         else:
             chosen = sampling.choices([1.0] * self.k_max, rows, generator=generator)
-            depths = [1 + more for more in chosen]
-        most = max(depths)
+            depths = torch.tensor(chosen) + 1
+        most = int(depths.max())
         if self.alpha == 0:
             return torch.zeros((rows, most), device=like.device), depths
-        depth = host_index(depths, like.device)[:, None]
+        depth = to_device(depths, like)[:, None]
         used = (torch.arange(most, device=like.device) < depth).float()
-        own = depth.float() if lam is None else torch.zeros_like(depth).float()
+        own = depth.float() if lam is None else torch.zeros_like(used[:, :1])
         concentration = torch.cat([used, own], dim=1) * self.alpha
         shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
         return (shares if lam is None else shares * (1 - lam)[:, None]), depths

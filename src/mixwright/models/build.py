@@ -27,6 +27,7 @@ _MAKERS: dict[str, Callable[[int, int], nn.Module]] = {
     "wrn28_2": lambda k, c: WideResNet(28, 2, num_classes=k, channels=c),
     "wrn28_8": lambda k, c: WideResNet(28, 8, num_classes=k, channels=c),
     "wrn28_10": lambda k, c: WideResNet(28, 10, num_classes=k, channels=c),
+    "resnet8": lambda k, c: ThinResNet(8, num_classes=k, channels=c),
     "resnet20": lambda k, c: ThinResNet(20, num_classes=k, channels=c),
     "resnet56": lambda k, c: ThinResNet(56, num_classes=k, channels=c),
 }

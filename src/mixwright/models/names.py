@@ -16,6 +16,7 @@ MODELS: dict[str, str] = {
     "wrn28_2": "wide ResNet, 28 layers, twice as wide (1.5 M)",
     "wrn28_8": "wide ResNet, 28 layers, eight times as wide (23.4 M)",
     "wrn28_10": "wide ResNet, 28 layers, ten times as wide (36.5 M)",
+    "resnet8": "the thin CIFAR ResNet of 8 layers (0.08 M), for quick comparisons",
     "resnet20": "the thin CIFAR ResNet of 20 layers (0.27 M)",
     "resnet56": "the thin CIFAR ResNet of 56 layers (0.86 M)",
 }

@@ -125,7 +125,8 @@ def map_slurm(variables: MutableMapping[str, str]) -> None:
     """Add torch's variables to those of SLURM, where ``srun`` started several processes.
 
     Variables of torch that are there already stay as they are, so that ``torchrun`` within a
-    SLURM job, or an own MASTER_ADDR, is respected.
+    SLURM job, or an own MASTER_ADDR, is respected. A batch script has SLURM's variables too: start
+    the processes with ``srun`` there, or unset SLURM_NTASKS for a single one.
 
     Args:
         variables: the environment; written to.
