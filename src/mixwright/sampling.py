@@ -8,6 +8,7 @@ the host never waits. No generator can enter a compiled graph: draw here, compil
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -58,6 +59,26 @@ def normal(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tenso
     """Draw float32 of N(0, 1) on ``like``'s device."""
     source = _on(like.device, generator)
     return torch.randn(tuple(shape), device=like.device, generator=source)
+
+
+def noise(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tensor:
+    """Draw white noise: independent float32 of one even law with 65,536 levels.
+
+    For fields in which many of them are added up, where it costs a third of ``normal``.
+
+    Args:
+        shape: of the noise.
+        like: any tensor on the wanted device.
+        generator: the CPU generator.
+
+    Returns:
+        Whole numbers from -32,768 to 32,767.
+    """
+    source = _on(like.device, generator)
+    count = math.prod(shape)
+    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device)
+    words.random_(-(2**63), None, generator=source)
+    return words.view(torch.int16)[:count].view(tuple(shape)).float()
 
 
 def integers(

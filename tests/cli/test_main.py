@@ -70,6 +70,10 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("evaluate nowhere.pt", "nowhere.pt"),
         ("gallery mixupp", 'Did you mean "mixup"?'),
         ("gallery none", "none of these can be drawn"),
+        ("bench none", "nothing to measure"),
+        ("bench cutmix --shape 3x4", "expected four numbers"),
+        ("bench cutmix --shape 1x3x8x8", "at least 2 images"),
+        ("bench cutmx", 'Did you mean "cutmix"?'),
         ("list modls", 'Did you mean "models"?'),
     ],
 )
@@ -123,3 +127,11 @@ def test_gallery(tmp_path: Path) -> None:
     assert main(["gallery", "mixup", "mixup+cutmix", "--count", "2", "--out", str(out)]) == 0
     assert "MixUp + CutMix" in (out / "gallery.html").read_text()
     assert (out / "gallery.png").stat().st_size > 1000
+
+
+def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = f"bench cutmix mixup:alpha=0.2 --shape 4x3x8x8 --rounds 2 --out {tmp_path}"
+    assert main(words.split()) == 0
+    shown = capsys.readouterr().out
+    assert "mixup:alpha=0.2" in shown
+    assert json.loads((tmp_path / "bench.json").read_text())["shapes"][0]["shape"] == [4, 3, 8, 8]

@@ -64,6 +64,7 @@ def run_bench(
     say = on_message or _silent
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    _settle_memory()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
         found: list[ShapeRecord] = []
@@ -98,6 +99,15 @@ def run_bench(
         )
     finally:
         torch.set_num_threads(before)
+
+
+def _settle_memory() -> None:
+    """Bring the C library's allocator to where a training step leaves it.
+
+    glibc returns freed blocks to the system, and pays for fresh pages again, until one of nearly
+    32 MiB has been freed; after that it keeps smaller ones.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8).zero_()
 
 
 def _silent(message: str) -> None:

@@ -12,6 +12,9 @@ from torch import Tensor
 _DIGIT_BITS = 9
 _DIGITS = 1 << _DIGIT_BITS
 
+# From this many pixels on a selection in each row costs less than histograms of all.
+_MANY_PIXELS = 4096
+
 
 def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
     """Shape white noise into a smooth isotropic field, one per sample.
@@ -51,7 +54,7 @@ def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
     vertical = torch.fft.fftfreq(height, device=noise.device)[:, None]
     horizontal = torch.fft.rfftfreq(width, device=noise.device)[None, :]
     scale = _falloff(vertical, horizontal, height=height, width=width, decay=decay)
-    return torch.fft.irfft2(torch.fft.rfft2(noise.float()) * scale, s=(height, width))
+    return torch.fft.irfft2(torch.fft.rfft2(noise.float()).mul_(scale), s=(height, width))
 
 
 def official_fourier_field(
@@ -122,11 +125,14 @@ def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
 
     Source: the ranking of ecs-vlc/FMix: fmix.py:91-117.
 
-    Departs from it in the method: instead of a sort, which costs three to four times as much on a
-    CPU, two histograms find the level at which the count is reached, one digit of the level each.
+    Departs from it in the method: instead of a sort, which costs three to eight times as much on
+    a CPU, two histograms find the level at which the count is reached, one digit of the level
+    each. Rows of many pixels on the CPU are searched one by one, which is faster still.
     """
     _check_rank_arguments("rank_mask", field, kept)
     value = field.float().flatten(1)
+    if _selection_pays(value):
+        return _selected(value, kept).view(len(field), 1, *field.shape[1:])
     low, high = value.amin(1, keepdim=True), value.amax(1, keepdim=True)
     steps = (_DIGITS * _DIGITS - 1) / (high - low).clamp_min(1e-30)
     level = ((value - low) * steps).to(torch.int32)  # below 2 ** 18
@@ -187,6 +193,24 @@ def _falloff(
     """``f ** -decay`` of the radial frequency, which is at least one cycle per longer side."""
     radius = torch.hypot(vertical, horizontal).clamp_min(1 / max(height, width))
     return radius.pow(-decay)
+
+
+def _selection_pays(value: Tensor) -> bool:
+    """Whether to look for each row's cut by itself, which reads counts that only the CPU has."""
+    on_host = value.device.type == "cpu" and not torch.compiler.is_compiling()
+    return on_host and value.shape[1] >= _MANY_PIXELS
+
+
+def _selected(value: Tensor, kept: Tensor) -> Tensor:
+    """Mark the ``kept`` highest of each row, the first ones among equals."""
+    keep = torch.empty_like(value, dtype=torch.bool)
+    pixels = value.shape[1]
+    for row, mine, count in zip(value, keep, kept.tolist(), strict=True):
+        cut = row.kthvalue(pixels - max(count, 1) + 1).values
+        torch.ge(row, cut, out=mine)
+        if surplus := int(mine.sum()) - count:
+            mine[(row == cut).nonzero()[-surplus:]] = False
+    return keep
 
 
 def _cut(digit: Tensor, votes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

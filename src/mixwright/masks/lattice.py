@@ -18,7 +18,7 @@ def lattice_factors(
     """Mark the holes of a lattice along one axis, per sample.
 
     A lattice is the product of its rows and its columns: a pixel is in a hole where both factors
-    are True. From ``start``, every ``period`` pixels a hole begins; none is outside the crop.
+    are True (``held.Product``). From ``start``, every ``period`` pixels a hole begins; none is outside the crop.
 
     Args:
         start: ``(B,)`` integer; first pixel of the crop.
@@ -35,27 +35,14 @@ def lattice_factors(
         >>> one = torch.tensor([1])
         >>> lattice_factors(start=one, length=5 * one, period=3 * one, hole=2 * one, size=8).int()
         tensor([[0, 1, 1, 0, 1, 1, 0, 0]], dtype=torch.int32)
+
+    Source: IlyaDobrynin/GridMixup, as a closed form; the patches of Westlake-AI/openmixup.
     """
     place = torch.arange(size, device=start.device) - start[:, None]
     in_crop = (place >= 0) & (place < length[:, None])
     if phase is not None:
         place = place + phase[:, None]
     return in_crop & (place.remainder(period[:, None]) < hole[:, None])
-
-
-def lattice_mask(rows: Tensor, columns: Tensor) -> Tensor:
-    """Keep all but the holes where two factors meet.
-
-    Args:
-        rows: ``(B, H)`` bool of ``lattice_factors``.
-        columns: ``(B, W)`` bool of ``lattice_factors``.
-
-    Returns:
-        ``(B, 1, H, W)`` bool on the same device; True keeps the sample's own pixel.
-
-    Source: IlyaDobrynin/GridMixup, as a closed form; the patches of Westlake-AI/openmixup.
-    """
-    return ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
 def cell_mask(scores: Tensor, kept: Tensor) -> Tensor:

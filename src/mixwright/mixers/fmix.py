@@ -116,7 +116,7 @@ class FMix:
                 real, imaginary, height=height, width=width, decay=self.decay
             )
         else:
-            noise = sampling.normal((rows, height, width), like=lam, generator=generator)
+            noise = sampling.noise((rows, height, width), like=lam, generator=generator)
             field = fourier_field(noise, decay=self.decay)
         chance = sampling.uniform((rows,), like=lam, generator=generator)
         pixels = height * width

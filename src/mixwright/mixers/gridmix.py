@@ -12,8 +12,8 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.masks.blocks import upsample_blocks
-from mixwright.masks.held import Planes
-from mixwright.masks.lattice import cell_mask, lattice_factors, lattice_mask
+from mixwright.masks.held import Held, Planes, Product
+from mixwright.masks.lattice import cell_mask, lattice_factors
 from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
 from mixwright.mixers.partnering import Range, check_range, check_whole, with_partners
@@ -118,7 +118,7 @@ class GridMix:
             held = self.keep(lam, size=images.shape[2:], generator=generator)
             return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
         """See ``PairMixer.keep``."""
         if self.variant == "cells":
             return self._cells(lam, size=size, generator=generator)
@@ -134,7 +134,7 @@ class GridMix:
             keep = upsample_blocks(keep, (height, width))
         return Planes(keep)
 
-    def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Product:
         height, width = size
         draws = sampling.uniform((7, len(lam)), like=lam, generator=generator)
         tall, wide = self._crop(draws[0], draws[1], height=height, width=width)
@@ -158,8 +158,9 @@ class GridMix:
                 phase=(patch * shift).long() if self.phase else None,
                 size=length,
             )
-            factors.append(holes)
-        return Planes(lattice_mask(*factors))
+            factors.append(holes.float())
+        ones = torch.ones_like(lam)
+        return Product(rows=factors[0], columns=factors[1], base=ones, scale=-ones, binary=True)
 
     def _crop(
         self, area_draw: Tensor, aspect_draw: Tensor, *, height: int, width: int
