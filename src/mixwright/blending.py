@@ -17,8 +17,8 @@ from mixwright.masks.held import Box, Held, Planes, Product
 from mixwright.masks.joining import resolve
 from mixwright.warps import Warp, Window, round_to
 
-Shown = Callable[[int, Window], Tensor]
-"""Gives one source of an output, by its number, or a part of it."""
+Shown = Callable[[int, Window | None], Tensor]
+"""Gives one source of an output, by its number: a part of it, or with None the whole."""
 
 # Below this many numbers a sample, one call for the batch costs less than one a sample.
 _LARGE_SAMPLE = 16_384
@@ -149,22 +149,20 @@ def _by_sample(
     shape = (len(index), *images.shape[1:])
     out = torch.empty(shape, dtype=images.dtype, memory_format=_format(images))
     own, other = (_shown(images, n, index=index, warp=warp, fill=fill) for n in (0, 1))
-    everything = (slice(None),) * (images.ndim - 1)
     if isinstance(held, Box):
         _boxes(out, own, other, held)
         return out
     if isinstance(held, Planes) and held.constant:
         for i, keep in enumerate(held.values[:, 0].flatten().tolist()):
-            _mix(out, own, other, float(keep), i, everything)
+            _mix(out[i], own, other, keep, i)
         return out
     whole = None if isinstance(held, Product) else resolve(held.first(), tuple(images.shape[2:]))
     for i in range(len(out)):
         keep = _one(held, i) if whole is None else whole[i]
         if held.binary and not images.is_floating_point():
-            first, second = own(i, everything), other(i, everything)
-            torch.where(keep.bool(), first, second, out=out[i])
+            torch.where(keep.bool(), own(i, None), other(i, None), out=out[i])
         else:
-            _mix(out, own, other, keep.float(), i, everything)
+            _mix(out[i], own, other, keep.float(), i)
     return out
 
 
@@ -184,11 +182,11 @@ def _shown(
     if fill is not None and min(rows) < 0:
         blank = _fill_value(fill, images).expand(len(rows), *images.shape[1:])
 
-    def show(i: int, window: Window) -> Tensor:
-        if rows[i] < 0 and blank is not None:
-            return blank[i][window]
-        image = images[rows[i]]
-        return image[window] if warped is None else warped(image, i, window)
+    def show(i: int, window: Window | None) -> Tensor:
+        image = images[rows[i]] if rows[i] >= 0 or blank is None else blank[i]
+        if warped is not None and rows[i] >= 0:
+            return warped(image, i, window)
+        return image if window is None else image[window]
 
     return show
 
@@ -204,22 +202,26 @@ def _boxes(out: Tensor, own: Shown, other: Shown, held: Box) -> None:
     count = len(out)
     inside = [0.0] * count if held.inside is None else held.inside.tolist()
     outside = [1.0] * count if held.outside is None else held.outside.tolist()
-    everything = (slice(None),) * (out.ndim - 1)
     for i, edges in enumerate(held.edges.tolist()):
-        _mix(out, own, other, outside[i], i, everything)
+        _mix(out[i], own, other, outside[i], i)
         if all(start < stop for start, stop in edges):
             window = (slice(None), *(slice(start, stop) for start, stop in edges))
-            _mix(out, own, other, inside[i], i, window)
+            _mix(out[i][window], own, other, inside[i], i, window)
 
 
 def _mix(
-    out: Tensor, own: Shown, other: Shown, keep: float | Tensor, i: int, window: Window
+    out: Tensor,
+    own: Shown,
+    other: Shown,
+    keep: float | Tensor,
+    i: int,
+    window: Window | None = None,
 ) -> None:
     """Write ``keep`` of ``own`` and the rest of ``other``; exact at 0 and 1."""
     if isinstance(keep, float) and keep in (0.0, 1.0):
-        out[i][window].copy_((own if keep else other)(i, window))
+        out.copy_((own if keep else other)(i, window))
     else:
-        _lerp(other(i, window), own(i, window), keep, out[i][window])
+        _lerp(other(i, window), own(i, window), keep, out)
 
 
 def _lerp(other: Tensor, own: Tensor, keep: float | Tensor, out: Tensor) -> None:

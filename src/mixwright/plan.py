@@ -13,7 +13,7 @@ from mixwright.blending import blend
 from mixwright.labelling import mixed_loss, mixed_targets, weighted_accuracy
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.held import Box, Held, Planes
-from mixwright.masks.joining import all_planes, chosen
+from mixwright.masks.joining import all_planes, chosen, chosen_fill
 from mixwright.warps import Warp
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -281,14 +281,15 @@ class MixPlan:
                 f"plan.images: images have spatial size {tuple(images.shape[2:])}, the plan was "
                 f"drawn for {self.held.size}. Draw it for these images, or use plan.at(...)."
             )
-        return blend(
-            images,
-            index=self.index,
-            held=self.held,
-            warp=self.warp,
-            fill=self.fill,
-            own=self.own,
-        )
+        with torch.autocast(images.device.type, enabled=False):
+            return blend(
+                images,
+                index=self.index,
+                held=self.held,
+                warp=self.warp,
+                fill=self.fill,
+                own=self.own,
+            )
 
     def targets(self, labels: Tensor, num_classes: int | None = None) -> Tensor:
         """Mix labels to dense targets.
@@ -352,7 +353,8 @@ class MixPlan:
         """
         if isinstance(self.held, Planes) and self.held.constant:
             return self
-        first = area_mean(self.held.first().float(), size)
+        with torch.autocast(self.index.device.type, enabled=False):
+            first = area_mean(self.held.first().float(), size)
         warp = None if self.warp is None else tuple(one and one.at(size) for one in self.warp)
         return self.replace(mask=Planes(first), warp=warp)
 
@@ -392,7 +394,7 @@ class MixPlan:
             mask=chosen(select, mine.held, theirs.held),
             weight=torch.where(rows, mine.weight, theirs.weight),
             warp=warp,
-            fill=_chosen_fill(select, mine.fill, theirs.fill),
+            fill=chosen_fill(select, mine.fill, theirs.fill),
             lam=None
             if mine.lam is None or theirs.lam is None
             else torch.where(select, mine.lam, theirs.lam),
@@ -470,14 +472,3 @@ def _side_by_side(first: MixPlan, second: MixPlan) -> tuple[MixPlan, MixPlan]:
         weight=theirs.weight[:, order],
         warp=warp,
     )
-
-
-def _chosen_fill(select: Tensor, mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:
-    if mine is None or theirs is None:
-        return theirs if mine is None else mine
-    if mine is theirs:
-        return mine
-    rank = max(mine.ndim, theirs.ndim, 2)
-    a, b = (one[None] if one.ndim == 1 else one for one in (mine, theirs))
-    a, b = (one.view(*one.shape, *([1] * (rank - one.ndim))) for one in (a, b))
-    return torch.where(select.view(-1, *([1] * (rank - 1))), a, b)

@@ -13,8 +13,8 @@ from torch import Tensor
 Window = tuple[slice, ...]
 """Part of an image ``(C, *spatial)``."""
 
-OneByOne = Callable[[Tensor, int, Window], Tensor]
-"""Takes a source image, the number of the output and the part of it that is wanted."""
+OneByOne = Callable[[Tensor, int, Window | None], Tensor]
+"""Takes a source image, the number of the output, and the part that is wanted or None for all."""
 
 Interpolation = Literal["nearest", "bilinear", "antialias"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias")
@@ -64,11 +64,13 @@ class Rect:
                 for axis, length in enumerate(self.size)
             ]
 
-        def show(image: Tensor, number: int, window: Window) -> Tensor:
+        def show(image: Tensor, number: int, window: Window | None) -> Tensor:
             k = place(number)
             if k is None:
-                return image[window]
-            row, column = (line[k][part] for line, part in zip(lines, window[1:], strict=True))
+                return image if window is None else image[window]
+            row, column = (line[k] for line in lines)
+            if window is not None:
+                row, column = row[window[1]], column[window[2]]
             if self.interpolation == "nearest":
                 return image.index_select(1, row).index_select(2, column)
             kind = torch.promote_types(image.dtype, torch.float32)
@@ -128,13 +130,12 @@ class Affine:
         """Prepare to warp single images, by the number of the output; reads ``rows``."""
         place = _places(self.rows)
 
-        def show(image: Tensor, number: int, window: Window) -> Tensor:
+        def show(image: Tensor, number: int, window: Window | None) -> Tensor:
             k = place(number)
-            if k is None:
-                return image[window]
-            return replace(self, theta=self.theta[k : k + 1], rows=None)._apply(image[None])[0][
-                window
-            ]
+            if k is not None:
+                one = replace(self, theta=self.theta[k : k + 1], rows=None)
+                image = one._apply(image[None])[0]
+            return image if window is None else image[window]
 
         return show
 

@@ -107,11 +107,21 @@ def test_rank_mask_keeps_exactly_the_highest(h, w, seed, values):
         assert torch.equal(plane.flatten(), wanted)
 
 
-def test_rank_mask_counts_are_exact_on_smooth_and_on_constant_fields():
-    field = fourier_field(torch.randn(6, 33, 47, generator=seeded()), decay=3.0)
+@pytest.mark.parametrize(("height", "width"), [(33, 47), (65, 80)])
+def test_rank_mask_counts_are_exact_on_smooth_and_on_constant_fields(height, width):
+    field = fourier_field(torch.randn(6, height, width, generator=seeded()), decay=3.0)
     field[4:] = 0.1
-    kept = torch.tensor([0, 1, 777, 33 * 47, 5, 33 * 47 - 1])
+    pixels = height * width
+    kept = torch.tensor([0, 1, 777, pixels, 5, pixels - 1])
     assert rank_mask(field, kept).sum(dim=(1, 2, 3)).tolist() == kept.tolist()
+
+
+def test_fields_of_many_pixels_are_ranked_alike():
+    """Large rows are searched another way; ties are many here, at every cut."""
+    field = torch.randint(50, (6, 64, 70), generator=seeded()) / 7
+    kept = torch.tensor([0, 1, 2000, 2001, 4479, 4480])
+    wanted = ranks(field.flatten(1)) < kept[:, None]
+    assert torch.equal(rank_mask(field, kept).flatten(1), wanted)
 
 
 def test_rank_mask_agrees_with_a_sort_up_to_its_resolution():

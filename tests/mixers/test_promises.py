@@ -216,6 +216,18 @@ def test_dtype_and_format_survive(case, dtype):
 
 
 @cases()
+def test_autocast_does_not_reach_masks_or_pixels(case):
+    images, labels = draw(4, 8, 6), torch.arange(4)
+    plan = case.mixer.plan(images, labels, generator=stream(0))
+    mixed, small = plan.images(images), plan.at(4, 3).mask
+    with torch.autocast("cpu", torch.bfloat16):
+        again = case.mixer.plan(images, labels, generator=stream(0))
+        assert same(again, plan)
+        assert torch.equal(again.images(images), mixed)
+        assert torch.equal(again.at(4, 3).mask, small)
+
+
+@cases()
 def test_numbers_of_dimensions_are_as_declared(case):
     for dims in range(4):
         images = draw(4, *((6, 5, 4)[:dims]))

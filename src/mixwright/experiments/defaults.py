@@ -23,14 +23,14 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     # 100 images are four steps an epoch: short epochs, many of them, looked at now and then.
     "digits": {
         "model": "smallconv",
-        "epochs": 60,
+        "epochs": 80,
         "batch_size": 25,
         "lr": 0.05,
         "weight_decay": 5e-4,
         "warmup_epochs": 5,
         "crop_padding": 2,
         "flip": False,
-        "eval_every": 3,
+        "eval_every": 8,
     },
     "cifar10": _SMALL,
     "cifar100": _SMALL,

@@ -77,3 +77,15 @@ def _as_box(held: Held, like: Held) -> Box | None:
         return Box(torch.stack([empty[..., 0], lengths * other], dim=2), like.size)
     level = held.means()[:, 0]
     return Box(empty, like.size, level, level)
+
+
+def chosen_fill(select: Tensor, mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    """Choose rows of what two plans show for their null source, where they have one."""
+    if mine is None or theirs is None:
+        return theirs if mine is None else mine
+    if mine is theirs:
+        return mine
+    rank = max(mine.ndim, theirs.ndim, 2)
+    a, b = (one[None] if one.ndim == 1 else one for one in (mine, theirs))
+    a, b = (one.view(*one.shape, *([1] * (rank - one.ndim))) for one in (a, b))
+    return torch.where(select.view(-1, *([1] * (rank - 1))), a, b)

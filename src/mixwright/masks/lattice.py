@@ -18,7 +18,8 @@ def lattice_factors(
     """Mark the holes of a lattice along one axis, per sample.
 
     A lattice is the product of its rows and its columns: a pixel is in a hole where both factors
-    are True (``held.Product``). From ``start``, every ``period`` pixels a hole begins; none is outside the crop.
+    are True (``held.Product``). From ``start``, every ``period`` pixels a hole begins; none is
+    outside the crop.
 
     Args:
         start: ``(B,)`` integer; first pixel of the crop.

@@ -17,6 +17,7 @@ from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.mixers.partnering import check_whole
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 
 Fill = float | tuple[float, ...] | Literal["noise"]
 
@@ -94,7 +95,7 @@ class Cutout:
                 f"Cutout: fill has {len(self.fill)} numbers, images have {images.shape[1]} "
                 "channels; expected one number a channel."
             )
-        with torch.no_grad():
+        with drawing(images):
             count = len(images)
             held = self._keep(images, generator=generator).expand(count)
             me = torch.arange(count, device=images.device)

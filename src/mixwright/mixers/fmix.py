@@ -22,6 +22,7 @@ from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam, pair_plan
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 from mixwright.sampling import Pairing
 
 Spectrum = Literal["isotropic", "official"]
@@ -97,7 +98,7 @@ class FMix:
         check_batch("FMix", images, labels, dims=2)
         if len(images) == 1:
             return alone(images)
-        with torch.no_grad():
+        with drawing(images):
             lam = self._reformulated_lam(images, generator=generator)
             held = self.keep(lam, size=images.shape[2:], generator=generator)
             own = torch.ones_like(lam)

@@ -18,6 +18,7 @@ from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
 from mixwright.mixers.partnering import Range, check_range, check_whole, with_partners
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 from mixwright.sampling import Pairing
 
 Variant = Literal["lattice", "cells"]
@@ -111,7 +112,7 @@ class GridMix:
         check_batch("GridMix", images, labels, dims=2)
         if len(images) == 1:
             return alone(images)
-        with torch.no_grad():
+        with drawing(images):
             rows = 1 if self.per == "batch" else len(images)
             low, high = self.lam_range
             lam = sampling.uniform((rows,), low=low, high=high, like=images, generator=generator)

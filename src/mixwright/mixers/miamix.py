@@ -22,6 +22,7 @@ from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pairs import PairMixer, Per, alone, check_pair
 from mixwright.mixers.partnering import check_whole
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 from mixwright.sampling import Pairing
 from mixwright.warps import Rect
 
@@ -139,7 +140,7 @@ class MiAMix:
             )
         if len(images) == 1:
             return alone(images)
-        with torch.no_grad():
+        with drawing(images):
             partner, warp = self._pair(images[:count], generator=generator)
             lam, keep = self._merged(images[:count], generator=generator)
             return MixPlan.pair(

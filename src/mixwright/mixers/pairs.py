@@ -12,6 +12,7 @@ from mixwright import sampling
 from mixwright.masks.held import Held, share
 from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
 
 Per = Literal["sample", "batch"]
@@ -101,7 +102,7 @@ def pair_plan(
     count, size = len(images), tuple(images.shape[2:])
     if count == 1:
         return alone(images)
-    with torch.no_grad():
+    with drawing(images):
         lam = draw_lam(mixer, images, generator=generator)
         held = mixer.keep(lam, size=size, generator=generator)
         partner = sampling.partners(count, like=images, generator=generator, pairing=mixer.pairing)

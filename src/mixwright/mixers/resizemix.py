@@ -16,6 +16,7 @@ from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import PERS, Per, alone
 from mixwright.mixers.partnering import Range, check_range, with_partners
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
 from mixwright.warps import INTERPOLATIONS, Interpolation, Rect
 
@@ -96,7 +97,7 @@ class ResizeMix:
         count, (height, width) = len(images), images.shape[2:]
         if count == 1:
             return alone(images)
-        with torch.no_grad():
+        with drawing(images):
             tau = self._tau(images, generator=generator)
             lengths = torch.stack([tau * height, tau * width], dim=1)
             # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.

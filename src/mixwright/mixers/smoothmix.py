@@ -16,6 +16,7 @@ from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import PERS, Per, alone
 from mixwright.mixers.partnering import Range, check_range, with_partners
 from mixwright.plan import MixPlan
+from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
 
 
@@ -77,7 +78,7 @@ class SmoothMix:
         check_batch("SmoothMix", images, labels, dims=2)
         if len(images) == 1:
             return alone(images)
-        with torch.no_grad():
+        with drawing(images):
             lam, held = self._spot(images, generator=generator)
             return with_partners(
                 images,

@@ -1,0 +1,20 @@
+"""Full precision for masks and pixels, whatever the surrounding loop has switched on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+@contextlib.contextmanager
+def drawing(like: Tensor) -> Iterator[None]:
+    """Draw a plan: without gradients, and without autocast, which would round masks to 8 bits.
+
+    Args:
+        like: a tensor on the device where the plan is drawn.
+    """
+    with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
+        yield
