@@ -21,7 +21,7 @@ Shown = Callable[[int, Window | None], Tensor]
 """Gives one source of an output, by its number: a part of it, or with None the whole."""
 
 # Below this many numbers a sample, one call for the batch costs less than one a sample.
-_LARGE_SAMPLE = 16_384
+_LARGE_SAMPLE = 40_000
 
 
 def blend(

@@ -71,8 +71,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("gallery mixupp", 'Did you mean "mixup"?'),
         ("gallery none", "none of these can be drawn"),
         ("bench none", "nothing to measure"),
-        ("bench cutmix --shape 3x4", "expected four numbers"),
-        ("bench cutmix --shape 1x3x8x8", "at least 2 images"),
+        ("bench cutmix --shapes 3x4", "expected B x C x H x W"),
+        ("bench cutmix --shapes 1x3x8x8", "at least 2 images"),
         ("bench cutmx", 'Did you mean "cutmix"?'),
         ("list modls", 'Did you mean "models"?'),
     ],
@@ -130,7 +130,7 @@ def test_gallery(tmp_path: Path) -> None:
 
 
 def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = f"bench cutmix mixup:alpha=0.2 --shape 4x3x8x8 --rounds 2 --out {tmp_path}"
+    words = f"bench cutmix mixup:alpha=0.2 --shapes 4x3x8x8 --repeats 2 --out {tmp_path}"
     assert main(words.split()) == 0
     shown = capsys.readouterr().out
     assert "mixup:alpha=0.2" in shown

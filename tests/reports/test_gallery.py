@@ -10,7 +10,7 @@ from PIL import Image
 from mixwright.experiments.methods import parse_method
 from mixwright.mixers import CutMix, MixUp
 from mixwright.reports.gallery import choose_images, draw, exhibit, png
-from mixwright.reports.palette import SOURCES
+from mixwright.reports.palette import FAINT, SOURCES
 
 CLASSES = ("a", "b", "c", "d")
 
@@ -42,6 +42,10 @@ def test_a_fill_has_no_label() -> None:
     assert len(shown.samples) == 2
     for b, sample in enumerate(shown.samples):
         assert sample.partner is None
+        hole = (sample.mask - colour(FAINT.light)[:, None, None]).abs().amax(dim=0) < 1e-6
+        own = (sample.mask - colour(SOURCES[0])[:, None, None]).abs().amax(dim=0) < 1e-6
+        assert hole.any()
+        assert (hole | own).all()
         assert [label.name for label in sample.labels] == [CLASSES[b]]
 
 

@@ -1,6 +1,6 @@
 """``mixwright bench``: how fast the methods are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,16 +9,19 @@ from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.parser import option, parse
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
-    from mixwright.bench import BenchRecord
-    from mixwright.mixers import Mixer
+    from mixwright.bench.record import BenchRecord, Row, ShapeRecord, StepRecord
+    from mixwright.mixers.mixer import Mixer
 
-ABOUT = """Measure every mixer beside an out-of-place lerp and beside other libraries where
-these are installed and, with --training, its share of a training step.
+ABOUT = """Measure every mixer beside an out-of-place lerp of two batches and beside torchvision,
+timm and kornia where these are installed, all in turn in one run; the record is bench.json.
+METHOD as in mixwright compare --help; without any, all mixers, per sample and per batch.
 
-METHOD as in mixwright compare --help; without any, all mixers, drawing for each sample and
-for each batch. Times on a busy machine say little: nothing else should run."""
+Times on a busy machine say little: nothing else should run."""
+
+NAME = "bench.json"
+_SIZES = "B x C x H x W, such as 128x3x32x32"
 
 
 @dataclass(frozen=True)
@@ -26,71 +29,173 @@ class BenchOptions:
     """``mixwright bench``."""
 
     methods: tuple[str, ...] = option((), "what to measure", metavar="METHOD")
-    shape: str | None = option(
-        None, "of the batch (default: 128x3x32x32 and 64x3x224x224)", metavar="BxCxHxW"
+    shapes: str = option(
+        "128x3x32x32,64x3x224x224", "batches, with commas between; none for no shape",
+        metavar="SHAPES",
+    )  # fmt: skip
+    training: bool = option(
+        False, "measure training steps of a ResNet-18 too: of miamix, or the METHODs"
     )
-    training: bool = option(False, "also measure steps of a ResNet-18; minutes on a CPU")
-    rounds: int | None = option(None, "turns of each (default: half a minute's)", metavar="COUNT")
-    threads: int = option(1, "of torch, on the CPU (default 1)", metavar="COUNT")
+    repeats: int | None = option(
+        None, "counted rounds (default: half a minute a shape, 5 training steps)", metavar="COUNT"
+    )
+    threads: int = option(1, "of torch on the CPU (default 1)", metavar="COUNT")
     device: str = option(
         "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
     )
-    out: str = option("runs/bench", "folder for bench.json (default runs/bench)", metavar="DIR")
+    out: str = option(
+        "runs/bench", f"folder (default runs/bench); its {NAME} is replaced", metavar="DIR"
+    )
 
 
 def main(words: Sequence[str]) -> int:
     """Run the command; see ``cli.main``."""
     options = parse(BenchOptions, words, prog="mixwright bench", about=ABOUT)
+    shapes = _shapes(options.shapes)
+    if options.repeats is not None and options.repeats < 1:
+        raise UsageError(f"--repeats is {options.repeats}; expected at least 1.")
+    if options.threads < 1:
+        raise UsageError(f"--threads is {options.threads}; expected at least 1.")
+    if not shapes and not options.training:
+        raise UsageError("--shapes is none and --training is not given: nothing to measure.")
     from rich.console import Console
 
     from mixwright.bench import run_bench
-    from mixwright.bench.budgets import LARGE, SMALL
     from mixwright.cli.prepare import devices
     from mixwright.cli.progress import say
 
-    console = Console(highlight=False)
-    shapes = (SMALL, LARGE) if options.shape is None else (_shape(options.shape),)
-    device = devices(options.device)[0]
+    path, device = Path(options.out) / NAME, devices(options.device)[0]
     with users_words():
         mixers = _mixers(options.methods)
-        record = run_bench(
-            mixers,
-            shapes=shapes,
-            training=options.training,
-            device=device,
-            threads=options.threads,
-            rounds=options.rounds,
-            on_message=lambda message: say(console, message),
-        )
-        path = Path(options.out) / "bench.json"
+        path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
+    console = Console(highlight=False)
+    record = run_bench(
+        mixers,
+        shapes=shapes,
+        training=options.training,
+        device=device,
+        threads=options.threads,
+        rounds=options.repeats,
+        on_message=lambda message: say(console, message),
+    )
+    with users_words():
         record.write(path)
-    _show(record, console)
+    _show(record, console.print)
     say(console, f"record  {path}")
     return 0
 
 
-def _shape(text: str) -> tuple[int, ...]:
-    parts = text.lower().replace(",", "x").split("x")
-    if len(parts) != 4 or not all(part.isdigit() for part in parts):
-        raise UsageError(f"--shape is {text}; expected four numbers, as in 128x3x32x32.")
-    return tuple(map(int, parts))
-
-
-def _mixers(texts: Sequence[str]) -> "dict[str, Mixer] | None":
-    """The mixers that were asked for, by METHOD; None for all."""
+def _mixers(methods: Sequence[str]) -> "dict[str, Mixer] | None":
     from mixwright.experiments.methods import parse_methods
 
-    mixers = {method.text: method.mixer() for method in parse_methods(texts)}
-    nothing = [text for text, mixer in mixers.items() if mixer is None]
-    if nothing:
-        raise UsageError(f"{nothing[0]} mixes nothing by itself, so there is nothing to measure.")
-    return {text: mixer for text, mixer in mixers.items() if mixer is not None} or None
+    if not methods:
+        return None
+    found: dict[str, Mixer] = {}
+    for method in parse_methods(methods):
+        mixer = method.mixer()
+        if mixer is None:
+            raise UsageError(f"{method.text} mixes nothing by itself: nothing to measure.")
+        found[method.text] = mixer
+    return found
 
 
-def _show(record: "BenchRecord", console: "Console") -> None:
-    from mixwright.cli.table import bench_tables
+def _shapes(text: str) -> list[tuple[int, int, int, int]]:
+    if text.strip().lower() == "none":
+        return []
+    shapes: list[tuple[int, int, int, int]] = []
+    for word in text.split(","):
+        sides = word.strip().lower().split("x")
+        if len(sides) != 4 or not all(side.isdecimal() and int(side) for side in sides):
+            raise UsageError(f"--shapes holds {word.strip()!r}; expected {_SIZES}.")
+        count, channels, height, width = map(int, sides)
+        if count < 2:
+            raise UsageError(f"--shapes holds {word.strip()!r}; expected at least 2 images.")
+        shapes.append((count, channels, height, width))
+    return shapes
 
-    for table in bench_tables(record):
-        console.print(table)
-    for library, version in record.libraries.items():
-        console.print(f"{library}: {version}", markup=False, soft_wrap=True)
+
+def _show(record: "BenchRecord", put: "Callable[[object], None]") -> None:
+    machine = record.machine
+    put(
+        f"\ntorch {record.torch} on {machine['device']} ({machine['cpu']}), {record.threads} "
+        f"threads; commit {record.commit or 'unknown'}"
+    )
+    for name, version in record.libraries.items():
+        put(f"{name}: {version}")
+    for one in record.shapes:
+        put(_mixing_table(one))
+    for one in record.steps:
+        put(_step_table(one))
+
+
+def _mixing_table(record: "ShapeRecord") -> "Table":
+    table = _table(
+        f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
+        f"{record.warm_up}",
+        "milliseconds; x lerp by the fastest turns, (by the medians); spread from the first to "
+        "the third quartile",
+        ("min", "median", "spread", "x lerp", "(median)", "budget", "verdict"),
+    )
+    for row in record.rows:
+        part = "" if row.part == "all" else f"  {row.part}"
+        table.add_row(
+            f"{row.name}{part}",
+            *(f"{1000 * s:.3f}" for s in (row.time.least, row.time.median, row.time.spread)),
+            f"{row.times_lerp:.2f}",
+            f"({row.median_times_lerp:.2f})",
+            _limit(row),
+            _verdict(row.within),
+        )
+    return table
+
+
+def _step_table(record: "StepRecord") -> "Table":
+    table = _table(
+        f"training step of {record.model}, batch {record.shape[0]}, {record.shape[-1]} pixels, "
+        f"{record.precision}, {record.rounds} steps after {record.warm_up}",
+        "milliseconds; share: mixing in its own step; difference: step to that of none, in which "
+        "chance counts too",
+        ("step min", "median", "mixing min", "median", "share %", "difference %", "budget %",
+         "verdict"),
+    )  # fmt: skip
+    for row in record.rows:
+        times = (row.step.least, row.step.median, row.mixing.least, row.mixing.median)
+        table.add_row(
+            row.name,
+            *(f"{1000 * seconds:.2f}" for seconds in times),
+            f"{100 * row.share:.2f}",
+            f"{100 * row.difference:+.1f}",
+            "" if row.budget is None else f"{100 * row.budget:g}",
+            _verdict(row.within),
+        )
+    return table
+
+
+def _table(title: str, caption: str, columns: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=title,
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+    )
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _limit(row: "Row") -> str:
+    if row.budget is None:
+        return ""
+    if row.budget.times_lerp is not None:
+        return f"{row.budget.times_lerp:g} x"
+    return f"{1000 * (row.budget.seconds or 0):g} ms"
+
+
+def _verdict(within: bool | None) -> str:
+    return {None: "", True: "within", False: "over"}[within]

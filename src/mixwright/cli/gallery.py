@@ -36,6 +36,7 @@ def main(words: Sequence[str]) -> int:
     from mixwright.mixers import MIXERS
     from mixwright.reports.gallery import choose_images, exhibit
     from mixwright.reports.html import write_gallery
+    from mixwright.reports.tables import short_name
 
     with users_words():
         methods = parse_methods(options.methods or MIXERS)
@@ -52,6 +53,8 @@ def main(words: Sequence[str]) -> int:
                 print(f"{one.label}: {one.note}")
         if not drawn:
             raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
-        page = write_gallery(drawn, Path(options.out), title=f"Mixing {data.name}", note=data.note)
+        page = write_gallery(
+            drawn, Path(options.out), title=f"Mixing {short_name(data.name)}", note=data.note
+        )
     print(f"gallery  {page}\npicture  {page.with_suffix('.png')}")
     return 0

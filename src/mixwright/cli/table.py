@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mixwright.reports.tables import duration, headline, number, percent, times
+from mixwright.reports.tables import headline, number, percent
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mixwright.bench import BenchRecord
     from mixwright.experiments.record import Comparison
 
 
@@ -71,57 +70,3 @@ def scores_table(raw: "dict[str, Any]", ema: "dict[str, Any] | None") -> "Table"
     table.add_row("NLL", *(number(scores["nll"], 4) for scores in columns))
     table.add_row("images", *(f"{scores['count']:,}" for scores in columns))
     return table
-
-
-def bench_tables(record: "BenchRecord") -> "list[Table]":
-    """The tables of a bench: one a shape, one a precision of training steps.
-
-    Args:
-        record: what was measured.
-
-    Returns:
-        tables for ``rich``.
-    """
-    from rich import box
-    from rich.table import Table
-
-    def table(title: str, *columns: str) -> Table:
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-        for place, name in enumerate(columns):
-            made.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
-        return made
-
-    tables: list[Table] = []
-    for shape in record.shapes:
-        name = "x".join(map(str, shape.shape))
-        made = table(f"{name} {shape.dtype}", "method", "part", "least", "median", "lerps", "")
-        for row in shape.rows:
-            made.add_row(
-                row.name if row.group != "peer" else f"({row.name})",
-                row.part,
-                duration(row.time.least),
-                duration(row.time.median),
-                times(row.times_lerp),
-                _kept(row.within),
-            )
-        tables.append(made)
-    for steps in record.steps:
-        made = table(
-            f"{steps.model} {steps.precision}", "method", "", "step", "mixing", "share", ""
-        )
-        for row in steps.rows:
-            made.add_row(
-                row.name,
-                "",
-                duration(row.step.median),
-                duration(row.mixing.median),
-                f"{percent(row.share)} %",
-                _kept(row.within),
-            )
-        tables.append(made)
-    return tables
-
-
-def _kept(within: bool | None) -> str:
-    """Whether a budget was kept, in words; nothing without one."""
-    return "" if within is None else "within budget" if within else "OVER BUDGET"

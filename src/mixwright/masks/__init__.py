@@ -1,0 +1,1 @@
+"""Pure functions that make masks: numbers in, masks out, no generator."""

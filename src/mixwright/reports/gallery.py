@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixwright.reports.palette import INK, LINE, SOURCES
+from mixwright.reports.palette import FAINT, INK, LINE, SOURCES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,8 +144,7 @@ def draw(
     plan = mixer.plan(images, labels, generator=torch.Generator().manual_seed(seed))
     mixed = plan.images(images)
     masks = _full(plan.mask, images)
-    colours = _colours(masks.shape[1])
-    painted = torch.einsum("bnhw,nc->bchw", masks, colours)
+    painted = torch.einsum("bnhw,bnc->bchw", masks, _colours(plan.index))
     samples: list[Sample] = []
     for b in range(len(mixed)):
         index, weight = plan.index[b].tolist(), plan.weight[b].tolist()
@@ -253,9 +252,15 @@ def _full(mask: Tensor, images: Tensor) -> Tensor:
     return F.interpolate(mask, size=size, mode="nearest")
 
 
-def _colours(sources: int) -> Tensor:
-    pairs = [SOURCES[n % len(SOURCES)] for n in range(sources)]
-    return torch.tensor([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in pairs])
+def _colours(index: Tensor) -> Tensor:
+    """``(B, N, 3)``: a colour for each source, grey for a fill, which is nobody's."""
+    names = [SOURCES[n % len(SOURCES)] for n in range(index.shape[1])]
+    known = torch.tensor([_rgb(name) for name in names])
+    return torch.where(index[..., None] < 0, torch.tensor(_rgb(FAINT.light)), known)
+
+
+def _rgb(name: str) -> list[float]:
+    return [int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)]
 
 
 def _bytes(image: Tensor) -> Tensor:

@@ -270,6 +270,22 @@ def run_rows(record: Comparison) -> list[RunRow]:
     ]
 
 
+def short_name(data: str) -> str:
+    """A data set's name without its path.
+
+    Args:
+        data: as given to ``load_data``.
+
+    Returns:
+        the last part of a path; a plain name as it is.
+
+    Example:
+        >>> short_name("folder:pictures/cats/"), short_name("cifar10")
+        ('cats', 'cifar10')
+    """
+    return data.partition(":")[2].rstrip("/").split("/")[-1] or data
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was compared.
@@ -360,4 +376,4 @@ def _short(commit: str) -> str:
 def _title(record: Comparison) -> str:
     mixing = sum(method.text != record.baseline for method in record.methods)
     count = f"{mixing} mixing method{'s' if mixing != 1 else ''}" if mixing else "No mixing"
-    return f"{count}, {record.recipe['model']} on {record.data['name'].rstrip('/').split('/')[-1]}"
+    return f"{count}, {record.recipe['model']} on {short_name(record.data['name'])}"
