@@ -96,16 +96,20 @@ def test_agmix_shrinks_without_normalisation_and_hardly_with_it():
     assert means[False, 0.95] < 0.85 * means[False, 0.0]
 
 
+def lopsided(mixer: AGMix) -> list[float]:
+    """How far each ellipse is from its mirror image at the diagonal through its peak."""
+    found = []
+    for mask in mixer.plan(torch.zeros(60, 1, 64, 64), generator=stream(0)).mask[:, 0]:
+        cy, cx = divmod(int(mask.argmax()), 64)
+        reach = min(cy, cx, 63 - cy, 63 - cx)
+        part = mask[cy - reach : cy + reach + 1, cx - reach : cx + reach + 1]
+        found.append(float((part - part.T).abs().max()))
+    return found
+
+
 def test_agmix_turns_only_if_told():
-    upright = AGMix(lam=0.05, rotate=False).plan(torch.zeros(200, 1, 64, 64), generator=stream(0))
-    for mask in upright.mask[:50, 0]:
-        if max(mask[0].max(), mask[-1].max(), mask[:, 0].max(), mask[:, -1].max()) < 1e-6:
-            # Diagonal axes: swapping rows and columns about the peak changes nothing.
-            peak = int(mask.argmax())
-            cy, cx = peak // 64, peak % 64
-            reach = min(cy, cx, 63 - cy, 63 - cx)
-            part = mask[cy - reach : cy + reach + 1, cx - reach : cx + reach + 1]
-            torch.testing.assert_close(part, part.T, atol=1e-6, rtol=0)
+    assert max(lopsided(AGMix(lam=0.05, rotate=False))) < 1e-5
+    assert sum(found > 0.05 for found in lopsided(AGMix(lam=0.05))) > 30
 
 
 def test_smoothmix_partners_have_the_known_share_and_labels_follow():
@@ -127,7 +131,7 @@ def test_smoothmix_shows_what_its_labels_say():
     assert torch.equal(wrong.mask, plan.mask)
 
 
-@pytest.mark.parametrize("size", [(16, 16), (12, 40)])
+@pytest.mark.parametrize("size", [(16, 16), (12, 40), (40, 12)])
 def test_smoothmix_spots_have_a_sigma_of_the_shorter_side(size):
     plan = SmoothMix(sigma=(0.3, 0.3)).plan(torch.zeros(50, 1, *size), generator=stream(0))
     sigma = 0.3 * min(size)

@@ -100,6 +100,15 @@ def test_a_tau_of_one_shows_the_partner_alone():
     assert torch.equal(plan.images(images), images[plan.index[:, 1]])
 
 
+def test_no_pixel_of_a_side_is_lost_to_rounding():
+    for length in (7, 10, 23, 60, 224):
+        images = torch.zeros(2, 1, length, 1)
+        for side in range(1, length + 1):
+            mixer = ResizeMix(lam=1 - (side / length) ** 2)
+            (top, bottom), _ = edges(mixer.plan(images, generator=stream(0)))[0]
+            assert bottom - top == side
+
+
 def test_boxes_without_pixels_leave_the_sample():
     images = torch.rand(5, 1, 4, 4, generator=stream(0))
     plan = ResizeMix(scope=(0.1, 0.2)).plan(images, generator=stream(1)).check()

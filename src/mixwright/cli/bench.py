@@ -1,6 +1,6 @@
 """``mixwright bench``: how fast the methods are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.parser import option, parse
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from mixwright.bench.record import BenchRecord, Row, ShapeRecord, StepRecord
@@ -69,6 +70,8 @@ def main(words: Sequence[str]) -> int:
         mixers = _mixers(options.methods)
         path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     console = Console(highlight=False)
+    if not console.is_terminal:  # a file has room for a whole row
+        console.width = 120
     record = run_bench(
         mixers,
         shapes=shapes,
@@ -80,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     )
     with users_words():
         record.write(path)
-    _show(record, console.print)
+    _show(record, console)
     say(console, f"record  {path}")
     return 0
 
@@ -114,27 +117,30 @@ def _shapes(text: str) -> list[tuple[int, int, int, int]]:
     return shapes
 
 
-def _show(record: "BenchRecord", put: "Callable[[object], None]") -> None:
+def _show(record: "BenchRecord", console: "Console") -> None:
+    from mixwright.cli.progress import say
+
     machine = record.machine
-    put(
+    say(
+        console,
         f"\ntorch {record.torch} on {machine['device']} ({machine['cpu']}), {record.threads} "
-        f"threads; commit {record.commit or 'unknown'}"
+        f"threads; commit {record.commit or 'unknown'}",
     )
     for name, version in record.libraries.items():
-        put(f"{name}: {version}")
+        say(console, f"{name}: {version}")
     for one in record.shapes:
-        put(_mixing_table(one))
+        console.print(_mixing_table(one))
     for one in record.steps:
-        put(_step_table(one))
+        console.print(_step_table(one))
 
 
 def _mixing_table(record: "ShapeRecord") -> "Table":
     table = _table(
         f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
         f"{record.warm_up}",
-        "milliseconds; x lerp by the fastest turns, (by the medians); spread from the first to "
+        "milliseconds; x lerp by the fastest turns and by the medians; spread from the first to "
         "the third quartile",
-        ("min", "median", "spread", "x lerp", "(median)", "budget", "verdict"),
+        ("min", "median", "spread", "x lerp", "medians", "budget", "verdict"),
     )
     for row in record.rows:
         part = "" if row.part == "all" else f"  {row.part}"
@@ -142,7 +148,7 @@ def _mixing_table(record: "ShapeRecord") -> "Table":
             f"{row.name}{part}",
             *(f"{1000 * s:.3f}" for s in (row.time.least, row.time.median, row.time.spread)),
             f"{row.times_lerp:.2f}",
-            f"({row.median_times_lerp:.2f})",
+            f"{row.median_times_lerp:.2f}",
             _limit(row),
             _verdict(row.within),
         )
@@ -183,7 +189,7 @@ def _table(title: str, caption: str, columns: Sequence[str]) -> "Table":
         caption=caption,
         caption_justify="left",
     )
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
