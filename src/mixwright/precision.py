@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import torch
 from torch import Tensor
 
 
 @contextlib.contextmanager
-def drawing(like: Tensor) -> Iterator[None]:
+def drawing(like: Tensor) -> Generator[None]:
     """Draw a plan: without gradients, and without autocast, which would round masks to 8 bits.
 
     Args:

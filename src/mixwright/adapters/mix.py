@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 from torch.nn import Module
 from torch.utils.data import default_collate, get_worker_info
 
+from mixwright.mixers.checks import check_number
 from mixwright.mixers.combine import set_progress
-from mixwright.mixers.mixer import Mixer, check_mixer, check_number
+from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.plan import MixPlan
 from mixwright.sampling import stream
 

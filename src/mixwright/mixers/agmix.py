@@ -13,7 +13,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.gaussian import area_variance, turned_bump
 from mixwright.masks.held import Planes
-from mixwright.mixers.mixer import check_number
+from mixwright.mixers.checks import check_number
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing

@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.mixers.mixer import Mixer, check_choice, check_mixer, check_number
+from mixwright.mixers.checks import check_choice, check_number
+from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.plan import MixPlan
 
@@ -32,6 +33,7 @@ class OneOf:
         ValueError: no mixer, or chances that do not fit.
 
     Example:
+        >>> from mixwright import CutMix, MixUp
         >>> mixer = OneOf(MixUp(), CutMix(), p=(0.2, 0.8), per="batch")
     """
 
@@ -94,6 +96,7 @@ class Sometimes:
         ValueError: ``p`` is out of range.
 
     Example:
+        >>> from mixwright import CutMix
         >>> mixer = Sometimes(CutMix(), p=0.5, per="batch")  # CutMix on CIFAR, as published
     """
 
@@ -135,6 +138,7 @@ class Scheduled:
         progress: where training is; ``Mix`` and the training loop set and save it.
 
     Example:
+        >>> from mixwright import MixUp
         >>> mixer = Scheduled(lambda progress: MixUp(alpha=1 - progress))
     """
 

@@ -12,7 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.box import box_sides, clipped_box, fitted_box, uniform_box
 from mixwright.masks.held import Box
-from mixwright.mixers.mixer import check_batch, check_choice
+from mixwright.mixers.checks import check_batch, check_choice
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing

@@ -13,9 +13,8 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.box import clipped_box
 from mixwright.masks.held import Box, Held, Planes
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
 from mixwright.mixers.pairs import PERS, Per
-from mixwright.mixers.partnering import check_whole
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 

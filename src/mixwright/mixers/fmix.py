@@ -18,7 +18,7 @@ from mixwright.masks.fourier import (
     soft_rank_mask,
 )
 from mixwright.masks.held import Planes
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam, pair_plan
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan

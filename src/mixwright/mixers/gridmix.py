@@ -14,9 +14,15 @@ from mixwright import sampling
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.held import Held, Planes, Product
 from mixwright.masks.lattice import cell_mask, lattice_factors
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.checks import (
+    check_batch,
+    check_choice,
+    check_number,
+    check_range,
+    check_whole,
+)
 from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
-from mixwright.mixers.partnering import Range, check_range, check_whole, with_partners
+from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
@@ -76,11 +82,11 @@ class GridMix:
     variant: Variant = "lattice"
     holes: tuple[int, int] = (2, 6)
     hole_aspect: float = 1.0
-    crop_area: Range = (0.5, 1.0)
-    crop_aspect: Range = (0.5, 2.0)
+    crop_area: tuple[float, float] = (0.5, 1.0)
+    crop_aspect: tuple[float, float] = (0.5, 2.0)
     phase: bool = False
     cells: int = 4
-    lam_range: Range | None = None
+    lam_range: tuple[float, float] | None = None
     lam: float | None = None
     per: Per = "sample"
     pairing: Pairing = "cycle"

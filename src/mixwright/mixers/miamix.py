@@ -13,14 +13,13 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.held import Planes
 from mixwright.mixers.agmix import AGMix
+from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.fmix import FMix
 from mixwright.mixers.gridmix import GridMix
 from mixwright.mixers.layers import draw_layers, happens, to_device
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pairs import PairMixer, Per, alone, check_pair
-from mixwright.mixers.partnering import check_whole
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing

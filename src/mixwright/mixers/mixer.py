@@ -1,8 +1,7 @@
-"""What a mixer is, and the checks that every mixer makes at its door."""
+"""What a mixer is."""
 
 from __future__ import annotations
 
-import math
 from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
@@ -36,76 +35,6 @@ class Mixer(Protocol):
             The plan for this batch.
         """
         ...
-
-
-def check_batch(
-    name: str, images: Tensor, labels: Tensor | None, *, dims: int | None = None
-) -> None:
-    """Refuse a batch of the wrong shape.
-
-    Args:
-        name: the mixer's, for the message.
-        images: the batch.
-        labels: its labels, if any.
-        dims: wanted number of spatial dimensions; None for one or more.
-
-    Raises:
-        ValueError: images have no batch or spatial axes as wanted, or labels are of another
-            number.
-    """
-    spatial = images.ndim - 2
-    if dims is not None and spatial != dims:
-        raise ValueError(
-            f"{name}: images have shape {tuple(images.shape)}; expected (B, C, H, W): {name} is "
-            "defined for 2-D images. MixUp, CutMix and Cutout take any number of dimensions."
-        )
-    if spatial < 0 or 0 in images.shape:
-        raise ValueError(
-            f"{name}: images have shape {tuple(images.shape)}; expected (B, C, *spatial) with at "
-            "least one of each. A single image needs a batch axis: image[None]."
-        )
-    if labels is not None and (labels.ndim == 0 or len(labels) != len(images)):
-        raise ValueError(
-            f"{name}: labels have shape {tuple(labels.shape)}; expected one label for each of the "
-            f"{len(images)} images."
-        )
-
-
-def check_number(
-    name: str,
-    argument: str,
-    value: object,
-    *,
-    low: float = 0.0,
-    high: float = math.inf,
-    open_low: bool = False,
-) -> None:
-    """Refuse a number that is not finite or out of range.
-
-    Raises:
-        ValueError: the value is NaN, infinite, below ``low`` or above ``high``; or a bool or no
-            number at all.
-    """
-    inside = False
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        inside = math.isfinite(value) and low <= value <= high and not (open_low and value == low)
-    if not inside:
-        above = f"above {low:g}" if open_low else f"at least {low:g}"
-        below = "" if math.isinf(high) else f" and at most {high:g}"
-        raise ValueError(
-            f"{name}: {argument} is {value!r}; expected a finite number {above}{below}."
-        )
-
-
-def check_choice(name: str, argument: str, value: object, known: tuple[object, ...]) -> None:
-    """Refuse a word that is none of the known ones.
-
-    Raises:
-        ValueError: ``value`` is not in ``known``.
-    """
-    if value not in known:
-        words = ", ".join(repr(one) for one in known)
-        raise ValueError(f"{name}: {argument} is {value!r}; expected one of {words}.")
 
 
 def check_mixer(name: str, mixer: object) -> None:

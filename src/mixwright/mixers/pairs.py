@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.masks.held import Held, share
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch, check_choice, check_number
+from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
@@ -99,16 +100,12 @@ def pair_plan(
         ValueError: see ``check_batch``.
     """
     check_batch(type(mixer).__name__, images, labels, dims=dims)
-    count, size = len(images), tuple(images.shape[2:])
-    if count == 1:
+    if len(images) == 1:
         return alone(images)
     with drawing(images):
         lam = draw_lam(mixer, images, generator=generator)
-        held = mixer.keep(lam, size=size, generator=generator)
-        partner = sampling.partners(count, like=images, generator=generator, pairing=mixer.pairing)
-        if mixer.per == "batch":
-            lam, held = lam.expand(count), held.expand(count)
-        return MixPlan.pair(partner, held, lam=lam)
+        held = mixer.keep(lam, size=tuple(images.shape[2:]), generator=generator)
+        return with_partners(images, held, pairing=mixer.pairing, generator=generator, lam=lam)
 
 
 def alone(images: Tensor) -> MixPlan:

@@ -12,9 +12,9 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.held import Box
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch, check_choice, check_number, check_range
 from mixwright.mixers.pairs import PERS, Per, alone
-from mixwright.mixers.partnering import Range, check_range, with_partners
+from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
@@ -64,7 +64,7 @@ class ResizeMix:
     what nearest means: ``floor(r * H / height of the box)``.
     """
 
-    scope: Range = (0.1, 0.8)
+    scope: tuple[float, float] = (0.1, 0.8)
     law: Law = "uniform"
     alpha: float = 1.0
     interpolation: Interpolation = "nearest"

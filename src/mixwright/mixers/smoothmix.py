@@ -11,10 +11,10 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.gaussian import gaussian_factor
 from mixwright.masks.held import Product
+from mixwright.mixers.checks import check_batch, check_choice, check_number, check_range
 from mixwright.mixers.gmix import calibrated_spot
-from mixwright.mixers.mixer import check_batch, check_choice, check_number
 from mixwright.mixers.pairs import PERS, Per, alone
-from mixwright.mixers.partnering import Range, check_range, with_partners
+from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
@@ -53,7 +53,7 @@ class SmoothMix:
     Departs from openmixup, which gives the partner's label the sample's share.
     """
 
-    sigma: Range = (0.25, 0.5)
+    sigma: tuple[float, float] = (0.25, 0.5)
     invert_labels: bool = False
     lam: float | None = None
     per: Per = "sample"
