@@ -84,7 +84,7 @@ def _rows(
                 time=time,
                 times_lerp=times_lerp,
                 median_times_lerp=time.median / floor[LERP].median,
-                times_copy=time.least / floor[LERP].least,
+                times_copy=time.least / floor[COPY].least,
                 budget=budget,
                 within=budget and budget.allows(seconds=time.least, times_lerp=times_lerp),
             )
