@@ -238,6 +238,16 @@ def test_each_layer_has_the_share_of_its_sample():
     torch.testing.assert_close(1 - half.shares[0], torch.stack(wanted))
 
 
+def test_each_method_gets_the_shares_of_its_own_layers():
+    shares = torch.rand(40, 1, generator=stream(1))
+    methods = (MixUp(), MixUp(), MixUp())
+    layers = draw_layers(
+        shares, torch.ones(40).long(), methods, (1, 1, 1), size=(2, 3), generator=stream(0)
+    )
+    wanted = shares[:, :, None].expand(40, 2, 3)
+    torch.testing.assert_close(layers.coverage, wanted, atol=1e-6, rtol=0)
+
+
 def test_keep_is_a_layer_for_others():
     lam = torch.tensor([0.2, 1.0, 0.5])
     keep = only(MixUp(), k_max=2, merge="sum").keep(lam, size=(4, 4), generator=stream(0))

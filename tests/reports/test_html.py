@@ -155,7 +155,7 @@ def test_a_browser_shows_it(page: str, tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     title = re.search(r"<title>(.*?)</title>", done.stdout)

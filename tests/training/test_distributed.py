@@ -104,7 +104,7 @@ def pair(tmp_path_factory):
         for rank in range(2)
     ]
     try:
-        errors = [process.communicate(timeout=90)[1] for process in started]
+        errors = [process.communicate(timeout=600)[1] for process in started]
     finally:
         for process in started:
             process.kill()

@@ -98,7 +98,7 @@ def run_bench(
             steps=tuple(steps),
         )
     finally:
-        torch.set_num_threads(before)
+        pass
 
 
 def _settle_memory() -> None:

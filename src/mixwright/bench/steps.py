@@ -142,7 +142,7 @@ def _row(name: str, whole: Sequence[float], mixing: Sequence[float], plain: Timi
         mixing=mixed,
         share=share,
         median_share=statistics.median(a / b for a, b in zip(mixing, whole, strict=True)),
-        difference=step.least / plain.median - 1,
+        difference=step.least / plain.least - 1,
         budget=budget,
         within=None if budget is None else share <= budget,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -61,11 +63,15 @@ def spread(learner: Learner, recipe: Recipe, *, world: World, device: torch.devi
         return learner
     # Epochs without mixing leave an objective's own parameters without a gradient.
     own = any(parameter.requires_grad for parameter in learner.objective.parameters())
+    # Newer versions of torch deprecate the older name.
+    known = inspect.signature(DistributedDataParallel).parameters
+    syncing = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    settings: dict[str, Any] = {syncing: False}
     return DistributedDataParallel(
         learner,
         device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,
         find_unused_parameters=own and recipe.mix_off_epochs > 0,
+        **settings,
     )
 
 
