@@ -375,13 +375,27 @@ def test_memory_format_is_kept_and_the_input_is_not_written(
     assert shown.data_ptr() != images.data_ptr()
 
 
-def test_gradients_reach_both_sources() -> None:
-    images = torch.rand(2, 3, 4, 4, requires_grad=True)
-    plan = MixPlan.pair(torch.tensor([1, 0]), torch.tensor([0.75, 0.5]).view(2, 1, 1, 1))
-    plan.images(images)[0].sum().backward()
-    assert images.grad is not None
-    assert images.grad[0].unique().tolist() == [0.75]
-    assert images.grad[1].unique().tolist() == [0.25]
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("large", [0, 10**9], ids=["by sample", "batched"])
+def test_gradients_reach_the_sources_and_a_learned_mask(
+    form: str, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mixwright.blending._LARGE_SAMPLE", large)
+    plan = _pair(form)
+    wanted = _rand(COUNT, 3, HEIGHT, WIDTH, seed=20)
+
+    def gradients(learned: MixPlan, mix: Callable[[MixPlan, Tensor], Tensor]) -> list[Tensor]:
+        images = _rand(COUNT, 3, HEIGHT, WIDTH, seed=6).requires_grad_()
+        leaves = [images]
+        if isinstance(learned.held, Planes) and not learned.held.binary:
+            leaves.append(learned.held.values.clone().requires_grad_())
+            learned = learned.replace(mask=Planes(leaves[1]))
+        return list(torch.autograd.grad((mix(learned, images) * wanted).sum(), leaves))
+
+    got = gradients(plan, lambda plan, images: plan.images(images))
+    expected = gradients(plan, _slow)
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", FORMS)

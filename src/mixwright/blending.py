@@ -47,15 +47,19 @@ def blend(
     Returns:
         ``(B, C, *spatial)``, fresh memory, dtype and memory format of ``images``.
     """
+    learned = _differentiated(images, held)
     if held.sources == 1:
         done = _source(images, 0, index=index, warp=warp, fill=fill)
-    elif held.sources == 2 and _slices_pay(images):
+    elif held.sources == 2 and not learned and _slices_pay(images):
         return _by_sample(images, index=index, held=held, warp=warp, fill=fill)
     elif held.sources == 2:
         plain = own and (warp is None or warp[0] is None)
         first = images if plain else _source(images, 0, index=index, warp=warp, fill=fill)
-        other = _source(images, 1, index=index, warp=warp, fill=fill)
-        done = _batched(first, other, held, tuple(images.shape[2:]))
+        other = _blank(images, index[:, 1], fill)
+        if other is None:
+            other = _source(images, 1, index=index, warp=warp, fill=fill)
+        fresh = not learned and other.shape == first.shape  # a fill may be smaller
+        done = _batched(first, other, held, tuple(images.shape[2:]), in_place=fresh)
     else:
         done = _many(images, index=index, held=held, warp=warp, fill=fill)
     return done.contiguous(memory_format=_format(images))
@@ -72,17 +76,22 @@ def _source(
     """Gather the rows of one source into fresh memory."""
     rows = index[:, n]
     value = None if fill is None else _fill_value(fill, images)
-    if value is not None and _readable(images) and bool((rows < 0).all()):
-        return value.expand(len(rows), *images.shape[1:]).clone(memory_format=_format(images))
     rows_found = rows if fill is None else rows.clamp_min(0)
     # Half the time of images[rows], but it forgets channels_last.
     found = images.index_select(0, rows_found) if images.is_contiguous() else images[rows_found]
     if warp is not None and (one := warp[n]) is not None:
-        found = one.apply(found)
+        found = one.apply(found, reuse=True)
     if value is not None:
         missing = (rows < 0).view(-1, *([1] * (images.ndim - 1)))
         found = torch.where(missing, value, found)
     return found
+
+
+def _blank(images: Tensor, rows: Tensor, fill: Tensor | None) -> Tensor | None:
+    """Give the fill by itself, not repeated, where it is all that a source shows."""
+    if fill is None or not _readable(images) or not bool((rows < 0).all()):
+        return None
+    return _fill_value(fill, images)
 
 
 def _fill_value(fill: Tensor, images: Tensor) -> Tensor:
@@ -95,17 +104,21 @@ def _fill_value(fill: Tensor, images: Tensor) -> Tensor:
     return value.view(*value.shape, *([1] * (images.ndim - value.ndim)))
 
 
-def _batched(own: Tensor, other: Tensor, held: Held, size: tuple[int, ...]) -> Tensor:
-    """Mix whole batches; ``other`` is fresh memory and is written."""
+def _batched(
+    own: Tensor, other: Tensor, held: Held, size: tuple[int, ...], *, in_place: bool
+) -> Tensor:
+    """Mix whole batches; ``other`` is fresh memory and, with ``in_place``, is written."""
     keep = resolve(held.first(), size)
     if held.binary and not own.is_floating_point():
         # Bits chosen by bits: ``where`` is not vectorised on the CPU, and this is exact.
         chosen = keep.to(own.dtype).neg()
         return (own ^ other).bitwise_and_(chosen).bitwise_xor_(other)
     kind = torch.promote_types(own.dtype, torch.float32)
+    own_wide, wide, keep = own.to(kind), other.to(kind), keep.to(kind)
     # Not other + keep * (own - other), which misses ``own`` by an ulp where keep is 1. In place,
     # because fresh memory costs as much as mixing.
-    return round_to(other.to(kind).lerp_(own.to(kind), keep.to(kind)), own.dtype)
+    mixed = wide.lerp_(own_wide, keep) if in_place else torch.lerp(wide, own_wide, keep)
+    return round_to(mixed, own.dtype)
 
 
 def _many(
@@ -126,6 +139,13 @@ def _many(
         total = part if total is None else total.add_(part)
     assert total is not None
     return round_to(total, images.dtype)
+
+
+def _differentiated(images: Tensor, held: Held) -> bool:
+    """Whether gradients are wanted of the pixels or of a learned mask."""
+    masks = [getattr(held, name) for name in held.__dataclass_fields__]
+    tensors = [images, *(mask for mask in masks if isinstance(mask, Tensor))]
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _readable(images: Tensor) -> bool:

@@ -98,7 +98,7 @@ def run_bench(
             steps=tuple(steps),
         )
     finally:
-        pass
+        torch.set_num_threads(before)
 
 
 def _settle_memory() -> None:

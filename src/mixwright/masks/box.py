@@ -83,4 +83,5 @@ def uniform_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _lengths(size: Sequence[int], like: Tensor) -> Tensor:
-    return torch.tensor(tuple(size), device=like.device)
+    # Filled on the device: a tensor made of host numbers would make an accelerator wait.
+    return torch.stack([torch.full((), length, device=like.device) for length in size])

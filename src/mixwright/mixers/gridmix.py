@@ -151,23 +151,27 @@ class GridMix:
         patch_w = (wide + across - 1) // across
         patch_h = (patch_w * self.hole_aspect).long().clamp_min(1)
         scale = (1 - lam).sqrt()
-        factors: list[Tensor] = []
-        for length, crop, patch, place, shift in (
-            (height, tall, patch_h, draws[3], draws[5]),
-            (width, wide, patch_w, draws[4], draws[6]),
-        ):
-            hole = (patch * scale).long().clamp_min(1).minimum(patch - 1)
-            holes = lattice_factors(
-                start=((length - crop + 1) * place).long().minimum(length - crop),
-                length=crop,
-                period=patch,
-                hole=torch.where(lam < 1, hole, 0),
-                phase=(patch * shift).long() if self.phase else None,
-                size=length,
-            )
-            factors.append(holes.float())
+        # Both axes at once, rows first: half as many calls.
+        crop, patch = torch.stack([tall, wide]), torch.stack([patch_h, patch_w])
+        room = torch.stack([height - tall, width - wide])
+        hole = (patch * scale).long().clamp_min(1).minimum(patch - 1)
+        holes = lattice_factors(
+            start=((room + 1) * draws[3:5]).long().minimum(room).flatten(),
+            length=crop.flatten(),
+            period=patch.flatten(),
+            hole=torch.where(lam < 1, hole, 0).flatten(),
+            phase=(patch * draws[5:7]).long().flatten() if self.phase else None,
+            size=max(height, width),
+        )
+        rows, columns = holes.float().view(2, len(lam), -1)
         ones = torch.ones_like(lam)
-        return Product(rows=factors[0], columns=factors[1], base=ones, scale=-ones, binary=True)
+        return Product(
+            rows=rows[:, :height],
+            columns=columns[:, :width],
+            base=ones,
+            scale=-ones,
+            binary=True,
+        )
 
     def _crop(
         self, area_draw: Tensor, aspect_draw: Tensor, *, height: int, width: int
