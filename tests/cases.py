@@ -73,7 +73,6 @@ CASES = (
         name="cutmix-minmax",
         mixer=CutMix(minmax=(0.2, 0.8)),
         binary=True,
-        lam=False,
         alpha=False,
         dims=(1, 2, 3),
     ),

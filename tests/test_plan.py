@@ -130,9 +130,7 @@ def test_many_sources_add_up() -> None:
     index = torch.randint(0, 7, (4, 3), generator=stream(8))
     plan = MixPlan(index=index, mask=mask, weight=mask.flatten(2).mean(2), pool=7).check()
     images = _rand(7, 2, HEIGHT, WIDTH, seed=9)
-    torch.testing.assert_close(
-        plan.images(images).double(), _slow(plan, images), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(plan.images(images).double(), _slow(plan, images), atol=1e-6, rtol=0)
     whole = (images * 255).byte()
     assert (plan.images(whole).double() - _slow(plan, whole)).abs().max() <= 0.5 + 1e-4
 
@@ -299,6 +297,18 @@ def test_where_takes_rows_of_either(first: str, second: str) -> None:
         torch.testing.assert_close(joined.targets(labels, COUNT), targets)
 
 
+def test_grids_that_do_not_divide_each_other_are_joined() -> None:
+    images = _rand(2, 1, 12, 12)
+    grids = [
+        MixPlan.pair(torch.tensor([1, 0]), _rand(2, 1, side, side, seed=side) > 0.5)
+        for side in (4, 6)
+    ]
+    select = torch.tensor([True, False])
+    shown = grids[0].where(select, grids[1]).check().images(images)
+    assert torch.equal(shown[0], grids[0].images(images)[0])
+    assert torch.equal(shown[1], grids[1].images(images)[1])
+
+
 def test_boxes_stay_boxes_when_joined_with_shares_and_identity() -> None:
     images = torch.zeros(COUNT, 1, HEIGHT, WIDTH)
     select = torch.tensor([True, False, True, False, True])
@@ -451,7 +461,7 @@ def test_bad_shapes_are_named() -> None:
     with pytest.raises(ValueError, match=r"keep has shape \(4, 4\); expected \(2, 1"):
         MixPlan.pair(partner, keep[0, 0])
     plan = MixPlan.pair(partner, keep)
-    with pytest.raises(ValueError, match="dtype torch.int64; expected one of uint8"):
+    with pytest.raises(ValueError, match=r"dtype torch\.int64; expected one of uint8"):
         plan.images(torch.zeros(2, 1, 4, 4, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"masks of spatial size \(4, 4\) do not fit"):
         plan.images(torch.zeros(2, 1, 6, 6))
@@ -483,15 +493,55 @@ def test_bad_labels_are_named() -> None:
         plan.loss(torch.nn.CrossEntropyLoss(reduction="none"), logits[:4], labels)
 
 
+def test_a_null_source_without_fill_is_named() -> None:
+    index = torch.stack([torch.arange(COUNT), torch.full((COUNT,), -1)], dim=1)
+    plan = MixPlan(
+        index=index, mask=FORMS["pixels"](), weight=torch.full((COUNT, 2), 0.5), pool=COUNT
+    )
+    for channels in (1, 600):
+        with pytest.raises(ValueError, match="the null source, -1, and the plan has no fill"):
+            plan.images(_rand(COUNT, channels, HEIGHT, WIDTH))
+
+
+def test_sizes_of_feature_maps_are_checked() -> None:
+    plan = _pair("pixels")
+    for bad in ((3,), (0, 2), (2.5, 1), ((3, 5),), (1, 1, 1)):
+        with pytest.raises(ValueError, match="expected 2 whole numbers from 1"):
+            plan.at(*bad)  # type: ignore[arg-type]
+    noisy = plan.replace(fill=_rand(COUNT, 3, HEIGHT, WIDTH))
+    with pytest.raises(ValueError, match="the fill has shape"):
+        noisy.at(3, 5)
+
+
+def test_a_constant_share_brings_its_warp_to_feature_maps() -> None:
+    full = torch.tensor([[0.0, HEIGHT], [0.0, WIDTH]]).expand(COUNT, 2, 2)
+    flip = Rect(source=full.flip(2), target=full, size=(HEIGHT, WIDTH))
+    small = _pair("share").replace(warp=(None, flip)).at(3, 5)
+    features = _rand(COUNT, 2, 3, 5)
+    flipped = features.flip(2, 3)[small.index[:, 1]]
+    lam = small.weight[:, 0].view(-1, 1, 1, 1)
+    torch.testing.assert_close(small.images(features), lam * features + (1 - lam) * flipped)
+
+
+def test_check_reads_labels_too() -> None:
+    plan, labels, _ = _labels()
+    plan.check(labels, 4)
+    plan.check(F.one_hot(labels).float())
+    with pytest.raises(ValueError, match="labels run from 0 to 3; expected 0 to 2"):
+        plan.check(labels, 3)
+    with pytest.raises(ValueError, match="expected 5 rows"):
+        plan.check(labels[:2], 4)
+
+
 def test_check_reads_values() -> None:
     plan = _pair("pixels")
     with pytest.raises(ValueError, match="index runs from 0 to 9"):
         plan.replace(index=plan.index.clone().fill_(9).scatter_(0, plan.index[:1] * 0, 0)).check()
     with pytest.raises(ValueError, match="index runs from -1"):
         plan.replace(index=plan.index - 1).check()
-    with pytest.raises(ValueError, match="sum over sources is off by 0.5"):
+    with pytest.raises(ValueError, match=r"sum over sources is off by 0\.5"):
         plan.replace(mask=torch.full((COUNT, 2, 1, 1), 0.75)).check()
     with pytest.raises(ValueError, match="masks run from nan"):
         plan.replace(mask=Planes(torch.full((COUNT, 1, 1, 1), torch.nan))).check()
-    with pytest.raises(ValueError, match="weights run from -0.5"):
+    with pytest.raises(ValueError, match=r"weights run from -0\.5"):
         plan.replace(weight=torch.full((COUNT, 2), -0.5)).check()

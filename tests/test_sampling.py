@@ -55,9 +55,7 @@ def test_a_cycle_visits_everybody_and_nobody_meets_itself(count: int, seed: int)
 
 def test_cycle_gives_every_other_sample_equal_chances() -> None:
     generator = stream(4)
-    drawn = torch.stack(
-        [sampling.partners(5, like=LIKE, generator=generator) for _ in range(4000)]
-    )
+    drawn = torch.stack([sampling.partners(5, like=LIKE, generator=generator) for _ in range(4000)])
     for row in range(5):
         counts = drawn[:, row].bincount(minlength=5)
         assert counts[row] == 0
@@ -78,7 +76,12 @@ def test_the_other_pairings_are_those_of_the_libraries() -> None:
 def test_perm_pairs_one_sample_a_batch_with_itself_on_average() -> None:
     generator = stream(5)
     met = [
-        int((sampling.partners(8, like=LIKE, generator=generator, pairing="perm") == torch.arange(8)).sum())
+        int(
+            (
+                sampling.partners(8, like=LIKE, generator=generator, pairing="perm")
+                == torch.arange(8)
+            ).sum()
+        )
         for _ in range(2000)
     ]
     assert sum(met) / 2000 == pytest.approx(1.0, abs=4 / math.sqrt(2000))

@@ -17,6 +17,7 @@ ROOMS = (
     "warps",
     "blending",
     "labelling",
+    "checking",
     "plan",
     "taps",
     "saliency",
@@ -61,9 +62,11 @@ def _arrows_that_point_back(home: Path) -> list[str]:
             name = f"{file.relative_to(home)} -> {target}"
             if target == room or target.startswith("__"):
                 continue
-            if room in LEAVES or (target in LEAVES and room not in USERS_OF_LEAVES):
-                back.append(name)
-            elif target in ROOMS and ROOMS.index(target) > ROOMS.index(room):
+            if (
+                room in LEAVES
+                or (target in LEAVES and room not in USERS_OF_LEAVES)
+                or (target in ROOMS and ROOMS.index(target) > ROOMS.index(room))
+            ):
                 back.append(name)
             elif target not in (*ROOMS, *LEAVES):
                 back.append(f"{name} (no such room)")

@@ -47,12 +47,8 @@ def test_nearest_equals_an_independent_resize() -> None:
             assert torch.equal(shown[..., r, c], IMAGES[..., row, column])
 
 
-@pytest.mark.parametrize(
-    ("interpolation", "antialias"), [("bilinear", False), ("antialias", True)]
-)
-def test_linear_resizes_equal_those_of_torch(
-    interpolation: Interpolation, antialias: bool
-) -> None:
+@pytest.mark.parametrize(("interpolation", "antialias"), [("bilinear", False), ("antialias", True)])
+def test_linear_resizes_equal_those_of_torch(interpolation: Interpolation, antialias: bool) -> None:
     shown = _rect(FULL, [[1.0, 5.0], [2.0, 8.0]], interpolation).apply(IMAGES)
     expected = F.interpolate(
         IMAGES, (4, 6), mode="bilinear", align_corners=False, antialias=antialias

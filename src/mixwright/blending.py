@@ -75,6 +75,8 @@ def _source(
 ) -> Tensor:
     """Gather the rows of one source into fresh memory."""
     rows = index[:, n]
+    if fill is None and _readable(images) and bool((rows < 0).any()):
+        raise _no_fill()
     value = None if fill is None else _fill_value(fill, images)
     rows_found = rows if fill is None else rows.clamp_min(0)
     # Half the time of images[rows], but it forgets channels_last.
@@ -85,6 +87,13 @@ def _source(
         missing = (rows < 0).view(-1, *([1] * (images.ndim - 1)))
         found = torch.where(missing, value, found)
     return found
+
+
+def _no_fill() -> ValueError:
+    return ValueError(
+        "plan.images: index names the null source, -1, and the plan has no fill; expected what it "
+        "shows. Give fill=torch.tensor(0.0), or another number or one a channel."
+    )
 
 
 def _blank(images: Tensor, rows: Tensor, fill: Tensor | None) -> Tensor | None:
@@ -109,6 +118,8 @@ def _batched(
 ) -> Tensor:
     """Mix whole batches; ``other`` is fresh memory and, with ``in_place``, is written."""
     keep = resolve(held.first(), size)
+    if held.binary and not _readable(own):
+        return torch.where(keep.bool(), own, other)
     if held.binary and not own.is_floating_point():
         # Bits chosen by bits: ``where`` is not vectorised on the CPU, and this is exact.
         chosen = keep.to(own.dtype).neg()
@@ -199,7 +210,9 @@ def _shown(
     one = None if warp is None else warp[n]
     warped = None if one is None else one.one_by_one()
     blank: Tensor | None = None
-    if fill is not None and min(rows) < 0:
+    if min(rows) < 0:
+        if fill is None:
+            raise _no_fill()
         blank = _fill_value(fill, images).expand(len(rows), *images.shape[1:])
 
     def show(i: int, window: Window | None) -> Tensor:

@@ -21,7 +21,7 @@ def mixed_targets(
             )
         kind = torch.promote_types(labels.dtype, torch.float32)
         return (weight[..., None].to(kind) * rows.to(kind)).sum(dim=1)
-    known = _classes(labels, num_classes)
+    known = class_count(labels, num_classes)
     blank = torch.zeros((len(index), known), device=labels.device)
     return blank.scatter_add_(1, rows.long(), weight)
 
@@ -72,7 +72,7 @@ def weighted_accuracy(logits: Tensor, rows: Tensor, *, weight: Tensor) -> Tensor
     return (weight * hit).sum() / weight.sum()
 
 
-def _classes(labels: Tensor, num_classes: int | None) -> int:
+def class_count(labels: Tensor, num_classes: int | None, *, read: bool = False) -> int:
     """Give the number of classes, or say what is wrong with the labels."""
     if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(
@@ -85,7 +85,8 @@ def _classes(labels: Tensor, num_classes: int | None) -> int:
             "plan.targets: labels are class indices and num_classes is missing; expected the "
             "number of classes. It is never guessed from a batch: pass num_classes=K."
         )
-    if labels.device.type == "cpu" and len(labels) and not torch.compiler.is_compiling():
+    at_hand = labels.device.type == "cpu" and not torch.compiler.is_compiling()
+    if len(labels) and (read or at_hand):
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= num_classes:
             raise ValueError(

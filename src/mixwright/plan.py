@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mixwright.blending import blend
-from mixwright.labelling import mixed_loss, mixed_targets, weighted_accuracy
+from mixwright.checking import check_sizes, check_values
+from mixwright.labelling import class_count, mixed_loss, mixed_targets, weighted_accuracy
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.held import Box, Held, Planes
 from mixwright.masks.joining import all_planes, chosen, chosen_fill
@@ -263,6 +264,7 @@ class MixPlan:
         Args:
             images: ``(pool, C, *spatial)``, uint8, float16, bfloat16, float32 or float64, any
                 memory format; not written. uint8 is mixed in float32 and rounded half to even.
+                Finite: on the CPU a NaN or infinite pixel may reach its pair through a mask of 0.
 
         Returns:
             ``(B, C, *spatial)``, dtype, device and memory format of ``images``, fresh memory.
@@ -350,8 +352,13 @@ class MixPlan:
 
         Returns:
             A plan with masks of that size; index and weight are the same.
+
+        Raises:
+            ValueError: sizes are not as many whole numbers as there are spatial dimensions, or
+                the null source shows a picture.
         """
-        if isinstance(self.held, Planes) and self.held.constant:
+        check_sizes(size, dims=len(self.held.size), fill=self.fill)
+        if self.warp is None and isinstance(self.held, Planes) and self.held.constant:
             return self
         with torch.autocast(self.index.device.type, enabled=False):
             first = area_mean(self.held.first().float(), size)
@@ -401,37 +408,31 @@ class MixPlan:
             own=self.own and other.own and warp is None,
         )
 
-    def check(self) -> Self:
+    def check(self, labels: Tensor | None = None, num_classes: int | None = None) -> Self:
         """Read all values and say what is wrong; the device waits, so this is for debugging.
+
+        Args:
+            labels: also checked where given: class indices ``(pool,)`` need to be in range.
+            num_classes: K for class indices.
 
         Returns:
             The plan itself.
 
         Raises:
             ValueError: an index outside the pool, a mask or weight below 0 or not finite, masks
-                that do not sum to 1.
+                that do not sum to 1, a label out of range.
         """
-        low, high = int(self.index.min()), int(self.index.max())
-        least = -1 if self.fill is not None else 0
-        if low < least or high >= self.pool:
-            raise ValueError(
-                f"plan.check: index runs from {low} to {high}; expected {least} to {self.pool - 1} "
-                f"for a pool of {self.pool} rows{'' if least else ' without null source'}."
-            )
-        first = self.held.first().float()
-        mask = self.mask
-        worst = float((mask.sum(dim=1) - 1).abs().max())
-        if not bool(mask.isfinite().all()) or float(mask.min()) < 0 or worst > 1e-5:
-            raise ValueError(
-                f"plan.check: masks run from {float(first.min()):.6g} to {float(first.max()):.6g} "
-                f"and their sum over sources is off by {worst:.6g}; expected finite shares in "
-                "[0, 1] that sum to 1 for every pixel."
-            )
-        if not bool(self.weight.isfinite().all()) or float(self.weight.min()) < 0:
-            raise ValueError(
-                f"plan.check: weights run from {float(self.weight.min()):.6g} to "
-                f"{float(self.weight.max()):.6g}; expected finite label weights, at least 0."
-            )
+        if labels is not None:
+            self._fits("labels", labels)
+            if not labels.is_floating_point():
+                class_count(labels, num_classes, read=True)
+        check_values(
+            index=self.index,
+            held=self.held,
+            weight=self.weight,
+            pool=self.pool,
+            null=self.fill is not None,
+        )
         return self
 
     def _fits(self, what: str, rows: Tensor) -> None:

@@ -127,11 +127,11 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
     source = _on(concentration.device, generator)
     used = concentration > 0
     # Gamma(a) = Gamma(a + 1) * U ** (1 / a): in logarithms small shapes cannot underflow to 0 / 0.
-    wide = concentration.double() + 1
-    log_gamma = _standard_gamma(wide, generator=source).log()
-    chance = torch.rand(wide.shape, device=wide.device, dtype=wide.dtype, generator=source)
-    log_gamma = log_gamma + chance.clamp_min(1e-300).log() / concentration.double()
-    return log_gamma.masked_fill(~used, -torch.inf).softmax(dim=1).float()
+    concentration = concentration.float()
+    log_gamma = _standard_gamma(concentration + 1, generator=source).log()
+    chance = torch.rand(concentration.shape, device=concentration.device, generator=source)
+    log_gamma = log_gamma + chance.clamp_min(1e-38).log() / concentration
+    return log_gamma.masked_fill(~used, -torch.inf).softmax(dim=1)
 
 
 def partners(

@@ -80,10 +80,9 @@ class Rect:
 
     def at(self, size: Sequence[int]) -> Rect:
         """Give the same warp for feature maps of another size."""
-        scale = torch.tensor(
-            [new / old for new, old in zip(size, self.size, strict=True)],
-            device=self.source.device,
-        )[:, None]
+        factors = [new / old for new, old in zip(size, self.size, strict=True)]
+        full = [torch.full((1,), one, device=self.source.device) for one in factors]
+        scale = torch.stack(full)
         height, width = size
         return replace(
             self, source=self.source * scale, target=self.target * scale, size=(height, width)

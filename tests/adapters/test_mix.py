@@ -77,8 +77,31 @@ def test_the_state_resumes_the_draws_exactly() -> None:
         again = other(IMAGES, LABELS)
         assert torch.equal(again[0], images)
         assert torch.equal(again[1], targets)
-    tensors_only = {k: v for k, v in state.items() if not isinstance(v, (int, float, list))}
-    assert set(tensors_only) == {"generator"}
+
+
+def test_the_state_resumes_the_loader_form_too() -> None:
+    samples = [(IMAGES[k], int(LABELS[k])) for k in range(4)]
+    mix = Mix(MixUp(), num_classes=4, seed=0)
+    mix.collate(samples)
+    other = Mix(MixUp(), num_classes=4, seed=1)
+    other.load_state_dict(mix.state_dict())
+    assert torch.equal(mix.collate(samples)[0], other.collate(samples)[0])
+
+
+def test_ranks_draw_differently(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [(IMAGES[k], int(LABELS[k])) for k in range(4)]
+    drawn, collated, spawned = [], [], []
+    for rank in ("0", "1"):
+        mix = Mix(MixUp(), num_classes=4, seed=0)  # before torchrun's group is made
+        monkeypatch.setenv("RANK", rank)
+        drawn.append(mix(IMAGES, LABELS)[1])
+        travelling = pickle.dumps(mix)
+        collated.append(mix.collate(samples)[1])
+        monkeypatch.delenv("RANK")
+        spawned.append(pickle.loads(travelling).collate(samples)[1])
+    assert not torch.equal(*drawn)
+    assert not torch.equal(*collated)
+    assert torch.equal(collated[1], spawned[1])
 
 
 def test_the_state_carries_the_progress_of_schedules() -> None:
@@ -96,7 +119,9 @@ def test_the_default_seed_is_torchs_and_the_global_stream_is_not_touched() -> No
     before = torch.get_rng_state()
     first = Mix(MixUp(), num_classes=4)(IMAGES, LABELS)[0]
     assert torch.equal(before, torch.get_rng_state())
-    assert torch.equal(first, Mix(MixUp(), num_classes=4, seed=torch.initial_seed())(IMAGES, LABELS)[0])
+    assert torch.equal(
+        first, Mix(MixUp(), num_classes=4, seed=torch.initial_seed())(IMAGES, LABELS)[0]
+    )
     assert not torch.equal(first, Mix(MixUp(), num_classes=4, seed=1)(IMAGES, LABELS)[0])
 
 
@@ -160,7 +185,8 @@ def test_mix_pickles_for_workers_that_are_spawned() -> None:
     ("arguments", "message"),
     [
         ({"mixer": CutMix}, "is no mixer"),
-        ({"num_classes": 0}, "num_classes is 0; expected a finite number at least 1"),
+        ({"num_classes": 0}, "num_classes is 0; expected a whole number, at least 1"),
+        ({"num_classes": 10.5}, r"num_classes is 10\.5; expected a whole number"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; expected less than 1"),
         ({"label_smoothing": -0.1}, r"label_smoothing is -0\.1"),
     ],
@@ -174,6 +200,8 @@ def test_bad_batches_are_named() -> None:
     mix = Mix(MixUp(), num_classes=3, seed=0)
     with pytest.raises(ValueError, match="labels run from 0 to 3; expected 0 to 2"):
         mix(IMAGES, LABELS)
+    with pytest.raises(ValueError, match="5 columns but num_classes is 3"):
+        mix(IMAGES, torch.rand(7, 5))
     with pytest.raises(ValueError, match="expected one label for each of the 7 images"):
         mix(IMAGES, LABELS[:3])
     with pytest.raises(ValueError, match=r"shape \(8,\); expected \(B, C, \*spatial\)"):

@@ -21,7 +21,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def slow_falloff(fy: float, fx: float, *, height: int, width: int, decay: float) -> float:
-    return max((fy * fy + fx * fx) ** 0.5, 1 / max(height, width)) ** -decay
+    longer = max(height, width)  # frequencies in cycles per longer side; the scale is free
+    return max((fy * fy + fx * fx) ** 0.5 * longer, 1) ** -decay
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 6), (5, 7), (1, 4), (1, 1)])
@@ -191,3 +192,10 @@ def test_all_of_it_compiles():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_large_decay_keeps_the_lowest_frequencies_and_finite():
+    field = fourier_field(torch.randn(4, 32, 32, generator=seeded()), decay=30.0)
+    assert field.isfinite().all()
+    keep = rank_mask(field, torch.full((4,), 512))
+    assert keep.flatten(1).sum(1).tolist() == [512] * 4

@@ -276,3 +276,14 @@ def test_keep_is_a_layer_for_others():
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=f"MiAMix: .*{message}"):
         MiAMix(**settings)
+
+
+def test_a_fixed_lam_overrides_alpha_of_zero():
+    mixer = MiAMix(methods=(MixUp(),), weights=(1,), layers=1, alpha=0, lam=0.5, p_self=0.0)
+    plan = mixer.plan(torch.zeros(4, 3, 8, 8), generator=stream(0))
+    assert plan.weight.tolist() == [[0.5, 0.5]] * 4
+
+
+def test_a_class_is_no_method():
+    with pytest.raises(ValueError, match="expected mixers of pairs with a keep method"):
+        MiAMix(methods=(MixUp,), weights=(1,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import pickle
@@ -256,6 +257,22 @@ def test_pixels_and_targets_compile_as_one_graph(case):
         compiled(plan, images, labels), apply(plan, images, labels), strict=True
     ):
         torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.name)
+def test_no_step_reads_a_value_that_only_the_device_has(case, monkeypatch):
+    """Tensors without data stand for an accelerator: reading any value raises."""
+    monkeypatch.setattr("mixwright.sampling._on", lambda device, generator: None)
+    monkeypatch.setattr("torch.autocast", lambda *_, **__: contextlib.nullcontext())
+    images = torch.empty(4, 3, 8, 6, device="meta")
+    labels = torch.empty(4, dtype=torch.int64, device="meta")
+    plan = case.mixer.plan(images, labels, generator=stream(0))
+    assert plan.images(images).device.type == "meta"
+    assert plan.at(4, 3).mask.device.type == "meta"
+    assert plan.targets(labels, 4).shape == (4, 4)
+    logits = torch.empty(4, 4, device="meta")
+    plan.loss(torch.nn.CrossEntropyLoss(reduction="none"), logits, labels)
+    plan.accuracy(logits, labels)
 
 
 # ------------------------------------------------------------------ bad arguments

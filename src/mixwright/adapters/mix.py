@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 from torch.utils.data import default_collate, get_worker_info
 
-from mixwright.mixers.checks import check_number
+from mixwright.mixers.checks import check_number, check_whole
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.plan import MixPlan
@@ -55,7 +56,7 @@ class Mix:
     ) -> None:
         check_mixer("Mix", mixer)
         if num_classes is not None:
-            check_number("Mix", "num_classes", num_classes, low=1)
+            check_whole("Mix", "num_classes", num_classes, low=1)
         check_number("Mix", "label_smoothing", label_smoothing)
         if label_smoothing >= 1:
             raise ValueError(f"Mix: label_smoothing is {label_smoothing}; expected less than 1.")
@@ -64,7 +65,8 @@ class Mix:
         self.label_smoothing = float(label_smoothing)
         self.seed = torch.initial_seed() if seed is None else int(seed)
         self.training = True
-        self._generator = stream(self.seed, _rank())
+        self._generator: Generator | None = None  # made at the first draw, when ranks are known
+        self._rank: int | None = None
         # In shared memory, so that loader workers that live on see a new epoch.
         self._epoch = torch.tensor(-1).share_memory_()
         self._progress = 0.0
@@ -112,11 +114,11 @@ class Mix:
         """
         if not self.training:
             return MixPlan.identity(images)
-        return self.mixer.plan(images, labels, generator=self._generator, model=model)
+        return self.mixer.plan(images, labels, generator=self._source(), model=model)
 
     def targets(self, plan: MixPlan, labels: Tensor) -> Tensor:
         """Give the dense targets of a plan, smoothed; ``(B, K)`` floating."""
-        targets = plan.targets(labels, None if labels.is_floating_point() else self.num_classes)
+        targets = plan.targets(labels, self.num_classes)
         if self.label_smoothing == 0:
             return targets
         return torch.lerp(
@@ -146,7 +148,8 @@ class Mix:
             place = (worker.seed,)
         if place != self._batches_of:
             self._batches_of, self._batches = place, 0
-        words = (self.seed, _rank(), _LOADER, *place, self._batches)
+        rank = _rank() if self._rank is None else self._rank
+        words = (self.seed, rank, _LOADER, *place, self._batches)
         self._batches += 1
         plan = self.mixer.plan(images, labels, generator=stream(*words))
         return plan.images(images), self.targets(plan, labels)
@@ -178,7 +181,8 @@ class Mix:
     def state_dict(self) -> dict[str, Any]:
         """Give what a resumed run needs to draw on exactly: generator, epoch, progress."""
         return {
-            "generator": self._generator.get_state(),
+            "seed": self.seed,
+            "generator": self._source().get_state(),
             "epoch": int(self._epoch),
             "progress": self._progress,
             "batches": self._batches,
@@ -191,7 +195,8 @@ class Mix:
         Raises:
             KeyError: the dictionary is not one of ``Mix``.
         """
-        self._generator.set_state(state["generator"])
+        self.seed = state["seed"]
+        self._source().set_state(state["generator"])
         self._epoch.fill_(state["epoch"])
         self.progress = state["progress"]
         self._batches = state["batches"]
@@ -205,8 +210,8 @@ class Mix:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle for loader workers that are spawned: a generator travels as its state."""
-        return self.__dict__ | {"_generator": self._generator.get_state()}
+        """Pickle for loader workers that are spawned and know no rank of their own."""
+        return self.__dict__ | {"_generator": self._source().get_state(), "_rank": _rank()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle in a loader worker."""
@@ -214,9 +219,14 @@ class Mix:
         self._generator = Generator()
         self._generator.set_state(state["_generator"])
 
+    def _source(self) -> Generator:
+        if self._generator is None:
+            self._generator = stream(self.seed, _rank())
+        return self._generator
+
 
 def _rank() -> int:
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank()
-    return 0
+    return int(os.environ.get("RANK", "0"))  # torchrun's, before the group is made

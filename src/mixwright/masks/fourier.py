@@ -96,7 +96,8 @@ def official_fourier_field(
         )
     along = torch.arange(width // 2 + 1, device=real.device, dtype=torch.float32)[:, None] / width
     first = _falloff(along.new_zeros(()), along, height=height, width=width, decay=decay)
-    second = _falloff(along.new_tensor(1 / height), along, height=height, width=width, decay=decay)
+    one = torch.full_like(along, 1 / height)
+    second = _falloff(one, along, height=height, width=width, decay=decay)
     spectrum = torch.complex(real.float() * first, imaginary.float() * second)
     return torch.fft.irfft2(spectrum, s=(height, width))
 
@@ -191,8 +192,9 @@ def _falloff(
     vertical: Tensor, horizontal: Tensor, *, height: int, width: int, decay: float
 ) -> Tensor:
     """``f ** -decay`` of the radial frequency, which is at least one cycle per longer side."""
-    radius = torch.hypot(vertical, horizontal).clamp_min(1 / max(height, width))
-    return radius.pow(-decay)
+    # In cycles per longer side, at least 1: a large decay then underflows instead of overflowing.
+    longer = max(height, width)
+    return (torch.hypot(vertical, horizontal) * longer).clamp_min(1).pow(-decay)
 
 
 def _selection_pays(value: Tensor) -> bool:

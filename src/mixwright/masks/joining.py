@@ -55,7 +55,8 @@ def chosen(select: Tensor, mine: Held, theirs: Held) -> Held:
     a, b = mine.first(), theirs.first()
     sizes = [tuple(one.shape[2:]) for one in (a, b)]
     if sizes[0] != sizes[1]:
-        size = tuple(max(pair) for pair in zip(*sizes, strict=True))
+        # Both divide the image, so their least common multiple does.
+        size = tuple(math.lcm(*pair) for pair in zip(*sizes, strict=True))
         a, b = resolve(a, size), resolve(b, size)
     if mine.binary and theirs.binary:
         a, b = a.bool(), b.bool()
@@ -72,9 +73,9 @@ def _as_box(held: Held, like: Held) -> Box | None:
     assert isinstance(like, Box)
     empty = torch.zeros_like(like.edges)
     if held.binary:  # a share of 0 or 1: the box is all of the image or nothing
-        lengths = torch.tensor(like.size, device=empty.device)
-        other = ~held.first().view(-1, 1).bool()
-        return Box(torch.stack([empty[..., 0], lengths * other], dim=2), like.size)
+        other = ~held.first().view(-1).bool()
+        stop = torch.stack([other * length for length in like.size], dim=1)
+        return Box(torch.stack([empty[..., 0], stop], dim=2), like.size)
     level = held.means()[:, 0]
     return Box(empty, like.size, level, level)
 

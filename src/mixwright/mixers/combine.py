@@ -50,6 +50,10 @@ class OneOf:
             check_mixer("OneOf", one)
         check_choice("OneOf", "per", per, PERS)
         if p is not None:
+            if not isinstance(p, Sequence):
+                raise ValueError(
+                    f"OneOf: p is {p!r}; expected one chance for each of the {len(mixers)} mixers."
+                )
             if len(p) != len(mixers):
                 raise ValueError(
                     f"OneOf: p has {len(p)} chances for {len(mixers)} mixers; expected one each."

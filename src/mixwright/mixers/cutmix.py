@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
@@ -37,8 +38,9 @@ class CutMix:
             so that the area is kept; ``"uniform"``, placed so that each pixel is covered equally
             often.
         minmax: ``(low, high)`` in (0, 1): sides drawn independently as these shares of the image
-            instead of from ``lam``, wholly inside (timm's ``cutmix_minmax``); then ``alpha``,
-            ``lam`` and ``box`` have no effect on the size.
+            instead of from a drawn ``lam``, wholly inside (timm's ``cutmix_minmax``); then
+            ``alpha`` and ``box`` have no effect, and ``plan.lam`` is None. A fixed ``lam``
+            overrides it.
         lam: a fixed share in [0, 1] instead of a draw, for figures.
         per: ``"sample"``, a box for each sample; ``"batch"``, one for all (the authors' code).
         pairing: see ``sampling.partners``.
@@ -92,17 +94,19 @@ class CutMix:
                 f"CutMix: images have shape {tuple(images.shape)}; expected at least one spatial "
                 "axis, (B, C, L). MixUp mixes vectors."
             )
-        return pair_plan(self, images, labels, generator=generator, dims=None)
+        plan = pair_plan(self, images, labels, generator=generator, dims=None)
+        # Drawn sides follow no share that was asked for.
+        return plan if self.minmax is None or self.lam is not None else plan.replace(lam=None)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
         """See ``PairMixer.keep``."""
         shape = (len(lam), len(size))
         place = sampling.uniform(shape, like=lam, generator=generator)
-        if self.minmax is not None:
+        if self.minmax is not None and self.lam is None:
             low, high = self.minmax
             side = sampling.uniform(shape, low=low, high=high, like=lam, generator=generator)
-            lengths = lam.new_tensor(tuple(size))
-            return Box(fitted_box((side * lengths).floor().long(), place, size), tuple(size))
+            sides = torch.stack([side[:, k] * n for k, n in enumerate(size)], dim=1)
+            return Box(fitted_box(sides.floor().long(), place, size), tuple(size))
         sides = box_sides(1 - lam, size)
         if self.box == "fit":
             edges = fitted_box(sides, place, size)

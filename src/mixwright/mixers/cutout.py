@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -34,9 +34,10 @@ class Cutout:
             in (0, 1). 0.5 is 16 pixels at 32; the paper uses 16 on CIFAR-10, 8 on CIFAR-100 and
             20 on SVHN. Half the side is rounded down, so an odd side loses a row.
         holes: how many holes, at least 1; they may overlap.
-        fill: what a hole shows, in the images' scale: a number, one number a channel, or
-            ``"noise"``, drawn from N(0, 1), for normalised images. On normalised images 0 is the
-            mean colour of the data set, on others black.
+        fill: what a hole shows, in the images' scale: a number, one number a channel (a tuple; a
+            list or a ``(C,)`` tensor becomes one), or ``"noise"``, drawn from N(0, 1), for
+            normalised images. On normalised images 0 is the mean colour of the data set, on
+            others black.
         per: ``"sample"``, own holes for each sample (the authors' code); ``"batch"``, the same.
 
     Raises:
@@ -68,6 +69,11 @@ class Cutout:
                     "whole number of pixels (an int)."
                 )
         check_whole("Cutout", "holes", self.holes, low=1)
+        given: Any = self.fill
+        if isinstance(given, Tensor | list):  # kept as values that can be compared and hashed
+            numbers = given.tolist() if isinstance(given, Tensor) else given
+            kept = tuple(numbers) if isinstance(numbers, list) else numbers
+            object.__setattr__(self, "fill", kept)
         if self.fill != "noise":
             numbers = self.fill if isinstance(self.fill, tuple) else (self.fill,)
             for number in numbers:
@@ -105,6 +111,7 @@ class Cutout:
                 weight=torch.stack([ones, torch.zeros_like(ones)], dim=1),
                 pool=count,
                 fill=self._fill(images, generator=generator),
+                own=True,
             )
 
     def _keep(self, images: Tensor, *, generator: Generator) -> Held:

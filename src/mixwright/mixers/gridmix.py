@@ -74,8 +74,8 @@ class GridMix:
 
     Departs from openmixup: there a crop that exceeds the image wraps around to a wrong mask in 23
     of 100 draws at 32 pixels, and none but a full crop reaches the last row and column; here
-    every crop fits, and every position is as likely. At ``lam`` 1 no hole is left, there one pixel
-    is.
+    every crop fits, is cut to whole pixels once, and every position is as likely. At ``lam`` 1 no
+    hole is left, there one pixel is.
     """
 
     alpha: float = 1.0

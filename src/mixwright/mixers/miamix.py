@@ -100,7 +100,8 @@ class MiAMix:
 
     def __post_init__(self) -> None:
         check_pair(self)
-        if not self.methods or not all(hasattr(one, "keep") for one in self.methods):
+        usable = [hasattr(one, "keep") and not isinstance(one, type) for one in self.methods]
+        if not all(usable) or not usable:
             raise ValueError(
                 f"MiAMix: methods is {self.methods!r}; expected mixers of pairs with a keep "
                 "method, such as MixUp() or CutMix()."
@@ -202,12 +203,12 @@ class MiAMix:
             chosen = sampling.choices([1.0] * self.k_max, rows, generator=generator)
             depths = torch.tensor(chosen) + 1
         most = int(depths.max())
-        if self.alpha == 0:
+        if self.alpha == 0 and lam is None:
             return torch.zeros((rows, most), device=like.device), depths
         depth = to_device(depths, like)[:, None]
         used = (torch.arange(most, device=like.device) < depth).float()
         own = depth.float() if lam is None else torch.zeros_like(used[:, :1])
-        concentration = torch.cat([used, own], dim=1) * self.alpha
+        concentration = torch.cat([used, own], dim=1) * (self.alpha or 1.0)
         shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
         return (shares if lam is None else shares * (1 - lam)[:, None]), depths
 

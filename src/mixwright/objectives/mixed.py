@@ -47,12 +47,12 @@ class Mixed(Objective):
         if self.mixer is None:
             logits = model(images)
             total = self.criterion(logits, labels).mean()
-            return Losses(total, logits, None, {"loss": total.detach()})
+            return Losses(total, {"loss": total.detach()}, logits)
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
         logits = model(plan.images(images))
         total = plan.loss(self.criterion, logits, labels)
-        return Losses(total, logits, plan, {"loss": total.detach()})
+        return Losses(total, {"loss": total.detach()}, logits, plan)
 
     def extra_repr(self) -> str:
         """Show mixer and criterion."""

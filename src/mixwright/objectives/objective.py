@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Generator, Tensor
@@ -18,15 +18,15 @@ class Losses:
 
     Attributes:
         total: 0-d, what is differentiated.
+        terms: named 0-d parts of ``total``, for the record.
         logits: ``(B, K)`` of the images that the model saw, for metrics.
         plan: how these images were mixed; None where they were not.
-        terms: named 0-d parts of ``total``, for the record.
     """
 
     total: Tensor
+    terms: Mapping[str, Tensor]
     logits: Tensor
     plan: MixPlan | None = None
-    terms: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class Objective(Module):
