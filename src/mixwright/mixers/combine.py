@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -50,7 +51,8 @@ class OneOf:
             check_mixer("OneOf", one)
         check_choice("OneOf", "per", per, PERS)
         if p is not None:
-            if not isinstance(p, Sequence):
+            given: Any = p
+            if not isinstance(given, Sequence):
                 raise ValueError(
                     f"OneOf: p is {p!r}; expected one chance for each of the {len(mixers)} mixers."
                 )

@@ -71,9 +71,7 @@ class Cutout:
         check_whole("Cutout", "holes", self.holes, low=1)
         given: Any = self.fill
         if isinstance(given, Tensor | list):  # kept as values that can be compared and hashed
-            numbers = given.tolist() if isinstance(given, Tensor) else given
-            kept = tuple(numbers) if isinstance(numbers, list) else numbers
-            object.__setattr__(self, "fill", kept)
+            object.__setattr__(self, "fill", tuple(torch.as_tensor(given).flatten().tolist()))
         if self.fill != "noise":
             numbers = self.fill if isinstance(self.fill, tuple) else (self.fill,)
             for number in numbers:
