@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mixwright.training.checkpoint import load_checkpoint
+from mixwright.training.checkpoint import CheckpointError, load_checkpoint
 from training.tiny import Blend, digest, recipe, run, tiny_data
 
 # The clock, and the commit, which may change between two processes.
@@ -94,6 +94,29 @@ def test_killed_between_the_line_and_the_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "save_checkpoint", save)
     run(tmp_path / "killed", recipe())
     assert left(tmp_path / "killed") == left(tmp_path / "straight")
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        ({"seed": 5}, "another recipe .seed 5 not 0."),
+        ({"method": "blends", "lr": 0.2}, "method 'blends' not .*, lr 0.2 not "),
+        (None, "has no optimizer, objective, records"),  # the run's own best.pt
+    ],
+)
+def test_a_foreign_checkpoint_is_refused(tmp_path, taken, said):
+    folder = tmp_path / "here"
+    with pytest.raises(KilledError):
+        run(folder, recipe(), on_progress=kill_at(2, 4))
+    source = folder / "best.pt"
+    if taken is not None:
+        run(tmp_path / "other", recipe(**taken))
+        source = tmp_path / "other" / "last.pt"
+    (folder / "last.pt").write_bytes(source.read_bytes())
+    before = (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(CheckpointError, match=said):
+        run(folder, recipe())
+    assert (folder / "metrics.jsonl").read_bytes() == before
 
 
 CHILD = """

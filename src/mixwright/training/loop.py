@@ -17,15 +17,20 @@ from mixwright.data.batches import Batches
 from mixwright.data.sets import Dataset
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
-from mixwright.training.checkpoint import load_checkpoint, save_checkpoint
+from mixwright.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.training.distributed import join
 from mixwright.training.epoch import TERM, Trained, train_epoch
 from mixwright.training.folder import Record, RunFolder, median_step
 from mixwright.training.machine import commit, machine, version
 from mixwright.training.progress import Progress
-from mixwright.training.recipe import Recipe, recipe_hash
+from mixwright.training.recipe import Recipe, RecipeError, differences, recipe_hash
 from mixwright.training.result import Result
 from mixwright.training.session import Session, micro_batch, prepare
+
+_CONTINUED = (
+    *("recipe", "model", "ema", "optimizer", "objective"),
+    *("epoch", "best", "seconds", "records"),
+)
 
 
 class ScoresLike(Protocol):
@@ -165,6 +170,8 @@ class _Run:
 
         def read() -> dict[str, Any] | None:
             state = load_checkpoint(folder.last) if folder.last.exists() else None
+            if state is not None:
+                _continues(state, self.session.recipe, folder.last)
             folder.rewrite(state["records"] if state else [])
             return state
 
@@ -273,6 +280,26 @@ class _Run:
                 raw=top1.get("raw"),
                 ema=top1.get("ema"),
             )
+        )
+
+
+def _continues(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
+    """Refuse a checkpoint that this recipe's run did not leave to go on from."""
+    advice = "Delete it to train from the start, or copy this run's own in its place."
+    missing = [name for name in _CONTINUED if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"checkpoint {path} has no {', '.join(missing)}; expected what a run needs to continue "
+            f"(a best.pt holds weights alone). {advice}"
+        )
+    try:
+        other = differences(Recipe.from_json(state["recipe"]), recipe)
+    except RecipeError as error:
+        raise CheckpointError(f"checkpoint {path}: {error} {advice}") from error
+    if other:
+        fields = ", ".join(f"{name} {was!r} not {now!r}" for name, (was, now) in other.items())
+        raise CheckpointError(
+            f"checkpoint {path} belongs to another recipe ({fields}); expected this run's. {advice}"
         )
 
 
