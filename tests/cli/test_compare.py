@@ -52,6 +52,7 @@ def test_compare(
     assert main(COMMAND) == 1  # one run failed
     shown = capsys.readouterr().out
     assert (tmp_path / "died").exists()
+    assert "3 methods x 1 seed: smallconv on digits" in shown
     assert "trying again" in shown
     assert "odd.mixers:Fails, seed 0 FAILED" in shown
     assert "RuntimeError: this one fails" in shown

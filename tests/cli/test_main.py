@@ -8,10 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from data.pictures import picture, write
 from mixwright.cli import main
 from mixwright.cli.main import COMMANDS
+from mixwright.cli.prepare import first_process
+from mixwright.data.errors import DataError
+from mixwright.experiments import run as experiment
 from mixwright.mixers import MIXERS
+from mixwright.training.checkpoint import load_checkpoint, save_checkpoint
 
 LIGHT = """
 import sys
@@ -67,7 +73,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("compare none --data folder:nowhere", "nowhere"),
         ("train", "expected one"),
         ("train none mixup", "expected one"),
+        ("train mixup:alpha=1,", "an option is missing"),
         ("evaluate nowhere.pt", "nowhere.pt"),
+        ("evaluate nowhere.pt --batch-size 0", "--batch-size is 0"),
         ("gallery mixupp", 'Did you mean "mixup"?'),
         ("gallery none", "none of these can be drawn"),
         ("bench none", "nothing to measure"),
@@ -92,17 +100,45 @@ def test_mistakes_end_in_one_message(
     assert list(tmp_path.iterdir()) == []  # nothing was begun
 
 
+@pytest.mark.parametrize("command", ["compare none", "train none", "gallery mixup", "bench mixup"])
+@pytest.mark.parametrize("inside", ["", "/folder"])
+def test_a_file_is_no_folder(
+    command: str, inside: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "afile").write_text("kept")
+    assert main([*command.split(), "--out", f"{tmp_path / 'afile'}{inside}"]) == 2
+    assert "afile is a file; expected a folder" in capsys.readouterr().err
+    assert (tmp_path / "afile").read_text() == "kept"
+
+
+def test_without_the_laboratory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "jsonargparse", None)
+    assert main(["compare", "none"]) == 2
+    assert "needs jsonargparse" in (said := capsys.readouterr().err)
+    assert "pip install 'mixwright[lab]'" in said
+
+
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
     for name in (*MIXERS, "none", "digits", "folder:PATH", "smallconv", "resnet18_cifar"):
         assert f"\n  {name} " in shown, name
     assert "arxiv.org/abs/1710.09412" in shown
+    assert "methods=(Python only), weights=2;1;1;1;1, alpha=1" in " ".join(shown.split())
+    assert shown.count("Python only") == 1
     assert main(["list", "data"]) == 0
     assert "mixup" not in capsys.readouterr().out
 
 
-def test_train_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def unreadable(*_: object, **__: object) -> None:
+    raise DataError("picture 3 cannot be read")
+
+
+def test_train_then_evaluate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     short = ["--epochs", "1", "--train-size", "20", "--batch-size", "10", "--out", str(run)]
     assert main(["train", "mixup", *short]) == 0
@@ -117,6 +153,20 @@ def test_train_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert f"{100 * result['raw']['top1']:.2f}" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path)]) == 2
     assert "It holds the runs run" in capsys.readouterr().err
+    whole = load_checkpoint(run / "last.pt")
+    broken = {name: torch.full_like(value, torch.nan) if value.is_floating_point() else value
+              for name, value in whole["model"].items()}  # fmt: skip
+    for state, said in (
+        ({name: value for name, value in whole.items() if name != "ema"}, "has no ema"),
+        ({**whole, "model": broken}, "finite"),
+    ):
+        save_checkpoint(run / "last.pt", state)
+        assert main(["evaluate", str(run)]) == 2
+        assert said in capsys.readouterr().err
+    save_checkpoint(run / "last.pt", whole)
+    monkeypatch.setattr(experiment, "train", unreadable)
+    assert main(["train", "mixup", *short]) == 2
+    assert "train: picture 3 cannot be read" in capsys.readouterr().err
     (run / "last.pt").write_bytes(b"something else")
     assert main(["evaluate", str(run)]) == 2
     assert "cannot be read" in capsys.readouterr().err
@@ -127,6 +177,28 @@ def test_gallery(tmp_path: Path) -> None:
     assert main(["gallery", "mixup", "mixup+cutmix", "--count", "2", "--out", str(out)]) == 0
     assert "MixUp + CutMix" in (out / "gallery.html").read_text()
     assert (out / "gallery.png").stat().st_size > 1000
+
+
+def test_images_left_out_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for label in ("a", "b"):
+        for place in range(6):
+            write(tmp_path / "set" / label / f"{place}.png", picture(place))
+    (tmp_path / "set" / "a" / "3.png").write_bytes(b"broken")
+    words = f"gallery mixup --count 1 --data folder:{tmp_path / 'set'} --out {tmp_path / 'out'}"
+    assert main(words.split()) == 2
+    assert "a/3.png" in capsys.readouterr().err
+    assert main([*words.split(), "--skip-unreadable"]) == 0
+    shown = capsys.readouterr()
+    assert "1 of " in shown.err
+    assert "a/3.png (not an image that Pillow knows). They are left out." in shown.err
+    assert "left out" not in shown.out
+
+
+def test_only_the_first_process_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "2")
+    assert not first_process()
+    monkeypatch.setenv("RANK", "0")
+    assert first_process()
 
 
 def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,6 +79,11 @@ def test_a_method_is_trained_with_the_criterion_given() -> None:
         ("cutmx", ['no method "cutmx"', 'Did you mean "cutmix"?']),
         ("cutmix:alhpa=1", ['no option "alhpa"', 'Did you mean "alpha"?']),
         ("cutmix:alpha", ['cannot read "alpha"', "name:option=value"]),
+        ("cutmix:", ['"cutmix:"', "an option is missing"]),
+        ("mixup:alpha=1,", ["an option is missing", "commas"]),
+        ("mixup:,alpha=1+cutmix", ["an option is missing"]),
+        ("mixwright.mixers:CutMix:", ["an option is missing"]),
+        ("cutmix:alpha=1,alpha=2", ["alpha is given twice"]),
         ("cutmix:alpha=wide", ["alpha=wide", "expected a number"]),
         ("cutmix:alpha=-1", ["CutMix", "alpha is -1"]),
         ("cutmix:per=smple", ["expected one of", 'Did you mean "sample"?']),
@@ -108,6 +113,23 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in [name for name in sys.modules if name.partition(".")[0] == "mypackage"]:
         monkeypatch.delitem(sys.modules, name)
     return "mypackage.mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("class :", "SyntaxError: invalid syntax"),
+        ("import nothing_of_this_name", "No module named 'nothing_of_this_name'"),
+        ("from mixwright.mixers import CutMx", "ImportError: cannot import name 'CutMx'"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(own: str, text: str, cause: str) -> None:
+    Path("mypackage/mine.py").write_text(text)
+    with pytest.raises(ValueError) as caught:
+        parse_method(f"{own}:Mine")
+    assert f"module {own} cannot be imported" in str(caught.value)
+    assert cause in str(caught.value)
 
 
 def test_a_class_of_ones_own(own: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,31 @@ def test_an_interruption_leaves_no_worker(tmp_path: Path) -> None:
         pool.run([job(tmp_path, str(n)) for n in range(4)])
     assert pool._workers
     assert all(one._process.poll() is not None for one in pool._workers)
+
+
+def test_a_worker_writes_what_the_data_says_to_its_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mixwright.experiments import run, worker
+    from mixwright.training.recipe import Recipe
+
+    def tells(*_: object, on_message: Callable[[str], None], **__: object) -> None:
+        on_message("2 of 9 images are left out.")
+
+    monkeypatch.setattr(run, "run", tells)
+    request = {"recipe": asdict(Recipe()), "folder": "x", "data_dir": None}
+    worker._train(request, lambda *_: None)
+    assert capsys.readouterr().out == "2 of 9 images are left out.\n"
+
+
+def test_a_data_set_is_loaded_once_whoever_listens() -> None:
+    from mixwright.experiments.run import dataset
+
+    def digits(train_size: int, on_message: Callable[[str], None] | None = None) -> object:
+        return dataset("digits", data_dir=None, train_size=train_size, image_size=None,
+                       skip_unreadable=False, on_message=on_message)  # fmt: skip
+
+    first = digits(20)
+    assert digits(20, print) is first
+    assert digits(30) is not first
+    assert digits(20) is not first  # the last alone is kept

@@ -99,7 +99,7 @@ def test_killed_between_the_line_and_the_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("taken", "said"),
     [
-        ({"seed": 5}, "another recipe .seed 5 not 0."),
+        ({"seed": 5}, "another recipe .seed 5 not 7."),
         ({"method": "blends", "lr": 0.2}, "method 'blends' not .*, lr 0.2 not "),
         (None, "has no optimizer, objective, records"),  # the run's own best.pt
     ],

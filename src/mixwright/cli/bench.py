@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixwright.cli.errors import UsageError, users_words
@@ -59,19 +58,15 @@ def main(words: Sequence[str]) -> int:
         raise UsageError(f"--threads is {options.threads}; expected at least 1.")
     if not shapes and not options.training:
         raise UsageError("--shapes is none and --training is not given: nothing to measure.")
-    from rich.console import Console
-
     from mixwright.bench import run_bench
-    from mixwright.cli.prepare import devices
-    from mixwright.cli.progress import say
+    from mixwright.cli.prepare import devices, out_folder
+    from mixwright.cli.progress import open_console, say
 
-    path, device = Path(options.out) / NAME, devices(options.device)[0]
+    path, device = out_folder(options.out) / NAME, devices(options.device)[0]
     with users_words():
         mixers = _mixers(options.methods)
         path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file has room for a whole row
-        console.width = 120
+    console = open_console()
     record = run_bench(
         mixers,
         shapes=shapes,
@@ -129,18 +124,22 @@ def _show(record: "BenchRecord", console: "Console") -> None:
     for name, version in record.libraries.items():
         say(console, f"{name}: {version}")
     for one in record.shapes:
-        console.print(_mixing_table(one))
+        console.print(_mixing_table(one, console))
     for one in record.steps:
-        console.print(_step_table(one))
+        console.print(_step_table(one, console))
 
 
-def _mixing_table(record: "ShapeRecord") -> "Table":
-    table = _table(
-        f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
-        f"{record.warm_up}",
-        "milliseconds; x lerp by the fastest turns and by the medians; spread from the first to "
-        "the third quartile",
+def _mixing_table(record: "ShapeRecord", console: "Console") -> "Table":
+    from mixwright.cli.table import numbers_table
+
+    table = numbers_table(
+        "",
         ("min", "median", "spread", "x lerp", "medians", "budget", "verdict"),
+        console,
+        title=f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
+        f"{record.warm_up}",
+        caption="milliseconds; x lerp by the fastest turns and by the medians; spread from the "
+        "first to the third quartile",
     )
     for row in record.rows:
         part = "" if row.part == "all" else f"  {row.part}"
@@ -155,15 +154,21 @@ def _mixing_table(record: "ShapeRecord") -> "Table":
     return table
 
 
-def _step_table(record: "StepRecord") -> "Table":
-    table = _table(
-        f"training step of {record.model}, batch {record.shape[0]}, {record.shape[-1]} pixels, "
-        f"{record.precision}, {record.rounds} steps after {record.warm_up}",
-        "milliseconds; share: mixing in its own step; difference: step to that of none, in which "
-        "chance counts too",
-        ("step min", "median", "mixing min", "median", "share %", "difference %", "budget %",
-         "verdict"),
-    )  # fmt: skip
+def _step_table(record: "StepRecord", console: "Console") -> "Table":
+    from mixwright.cli.table import numbers_table
+
+    table = numbers_table(
+        "",
+        (
+            *("step\nmin", "step\nmedian", "mixing\nmin", "mixing\nmedian"),
+            *("share\n%", "to none\n%", "budget\n%", "verdict"),
+        ),
+        console,
+        title=f"training step of {record.model}, batch {record.shape[0]}, {record.shape[-1]} "
+        f"pixels, {record.precision}, {record.rounds} steps after {record.warm_up}",
+        caption="milliseconds; share: mixing in its own step; to none: its step less that of "
+        "none, in which chance counts too",
+    )
     for row in record.rows:
         times = (row.step.least, row.step.median, row.mixing.least, row.mixing.median)
         table.add_row(
@@ -174,24 +179,6 @@ def _step_table(record: "StepRecord") -> "Table":
             "" if row.budget is None else f"{100 * row.budget:g}",
             _verdict(row.within),
         )
-    return table
-
-
-def _table(title: str, caption: str, columns: Sequence[str]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        title=title,
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
-    )
-    table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.options import CompareOptions
 from mixwright.cli.parser import parse
-from mixwright.cli.progress import display, say
+from mixwright.cli.progress import display, open_console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,34 +71,33 @@ def main(words: Sequence[str]) -> int:
 
 
 def _prepare(options: CompareOptions, command: str) -> _Task:
-    from rich.console import Console
-
     from mixwright.data.names import parse_data
 
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
-    from mixwright.cli.prepare import check_model, load, place, recipe_settings
+    from mixwright.cli.prepare import check_model, load, out_folder, place, recipe_settings
     from mixwright.experiments.defaults import METHODS
     from mixwright.experiments.grid import plan_runs
     from mixwright.experiments.methods import parse_methods
     from mixwright.training.distributed import join
 
+    out = out_folder(options.out)
     with users_words():
         methods = parse_methods(options.methods or METHODS)
         settings = recipe_settings(options)
-        runs = plan_runs(methods, settings, seeds=options.seeds, out=Path(options.out))
+        runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
         data = load(options, train_size=options.train_size)
         check_model(runs[0].recipe, data)
         where = place(options, options.device)
     world = join(where.devices[0])
-    console = Console(quiet=not world.first, highlight=False)
+    console = open_console(quiet=not world.first)
     return _Task(options, runs, data, where, command, console, world)
 
 
 def _compare(task: _Task) -> int:
-    from mixwright.cli.table import comparison_table
+    from mixwright.cli.table import print_comparison
     from mixwright.experiments.record import write_comparison
     from mixwright.experiments.summary import about_data, summarise
     from mixwright.reports.html import write_report
@@ -123,7 +122,7 @@ def _compare(task: _Task) -> int:
     write_comparison(task.out / "comparison.json", record)
     report = write_report(record, task.out, data=task.data)
     console.print()
-    console.print(comparison_table(record))
+    print_comparison(record, console)
     say(console, verdict(record))
     say(console, f"\nreport  {report}\nrecord  {task.out / 'comparison.json'}")
     say(console, f"{time.monotonic() - began:.0f} s")
@@ -156,12 +155,17 @@ def _workers(task: _Task) -> int:
     return min(most, max(1, task.missing) if task.missing else len(task.runs))
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _announce(task: _Task) -> None:
     recipe, console = task.runs[0].recipe, task.console
     methods = len({run.method.text for run in task.runs})
     say(
         console,
-        f"{methods} methods x {task.options.seeds} seeds: {recipe.model} on {recipe.data} "
+        f"{_count(methods, 'method')} x {_count(task.options.seeds, 'seed')}: "
+        f"{recipe.model} on {recipe.data} "
         f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
         f"{recipe.epochs} epochs, in {task.out}",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.options import DataOptions
 from mixwright.cli.parser import option, parse
-from mixwright.cli.progress import say
+from mixwright.cli.progress import open_console, say
 
 if TYPE_CHECKING:
     from mixwright.data.sets import Dataset
@@ -41,13 +41,14 @@ def main(words: Sequence[str]) -> int:
     options = parse(EvaluateOptions, words, prog="mixwright evaluate", about=ABOUT)
     if len(options.paths) != 1:
         raise UsageError(f"{len(options.paths)} runs given; expected one: mixwright evaluate RUN.")
-    from rich.console import Console
-
-    from mixwright.cli.prepare import devices, load
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
+    from mixwright.cli.prepare import devices, load, out_folder
     from mixwright.cli.table import scores_table
     from mixwright.experiments.saved import load_saved, recipe_of
 
     path, device = Path(options.paths[0]), devices(options.device)[0]
+    out = out_folder(options.out) if options.out else None
     with users_words():
         recipe = recipe_of(path)
         there = replace(
@@ -66,14 +67,15 @@ def main(words: Sequence[str]) -> int:
                 f"{data.num_classes}; expected the same classes. Give --data the set it was "
                 "trained on."
             )
-    scores = _scores(saved, data, options.batch_size, device)
-    console = Console(highlight=False)
+        # Lazy sets meet unreadable images here, and broken weights show in what they give.
+        scores = _scores(saved, data, options.batch_size, device)
+    console = open_console()
     say(console, f"{recipe.method}, {recipe.model}, after epoch {saved.epoch}, on {data.name}")
     console.print(scores_table(scores["raw"], scores["ema"]))
-    if options.out:
+    if out:
         with users_words():
-            _write(Path(options.out), path, saved, data, scores)
-        say(console, f"record  {Path(options.out) / 'evaluation.json'}")
+            _write(out, path, saved, data, scores)
+        say(console, f"record  {out / 'evaluation.json'}")
     return 0
 
 

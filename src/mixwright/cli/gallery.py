@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.options import DataOptions
@@ -31,7 +30,9 @@ def main(words: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
-    from mixwright.cli.prepare import load
+    from mixwright.cli.prepare import load, out_folder
+
+    out = out_folder(options.out)
     from mixwright.experiments.methods import parse_methods
     from mixwright.mixers import MIXERS
     from mixwright.reports.gallery import choose_images, exhibit
@@ -53,8 +54,6 @@ def main(words: Sequence[str]) -> int:
                 print(f"{one.label}: {one.note}")
         if not drawn:
             raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
-        page = write_gallery(
-            drawn, Path(options.out), title=f"Mixing {short_name(data.name)}", note=data.note
-        )
+        page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=data.note)
     print(f"gallery  {page}\npicture  {page.with_suffix('.png')}")
     return 0

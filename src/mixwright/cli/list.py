@@ -85,14 +85,27 @@ def first_line(cls: type) -> str:
 
 def options_of(cls: type) -> str:
     """The options that a METHOD of this class takes, with their defaults."""
-    from mixwright.experiments.options import write_value
+    from mixwright.experiments.options import option_types
 
-    empty = inspect.Parameter.empty
+    parameters = inspect.signature(cls).parameters
     return ", ".join(
-        name if parameter.default is empty else f"{name}={write_value(parameter.default)}"
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        name
+        if parameters[name].default is inspect.Parameter.empty
+        else f"{name}={_default(parameters[name].default, kind)}"
+        for name, kind in option_types(cls).items()
     )
+
+
+def _default(value: object, kind: object) -> str:
+    """The text of a default, where a METHOD could say it."""
+    from mixwright.experiments.options import read_value, write_value
+
+    text = write_value(value)
+    try:
+        typed = read_value(text, kind) == value
+    except ValueError:
+        typed = False
+    return text if typed else "(Python only)"
 
 
 def _card(card: "Card") -> dict[str, str]:

@@ -29,6 +29,7 @@ it trains a small net on real digits with several methods and writes a report.
 """
 
 RESUMES = ("compare", "train")
+LAB = ("numpy", "scipy", "PIL", "matplotlib", "jinja2", "jsonargparse", "rich")  # what it imports
 STOPPED = 130  # what shells report of a command that Ctrl-C ended
 
 
@@ -58,6 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"Commands are {', '.join(COMMANDS)}."
             )
         return import_module(f"mixwright.cli.{name}").main(rest)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in LAB:
+            raise
+        print(
+            f"mixwright {name}: this needs {error.name}, which is not installed; "
+            "pip install 'mixwright[lab]' brings it.",
+            file=sys.stderr,
+        )
+        return 2
     except UsageError as error:
         print(f"mixwright {name}: {error}" if name in COMMANDS else f"mixwright: {error}",
               file=sys.stderr)  # fmt: skip

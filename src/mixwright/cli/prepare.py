@@ -1,5 +1,7 @@
 """From options to what the rooms below take: settings of a recipe, data, devices."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,9 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
 def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
     """The data set that was asked for.
 
+    What happens on the way (downloads, slow decoding, images left out) goes to standard error, of
+    the first process alone.
+
     Args:
         options: of the command line.
         train_size: images to train on; None for the set's default.
@@ -50,7 +55,36 @@ def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
         train_size=train_size,
         image_size=options.image_size,
         skip_unreadable=options.skip_unreadable,
+        on_message=_tell if first_process() else None,
     )
+
+
+def first_process() -> bool:
+    """Whether this is rank 0, as torchrun and srun say it before the processes have met."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def out_folder(name: str) -> Path:
+    """A folder to write to, which need not be there yet.
+
+    Args:
+        name: what was given as ``--out``.
+
+    Returns:
+        its path.
+
+    Raises:
+        UsageError: it is a file, or would lie in one.
+    """
+    path = Path(name)
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"--out {name}: {place} is a file; expected a folder, new or old.")
+    return path
 
 
 def check_model(recipe: "Recipe", data: "Dataset") -> None:

@@ -116,6 +116,23 @@ class Bars:
         )
 
 
+def open_console(*, quiet: bool = False) -> "Console":
+    """Standard output, without colours guessed from words.
+
+    Args:
+        quiet: print nothing, as all ranks but the first do.
+
+    Returns:
+        a console for ``rich``; a file or a pipe has room for a whole row of a table.
+    """
+    from rich.console import Console
+
+    console = Console(quiet=quiet, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
+    return console
+
+
 def say(console: "Console", text: str) -> None:
     """Print text as it is: no markup, no colours guessed from its words.
 

@@ -1,20 +1,72 @@
 """Tables for the terminal."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixwright.reports.tables import headline, number, percent
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from mixwright.experiments.record import Comparison
+    from mixwright.reports.tables import Row
+
+_ROOM = 80  # columns that any of our tables fits in without breaking a number
 
 
-def comparison_table(record: "Comparison") -> "Table":
-    """The headline table of a comparison.
+def print_comparison(record: "Comparison", console: "Console") -> None:
+    """Print the headline table of a comparison, in two parts where the console is narrow.
 
     Args:
         record: what to show.
+        console: where to.
+    """
+    seeds = max(len(method.runs) for method in record.methods)
+    caption = (
+        f"mean ± half of the 95 % t interval over {seeds} seeds, after the last epoch; "
+        "differences in points, paired by seed"
+        if seeds > 1
+        else "one seed, after the last epoch; differences in points"
+    )
+    scores = {
+        "top-1 %": "raw",
+        "to none": "against_raw",
+        "EMA top-1 %": "ema",
+        "EMA to none": "against_ema",
+    }
+    quality, cost = {"ECE %": "ece", "NLL": "nll"}, {"step": "step"}
+    rows = headline(record)
+    whole = _comparison(rows, scores | quality | cost, console, caption)
+    if console.measure(whole, options=console.options.update(width=1000)).maximum <= console.width:
+        console.print(whole)
+    else:
+        console.print(_comparison(rows, scores | cost, console, ""))
+        console.print(_comparison(rows, quality, console, caption))
+
+
+def _comparison(
+    rows: "Sequence[Row]", columns: dict[str, str], console: "Console", caption: str
+) -> "Table":
+    table = numbers_table("method", tuple(columns), console, caption=caption)
+    for row in rows:
+        cells = (getattr(row, name) for name in columns.values())
+        # Calibration has a column of the averaged weights too; the report shows it.
+        table.add_row(row.text, *(cell if isinstance(cell, str) else cell[0] for cell in cells))
+    return table
+
+
+def numbers_table(
+    first: str, columns: Sequence[str], console: "Console", *, title: str = "", caption: str = ""
+) -> "Table":
+    """An empty table of names and numbers; names that are too long for it are folded, never cut.
+
+    Args:
+        first: head of the names.
+        columns: heads of the numbers.
+        console: where it will be printed.
+        title: above it.
+        caption: below it.
 
     Returns:
         a table for ``rich``.
@@ -22,28 +74,17 @@ def comparison_table(record: "Comparison") -> "Table":
     from rich import box
     from rich.table import Table
 
-    seeds = max(len(method.runs) for method in record.methods)
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption=f"mean ± half of the 95 % t interval over {seeds} seeds, after the last epoch; "
-        "differences in points, paired by seed",
+        title=title or None,
+        title_justify="left",
+        caption=caption or None,
         caption_justify="left",
     )
-    table.add_column("method", no_wrap=True)
-    for name in ("top-1 %", "to none", "EMA top-1 %", "to none", "ECE %", "NLL", "step"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in headline(record):
-        table.add_row(
-            row.text,
-            row.raw,
-            row.against_raw,
-            row.ema,
-            row.against_ema,
-            row.ece[0],
-            row.nll[0],
-            row.step,
-        )
+    table.add_column(first, overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", overflow="fold", no_wrap=console.width >= _ROOM)
     return table
 
 

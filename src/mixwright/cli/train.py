@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.options import TrainOptions
 from mixwright.cli.parser import parse
-from mixwright.cli.progress import display, say
+from mixwright.cli.progress import display, open_console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,13 +31,11 @@ def main(words: Sequence[str]) -> int:
             f"{len(options.methods)} methods given; expected one, e.g. mixwright train cutmix. "
             "mixwright compare takes several."
         )
-    from rich.console import Console
-
     from mixwright.data.names import parse_data
 
     with users_words():
         parse_data(options.data)
-    from mixwright.cli.prepare import check_model, load, place, recipe_settings
+    from mixwright.cli.prepare import check_model, load, out_folder, place, recipe_settings
     from mixwright.experiments.methods import parse_method
     from mixwright.training.distributed import join
     from mixwright.training.recipe import Recipe, recipe_hash
@@ -50,10 +48,10 @@ def main(words: Sequence[str]) -> int:
         check_model(recipe, data)
         where = place(options, options.device)
     name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
-    folder = Path(options.out) if options.out else Path("runs/train") / name
+    folder = out_folder(options.out or f"runs/train/{name}")
     device = where.devices[0]
     world = join(device)
-    console = Console(quiet=not world.first, highlight=False)
+    console = open_console(quiet=not world.first)
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
     result = _train(recipe, folder, str(world.device(device)), options, console)
     from mixwright.cli.table import scores_table
@@ -66,6 +64,7 @@ def main(words: Sequence[str]) -> int:
 def _train(
     recipe: "Recipe", folder: Path, device: str, options: TrainOptions, console: "Console"
 ) -> dict[str, Any]:
+    from mixwright.data.errors import DataError
     from mixwright.experiments.pool import Event, Job, progress_detail
     from mixwright.experiments.run import run
     from mixwright.training.checkpoint import CheckpointError
@@ -88,7 +87,7 @@ def _train(
                 device=device,
                 on_progress=tell,
             )
-        except (RunError, CheckpointError, RecipeError) as error:
+        except (DataError, RunError, CheckpointError, RecipeError) as error:
             raise UsageError(str(error)) from error
         shown.tell(Event("done", job))
     return asdict(result)

@@ -34,10 +34,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "cifar10": _SMALL,
     "cifar100": _SMALL,
-    "tiny-imagenet": _SMALL | {"crop_padding": 8},
     "parquet": _SMALL,
     "folder": _SMALL | {"batch_size": 64, "lr": 0.05, "epochs": 100, "crop_padding": 8},
-    "imagenet": _SMALL | {"model": "resnet50", "epochs": 100, "batch_size": 256, "lr": 0.1},
 }
 
 

@@ -181,10 +181,11 @@ def _part(word: str) -> Part:
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
-    name, _, rest = word.partition(":")
+    name, colon, behind = word.partition(":")
+    rest = behind if colon else None
     own = _CLASS.fullmatch(word)
     if own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
-        name, rest = f"{own[1]}:{own[2]}", own[3] or ""
+        name, rest = f"{own[1]}:{own[2]}", own[3]
         cls, learns = _own_class(own[1], own[2])
     elif name in MIXERS:
         cls, learns = MIXERS[name], False
@@ -199,17 +200,31 @@ def _part(word: str) -> Part:
     return Part(name, cls, read_options(cls, _pairs(word, rest)), learns)
 
 
-def _pairs(word: str, rest: str) -> dict[str, str]:
+def _pairs(word: str, rest: str | None) -> dict[str, str]:
     pairs: dict[str, str] = {}
-    for item in filter(None, rest.split(",")):
+    for item in [] if rest is None else rest.split(","):
+        if not item.strip():
+            raise ValueError(
+                f'method "{word}": an option is missing behind a colon or a comma; options are '
+                "written name:option=value, several with commas between them."
+            )
         option, sign, value = item.partition("=")
         if not sign or not option.strip() or not value.strip():
             raise ValueError(
                 f'method "{word}": cannot read "{item}"; options are written name:option=value, '
                 "several with commas between them."
             )
+        if option.strip() in pairs:
+            raise ValueError(f'method "{word}": option {option.strip()} is given twice; keep one.')
         pairs[option.strip()] = value.strip()
     return pairs
+
+
+def _cannot_import(module: str, name: str, error: Exception) -> ValueError:
+    return ValueError(
+        f'method "{module}:{name}": module {module} cannot be imported '
+        f"({type(error).__name__}: {error}). Mend it; python -c 'import {module}' shows the place."
+    )
 
 
 def _own_class(module: str, name: str) -> tuple[type, bool]:
@@ -222,11 +237,13 @@ def _own_class(module: str, name: str) -> tuple[type, bool]:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
-            raise  # their module is there; something that it needs is not
+            raise _cannot_import(module, name, error) from error  # it needs one that is missing
         raise ValueError(
             f'method "{module}:{name}": there is no module {module} here or among the installed '
             "packages. Run from the folder that holds it, or install it."
         ) from None
+    except Exception as error:  # a module of the user's can fail in any way
+        raise _cannot_import(module, name, error) from error
     cls = getattr(found, name, None)
     if not isinstance(cls, type):
         known = [key for key, value in vars(found).items() if isinstance(value, type)]

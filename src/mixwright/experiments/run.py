@@ -1,6 +1,5 @@
 """One training run from its recipe: data, model, objective, loop."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ def run(
     skip_unreadable: bool = False,
     device: str = "cpu",
     on_progress: "Callable[[Progress], None] | None" = None,
+    on_message: Callable[[str], None] | None = None,
 ) -> "Result":
     """Carry out a recipe in a run folder, or what is missing of it.
 
@@ -41,6 +41,7 @@ def run(
         skip_unreadable: leave out images that cannot be read.
         device: where to train, e.g. ``cpu`` or ``cuda:0``.
         on_progress: told now and then how far the run is.
+        on_message: told what happens to the data, a sentence at a time.
 
     Returns:
         what the loop returns.
@@ -54,6 +55,7 @@ def run(
         train_size=recipe.train_size,
         image_size=recipe.image_size,
         skip_unreadable=skip_unreadable,
+        on_message=on_message,
     )
     return train(
         recipe,
@@ -67,7 +69,9 @@ def run(
     )
 
 
-@functools.lru_cache(maxsize=1)
+_KEPT: "dict[tuple[object, ...], Dataset]" = {}
+
+
 def dataset(
     name: str,
     *,
@@ -75,15 +79,21 @@ def dataset(
     train_size: int | None,
     image_size: int | None,
     skip_unreadable: bool,
+    on_message: Callable[[str], None] | None = None,
 ) -> "Dataset":
-    """``load_data``, kept for the next run of the same process."""
-    return load_data(
-        name,
-        data_dir=data_dir,
-        train_size=train_size,
-        image_size=image_size,
-        skip_unreadable=skip_unreadable,
-    )
+    """``load_data``, kept for the next run of the same process, which is then told nothing."""
+    key = (name, data_dir, train_size, image_size, skip_unreadable)
+    if key not in _KEPT:
+        _KEPT.clear()  # the last one alone: data sets are large
+        _KEPT[key] = load_data(
+            name,
+            data_dir=data_dir,
+            train_size=train_size,
+            image_size=image_size,
+            skip_unreadable=skip_unreadable,
+            on_message=on_message,
+        )
+    return _KEPT[key]
 
 
 def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -9,6 +10,8 @@ from mixwright.models.build import build_model
 from mixwright.models.normalised import Normalised
 from mixwright.training.checkpoint import CheckpointError, load_checkpoint
 from mixwright.training.recipe import Recipe
+
+_NEEDED = ("recipe", "model", "ema", "classes", "mean", "std", "epoch")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
     Raises:
         ValueError: there is no such file, it is damaged or foreign, or its weights do not fit.
     """
-    state = load_checkpoint(checkpoint_of(path))
+    state = _whole(path)
     recipe = Recipe.from_json(state["recipe"])
     models: list[nn.Module] = []
     for weights in (state["model"], state["ema"]["model"]):
@@ -89,5 +92,16 @@ def checkpoint_of(path: Path) -> Path:
 
 def recipe_of(path: Path) -> Recipe:
     """The recipe of a checkpoint or run folder, without building its model."""
+    return Recipe.from_json(_whole(path)["recipe"])
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint, with all that a model is built from."""
     state = load_checkpoint(checkpoint_of(path))
-    return Recipe.from_json(state["recipe"])
+    missing = [name for name in _NEEDED if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"{path} has no {', '.join(missing)}; expected a checkpoint of a training run. Give a "
+            "run folder, or its last.pt or best.pt."
+        )
+    return state

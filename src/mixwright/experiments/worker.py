@@ -82,8 +82,18 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
             last = time.monotonic()
             say("progress", **progress_detail(now))
 
+    def on_message(text: str) -> None:
+        sys.stdout.write(f"{text}\n")  # to the run's log
+        sys.stdout.flush()
+
     recipe = Recipe.from_json(json.dumps(request.pop("recipe")))
-    run(recipe, Path(request.pop("folder")), on_progress=on_progress, **request)
+    run(
+        recipe,
+        Path(request.pop("folder")),
+        on_progress=on_progress,
+        on_message=on_message,
+        **request,
+    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,83 @@
+"""Tables on consoles of all widths: nothing is cut."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mixwright.bench.record import Row, ShapeRecord, StepRecord, StepRow
+from mixwright.bench.timing import Timing
+from mixwright.cli import bench
+from mixwright.cli.table import print_comparison
+from mixwright.reports.tables import headline
+from reports.fabricated import LABELS, fabricate
+
+
+def shown(width: int, folder: Path, **settings: object) -> tuple[str, list[str]]:
+    """What is printed, and every cell of it."""
+    record = fabricate(folder, **settings)  # type: ignore[arg-type]
+    console = Console(file=io.StringIO(), width=width)
+    print_comparison(record, console)
+    cells = [
+        cell
+        for row in headline(record)
+        for cell in (row.text, row.raw, row.against_raw, row.ema, row.against_ema, row.ece[0],
+                     row.nll[0], row.step)
+    ]  # fmt: skip
+    return console.file.getvalue(), cells  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("width", "tables"), [(80, 2), (99, 1), (120, 1)])
+def test_no_cell_of_a_comparison_is_cut(width: int, tables: int, tmp_path: Path) -> None:
+    text, cells = shown(width, tmp_path)
+    assert "…" not in text
+    assert not [cell for cell in cells if cell not in text]
+    assert text.count("method") == tables
+    assert max(map(len, text.splitlines())) <= width
+    assert "over 3 seeds" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_long_names_and_narrow_consoles_fold(width: int, tmp_path: Path) -> None:
+    method = "cutmix:alpha=0.2+miamix:layers=2;4+mixup:alpha=0.4"
+    text, cells = shown(width, tmp_path, methods=(*LABELS, method))
+    assert "…" not in text
+    letters = "".join(text.split())
+    for number in (word for cell in cells for word in cell.split() if cell != method):
+        assert number in letters or width < 60, number
+    assert "0.4" in text
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    text, _ = shown(120, tmp_path, seeds=1)
+    assert "±" not in text
+    assert "one seed" in text
+
+
+def test_no_cell_of_a_bench_is_cut() -> None:
+    time = Timing(least=0.1234567, median=0.2345678, spread=0.01, turns=5)
+    name = "openmixup CutMix of the whole batch"
+    row = Row(group="peer", name=name, part="all", time=time, times_lerp=12.34,
+              median_times_lerp=56.78, times_copy=1.0, within=True)  # fmt: skip
+    step = StepRow(name="miamix", step=time, mixing=time, share=0.1234, median_share=0.1,
+                   difference=0.567, budget=0.03, within=False)  # fmt: skip
+    shape, console = (128, 3, 32, 32), Console(file=io.StringIO(), width=80)
+    console.print(
+        bench._mixing_table(
+            ShapeRecord(shape=shape, dtype="float32", warm_up=1, rounds=5, rows=(row,)), console
+        )
+    )
+    console.print(
+        bench._step_table(
+            StepRecord(model="resnet18_cifar", shape=shape, precision="fp32", warm_up=1, rounds=5,
+                       rows=(step,)),
+            console,
+        )
+    )  # fmt: skip
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    for number in ("123.457", "234.568", "12.34", "56.78", "123.46", "234.57", "+56.7", "over"):
+        assert number in text, number
