@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import torch
+from torch import Generator, Tensor
 
 from mixwright.mixers import (
     AGMix,
@@ -22,6 +24,8 @@ from mixwright.mixers import (
     ResizeMix,
     SmoothMix,
 )
+from mixwright.plan import MixPlan
+from probe import CLASSES, probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ class Case:
         uneven: masks differ from pixel to pixel.
         resampled: partners are warped, so their pixels are not copies.
         self_mixing: some samples are mixed with themselves.
+        model: looks through a model, and at labels.
     """
 
     name: str
@@ -57,6 +62,19 @@ class Case:
     uneven: bool = True
     resampled: bool = False
     self_mixing: bool = False
+    model: bool = False
+
+    def plan(
+        self, images: Tensor, labels: Tensor | None = None, *, generator: Generator, **changes: Any
+    ) -> MixPlan:
+        """Plan a batch, with labels and a model for those who need them."""
+        mixer = self.build(**changes) if changes else self.mixer
+        if not self.model:
+            return mixer.plan(images, labels, generator=generator)
+        if labels is None:
+            labels = torch.arange(len(images), device=images.device) % CLASSES
+        model = probe(str(images.device))
+        return mixer.plan(images, labels, generator=generator, model=model)
 
     def build(self, **changes: Any) -> Mixer:
         """Make the same mixer with other settings."""

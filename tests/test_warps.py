@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mixwright.sampling import stream
-from mixwright.warps import Affine, Interpolation, Rect
+from mixwright.warps import Affine, Blocks, Interpolation, Rect
 
 HEIGHT, WIDTH = 8, 12
 IMAGES = torch.rand(2, 3, HEIGHT, WIDTH, generator=stream(1))
@@ -33,7 +33,7 @@ def _rect(
 FULL = [[0.0, HEIGHT], [0.0, WIDTH]]
 
 
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "antialias"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "antialias", "corners"])
 def test_the_whole_image_on_itself_is_the_image(interpolation: Interpolation) -> None:
     shown = _rect(FULL, FULL, interpolation).apply(IMAGES)
     torch.testing.assert_close(shown, IMAGES)
@@ -54,6 +54,47 @@ def test_linear_resizes_equal_those_of_torch(interpolation: Interpolation, antia
         IMAGES, (4, 6), mode="bilinear", align_corners=False, antialias=antialias
     )
     torch.testing.assert_close(shown[..., 1:5, 2:8], expected, atol=2e-3, rtol=0)
+
+
+def test_corners_lie_on_corners() -> None:
+    source, target = [[1.0, 5.0], [2.0, 11.0]], [[2.0, 8.0], [3.0, 9.0]]
+    shown = _rect(source, target, "corners").apply(IMAGES)
+    cut = IMAGES[..., 1:5, 2:11]
+    expected = F.interpolate(cut, (6, 6), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(shown[..., 2:8, 3:9], expected)
+    mirrored = _rect([[5.0, 1.0], [11.0, 2.0]], target, "corners").apply(IMAGES)
+    torch.testing.assert_close(mirrored[..., 2:8, 3:9], expected.flip(2, 3))
+
+
+def test_corners_of_a_target_of_one_pixel_show_the_first_of_the_source() -> None:
+    shown = _rect([[1.0, 5.0], [2.0, 11.0]], [[3.0, 4.0], [6.0, 7.0]], "corners").apply(IMAGES)
+    torch.testing.assert_close(shown[..., 3, 6], IMAGES[..., 1, 2])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32])
+def test_blocks_move_whole_blocks(dtype: torch.dtype) -> None:
+    images = (IMAGES * 255).to(dtype)
+    perm = torch.tensor([[5, 4, 3, 2, 1, 0], [0, 0, 2, 2, 4, 1]])
+    warp = Blocks(perm=perm, grid=(2, 3))
+    shown = warp.apply(images)
+    for b in range(2):
+        for k in range(6):
+            (r, c), (sr, sc) = divmod(k, 3), divmod(int(perm[b, k]), 3)
+            block = shown[b, :, 4 * r : 4 * r + 4, 4 * c : 4 * c + 4]
+            assert torch.equal(block, images[b, :, 4 * sr : 4 * sr + 4, 4 * sc : 4 * sc + 4])
+    one = warp.one_by_one()
+    window = (slice(None), slice(1, 6), slice(2, 9))
+    for b in range(2):
+        assert torch.equal(one(images[b], b, None), shown[b])
+        assert torch.equal(one(images[b], b, window), shown[b][window])
+
+
+def test_blocks_fit_feature_maps_and_refuse_what_they_do_not_divide() -> None:
+    warp = Blocks(perm=torch.tensor([[1, 0]]), grid=(1, 2))
+    small = torch.arange(4.0).view(1, 1, 2, 2)
+    assert warp.at((2, 2)).apply(small).flatten().tolist() == [1, 0, 3, 2]
+    with pytest.raises(ValueError, match="grid of 1 x 2 blocks divides"):
+        warp.apply(torch.zeros(1, 1, 2, 3))
 
 
 def test_falling_edges_mirror() -> None:

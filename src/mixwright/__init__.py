@@ -17,26 +17,42 @@ if TYPE_CHECKING:
     from mixwright.adapters import Mix as Mix
     from mixwright.mixers import MIXERS as MIXERS
     from mixwright.mixers import AGMix as AGMix
+    from mixwright.mixers import AttentiveCutMix as AttentiveCutMix
+    from mixwright.mixers import CoMixup as CoMixup
     from mixwright.mixers import CutMix as CutMix
     from mixwright.mixers import Cutout as Cutout
     from mixwright.mixers import FMix as FMix
     from mixwright.mixers import GMix as GMix
     from mixwright.mixers import GridMix as GridMix
+    from mixwright.mixers import GuidedMixup as GuidedMixup
     from mixwright.mixers import HMix as HMix
     from mixwright.mixers import MiAMix as MiAMix
     from mixwright.mixers import Mixer as Mixer
     from mixwright.mixers import MixUp as MixUp
     from mixwright.mixers import OneOf as OneOf
+    from mixwright.mixers import PuzzleMix as PuzzleMix
     from mixwright.mixers import ResizeMix as ResizeMix
+    from mixwright.mixers import SaliencyGrafting as SaliencyGrafting
+    from mixwright.mixers import SaliencyMix as SaliencyMix
     from mixwright.mixers import Scheduled as Scheduled
     from mixwright.mixers import SmoothMix as SmoothMix
+    from mixwright.mixers import SnapMix as SnapMix
     from mixwright.mixers import Sometimes as Sometimes
     from mixwright.objectives import OBJECTIVES as OBJECTIVES
+    from mixwright.objectives import AlignMix as AlignMix
     from mixwright.objectives import BinaryCrossEntropy as BinaryCrossEntropy
     from mixwright.objectives import CrossEntropy as CrossEntropy
+    from mixwright.objectives import DecoupledMix as DecoupledMix
     from mixwright.objectives import Losses as Losses
+    from mixwright.objectives import ManifoldMix as ManifoldMix
     from mixwright.objectives import Mixed as Mixed
+    from mixwright.objectives import MixPro as MixPro
     from mixwright.objectives import Objective as Objective
+    from mixwright.objectives import RecursiveMix as RecursiveMix
+    from mixwright.objectives import SMMix as SMMix
+    from mixwright.objectives import TokenMix as TokenMix
+    from mixwright.objectives import TokenMixup as TokenMixup
+    from mixwright.objectives import TransMix as TransMix
     from mixwright.plan import MixPlan as MixPlan
 
 __version__ = "0.1.0"
@@ -59,6 +75,13 @@ _HOME = {
     "OneOf": "mixers",
     "ResizeMix": "mixers",
     "Scheduled": "mixers",
+    "CoMixup": "mixers",
+    "PuzzleMix": "mixers",
+    "GuidedMixup": "mixers",
+    "SaliencyMix": "mixers",
+    "SnapMix": "mixers",
+    "SaliencyGrafting": "mixers",
+    "AttentiveCutMix": "mixers",
     "SmoothMix": "mixers",
     "Sometimes": "mixers",
     "OBJECTIVES": "objectives",
@@ -66,6 +89,15 @@ _HOME = {
     "CrossEntropy": "objectives",
     "Losses": "objectives",
     "Mixed": "objectives",
+    "TransMix": "objectives",
+    "TokenMixup": "objectives",
+    "TokenMix": "objectives",
+    "SMMix": "objectives",
+    "RecursiveMix": "objectives",
+    "MixPro": "objectives",
+    "ManifoldMix": "objectives",
+    "DecoupledMix": "objectives",
+    "AlignMix": "objectives",
     "Objective": "objectives",
     "MixPlan": "plan",
 }
@@ -73,27 +105,43 @@ __all__ = [
     "MIXERS",
     "OBJECTIVES",
     "AGMix",
+    "AlignMix",
+    "AttentiveCutMix",
     "BinaryCrossEntropy",
+    "CoMixup",
     "CrossEntropy",
     "CutMix",
     "Cutout",
+    "DecoupledMix",
     "FMix",
     "GMix",
     "GridMix",
+    "GuidedMixup",
     "HMix",
     "Losses",
+    "ManifoldMix",
     "MiAMix",
     "Mix",
     "MixPlan",
+    "MixPro",
     "MixUp",
     "Mixed",
     "Mixer",
     "Objective",
     "OneOf",
+    "PuzzleMix",
+    "RecursiveMix",
     "ResizeMix",
+    "SMMix",
+    "SaliencyGrafting",
+    "SaliencyMix",
     "Scheduled",
     "SmoothMix",
+    "SnapMix",
     "Sometimes",
+    "TokenMix",
+    "TokenMixup",
+    "TransMix",
 ]
 
 

@@ -20,6 +20,18 @@ def test_the_command_writes_the_record_and_prints_the_table(tmp_path, capsys):
         assert word in printed
 
 
+def test_training_steps_are_printed(tmp_path, capsys):
+    words = ["bench", "mixup", "mixwright.objectives:Mixed", "--training", "--shapes", "none"]
+    words += ["--step-models", "smallconv@4x3x8x8", "--repeats", "1", "--out", str(tmp_path)]
+    assert main(words) == 0
+    record = BenchRecord.read(tmp_path / "bench.json")
+    for one in record.steps:
+        assert [row.name for row in one.rows] == ["none", "mixup", "mixwright.objectives:Mixed"]
+    printed = capsys.readouterr().out
+    for word in ("training step of smallconv, batch 4, 8 pixels, bf16", "passes", "mixup"):
+        assert word in printed
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -28,6 +40,9 @@ def test_the_command_writes_the_record_and_prints_the_table(tmp_path, capsys):
         (["--shapes", "128x3x32"], "expected B x C x H x W"),
         (["--shapes", "1x3x8x8"], "expected at least 2 images"),
         (["--shapes", "none"], "nothing to measure"),
+        (["mixwright.objectives:Mixed"], "Add --training for its steps"),
+        (["--training", "--step-models", "smallcnv"], "smallconv"),
+        (["--training", "--step-models", "smallconv@8"], "expected NAME, or NAME@BxCxHxW"),
         (["--repeats", "0"], "--repeats is 0; expected at least 1"),
         (["--threads", "0"], "--threads is 0; expected at least 1"),
         (["--trainin"], 'Did you mean "--training"'),

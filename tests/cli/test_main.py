@@ -12,11 +12,15 @@ import torch
 
 from data.pictures import picture, write
 from mixwright.cli import main
+from mixwright.cli.list import passes
 from mixwright.cli.main import COMMANDS
 from mixwright.cli.prepare import first_process
 from mixwright.data.errors import DataError
 from mixwright.experiments import run as experiment
+from mixwright.experiments import sitting
 from mixwright.mixers import MIXERS
+from mixwright.mixers.cards import Card
+from mixwright.objectives import OBJECTIVES
 from mixwright.training.checkpoint import load_checkpoint, save_checkpoint
 
 LIGHT = """
@@ -126,8 +130,25 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     for name in (*MIXERS, "none", "digits", "folder:PATH", "smallconv", "resnet18_cifar"):
         assert f"\n  {name} " in shown, name
     assert "arxiv.org/abs/1710.09412" in shown
-    assert "methods=(Python only), weights=2;1;1;1;1, alpha=1" in " ".join(shown.split())
+    flat = " ".join(shown.split())
+    assert "methods=(Python only), weights=2;1;1;1;1, alpha=1" in flat
     assert shown.count("Python only") == 1
+    assert "criterion" not in shown
+    assert "passes 1 forward, 1 backward: a plain step options alpha=1" in flat
+    for name, cls in OBJECTIVES.items():
+        assert name == "mixed" or f"\n  {name} " in shown, cls
+
+
+def test_passes_in_words() -> None:
+    looking = Card(title="", paper="", link="", note="", forwards=2, input_backwards=1)
+    assert passes(looking) == (
+        "2 forwards, 1 backward, 1 backward to the input: 1.67 x a plain step"
+    )
+    sometimes = Card(title="", paper="", link="", note="", forwards=1.5)
+    assert passes(sometimes) == "1.5 forwards, 1 backward: 1.17 x a plain step"
+
+
+def test_list_of_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "data"]) == 0
     assert "mixup" not in capsys.readouterr().out
 
@@ -175,8 +196,30 @@ def test_train_then_evaluate(
 def test_gallery(tmp_path: Path) -> None:
     out = tmp_path / "pictures"
     assert main(["gallery", "mixup", "mixup+cutmix", "--count", "2", "--out", str(out)]) == 0
-    assert "MixUp + CutMix" in (out / "gallery.html").read_text()
+    assert "MixUp + CutMix" in (page := (out / "gallery.html").read_text())
+    assert "look through" not in page
     assert (out / "gallery.png").stat().st_size > 1000
+
+
+def test_gallery_of_what_looks_through_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sitting, "_STEPS", 20)
+    run, out = tmp_path / "run", tmp_path / "out"
+    short = f"--epochs 1 --train-size 20 --batch-size 10 --model resnet8 --out {run}"
+    assert main(["train", "cutmix", *short.split()]) == 0
+    words = f"gallery mixup mixwright.mixers.snapmix:SnapMix --count 1 --out {out}"
+    capsys.readouterr()
+    assert main([*words.split(), "--run", str(run)]) == 0
+    assert "training" not in capsys.readouterr().err
+    page = (out / "gallery.html").read_text()
+    assert "a resnet8 that was trained on digits with cutmix for 1 epoch." in page
+    assert "SnapMix" in page
+    assert main(words.split()) == 0
+    assert "training smallconv on digits for 20 steps" in capsys.readouterr().err
+    assert "trained on unmixed images of digits" in (out / "gallery.html").read_text()
+    assert main([*words.split(), "--run", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_images_left_out_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,8 @@ class Plain:
         ("mixup:alpha=1e+0", MixUp(alpha=1.0)),
         ("cutmix:minmax=0.2-0.8", CutMix(minmax=(0.2, 0.8))),
         ("cutmix:minmax=0.2;0.8", CutMix(minmax=(0.2, 0.8))),
+        ("mixwright.objectives.mixed:Mixed:mixer=cutmix", CutMix()),
+        ("mixwright.objectives.mixed:Mixed:mixer=none", None),
         ("mixup+cutmix:alpha=0.5", OneOf(MixUp(), CutMix(alpha=0.5))),
     ],
 )
@@ -88,6 +90,10 @@ def test_a_method_is_trained_with_the_criterion_given() -> None:
         ("cutmix:alpha=-1", ["CutMix", "alpha is -1"]),
         ("cutmix:per=smple", ["expected one of", 'Did you mean "sample"?']),
         ("cutmix:minmax=0.2;0.3;0.4", ["expected", "2 values"]),
+        (
+            "mixwright.objectives.mixed:Mixed:mixer=cutmx",
+            ["Mixed: option mixer=cutmx: expected", 'Did you mean "cutmix"?'],
+        ),
         ("none+cutmix", ["none cannot be joined"]),
         ("mixed", ['no method "mixed"']),
         ("nowhere.at.all:Thing", ["no module nowhere.at.all"]),

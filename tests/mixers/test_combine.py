@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mixwright.masks.held import Box
-from mixwright.mixers import CutMix, MixUp, OneOf, Scheduled, Sometimes, set_progress
+from mixwright.mixers import CutMix, MiAMix, MixUp, OneOf, Scheduled, Sometimes, set_progress
 from mixwright.sampling import stream
 
 IMAGES = torch.rand(64, 1, 8, 8, generator=stream(1))
@@ -38,6 +38,18 @@ def test_sometimes_per_batch_mixes_all_or_nobody() -> None:
     ]
     assert set(shares) == {0.0, 1.0}
     assert sum(shares) / 200 == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / 200))
+
+
+@pytest.mark.parametrize("per", ["sample", "batch"])
+def test_a_batch_that_stays_as_it_is_costs_no_plan(per):
+    class Costly:
+        def plan(self, images, labels=None, *, generator, model=None):
+            raise AssertionError("planned")
+
+    plan = Sometimes(Costly(), 0.0, per=per).plan(IMAGES, generator=stream(0)).check()
+    assert torch.equal(plan.images(IMAGES), IMAGES)
+    two = Sometimes(OneOf(MiAMix(views=2)), 0.0, per=per).plan(IMAGES, generator=stream(0)).check()
+    assert (len(two), two.pool) == (len(IMAGES) // 2, len(IMAGES))
 
 
 def test_one_of_draws_each_at_its_chance_for_each_sample() -> None:

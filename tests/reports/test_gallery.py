@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import torch
 from PIL import Image
 
-from mixwright.experiments.methods import parse_method
-from mixwright.mixers import CutMix, MixUp
-from mixwright.reports.gallery import choose_images, draw, exhibit, png
+from mixwright.experiments.methods import Method, Part, parse_method
+from mixwright.mixers import CutMix, MixUp, ResizeMix
+from mixwright.objectives import Mixed, Objective
+from mixwright.plan import MixPlan
+from mixwright.reports.gallery import choose_images, exhibit, looks_through_model, png
 from mixwright.reports.palette import FAINT, SOURCES
+from mixwright.reports.samples import draw
 
 CLASSES = ("a", "b", "c", "d")
 
@@ -47,6 +51,109 @@ def test_a_fill_has_no_label() -> None:
         assert hole.any()
         assert (hole | own).all()
         assert [label.name for label in sample.labels] == [CLASSES[b]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Five images shared out among outputs, in bands; the first output shows nothing of itself."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        weight = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25], [0.25, 0.5, 0.0, 0.0, 0.25]])
+        rows = torch.arange(8).view(1, 1, 8, 1)
+        ends = (8 * weight.cumsum(dim=1)).view(2, 5, 1, 1)
+        mask = ((rows < ends) & (rows >= ends - 8 * weight.view(2, 5, 1, 1))).float()
+        return MixPlan(
+            index=torch.arange(5).expand(2, 5), mask=mask.expand(2, 5, 8, 8), weight=weight, pool=5
+        )
+
+
+def test_of_many_sources_the_heaviest_are_shown() -> None:
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    other, own = draw(Shared(), images, torch.arange(5) % 4, CLASSES, seed=0)
+    # Nothing of itself: the heaviest stands first. Classes of rows 3, 1 and 4, which is 0 again.
+    assert [(one.name, one.weight, one.source) for one in other.labels] == [
+        ("d", 0.5, 0),
+        ("b", 0.25, 1),
+        ("a", 0.25, 2),
+    ]
+    assert torch.equal(other.own, images[3])
+    assert other.partner is not None
+    assert torch.equal(other.partner, images[1])
+    for rows, place in ((slice(0, 2), 1), (slice(2, 6), 0), (slice(6, 8), 2)):
+        want = colour(SOURCES[place])[:, None, None].expand(3, rows.stop - rows.start, 8)
+        torch.testing.assert_close(other.mask[:, rows], want)
+    # Its own row comes first although another one weighs as much or more.
+    own_names = [one.name for one in own.labels]
+    assert own_names == ["b", "a", "a"]
+    assert torch.equal(own.own, images[1])
+
+
+def test_more_sources_than_colours() -> None:
+    images = torch.rand(20, 3, 8, 8)
+
+    class Twenty:
+        def plan(self, images, labels=None, *, generator, model=None):
+            even = torch.full((20, 20), 0.05)
+            mask = even[..., None, None]
+            return MixPlan(index=torch.arange(20).expand(20, 20), mask=mask, weight=even, pool=20)
+
+    samples = draw(Twenty(), images, torch.zeros(20, dtype=torch.int64), CLASSES, seed=0)
+    for b, sample in enumerate(samples):
+        assert torch.equal(sample.own, images[b])
+        assert [one.source for one in sample.labels] == list(range(20))
+
+
+def test_resampled_partners_are_shown_whole() -> None:
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for sample in draw(ResizeMix(), images, torch.arange(4), CLASSES, seed=0):
+        assert sample.partner is not None
+        assert torch.equal(sample.partner, images[CLASSES.index(sample.labels[1].name)])
+        pasted = sample.mask[0] != colour(SOURCES[0])[0]
+        torch.testing.assert_close(sample.mixed[:, ~pasted], sample.own[:, ~pasted])
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Mixes by what a model says."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        if model is None:
+            raise ValueError("Looking: it needs a model.")
+        return MixUp(lam=float(model(images)[0, 0])).plan(images, generator=generator)
+
+
+class Within(Objective):
+    """A way of training without a mixer."""
+
+
+def test_methods_are_given_the_model() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    method = Method((Part("here:Looking", Looking, {}, learns=False),))
+    given = (method, images, torch.arange(4), CLASSES)
+    assert exhibit(*given, count=2, seed=0).note == "ValueError: Looking: it needs a model."
+
+    class Quarter(torch.nn.Module):
+        def forward(self, images):
+            return torch.full((len(images), 4), 0.25)
+
+    shown = exhibit(*given, count=2, seed=0, model=Quarter())
+    assert [sample.labels[0].weight for sample in shown.samples] == [0.25, 0.25]
+
+
+def test_who_looks_through_a_model() -> None:
+    assert not looks_through_model(parse_method("none"))
+    assert not looks_through_model(parse_method("mixup+cutmix"))
+    assert looks_through_model(Method((Part("here:Looking", Looking, {}, learns=False),)))
+    for mixer, looks in ((Looking(), True), (MixUp(), False)):
+        part = Part("mixed", Mixed, {"mixer": mixer}, learns=True)
+        assert looks_through_model(Method((part,))) is looks
+
+
+def test_what_mixes_within_training_says_so() -> None:
+    method = Method((Part("within", Within, {}, learns=True),))
+    shown = exhibit(method, torch.rand(4, 3, 8, 8), torch.arange(4), CLASSES, count=2, seed=0)
+    assert shown.samples == ()
+    assert "mixes within training" in shown.note
 
 
 def test_what_cannot_be_drawn_says_so() -> None:

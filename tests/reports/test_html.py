@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from mixwright.data.load import load_data
+from mixwright.experiments import saved
 from mixwright.experiments.methods import parse_method
 from mixwright.experiments.record import Comparison, Failure
-from mixwright.reports import figures
+from mixwright.experiments.saved import Saved
+from mixwright.reports import figures, html
 from mixwright.reports.gallery import Exhibit, exhibit
-from mixwright.reports.html import render_report, write_gallery
+from mixwright.reports.html import render_report, write_gallery, write_report
 from mixwright.reports.palette import method_shades
+from mixwright.training.checkpoint import CheckpointError
+from mixwright.training.recipe import Recipe
 from reports.fabricated import fabricate
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -126,6 +133,44 @@ def test_gallery(exhibits: list[Exhibit], tmp_path: Path) -> None:
     assert "Mixing &lt;some&gt;" in page
     assert "http" not in page
     assert (tmp_path / "new" / "gallery.png").stat().st_size > 1000
+
+
+class Even(nn.Module):
+    """Four classes, the first by the brightness of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.conv(images).relu().mean(dim=(2, 3)))
+
+
+def test_pictures_are_drawn_with_a_model_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = fabricate(tmp_path, methods=("none", "mixup"), seeds=2)
+    mine = replace(record.methods[1], text="mixwright.mixers.snapmix:SnapMix")
+    record = replace(record, methods=(record.methods[0], mine))
+    data = load_data("digits")
+    drawn: list[Exhibit] = []
+    monkeypatch.setattr(html, "render_report", lambda _, __, shown: str(drawn.extend(shown)))
+    write_report(record, tmp_path, data=data)
+    assert "no run folder has one that can be read" in drawn[0].note  # these runs are made up
+    asked: list[str] = []
+
+    def one_left(path: Path, *, image_size: int, channels: int) -> Saved:
+        asked.append(path.name)
+        if path.name.startswith("mixup"):
+            raise CheckpointError("gone")
+        return Saved(Recipe(), data.classes, 1, Even(), Even())
+
+    monkeypatch.setattr(saved, "load_saved", one_left)
+    write_report(record, tmp_path, data=data)
+    assert drawn[1].note == ""
+    assert len(drawn[1].samples) == 5
+    assert asked == ["mixup-s0-0123abcd", "mixup-s1-0123abcd", "none-s0-0123abcd"]
 
 
 def test_a_browser_shows_it(page: str, tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mixwright.mixers.cards import CARDS
+from mixwright.objectives.cards import OBJECTIVE_CARDS
+
 SMALL, LARGE = (128, 3, 32, 32), (64, 3, 224, 224)
 
 # On LARGE in times of one lerp; on SMALL, where calls cost more than pixels, in seconds.
@@ -14,6 +17,11 @@ _OTHERS_SECONDS = 0.6e-3
 
 STEP_SHARE = {"miamix": 0.03}
 """Largest share of a ResNet-18 training step (batch 128, 32 pixels) that mixing may take."""
+
+STEP_TIMES = {"puzzlemix": 2.1}
+"""How many times as long as one without mixing that step may take, all in."""
+
+_UNLIMITED = ("guidedmixup",)  # it reads the pixels and pairs the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ def budget_of(name: str, shape: tuple[int, ...]) -> Budget | None:
     """Give the limit of a mixer, plan and images together.
 
     Args:
-        name: in ``MIXERS``; a mixer with options has no limit.
+        name: in ``MIXERS``; a mixer with options, or one that looks through a model, has none.
         shape: of the batch.
 
     Returns:
@@ -44,10 +52,28 @@ def budget_of(name: str, shape: tuple[int, ...]) -> Budget | None:
         >>> budget_of("fmix", (64, 3, 224, 224))
         Budget(times_lerp=8.0, seconds=None)
     """
-    if ":" in name or "+" in name:
+    card = CARDS.get(name)
+    if card is None or card.needs == "model" or name in _UNLIMITED:
         return None
     if shape == LARGE:
         return Budget(times_lerp=_TIMES_LERP.get(name, _OTHERS_TIMES_LERP))
     if shape == SMALL:
         return Budget(seconds=_SECONDS.get(name, _OTHERS_SECONDS))
     return None
+
+
+def exact_times(name: str) -> float | None:
+    """Give the exact count of a method's training step, in steps without mixing.
+
+    Args:
+        name: ``"none"``, or in ``MIXERS`` or ``OBJECTIVES``.
+
+    Returns:
+        None where it is not known: for methods with options and classes of users.
+
+    Example:
+        >>> exact_times("attentivecutmix")
+        1.3333333333333333
+    """
+    card = CARDS.get(name) or OBJECTIVE_CARDS.get(name)
+    return card.times if card else 1.0 if name == "none" else None

@@ -10,11 +10,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from mixwright.adapters.mix import Mix
 from mixwright.bench.timing import Call
-from mixwright.mixers import MIXERS
+from mixwright.mixers import CARDS, MIXERS
 from mixwright.mixers.mixer import Mixer
+from mixwright.models.smallconv import SmallConv
+from mixwright.plan import MixPlan
 from mixwright.sampling import stream
 
 Group = Literal["floor", "mixwright", "peer"]
@@ -59,40 +62,53 @@ def floors(images: Tensor) -> list[Candidate]:
 def of_mixers(mixers: Mapping[str, Mixer], images: Tensor, labels: Tensor) -> list[Candidate]:
     """Give each mixer as a whole, its two parts, and as users call it.
 
+    Mixers that look through a model look through a small one, ``SmallConv``, so that what they
+    do themselves is not lost in it; what the passes cost in training, ``steps`` measures.
+
     Args:
         mixers: by the name that the record gives them.
         images: a batch.
         labels: its class indices.
     """
+    with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator
+        model = SmallConv(num_classes=CLASSES, channels=images.shape[1]).to(images.device)
     return list(
         itertools.chain.from_iterable(
-            _of_mixer(name, mixer, images, labels) for name, mixer in mixers.items()
+            _of_mixer(name, mixer, images, labels, model) for name, mixer in mixers.items()
         )
     )
 
 
 def default_mixers() -> dict[str, Mixer]:
-    """Give every mixer with its defaults, and drawing once a batch where it can."""
+    """Give every mixer with its defaults, and drawing once a batch where it can.
+
+    Those that look through a model are given once: their cost is that of looking.
+    """
     chosen: dict[str, Mixer] = {}
     for name, kind in MIXERS.items():
         chosen[name] = kind()
-        if "per" in inspect.signature(kind).parameters:
+        looks = name in CARDS and CARDS[name].needs == "model"
+        if "per" in inspect.signature(kind).parameters and not looks:
             chosen[f"{name}:per=batch"] = kind(per="batch")
     return chosen
 
 
-def _of_mixer(name: str, mixer: Mixer, images: Tensor, labels: Tensor) -> Iterator[Candidate]:
+def _of_mixer(
+    name: str, mixer: Mixer, images: Tensor, labels: Tensor, model: Module
+) -> Iterator[Candidate]:
     generator = stream(0)
-    ahead = [mixer.plan(images, labels, generator=generator) for _ in range(_PLANS)]
+
+    def plan() -> MixPlan:
+        return mixer.plan(images, labels, generator=generator, model=model)
+
+    ahead = [plan() for _ in range(_PLANS)]
     plans = itertools.cycle(ahead)
     mix = Mix(mixer, num_classes=CLASSES, seed=0)
 
     def whole() -> Tensor:
-        return mixer.plan(images, labels, generator=generator).images(images)
+        return plan().images(images)
 
     yield Candidate("mixwright", name, "all", whole)
-    yield Candidate(
-        "mixwright", name, "plan", lambda: mixer.plan(images, labels, generator=generator)
-    )
+    yield Candidate("mixwright", name, "plan", plan)
     yield Candidate("mixwright", name, "apply", lambda: next(plans).images(images))
-    yield Candidate("mixwright", name, "with targets", lambda: mix(images, labels))
+    yield Candidate("mixwright", name, "with targets", lambda: mix(images, labels, model=model))

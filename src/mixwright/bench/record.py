@@ -13,7 +13,7 @@ from typing import Any, Self
 from mixwright.bench.budgets import Budget
 from mixwright.bench.timing import Timing
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,42 +64,66 @@ class ShapeRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StepRow:
-    """One mixer in a training step.
+    """One method in a training step.
 
     Attributes:
         name: METHOD, or ``"none"``.
-        step: the whole step: mixing, forward, loss, backward, SGD.
-        mixing: drawing the plan and mixing the images, within those steps.
-        share: ``mixing.least / step.least``.
-        median_share: the median over the steps of mixing as a share of the same step.
-        difference: what the step takes more than that of ``none``, by the least of both, as a
-            share of ``none``'s; below 0 where chance is larger than the mixing. It also holds
-            what the loss of two labels costs.
-        budget: largest share wanted, or None.
-        within: whether ``share`` keeps it; None without one.
+        step: the whole step: forward, loss, backward, SGD, and all that the method adds.
+        times: ``step.least`` in that of ``none``; what a loss of several labels costs is in it,
+            and so is chance. Of methods that draw how much they do (PuzzleMix its grid, TokenMix
+            and SMMix whether they look first) these are the steps that do least.
+        median_times: the same of the medians.
+        exact: the passes through the model in those of ``none``, counted; None where not known.
+        mixing: within those steps drawing the plan, with its passes through the model, and
+            mixing the images; None for ways of training, which do not mix by themselves.
+        share: ``mixing.least / step.least``, or None.
+        median_share: the median over the steps of mixing as a share of the same step, or None.
+        share_budget: largest share wanted, or None.
+        times_budget: largest ``times`` wanted, or None.
+        within: whether the step keeps its budgets, by the least; None without one.
     """
 
     name: str
     step: Timing
-    mixing: Timing
-    share: float
-    median_share: float
-    difference: float
-    budget: float | None = None
+    times: float
+    median_times: float
+    exact: float | None
+    mixing: Timing | None = None
+    share: float | None = None
+    median_share: float | None = None
+    share_budget: float | None = None
+    times_budget: float | None = None
     within: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
+class SolverRow:
+    """The part of PuzzleMix's step that finds which blocks to show.
+
+    Attributes:
+        grid: blocks along a side.
+        time: of a batch.
+        share: ``time.least`` in PuzzleMix's whole step, grids as it draws them.
+    """
+
+    grid: int
+    time: Timing
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """Mixers in the training step of one network.
+    """Methods in the training step of one network.
 
     Attributes:
         model: name of the network.
         shape: (B, C, H, W) of the batch.
         precision: ``"fp32"`` or ``"bf16"``.
-        warm_up: steps of each mixer that were not counted.
+        warm_up: steps of each method that were not counted.
         rounds: steps of each that were.
-        rows: one a mixer, the first ``none``.
+        rows: one a method, the first ``none``.
+        refused: methods that do not work with this network, and why.
+        solver: PuzzleMix's solver; empty where PuzzleMix was not measured.
     """
 
     model: str
@@ -108,6 +132,8 @@ class StepRecord:
     warm_up: int
     rounds: int
     rows: tuple[StepRow, ...]
+    refused: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    solver: tuple[SolverRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +151,7 @@ class BenchRecord:
         threads: torch's, on the CPU.
         libraries: for each peer its version, or why it was not measured.
         shapes: one a shape.
-        steps: one a precision; empty where training was not asked for.
+        steps: one a network and precision; empty where training was not asked for.
     """
 
     format: int = FORMAT
@@ -176,7 +202,14 @@ def _record(cls: type[Any], found: Mapping[str, Any]) -> Any:
         for one in found["shapes"]
     )
     steps = tuple(
-        StepRecord(**one | {"shape": tuple(one["shape"]), "rows": tuple(map(_step, one["rows"]))})
+        StepRecord(
+            **one
+            | {
+                "shape": tuple(one["shape"]),
+                "rows": tuple(map(_step, one["rows"])),
+                "solver": tuple(map(_solver, one["solver"])),
+            }
+        )
         for one in found["steps"]
     )
     return cls(**{**found, "shapes": shapes, "steps": steps})
@@ -189,7 +222,12 @@ def _row(one: dict[str, Any]) -> Row:
 
 
 def _step(one: dict[str, Any]) -> StepRow:
-    fields: dict[str, Any] = dict(one)
-    for name in ("step", "mixing"):
-        fields[name] = Timing(**one[name])
+    fields: dict[str, Any] = {**one, "step": Timing(**one["step"])}
+    if one["mixing"] is not None:
+        fields["mixing"] = Timing(**one["mixing"])
     return StepRow(**fields)
+
+
+def _solver(one: dict[str, Any]) -> SolverRow:
+    fields: dict[str, Any] = {**one, "time": Timing(**one["time"])}
+    return SolverRow(**fields)

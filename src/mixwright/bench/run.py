@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 
 from mixwright.bench.budgets import LARGE, SMALL
 from mixwright.bench.candidates import default_mixers
 from mixwright.bench.mixing import measure_shape
-from mixwright.bench.record import BenchRecord, ShapeRecord
-from mixwright.bench.steps import PRECISIONS, measure_steps
+from mixwright.bench.record import BenchRecord, ShapeRecord, StepRecord
+from mixwright.bench.steps import (
+    PRECISIONS,
+    STEP_MODEL,
+    Learner,
+    Precision,
+    StepModel,
+    measure_steps,
+)
 from mixwright.bench.timing import Timer, timer_for
 from mixwright.mixers import MIXERS
 from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.objectives import OBJECTIVES
+from mixwright.objectives.mixed import Mixed
 from mixwright.training.machine import commit, machine, version
 
 WARM_UP = 3
@@ -25,6 +35,8 @@ def run_bench(
     *,
     shapes: Sequence[Sequence[int]] = (SMALL, LARGE),
     training: bool = False,
+    objectives: Mapping[str, Learner] | Sequence[str] | None = None,
+    step_models: Sequence[StepModel] = (STEP_MODEL,),
     device: str | torch.device = "cpu",
     threads: int = 1,
     rounds: int | None = None,
@@ -37,8 +49,12 @@ def run_bench(
         mixers: by name, or names of ``MIXERS``; None for all of these, drawing per sample and
             per batch.
         shapes: of the batches, (B, C, H, W) each, B at least 2; may be empty.
-        training: also measure the share of mixing in training steps of a ResNet-18, of
-            ``"miamix"`` if ``mixers`` is None. Minutes on a CPU.
+        training: also measure training steps with the mixers and objectives, in those without
+            mixing. Minutes a method on a CPU.
+        objectives: for these steps: by name, callables that make them, or names of
+            ``OBJECTIVES``; None for all of these if ``mixers`` is None too, else for none.
+        step_models: networks that are trained, each with its batch; methods that refuse one are
+            named in the record.
         device: where.
         threads: torch's, on the CPU, at least 1; set for the run only.
         rounds: turns of each candidate, at least 1; None for about half a minute a shape (10 to
@@ -58,6 +74,7 @@ def run_bench(
         ['all', 'plan', 'apply', 'with targets']
     """
     chosen = _chosen(mixers)
+    learners = _learners(mixers, chosen, objectives)
     _check(shapes, threads=threads, rounds=rounds)
     where = torch.device(device)
     timer = timer_for(where) if timer is None else timer
@@ -76,15 +93,11 @@ def run_bench(
                     chosen, shape, device=where, timer=timer, warm_up=WARM_UP, rounds=rounds
                 )
                 found.append(one)
-        steps = []
-        for precision in PRECISIONS if training else ():
-            say(f"training steps in {precision}")
-            some = {"miamix": chosen["miamix"]} if mixers is None else chosen
-            steps.append(
-                measure_steps(
-                    some, device=where, timer=timer, rounds=rounds or 5, precision=precision
-                )
-            )
+        steps = [
+            _steps(learners, model, precision, where=where, timer=timer, rounds=rounds, say=say)
+            for model in (step_models if training else ())
+            for precision in PRECISIONS
+        ]
         return BenchRecord(
             started=started,
             mixwright=version(),
@@ -99,6 +112,22 @@ def run_bench(
         )
     finally:
         torch.set_num_threads(before)
+
+
+def _steps(
+    learners: Mapping[str, Learner],
+    model: StepModel,
+    precision: Precision,
+    *,
+    where: torch.device,
+    timer: Timer,
+    rounds: int | None,
+    say: Callable[[str], None],
+) -> StepRecord:
+    say(f"training steps of {model.name} in {precision}: {len(learners)} methods")
+    return measure_steps(
+        learners, device=where, timer=timer, rounds=rounds or 5, precision=precision, model=model
+    )
 
 
 def _settle_memory() -> None:
@@ -129,6 +158,26 @@ def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mix
                 '{"cutmix 0.2": CutMix(alpha=0.2)}.'
             )
     return {name: MIXERS[name]() for name in mixers}
+
+
+def _learners(
+    mixers: Mapping[str, Mixer] | Sequence[str] | None,
+    chosen: Mapping[str, Mixer],
+    objectives: Mapping[str, Learner] | Sequence[str] | None,
+) -> dict[str, Learner]:
+    if mixers is None:
+        chosen = {name: chosen[name] for name in MIXERS}  # once: drawing per batch changes little
+    if objectives is None:
+        objectives = list(OBJECTIVES) if mixers is None else []
+    if not isinstance(objectives, Mapping):
+        for name in objectives:
+            if name not in OBJECTIVES:
+                raise ValueError(
+                    f"run_bench: there is no objective {name!r}; expected names of OBJECTIVES: "
+                    f"{', '.join(OBJECTIVES)}."
+                )
+        objectives = {name: OBJECTIVES[name] for name in objectives if name != "mixed"}
+    return {name: partial(Mixed, mixer) for name, mixer in chosen.items()} | dict(objectives)
 
 
 def _check(shapes: Sequence[Sequence[int]], *, threads: int, rounds: int | None) -> None:

@@ -1,29 +1,91 @@
-"""What mixing adds to real training: its share of a step of forward, backward and SGD."""
+"""What methods make of real training: steps of forward, backward and SGD, beside plain ones."""
 
 from __future__ import annotations
 
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mixwright.bench.budgets import STEP_SHARE
+from mixwright.bench.budgets import STEP_SHARE, STEP_TIMES, exact_times
 from mixwright.bench.candidates import CLASSES
+from mixwright.bench.clocked import Clocked
 from mixwright.bench.mixing import batch
 from mixwright.bench.record import StepRecord, StepRow
+from mixwright.bench.solver import measure_solver
 from mixwright.bench.timing import Timer, Timing, in_turn
-from mixwright.mixers.mixer import Mixer
 from mixwright.models.build import build_model
-from mixwright.objectives.criteria import CrossEntropy
-from mixwright.plan import MixPlan
+from mixwright.models.names import MODELS
+from mixwright.objectives.mixed import Mixed
+from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
 
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 
-MODEL, SHAPE = "resnet18_cifar", (128, 3, 32, 32)
+Learner = Callable[[], Objective]
+"""Makes an objective, not yet built for a network."""
+
+_PLACE = re.compile(r"([^@]+)(?:@(\d+)x(\d+)x(\d+)x(\d+))?")
+_TRIED = 4  # images on which a method shows whether it takes a network
+
+
+@dataclass(frozen=True, slots=True)
+class StepModel:
+    """A network to train, and the batch that it is given.
+
+    Attributes:
+        name: a name of ``models``.
+        shape: (B, C, H, W).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def read(cls, text: str) -> StepModel:
+        """Read ``NAME`` or ``NAME@BxCxHxW``.
+
+        Our own networks get 128 images of 32 pixels, others 32 of 224, where no shape is given.
+
+        Raises:
+            ValueError: the text is neither.
+
+        Example:
+            >>> StepModel.read("resnet18_cifar"), StepModel.read("deit_tiny@8x3x224x224").shape
+            (StepModel(name='resnet18_cifar', shape=(128, 3, 32, 32)), (8, 3, 224, 224))
+        """
+        found = _PLACE.fullmatch(text.strip())
+        if not found or (found[2] and min(map(int, found.groups()[1:])) < 1):
+            raise ValueError(
+                f"network {text.strip()!r}: expected NAME, or NAME@BxCxHxW such as "
+                "deit_tiny_patch16_224@32x3x224x224."
+            )
+        shape = (128, 3, 32, 32) if found[1] in MODELS else (32, 3, 224, 224)
+        return cls(found[1], tuple(map(int, found.groups()[1:])) if found[2] else shape)
+
+    def build(self) -> nn.Module:
+        """Make the network, the same each time.
+
+        Raises:
+            ValueError: there is no such network.
+        """
+        with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator
+            torch.manual_seed(0)
+            return build_model(
+                self.name,
+                num_classes=CLASSES,
+                image_size=self.shape[-1],
+                channels=self.shape[1],
+            )
+
+
+STEP_MODEL = StepModel.read("resnet18_cifar")
+"""Where the budgets of training steps hold."""
 
 
 class Step:
@@ -32,117 +94,168 @@ class Step:
     Args:
         model: the network; trained in place.
         optimizer: of its weights.
-        mixer: None trains on the images as they are.
+        objective: how it learns, not yet built; ``Mixed`` has its mixer timed.
         images: the batch.
         labels: its class indices.
         precision: ``"bf16"`` runs forward and loss under autocast.
         timer: makes a call and gives its seconds.
+
+    Attributes:
+        mixing: seconds of each step so far, or empty for objectives that are not ``Mixed``.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        mixer: Mixer | None,
+        objective: Objective,
         *,
         images: Tensor,
         labels: Tensor,
         precision: Precision,
         timer: Timer,
     ) -> None:
-        self.model, self.optimizer, self.mixer = model, optimizer, mixer
-        self.images, self.labels = images, labels
-        self.precision, self.timer = precision, timer
+        self.clock: Clocked | None = None
+        self.mixes = isinstance(objective, Mixed)
+        if isinstance(objective, Mixed) and objective.mixer is not None:
+            self.clock = Clocked(objective.mixer, timer)
+            objective = Mixed(self.clock, objective.criterion)
+        self.model, self.optimizer = model, optimizer
+        self.objective = _built(objective, model, images.device)
+        self.images, self.labels, self.precision = images, labels, precision
         self.mixing: list[float] = []
         self._generator = stream(0)
-        self._criterion = CrossEntropy()
-        self._plan: MixPlan | None = None
-        self._mixed = images
+        own = [one for one in self.objective.parameters() if one.requires_grad]
+        self._own = torch.optim.SGD(own, lr=0.01, momentum=0.9) if own else None
 
     def __call__(self) -> None:
         """Train on the batch once."""
-        self.mixing.append(0.0 if self.mixer is None else self.timer(self._mix))
+        if self.clock is not None:
+            self.clock.seconds = 0.0
         with torch.autocast(
             self.images.device.type, torch.bfloat16, enabled=self.precision == "bf16"
         ):
-            logits = self.model(self._mixed)
-            if self._plan is None:
-                loss = self._criterion(logits, self.labels).mean()
-            else:
-                loss = self._plan.loss(self._criterion, logits, self.labels)
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-
-    def _mix(self) -> None:
-        assert self.mixer is not None
-        self._plan = self.mixer.plan(self.images, self.labels, generator=self._generator)
-        self._mixed = self._plan.images(self.images)
+            losses = self.objective(
+                self.model, self.images, self.labels, generator=self._generator, progress=0.0
+            )
+        losses.total.backward()
+        for optimizer in (self.optimizer, self._own):
+            if optimizer is not None:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        self.objective.after_step(self.model)
+        if self.mixes:
+            self.mixing.append(0.0 if self.clock is None else self.clock.seconds)
 
 
 def measure_steps(
-    mixers: Mapping[str, Mixer],
+    learners: Mapping[str, Learner],
     *,
     device: torch.device,
     timer: Timer,
     warm_up: int = 1,
     rounds: int = 5,
     precision: Precision = "fp32",
-    model: str = MODEL,
-    shape: Sequence[int] = SHAPE,
+    model: StepModel = STEP_MODEL,
 ) -> StepRecord:
-    """Time training steps without mixing and with each mixer, in turn, on one network.
+    """Time training steps without mixing and with each method, in turn, on one network.
 
     Args:
-        mixers: by name; ``"none"`` is added.
+        learners: by METHOD, fresh objectives; ``"none"`` is added.
         device: where.
         timer: makes a call and gives its seconds.
         warm_up: steps of each that are not counted, at least 1.
         rounds: steps of each that are.
         precision: arithmetic of the network.
-        model: a name of ``models``.
-        shape: (B, C, H, W) of the batch.
+        model: what is trained, and on which batch.
+
+    Returns:
+        The record; methods that refuse the network are named in it.
     """
-    images, labels = batch(shape, device)
-    with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator
-        network = build_model(
-            model, num_classes=CLASSES, image_size=shape[-1], channels=shape[1]
-        ).to(device)
+    images, labels = batch(model.shape, device)
+    network = model.build().to(device)
+    taken, refused = _tried(learners, network, images, labels)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    kinds: dict[str, Mixer | None] = {"none": None, **mixers}
-    steps = [
-        Step(
-            network, optimizer, mixer, images=images, labels=labels, precision=precision,
-            timer=timer,
-        )
-        for mixer in kinds.values()
-    ]  # fmt: skip
-    turns = in_turn(steps, timer=timer, warm_up=warm_up, rounds=rounds)
+    with torch.random.fork_rng(devices=[]):  # heads come from the global generator
+        steps = {
+            name: Step(
+                network, optimizer, make(), images=images, labels=labels, precision=precision,
+                timer=timer,
+            )
+            for name, make in {"none": Mixed, **taken}.items()
+        }  # fmt: skip
+    turns = in_turn(list(steps.values()), timer=timer, warm_up=warm_up, rounds=rounds)
     plain = Timing.of(turns[0])
+    rows = tuple(
+        _row(name, whole, step.mixing[-len(whole) :], plain, limited=model == STEP_MODEL)
+        for (name, step), whole in zip(steps.items(), turns, strict=True)
+    )
+    puzzle = next((row.step.least for row in rows if row.name == "puzzlemix"), None)
     return StepRecord(
-        model=model,
-        shape=tuple(shape),
+        model=model.name,
+        shape=model.shape,
         precision=precision,
         warm_up=warm_up,
         rounds=rounds,
-        rows=tuple(
-            _row(name, whole, step.mixing[-len(whole) :], plain)
-            for name, whole, step in zip(kinds, turns, steps, strict=True)
-        ),
+        rows=rows,
+        refused=refused,
+        solver=()
+        if puzzle is None
+        else measure_solver(images, step=puzzle, timer=timer, warm_up=warm_up, rounds=rounds),
     )
 
 
-def _row(name: str, whole: Sequence[float], mixing: Sequence[float], plain: Timing) -> StepRow:
-    step, mixed = Timing.of(whole), Timing.of(mixing)
-    share = mixed.least / step.least
-    budget = STEP_SHARE.get(name)
+def _tried(
+    learners: Mapping[str, Learner], network: nn.Module, images: Tensor, labels: Tensor
+) -> tuple[dict[str, Learner], dict[str, str]]:
+    """Find out on a few images which methods take the network, and what the others say."""
+    taken: dict[str, Learner] = {}
+    refused: dict[str, str] = {}
+    images, labels = images[:_TRIED], labels[:_TRIED]
+    for name, make in learners.items():
+        try:
+            with torch.random.fork_rng(devices=[]):
+                objective = _built(make(), network, images.device)
+            with torch.no_grad():
+                objective(network, images, labels, generator=stream(0), progress=0.0)
+        except ValueError as error:
+            refused[name] = str(error)
+        else:
+            taken[name] = make
+    return taken, refused
+
+
+def _built(objective: Objective, network: nn.Module, device: torch.device) -> Objective:
+    objective.build(network, CLASSES)
+    return objective.to(device)
+
+
+def _row(
+    name: str, whole: Sequence[float], mixing: Sequence[float], plain: Timing, *, limited: bool
+) -> StepRow:
+    step = Timing.of(whole)
+    mixed = Timing.of(mixing) if mixing else None
+    share = mixed.least / step.least if mixed else None
+    times = step.least / plain.least
+    share_budget = STEP_SHARE.get(name) if limited else None
+    times_budget = STEP_TIMES.get(name) if limited else None
+    kept = [
+        value is not None and value <= limit
+        for value, limit in ((share, share_budget), (times, times_budget))
+        if limit is not None
+    ]
     return StepRow(
         name=name,
         step=step,
+        times=times,
+        median_times=step.median / plain.median,
+        exact=exact_times(name),
         mixing=mixed,
         share=share,
-        median_share=statistics.median(a / b for a, b in zip(mixing, whole, strict=True)),
-        difference=step.least / plain.least - 1,
-        budget=budget,
-        within=None if budget is None else share <= budget,
+        median_share=statistics.median(a / b for a, b in zip(mixing, whole, strict=True))
+        if mixing
+        else None,
+        share_budget=share_budget,
+        times_budget=times_budget,
+        within=all(kept) if kept else None,
     )

@@ -2,21 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.parser import option, parse
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from mixwright.bench.record import BenchRecord, Row, ShapeRecord, StepRecord
+    from mixwright.bench.steps import Learner, StepModel
+    from mixwright.experiments.methods import Method
     from mixwright.mixers.mixer import Mixer
 
 ABOUT = """Measure every mixer beside an out-of-place lerp of two batches and beside torchvision,
 timm and kornia where these are installed, all in turn in one run; the record is bench.json.
-METHOD as in mixwright compare --help; without any, all mixers, per sample and per batch.
+METHOD as in mixwright compare --help; without any, all of them, mixers per sample and per batch.
+Mixers that look through a model look through a small one there.
+
+With --training the training steps of all methods too, in those without mixing and beside the
+exact count of passes through the model; methods that a network is not made for are named.
 
 Times on a busy machine say little: nothing else should run."""
 
@@ -33,8 +36,12 @@ class BenchOptions:
         "128x3x32x32,64x3x224x224", "batches, with commas between; none for no shape",
         metavar="SHAPES",
     )  # fmt: skip
-    training: bool = option(
-        False, "measure training steps of a ResNet-18 too: of miamix, or the METHODs"
+    training: bool = option(False, "measure training steps too (minutes a method on a CPU)")
+    step_models: str = option(
+        "resnet18_cifar",
+        "networks of these steps, with commas between (default resnet18_cifar); @BxCxHxW behind "
+        "a name for its batch, else 128x3x32x32 for ours and 32x3x224x224 for timm's",
+        metavar="NAMES",
     )
     repeats: int | None = option(
         None, "counted rounds (default: half a minute a shape, 5 training steps)", metavar="COUNT"
@@ -59,18 +66,22 @@ def main(words: Sequence[str]) -> int:
     if not shapes and not options.training:
         raise UsageError("--shapes is none and --training is not given: nothing to measure.")
     from mixwright.bench import run_bench
+    from mixwright.cli.bench_tables import show
     from mixwright.cli.prepare import devices, out_folder
     from mixwright.cli.progress import open_console, say
 
     path, device = out_folder(options.out) / NAME, devices(options.device)[0]
     with users_words():
-        mixers = _mixers(options.methods)
+        methods = _methods(options)
+        step_models = _step_models(options)
         path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     console = open_console()
     record = run_bench(
-        mixers,
+        _mixers(methods) if methods else None,
+        objectives=_learners(methods) if methods else None,
         shapes=shapes,
         training=options.training,
+        step_models=step_models,
         device=device,
         threads=options.threads,
         rounds=options.repeats,
@@ -78,23 +89,53 @@ def main(words: Sequence[str]) -> int:
     )
     with users_words():
         record.write(path)
-    _show(record, console)
+    show(record, console)
     say(console, f"record  {path}")
     return 0
 
 
-def _mixers(methods: Sequence[str]) -> "dict[str, Mixer] | None":
+def _methods(options: BenchOptions) -> "list[Method]":
     from mixwright.experiments.methods import parse_methods
 
-    if not methods:
-        return None
-    found: dict[str, Mixer] = {}
-    for method in parse_methods(methods):
-        mixer = method.mixer()
-        if mixer is None:
-            raise UsageError(f"{method.text} mixes nothing by itself: nothing to measure.")
-        found[method.text] = mixer
-    return found
+    methods = parse_methods(options.methods)
+    for method in methods:
+        if not method.parts:
+            raise UsageError("none mixes nothing by itself: nothing to measure.")
+        if method.parts[0].learns and not options.training:
+            raise UsageError(
+                f"{method.text} is a way of training and mixes nothing by itself: nothing to "
+                "measure. Add --training for its steps."
+            )
+    return methods
+
+
+def _mixers(methods: "Sequence[Method]") -> "dict[str, Mixer]":
+    return {
+        method.text: mixer
+        for method in methods
+        if not method.parts[0].learns and (mixer := method.mixer()) is not None
+    }
+
+
+def _learners(methods: "Sequence[Method]") -> "dict[str, Learner]":
+    from mixwright.objectives.criteria import CrossEntropy
+
+    return {
+        method.text: partial(method.objective, CrossEntropy())
+        for method in methods
+        if method.parts[0].learns
+    }
+
+
+def _step_models(options: BenchOptions) -> "list[StepModel]":
+    if not options.training:
+        return []
+    from mixwright.bench.steps import StepModel
+
+    models = [StepModel.read(text) for text in options.step_models.split(",")]
+    for model in models:
+        model.build()  # a wrong name shows now, not after minutes
+    return models
 
 
 def _shapes(text: str) -> list[tuple[int, int, int, int]]:
@@ -110,85 +151,3 @@ def _shapes(text: str) -> list[tuple[int, int, int, int]]:
             raise UsageError(f"--shapes holds {word.strip()!r}; expected at least 2 images.")
         shapes.append((count, channels, height, width))
     return shapes
-
-
-def _show(record: "BenchRecord", console: "Console") -> None:
-    from mixwright.cli.progress import say
-
-    machine = record.machine
-    say(
-        console,
-        f"\ntorch {record.torch} on {machine['device']} ({machine['cpu']}), {record.threads} "
-        f"threads; commit {record.commit or 'unknown'}",
-    )
-    for name, version in record.libraries.items():
-        say(console, f"{name}: {version}")
-    for one in record.shapes:
-        console.print(_mixing_table(one, console))
-    for one in record.steps:
-        console.print(_step_table(one, console))
-
-
-def _mixing_table(record: "ShapeRecord", console: "Console") -> "Table":
-    from mixwright.cli.table import numbers_table
-
-    table = numbers_table(
-        "",
-        ("min", "median", "spread", "x lerp", "medians", "budget", "verdict"),
-        console,
-        title=f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
-        f"{record.warm_up}",
-        caption="milliseconds; x lerp by the fastest turns and by the medians; spread from the "
-        "first to the third quartile",
-    )
-    for row in record.rows:
-        part = "" if row.part == "all" else f"  {row.part}"
-        table.add_row(
-            f"{row.name}{part}",
-            *(f"{1000 * s:.3f}" for s in (row.time.least, row.time.median, row.time.spread)),
-            f"{row.times_lerp:.2f}",
-            f"{row.median_times_lerp:.2f}",
-            _limit(row),
-            _verdict(row.within),
-        )
-    return table
-
-
-def _step_table(record: "StepRecord", console: "Console") -> "Table":
-    from mixwright.cli.table import numbers_table
-
-    table = numbers_table(
-        "",
-        (
-            *("step\nmin", "step\nmedian", "mixing\nmin", "mixing\nmedian"),
-            *("share\n%", "to none\n%", "budget\n%", "verdict"),
-        ),
-        console,
-        title=f"training step of {record.model}, batch {record.shape[0]}, {record.shape[-1]} "
-        f"pixels, {record.precision}, {record.rounds} steps after {record.warm_up}",
-        caption="milliseconds; share: mixing in its own step; to none: its step less that of "
-        "none, in which chance counts too",
-    )
-    for row in record.rows:
-        times = (row.step.least, row.step.median, row.mixing.least, row.mixing.median)
-        table.add_row(
-            row.name,
-            *(f"{1000 * seconds:.2f}" for seconds in times),
-            f"{100 * row.share:.2f}",
-            f"{100 * row.difference:+.1f}",
-            "" if row.budget is None else f"{100 * row.budget:g}",
-            _verdict(row.within),
-        )
-    return table
-
-
-def _limit(row: "Row") -> str:
-    if row.budget is None:
-        return ""
-    if row.budget.times_lerp is not None:
-        return f"{row.budget.times_lerp:g} x"
-    return f"{1000 * (row.budget.seconds or 0):g} ms"
-
-
-def _verdict(within: bool | None) -> str:
-    return {None: "", True: "within", False: "over"}[within]

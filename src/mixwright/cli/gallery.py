@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.options import DataOptions
 from mixwright.cli.parser import option, parse
 
+if TYPE_CHECKING:
+    from mixwright.data.sets import Dataset
+    from mixwright.experiments.methods import Method
+    from mixwright.experiments.sitting import Sitting
+
 ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label bars, as
-gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers."""
+gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers.
+
+Methods that look through a model look through that of --run, or through a small net that is
+trained on the data for a few seconds first."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,9 @@ class GalleryOptions(DataOptions):
     methods: tuple[str, ...] = option((), "what to draw", metavar="METHOD")
     count: int = option(6, "samples of each method (default 6)", metavar="COUNT")
     seed: int = option(0, "of the draws", metavar="NUMBER")
+    run: str | None = option(
+        None, "run folder or checkpoint whose model is looked through", metavar="DIR"
+    )
     out: str = option("runs/gallery", "folder (default runs/gallery)", metavar="DIR")
 
 
@@ -43,17 +56,50 @@ def main(words: Sequence[str]) -> int:
         methods = parse_methods(options.methods or MIXERS)
         data = load(options, train_size=options.train_size)
         images, labels = choose_images(data, max(8, options.count))
+        sitting = _sitting(options, data, methods)
+        model = None if sitting is None else sitting.model
         exhibits = [
-            exhibit(method, images, labels, data.classes, count=options.count, seed=options.seed)
+            exhibit(
+                method, images, labels, data.classes, count=options.count, seed=options.seed,
+                model=model,
+            )
             for method in methods
             if method.parts
-        ]
+        ]  # fmt: skip
         drawn = [one for one in exhibits if one.samples]
         for one in exhibits:
             if not one.samples:
                 print(f"{one.label}: {one.note}")
         if not drawn:
             raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
-        page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=data.note)
+        note = data.note if sitting is None else f"{sitting.note} {data.note}"
+        page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=note)
     print(f"gallery  {page}\npicture  {page.with_suffix('.png')}")
     return 0
+
+
+def _sitting(
+    options: GalleryOptions, data: "Dataset", methods: "Sequence[Method]"
+) -> "Sitting | None":
+    """The model to look through, if one is wanted or may be needed."""
+    from mixwright.cli.prepare import tell
+    from mixwright.experiments.saved import load_saved
+    from mixwright.experiments.sitting import Sitting, train_for_pictures
+    from mixwright.reports.gallery import looks_through_model
+
+    if not any(map(looks_through_model, methods)):
+        return None
+    if options.run is None:
+        return train_for_pictures(data, seed=options.seed, on_message=tell)
+    saved = load_saved(Path(options.run), image_size=data.image_size, channels=data.channels)
+    if len(saved.classes) != data.num_classes:
+        raise UsageError(
+            f"--run {options.run}: its model tells {len(saved.classes)} classes apart, {data.name} "
+            f"has {data.num_classes}. Give the --data that it was trained on."
+        )
+    epochs = f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
+    note = (
+        f"Methods that look through a model look through a {saved.recipe.model} that was trained "
+        f"on {saved.recipe.data} with {saved.recipe.method} for {epochs}."
+    )
+    return Sitting(saved.raw, note)

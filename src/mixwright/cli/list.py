@@ -47,22 +47,24 @@ def _methods() -> None:
     from mixwright.mixers import MIXERS
     from mixwright.mixers.cards import CARDS
     from mixwright.objectives import OBJECTIVES
+    from mixwright.objectives.cards import OBJECTIVE_CARDS
 
     rows: list[_Row] = [("none", "train on images as they are", {})]
-    rows += [
-        (name, CARDS[name].note.rstrip("."), _card(CARDS[name]) | _options(cls))
-        if name in CARDS
-        else (name, first_line(cls), _options(cls))
-        for name, cls in MIXERS.items()
-    ]
+    rows += [_method(name, cls, CARDS.get(name)) for name, cls in MIXERS.items()]
     _print("methods: mixers", rows)
     learners = [
-        (name, first_line(cls), {"needs": "a training loop of ours"} | _options(cls))
+        _method(name, cls, OBJECTIVE_CARDS.get(name))
         for name, cls in OBJECTIVES.items()
         if name != "mixed"
     ]
     if learners:
         _print("methods: ways of training", learners)
+
+
+def _method(name: str, cls: type, card: "Card | None") -> _Row:
+    if card is None:
+        return name, first_line(cls), {"options": options_of(cls)}
+    return name, card.note.rstrip("."), _card(card) | {"options": options_of(cls)}
 
 
 def _data() -> None:
@@ -93,6 +95,7 @@ def options_of(cls: type) -> str:
         if parameters[name].default is inspect.Parameter.empty
         else f"{name}={_default(parameters[name].default, kind)}"
         for name, kind in option_types(cls).items()
+        if name != "criterion"  # follows --loss
     )
 
 
@@ -114,11 +117,23 @@ def _card(card: "Card") -> dict[str, str]:
         "source": f"{card.paper}, {card.link}",
         "needs": f"{card.needs}; {dims}",
         "cost": card.cost,
+        "passes": passes(card),
     }
 
 
-def _options(cls: type) -> dict[str, str]:
-    return {"options": options_of(cls)}
+def passes(card: "Card") -> str:
+    """What a training step with a method asks of the model, in words and in plain steps."""
+    many = [
+        f"{count:g} {word}{'' if count == 1 else 's'}{rest}"
+        for count, word, rest in (
+            (card.forwards, "forward", ""),
+            (card.backwards, "backward", ""),
+            (card.input_backwards, "backward", " to the input"),
+        )
+        if count
+    ]
+    exact = "a plain step" if card.times == 1 else f"{card.times:.2f} x a plain step"
+    return f"{', '.join(many)}: {exact}"
 
 
 def _print(title: str, rows: Sequence[_Row]) -> None:

@@ -55,7 +55,7 @@ def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
         train_size=train_size,
         image_size=options.image_size,
         skip_unreadable=options.skip_unreadable,
-        on_message=_tell if first_process() else None,
+        on_message=tell if first_process() else None,
     )
 
 
@@ -64,7 +64,8 @@ def first_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """Say what happens on the way, on standard error."""
     print(message, file=sys.stderr, flush=True)
 
 

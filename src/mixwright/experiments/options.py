@@ -1,5 +1,6 @@
 """Values of options, read from text by the types a class declares for them."""
 
+import dataclasses
 import inspect
 import re
 import types
@@ -9,6 +10,22 @@ from typing import Any, Literal
 from mixwright.experiments.suggest import did_you_mean
 
 _NUMBERS = re.compile(r"[\d.]+(-[\d.]+)+")  # 2-6; not -1 and not 1e-3
+
+
+class _MisfitError(ValueError):
+    """A text is no value of a type; ``expected`` says what one is, without a full stop."""
+
+    def __init__(self, expected: str, hint: str = "") -> None:
+        super().__init__(f"expected {expected}.{hint}")
+        self.expected, self.hint = expected, hint
+
+
+class _PythonOnlyError(ValueError):
+    """No text is a value of this type."""
+
+    def __init__(self, kind: Any) -> None:
+        name = getattr(kind, "__name__", str(kind))
+        super().__init__(f"it takes a {name}, which can be given in Python only.")
 
 
 def option_types(cls: type) -> dict[str, Any]:
@@ -26,7 +43,11 @@ def option_types(cls: type) -> dict[str, Any]:
         >>> option_types(Blend)
         {'alpha': <class 'float'>}
     """
-    hints = _hints(cls.__init__) | _hints(cls)
+    # What a dataclass declares is known where it stands; another class's __init__ says more.
+    if dataclasses.is_dataclass(cls):
+        hints = _hints(cls.__init__) | _hints(cls)
+    else:
+        hints = _hints(cls) | _hints(cls.__init__)
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {
         name: hints.get(name, str)
@@ -73,7 +94,9 @@ def read_value(text: str, kind: Any) -> Any:
     """Read one value of a declared type from its text.
 
     Numbers as Python writes them; ``true`` and ``false``; ``none``; several numbers as ``2-6`` or
-    ``2;6``; one of the words of a ``Literal``. Of a union the first type that fits is taken.
+    ``2;6``, several words as ``a;b``; one of the words of a ``Literal``; the short name of a mixer,
+    which then has its defaults. Of a union the first type that fits is taken; types that can be
+    given in Python only, such as a callable, are passed over where there are others.
 
     Args:
         text: what the user wrote behind ``=``.
@@ -99,31 +122,31 @@ def read_value(text: str, kind: Any) -> Any:
     if kind is type(None):
         if text.lower() == "none":
             return None
-        raise ValueError("expected none.")
+        raise _MisfitError("none")
     if kind is bool:
         if text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
             return text.lower() in ("true", "yes", "on", "1")
-        raise ValueError("expected true or false.")
+        raise _MisfitError("true or false")
     if kind in (int, float):
         try:
             return kind(text)
         except ValueError:
-            what = "a whole number" if kind is int else "a number"
-            raise ValueError(f"expected {what}.") from None
+            raise _MisfitError("a whole number" if kind is int else "a number") from None
     if kind in (str, Any):
         return text
-    name = getattr(kind, "__name__", str(kind))
-    raise ValueError(f"it takes a {name}, which can be given in Python only.")
+    if getattr(kind, "__name__", "") == "Mixer":
+        return _read_mixer(text, kind)
+    raise _PythonOnlyError(kind)
 
 
 def write_value(value: object) -> str:
     """The shortest text that ``read_value`` reads as the same value.
 
     Args:
-        value: a number, truth value, text, None or a tuple of them.
+        value: a number, truth value, text, None, a mixer with its defaults, or a tuple of them.
 
     Returns:
-        its text.
+        its text; of anything else ``str(value)``, which cannot be read.
 
     Example:
         >>> write_value(1.0), write_value((2, 6)), write_value(True)
@@ -135,19 +158,31 @@ def write_value(value: object) -> str:
         return ";".join(write_value(one) for one in typing.cast("tuple[object, ...]", value))
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
+    if callable(getattr(value, "plan", None)):
+        return _mixer_name(value)
     return str(value)
 
 
 def _read_union(text: str, kinds: tuple[Any, ...]) -> Any:
-    # None and numbers before text, since text fits anything.
-    order = sorted(kinds, key=lambda kind: (kind is str, kind is not type(None)))
-    reasons: list[str] = []
-    for kind in order:
+    # None and numbers before text, since text fits anything; several words before one.
+    def rank(kind: Any) -> tuple[bool, bool, bool]:
+        words = kind is str
+        several = typing.get_origin(kind) in (tuple, list) and str in typing.get_args(kind)
+        return kind is not type(None), words or several, words if ";" in text else several
+
+    misfits: list[_MisfitError] = []
+    python_only: _PythonOnlyError | None = None
+    for kind in sorted(kinds, key=rank):
         try:
             return read_value(text, kind)
-        except ValueError as error:
-            reasons.append(str(error).removeprefix("expected ").rstrip("."))
-    raise ValueError(f"expected {' or '.join(reasons)}.")
+        except _PythonOnlyError as error:
+            python_only = error
+        except _MisfitError as error:
+            misfits.append(error)
+    if python_only is not None and all(one.expected == "none" for one in misfits):
+        raise python_only
+    hint = "".join(one.hint for one in misfits)
+    raise _MisfitError(" or ".join(one.expected for one in misfits), hint)
 
 
 def _read_literal(text: str, words: tuple[Any, ...]) -> Any:
@@ -155,7 +190,26 @@ def _read_literal(text: str, words: tuple[Any, ...]) -> Any:
         if text == str(word):
             return word
     choices = [str(word) for word in words]
-    raise ValueError(f"expected one of {', '.join(choices)}.{did_you_mean(text, choices)}")
+    raise _MisfitError(f"one of {', '.join(choices)}", did_you_mean(text, choices))
+
+
+def _read_mixer(text: str, kind: Any) -> Any:
+    from mixwright.mixers import MIXERS
+    from mixwright.mixers.mixer import Mixer
+
+    if kind is not Mixer and not issubclass(kind, _Unresolved):
+        raise _PythonOnlyError(kind)
+    if text in MIXERS:
+        return MIXERS[text]()
+    hint = did_you_mean(text, MIXERS)
+    raise _MisfitError(f"the name of a mixer without options ({', '.join(MIXERS)})", hint)
+
+
+def _mixer_name(mixer: object) -> str:
+    """The short name of a mixer with its defaults, which ``read_value`` reads as that mixer."""
+    from mixwright.mixers import MIXERS
+
+    return next((name for name, cls in MIXERS.items() if mixer == cls()), str(mixer))
 
 
 def _read_many(text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -166,12 +220,26 @@ def _read_many(text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(kinds) < 2 or kinds[1] is Ellipsis:
         return tuple(read_value(part, kinds[0] if kinds else float) for part in parts)
     if len(parts) != len(kinds):
-        raise ValueError(f"expected {len(kinds)} values, as in {';'.join(['1'] * len(kinds))}.")
+        raise _MisfitError(f"{len(kinds)} values, as in {';'.join(['1'] * len(kinds))}")
     return tuple(read_value(part, kind) for part, kind in zip(parts, kinds, strict=True))
 
 
+class _Unresolved:
+    """Stands for a type whose name is known to type checkers only."""
+
+    def __class_getitem__(cls, inner: object) -> type:
+        return cls
+
+
 def _hints(of: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(of)
-    except (NameError, TypeError):  # names known to type checkers only
-        return {}
+    """Types by name; names imported under ``TYPE_CHECKING`` alone stand for Python-only types."""
+    known: dict[str, Any] = {}
+    while True:
+        try:
+            return typing.get_type_hints(of, localns=known or None)
+        except NameError as error:
+            if not error.name or error.name in known:
+                return {}
+            known[error.name] = type(error.name, (_Unresolved,), {})
+        except TypeError:
+            return {}

@@ -15,6 +15,7 @@ from mixwright.mixers.checks import check_choice, check_number
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.plan import MixPlan
+from mixwright.saliency import sharing
 
 
 @dataclass(frozen=True, init=False)
@@ -82,9 +83,10 @@ class OneOf:
         drawn = sampling.choices(chances, count, generator=generator)
         which = torch.tensor(drawn).to(images.device, non_blocking=True)
         plan: MixPlan | None = None
-        for k in sorted(set(drawn)):
-            one = self.mixers[k].plan(images, labels, generator=generator, model=model)
-            plan = one if plan is None else one.where(which == k, plan)
+        with sharing():
+            for k in sorted(set(drawn)):
+                one = self.mixers[k].plan(images, labels, generator=generator, model=model)
+                plan = one if plan is None else one.where(which == k, plan)
         assert plan is not None
         return plan
 
@@ -126,11 +128,13 @@ class Sometimes:
         """See ``Mixer.plan``; labels and model go to the mixer."""
         count = 1 if self.per == "batch" else len(images)
         drawn = sampling.choices((self.p, 1 - self.p), count, generator=generator)
+        if all(k == 1 for k in drawn):  # nobody: spare a model a pass
+            return _untouched(images, _outputs(self.mixer, images))
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        mixed = (torch.tensor(drawn) == 0).to(images.device, non_blocking=True).expand(len(images))
-        if bool(all(k == 0 for k in drawn)):
+        if all(k == 0 for k in drawn):
             return plan
-        return plan.where(mixed, _same_pool(plan, images))
+        mixed = (torch.tensor(drawn) == 0).to(images.device, non_blocking=True).expand(len(images))
+        return plan.where(mixed, _untouched(images, len(plan)))
 
 
 @dataclass
@@ -183,6 +187,16 @@ def set_progress(mixer: Mixer, progress: float) -> None:
         set_progress(mixer.mixer, progress)
 
 
-def _same_pool(plan: MixPlan, images: Tensor) -> MixPlan:
+def _untouched(images: Tensor, outputs: int) -> MixPlan:
     """Give the identity for a pool that may be larger than the plan's outputs."""
-    return MixPlan.identity(images[: len(plan)]).replace(pool=plan.pool)
+    return MixPlan.identity(images[:outputs]).replace(pool=len(images))
+
+
+def _outputs(mixer: Mixer, images: Tensor) -> int:
+    """Give the outputs of a plan: fewer than images where a mixer takes several views of each."""
+    while isinstance(mixer, OneOf | Sometimes | Scheduled):
+        if isinstance(mixer, OneOf):
+            mixer = mixer.mixers[0]
+        else:
+            mixer = mixer.mixer if isinstance(mixer, Sometimes) else mixer.at(mixer.progress)
+    return len(images) // int(getattr(mixer, "views", 1))

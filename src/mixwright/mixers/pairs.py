@@ -20,8 +20,8 @@ Per = Literal["sample", "batch"]
 PERS: tuple[Per, ...] = ("sample", "batch")
 
 
-class PairMixer(Protocol):
-    """A mixer whose mask follows from a share: the settings, and the mask."""
+class Settings(Protocol):
+    """What mixers of pairs that draw a share have in common."""
 
     @property
     def alpha(self) -> float:
@@ -43,6 +43,10 @@ class PairMixer(Protocol):
         """See ``sampling.partners``."""
         ...
 
+
+class PairMixer(Settings, Protocol):
+    """A mixer whose mask follows from a share: the settings, and the mask."""
+
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
         """Draw masks that keep about ``lam`` of the own pixels.
 
@@ -57,7 +61,7 @@ class PairMixer(Protocol):
         ...
 
 
-def check_pair(mixer: PairMixer) -> None:
+def check_pair(mixer: Settings) -> None:
     """Refuse settings that no pair mixer takes; called by constructors.
 
     Raises:
@@ -71,7 +75,7 @@ def check_pair(mixer: PairMixer) -> None:
     check_choice(name, "pairing", mixer.pairing, PAIRINGS)
 
 
-def draw_lam(mixer: PairMixer, images: Tensor, *, generator: Generator) -> Tensor:
+def draw_lam(mixer: Settings, images: Tensor, *, generator: Generator) -> Tensor:
     """Draw the shares: ``(B,)``, or ``(1,)`` where one draw serves the batch; float32."""
     count = 1 if mixer.per == "batch" else len(images)
     if mixer.lam is not None:

@@ -10,26 +10,30 @@ from mixwright.models.names import ModelError
 from mixwright.models.preact import PreActBlock, PreActBottleneck, PreActResNet, WideResNet
 from mixwright.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, ResNet, ThinResNet
 from mixwright.models.smallconv import SmallConv
+from mixwright.models.vit import PATCH, SmallViT
 from mixwright.models.zoo import build_timm
 
 _18 = (2, 2, 2, 2)
 _34 = _50 = (3, 4, 6, 3)
 
-_MAKERS: dict[str, Callable[[int, int], nn.Module]] = {
-    "smallconv": lambda k, c: SmallConv(num_classes=k, channels=c),
-    "resnet18_cifar": lambda k, c: ResNet(BasicBlock, 1, _18, num_classes=k, channels=c),
-    "resnet34_cifar": lambda k, c: ResNet(BasicBlock, 1, _34, num_classes=k, channels=c),
-    "resnet50_cifar": lambda k, c: ResNet(Bottleneck, 4, _50, num_classes=k, channels=c),
-    "resnext50_cifar": lambda k, c: ResNet(RESNEXT_32X4D, 4, _50, num_classes=k, channels=c),
-    "preactresnet18": lambda k, c: PreActResNet(PreActBlock, _18, num_classes=k, channels=c),
-    "preactresnet34": lambda k, c: PreActResNet(PreActBlock, _34, num_classes=k, channels=c),
-    "preactresnet50": lambda k, c: PreActResNet(PreActBottleneck, _50, num_classes=k, channels=c),
-    "wrn28_2": lambda k, c: WideResNet(28, 2, num_classes=k, channels=c),
-    "wrn28_8": lambda k, c: WideResNet(28, 8, num_classes=k, channels=c),
-    "wrn28_10": lambda k, c: WideResNet(28, 10, num_classes=k, channels=c),
-    "resnet8": lambda k, c: ThinResNet(8, num_classes=k, channels=c),
-    "resnet20": lambda k, c: ThinResNet(20, num_classes=k, channels=c),
-    "resnet56": lambda k, c: ThinResNet(56, num_classes=k, channels=c),
+_MAKERS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "smallconv": lambda k, c, s: SmallConv(num_classes=k, channels=c),
+    "resnet18_cifar": lambda k, c, s: ResNet(BasicBlock, 1, _18, num_classes=k, channels=c),
+    "resnet34_cifar": lambda k, c, s: ResNet(BasicBlock, 1, _34, num_classes=k, channels=c),
+    "resnet50_cifar": lambda k, c, s: ResNet(Bottleneck, 4, _50, num_classes=k, channels=c),
+    "resnext50_cifar": lambda k, c, s: ResNet(RESNEXT_32X4D, 4, _50, num_classes=k, channels=c),
+    "preactresnet18": lambda k, c, s: PreActResNet(PreActBlock, _18, num_classes=k, channels=c),
+    "preactresnet34": lambda k, c, s: PreActResNet(PreActBlock, _34, num_classes=k, channels=c),
+    "preactresnet50": lambda k, c, s: PreActResNet(
+        PreActBottleneck, _50, num_classes=k, channels=c
+    ),
+    "wrn28_2": lambda k, c, s: WideResNet(28, 2, num_classes=k, channels=c),
+    "wrn28_8": lambda k, c, s: WideResNet(28, 8, num_classes=k, channels=c),
+    "wrn28_10": lambda k, c, s: WideResNet(28, 10, num_classes=k, channels=c),
+    "resnet8": lambda k, c, s: ThinResNet(8, num_classes=k, channels=c),
+    "resnet20": lambda k, c, s: ThinResNet(20, num_classes=k, channels=c),
+    "resnet56": lambda k, c, s: ThinResNet(56, num_classes=k, channels=c),
+    "smallvit": lambda k, c, s: SmallViT(num_classes=k, channels=c, image_size=s),
 }
 
 SMALLEST = 8
@@ -47,14 +51,15 @@ def build_model(
     """Return a freshly initialised network by its name, or a pretrained one of timm's.
 
     Our own names are the keys of ``MODELS``; every other name is looked up in timm. Each of ours
-    ends in a Linear layer called ``fc`` behind stages called ``layer1``, ``layer2`` and so on.
+    ends in a Linear layer called ``fc``, behind stages called ``layer1``, ``layer2`` and so on (of
+    ``smallvit`` behind ``blocks.0``, ``blocks.1``, ...).
     Weights are drawn from torch's global generator: call ``torch.manual_seed`` before.
 
     Args:
         name: ``resnet18_cifar``, ``wrn28_10``, ...; or a timm name such as ``convnext_tiny``.
         num_classes: outputs, at least 1.
         image_size: side of the images in pixels; timm's transformers are built for exactly this
-            side, our own networks take any from 8 up.
+            side, our own networks take any from 8 up, ``smallvit`` multiples of 4.
         channels: channels of the images.
         pretrained: take timm's weights; the last layer is new where its classes differ.
 
@@ -96,4 +101,9 @@ def build_model(
             f"model {name}: image_size is {image_size}; expected at least {SMALLEST} pixels. "
             "Enlarge the images."
         )
-    return _MAKERS[name](num_classes, channels)
+    if name == "smallvit" and image_size % PATCH:
+        raise ModelError(
+            f"model {name}: image_size is {image_size}; expected a multiple of {PATCH} pixels, "
+            "the side of a patch. Resize or pad the images."
+        )
+    return _MAKERS[name](num_classes, channels, image_size)

@@ -19,6 +19,7 @@ MODELS: dict[str, str] = {
     "resnet8": "the thin CIFAR ResNet of 8 layers (0.08 M), for quick comparisons",
     "resnet20": "the thin CIFAR ResNet of 20 layers (0.27 M)",
     "resnet56": "the thin CIFAR ResNet of 56 layers (0.86 M)",
+    "smallvit": "a vision transformer for small images, 4-pixel patches (0.7 M)",
 }
 """Name of each of our networks, with one line on what it is; parameters at 10 classes."""
 

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from mixwright.objectives.alignmix import AlignMix as AlignMix
 from mixwright.objectives.criteria import BinaryCrossEntropy as BinaryCrossEntropy
 from mixwright.objectives.criteria import Criterion as Criterion
 from mixwright.objectives.criteria import CrossEntropy as CrossEntropy
+from mixwright.objectives.decoupledmix import DecoupledMix as DecoupledMix
+from mixwright.objectives.manifoldmix import ManifoldMix as ManifoldMix
 from mixwright.objectives.mixed import Mixed as Mixed
+from mixwright.objectives.mixpro import MixPro as MixPro
 from mixwright.objectives.objective import Losses as Losses
 from mixwright.objectives.objective import Objective as Objective
+from mixwright.objectives.recursivemix import RecursiveMix as RecursiveMix
+from mixwright.objectives.smmix import SMMix as SMMix
+from mixwright.objectives.tokenmix import TokenMix as TokenMix
+from mixwright.objectives.tokenmixup import TokenMixup as TokenMixup
+from mixwright.objectives.transmix import TransMix as TransMix
 
-OBJECTIVES: dict[str, type[Objective]] = {"mixed": Mixed}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "mixed": Mixed,
+    "manifoldmix": ManifoldMix,
+    "alignmix": AlignMix,
+    "decoupledmix": DecoupledMix,
+    "recursivemix": RecursiveMix,
+    "transmix": TransMix,
+    "tokenmix": TokenMix,
+    "tokenmixup": TokenMixup,
+    "mixpro": MixPro,
+    "smmix": SMMix,
+}
 """Short name to class; the command line reads it, and so may you."""

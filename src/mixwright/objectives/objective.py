@@ -21,12 +21,14 @@ class Losses:
         terms: named 0-d parts of ``total``, for the record.
         logits: ``(B, K)`` of the images that the model saw, for metrics.
         plan: how these images were mixed; None where they were not.
+        labels: labels of the plan's pool where that is not the batch; None where it is.
     """
 
     total: Tensor
     terms: Mapping[str, Tensor]
     logits: Tensor
     plan: MixPlan | None = None
+    labels: Tensor | None = None
 
 
 class Objective(Module):

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mixwright.taps import bare
+
 # One kernel for all tensors; torch's own optimisers are built on them, under these names.
 _lerp = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 _copy = torch._foreach_copy_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
@@ -58,7 +60,7 @@ class EMA:
             )
         self.decay = decay
         self.t = 0
-        self.model = copy.deepcopy(_bare(model)).eval().requires_grad_(False)
+        self.model = copy.deepcopy(bare(model)).eval().requires_grad_(False)
         for tensor in _tensors(self.model).values():
             if tensor.dtype in (torch.float16, torch.bfloat16):
                 tensor.data = tensor.data.float()
@@ -75,7 +77,7 @@ class EMA:
         Raises:
             ValueError: the model has other parameters or buffers than the copy.
         """
-        own, other = _tensors(self.model), _tensors(_bare(model))
+        own, other = _tensors(self.model), _tensors(bare(model))
         if own.keys() != other.keys():
             odd = sorted(own.keys() ^ other.keys())
             raise ValueError(
@@ -109,17 +111,6 @@ class EMA:
         """
         self.model.load_state_dict(state["model"])
         self.t = int(state["t"])
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    """Return the model inside the wrappers of DDP, DataParallel and ``torch.compile``."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
-        else:
-            return model
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

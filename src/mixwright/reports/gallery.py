@@ -1,4 +1,4 @@
-"""What methods do to images: plans drawn for a few samples, as pictures and label shares."""
+"""What methods do to images: a few samples of each, as pictures and label shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,50 +7,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from mixwright.reports.palette import FAINT, INK, LINE, SOURCES
+from mixwright.reports.palette import INK, LINE, SOURCES
+from mixwright.reports.samples import Sample, draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch.nn import Module
 
     from mixwright.data.sets import Dataset
     from mixwright.experiments.methods import Method
-    from mixwright.mixers import Mixer
-
-
-@dataclass(frozen=True)
-class Label:
-    """One class of a mixed label.
-
-    Args:
-        name: of the class.
-        weight: its share.
-        source: which of the sources it came from; decides the colour.
-    """
-
-    name: str
-    weight: float
-    source: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One mixed image and how it came about.
-
-    Args:
-        own: ``(C, H, W)`` float32 in [0, 1], the sample itself.
-        partner: the other source with the largest weight; None where there is none.
-        mask: ``(3, H, W)``, whose pixel it is, in the colours of ``palette.SOURCES``.
-        mixed: ``(C, H, W)``.
-        labels: shares of the classes, by source.
-    """
-
-    own: Tensor
-    partner: Tensor | None
-    mask: Tensor
-    mixed: Tensor
-    labels: tuple[Label, ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +67,7 @@ def exhibit(
     *,
     count: int,
     seed: int,
+    model: "Module | None" = None,
 ) -> Exhibit:
     """Draw one plan of a method and show what it does.
 
@@ -111,59 +78,41 @@ def exhibit(
         classes: their names.
         count: samples to show, the first of the batch.
         seed: of the draw, the same for every method.
+        model: for the methods that look through one.
 
     Returns:
-        the exhibit; a method that cannot be drawn from images alone says so in its note.
+        the exhibit; a method that cannot be drawn says why in its note.
     """
     mixer = method.mixer()
     if mixer is None:
         note = "It mixes within training; there is no plan to draw." if method.parts else ""
         return Exhibit(method.text, method.label, (), note)
     try:
-        samples = draw(mixer, images, labels, classes, seed=seed)[:count]
+        samples = draw(mixer, images, labels, classes, seed=seed, model=model)[:count]
     except Exception as error:  # a picture must not cost hours of training their report
         return Exhibit(method.text, method.label, (), f"{type(error).__name__}: {error}")
     return Exhibit(method.text, method.label, tuple(samples))
 
 
-def draw(
-    mixer: "Mixer", images: Tensor, labels: Tensor, classes: Sequence[str], *, seed: int
-) -> list[Sample]:
-    """One plan for a batch, taken apart into samples.
+def looks_through_model(method: "Method") -> bool:
+    """Whether a method's mixer may want a model to be drawn.
 
     Args:
-        mixer: any.
-        images: ``(B, C, H, W)`` float32 in [0, 1].
-        labels: ``(B,)``.
-        classes: their names.
-        seed: of the draw.
+        method: any.
 
     Returns:
-        B samples.
+        True for mixers whose card says so and for classes of users, which have none.
     """
-    plan = mixer.plan(images, labels, generator=torch.Generator().manual_seed(seed))
-    mixed = plan.images(images)
-    masks = _full(plan.mask, images)
-    painted = torch.einsum("bnhw,bnc->bchw", masks, _colours(plan.index))
-    samples: list[Sample] = []
-    for b in range(len(mixed)):
-        index, weight = plan.index[b].tolist(), plan.weight[b].tolist()
-        shares = [
-            Label(classes[int(labels[i])], share, n)
-            for n, (i, share) in enumerate(zip(index, weight, strict=True))
-            if i >= 0 and share > 0.005
-        ]
-        others = [(share, i) for i, share in zip(index[1:], weight[1:], strict=True) if i >= 0]
-        samples.append(
-            Sample(
-                own=images[index[0]],
-                partner=images[max(others)[1]] if others else None,
-                mask=painted[b],
-                mixed=mixed[b].clamp(0, 1),
-                labels=tuple(shares),
-            )
-        )
-    return samples
+    from mixwright.mixers import CARDS
+
+    mixer = method.mixer()
+    if mixer is None:
+        return False
+    if method.parts[0].learns:
+        names = [type(mixer).__name__.lower()]
+    else:
+        names = [part.name for part in method.parts]
+    return any(name not in CARDS or CARDS[name].needs == "model" for name in names)
 
 
 def png(image: Tensor, *, side: int = 96) -> bytes:
@@ -242,25 +191,6 @@ def _place(
         start += label.weight
     words = "  ".join(f"{label.name} {100 * label.weight:.0f} %" for label in sample.labels[:3])
     axes.text(0, -0.75, words, fontsize=6.5, va="top", color=INK.light)
-
-
-def _full(mask: Tensor, images: Tensor) -> Tensor:
-    """A mask on every pixel: shares are spread, block grids enlarged."""
-    size = images.shape[-2:]
-    if mask.shape[-2:] == size:
-        return mask
-    return F.interpolate(mask, size=size, mode="nearest")
-
-
-def _colours(index: Tensor) -> Tensor:
-    """``(B, N, 3)``: a colour for each source, grey for a fill, which is nobody's."""
-    names = [SOURCES[n % len(SOURCES)] for n in range(index.shape[1])]
-    known = torch.tensor([_rgb(name) for name in names])
-    return torch.where(index[..., None] < 0, torch.tensor(_rgb(FAINT.light)), known)
-
-
-def _rgb(name: str) -> list[float]:
-    return [int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)]
 
 
 def _bytes(image: Tensor) -> Tensor:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from mixwright.reports import figures, tables
 from mixwright.reports.caveats import caveats
 from mixwright.reports.curves import Curves, read_curves
-from mixwright.reports.gallery import Exhibit, choose_images, exhibit, gallery_figure, png
+from mixwright.reports.gallery import (
+    Exhibit,
+    choose_images,
+    exhibit,
+    gallery_figure,
+    looks_through_model,
+    png,
+)
 from mixwright.reports.palette import (
     FAINT,
     INK,
@@ -22,9 +29,10 @@ from mixwright.reports.palette import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
     from mixwright.data.sets import Dataset
-    from mixwright.experiments.record import Comparison
+    from mixwright.experiments.record import Comparison, MethodRecord
 
 SHOWN = 5
 """Samples of each method in the report."""
@@ -48,11 +56,9 @@ def write_report(record: "Comparison", folder: Path, *, data: "Dataset") -> Path
     Returns:
         the path of the report.
     """
-    from mixwright.experiments.methods import parse_method
-
     images, labels = choose_images(data, 8)
     exhibits = [
-        exhibit(parse_method(method.text), images, labels, data.classes, count=SHOWN, seed=0)
+        _exhibit(method, record, folder, data, images, labels)
         for method in record.methods
         if method.text != record.baseline
     ]
@@ -60,6 +66,43 @@ def write_report(record: "Comparison", folder: Path, *, data: "Dataset") -> Path
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _exhibit(
+    method: "MethodRecord",
+    record: "Comparison",
+    folder: Path,
+    data: "Dataset",
+    images: "Tensor",
+    labels: "Tensor",
+) -> Exhibit:
+    """Samples of a method, drawn with a model of one of its runs where it looks through one."""
+    from mixwright.experiments.methods import parse_method
+
+    known = parse_method(method.text)
+    model = None
+    if looks_through_model(known):
+        others = [other for other in record.methods if other.text != method.text]
+        runs = [run.folder for one in (method, *others) for run in one.runs]
+        model = _model([folder / run for run in runs], data)
+        if model is None:
+            note = (
+                "It looks through a model, and no run folder has one that can be read: no pictures."
+            )
+            return Exhibit(known.text, known.label, (), note)
+    return exhibit(known, images, labels, data.classes, count=SHOWN, seed=0, model=model)
+
+
+def _model(runs: Sequence[Path], data: "Dataset") -> "Module | None":
+    """The trained model of the first run folder that has one."""
+    from mixwright.experiments.saved import load_saved
+
+    for run in runs:
+        try:
+            return load_saved(run, image_size=data.image_size, channels=data.channels).raw
+        except ValueError:  # a checkpoint that was removed or does not fit: the next one
+            continue
+    return None
 
 
 def render_report(record: "Comparison", folder: Path, exhibits: Sequence[Exhibit]) -> str:

@@ -146,7 +146,7 @@ def _gradients(
 def _accuracy(losses: Losses, labels: Tensor) -> Tensor:
     if losses.plan is None:
         return (losses.logits.argmax(dim=1) == labels).float().mean()
-    return losses.plan.accuracy(losses.logits, labels)
+    return losses.plan.accuracy(losses.logits, labels if losses.labels is None else losses.labels)
 
 
 def _update(session: Session, rate: float) -> None:

@@ -1,23 +1,18 @@
-"""Resampling of a source before it is mixed: rectangles and affine maps."""
+"""One rectangle of a source shown in another of the output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-Window = tuple[slice, ...]
-"""Part of an image ``(C, *spatial)``."""
+from mixwright.warps.rows import OneByOne, Window, on_rows, places, round_to
 
-OneByOne = Callable[[Tensor, int, Window | None], Tensor]
-"""Takes a source image, the number of the output, and the part that is wanted or None for all."""
-
-Interpolation = Literal["nearest", "bilinear", "antialias"]
-INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias")
+Interpolation = Literal["nearest", "bilinear", "antialias", "corners"]
+INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias", "corners")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -34,7 +29,8 @@ class Rect:
         size: (H, W) to which the numbers refer.
         interpolation: ``"nearest"`` picks pixel ``floor(r * source / target)`` and is exact for
             every dtype; ``"bilinear"`` has pixel centres at one half; ``"antialias"`` is
-            bilinear with a triangle widened by the reduction.
+            bilinear with a triangle widened by the reduction; ``"corners"`` is bilinear with the
+            corner pixels of both rectangles on each other (``align_corners=True``).
         rows: ``(R,)`` int64, the outputs that are warped, or None for all; ``source`` and
             ``target`` then have R rows.
     """
@@ -47,22 +43,18 @@ class Rect:
 
     def apply(self, images: Tensor, *, reuse: bool = False) -> Tensor:
         """Warp ``(B, C, H, W)`` images; with ``reuse`` the input may be written."""
-        return _on_rows(self.rows, images, self._apply, reuse=reuse)
+        return on_rows(self.rows, images, self._apply, reuse=reuse)
 
     def one_by_one(self) -> OneByOne:
         """Prepare to warp single images, by the number of the output; reads ``rows``."""
-        place = _places(self.rows)
+        place = places(self.rows)
         if self.interpolation == "nearest":
             lines = [
                 _nearest(self.source[:, axis], self.target[:, axis], length)
                 for axis, length in enumerate(self.size)
             ]
         else:
-            wide = self.interpolation == "antialias"
-            lines = [
-                _hats(self.source[:, axis], self.target[:, axis], length, antialias=wide)
-                for axis, length in enumerate(self.size)
-            ]
+            lines = self._matrices()
 
         def show(image: Tensor, number: int, window: Window | None) -> Tensor:
             k = place(number)
@@ -88,6 +80,13 @@ class Rect:
             self, source=self.source * scale, target=self.target * scale, size=(height, width)
         )
 
+    def _matrices(self) -> list[Tensor]:
+        """Give the resampling matrices of rows and columns, ``(B, length, length)`` each."""
+        return [
+            _hats(self.source[:, axis], self.target[:, axis], length, kind=self.interpolation)
+            for axis, length in enumerate(self.size)
+        ]
+
     def _apply(self, images: Tensor) -> Tensor:
         if self.interpolation == "nearest":
             row, column = (
@@ -95,92 +94,10 @@ class Rect:
                 for axis, length in enumerate(self.size)
             )
             return _picked(images, row, column)
-        wide = self.interpolation == "antialias"
-        row, column = (
-            _hats(self.source[:, axis], self.target[:, axis], length, antialias=wide)
-            for axis, length in enumerate(self.size)
-        )
+        row, column = self._matrices()
         kind = torch.promote_types(images.dtype, torch.float32)
         done = row[:, None].to(kind) @ images.to(kind) @ column[:, None].transpose(2, 3).to(kind)
         return round_to(done, images.dtype)
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Affine:
-    """Map output places to source places by a 2x3 matrix.
-
-    Attributes:
-        theta: ``(B, 2, 3)`` float32 in normalised coordinates (x, y in [-1, 1], edges of the
-            image at -1 and 1), as ``torch.nn.functional.affine_grid`` takes them with
-            ``align_corners=False``. Places outside the image are 0.
-        rows: ``(R,)`` int64, the outputs that are warped, or None for all.
-    """
-
-    theta: Tensor
-    rows: Tensor | None = None
-
-    def apply(self, images: Tensor, *, reuse: bool = False) -> Tensor:
-        """Warp ``(B, C, H, W)`` images; with ``reuse`` the input may be written."""
-        return _on_rows(self.rows, images, self._apply, reuse=reuse)
-
-    def one_by_one(self) -> OneByOne:
-        """Prepare to warp single images, by the number of the output; reads ``rows``."""
-        place = _places(self.rows)
-
-        def show(image: Tensor, number: int, window: Window | None) -> Tensor:
-            k = place(number)
-            if k is not None:
-                one = replace(self, theta=self.theta[k : k + 1], rows=None)
-                image = one._apply(image[None])[0]
-            return image if window is None else image[window]
-
-        return show
-
-    def at(self, size: Sequence[int]) -> Affine:
-        """Give the same warp for feature maps of another size."""
-        del size  # normalised coordinates fit every size
-        return self
-
-    def _apply(self, images: Tensor) -> Tensor:
-        kind = torch.promote_types(images.dtype, torch.float32)
-        grid = F.affine_grid(self.theta.to(kind), list(images.shape), align_corners=False)
-        done = F.grid_sample(images.to(kind), grid, padding_mode="zeros", align_corners=False)
-        return round_to(done, images.dtype)
-
-
-Warp = Rect | Affine
-
-
-def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bring computed pixels to the images' dtype; uint8 rounds half to even and saturates."""
-    if values.dtype == dtype:
-        return values
-    if dtype == torch.uint8:
-        return values.round().clamp(0, 255).to(dtype)
-    return values.to(dtype)
-
-
-def _places(rows: Tensor | None) -> Callable[[int], int | None]:
-    """Give for the number of an output its place among the warped ones."""
-    if rows is None:
-        return lambda number: number
-    known = {row: place for place, row in enumerate(rows.tolist())}
-    return known.get
-
-
-def _on_rows(
-    rows: Tensor | None, images: Tensor, apply: Callable[[Tensor], Tensor], *, reuse: bool
-) -> Tensor:
-    if images.ndim != 4:
-        raise ValueError(
-            f"warp: images have shape {tuple(images.shape)}; expected (B, C, H, W). "
-            "Warps are defined for 2-D images only."
-        )
-    if rows is None:
-        return apply(images)
-    done = images if reuse else images.clone()
-    done[rows] = apply(images[rows])
-    return done
 
 
 def _picked(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
@@ -205,16 +122,19 @@ def _nearest(source: Tensor, target: Tensor, length: int) -> Tensor:
     return torch.minimum(torch.maximum(index, low), high).long()
 
 
-def _hats(source: Tensor, target: Tensor, length: int, *, antialias: bool) -> Tensor:
+def _hats(source: Tensor, target: Tensor, length: int, *, kind: Interpolation) -> Tensor:
     """Give the resampling matrix ``(B, length, length)``: triangles around the source places."""
     start, stop = source[:, 0, None], source[:, 1, None]
     first, last = target[:, 0, None], target[:, 1, None]
     place = torch.arange(length, device=source.device)
     scale = (stop - start) / (last - first).clamp_min(1e-6)
     centre = start + (place + 0.5 - first) * scale - 0.5
+    if kind == "corners":
+        step = (stop - start - (stop - start).sign()) / (last - first - 1).clamp_min(1)
+        centre = torch.where(stop < start, start - 1, start) + (place - first) * step
     low, high = torch.minimum(start, stop), torch.maximum(start, stop) - 1
     centre = torch.minimum(torch.maximum(centre, low.clamp_min(0)), high.clamp_max(length - 1))
-    reach = scale.abs().clamp_min(1.0)[..., None] if antialias else 1.0
+    reach = scale.abs().clamp_min(1.0)[..., None] if kind == "antialias" else 1.0
     weight = (1 - (centre[..., None] - place).abs() / reach).clamp_min(0)
     # Pixels outside the source rectangle are not looked at.
     weight = weight * ((place >= low[..., None].floor()) & (place <= high[..., None].ceil()))

@@ -1,0 +1,157 @@
+"""Masks of a whole group at once: salient, smooth, and unlike each other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mixwright.masks.potts import Checkerboard, Palette, potts_shares
+
+
+def comix_masks(
+    cost: Tensor,
+    compatibility: Tensor,
+    start: Tensor,
+    *,
+    beta: float,
+    gamma: float,
+    tau: float,
+    iters: int,
+    set_resolve: bool = True,
+    half_labels: bool = True,
+    wanted: Tensor | None = None,
+) -> Tensor:
+    """Choose for each output of a group which of its images each block shows.
+
+    ``comix_objective`` is made small, one output after the other, ``iters`` times over: what the
+    other outputs show already becomes a price of the sources, and the rest is a labelling of a
+    grid, see ``potts_shares``. The number of steps is fixed and no value is read.
+
+    Args:
+        cost: ``(G, n, h, w)`` float32, cost of showing a block of each source; about 1 in sum.
+        compatibility: ``(G, n, n)`` float32, how much sources compete, about 1 on the diagonal.
+        start: ``(G, m, h, w)`` int64, the sources that each of m outputs shows at first.
+        beta: weight of borders, at least 0.
+        gamma: weight of the price of sources that other outputs show, at least 0.
+        tau: share of one output's blocks above which that price is asked, at least 0.
+        iters: rounds over the outputs, at least 1.
+        set_resolve: before the last round make outputs that show the same set of sources, two or
+            more, pay for one of these, the earlier for its first and the later for its second.
+        half_labels: from the second round on let blocks show two sources at one half each, of the
+            three that the output shows most.
+        wanted: ``(G, m)`` bool, False for outputs that are only there to fill up a group; they
+            show nothing and stand in nobody's way. None for all.
+
+    Returns:
+        ``(G, m, n, h, w)`` float32 of 0, 1/2 and 1; sums to 1 over the sources of wanted outputs.
+
+    Source: Kim et al. 2021, arXiv:2102.03065, section 4; snu-mllab/Co-Mixup: match.py.
+
+    Departs from the authors' code in the inner solver (theirs is a graph cut on the CPU), in what
+    two neighbours cost of which one is a half (theirs is 1 where this is three quarters), and in
+    stopping: theirs tests an objective that it does not minimise.
+    """
+    groups, sources, rows, columns = cost.shape
+    cells = rows * columns
+    outputs = start.shape[1]
+    board = Checkerboard.of(rows, columns, like=cost)
+    unary = cost.flatten(2)[:, :, board.order].transpose(1, 2)  # (G, T, n)
+    single = Palette.single(groups, sources, like=cost)
+    first = start.flatten(2)[:, :, board.order, None]
+    now = (first == torch.arange(sources, device=cost.device)).float()  # (G, m, T, n)
+    live = None if wanted is None else wanted.float()[..., None, None]
+    shown = list((now if live is None else now * live).unbind(dim=1))
+    counts = [one.sum(dim=1) for one in shown]
+    total = torch.stack(counts, dim=1).sum(dim=1)
+    extra: list[Tensor] | None = None
+    for turn in range(iters):
+        for j in range(outputs):
+            others = total - counts[j]
+            crowd = (compatibility @ others[..., None])[..., 0]
+            price = crowd * (crowd > tau * cells) * (2 * gamma / cells)
+            if extra is not None:
+                price = price + extra[j]
+            found = potts_shares(
+                unary + price[:, None],
+                edge=beta / cells,
+                board=board,
+                palette=Palette.halves(counts[j]) if half_labels and turn else single,
+                now=shown[j],
+            )
+            shown[j] = found if live is None else found * live[:, j]
+            counts[j] = shown[j].sum(dim=1)
+            total = others + counts[j]
+        if set_resolve and turn == iters - 2:
+            alike = _told_apart(torch.stack(counts, dim=1) > 0)
+            extra = list((alike.float() * (gamma / cells)).unbind(dim=1))
+    masks = torch.stack(shown, dim=1)[:, :, board.place].transpose(2, 3)
+    return masks.reshape(groups, outputs, sources, rows, columns)
+
+
+def comix_objective(
+    masks: Tensor,
+    cost: Tensor,
+    compatibility: Tensor,
+    *,
+    beta: float,
+    gamma: float,
+    tau: float,
+) -> Tensor:
+    """Say how good the masks of groups are: the smaller, the better.
+
+    The sum over outputs of three terms: the cost of what they show; ``beta / 2`` times the mean
+    over blocks of squared differences to the neighbours; and ``gamma`` times the mean over blocks
+    of what other outputs show of the same or a compatible source, where that is above ``tau``.
+
+    Args:
+        masks: ``(G, m, n, h, w)`` float32, see ``comix_masks``.
+        cost: see ``comix_masks``.
+        compatibility: see ``comix_masks``.
+        beta: see ``comix_masks``.
+        gamma: see ``comix_masks``.
+        tau: see ``comix_masks``.
+
+    Returns:
+        ``(G,)`` float32.
+
+    Source: Kim et al. 2021, arXiv:2102.03065, equation 3 with the threshold of section 4.3.
+    """
+    cells = masks.shape[3] * masks.shape[4]
+    own = (masks * cost[:, None]).sum(dim=(1, 2, 3, 4))
+    down = masks.diff(dim=3).square().sum(dim=(1, 2, 3, 4))
+    right = masks.diff(dim=4).square().sum(dim=(1, 2, 3, 4))
+    counts = masks.sum(dim=(3, 4))
+    crowd = (counts.sum(dim=1, keepdim=True) - counts) @ compatibility.transpose(1, 2)
+    price = (crowd * (crowd > tau * cells) * counts).sum(dim=(1, 2))
+    return own + beta / 2 / cells * (down + right) + gamma / cells * price
+
+
+def compatible(place: Tensor, omega: float, member: Tensor) -> Tensor:
+    """Say how much sources compete: each with itself, and a little with those salient elsewhere.
+
+    Args:
+        place: ``(G, n, 2)`` float32, row and column of the most salient window of each source.
+        omega: share of the distances, in [0, 1].
+        member: ``(G, n)`` bool, False for sources that only fill up a group.
+
+    Returns:
+        ``(G, n, n)`` float32: ``(1 - omega)`` times the identity plus ``omega`` times the
+        distances, row plus column, scaled to sum to the number of members. The identity where all
+        are salient at one place.
+    """
+    apart = (place[:, :, None] - place[:, None]).abs().sum(dim=3)
+    apart = apart * member[:, :, None] * member[:, None]
+    total = apart.sum(dim=(1, 2))[:, None, None]
+    eye = torch.eye(place.shape[1], device=place.device)
+    scaled = apart / total.clamp_min(1e-12) * member.sum(dim=1)[:, None, None]
+    return torch.where(total > 0, (1 - omega) * eye + omega * scaled, eye)
+
+
+def _told_apart(used: Tensor) -> Tensor:
+    """Mark in ``(G, m, n)`` sources used what outputs of equal sets should give up."""
+    alike = (used[:, :, None] == used[:, None]).all(dim=3)
+    alike = alike & (used.sum(dim=2) > 1)[:, :, None]
+    later = alike.triu(diagonal=1).any(dim=2, keepdim=True)
+    earlier = alike.tril(diagonal=-1).any(dim=2, keepdim=True)
+    rank = used.cumsum(dim=2) * used
+    return ((rank == 1) & later) | ((rank == 2) & earlier)

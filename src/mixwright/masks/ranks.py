@@ -1,0 +1,38 @@
+"""Masks of the highest scores, an exact count for each sample; for grids of blocks.
+
+``masks.fourier.rank_mask`` does it for planes of pixels, where a sort would cost too much.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def highest(scores: Tensor, kept: Tensor) -> Tensor:
+    """Mark the ``kept`` highest scores of each grid.
+
+    Args:
+        scores: ``(B, h, w)`` floating, finite.
+        kept: ``(B,)`` integer in [0, h * w], how many to mark. Values are trusted.
+
+    Returns:
+        ``(B, 1, h, w)`` bool on the scores' device, exactly ``kept[b]`` of them True. Of equal
+        scores the first in reading order are marked.
+
+    Raises:
+        ValueError: ``scores`` is not ``(B, h, w)`` or ``kept`` is not ``(B,)``.
+
+    Example:
+        >>> highest(torch.tensor([[[1.0, 3.0, 3.0]]]), torch.tensor([1])).tolist()
+        [[[[False, True, False]]]]
+    """
+    if scores.ndim != 3 or kept.shape != scores.shape[:1]:
+        raise ValueError(
+            f"highest: scores have shape {tuple(scores.shape)} and kept {tuple(kept.shape)}; "
+            "expected (B, h, w) and (B,)."
+        )
+    order = scores.flatten(1).argsort(dim=1, descending=True, stable=True)
+    place = torch.arange(order.shape[1], device=order.device)
+    rank = torch.empty_like(order).scatter_(1, order, place.expand_as(order))
+    return (rank < kept[:, None]).view(len(scores), 1, *scores.shape[1:])

@@ -1,0 +1,85 @@
+"""Which place of one picture goes to which of another: entropic transport with equal shares."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def square_distances(first: Tensor, second: Tensor) -> Tensor:
+    """Give the squared distances between two sets of points, without a tensor of differences.
+
+    Both sets are moved by the same vector first: far from the origin the sum of squares and
+    products would lose the digits that matter.
+
+    Args:
+        first: ``(B, P, D)`` floating.
+        second: ``(B, Q, D)`` floating.
+
+    Returns:
+        ``(B, P, Q)`` float32 (float64 for float64 points), at least 0.
+
+    Example:
+        >>> square_distances(torch.tensor([[[0.0]]]), torch.tensor([[[1.0], [3.0]]])).tolist()
+        [[[1.0, 9.0]]]
+    """
+    kind = torch.promote_types(first.dtype, torch.float32)
+    with torch.autocast(first.device.type, enabled=False):
+        centre = second.to(kind).mean(dim=1, keepdim=True)
+        first, second = first.to(kind) - centre, second.to(kind) - centre
+        lengths = first.square().sum(dim=2)[..., None] + second.square().sum(dim=2)[:, None]
+        return torch.baddbmm(lengths, first, second.transpose(1, 2), alpha=-2).clamp_min(0)
+
+
+def transport(cost: Tensor, *, eps: float, iters: int) -> Tensor:
+    """Say which share of each place of a target comes from which place of a source.
+
+    Sinkhorn's iterations in logarithms: the row and column factors of ``exp(-cost / eps)`` that
+    make all rows and all columns add up alike. A fixed number of them, so that nobody waits to
+    see whether they have converged. Rows come last and add up to 1 whatever the number, so that
+    each target place is a mean of source places; columns do so in the limit. The smaller ``eps``
+    against the costs, the nearer is the result to one source place for each target place, and the
+    more iterations it takes.
+
+    Args:
+        cost: ``(B, P, Q)`` floating, finite; cost of filling target place p from source place q.
+        eps: weight of the entropy, in the scale of the costs, above 0.
+        iters: number of iterations, at least 1.
+
+    Returns:
+        ``(B, P, Q)`` float32 (float64 for float64 costs), at least 0; rows sum to 1, columns to
+        about ``P / Q``.
+
+    Raises:
+        ValueError: ``cost`` is not ``(B, P, Q)``, or ``eps`` or ``iters`` is out of range.
+
+    Example:
+        >>> cost = torch.tensor([[[4.0, 0.0], [0.0, 4.0]]])
+        >>> transport(cost, eps=0.1, iters=20).round(decimals=3).tolist()
+        [[[0.0, 1.0], [1.0, 0.0]]]
+
+    Source: Cuturi, "Sinkhorn Distances: Lightspeed Computation of Optimal Transport", 2013,
+    arXiv:1306.0895; gpeyre/SinkhornAutoDiff.
+    """
+    if cost.ndim != 3 or not cost.is_floating_point():
+        raise ValueError(
+            f"transport: cost has shape {tuple(cost.shape)} and dtype {cost.dtype}; expected a "
+            "floating (B, P, Q) tensor, one matrix a sample."
+        )
+    if not (math.isfinite(eps) and eps > 0) or iters < 1:
+        raise ValueError(
+            f"transport: eps is {eps!r} and iters {iters!r}; expected a finite eps above 0 and at "
+            "least 1 iteration."
+        )
+    kind = torch.promote_types(cost.dtype, torch.float32)
+    with torch.autocast(cost.device.type, enabled=False):
+        like = cost.to(kind) / -eps  # logarithms from here on
+        share = math.log(cost.shape[1] / cost.shape[2])
+        row = torch.zeros_like(like[:, :, :1])
+        column = torch.zeros_like(like[:, :1])
+        for _ in range(iters):
+            column = share - (like + row).logsumexp(dim=1, keepdim=True)
+            row = -(like + column).logsumexp(dim=2, keepdim=True)
+        return (like + column).softmax(dim=2)  # exp(like + row + column) without its rounding

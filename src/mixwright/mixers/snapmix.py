@@ -1,0 +1,177 @@
+"""SnapMix: a box of the partner, resized into another box, labels by what the boxes mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.box import box_sides, clipped_box
+from mixwright.masks.held import Box
+from mixwright.mixers.checks import check_batch, check_choice, check_number
+from mixwright.mixers.pairs import PERS, Per, alone
+from mixwright.mixers.partnering import with_partners
+from mixwright.plan import MixPlan
+from mixwright.precision import drawing
+from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
+from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.warps import Rect
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapMix:
+    """Resize a box of the partner into a box of the sample; weigh labels by what each box holds.
+
+    Two boxes are drawn independently, each of area ``1 - lam`` with its own ``lam``, clipped at
+    the border. A map of what matters sums to 1 over each image: the sample keeps
+    ``1 - (sum of its map in the target box)``, the partner brings the sum of its map in the
+    source box. The two weights need not sum to 1; use a loss that is linear in the target, such as
+    cross-entropy. Where a box is empty nothing is mixed.
+
+    Args:
+        beta: both parameters of the Beta law of each ``lam``, at least 0; 0 turns mixing off. The
+            paper uses 5 for pretrained networks, and 1 with ``Sometimes(SnapMix(beta=1.0), 0.5)``
+            from scratch.
+        official_same_label: give both sources of one class both weights, as the authors' code
+            does: the class then counts twice. Needs labels.
+        saliency: what the boxes are weighed by; see ``mixwright.saliency``. The paper's is the
+            class activation map of the label, which needs model and labels.
+        lam: a fixed share in [0, 1] for both boxes instead of draws, for figures.
+        per: ``"sample"``, two boxes for each sample; ``"batch"``, two for all (the authors' code).
+        pairing: see ``sampling.partners``.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> even = torch.ones(2, 8, 8)
+        >>> mixer = SnapMix(saliency=lambda *_, **__: even)
+        >>> plan = mixer.plan(torch.zeros(2, 3, 8, 8), generator=torch.Generator())
+        >>> bool((plan.weight.sum(dim=1) <= 2).all())
+        True
+
+    Source: Huang et al., "SnapMix: Semantically Proportional Mixing for Augmenting Fine-grained
+    Data", 2020, arXiv:2012.04846; Shaoli-Huang/SnapMix: utils/mixmethod.py.
+
+    Departs from the authors' code, which draws one pair of boxes a batch, lets samples meet
+    themselves, counts pairs of one class twice, and looks through the model in training mode:
+    ``SnapMix(per="batch", pairing="perm", official_same_label=True)`` comes closest. Maps that
+    are constant or not finite count all pixels alike, in each box by itself.
+    """
+
+    beta: float = 5.0
+    official_same_label: bool = False
+    saliency: Saliency | SaliencyWord = "cam"
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+
+    def __post_init__(self) -> None:
+        check_number("SnapMix", "beta", self.beta)
+        check_choice("SnapMix", "official_same_label", self.official_same_label, (False, True))
+        check_saliency("SnapMix", self.saliency)
+        if self.lam is not None:
+            check_number("SnapMix", "lam", self.lam, high=1.0)
+        check_choice("SnapMix", "per", self.per, PERS)
+        check_choice("SnapMix", "pairing", self.pairing, PAIRINGS)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; model and labels are needed where the saliency needs them."""
+        check_batch("SnapMix", images, labels, dims=2)
+        if self.official_same_label and labels is None:
+            raise ValueError(
+                "SnapMix: labels missing; official_same_label compares them. Pass labels=... to "
+                "plan(), or leave official_same_label out."
+            )
+        if len(images) == 1:
+            return alone(images)
+        maps = salience(self.saliency, images, labels, model=model, name="SnapMix")
+        size = (images.shape[2], images.shape[3])
+        with drawing(images):
+            lam = self._lam(images, generator=generator)
+            target, source = (
+                _box(one, size, generator=generator).expand(len(images), 2, 2) for one in lam
+            )
+            target, source, mixed = whole_or_nothing(target, source)
+            plan = with_partners(
+                images,
+                Box(target, size),
+                pairing=self.pairing,
+                generator=generator,
+                lam=lam[0],
+                warp=Rect(
+                    source=source.float(),
+                    target=target.float(),
+                    size=size,
+                    interpolation="corners",
+                ),
+            )
+            partner = plan.index[:, 1]
+            weight = shares_of(maps, maps[partner], target=target, source=source)
+            if labels is not None and self.official_same_label:
+                same = (labels == labels[partner]).view(len(labels), -1).all(dim=1) & mixed
+                weight = torch.where(same[:, None], weight.sum(dim=1, keepdim=True), weight)
+            return plan.replace(weight=weight)
+
+    def _lam(self, images: Tensor, *, generator: Generator) -> Tensor:
+        """Draw the shares of both boxes, ``(2, B)`` or ``(2, 1)``."""
+        rows = 1 if self.per == "batch" else len(images)
+        if self.lam is not None:
+            return torch.full((2, rows), float(self.lam), device=images.device)
+        return sampling.beta(self.beta, 2 * rows, like=images, generator=generator).view(2, rows)
+
+
+def whole_or_nothing(target: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Empty both boxes where either is empty.
+
+    Args:
+        target: ``(B, 2, 2)`` int64, edges of the boxes in the samples.
+        source: likewise, in the partners.
+
+    Returns:
+        The boxes, ``(B, 2, 2)`` int64; and ``(B,)`` bool, where there is something to show.
+    """
+    mixed = ((target[..., 1] > target[..., 0]) & (source[..., 1] > source[..., 0])).all(dim=1)
+    some = mixed[:, None, None]
+    return torch.where(some, target, 0), torch.where(some, source, 0), mixed
+
+
+def shares_of(own: Tensor, other: Tensor, *, target: Tensor, source: Tensor) -> Tensor:
+    """Weigh two labels by what stays of the sample's map and what comes of the partner's.
+
+    Args:
+        own: ``(B, H, W)`` float32, each map summing to 1.
+        other: the maps of the partners.
+        target: ``(B, 2, 2)`` int64, the box of the sample that is covered.
+        source: the box of the partner that is shown.
+
+    Returns:
+        ``(B, 2)`` float32 in [0, 1].
+
+    Example:
+        >>> even, half = torch.full((1, 2, 2), 0.25), torch.tensor([[[0, 2], [0, 1]]])
+        >>> shares_of(even, even, target=half, source=torch.tensor([[[0, 1], [0, 1]]]))
+        tensor([[0.5000, 0.2500]])
+    """
+    size = (own.shape[1], own.shape[2])
+    covered, shown = (
+        (maps * Box(edges, size).hit()[:, 0]).sum(dim=(1, 2))
+        for maps, edges in ((own, target), (other, source))
+    )
+    return torch.stack([1 - covered, shown], dim=1).clamp(0, 1)
+
+
+def _box(lam: Tensor, size: tuple[int, int], *, generator: Generator) -> Tensor:
+    place = sampling.uniform((len(lam), 2), like=lam, generator=generator)
+    return clipped_box(box_sides(1 - lam, size), place, size)

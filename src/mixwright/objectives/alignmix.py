@@ -1,0 +1,238 @@
+"""AlignMix: bring the parts of one feature map to the places of another's, then average."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.masks.sinkhorn import square_distances, transport
+from mixwright.mixers.checks import check_number, check_whole
+from mixwright.mixers.mixup import MixUp
+from mixwright.mixers.pairs import Per
+from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.manifoldmix import mixed_features
+from mixwright.objectives.objective import Losses, Objective
+from mixwright.plan import MixPlan
+from mixwright.sampling import Pairing
+from mixwright.taps import classifier, last_map, named_layer, replacing
+
+Moved = Literal["partner", "own"]
+
+
+class AlignMix(Objective):
+    """Average the last feature maps of two samples, after one was rearranged to match the other.
+
+    Optimal transport finds for each place of the one map the most similar places of the other.
+    Each batch draws which is rearranged: the partner's features to the sample's layout, or the
+    sample's to the partner's. The assignment itself is not differentiated; both samples'
+    features are. With chance ``p_input`` a batch is mixed by plain ``MixUp`` of the images
+    instead. Where ``alpha`` is 0, or ``lam`` is 1, and in a batch of one, nothing is mixed or
+    rearranged.
+
+    Args:
+        alpha: both parameters of the Beta law of ``lam``, at least 0; 0 turns mixing off. The
+            paper uses 2.0.
+        eps: weight of the entropy of the assignment, above 0, in the scale of squared distances
+            of features. The paper uses 0.1, far below the usual distances, so that nearly every
+            place takes one place of the other map.
+        iters: iterations for the assignment, at least 1; the authors allow 100 and stop early.
+        p_input: chance in [0, 1] that a batch is mixed as images; the authors use 0.5.
+        layer: name of the layer whose maps ``(B, C, h, w)`` or ``(B, h, w, C)``, or tokens
+            ``(B, T, C)``, are aligned; None for the last one before the last Linear. Tokens
+            beside the largest square of them, which stand for no place, stay where they are.
+        lam: a fixed share in [0, 1] instead of a draw.
+        per: ``"sample"``, a share for each sample; ``"batch"``, one for all (the authors' code).
+        pairing: see ``sampling.partners``.
+        criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``.
+
+    Attributes:
+        mixer: the ``MixUp`` that draws shares and partners.
+
+    Raises:
+        ValueError: an argument is out of range; in ``build``, the model has no such layer.
+
+    Example:
+        >>> import torch
+        >>> objective = AlignMix(p_input=0.0)
+        >>> pooled = torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), *pooled, torch.nn.Linear(8, 5))
+        >>> batch = torch.rand(4, 3, 6, 6), torch.tensor([0, 1, 2, 3])
+        >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
+        >>> losses.total.shape, losses.logits.shape
+        (torch.Size([]), torch.Size([4, 5]))
+
+    Source: Venkataramanan et al., "AlignMixup: Improving Representations By Interpolating Aligned
+    Features", 2022, arXiv:2103.15375; shashankvkt/AlignMixup_CVPR22:
+    cifar10_100/models/resnet18_classifier.py.
+
+    Departs from the authors' code, which draws one share a batch, lets samples meet themselves,
+    stops iterating when the mean change of the row factors is below 0.1 (and waits for the device
+    to know), and leaves the places of the rearranged map with weights that add up to about 1
+    only. Here the number of iterations is fixed and those weights add up to exactly 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 2.0,
+        eps: float = 0.1,
+        iters: int = 50,
+        p_input: float = 0.5,
+        layer: str | None = None,
+        lam: float | None = None,
+        per: Per = "sample",
+        pairing: Pairing = "cycle",
+        criterion: Criterion | None = None,
+    ) -> None:
+        super().__init__()
+        check_number("AlignMix", "eps", eps, open_low=True)
+        check_whole("AlignMix", "iters", iters, low=1)
+        check_number("AlignMix", "p_input", p_input, high=1.0)
+        try:
+            self.mixer = MixUp(alpha=alpha, lam=lam, per=per, pairing=pairing)
+        except ValueError as error:
+            raise ValueError(f"AlignMix, in its {error}") from error
+        self.eps, self.iters, self.p_input, self.layer = eps, iters, p_input, layer
+        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+
+    def build(self, model: Module, num_classes: int) -> None:
+        """See ``Objective.build``; looks the layer up."""
+        if self.layer is not None:
+            named_layer(model, self.layer)
+
+    def forward(
+        self,
+        model: Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator,
+        progress: float,
+    ) -> Losses:
+        """See ``Objective.forward``."""
+        plan = self.mixer.plan(images, labels, generator=generator)
+        at_input = sampling.choices([self.p_input, 1 - self.p_input], 1, generator=generator)[0]
+        moved: Moved = ("partner", "own")[sampling.choices([1, 1], 1, generator=generator)[0]]
+        if at_input == 0 or self._off(images):
+            logits = model(plan.images(images))
+        else:
+            layer = last_map(model, images) if self.layer is None else self.layer
+            width = classifier(model).in_features
+
+            def change(features: Tensor) -> Tensor:
+                return aligned(
+                    plan, features, layer, moved, width=width, eps=self.eps, iters=self.iters
+                )
+
+            with replacing(model, layer, change):
+                logits = model(images)
+        total = plan.loss(self.criterion, logits, labels)
+        return Losses(total, {"loss": total.detach()}, logits, plan)
+
+    def extra_repr(self) -> str:
+        """Show settings, mixer and criterion."""
+        own = f"eps={self.eps}, iters={self.iters}, p_input={self.p_input}, layer={self.layer!r}"
+        return f"{self.mixer!r}, {own}, {self.criterion!r}"
+
+    def _off(self, images: Tensor) -> bool:
+        """Whether every share is known to be 1: a rearranged sample would not be itself."""
+        lam, alpha = self.mixer.lam, self.mixer.alpha
+        return len(images) == 1 or (alpha == 0 if lam is None else lam == 1)
+
+
+def aligned(
+    plan: MixPlan,
+    features: Tensor,
+    layer: str,
+    moved: Moved,
+    *,
+    width: int | None,
+    eps: float,
+    iters: int,
+) -> Tensor:
+    """Mix features with their partners', one of the two rearranged to the places of the other.
+
+    Args:
+        plan: pairs of one share a sample.
+        features: ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``.
+        layer: where they are from, for messages.
+        moved: whose features are rearranged.
+        width: C, where it is known; tells the two kinds of maps apart.
+        eps: see ``AlignMix``.
+        iters: see ``AlignMix``.
+
+    Returns:
+        Shape and dtype of ``features``, with gradients to both samples' features.
+
+    Raises:
+        ValueError: the features have other axes, or their first is not the batch.
+    """
+    if features.ndim not in (3, 4) or len(features) != plan.pool:
+        raise ValueError(
+            f"AlignMix: layer {layer!r} gives shape {tuple(features.shape)}; expected maps "
+            f"(B, C, h, w) or (B, h, w, C), or tokens (B, T, C), of the {plan.pool} samples of "
+            "the batch. Name another layer."
+        )
+    own, other = features, features[plan.index[:, 1]]
+    if moved == "partner":
+        other = rearranged(other, like=own, width=width, eps=eps, iters=iters)
+    else:
+        own = rearranged(own, like=other, width=width, eps=eps, iters=iters)
+    count = len(features)
+    me = torch.arange(count, device=features.device)
+    pairs = plan.replace(index=torch.stack([me, me + count], dim=1), pool=2 * count)
+    return mixed_features(pairs, torch.cat([own, other]), layer)
+
+
+def rearranged(
+    features: Tensor, *, like: Tensor, width: int | None, eps: float, iters: int
+) -> Tensor:
+    """Bring each place of ``like`` the features that resemble it most.
+
+    Args:
+        features: ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``.
+        like: of the same shape.
+        width: C, where it is known.
+        eps: see ``AlignMix``.
+        iters: see ``AlignMix``.
+
+    Returns:
+        Shape and dtype of ``features``, with gradients to ``features`` but not to ``like``.
+    """
+    source, target = _places(features, width), _places(like, width)
+    skipped = 0
+    if features.ndim == 3:
+        count = source.shape[1]
+        skipped = count - math.isqrt(count) ** 2
+    moving = source[:, skipped:]
+    with torch.no_grad():
+        cost = square_distances(target[:, skipped:], moving)
+        shares = transport(cost, eps=eps, iters=iters)
+    kind = torch.promote_types(features.dtype, torch.float32)
+    with torch.autocast(features.device.type, enabled=False):
+        found = (shares.to(kind) @ moving.to(kind)).to(features.dtype)
+    done = torch.cat([source[:, :skipped], found], dim=1)
+    if features.ndim == 3:
+        return done
+    if _channels_last(features, width):
+        return done.view(features.shape)
+    return done.transpose(1, 2).reshape(features.shape)
+
+
+def _places(features: Tensor, width: int | None) -> Tensor:
+    """Give features by place: ``(B, P, C)``."""
+    if features.ndim == 3:
+        return features
+    if _channels_last(features, width):
+        return features.flatten(1, 2)
+    return features.flatten(2).transpose(1, 2)
+
+
+def _channels_last(features: Tensor, width: int | None) -> bool:
+    """Whether the last of four axes alone is as long as there are channels."""
+    return features.shape[1] != width and features.shape[3] == width

@@ -1,0 +1,83 @@
+"""Saliency from how active the last map of a network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Module
+
+from mixwright.precision import drawing
+from mixwright.saliency.filters import check_pixels
+from mixwright.saliency.seen import seen
+from mixwright.taps import as_input
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureMean:
+    """How active a network is at each place: the mean over channels of its last map.
+
+    One forward in evaluation mode, without gradients. The map's minimum is subtracted, so that
+    the order of its places is that of the activations, negative ones included; then it is brought
+    to the images' size bilinearly.
+
+    Args:
+        teacher: a trained network, on the images' device, that takes images in their scale; None
+            for the model itself.
+        layer: name of the layer whose map counts; None for the last map before the last Linear.
+        size: (H, W) or one number, in pixels, to which images are brought bilinearly for the
+            network; None leaves them as they are. The AttentiveMix paper shows its teacher 224.
+
+    Raises:
+        ValueError: ``size`` is not one or two whole numbers, at least 1.
+
+    Source: Walawalkar et al., "Attentive CutMix: An Enhanced Data Augmentation Approach for Deep
+    Learning Based Image Classification", 2020, arXiv:2003.13048.
+    """
+
+    teacher: Module | None = None
+    layer: str | None = None
+    size: int | tuple[int, int] | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What of a step it looks at: the model where there is no teacher."""
+        return ("model",) if self.teacher is None else ()
+
+    def __post_init__(self) -> None:
+        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        if len(sides) != 2:
+            raise ValueError(
+                f"FeatureMean: size is {self.size!r}; expected a number of pixels, two as "
+                "(height, width), or None."
+            )
+        if self.size is not None:
+            for side in sides:
+                check_pixels("FeatureMean", "size", side)
+
+    def __call__(
+        self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
+    ) -> Tensor:
+        """See ``Saliency``; labels are not read, the model only where there is no teacher.
+
+        Raises:
+            ValueError: there is neither teacher nor model, or the layer is unknown.
+        """
+        network = self.teacher if self.teacher is not None else model
+        if network is None:
+            raise ValueError(
+                "FeatureMean: model missing, and there is no teacher; expected one of them. Pass "
+                "model=..., or FeatureMean(teacher=...)."
+            )
+        with drawing(images):
+            shown = as_input(images)
+            if self.size is not None:
+                size = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+                shown = F.interpolate(shown, size, mode="bilinear", align_corners=False)
+        _, features = seen(network, shown, self.layer)
+        with drawing(images):
+            found = features.mean(dim=1, keepdim=True)
+            found = found - found.amin(dim=(2, 3), keepdim=True)
+            found = F.interpolate(found, images.shape[2:], mode="bilinear", align_corners=False)
+            return found[:, 0]

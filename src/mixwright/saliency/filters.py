@@ -1,0 +1,104 @@
+"""What saliency maps are made with: a grey image, and a Gaussian blur."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+_LUMA = (0.299, 0.587, 0.114)  # red, green and blue, as ITU-R BT.601 weighs them
+
+
+def grey(images: Tensor) -> Tensor:
+    """Make images grey, with 1 as their largest absolute value.
+
+    Args:
+        images: ``(B, C, H, W)`` of any dtype. Three channels count by their luma, others alike.
+
+    Returns:
+        ``(B, H, W)`` float32, so scaled that maps do not depend on the scale of the pixels. An
+        image of zeros stays so.
+    """
+    if images.shape[1] == 3:
+        red, green, blue = (images[:, k].float() for k in range(3))
+        plane = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
+    else:
+        plane = images.float().mean(dim=1)
+    return plane / plane.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
+
+
+def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
+    """Blur maps by a Gaussian; outside, the image goes on as its mirror.
+
+    The border pixel is not repeated (OpenCV's ``BORDER_REFLECT_101``); images narrower than the
+    kernel are mirrored to and fro.
+
+    Args:
+        maps: ``(B, H, W)`` float32.
+        width: of the kernel, in pixels, odd; 1 leaves the maps as they are.
+        sigma: of the Gaussian, in pixels, above 0.
+
+    Returns:
+        ``(B, H, W)`` float32; a constant map stays what it is.
+
+    Example:
+        >>> blurred(torch.tensor([[[0.0, 1.0, 0.0]]]), width=3, sigma=1e9).round(decimals=2)
+        tensor([[[0.6700, 0.3300, 0.6700]]])
+    """
+    if width == 1:
+        return maps
+    reach = width // 2
+    offset = torch.arange(-reach, reach + 1, device=maps.device)
+    weight = (-0.5 * (offset / sigma) ** 2).softmax(dim=0)
+    for axis in (1, 2):
+        length = maps.shape[axis]
+        place = _mirrored(torch.arange(-reach, length + reach, device=maps.device), length)
+        wide = maps.index_select(axis, place)
+        # Sums of shifted views: convolutions would run in TF32 on accelerators.
+        total = weight[0] * wide.narrow(axis, 0, length)
+        for k in range(1, width):
+            total.addcmul_(wide.narrow(axis, k, length), weight[k])
+        maps = total
+    return maps
+
+
+def check_blur(name: str, blur: int, sigma: float) -> None:
+    """Refuse what is no width of a kernel, or no sigma; called by constructors.
+
+    Args:
+        name: of the class, for messages.
+        blur: its ``blur``, the width of the kernel in pixels.
+        sigma: its ``sigma``, in pixels.
+
+    Raises:
+        ValueError: ``blur`` is not odd and above 0, or ``sigma`` not finite and above 0.
+    """
+    check_pixels(name, "blur", blur)
+    if blur % 2 == 0:
+        raise ValueError(f"{name}: blur is {blur!r}; expected an odd number of pixels.")
+    if not _is_number(sigma) or not 0 < sigma < math.inf:
+        raise ValueError(f"{name}: sigma is {sigma!r}; expected a finite number above 0.")
+
+
+def check_pixels(name: str, argument: str, value: object) -> None:
+    """Refuse what is no number of pixels; called by constructors.
+
+    Raises:
+        ValueError: ``value`` is not a whole number, at least 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"{name}: {argument} is {value!r}; expected a whole number of pixels, at least 1."
+        )
+
+
+def _mirrored(place: Tensor, length: int) -> Tensor:
+    """Fold whole numbers into ``[0, length)`` by reflection at the first and last pixel."""
+    period = max(2 * (length - 1), 1)
+    place = place.remainder(period)
+    return torch.minimum(place, period - place).clamp_max(length - 1)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,173 @@
+"""What a saliency provider is, and how mixers ask one: once a step, made safe, summing to 1."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from contextvars import ContextVar
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from mixwright.masks.blocks import area_mean
+from mixwright.saliency.cam import ClassActivation
+from mixwright.saliency.features import FeatureMean
+from mixwright.saliency.fine_grained import FineGrained
+from mixwright.saliency.gradient import InputGradient
+from mixwright.saliency.spectral import SpectralResidual
+
+
+@runtime_checkable
+class Saliency(Protocol):
+    """Anything that says how much each pixel matters."""
+
+    def __call__(
+        self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
+    ) -> Tensor:
+        """Give a map for each image.
+
+        Args:
+            images: ``(B, C, H, W)``; not written.
+            labels: ``(B,)`` or ``(B, K)``, for providers that need them.
+            model: the classifier, for providers that look through one.
+
+        Returns:
+            ``(B, H, W)`` floating, at least 0, in any scale, without gradient.
+        """
+        ...
+
+
+SaliencyWord = Literal["gradient", "spectral", "cam", "features", "fine_grained"]
+
+SALIENCIES: dict[str, Callable[[], Saliency]] = {
+    "gradient": InputGradient,
+    "spectral": SpectralResidual,
+    "cam": ClassActivation,
+    "features": FeatureMean,
+    "fine_grained": FineGrained,
+}
+"""Word to provider with its defaults; the command line reads it."""
+
+# Maps of the step that is under way, by who made them of what; see ``sharing``.
+_shared: ContextVar[dict[Any, tuple[Any, Tensor]] | None] = ContextVar("shared", default=None)
+
+
+def check_saliency(name: str, kind: object) -> None:
+    """Refuse what is neither a provider nor a word for one.
+
+    Raises:
+        ValueError: ``kind`` is a class, another word, or cannot be called.
+    """
+    known = isinstance(kind, str) and kind in SALIENCIES
+    if not known and (isinstance(kind, str | type) or not callable(kind)):
+        raise ValueError(
+            f"{name}: saliency is {kind!r}; expected one of "
+            f"{', '.join(map(repr, SALIENCIES))} or a callable (images, labels, *, model) that "
+            "gives (B, H, W)."
+        )
+
+
+@contextlib.contextmanager
+def sharing() -> Generator[None]:
+    """Ask each provider once for the same images, labels and model made inside.
+
+    ``OneOf`` enters it, so that several saliency mixers of one step share one backward pass.
+    """
+    outer = _shared.get()
+    token = _shared.set({} if outer is None else outer)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def salience(
+    kind: Saliency | SaliencyWord,
+    images: Tensor,
+    labels: Tensor | None,
+    *,
+    model: Module | None,
+    name: str,
+) -> Tensor:
+    """Ask a provider for maps that sum to 1.
+
+    Args:
+        kind: a provider, or a word of ``SALIENCIES``.
+        images: ``(B, C, H, W)``.
+        labels: ``(B,)`` or ``(B, K)`` or None.
+        model: the classifier or None.
+        name: of the mixer that asks, for messages.
+
+    Returns:
+        ``(B, H, W)`` float32 on the images' device, at least 0, each map summing to 1. Where a
+        map is 0 everywhere, or has a NaN or infinite value, all pixels count alike.
+
+    Raises:
+        ValueError: the provider needs labels or a model that are missing, or gives another shape.
+    """
+    provider: Saliency = SALIENCIES[kind]() if isinstance(kind, str) else kind
+    needs: tuple[str, ...] = getattr(provider, "needs", ())
+    for what, value in (("model", model), ("labels", labels)):
+        if what in needs and value is None:
+            raise ValueError(
+                f"{name}: {what} missing; its saliency ({type(provider).__name__}) looks at "
+                f"{what}. Pass {what}=... to plan() or Mix, or choose saliency='spectral'."
+            )
+    memory = _shared.get()
+    key = (provider, id(images), id(labels), id(model))
+    if memory is not None and key in memory:
+        return memory[key][1]
+    found = provider(images, labels, model=model)
+    wanted = (len(images), *images.shape[2:])
+    if found.shape != wanted:
+        raise ValueError(
+            f"{name}: the saliency has shape {tuple(found.shape)}; expected {wanted}, one map an "
+            "image."
+        )
+    done = normalised(found)
+    if memory is not None:
+        memory[key] = ((images, labels, model), done)  # kept alive, so that ids stay theirs
+    return done
+
+
+def normalised(maps: Tensor) -> Tensor:
+    """Scale maps to sum 1; maps that cannot be, become uniform.
+
+    Args:
+        maps: ``(B, *spatial)`` floating; values below 0 count as 0.
+
+    Returns:
+        float32 of the same shape, detached.
+
+    Example:
+        >>> normalised(torch.tensor([[[1.0, 3.0]], [[0.0, 0.0]]])).tolist()
+        [[[0.25, 0.75]], [[0.5, 0.5]]]
+    """
+    flat = maps.detach().float().flatten(1)
+    usable = flat.isfinite().all(dim=1, keepdim=True)
+    flat = torch.where(usable, flat, 0.0).clamp_min(0)
+    # Divided by the largest first, or the sum could overflow and small maps vanish.
+    flat = flat / flat.amax(dim=1, keepdim=True).clamp_min(1e-38)
+    total = flat.sum(dim=1, keepdim=True)
+    even = torch.full_like(flat, 1 / flat.shape[1])
+    return torch.where(total > 0, flat / total.clamp_min(1e-12), even).view(maps.shape)
+
+
+def blocks_of(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Add up maps over the blocks of a grid.
+
+    Args:
+        maps: ``(B, H, W)`` float32.
+        size: rows and columns of the grid.
+
+    Returns:
+        ``(B, *size)`` float32; a map that sums to 1 still does.
+
+    Example:
+        >>> blocks_of(torch.tensor([[[0.1, 0.2], [0.3, 0.4]]]), (1, 2))
+        tensor([[[0.4000, 0.6000]]])
+    """
+    (rows, columns), (height, width) = size, maps.shape[1:]
+    return area_mean(maps, size) * (height * width / (rows * columns))

@@ -1,0 +1,36 @@
+"""One look through a network: the map that a layer gives for images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.taps import as_input, as_map, bare, evaluating, last_map, tapping
+
+
+def seen(model: nn.Module, images: Tensor, layer: str | None) -> tuple[str, Tensor]:
+    """Run images through a network in evaluation mode, without gradients, and keep a map.
+
+    Args:
+        model: the network, wrapped or not; its modes and statistics stay as they are. It runs in
+            the precision of the surrounding autocast.
+        images: ``(B, C, H, W)``.
+        layer: name of the layer, or None for the last map.
+
+    Returns:
+        The layer's name, and its map ``(B, C, h, w)`` float32.
+
+    Raises:
+        ValueError: the layer is unknown, was not run, or gives neither map nor tokens.
+    """
+    inner = bare(model)
+    name = last_map(inner, images) if layer is None else layer
+    with torch.no_grad(), evaluating(inner), tapping(inner, name) as tap:
+        inner(as_input(images))
+    return name, as_map(tap.value, _width(inner)).float()
+
+
+def _width(model: nn.Module) -> int | None:
+    """Give the number of features that the last Linear takes, None where there is no Linear."""
+    found = [module.in_features for module in model.modules() if isinstance(module, nn.Linear)]
+    return found[-1] if found else None

@@ -1,0 +1,17 @@
+"""What goes on inside a model: layers by name, their maps, attention."""
+
+from __future__ import annotations
+
+from mixwright.taps.hooks import Tap as Tap
+from mixwright.taps.hooks import replacing as replacing
+from mixwright.taps.hooks import tapping as tapping
+from mixwright.taps.layers import INPUT as INPUT
+from mixwright.taps.layers import as_input as as_input
+from mixwright.taps.layers import as_map as as_map
+from mixwright.taps.layers import classifier as classifier
+from mixwright.taps.layers import last_map as last_map
+from mixwright.taps.layers import named_layer as named_layer
+from mixwright.taps.layers import stages as stages
+from mixwright.taps.modes import bare as bare
+from mixwright.taps.modes import evaluating as evaluating
+from mixwright.taps.modes import hooked as hooked

@@ -1,0 +1,289 @@
+"""Where a transformer looks: attention read from the forward that is made anyway.
+
+Hooks keep what enters the attention layer; the few rows of softmax that are asked for are computed
+from it. The layer itself stays as it is, fused kernels included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Generator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.taps.heads import is_global, is_torch, is_window, parts, rows
+from mixwright.taps.heads import qkv as qkv
+from mixwright.taps.heads import scaling as scaling
+from mixwright.taps.heads import weights as weights
+from mixwright.taps.layers import named_layer
+from mixwright.taps.modes import bare
+from mixwright.taps.windows import Windows
+
+Handles = list[Any]
+
+
+def attention_layers(model: nn.Module) -> tuple[str, ...]:
+    """Name the attention layers of a model in their order.
+
+    Known by their attributes: timm's ``Attention`` (ViT, DeiT) and those of our ``smallvit``,
+    timm's Swin ``WindowAttention``, and ``torch.nn.MultiheadAttention`` (torchvision's ViT).
+
+    Args:
+        model: the classifier, wrapped or not.
+
+    Raises:
+        ValueError: the model has none of them.
+    """
+    found: list[str] = []
+    inside: set[nn.Module] = set()
+    for name, module in bare(model).named_modules():
+        if module not in inside and (
+            is_global(module) or is_torch(module) or (is_window(module) and _block(model, name))
+        ):
+            found.append(name)
+            inside.update(module.modules())
+    if not found:
+        raise ValueError(
+            f"taps: {type(bare(model)).__name__} has no attention that can be read; expected a "
+            "transformer: smallvit, a vit, deit or swin of timm, a ViT of torchvision."
+        )
+    return tuple(found)
+
+
+def prefix_tokens(model: nn.Module, length: int) -> int:
+    """Count the tokens in front that stand for no place: class, register, distillation.
+
+    Args:
+        model: the classifier, wrapped or not.
+        length: T, all tokens; where the model does not tell, what is left beside the largest
+            square is meant.
+
+    Example:
+        >>> prefix_tokens(nn.Identity(), 65)
+        1
+    """
+    for module in bare(model).modules():
+        told = getattr(module, "num_prefix_tokens", None)
+        if isinstance(told, int):
+            return told
+        if isinstance(getattr(module, "class_token", None), nn.Parameter):
+            return 1  # torchvision
+    return length - math.isqrt(length) ** 2
+
+
+class Attended:
+    """What one attention layer did in the last forward; made by ``attending``.
+
+    All values are float32, without gradient. Rows are means over the heads and go to the image
+    tokens alone, so they sum to 1 less what went to the prefix tokens.
+
+    Args:
+        model: the classifier.
+        name: the attention layer's name.
+    """
+
+    def __init__(self, model: nn.Module, name: str) -> None:
+        self.name = name
+        self._model = bare(model)
+        self._layer = named_layer(model, name)
+        self._tokens: Tensor | None = None  # qkv of the layer, or what enters it
+        self._mask: Tensor | None = None
+        self._seen: tuple[int, ...] | None = None  # shape of the images, or of a Swin block's input
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the image tokens.
+
+        Raises:
+            ValueError: the layer has not run, or its tokens make no grid.
+        """
+        tokens = self._kept()
+        if is_window(self._layer):
+            assert self._seen is not None
+            return self._seen[1], self._seen[2]
+        places = tokens.shape[1] - prefix_tokens(self._model, tokens.shape[1])
+        return _grid(places, self._seen)
+
+    def class_row(self) -> Tensor:
+        """Give what the class token attends to, ``(B, T)``, places row by row.
+
+        Models without a class token, or that pool their image tokens (Swin, timm's
+        ``global_pool="avg"``), give ``mean_row``.
+
+        Raises:
+            ValueError: the layer has not run.
+        """
+        if is_window(self._layer) or not _reads_class_token(self._model):
+            return self.mean_row()
+        return self._rows(slice(0, 1))
+
+    def mean_row(self) -> Tensor:
+        """Give what the image tokens attend to on average, ``(B, T)``, places row by row.
+
+        Raises:
+            ValueError: the layer has not run.
+        """
+        return self._rows(None)
+
+    @torch.no_grad()
+    def _rows(self, which: slice | None) -> Tensor:
+        tokens = self._kept()
+        with torch.autocast(tokens.device.type, enabled=False):
+            if is_window(self._layer):
+                assert self._seen is not None
+                windows = Windows.of(self._layer, _block_of(self._model, self.name), self._seen)
+                return windows.mean_row(parts(self._layer, tokens), self._mask)
+            prefix = prefix_tokens(self._model, tokens.shape[1])
+            q, k, _ = parts(self._layer, tokens, slice(prefix, None) if which is None else which)
+            return rows(q, k, scaling(self._layer)).mean(dim=(1, 2))[:, prefix:]
+
+    def _kept(self) -> Tensor:
+        if self._tokens is None:
+            raise ValueError(
+                f"taps: attention layer {self.name!r} did not run; expected a forward of the model "
+                "inside `with attending(model)`, eager: hooks do not enter a compiled model."
+            )
+        return self._tokens
+
+    def _hook(self) -> Handles:
+        """Put hooks on the layer; the caller removes them."""
+
+        def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._tokens = self._mask = None
+            shape = inputs[0].shape if inputs and isinstance(inputs[0], Tensor) else None
+            self._seen = None if shape is None else tuple(shape)
+
+        def enter(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            given = [*inputs[1:], *named.values()]
+            tensors = [one for one in given if isinstance(one, Tensor)]
+            if is_torch(module):
+                query, key = _arguments(inputs, named)
+                given_mask = named.get("attn_mask"), named.get("key_padding_mask")
+                if query is not key or any(one is not None for one in given_mask) or inputs[3:]:
+                    raise ValueError(_odd(self.name, "another key than query, or a mask"))
+                query = query.detach()
+                self._tokens = query if module.batch_first else query.transpose(0, 1)
+            elif is_window(module):
+                self._mask = tensors[0].detach() if tensors else None
+            elif tensors:
+                raise ValueError(_odd(self.name, "a mask or rotary positions"))
+
+        def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            self._tokens = output.detach()
+
+        layer = self._layer
+        whole = _block_of(self._model, self.name) if is_window(layer) else self._model
+        handles: Handles = [whole.register_forward_pre_hook(watch)]
+        handles.append(layer.register_forward_pre_hook(enter, with_kwargs=True))
+        if not is_torch(layer):
+            handles.append(cast(nn.Module, layer.qkv).register_forward_hook(keep))
+        return handles
+
+
+@contextlib.contextmanager
+def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]:
+    """Read the attention of the forwards made inside; the last one is kept.
+
+    Costs one row of softmax a head where ``class_row`` is asked for. Nothing of the model changes,
+    and hooks are gone at the end, also after an error.
+
+    Args:
+        model: the classifier, wrapped or not.
+        layer: an attention layer or what holds it (``blocks.3``); None for the last one.
+
+    Raises:
+        ValueError: the model has no attention, or none of that name.
+
+    Example:
+        >>> from mixwright.models.vit import SmallViT
+        >>> model = SmallViT(num_classes=10, width=8, depth=1)
+        >>> with attending(model) as seen:
+        ...     _ = model(torch.zeros(2, 3, 32, 32))
+        >>> seen.class_row().shape, seen.grid
+        (torch.Size([2, 64]), (8, 8))
+    """
+    seen = Attended(model, attention_name(model, layer))
+    handles = seen._hook()  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def attention_name(model: nn.Module, layer: str | None = None) -> str:
+    """Name one attention layer: the last, or the one that ``layer`` is or holds.
+
+    Args:
+        model: the classifier, wrapped or not.
+        layer: see ``attending``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = attention_layers(model)
+    if layer is None:
+        return known[-1]
+    for start in (layer, f"model.{layer}"):
+        inside = [name for name in known if name == start or name.startswith(f"{start}.")]
+        if inside:
+            return inside[-1]
+    raise ValueError(
+        f"taps: {layer!r} is no attention layer and holds none; expected one of {', '.join(known)}."
+    )
+
+
+def _arguments(inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    query = inputs[0] if inputs else named["query"]
+    return query, inputs[1] if len(inputs) > 1 else named["key"]
+
+
+def _odd(name: str, what: str) -> str:
+    return (
+        f"taps: attention layer {name!r} was given {what}; expected plain self-attention of one "
+        "sequence of tokens. Name another layer."
+    )
+
+
+def _reads_class_token(model: nn.Module) -> bool:
+    """Whether the class is read from a token; where the model does not tell, it is."""
+    for module in model.modules():
+        pool = getattr(module, "global_pool", None)
+        if isinstance(pool, str) and pool not in ("token", ""):
+            return False
+        told = getattr(module, "num_prefix_tokens", None)
+        if isinstance(told, int):
+            return told > 0 and bool(getattr(module, "has_class_token", True))
+    return True
+
+
+def _grid(places: int, images: tuple[int, ...] | None) -> tuple[int, int]:
+    """Give the grid of so many tokens: a square, or in proportion to the images."""
+    side = math.isqrt(places)
+    shapes = [] if side * side != places else [(side, side)]
+    if images is not None and len(images) == 4 and images[2] != images[3]:
+        for across in (one for one in range(1, places + 1) if places % one == 0):
+            if (places // across) * images[3] == across * images[2]:
+                shapes = [(places // across, across)]
+    if not shapes:
+        raise ValueError(
+            f"taps: {places} image tokens make no grid; expected a square, or the proportions of "
+            f"the images {images}."
+        )
+    return shapes[0]
+
+
+def _block(model: nn.Module, name: str) -> nn.Module | None:
+    """Give the block around a window attention that says how windows are shifted."""
+    parent = name.rpartition(".")[0]
+    block = dict(bare(model).named_modules()).get(parent)
+    return block if block is not None and hasattr(block, "shift_size") else None
+
+
+def _block_of(model: nn.Module, name: str) -> nn.Module:
+    block = _block(model, name)
+    assert block is not None  # attention_layers names no other
+    return block

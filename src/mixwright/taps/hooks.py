@@ -1,0 +1,122 @@
+"""Reading and changing what a layer gives, by hooks that live as long as a ``with`` block."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Module
+
+from mixwright.taps.layers import INPUT, named_layer
+from mixwright.taps.modes import bare, hooked
+
+
+class Tap:
+    """What a layer gave in the last forward.
+
+    Args:
+        layer: its name, for messages.
+    """
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+        self._value: Tensor | None = None
+
+    @property
+    def value(self) -> Tensor:
+        """The layer's output with its graph; of several outputs the first.
+
+        Raises:
+            ValueError: the layer has not run, or gave no tensor.
+        """
+        if self._value is None:
+            raise ValueError(
+                f"taps: layer {self.layer!r} gave no tensor in this forward; expected one. Name a "
+                "layer that the model runs."
+            )
+        return self._value
+
+    def hold(self, value: Tensor | None) -> None:
+        """Keep an output."""
+        self._value = value
+
+
+@contextlib.contextmanager
+def tapping(model: Module, layer: str) -> Generator[Tap]:
+    """Keep a layer's output of the forwards made inside.
+
+    Args:
+        model: the classifier, wrapped or not.
+        layer: name of one of its layers, as ``named_modules`` gives it.
+
+    Raises:
+        ValueError: there is no such layer.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+        >>> with tapping(model, "0") as tap:
+        ...     _ = model(torch.zeros(4, 2))
+        >>> tap.value.shape
+        torch.Size([4, 3])
+    """
+    tap = Tap(layer)
+
+    def keep(module: Module, inputs: Any, output: Any) -> None:
+        tap.hold(first_tensor(output))
+
+    handle = named_layer(model, layer).register_forward_hook(keep)
+    try:
+        with hooked():
+            yield tap
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
+def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> Generator[None]:
+    """Change a layer's output in the forwards made inside.
+
+    Args:
+        model: the classifier, wrapped or not.
+        layer: name of one of its layers, or ``"input"`` for the model's own input.
+        change: takes the output (of several the first) and returns what goes on; must not write
+            into it.
+
+    Raises:
+        ValueError: there is no such layer.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Flatten())
+        >>> with replacing(model, "0", lambda features: features + 1):
+        ...     model(torch.zeros(1, 2))
+        tensor([[1., 1.]])
+    """
+
+    def before(module: Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change(inputs[0]), *inputs[1:])
+
+    def after(module: Module, inputs: Any, output: Any) -> Any:
+        if isinstance(output, tuple | list):
+            return type(output)([change(output[0]), *output[1:]])
+        return change(output)
+
+    if layer == INPUT:
+        handle = bare(model).register_forward_pre_hook(before)
+    else:
+        handle = named_layer(model, layer).register_forward_hook(after)
+    try:
+        with hooked():
+            yield
+    finally:
+        handle.remove()
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """Give a layer's output, of several the first; None where it is no tensor."""
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    return output if isinstance(output, Tensor) else None

@@ -1,0 +1,66 @@
+"""The classifier itself, and looking through it without leaving a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Generator
+from typing import cast
+
+import torch
+from torch import nn
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """Return the model inside the wrappers of DDP, DataParallel and ``torch.compile``.
+
+    Passes of our own go through it: hooks sit on its layers, and DDP must not take such a pass
+    for a training step.
+    """
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = cast(nn.Module, model.module)
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Generator[None]:
+    """Set every module to evaluation: running statistics, no dropout.
+
+    Each module's own mode comes back at the end, also after an error, so frozen parts stay frozen.
+
+    Args:
+        model: changed while inside.
+
+    Example:
+        >>> model = nn.Dropout()
+        >>> with evaluating(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextlib.contextmanager
+def hooked() -> Generator[None]:
+    """Run compiled models as they were written, so that hooks put on just now are seen.
+
+    ``torch.compile`` does not look for hooks again once it has made its graph: a layer that is to
+    be read or replaced would be passed over in silence.
+    """
+    if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet, and importing it is slow
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield

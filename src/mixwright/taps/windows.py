@@ -1,0 +1,95 @@
+"""Attention inside shifted windows, put back to its place in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixwright.taps.heads import Parts, rows, scaling, window_bias
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How a Swin block cuts its map into windows: shift, pad, cut.
+
+    Attributes:
+        attention: the window attention.
+        size: (H, W) of the map.
+        window: rows and columns of a window.
+        shift: rows and columns by which the map is rolled towards its start before.
+    """
+
+    attention: nn.Module
+    size: tuple[int, int]
+    window: tuple[int, int]
+    shift: tuple[int, int]
+
+    @classmethod
+    def of(cls, attention: nn.Module, block: nn.Module, shape: Sequence[int]) -> Self:
+        """Read the settings of a block whose input had this shape.
+
+        Raises:
+            ValueError: the block's input is no map ``(B, H, W, C)``.
+        """
+        if len(shape) != 4:
+            raise ValueError(
+                f"taps: a block of windows was given {tuple(shape)}; expected a map (B, H, W, C), "
+                "as timm's Swin has it."
+            )
+        window, shift = cast(Any, attention).window_size, cast(Any, block).shift_size
+        return cls(
+            attention=attention,
+            size=(shape[1], shape[2]),
+            window=_pair(window),
+            shift=_pair(shift),
+        )
+
+    def mean_row(self, parts: Parts, mask: Tensor | None) -> Tensor:
+        """Give what the places of a map attend to on average.
+
+        A place outside a query's window counts as 0, so each window's share is its share of the
+        places.
+
+        Args:
+            parts: queries, keys and values of the windows, ``(B windows, heads, N, d)``.
+            mask: ``(windows, N, N)``, added before the softmax, or None.
+
+        Returns:
+            ``(B, H * W)`` float32, in the order of the map before the shift.
+        """
+        q, k, _ = parts
+        bias = window_bias(self.attention)
+        cut = self._cut(torch.ones(1, *self.size, device=q.device))  # (windows, N), 0 on padding
+        if mask is not None:
+            bias = bias + mask.float()[:, None]  # (windows, heads, N, N)
+            bias = bias.repeat(len(q) // len(bias), 1, 1, 1)
+        attention = rows(q, k, scaling(self.attention), bias).mean(dim=1)
+        asking = cut.repeat(len(q) // len(cut), 1)[:, None]
+        return self._whole((asking @ attention)[:, 0]) / (self.size[0] * self.size[1])
+
+    def _cut(self, plane: Tensor) -> Tensor:
+        """Cut ``(B, H, W)`` into ``(B windows, N)``; padding is 0."""
+        rows, columns = self.window
+        plane = plane.roll((-self.shift[0], -self.shift[1]), dims=(1, 2))
+        plane = F.pad(plane, (0, -plane.shape[2] % columns, 0, -plane.shape[1] % rows))
+        count, height, width = plane.shape
+        apart = plane.view(count, height // rows, rows, width // columns, columns)
+        return apart.transpose(2, 3).reshape(-1, rows * columns)
+
+    def _whole(self, windows: Tensor) -> Tensor:
+        """Put ``(B windows, N)`` together to ``(B, H * W)``."""
+        (height, width), (rows, columns) = self.size, self.window
+        down, across = -(-height // rows), -(-width // columns)
+        plane = windows.view(-1, down, across, rows, columns).transpose(2, 3)
+        plane = plane.reshape(-1, down * rows, across * columns)[:, :height, :width]
+        return plane.roll(self.shift, dims=(1, 2)).flatten(1)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = (value, value) if isinstance(value, int) else value
+    return int(first), int(second)

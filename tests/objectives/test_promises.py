@@ -1,0 +1,219 @@
+"""What every objective promises, run for each name of ``OBJECTIVES``."""
+
+from __future__ import annotations
+
+import copy
+import functools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mixwright.models.build import build_model
+from mixwright.models.normalised import Normalised
+from mixwright.models.vit import SmallViT
+from mixwright.objectives import OBJECTIVES, Losses, Objective
+from mixwright.sampling import stream
+
+CLASSES = 4
+NEEDS_ATTENTION = {"transmix", "tokenmixup", "mixpro", "smmix"}
+NEEDS_CLASS_NUMBERS = {"decoupledmix"}
+every = pytest.mark.parametrize("name", OBJECTIVES)
+
+
+@functools.cache
+def _network(attentive: bool) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if attentive:
+            net: nn.Module = SmallViT(
+                num_classes=CLASSES, image_size=16, width=32, depth=3, heads=2
+            )
+        else:
+            net = build_model("smallconv", num_classes=CLASSES, image_size=16)
+    return Normalised(net, [0.5] * 3, [0.25] * 3)
+
+
+def made(name: str) -> tuple[Objective, nn.Module]:
+    model = copy.deepcopy(_network(name in NEEDS_ATTENTION))
+    objective = OBJECTIVES[name]()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        objective.build(model, CLASSES)
+    return objective, model
+
+
+def batch(count: int = 8) -> tuple[Tensor, Tensor]:
+    labels = torch.arange(count) % CLASSES
+    images = torch.rand(count, 3, 16, 16, generator=stream(0)) * 0.5
+    for k, label in enumerate(labels.tolist()):  # each class lights a corner of its own
+        r, c = divmod(label, 2)
+        images[k, :, 8 * r : 8 * r + 8, 8 * c : 8 * c + 8] += 0.5
+    return images, labels
+
+
+def step(
+    objective: Objective,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    seed: int = 0,
+    progress: float = 0.0,
+) -> Losses:
+    return objective(model, images, labels, generator=stream(seed), progress=progress)
+
+
+def values(losses: Losses) -> list[Tensor]:
+    plan = [] if losses.plan is None else [losses.plan.index, losses.plan.weight]
+    return [losses.total, losses.logits, *losses.terms.values(), *plan]
+
+
+@every
+def test_losses_are_finite_and_the_terms_add_up(name):
+    objective, model = made(name)
+    images, labels = batch()
+    for seed in range(4):  # several, since some draw what they do
+        losses = step(objective, model, images, labels, seed)
+        assert losses.total.shape == ()
+        assert losses.total.dtype == torch.float32
+        assert losses.total.isfinite()
+        assert losses.logits.shape == (8, CLASSES)
+        assert not any(term.requires_grad for term in losses.terms.values())
+        assert sum(losses.terms.values()) == pytest.approx(float(losses.total), rel=1e-4)
+        if losses.plan is not None:
+            pool = labels if losses.labels is None else losses.labels
+            losses.plan.check()
+            assert not losses.plan.weight.requires_grad
+            assert 0 <= losses.plan.accuracy(losses.logits, pool) <= 1
+
+
+@every
+def test_one_generator_gives_one_step_and_inputs_stay(name):
+    images, labels = batch()
+    kept, state = images.clone(), torch.random.get_rng_state()
+    runs = []
+    for seed in (0, 0, 1):
+        objective, model = made(name)
+        runs.append(values(step(objective, model, images, labels, seed)))
+    assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    same = [a.shape == b.shape and torch.equal(a, b) for a, b in zip(*runs[1:], strict=False)]
+    assert name == "mixed" or not all(same)  # without a mixer nothing is drawn
+    assert torch.equal(images, kept)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@every
+def test_every_parameter_takes_part_in_every_step(name):
+    """Else DDP would wait for gradients that never come."""
+    objective, model = made(name)
+    images, labels = batch()
+    for seed in range(6):
+        step(objective, model, images, labels, seed).total.backward()
+        for owner in (objective, model):
+            for key, parameter in owner.named_parameters():
+                if parameter.requires_grad:
+                    assert parameter.grad is not None, key
+                    assert parameter.grad.isfinite().all(), key
+        objective.zero_grad()
+        model.zero_grad()
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert all(module.training for module in model.modules())
+
+
+@every
+def test_running_statistics_see_one_pass_a_step(name):
+    objective, model = made(name)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    step(objective, model, *batch())
+    assert all(int(norm.num_batches_tracked) == 1 for norm in norms)
+
+
+@every
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_odd_batches_and_a_batch_of_one_will_do(name, count):
+    objective, model = made(name)
+    model.eval()  # one image has no batch statistics
+    for seed in range(3):
+        losses = step(objective, model, *batch(count), seed)
+        assert losses.total.isfinite()
+        assert losses.logits.shape == (count, CLASSES)
+
+
+@every
+def test_soft_labels_train_or_are_refused(name):
+    objective, model = made(name)
+    images, labels = batch()
+    soft = torch.nn.functional.one_hot(labels, CLASSES).float()
+    if name in NEEDS_CLASS_NUMBERS:
+        with pytest.raises(ValueError, match="expected class numbers"):
+            step(objective, model, images, soft)
+        return
+    for seed in range(3):
+        first, again = made(name), made(name)
+        hard = step(*first, images, labels, seed)
+        dense = step(*again, images, soft, seed)
+        torch.testing.assert_close(dense.total, hard.total, rtol=1e-4, atol=1e-5)
+
+
+@every
+def test_autocast_and_channels_last_will_do(name):
+    objective, model = made(name)
+    images, labels = batch()
+    model.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)
+    for seed in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = step(objective, model, images, labels, seed)
+        losses.total.backward()
+        assert losses.total.dtype == torch.float32
+        assert losses.total.isfinite()
+
+
+@every
+def test_state_is_saved_and_loaded(name, tmp_path):
+    objective, model = made(name)
+    images, labels = batch()
+    for seed in range(2):
+        step(objective, model, images, labels, seed)
+    torch.save(objective.state_dict(), tmp_path / "state.pt")
+    other = OBJECTIVES[name]()
+    other.build(model, CLASSES)
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    twin = copy.deepcopy(model)
+    for seed in range(2, 4):
+        a = values(step(objective, model, images, labels, seed))
+        b = values(step(other, twin, images, labels, seed))
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@every
+def test_a_tiny_batch_is_learned(name):
+    objective, model = made(name)
+    images, labels = batch()
+    parameters = [*model.parameters(), *objective.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    generator = stream(0)
+    torch.manual_seed(0)
+    for k in range(150):
+        losses = objective(model, images, labels, generator=generator, progress=k / 150)
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        objective.after_step(model)
+    model.eval()
+    with torch.no_grad():
+        assert (model(images).argmax(dim=1) == labels).all()
+
+
+@pytest.mark.parametrize("name", sorted(NEEDS_ATTENTION))
+def test_a_model_without_attention_is_refused(name):
+    objective = OBJECTIVES[name]()
+    model = copy.deepcopy(_network(False))
+
+    def train() -> None:
+        objective.build(model, CLASSES)
+        for seed in range(20):  # some draw another method now and then
+            step(objective, model, *batch(), seed)
+
+    with pytest.raises(ValueError, match=r"attention.*transformer|transformer.*attention"):
+        train()

@@ -1,0 +1,55 @@
+"""Small transformers and batches, and learning them by heart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.models.vit import SmallViT
+from mixwright.objectives import Losses, Objective
+from mixwright.sampling import stream, uniform
+
+CLASSES = 3
+
+
+def vit(*, sharp: float = 0.0, **options: Any) -> SmallViT:
+    """A transformer of 16 tokens; ``sharp`` spreads its weights, so that attention is uneven."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        chosen = {"num_classes": CLASSES, "image_size": 16, "width": 16, "depth": 2, "heads": 2}
+        model = SmallViT(**{**chosen, **options})
+        if sharp:
+            for parameter in model.parameters():
+                nn.init.normal_(parameter, std=sharp)
+    return model
+
+
+def batch(count: int = 6, side: int = 16) -> tuple[Tensor, Tensor]:
+    """Noise, in which each class lights a corner of its own."""
+    images = uniform((count, 3, side, side), like=torch.zeros(()), generator=stream(1, count)) / 2
+    labels, half = torch.arange(count) % CLASSES, side // 2
+    for image, label in zip(images, labels.tolist(), strict=True):
+        row, column = divmod(label, 2)
+        image[:, row * half : row * half + half, column * half : column * half + half] += 0.5
+    return images, labels
+
+
+def step(objective: Objective, model: nn.Module, *, seed: int = 3, count: int = 6) -> Losses:
+    return objective(model, *batch(count), generator=stream(seed), progress=0.0)
+
+
+def learned(objective: Objective, *, steps: int = 100) -> float:
+    """Train on six images and say how many of them the model then knows."""
+    model, (images, labels) = vit(width=32, depth=1), batch()
+    objective.build(model, CLASSES)
+    weights = [*model.parameters(), *objective.parameters()]
+    optimiser = torch.optim.AdamW([one for one in weights if one.requires_grad], 5e-3)
+    generator = stream(0)
+    for _ in range(steps):
+        losses = objective(model, images, labels, generator=generator, progress=0.0)
+        optimiser.zero_grad()
+        losses.total.backward()
+        optimiser.step()
+    return (model(images).argmax(dim=1) == labels).float().mean().item()

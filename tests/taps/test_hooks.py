@@ -1,0 +1,104 @@
+"""Reading and replacing what a layer gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mixwright.taps import INPUT, evaluating, replacing, tapping
+
+
+def chain() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
+
+
+def test_a_tap_holds_the_value_with_its_graph():
+    model, x = chain(), torch.rand(5, 3)
+    with tapping(model, "0") as tap:
+        out = model(x)
+    (grad,) = torch.autograd.grad(out.sum(), tap.value)
+    assert grad.shape == (5, 4)
+    with tapping(nn.DataParallel(model), "2") as tap:
+        assert torch.equal(model(x), tap.value)
+
+
+def test_a_layer_that_did_not_run_is_named():
+    with tapping(chain(), "1") as tap:
+        pass
+    with pytest.raises(ValueError, match="layer '1' gave no tensor"):
+        _ = tap.value
+    with pytest.raises(ValueError, match="no layer '7'"), tapping(chain(), "7"):
+        pass
+
+
+def test_replacing_changes_what_goes_on():
+    model, x = chain(), torch.rand(5, 3)
+    wanted = model[2](model[0](x).flip(0).relu())
+    with replacing(model, "0", lambda features: features.flip(0)):
+        assert torch.allclose(model(x), wanted)
+    with replacing(model, INPUT, lambda images: images * 2):
+        doubled = model(x)
+    assert torch.allclose(doubled, model(x * 2))
+
+
+def test_the_first_of_several_outputs_is_meant():
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, int]:
+            return x, 3
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.two = Two()
+
+        def forward(self, x: Tensor) -> Tensor:
+            value, number = self.two(x)
+            return value * number
+
+    model, x = Whole(), torch.ones(2)
+    with tapping(model, "two") as tap, replacing(model, "two", lambda value: value + 1):
+        assert model(x).tolist() == [6, 6]
+    assert torch.equal(tap.value, x)
+
+
+def test_hooks_are_gone_after_an_error():
+    model = chain()
+    with pytest.raises(RuntimeError, match="stop"), tapping(model, "0"):
+        raise RuntimeError("stop")
+    with pytest.raises(RuntimeError, match="stop"), replacing(model, INPUT, lambda x: x):
+        raise RuntimeError("stop")
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_each_module_gets_its_own_mode_back():
+    model = chain()
+    model[1].eval()
+    inside: list[bool] = []
+
+    def fail() -> None:
+        with evaluating(model):
+            inside.extend(module.training for module in model.modules())
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert inside == [False] * 4
+    assert [module.training for module in model.modules()] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_models_that_are_already_compiled_are_read_and_changed_too(in_place):
+    model, x = chain(), torch.rand(5, 3)
+    wanted = model[2](model[0](x).flip(0).relu())
+    model[1] = nn.ReLU()
+    torch._dynamo.reset()
+    if in_place:
+        model.compile(backend="eager")
+    compiled = model if in_place else torch.compile(model, backend="eager")
+    plain = compiled(x)
+    with replacing(compiled, "0", lambda features: features.flip(0)), tapping(compiled, "2") as tap:
+        mixed = compiled(x)
+    torch.testing.assert_close(mixed, wanted)
+    assert tap.value is mixed
+    torch.testing.assert_close(compiled(x), plain)
