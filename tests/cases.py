@@ -12,17 +12,24 @@ from torch import Generator, Tensor
 
 from mixwright.mixers import (
     AGMix,
+    AttentiveCutMix,
+    CoMixup,
     CutMix,
     Cutout,
     FMix,
     GMix,
     GridMix,
+    GuidedMixup,
     HMix,
     MiAMix,
     Mixer,
     MixUp,
+    PuzzleMix,
     ResizeMix,
+    SaliencyGrafting,
+    SaliencyMix,
     SmoothMix,
+    SnapMix,
 )
 from mixwright.plan import MixPlan
 from probe import CLASSES, probe
@@ -47,6 +54,7 @@ class Case:
         resampled: partners are warped, so their pixels are not copies.
         self_mixing: some samples are mixed with themselves.
         model: looks through a model, and at labels.
+        random: another seed gives another plan.
     """
 
     name: str
@@ -63,6 +71,7 @@ class Case:
     resampled: bool = False
     self_mixing: bool = False
     model: bool = False
+    random: bool = True
 
     def plan(
         self, images: Tensor, labels: Tensor | None = None, *, generator: Generator, **changes: Any
@@ -148,6 +157,90 @@ CASES = (
     ),
     Case(name="miamix", mixer=MiAMix(), self_mixing=True),
     Case(name="miamix-sum", mixer=MiAMix(merge="sum", k_max=3, p_self=0.5), self_mixing=True),
+    Case(name="saliencymix", mixer=SaliencyMix(), binary=True, model=True),
+    Case(name="saliencymix-fine", mixer=SaliencyMix(saliency="fine_grained"), binary=True),
+    Case(name="attentivecutmix", mixer=AttentiveCutMix(), binary=True, shared=False, model=True),
+    Case(
+        name="attentivecutmix-six",
+        mixer=AttentiveCutMix(top_k=6, saliency="spectral"),
+        binary=True,
+        alpha=False,
+        shared=False,
+    ),
+    Case(
+        name="snapmix",
+        mixer=SnapMix(),
+        binary=True,
+        labels_follow_pixels=False,
+        alpha=False,
+        resampled=True,
+        model=True,
+    ),
+    Case(
+        name="puzzlemix",
+        mixer=PuzzleMix(iterations=30),
+        shared=False,
+        uneven=False,
+        resampled=True,
+        model=True,
+    ),
+    Case(
+        name="puzzlemix-cut",
+        mixer=PuzzleMix(saliency="spectral", n_labels=2, transport=False, blocks=(4,)),
+        binary=True,
+        shared=False,
+        uneven=False,
+    ),
+    Case(
+        name="comixup",
+        mixer=CoMixup(group=4),
+        lam=False,
+        alpha=False,
+        shared=False,
+        uneven=False,
+        self_mixing=True,
+        model=True,
+    ),
+    Case(
+        name="comixup-hard",
+        mixer=CoMixup(half_labels=False, set_resolve=False, saliency="spectral"),
+        lam=False,
+        alpha=False,
+        shared=False,
+        uneven=False,
+        self_mixing=True,
+    ),
+    Case(
+        name="saliencygrafting",
+        mixer=SaliencyGrafting(),
+        binary=True,
+        labels_follow_pixels=False,
+        shared=False,
+        model=True,
+    ),
+    Case(
+        name="saliencygrafting-spectral",
+        mixer=SaliencyGrafting(saliency="spectral"),
+        binary=True,
+        labels_follow_pixels=False,
+        shared=False,
+    ),
+    Case(
+        name="guidedmixup",
+        mixer=GuidedMixup(),
+        lam=False,
+        alpha=False,
+        shared=False,
+        random=False,
+    ),
+    Case(
+        name="guidedmixup-gradient",
+        mixer=GuidedMixup(saliency="gradient", pairing="cycle"),
+        lam=False,
+        alpha=False,
+        shared=False,
+        model=True,
+    ),
 )
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 
 
-@pytest.mark.parametrize("name", ["own-loop.md", "own-mixer.md"])
+@pytest.mark.parametrize("name", ["own-loop.md", "own-mixer.md", "model-aware.md"])
 def test_the_blocks_of_a_page_run_one_after_another(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,9 @@ def test_outputs_of_a_group_differ_by_the_price_of_repetition():
     share = {}
     for gamma in (0.0, 1.0):
         weight = full_weights(mix(images, gamma=gamma))
-        share[gamma] = weight.sum(dim=0)  # how much of the batch each image is seen in, 1 on average
+        share[gamma] = weight.sum(
+            dim=0
+        )  # how much of the batch each image is seen in, 1 on average
     assert share[1.0].max() < 2.2
     assert share[0.0].max() > 3
     assert share[1.0].min() > 0.1
@@ -121,10 +123,10 @@ def test_useless_saliency_is_as_good_as_none(value):
 
 
 def test_each_setting_does_what_it_says():
-    images = draw(20, 16, 16)
+    images = draw(12, 16, 16)
     usual = mix(images)
     for options in (
-        {"group": 10},
+        {"group": 6},
         {"block": 2},
         {"beta": 1.0},
         {"gamma": 0.1},
@@ -141,7 +143,7 @@ def test_each_setting_does_what_it_says():
     one = full_weights(mix(images, beta=50.0, half_labels=False))
     assert one.max(dim=1).values.min() == 1
     fond = full_weights(mix(images, eta=100.0, gamma=0.0)).sum(dim=0)
-    assert fond.max() == 20  # everybody shows the image that chance prefers
+    assert fond.max() == 12  # everybody shows the image that chance prefers
 
 
 def test_the_gradient_of_the_model_is_looked_at_and_left_alone():
@@ -167,7 +169,7 @@ def test_no_value_is_read(monkeypatch):
     def even(images: Tensor, labels: Tensor | None = None, *, model: object = None) -> Tensor:
         return torch.ones_like(images[:, 0])
 
-    plan = mix(images, group=4, saliency=even)
+    plan = mix(images, group=4, saliency=even, iters=2)  # slow, tensors without data
     assert plan.images(images).device.type == "meta"
     assert plan.targets(torch.empty(7, dtype=torch.int64, device="meta"), 3).shape == (7, 3)
 

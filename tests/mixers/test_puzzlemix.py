@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.masks.blocks import upsample_blocks
+from mixwright.masks.transport import block_transport
 from mixwright.mixers.puzzlemix import PuzzleMix
 from mixwright.plan import MixPlan
+from mixwright.saliency import blocks_of, normalised
 from mixwright.sampling import stream
 from mixwright.warps import Blocks
 
@@ -89,6 +91,27 @@ def test_pixels_are_moved_blocks_through_the_mask():
         torch.testing.assert_close(shown[b], z * pieces[0] + (1 - z) * pieces[1])
 
 
+def test_each_image_is_moved_by_its_own_saliency():
+    images = draw(12, 16, 16)
+    plan = mix(images, t_eps=0.05, blocks=(4,), t_size=2)
+    maps = blocks_of(normalised(uneven(images)), (8, 8))
+    for warp, share, index in zip(
+        moved(plan), plan.mask.unbind(dim=1), plan.index.unbind(dim=1), strict=True
+    ):
+        seen = upsample_blocks(share > 0, (8, 8))
+        assert torch.equal(warp.perm, block_transport(seen, maps[index], t_eps=0.05))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"beta": 20.0}, {"gamma": 20.0}, {"eta": 0.0}, {"neigh_size": 1}, {"iterations": 1}],
+    ids=str,
+)
+def test_each_setting_of_the_energy_matters(change):
+    images, options = draw(48, 16, 16), {"gamma": 10.0, "blocks": (4,)}
+    assert not torch.equal(mix(images, **(options | change)).mask, mix(images, **options).mask)
+
+
 def test_each_visible_place_shows_another_block_of_its_image():
     plan = mix(draw(32, 32, 32), t_eps=0.01, blocks=(8,))
     some = 0
@@ -159,7 +182,7 @@ def test_a_batch_of_one_stays_as_it_is():
 @pytest.mark.parametrize("lam", [0.0, 1.0])
 def test_all_or_nothing(lam):
     images = draw(6, 16, 16)
-    plan = mix(images, lam=lam)
+    plan = mix(images, lam=lam, eta=0.0)  # even if nothing but saliency counts
     assert plan.weight[:, 0].eq(lam).all()
     wanted = images if lam else images[plan.index[:, 1]]
     assert torch.equal(plan.images(images), wanted)

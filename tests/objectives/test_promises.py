@@ -14,10 +14,12 @@ from mixwright.models.normalised import Normalised
 from mixwright.models.vit import SmallViT
 from mixwright.objectives import OBJECTIVES, Losses, Objective
 from mixwright.sampling import stream
+from mixwright.taps import evaluating
 
 CLASSES = 4
 NEEDS_ATTENTION = {"transmix", "tokenmixup", "mixpro", "smmix"}
 NEEDS_CLASS_NUMBERS = {"decoupledmix"}
+DRAWS_NOTHING = {"mixed", "tokenmixup"}  # without a mixer
 every = pytest.mark.parametrize("name", OBJECTIVES)
 
 
@@ -79,7 +81,7 @@ def test_losses_are_finite_and_the_terms_add_up(name):
         assert losses.total.isfinite()
         assert losses.logits.shape == (8, CLASSES)
         assert not any(term.requires_grad for term in losses.terms.values())
-        assert sum(losses.terms.values()) == pytest.approx(float(losses.total), rel=1e-4)
+        assert sum(losses.terms.values()) == pytest.approx(float(losses.total.detach()), rel=1e-4)
         if losses.plan is not None:
             pool = labels if losses.labels is None else losses.labels
             losses.plan.check()
@@ -94,10 +96,11 @@ def test_one_generator_gives_one_step_and_inputs_stay(name):
     runs = []
     for seed in (0, 0, 1):
         objective, model = made(name)
+        step(objective, model, images, labels, seed)  # some begin with the second
         runs.append(values(step(objective, model, images, labels, seed)))
     assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
     same = [a.shape == b.shape and torch.equal(a, b) for a, b in zip(*runs[1:], strict=False)]
-    assert name == "mixed" or not all(same)  # without a mixer nothing is drawn
+    assert all(same) == (name in DRAWS_NOTHING)
     assert torch.equal(images, kept)
     assert torch.equal(torch.random.get_rng_state(), state)
 
@@ -191,18 +194,23 @@ def test_a_tiny_batch_is_learned(name):
     objective, model = made(name)
     images, labels = batch()
     parameters = [*model.parameters(), *objective.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    optimizer = torch.optim.Adam(parameters, lr=2e-3)
     generator = stream(0)
-    torch.manual_seed(0)
-    for k in range(150):
-        losses = objective(model, images, labels, generator=generator, progress=k / 150)
+    for k in range(300):
+        losses = objective(model, images, labels, generator=generator, progress=k / 300)
         optimizer.zero_grad()
         losses.total.backward()
         optimizer.step()
         objective.after_step(model)
-    model.eval()
-    with torch.no_grad():
-        assert (model(images).argmax(dim=1) == labels).all()
+        if k % 20 == 19 and _knows(model, images, labels):
+            return
+    raise AssertionError("not learned in 300 steps")
+
+
+@torch.no_grad()
+def _knows(model: nn.Module, images: Tensor, labels: Tensor) -> bool:
+    with evaluating(model):
+        return bool((model(images).argmax(dim=1) == labels).all())
 
 
 @pytest.mark.parametrize("name", sorted(NEEDS_ATTENTION))

@@ -88,6 +88,20 @@ def test_of_many_sources_the_heaviest_are_shown() -> None:
     assert torch.equal(own.own, images[1])
 
 
+def test_of_many_sources_those_without_a_share_are_no_partners() -> None:
+    class Alone:
+        def plan(self, images, labels=None, *, generator, model=None):
+            mask = torch.tensor([[0.0, 1.0, 0.0]])[..., None, None]
+            index = torch.arange(3)[None]
+            return MixPlan(index=index, mask=mask, weight=mask[..., 0, 0], pool=3)
+
+    images = torch.rand(3, 3, 8, 8)
+    (sample,) = draw(Alone(), images, torch.arange(3), CLASSES, seed=0)
+    assert torch.equal(sample.own, images[1])
+    assert sample.partner is None
+    assert [(one.name, one.source) for one in sample.labels] == [("b", 0)]
+
+
 def test_more_sources_than_colours() -> None:
     images = torch.rand(20, 3, 8, 8)
 

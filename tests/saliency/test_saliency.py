@@ -46,7 +46,7 @@ def test_every_word_gives_maps_that_sum_to_one(word, size, dtype):
 def test_what_a_word_needs_is_asked_for(word):
     with pytest.raises(ValueError, match=r"Test: model missing.*Pass model="):
         salience(word, torch.rand(2, 3, 8, 8), torch.arange(2), model=None, name="Test")
-    if "labels" in SALIENCIES[word].needs:
+    if "labels" in SALIENCIES[word]().needs:
         with pytest.raises(ValueError, match="Test: labels missing"):
             salience(word, torch.rand(2, 3, 8, 8), None, model=Probe(), name="Test")
 

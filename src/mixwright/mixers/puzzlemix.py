@@ -144,9 +144,11 @@ class PuzzleMix:
                 count, like=images, generator=generator, pairing=self.pairing
             )
             label = self._labels(images, blocks_of(found, (side, side)), partner, lam)
+            # Bool marks a mask of 0 and 1, whose pixels are copied.
+            own = label == 0 if self.n_labels == 2 else 1 - label.float() / (self.n_labels - 1)
             return MixPlan.pair(
                 partner,
-                Planes((1 - label.float() / (self.n_labels - 1))[:, None]),
+                Planes(own[:, None]),
                 warp=self._transport(found, label, partner) if self.transport else None,
                 lam=lam,
             )

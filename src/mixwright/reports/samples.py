@@ -90,7 +90,8 @@ def draw(
             for place, n in enumerate(order)
             if index[n] >= 0 and weight[n] > _SEEN
         ]
-        others = [n for n in order[1:] if index[n] >= 0]
+        # Of many sources most have no share; the one other of a pair is shown in any case.
+        others = [n for n in order[1:] if index[n] >= 0 and (weight[n] > _SEEN or len(index) == 2)]
         samples.append(
             Sample(
                 own=images[index[order[0]]],
