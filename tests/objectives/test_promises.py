@@ -4,23 +4,63 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from mixwright.mixers import CutMix, PuzzleMix
 from mixwright.models.build import build_model
 from mixwright.models.normalised import Normalised
 from mixwright.models.vit import SmallViT
-from mixwright.objectives import OBJECTIVES, Losses, Objective
+from mixwright.objectives import (
+    OBJECTIVES,
+    AlignMix,
+    DecoupledMix,
+    Losses,
+    ManifoldMix,
+    Mixed,
+    MixPro,
+    Objective,
+    RecursiveMix,
+    SMMix,
+    TokenMix,
+    TokenMixup,
+    TransMix,
+)
 from mixwright.sampling import stream
 from mixwright.taps import evaluating
 
 CLASSES = 4
-NEEDS_ATTENTION = {"transmix", "tokenmixup", "mixpro", "smmix"}
-NEEDS_CLASS_NUMBERS = {"decoupledmix"}
-DRAWS_NOTHING = {"mixed", "tokenmixup"}  # without a mixer
-every = pytest.mark.parametrize("name", OBJECTIVES)
+MAKERS: dict[str, Callable[[], Objective]] = {
+    **OBJECTIVES,
+    "mixed-puzzlemix": lambda: Mixed(PuzzleMix(iterations=20)),
+    "manifoldmix-layer": lambda: ManifoldMix(layers=("layer2",), per="batch"),
+    "alignmix-layer": lambda: AlignMix(p_input=0.0, per="batch"),
+    "decoupledmix-cutmix": lambda: DecoupledMix(CutMix(), mode="less", power=2.0),
+    "recursivemix-shared": lambda: RecursiveMix(share_head=True, per="sample", omega=0.5),
+    "tokenmix-always": lambda: TokenMix(p=1.0),
+    "tokenmixup-both": lambda: TokenMixup(CutMix(), vertical=True, layer=2, vertical_layer=1),
+    "transmix-always": lambda: TransMix(p=1.0),
+    "mixpro-always": lambda: MixPro(p=1.0),
+    "smmix-always": lambda: SMMix(p=1.0),
+}
+OFF: dict[str, Callable[[], Objective]] = {
+    "manifoldmix": lambda: ManifoldMix(alpha=0.0),
+    "alignmix": lambda: AlignMix(alpha=0.0),
+    "alignmix-fixed": lambda: AlignMix(lam=1.0, p_input=0.0),
+    "decoupledmix": lambda: DecoupledMix(CutMix(alpha=0.0)),
+    "recursivemix": lambda: RecursiveMix(alpha=0.0),
+    "transmix": lambda: TransMix(alpha=0.0, p=1.0),
+}
+NEEDS_ATTENTION = ("transmix", "tokenmixup", "mixpro", "smmix")
+NEEDS_CLASS_NUMBERS = ("decoupledmix",)
+DRAWS_NOTHING = ("mixed", "tokenmixup")  # without a mixer
+every = pytest.mark.parametrize("name", MAKERS)
 
 
 @functools.cache
@@ -36,9 +76,11 @@ def _network(attentive: bool) -> nn.Module:
     return Normalised(net, [0.5] * 3, [0.25] * 3)
 
 
-def made(name: str) -> tuple[Objective, nn.Module]:
-    model = copy.deepcopy(_network(name in NEEDS_ATTENTION))
-    objective = OBJECTIVES[name]()
+def made(
+    name: str, makers: dict[str, Callable[[], Objective]] = MAKERS
+) -> tuple[Objective, nn.Module]:
+    model = copy.deepcopy(_network(name.startswith(NEEDS_ATTENTION)))
+    objective = makers[name]()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         objective.build(model, CLASSES)
@@ -146,8 +188,8 @@ def test_odd_batches_and_a_batch_of_one_will_do(name, count):
 def test_soft_labels_train_or_are_refused(name):
     objective, model = made(name)
     images, labels = batch()
-    soft = torch.nn.functional.one_hot(labels, CLASSES).float()
-    if name in NEEDS_CLASS_NUMBERS:
+    soft = F.one_hot(labels, CLASSES).float()
+    if name.startswith(NEEDS_CLASS_NUMBERS):
         with pytest.raises(ValueError, match="expected class numbers"):
             step(objective, model, images, soft)
         return
@@ -179,7 +221,7 @@ def test_state_is_saved_and_loaded(name, tmp_path):
     for seed in range(2):
         step(objective, model, images, labels, seed)
     torch.save(objective.state_dict(), tmp_path / "state.pt")
-    other = OBJECTIVES[name]()
+    other = MAKERS[name]()
     other.build(model, CLASSES)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     twin = copy.deepcopy(model)
@@ -189,7 +231,7 @@ def test_state_is_saved_and_loaded(name, tmp_path):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-@every
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_tiny_batch_is_learned(name):
     objective, model = made(name)
     images, labels = batch()
@@ -213,7 +255,58 @@ def _knows(model: nn.Module, images: Tensor, labels: Tensor) -> bool:
         return bool((model(images).argmax(dim=1) == labels).all())
 
 
-@pytest.mark.parametrize("name", sorted(NEEDS_ATTENTION))
+@pytest.fixture(scope="module")
+def _alone() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@every
+@pytest.mark.usefixtures("_alone")
+def test_a_model_inside_ddp_learns_the_same(name):
+    plain, model = made(name)
+    other, inner = made(name)
+    wrapped = DistributedDataParallel(inner)
+    images, labels = batch()
+    for seed in range(3):
+        one = step(plain, model, images, labels, seed)
+        two = step(other, wrapped, images, labels, seed)
+        torch.testing.assert_close(two.total, one.total)
+        for losses, net in ((one, model), (two, inner)):
+            net.zero_grad()
+            losses.total.backward()
+        for a, b in zip(model.parameters(), inner.parameters(), strict=True):
+            torch.testing.assert_close(b.grad, a.grad)
+
+
+@every
+def test_a_compiled_model_learns_the_same(name):
+    plain, model = made(name)
+    other, compiled = made(name)
+    model.eval()
+    compiled.eval()
+    images, labels = batch()
+    compiled.compile(backend="eager")
+    compiled(images)  # the graph is made without hooks
+    for seed in range(3):
+        expected = step(plain, model, images, labels, seed)
+        found = step(other, compiled, images, labels, seed)
+        torch.testing.assert_close(values(found), values(expected))
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_without_mixing_it_is_plain_training(name):
+    objective, model = made(name, OFF)
+    images, labels = batch()
+    for seed in range(3):
+        losses = step(objective, model, images, labels, seed)
+        logits = model(images)
+        torch.testing.assert_close(losses.logits, logits)
+        torch.testing.assert_close(losses.total, F.cross_entropy(logits, labels))
+
+
+@pytest.mark.parametrize("name", NEEDS_ATTENTION)
 def test_a_model_without_attention_is_refused(name):
     objective = OBJECTIVES[name]()
     model = copy.deepcopy(_network(False))

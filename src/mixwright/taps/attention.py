@@ -19,7 +19,7 @@ from mixwright.taps.heads import qkv as qkv
 from mixwright.taps.heads import scaling as scaling
 from mixwright.taps.heads import weights as weights
 from mixwright.taps.layers import named_layer
-from mixwright.taps.modes import bare
+from mixwright.taps.modes import bare, hooked
 from mixwright.taps.windows import Windows
 
 Handles = list[Any]
@@ -144,7 +144,7 @@ class Attended:
         if self._tokens is None:
             raise ValueError(
                 f"taps: attention layer {self.name!r} did not run; expected a forward of the model "
-                "inside `with attending(model)`, eager: hooks do not enter a compiled model."
+                "inside `with attending(model)`."
             )
         return self._tokens
 
@@ -208,7 +208,8 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
     seen = Attended(model, attention_name(model, layer))
     handles = seen._hook()  # pyright: ignore[reportPrivateUsage]
     try:
-        yield seen
+        with hooked():
+            yield seen
     finally:
         for handle in handles:
             handle.remove()

@@ -13,7 +13,7 @@ from torch.nn import Module
 
 from mixwright.taps.attention import attention_layers, prefix_tokens
 from mixwright.taps.heads import is_global, is_torch, qkv, rows, scaling, weights
-from mixwright.taps.modes import bare
+from mixwright.taps.modes import bare, hooked
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,7 @@ def entering(encoder: Encoder, change: Callable[..., Tensor]) -> Generator[None]
 
     handle = encoder.block.register_forward_pre_hook(before, with_kwargs=True)
     try:
-        yield
+        with hooked():
+            yield
     finally:
         handle.remove()

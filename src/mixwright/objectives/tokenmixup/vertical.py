@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.objectives.token_layers import Encoder
+from mixwright.objectives.tokenmixup.layers import Encoder
 from mixwright.taps.heads import is_torch
+from mixwright.taps.modes import hooked
 
 _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -77,9 +78,9 @@ def vertical(encoders: Sequence[Encoder], *, kappa: int) -> Generator[None]:
             stack.callback(hook.remove)
         stack.callback(last.attention.register_forward_pre_hook(join, with_kwargs=True).remove)
         stack.callback(last.attention.register_forward_hook(part).remove)
+        stack.enter_context(hooked())
         yield
     if not joined:
         raise ValueError(
-            f"TokenMixup: layer {last.name!r} did not run; expected a forward that runs it, eager: "
-            "hooks do not enter a compiled model."
+            f"TokenMixup: layer {last.name!r} did not run; expected a forward that runs it."
         )

@@ -14,9 +14,9 @@ from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives.composing import composed
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.objectives.token_horizontal import Horizontal, ScoreNet
-from mixwright.objectives.token_layers import Encoder, encoders, entering
-from mixwright.objectives.token_vertical import vertical
+from mixwright.objectives.tokenmixup.horizontal import Horizontal, ScoreNet
+from mixwright.objectives.tokenmixup.layers import Encoder, encoders, entering
+from mixwright.objectives.tokenmixup.vertical import vertical
 from mixwright.plan import MixPlan
 from mixwright.taps.attention import prefix_tokens
 from mixwright.taps.modes import bare

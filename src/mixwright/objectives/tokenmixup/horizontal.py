@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.objectives.criteria import CrossEntropy
-from mixwright.objectives.token_layers import Encoder
-from mixwright.objectives.token_pairs import TokenPairs, saliency_pairs
+from mixwright.objectives.tokenmixup.layers import Encoder
+from mixwright.objectives.tokenmixup.pairs import TokenPairs, saliency_pairs
 
 _DIFFICULTY = 0.1
 """A sample's difficulty is this times its cross-entropy; ``tau`` is in its unit."""
@@ -104,6 +104,6 @@ class Horizontal:
         if self.losses is None:
             raise ValueError(
                 f"TokenMixup: layer {self.encoder.name!r} did not run; expected a forward that "
-                "runs it, eager: hooks do not enter a compiled model."
+                "runs it."
             )
         return self.losses.mean()
