@@ -135,6 +135,24 @@ def test_many_sources_add_up() -> None:
     assert (plan.images(whole).double() - _slow(plan, whole)).abs().max() <= 0.5 + 1e-4
 
 
+@pytest.mark.parametrize("blocks", [1, 2, HEIGHT])
+def test_sources_that_most_outputs_do_not_show_add_up(blocks: int) -> None:
+    raw = _rand(4, 5, blocks, blocks)
+    raw[1:, 1] = raw[:, 2] = raw[0, 3] = 0  # seldom seen, never seen
+    index = torch.randint(0, 7, (4, 5), generator=stream(8))
+    images = _rand(7, 2, HEIGHT, HEIGHT, seed=9)
+    wanted = _rand(4, 2, HEIGHT, HEIGHT, seed=20)
+    results = []
+    for mix in (lambda plan, images: plan.images(images), _slow):
+        leaf = raw.clone().requires_grad_()
+        mask = leaf / leaf.sum(dim=1, keepdim=True)
+        plan = MixPlan(index=index, mask=mask, weight=torch.ones(4, 5), pool=7)
+        gradient = torch.autograd.grad((mix(plan, images) * wanted).sum(), leaf)[0]
+        with torch.no_grad():
+            results.append((mix(plan, images).double(), gradient))
+    torch.testing.assert_close(results[0], results[1], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("fill", [torch.tensor(0.25), torch.tensor([0.1, 0.2]), "noise"])
 def test_the_null_source_is_a_fill_without_label(fill: Tensor | str) -> None:
     value = _rand(COUNT, 2, HEIGHT, WIDTH, seed=3) if isinstance(fill, str) else fill

@@ -61,7 +61,7 @@ def blend(
         fresh = not learned and other.shape == first.shape  # a fill may be smaller
         done = _batched(first, other, held, tuple(images.shape[2:]), in_place=fresh)
     else:
-        done = _many(images, index=index, held=held, warp=warp, fill=fill)
+        done = _many(images, index=index, held=held, warp=warp, fill=fill, learned=learned)
     return done.contiguous(memory_format=_format(images))
 
 
@@ -139,17 +139,34 @@ def _many(
     held: Held,
     warp: tuple[Warp | None, ...] | None,
     fill: Tensor | None,
+    learned: bool,
 ) -> Tensor:
-    first = resolve(held.first(), tuple(images.shape[2:])).float()
+    size = tuple(images.shape[2:])
     kind = torch.promote_types(images.dtype, torch.float32)
+    first = held.first().to(kind)  # written out at full size for one source at a time
     left = (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)
+    # A mask of 0 shows nothing, but it may still have a gradient.
+    seldom = _readable(images) and not learned and warp is None and fill is None
     total: Tensor | None = None
     for n in range(held.sources):
         share = first[:, n : n + 1] if n < first.shape[1] else left
-        part = share.to(kind) * _source(images, n, index=index, warp=warp, fill=fill).to(kind)
+        if seldom and total is not None:
+            _add_where_seen(total, share, images, index[:, n])
+            continue
+        source = _source(images, n, index=index, warp=warp, fill=fill).to(kind)
+        part = resolve(share, size) * source
         total = part if total is None else total.add_(part)
     assert total is not None
     return round_to(total, images.dtype)
+
+
+def _add_where_seen(total: Tensor, share: Tensor, images: Tensor, rows: Tensor) -> None:
+    """Add a source to those outputs that show any of it: of many sources most show few."""
+    seen = share.flatten(1).any(dim=1).nonzero()[:, 0]
+    if len(seen):
+        source = images.index_select(0, rows.index_select(0, seen)).to(total.dtype)
+        shown = resolve(share.index_select(0, seen), tuple(images.shape[2:]))
+        total.index_add_(0, seen, shown * source)
 
 
 def _differentiated(images: Tensor, held: Held) -> bool:

@@ -9,8 +9,8 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-from mixwright.masks.puzzle import Puzzle, block_puzzle, share_prior
-from mixwright.masks.puzzle_solver import puzzle_labels
+from mixwright.masks.puzzle.energy import Puzzle, block_puzzle, share_prior
+from mixwright.masks.puzzle.solver import puzzle_labels
 
 DEFAULTS = {"n_labels": 3, "beta": 1.2, "gamma": 0.5, "eta": 0.2, "neigh_size": 4}
 

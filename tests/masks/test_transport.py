@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from mixwright.masks.transport import block_transport
+from mixwright.masks.puzzle.transport import block_transport
 
 
 def draw(count: int, rows: int, columns: int, *, seed: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mixwright.mixers.comixup import CoMixup
 from mixwright.plan import MixPlan
-from mixwright.sampling import stream
+from mixwright.sampling import dirichlet, stream
 
 
 def draw(count: int, height: int, width: int, *, seed: int = 0) -> Tensor:
@@ -144,6 +144,8 @@ def test_each_setting_does_what_it_says():
     assert one.max(dim=1).values.min() == 1
     fond = full_weights(mix(images, eta=100.0, gamma=0.0)).sum(dim=0)
     assert fond.max() == 12  # everybody shows the image that chance prefers
+    liked = dirichlet(torch.full((1, 12), 2.0), generator=stream(0))
+    assert fond.argmax() == liked.argmax()
 
 
 def test_the_gradient_of_the_model_is_looked_at_and_left_alone():

@@ -77,7 +77,7 @@ def no_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "near"),
     [
         ("resnet18_cifr", "did you mean resnet18_cifar"),
-        ("SMALLCONV", "did you mean smallconv?"),
+        ("SMALLCONV", "did you mean smallconv, smallvit?"),
         ("preact_resnet18", "preactresnet18"),
         ("qqqq", "unknown model 'qqqq'. Our own are smallconv, "),
     ],

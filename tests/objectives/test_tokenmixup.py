@@ -15,10 +15,10 @@ from mixwright.masks.assignment import assignment
 from mixwright.mixers import CutMix, Mixer, MixUp
 from mixwright.models.vit import Attention, Block, SmallViT
 from mixwright.objectives.criteria import CrossEntropy
+from mixwright.objectives.tokenmixup import TokenMixup
 from mixwright.objectives.tokenmixup.layers import encoders
 from mixwright.objectives.tokenmixup.pairs import TokenPairs, saliency_pairs
 from mixwright.objectives.tokenmixup.vertical import vertical
-from mixwright.objectives.tokenmixup import TokenMixup
 from mixwright.sampling import stream
 
 IMAGES = torch.rand(6, 3, 16, 16, generator=stream(1))

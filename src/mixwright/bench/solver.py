@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mixwright.bench.record import SolverRow
 from mixwright.bench.timing import Timer, Timing, in_turn
-from mixwright.masks.puzzle import Puzzle, block_puzzle
-from mixwright.masks.puzzle_solver import puzzle_labels
+from mixwright.masks.puzzle.energy import Puzzle, block_puzzle
+from mixwright.masks.puzzle.solver import puzzle_labels
 from mixwright.sampling import stream, uniform
 
 GRIDS = (2, 4, 8, 16)

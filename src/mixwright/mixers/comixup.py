@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.masks.comix import comix_masks, compatible
+from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.held import Planes
 from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
 from mixwright.mixers.pairs import alone

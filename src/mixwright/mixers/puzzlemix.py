@@ -11,15 +11,15 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.held import Planes
-from mixwright.masks.puzzle import block_puzzle
-from mixwright.masks.puzzle_solver import puzzle_labels
-from mixwright.masks.transport import block_transport
+from mixwright.masks.puzzle.energy import block_puzzle
+from mixwright.masks.puzzle.solver import puzzle_labels
+from mixwright.masks.puzzle.transport import block_transport
 from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
-from mixwright.mixers.pairs import PERS, Per, alone
+from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.sampling import Pairing
 from mixwright.warps import Blocks
 
 _MOST = 16  # finest grid of transport, unless the mask's own is finer: its table has t ** 4 cells
@@ -97,7 +97,8 @@ class PuzzleMix:
 
     def __post_init__(self) -> None:
         name = "PuzzleMix"
-        for argument in ("alpha", "beta", "gamma", "eta"):
+        check_pair(self)
+        for argument in ("beta", "gamma", "eta"):
             check_number(name, argument, getattr(self, argument))
         check_number(name, "t_eps", self.t_eps, open_low=True)
         check_choice(name, "n_labels", self.n_labels, (2, 3, 4))
@@ -116,10 +117,6 @@ class PuzzleMix:
         check_saliency(name, self.saliency)
         for value in self.std or ():
             check_number(name, "std", value, open_low=True)
-        if self.lam is not None:
-            check_number(name, "lam", self.lam, high=1.0)
-        check_choice(name, "per", self.per, PERS)
-        check_choice(name, "pairing", self.pairing, PAIRINGS)
 
     def plan(
         self,
@@ -139,7 +136,7 @@ class PuzzleMix:
         (choice,) = sampling.choices([1.0] * len(fitting), 1, generator=generator)
         side = fitting[choice]
         with drawing(images):
-            lam = self._wish(images, generator=generator)
+            lam = draw_lam(self, images, generator=generator).expand(count)
             partner = sampling.partners(
                 count, like=images, generator=generator, pairing=self.pairing
             )
@@ -152,14 +149,6 @@ class PuzzleMix:
                 warp=self._transport(found, label, partner) if self.transport else None,
                 lam=lam,
             )
-
-    def _wish(self, images: Tensor, *, generator: Generator) -> Tensor:
-        """Draw the shares, ``(B,)``."""
-        rows = 1 if self.per == "batch" else len(images)
-        if self.lam is not None:
-            return torch.full((len(images),), float(self.lam), device=images.device)
-        drawn = sampling.beta(self.alpha, rows, like=images, generator=generator)
-        return drawn.expand(len(images))
 
     def _labels(self, images: Tensor, saliency: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
         """Solve for the mask, ``(B, b, b)``; 0 keeps the sample's own block."""

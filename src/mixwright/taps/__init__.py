@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from mixwright.taps.attention import Attended as Attended
+from mixwright.taps.attention import attending as attending
+from mixwright.taps.attention import attention_layers as attention_layers
+from mixwright.taps.attention import prefix_tokens as prefix_tokens
 from mixwright.taps.hooks import Tap as Tap
 from mixwright.taps.hooks import replacing as replacing
 from mixwright.taps.hooks import tapping as tapping
@@ -15,3 +19,4 @@ from mixwright.taps.layers import stages as stages
 from mixwright.taps.modes import bare as bare
 from mixwright.taps.modes import evaluating as evaluating
 from mixwright.taps.modes import hooked as hooked
+from mixwright.taps.patches import patch_side as patch_side

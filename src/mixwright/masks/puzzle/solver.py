@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixwright.masks.puzzle import Puzzle
+from mixwright.masks.puzzle.energy import Puzzle
 
 # Primal steps are short and dual steps long in this ratio (found by trial on real saliency).
 _RATIO = 0.3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mixwright.masks.potts import Checkerboard, Palette, potts_shares
+from mixwright.masks.comix.potts import Checkerboard, Palette, potts_shares
 
 
 def comix_masks(

@@ -1,0 +1,1 @@
+"""Co-Mixup: masks of a group of outputs, chosen together."""

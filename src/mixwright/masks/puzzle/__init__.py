@@ -1,0 +1,1 @@
+"""PuzzleMix: which image each block shows, and where its blocks are moved to."""
