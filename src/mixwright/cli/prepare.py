@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
-    """Fields of a recipe: what was given, and for the rest what suits the data set.
+    """Fields of a recipe: what was given, and for the rest what suits data and network.
 
     A warm-up that was not asked for shrinks with short runs.
 
@@ -28,7 +28,7 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
     from mixwright.experiments.defaults import recipe_defaults
 
     given = options.recipe_fields()
-    settings = recipe_defaults(options.data) | given
+    settings = recipe_defaults(options.data, options.model) | given
     if "warmup_epochs" not in given:
         settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] / 5)
     return settings

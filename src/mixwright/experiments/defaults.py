@@ -38,18 +38,27 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "folder": _SMALL | {"batch_size": 64, "lr": 0.05, "epochs": 100, "crop_padding": 8},
 }
 
+# Transformers do not learn with the SGD of convolutional networks.
+_TRANSFORMER = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "grad_clip": 1.0}
+_TRANSFORMERS = ("smallvit", "vit_", "deit", "swin")
 
-def recipe_defaults(data: str) -> dict[str, Any]:
-    """Settings that suit a data set.
+
+def recipe_defaults(data: str, model: str | None = None) -> dict[str, Any]:
+    """Settings that suit a data set, and a network.
 
     Args:
         data: as given to ``load_data``, e.g. ``digits`` or ``folder:PATH``.
+        model: the network that was asked for, if one was.
 
     Returns:
-        fields of a recipe; a data set that is not listed gets those of ``folder``.
+        fields of a recipe; a data set that is not listed gets those of ``folder``, vision
+        transformers get AdamW.
 
     Example:
         >>> recipe_defaults("digits")["model"], recipe_defaults("cifar10")["epochs"]
         ('smallconv', 200)
+        >>> recipe_defaults("cifar10", "smallvit")["optimizer"]
+        'adamw'
     """
-    return dict(_DEFAULTS.get(data.partition(":")[0], _DEFAULTS["folder"]))
+    settings = dict(_DEFAULTS.get(data.partition(":")[0], _DEFAULTS["folder"]))
+    return settings | (_TRANSFORMER if (model or "").startswith(_TRANSFORMERS) else {})
