@@ -521,6 +521,14 @@ def test_a_null_source_without_fill_is_named() -> None:
             plan.images(_rand(COUNT, channels, HEIGHT, WIDTH))
 
 
+def test_a_null_source_among_many_without_fill_is_named() -> None:
+    index = torch.tensor([[0, 1, 2], [1, 2, -1], [2, 0, 1]])
+    third = torch.full((3, 3), 1 / 3)
+    plan = MixPlan(index=index, mask=third[..., None, None], weight=third, pool=3)
+    with pytest.raises(ValueError, match="the null source, -1, and the plan has no fill"):
+        plan.images(torch.rand(3, 3, 4, 4))
+
+
 def test_sizes_of_feature_maps_are_checked() -> None:
     plan = _pair("pixels")
     for bad in ((3,), (0, 2), (2.5, 1), ((3, 5),), (1, 1, 1)):

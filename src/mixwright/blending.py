@@ -147,6 +147,8 @@ def _many(
     left = (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)
     # A mask of 0 shows nothing, but it may still have a gradient.
     seldom = _readable(images) and not learned and warp is None and fill is None
+    if seldom and bool((index < 0).any()):
+        raise _no_fill()
     total: Tensor | None = None
     for n in range(held.sources):
         share = first[:, n : n + 1] if n < first.shape[1] else left

@@ -32,6 +32,15 @@ def test_training_steps_are_printed(tmp_path, capsys):
         assert word in printed
 
 
+def test_steps_without_mixing_may_be_named(tmp_path):
+    words = ["--training", "--shapes", "none", "--step-models", "smallconv@4x3x8x8"]
+    words += ["--repeats", "1", "--out", str(tmp_path)]
+    for methods, rows in ((["mixup", "none"], ["none", "mixup"]), (["none"], ["none"])):
+        assert main(["bench", *methods, *words]) == 0
+        record = BenchRecord.read(tmp_path / "bench.json")
+        assert all([row.name for row in one.rows] == rows for one in record.steps)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mixwright.bench.timing import Timing, in_turn, timer_for, wall
+from mixwright.bench.timing import Timing, in_turn, meter_for, timer_for, wall
 
 
 def test_candidates_take_turns_in_every_round():
@@ -43,9 +43,10 @@ def test_rounds_fill_the_time(each, rounds):
 
 
 def test_timing_sums_up_turns():
-    seconds = [5.0, 1.0, 2.0, 4.0, 3.0]
-    assert Timing.of(seconds) == Timing(least=1.0, median=3.0, spread=3.0, turns=5)
-    assert Timing.of([2.0]) == Timing(least=2.0, median=2.0, spread=0.0, turns=1)
+    seconds = [10.0, 1.0, 2.0, 4.0, 3.0]
+    wanted = Timing(least=1.0, median=3.0, mean=4.0, spread=5.5, turns=5)
+    assert Timing.of(seconds) == wanted
+    assert Timing.of([2.0]) == Timing(least=2.0, median=2.0, mean=2.0, spread=0.0, turns=1)
 
 
 def test_the_wall_clock_makes_the_call():
@@ -53,3 +54,37 @@ def test_the_wall_clock_makes_the_call():
     assert wall(lambda: made.append(1)) >= 0
     assert made == [1]
     assert timer_for(torch.device("cpu")) is wall
+
+
+def test_a_part_of_a_call_is_timed_by_the_same_timer():
+    made = []
+
+    def timer(call):
+        call()
+        return 0.25
+
+    seconds = meter_for(torch.device("cpu"), timer)(lambda: made.append(1))
+    assert made == [1]
+    assert seconds() == 0.25
+
+
+def test_on_cuda_a_part_is_read_when_all_is_done(monkeypatch):
+    told = []
+
+    class Event:
+        def __init__(self, *, enable_timing):
+            assert enable_timing
+
+        def record(self, stream):
+            told.append("mark")
+
+        def elapsed_time(self, end):
+            told.append("read")
+            return 250.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: told.append("wait"))
+    seconds = meter_for(torch.device("cuda"), wall)(lambda: told.append("call"))
+    assert told == ["mark", "call", "mark"]
+    assert seconds() == 0.25

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mixwright.bench.record import Row, ShapeRecord, StepRecord, StepRow
 from mixwright.bench.timing import Timing
-from mixwright.cli import bench
+from mixwright.cli import bench_tables
 from mixwright.cli.table import print_comparison
 from mixwright.reports.tables import headline
 from reports.fabricated import LABELS, fabricate
@@ -58,20 +58,20 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
 
 
 def test_no_cell_of_a_bench_is_cut() -> None:
-    time = Timing(least=0.1234567, median=0.2345678, spread=0.01, turns=5)
+    time = Timing(least=0.1234567, median=0.2345678, mean=0.3456789, spread=0.01, turns=5)
     name = "openmixup CutMix of the whole batch"
     row = Row(group="peer", name=name, part="all", time=time, times_lerp=12.34,
               median_times_lerp=56.78, times_copy=1.0, within=True)  # fmt: skip
-    step = StepRow(name="miamix", step=time, mixing=time, share=0.1234, median_share=0.1,
-                   difference=0.567, budget=0.03, within=False)  # fmt: skip
+    step = StepRow(name="miamix", step=time, times=98.76, least_times=54.32, exact=1.67,
+                   mixing=time, share=0.1234, share_budget=0.03, within=False)  # fmt: skip
     shape, console = (128, 3, 32, 32), Console(file=io.StringIO(), width=80)
     console.print(
-        bench._mixing_table(
+        bench_tables._mixing_table(
             ShapeRecord(shape=shape, dtype="float32", warm_up=1, rounds=5, rows=(row,)), console
         )
     )
     console.print(
-        bench._step_table(
+        bench_tables._step_table(
             StepRecord(model="resnet18_cifar", shape=shape, precision="fp32", warm_up=1, rounds=5,
                        rows=(step,)),
             console,
@@ -79,5 +79,6 @@ def test_no_cell_of_a_bench_is_cut() -> None:
     )  # fmt: skip
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "…" not in text
-    for number in ("123.457", "234.568", "12.34", "56.78", "123.46", "234.57", "+56.7", "over"):
+    shape_row = ("123.457", "234.568", "12.34", "56.78", "within")
+    for number in (*shape_row, "345.68", "123.46", "98.76", "54.32", "1.67", "3 %", "over"):
         assert number in text, number

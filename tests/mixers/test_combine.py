@@ -114,3 +114,26 @@ def test_scheduled_follows_progress_inside_wrappers() -> None:
 def test_bad_arguments_are_named(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wrappers_draw_for_outputs_where_a_mixer_takes_two_views(seed):
+    two = MiAMix(views=2)
+    for mixer in (Sometimes(two, 0.5), OneOf(two, MiAMix(views=2, alpha=0.5))):
+        plan = mixer.plan(IMAGES, generator=stream(seed)).check()
+        assert (len(plan), plan.pool) == (len(IMAGES) // 2, len(IMAGES))
+
+
+def test_a_schedule_that_a_schedule_gives_learns_of_the_progress():
+    inner = Scheduled(lambda progress: MixUp(lam=1 - progress))
+    outer = Scheduled(lambda progress: OneOf(inner))
+    set_progress(outer, 0.25)
+    assert outer.plan(IMAGES, generator=stream(0)).weight[:, 0].unique().tolist() == [0.75]
+
+
+def test_a_schedule_of_no_mixers_says_so():
+    with pytest.raises(ValueError, match=r"Scheduled: at is MixUp.*expected a callable"):
+        Scheduled(MixUp())  # type: ignore[arg-type]
+    for at in (lambda progress: MixUp, lambda progress: None):
+        with pytest.raises(ValueError, match=r"Scheduled: .* is no mixer"):
+            Scheduled(at).plan(IMAGES, generator=stream(0))  # type: ignore[arg-type]

@@ -212,6 +212,9 @@ def test_autocast_and_channels_last_will_do(name):
         losses.total.backward()
         assert losses.total.dtype == torch.float32
         assert losses.total.isfinite()
+        for parameter in (*model.parameters(), *objective.parameters()):
+            assert parameter.grad is not None
+            parameter.grad = None
 
 
 @every

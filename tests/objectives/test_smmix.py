@@ -195,6 +195,17 @@ def test_odd_batches_one_image_and_wrapped_models():
     assert other.lam.tolist() == [0.5] * 6
 
 
+def test_models_of_lower_precision():
+    model = vit().bfloat16()
+    objective = built(model)
+    images, labels = batch()
+    losses = objective(model, images.bfloat16(), labels, generator=stream(3), progress=0.0)
+    losses.total.backward()
+    assert losses.total.isfinite()
+    assert objective.head is not None
+    assert objective.head.weight.grad.count_nonzero() > 0
+
+
 def test_last_maps_of_every_form():
     tokens = torch.rand(2, 16, 5)
     model = vit()

@@ -170,6 +170,18 @@ def test_what_mixes_within_training_says_so() -> None:
     assert "mixes within training" in shown.note
 
 
+def test_labels_that_training_may_weigh_otherwise_are_marked() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    for mixer in (MixUp(), CutMix()):
+        method = Method((Part("mixed", Mixed, {"mixer": mixer}, learns=True),))
+        shown = exhibit(method, images, torch.arange(4), CLASSES, count=2, seed=0)
+        assert len(shown.samples) == 2
+        assert "may weigh the labels otherwise" in shown.note
+    assert not exhibit(
+        parse_method("mixup"), images, torch.arange(4), CLASSES, count=1, seed=0
+    ).note
+
+
 def test_what_cannot_be_drawn_says_so() -> None:
     images = torch.rand(4, 3, 8, 8, 8)
     shown = exhibit(parse_method("fmix"), images, torch.arange(4), CLASSES, count=2, seed=0)

@@ -106,3 +106,58 @@ def test_models_without_a_gradient_say_so():
         pytest.raises(ValueError, match="inference_mode"),
     ):
         InputGradient()(images, labels, model=Probe())
+
+
+class Named:
+    """An output as Hugging Face's models give it."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [Named, lambda one: (one, None), lambda one: {"loss": None, "logits": one}],
+    ids=["attribute", "tuple", "mapping"],
+)
+def test_logits_are_found_among_what_a_model_gives(wrap):
+    class Wrapping(Small):
+        def forward(self, images: Tensor) -> Tensor:
+            return wrap(super().forward(images))
+
+    plain, model, (images, labels) = Small(), Wrapping(), batch()
+    model.load_state_dict(plain.state_dict())
+    wanted = InputGradient()(images, labels, model=plain)
+    assert torch.equal(InputGradient()(images, labels, model=model), wanted)
+
+
+def test_a_model_that_gives_no_logits_is_named():
+    class Mute(Small):
+        def forward(self, images: Tensor) -> Tensor:
+            return {"scores": super().forward(images)}  # type: ignore[return-value]
+
+    with pytest.raises(ValueError, match="gives dict; expected logits"):
+        InputGradient()(*batch(), model=Mute())
+
+
+def test_a_model_may_write_into_its_input():
+    class Writing(Small):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images.sub_(0.5))
+
+    plain, model, (images, labels) = Small(), Writing(), batch()
+    model.load_state_dict(plain.state_dict())
+    kept = images.clone()
+    wanted = InputGradient()(images - 0.5, labels, model=plain)
+    assert torch.equal(InputGradient()(images, labels, model=model), wanted)
+    assert torch.equal(images, kept)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8])
+def test_labels_of_any_whole_numbers_will_do(dtype):
+    model, (images, labels) = Small(), batch()
+    wanted = InputGradient()(images, labels, model=model)
+    assert torch.equal(InputGradient()(images, labels.to(dtype), model=model), wanted)
+    hot = F.one_hot(labels, 3)
+    for several in (hot, hot.bool()):
+        torch.testing.assert_close(InputGradient()(images, several, model=model), wanted)

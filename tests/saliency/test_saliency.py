@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
@@ -98,3 +100,19 @@ def test_block_sums_keep_the_whole():
     slow = maps.view(2, 3, 2, 2, 5).sum(dim=(2, 4))
     torch.testing.assert_close(blocks, slow)
     torch.testing.assert_close(blocks_of(maps, (4, 3)).sum(dim=(1, 2)), maps.sum(dim=(1, 2)))
+
+
+def test_providers_without_hash_are_shared_by_themselves():
+    @dataclass
+    class Plain(Counted):
+        power: float = 1.0
+        asked: int = 0
+
+    one, other, images = Plain(), Plain(), torch.rand(16, 3, 8, 8)
+    mixer = OneOf(SaliencyMix(saliency=one), SaliencyMix(saliency=one, alpha=0.5), CutMix())
+    mixer.plan(images, generator=stream(1))
+    assert one.asked == 1
+    with sharing():
+        for provider in (one, other, one):
+            salience(provider, images, None, model=None, name="A")
+    assert (one.asked, other.asked) == (2, 1)

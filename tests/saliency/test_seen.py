@@ -175,3 +175,87 @@ def test_a_network_without_linear_layer_can_teach():
     pooled = F.avg_pool2d(IMAGES, 2).mean(dim=1)
     wanted = up(pooled - pooled.amin(dim=(1, 2), keepdim=True))
     torch.testing.assert_close(FeatureMean(layer="0", teacher=net)(IMAGES), wanted)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (17, 5), (224, 224)])
+def test_a_map_of_one_place_says_nothing(size):
+    net = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 16, 1), nn.Flatten(), nn.Linear(16, 3)
+    )
+    images = torch.rand(3, 3, *size, generator=stream(0))
+    assert ClassActivation()(images, torch.arange(3), model=net).count_nonzero() == 0
+
+
+def test_the_classifier_is_the_last_linear_that_runs():
+    net, images = quiet_net(), IMAGES
+    wanted = ClassActivation()(images, torch.arange(3), model=net)
+    net = quiet_net()
+    net.projection = nn.Linear(2, 9)  # registered last, run elsewhere
+    torch.testing.assert_close(ClassActivation()(images, torch.arange(3), model=net), wanted)
+
+
+@pytest.mark.parametrize("provider", [ClassActivation(), FeatureMean()], ids=["cam", "features"])
+def test_a_network_may_write_into_its_input(provider):
+    class Writing(Net):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images.sub_(0.5))
+
+    net, plain = Writing().train(), Net().train()
+    net.load_state_dict(plain.state_dict())
+    images = IMAGES.clone()
+    got = provider(images, torch.arange(3), model=net)
+    assert torch.equal(images, IMAGES)
+    assert torch.equal(got, provider(IMAGES - 0.5, torch.arange(3), model=plain))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8])
+def test_cam_takes_labels_of_any_whole_numbers(dtype):
+    net, labels = quiet_net(), torch.arange(3)
+    wanted = ClassActivation()(IMAGES, labels, model=net)
+    assert torch.equal(ClassActivation()(IMAGES, labels.to(dtype), model=net), wanted)
+
+
+def test_feature_means_look_before_a_head_that_pools_first():
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(4, 6, 1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
+    wanted = FeatureMean(layer="0")(IMAGES, model=net)
+    assert wanted.amax() > 0
+    assert torch.equal(FeatureMean()(IMAGES, model=net), wanted)
+
+
+@pytest.mark.parametrize("size", [(8, 16), (16, 8), (8, 8), (6, 18)])
+def test_tokens_lie_as_the_image_does(size):
+    class Tokens(nn.Module):
+        """Cells of 2 pixels as tokens, behind one that stands for all."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            cells = F.avg_pool2d(images, 2).flatten(2).transpose(1, 2)
+            return torch.cat([cells.mean(dim=1, keepdim=True), cells], dim=1)
+
+    class First(nn.Module):
+        def forward(self, tokens: Tensor) -> Tensor:
+            return tokens[:, 0]
+
+    net = nn.Sequential(Tokens(), First(), nn.Linear(2, 3))
+    images = torch.rand(3, 2, *size, generator=stream(0))
+    plain = FeatureMean(layer="0")(images, model=nn.Sequential(nn.AvgPool2d(2)))
+    torch.testing.assert_close(FeatureMean()(images, model=net), plain)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (8, 12)])
+def test_a_named_layer_with_channels_last_is_known_by_its_shape(size):
+    class Turned(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            return features.permute(0, 2, 3, 1)
+
+    body = nn.Sequential(nn.Conv2d(2, 5, 2, 2), Turned())
+    net = nn.Sequential(body, nn.Linear(5, 7), nn.Flatten(), nn.LazyLinear(3))
+    images = torch.rand(3, 2, *size, generator=stream(0))
+    net(images)
+    wanted = FeatureMean(layer="0.0")(images, model=net)
+    torch.testing.assert_close(FeatureMean(layer="0.1")(images, model=net), wanted)

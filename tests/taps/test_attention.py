@@ -217,6 +217,30 @@ def test_layers_by_name():
 def test_models_without_attention_are_told_so():
     with pytest.raises(ValueError, match=r"Linear has no attention.*smallvit, a vit, deit or swin"):
         attention_layers(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"taps: Linear has no attention"):
+        attention_layers(Normalised(nn.Linear(2, 2), [0.5], [0.5]))
+
+
+def test_layers_that_fold_places_into_the_batch_are_refused():
+    class Folded(nn.Module):
+        """Like MobileViT: four sequences for each image."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch_embed = nn.Conv2d(3, 16, 4, stride=4)
+            self.attn = vit().blocks[0].attn
+
+        def forward(self, images: Tensor) -> Tensor:
+            tokens = self.patch_embed(images).flatten(2).mT
+            return self.attn(tokens.reshape(4 * len(images), -1, 16))
+
+    model = Folded()
+    with attending(model) as seen:
+        model(torch.randn(1, 3, 16, 16))
+    with pytest.raises(ValueError, match="'attn' ran on 4 sequences for 1 images"):
+        seen.class_row()
+    with pytest.raises(ValueError, match="Name another layer"):
+        _ = seen.grid
 
 
 def test_what_cannot_be_read_is_said():

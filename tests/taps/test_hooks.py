@@ -102,3 +102,38 @@ def test_models_that_are_already_compiled_are_read_and_changed_too(in_place):
     torch.testing.assert_close(mixed, wanted)
     assert tap.value is mixed
     torch.testing.assert_close(compiled(x), plain)
+
+
+@pytest.mark.parametrize("layer", ["spare", "rows"])
+def test_replacing_in_a_layer_that_does_not_run_is_an_error(layer):
+    model = chain()
+    model[0].add_module("spare", nn.Linear(4, 4))
+    model[0].add_module("rows", nn.ModuleList([nn.Linear(4, 4)]))
+    with (
+        pytest.raises(ValueError, match=f"layer '0.{layer}' did not run"),
+        replacing(model, f"0.{layer}", torch.neg),
+    ):
+        model(torch.rand(5, 3))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_replacing_in_a_layer_that_runs_twice_is_an_error():
+    shared = nn.ReLU()
+    model = nn.Sequential(nn.Linear(3, 4), shared, nn.Linear(4, 4), shared)
+    with (
+        pytest.raises(ValueError, match="'1' runs more than once"),
+        replacing(model, "1", torch.neg),
+    ):
+        model(torch.rand(5, 3))
+    with replacing(model, "0", torch.neg):  # once in each of two forwards
+        assert torch.equal(model(torch.ones(5, 3)), model(torch.ones(5, 3)))
+
+
+def test_a_pass_without_gradients_leaves_no_cast_weights_behind():
+    """Torch 2.6 takes them for the step's own, whose gradients would then be missing."""
+    model, x = nn.Linear(3, 4), torch.rand(5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), evaluating(model):
+            model(x)
+        model(x).sum().backward()
+    assert model.weight.grad is not None

@@ -121,3 +121,9 @@ def test_what_layers_give_becomes_a_map():
             as_map(wrong)
     with pytest.raises(ValueError, match="expected a map"):
         as_map(torch.zeros(2, 11, 3), prefix=1)
+
+
+def test_a_layer_that_runs_twice_is_no_stage():
+    shared = nn.ReLU()
+    parts = nn.Conv2d(3, 4, 3), shared, nn.Conv2d(4, 4, 3), shared, nn.Flatten(), nn.Linear(64, 5)
+    assert stages(nn.Sequential(*parts), torch.rand(2, 3, 8, 8)) == ("0", "2")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.bench.timing import Timer
+from mixwright.bench.timing import Meter
 from mixwright.mixers.mixer import Mixer
 from mixwright.plan import MixPlan
 
@@ -15,15 +17,16 @@ class Clocked:
 
     Args:
         mixer: what plans.
-        timer: makes a call and gives its seconds.
+        meter: makes a call and gives what tells its seconds.
 
     Attributes:
-        seconds: spent so far in drawing plans and in mixing images by them; set it to 0 at will.
+        parts: for each plan that was drawn, and each time images were mixed by one, what tells its
+            seconds.
     """
 
-    def __init__(self, mixer: Mixer, timer: Timer) -> None:
-        self.mixer, self.timer = mixer, timer
-        self.seconds = 0.0
+    def __init__(self, mixer: Mixer, meter: Meter) -> None:
+        self.mixer, self.meter = mixer, meter
+        self.parts: list[Callable[[], float]] = []
 
     def plan(
         self,
@@ -35,8 +38,12 @@ class Clocked:
     ) -> MixPlan:
         """See ``Mixer.plan``; everything goes to the mixer."""
         drawn: list[MixPlan] = []
-        self.seconds += self.timer(
-            lambda: drawn.append(self.mixer.plan(images, labels, generator=generator, model=model))
+        self.parts.append(
+            self.meter(
+                lambda: drawn.append(
+                    self.mixer.plan(images, labels, generator=generator, model=model)
+                )
+            )
         )
         return _ClockedPlan.of(drawn[-1], self)
 
@@ -66,5 +73,5 @@ class _ClockedPlan(MixPlan):
         """See ``MixPlan.images``."""
         mixed: list[Tensor] = []
         plain = super().images
-        self.clock.seconds += self.clock.timer(lambda: mixed.append(plain(images)))
+        self.clock.parts.append(self.clock.meter(lambda: mixed.append(plain(images))))
         return mixed[-1]

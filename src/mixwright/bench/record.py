@@ -13,7 +13,7 @@ from typing import Any, Self
 from mixwright.bench.budgets import Budget
 from mixwright.bench.timing import Timing
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,28 +69,26 @@ class StepRow:
     Attributes:
         name: METHOD, or ``"none"``.
         step: the whole step: forward, loss, backward, SGD, and all that the method adds.
-        times: ``step.least`` in that of ``none``; what a loss of several labels costs is in it,
-            and so is chance. Of methods that draw how much they do (PuzzleMix its grid, TokenMix
-            and SMMix whether they look first) these are the steps that do least.
-        median_times: the same of the medians.
+        times: ``step.mean`` in that of ``none``; what a loss of several labels costs is in it,
+            and so is chance. It is the mean since some methods draw how much they do (PuzzleMix
+            its grid, TokenMix and SMMix whether they look first), and an epoch pays for all.
+        least_times: the same of the least: for such methods, of the steps that do least.
         exact: the passes through the model in those of ``none``, counted; None where not known.
         mixing: within those steps drawing the plan, with its passes through the model, and
             mixing the images; None for ways of training, which do not mix by themselves.
-        share: ``mixing.least / step.least``, or None.
-        median_share: the median over the steps of mixing as a share of the same step, or None.
+        share: ``mixing.mean / step.mean``, or None.
         share_budget: largest share wanted, or None.
         times_budget: largest ``times`` wanted, or None.
-        within: whether the step keeps its budgets, by the least; None without one.
+        within: whether the step keeps its budgets, by ``times`` and ``share``; None without one.
     """
 
     name: str
     step: Timing
     times: float
-    median_times: float
+    least_times: float
     exact: float | None
     mixing: Timing | None = None
     share: float | None = None
-    median_share: float | None = None
     share_budget: float | None = None
     times_budget: float | None = None
     within: bool | None = None
@@ -103,7 +101,7 @@ class SolverRow:
     Attributes:
         grid: blocks along a side.
         time: of a batch.
-        share: ``time.least`` in PuzzleMix's whole step, grids as it draws them.
+        share: ``time.mean`` in the mean of PuzzleMix's whole step, grids as it draws them.
     """
 
     grid: int

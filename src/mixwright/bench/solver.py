@@ -25,7 +25,7 @@ def measure_solver(
 
     Args:
         images: ``(B, C, H, W)`` in [0, 1].
-        step: seconds of a training step with PuzzleMix.
+        step: mean seconds of a training step with PuzzleMix.
         timer: makes a call and gives its seconds.
         warm_up: calls on each grid that are not counted.
         rounds: calls on each that are.
@@ -42,7 +42,7 @@ def measure_solver(
     turns = in_turn(calls, timer=timer, warm_up=warm_up, rounds=rounds)
     times = [Timing.of(one) for one in turns]
     return tuple(
-        SolverRow(grid=grid, time=time, share=time.least / step)
+        SolverRow(grid=grid, time=time, share=time.mean / step)
         for grid, time in zip(puzzles, times, strict=True)
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +16,7 @@ from mixwright.bench.clocked import Clocked
 from mixwright.bench.mixing import batch
 from mixwright.bench.record import StepRecord, StepRow
 from mixwright.bench.solver import measure_solver
-from mixwright.bench.timing import Timer, Timing, in_turn
+from mixwright.bench.timing import Meter, Timer, Timing, in_turn, meter_for
 from mixwright.models.build import build_model
 from mixwright.models.names import MODELS
 from mixwright.objectives.mixed import Mixed
@@ -98,10 +97,7 @@ class Step:
         images: the batch.
         labels: its class indices.
         precision: ``"bf16"`` runs forward and loss under autocast.
-        timer: makes a call and gives its seconds.
-
-    Attributes:
-        mixing: seconds of each step so far, or empty for objectives that are not ``Mixed``.
+        meter: times the mixing within the step.
     """
 
     def __init__(
@@ -113,17 +109,17 @@ class Step:
         images: Tensor,
         labels: Tensor,
         precision: Precision,
-        timer: Timer,
+        meter: Meter,
     ) -> None:
         self.clock: Clocked | None = None
         self.mixes = isinstance(objective, Mixed)
         if isinstance(objective, Mixed) and objective.mixer is not None:
-            self.clock = Clocked(objective.mixer, timer)
+            self.clock = Clocked(objective.mixer, meter)
             objective = Mixed(self.clock, objective.criterion)
         self.model, self.optimizer = model, optimizer
         self.objective = _built(objective, model, images.device)
         self.images, self.labels, self.precision = images, labels, precision
-        self.mixing: list[float] = []
+        self._mixing: list[Sequence[Callable[[], float]]] = []
         self._generator = stream(0)
         own = [one for one in self.objective.parameters() if one.requires_grad]
         self._own = torch.optim.SGD(own, lr=0.01, momentum=0.9) if own else None
@@ -131,7 +127,7 @@ class Step:
     def __call__(self) -> None:
         """Train on the batch once."""
         if self.clock is not None:
-            self.clock.seconds = 0.0
+            self.clock.parts = []
         with torch.autocast(
             self.images.device.type, torch.bfloat16, enabled=self.precision == "bf16"
         ):
@@ -145,7 +141,12 @@ class Step:
                 optimizer.zero_grad(set_to_none=True)
         self.objective.after_step(self.model)
         if self.mixes:
-            self.mixing.append(0.0 if self.clock is None else self.clock.seconds)
+            self._mixing.append(() if self.clock is None else self.clock.parts)
+
+    @property
+    def mixing(self) -> list[float]:
+        """Seconds of mixing in each step so far; empty for objectives that are not ``Mixed``."""
+        return [sum((seconds() for seconds in parts), 0.0) for parts in self._mixing]
 
 
 def measure_steps(
@@ -180,7 +181,7 @@ def measure_steps(
         steps = {
             name: Step(
                 network, optimizer, make(), images=images, labels=labels, precision=precision,
-                timer=timer,
+                meter=meter_for(device, timer),
             )
             for name, make in {"none": Mixed, **taken}.items()
         }  # fmt: skip
@@ -190,7 +191,7 @@ def measure_steps(
         _row(name, whole, step.mixing[-len(whole) :], plain, limited=model == STEP_MODEL)
         for (name, step), whole in zip(steps.items(), turns, strict=True)
     )
-    puzzle = next((row.step.least for row in rows if row.name == "puzzlemix"), None)
+    puzzle = next((row.step.mean for row in rows if row.name == "puzzlemix"), None)
     return StepRecord(
         model=model.name,
         shape=model.shape,
@@ -235,8 +236,8 @@ def _row(
 ) -> StepRow:
     step = Timing.of(whole)
     mixed = Timing.of(mixing) if mixing else None
-    share = mixed.least / step.least if mixed else None
-    times = step.least / plain.least
+    share = mixed.mean / step.mean if mixed else None
+    times = step.mean / plain.mean
     share_budget = STEP_SHARE.get(name) if limited else None
     times_budget = STEP_TIMES.get(name) if limited else None
     kept = [
@@ -248,13 +249,10 @@ def _row(
         name=name,
         step=step,
         times=times,
-        median_times=step.median / plain.median,
+        least_times=step.least / plain.least,
         exact=exact_times(name),
         mixing=mixed,
         share=share,
-        median_share=statistics.median(a / b for a, b in zip(mixing, whole, strict=True))
-        if mixing
-        else None,
         share_budget=share_budget,
         times_budget=times_budget,
         within=all(kept) if kept else None,

@@ -6,12 +6,16 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 Call = Callable[[], object]
 Timer = Callable[[Call], float]
 """Makes one call and gives the seconds it took."""
+
+Meter = Callable[[Call], Callable[[], float]]
+"""Makes one call within another that is timed, and gives what tells its seconds after that one."""
 
 # A longer call does not feel what the candidate before it left in the caches.
 _SHORT = 0.01
@@ -22,14 +26,17 @@ class Timing:
     """What one candidate took, in seconds.
 
     Attributes:
-        least: the fastest turn. On a busy machine this is what the work itself costs.
+        least: the fastest turn. On a busy machine this is what the work itself costs, if it is the
+            same work in each turn.
         median: the turn in the middle.
+        mean: of all turns: what many cost, where turns draw how much they do.
         spread: from the first to the third quartile.
         turns: how many were taken.
     """
 
     least: float
     median: float
+    mean: float
     spread: float
     turns: int
 
@@ -42,18 +49,50 @@ class Timing:
 
         Example:
             >>> Timing.of([0.4, 0.1, 0.2, 0.3])
-            Timing(least=0.1, median=0.25, spread=0.25, turns=4)
+            Timing(least=0.1, median=0.25, mean=0.25, spread=0.25, turns=4)
         """
         spread = 0.0
         if len(seconds) > 1:
             first, _, third = statistics.quantiles(seconds, n=4)
             spread = third - first
-        return cls(min(seconds), statistics.median(seconds), round(spread, 12), len(seconds))
+        return cls(
+            least=min(seconds),
+            median=statistics.median(seconds),
+            mean=statistics.fmean(seconds),
+            spread=round(spread, 12),
+            turns=len(seconds),
+        )
 
 
 def timer_for(device: torch.device) -> Timer:
     """Give the timer of a device: the wall clock, or on CUDA the device's own events."""
     return _on_cuda(device) if device.type == "cuda" else wall
+
+
+def meter_for(device: torch.device, timer: Timer) -> Meter:
+    """Give what times a part of a call, without making a CUDA device wait in the midst of it.
+
+    Args:
+        device: where; on CUDA its own events are set, and read when the whole call is done.
+        timer: what times the part elsewhere.
+    """
+    return _marked(device) if device.type == "cuda" else partial(_told_at_once, timer)
+
+
+def _told_at_once(timer: Timer, call: Call) -> Callable[[], float]:
+    seconds = timer(call)
+    return lambda: seconds
+
+
+def _marked(device: torch.device) -> Meter:
+    def metered(call: Call) -> Callable[[], float]:
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record(torch.cuda.current_stream(device))
+        call()
+        end.record(torch.cuda.current_stream(device))
+        return lambda: start.elapsed_time(end) / 1000
+
+    return metered
 
 
 def wall(call: Call) -> float:

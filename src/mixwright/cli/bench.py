@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.parser import option, parse
@@ -43,8 +43,13 @@ class BenchOptions:
         "a name for its batch, else 128x3x32x32 for ours and 32x3x224x224 for timm's",
         metavar="NAMES",
     )
+    precision: Literal["fp32", "bf16", "both"] = option(
+        "both", "arithmetic of these steps (default both)"
+    )
     repeats: int | None = option(
-        None, "counted rounds (default: half a minute a shape, 5 training steps)", metavar="COUNT"
+        None,
+        "counted rounds (default: half a minute a shape, 5 training steps or 50 on CUDA)",
+        metavar="COUNT",
     )
     threads: int = option(1, "of torch on the CPU (default 1)", metavar="COUNT")
     device: str = option(
@@ -77,11 +82,12 @@ def main(words: Sequence[str]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     console = open_console()
     record = run_bench(
-        _mixers(methods) if methods else None,
-        objectives=_learners(methods) if methods else None,
+        _mixers(methods) if options.methods else None,
+        objectives=_learners(methods) if options.methods else None,
         shapes=shapes,
         training=options.training,
         step_models=step_models,
+        precisions=("fp32", "bf16") if options.precision == "both" else (options.precision,),
         device=device,
         threads=options.threads,
         rounds=options.repeats,
@@ -98,9 +104,12 @@ def _methods(options: BenchOptions) -> "list[Method]":
     from mixwright.experiments.methods import parse_methods
 
     methods = parse_methods(options.methods)
+    if not options.training and not all(method.parts for method in methods):
+        raise UsageError(
+            "none mixes nothing by itself: nothing to measure. Add --training for its steps."
+        )
+    methods = [method for method in methods if method.parts]  # steps of none are always measured
     for method in methods:
-        if not method.parts:
-            raise UsageError("none mixes nothing by itself: nothing to measure.")
         if method.parts[0].learns and not options.training:
             raise UsageError(
                 f"{method.text} is a way of training and mixes nothing by itself: nothing to "

@@ -95,6 +95,16 @@ def check_model(recipe: "Recipe", data: "Dataset") -> None:
     new_model(recipe, data)
 
 
+def check_method(recipe: "Recipe", data: "Dataset") -> None:
+    """Build model and objective once, to see that they fit, as a layer's name may not."""
+    from mixwright.experiments.methods import parse_method
+    from mixwright.experiments.run import new_model
+    from mixwright.training.learner import build_criterion
+
+    objective = parse_method(recipe.method).objective(build_criterion(recipe))
+    objective.build(new_model(recipe, data), data.num_classes)
+
+
 def devices(name: str) -> tuple[str, ...]:
     """The devices that runs are given in turn.
 

@@ -79,7 +79,7 @@ class OneOf:
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model go to the mixers."""
         chances = self.p or [1.0] * len(self.mixers)
-        count = 1 if self.per == "batch" else len(images)
+        count = 1 if self.per == "batch" else _outputs(self, images)
         drawn = sampling.choices(chances, count, generator=generator)
         which = torch.tensor(drawn).to(images.device, non_blocking=True)
         plan: MixPlan | None = None
@@ -126,14 +126,15 @@ class Sometimes:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model go to the mixer."""
-        count = 1 if self.per == "batch" else len(images)
+        outputs = _outputs(self.mixer, images)
+        count = 1 if self.per == "batch" else outputs
         drawn = sampling.choices((self.p, 1 - self.p), count, generator=generator)
         if all(k == 1 for k in drawn):  # nobody: spare a model a pass
-            return _untouched(images, _outputs(self.mixer, images))
+            return _untouched(images, outputs)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
         if all(k == 0 for k in drawn):
             return plan
-        mixed = (torch.tensor(drawn) == 0).to(images.device, non_blocking=True).expand(len(images))
+        mixed = (torch.tensor(drawn) == 0).to(images.device, non_blocking=True)
         return plan.where(mixed, _untouched(images, len(plan)))
 
 
@@ -147,6 +148,9 @@ class Scheduled:
     Attributes:
         progress: where training is; ``Mix`` and the training loop set and save it.
 
+    Raises:
+        ValueError: ``at`` cannot be called; when it is, gives no mixer.
+
     Example:
         >>> from mixwright import MixUp
         >>> mixer = Scheduled(lambda progress: MixUp(alpha=1 - progress))
@@ -154,6 +158,13 @@ class Scheduled:
 
     at: Callable[[float], Mixer]
     progress: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.at):
+            raise ValueError(
+                f"Scheduled: at is {self.at!r}; expected a callable that takes the progress in "
+                "[0, 1] and gives a mixer, such as lambda progress: MixUp(alpha=1 - progress)."
+            )
 
     def plan(
         self,
@@ -164,7 +175,7 @@ class Scheduled:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; everything goes to the mixer of now."""
-        return self.at(self.progress).plan(images, labels, generator=generator, model=model)
+        return _current(self).plan(images, labels, generator=generator, model=model)
 
 
 def set_progress(mixer: Mixer, progress: float) -> None:
@@ -187,6 +198,14 @@ def set_progress(mixer: Mixer, progress: float) -> None:
         set_progress(mixer.mixer, progress)
 
 
+def _current(scheduled: Scheduled) -> Mixer:
+    """Give the mixer of now; every ``Scheduled`` inside learns of the progress."""
+    mixer = scheduled.at(scheduled.progress)
+    check_mixer("Scheduled", mixer)
+    set_progress(mixer, scheduled.progress)
+    return mixer
+
+
 def _untouched(images: Tensor, outputs: int) -> MixPlan:
     """Give the identity for a pool that may be larger than the plan's outputs."""
     return MixPlan.identity(images[:outputs]).replace(pool=len(images))
@@ -198,5 +217,5 @@ def _outputs(mixer: Mixer, images: Tensor) -> int:
         if isinstance(mixer, OneOf):
             mixer = mixer.mixers[0]
         else:
-            mixer = mixer.mixer if isinstance(mixer, Sometimes) else mixer.at(mixer.progress)
+            mixer = mixer.mixer if isinstance(mixer, Sometimes) else _current(mixer)
     return len(images) // int(getattr(mixer, "views", 1))

@@ -113,7 +113,8 @@ class SMMix(Switching):
         partner = plan.index[:, 1]
         mixed = plan.loss(self.criterion, logits, labels)
         each = zip(means(tokens, 1 - window, window), (labels, labels[partner]), strict=True)
-        found = [self.criterion(head(token), label).mean() for token, label in each]
+        kind = head.weight.dtype  # the model may be of a lower precision than its objective
+        found = [self.criterion(head(token.to(kind)), label).mean() for token, label in each]
         regions = self.regions * (found[0] + found[1]) / 2
         wanted = torch.lerp(clean[partner], clean, plan.weight[:, :1])
         consistency = self.consistency * divergence(wanted, logits)

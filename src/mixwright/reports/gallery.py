@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from mixwright.experiments.methods import Method
 
 
+_OWN = "Drawn by its mixer alone; in training it may weigh the labels otherwise."
+
+
 @dataclass(frozen=True)
 class Exhibit:
     """The samples of one method.
@@ -27,7 +29,7 @@ class Exhibit:
         text: its METHOD.
         label: its name for people.
         samples: none for no mixing, and where ``note`` says why.
-        note: why there are no pictures, or nothing.
+        note: why there are no pictures, or what they do not show, or nothing.
     """
 
     text: str
@@ -91,7 +93,9 @@ def exhibit(
         samples = draw(mixer, images, labels, classes, seed=seed, model=model)[:count]
     except Exception as error:  # a picture must not cost hours of training their report
         return Exhibit(method.text, method.label, (), f"{type(error).__name__}: {error}")
-    return Exhibit(method.text, method.label, tuple(samples))
+    return Exhibit(
+        method.text, method.label, tuple(samples), _OWN if method.parts[0].learns else ""
+    )
 
 
 def looks_through_model(method: "Method") -> bool:
@@ -154,17 +158,12 @@ def gallery_figure(exhibits: Sequence[Exhibit]) -> "Figure":
         top = 1 - (r + 1) / len(rows)
         high = 1 / len(rows)
         figure.text(0.008, top + 0.86 * high, one.label, fontsize=9, fontweight="bold", va="center")
+        if one.note:
+            figure.text(0.992, top + 0.86 * high, one.note, fontsize=6.5, ha="right", va="center")
         for c, sample in enumerate(one.samples):
             _place(figure, sample, left=0.008 + 0.992 * c / columns, bottom=top + 0.02 * high,
                    width=0.97 / columns, height=0.76 * high)  # fmt: skip
     return figure
-
-
-def write_figure(figure: "Figure", path: Path) -> None:
-    """Write the picture; see ``figures.to_png``."""
-    from mixwright.reports.figures import to_png
-
-    to_png(figure, path)
 
 
 def _place(

@@ -20,7 +20,8 @@ class ClassActivation:
     """Where a classifier sees the true class: its last map, weighted as the class weighs channels.
 
     One forward in evaluation mode. The map is brought to the images' size bilinearly, and its
-    minimum is subtracted.
+    minimum is subtracted. A map of one place, such as deep networks give of small images, says
+    nothing about places: it is 0 everywhere.
 
     Args:
         layer: name of the layer whose map counts, with as many channels as the classifier has
@@ -51,7 +52,7 @@ class ClassActivation:
             )
         layer, features = seen(model, images, self.layer)
         with drawing(images):
-            last = classifier(model)
+            last = classifier(model, images)
             if features.shape[1] != last.in_features:
                 raise ValueError(
                     f"ClassActivation: layer {layer!r} gives {features.shape[1]} channels, the "
@@ -59,8 +60,10 @@ class ClassActivation:
                     "map the classifier pools, or use FeatureMean."
                 )
             weight = last.weight.float()
-            own = labels.to(weight) @ weight if labels.ndim == 2 else weight[labels]
+            own = labels.to(weight) @ weight if labels.ndim == 2 else weight[labels.long()]
             found = torch.einsum("bchw,bc->bhw", features, own)
+            # Before as well as after, or rounding would draw a picture on even maps.
+            found = found - found.amin(dim=(1, 2), keepdim=True)
             size = images.shape[2:]
             found = F.interpolate(found[:, None], size, mode="bilinear", align_corners=False)[:, 0]
             return found - found.amin(dim=(1, 2), keepdim=True)

@@ -25,7 +25,8 @@ class FeatureMean:
     Args:
         teacher: a trained network, on the images' device, that takes images in their scale; None
             for the model itself.
-        layer: name of the layer whose map counts; None for the last map before the last Linear.
+        layer: name of the layer whose map counts; None for the last map of more than one place
+            before the last Linear.
         size: (H, W) or one number, in pixels, to which images are brought bilinearly for the
             network; None leaves them as they are. The AttentiveMix paper shows its teacher 224.
 
@@ -75,7 +76,7 @@ class FeatureMean:
             if self.size is not None:
                 size = self.size if isinstance(self.size, tuple) else (self.size, self.size)
                 shown = F.interpolate(shown, size, mode="bilinear", align_corners=False)
-        _, features = seen(network, shown, self.layer)
+        _, features = seen(network, shown, self.layer, pooled=False)
         with drawing(images):
             found = features.mean(dim=1, keepdim=True)
             found = found - found.amin(dim=(2, 3), keepdim=True)

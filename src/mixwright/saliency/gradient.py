@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.taps import as_input, bare, evaluating
+from mixwright.taps import as_input, bare, evaluating, hooked
+from mixwright.taps.hooks import first_tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,8 @@ class InputGradient:
 
     One forward and one backward to the input alone: no parameter's ``.grad`` is touched, also
     inside ``torch.no_grad``. The model runs in evaluation mode, so that samples do not see each
-    other through batch norm, and its running statistics and modes stay as they are.
+    other through batch norm, and its running statistics and modes stay as they are. Its output is
+    logits, alone, first of several outputs, or under the name ``logits``.
 
     Args:
         train_mode: leave the model in the mode it is in, as GuidedMixup's code does: batch norm
@@ -40,7 +43,8 @@ class InputGradient:
         """See ``Saliency``; needs labels, ``(B,)`` or ``(B, K)``, and the model.
 
         Raises:
-            ValueError: labels or model are missing, or no gradient reaches the images.
+            ValueError: labels or model are missing, the model gives no logits, or no gradient
+                reaches the images.
         """
         if model is None or labels is None:
             missing = "model" if model is None else "labels"
@@ -54,15 +58,28 @@ class InputGradient:
                 "expected torch.no_grad at most."
             )
         inner = bare(model)
-        pixels = as_input(images.detach()).clone().requires_grad_()
+        pixels = as_input(images.detach()).requires_grad_()
+        if not labels.is_floating_point():
+            labels = labels.long() if labels.ndim == 1 else labels.float()
         quiet = contextlib.nullcontext() if self.train_mode else evaluating(inner)
-        with torch.enable_grad(), quiet:
-            logits = inner(pixels)
+        with torch.enable_grad(), quiet, hooked():  # a graph of its own would be compiled for it
+            logits = _logits(inner(pixels.clone()))  # networks may write into what they get
             with torch.autocast(images.device.type, enabled=False):
                 # Not the mean: each image's own loss, in float32 and large enough for float16.
                 loss = F.cross_entropy(logits.float(), labels, reduction="sum") * 1024.0
             gradient = _gradient(loss, pixels)
         return gradient.float().square().mean(dim=1).sqrt()
+
+
+def _logits(output: Any) -> Tensor:
+    named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    found = first_tensor(output) if named is None else named
+    if not isinstance(found, Tensor):
+        raise ValueError(
+            f"InputGradient: the model gives {type(output).__name__}; expected logits (B, K), "
+            "alone, first of several outputs, or under the name logits."
+        )
+    return found
 
 
 def _gradient(loss: Tensor, pixels: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def salience(
                 f"{what}. Pass {what}=... to plan() or Mix, or choose saliency='spectral'."
             )
     memory = _shared.get()
-    key = (provider, id(images), id(labels), id(model))
+    key = (_identity(provider), id(images), id(labels), id(model))
     if memory is not None and key in memory:
         return memory[key][1]
     found = provider(images, labels, model=model)
@@ -128,8 +128,18 @@ def salience(
         )
     done = normalised(found)
     if memory is not None:
-        memory[key] = ((images, labels, model), done)  # kept alive, so that ids stay theirs
+        # Kept alive, so that ids stay theirs.
+        memory[key] = ((provider, images, labels, model), done)
     return done
+
+
+def _identity(provider: object) -> object:
+    """Give what equal providers have in common: themselves, or their id where they have no hash."""
+    try:
+        hash(provider)
+    except TypeError:
+        return id(provider)
+    return provider
 
 
 def normalised(maps: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
             inside.update(module.modules())
     if not found:
         raise ValueError(
-            f"taps: {type(bare(model)).__name__} has no attention that can be read; expected a "
+            f"taps: {_kind(model)} has no attention that can be read; expected a "
             "transformer: smallvit, a vit, deit or swin of timm, a ViT of torchvision."
         )
     return tuple(found)
@@ -146,6 +146,12 @@ class Attended:
                 f"taps: attention layer {self.name!r} did not run; expected a forward of the model "
                 "inside `with attending(model)`."
             )
+        rows, images = len(self._tokens), self._seen
+        if not is_window(self._layer) and images is not None and rows != images[0]:
+            raise ValueError(
+                f"taps: attention layer {self.name!r} ran on {rows} sequences for {images[0]} "
+                "images; expected one sequence of tokens for each image. Name another layer."
+            )
         return self._tokens
 
     def _hook(self) -> Handles:
@@ -240,6 +246,13 @@ def attention_name(model: nn.Module, layer: str | None = None) -> str:
 def _arguments(inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Tensor, Tensor]:
     query = inputs[0] if inputs else named["query"]
     return query, inputs[1] if len(inputs) > 1 else named["key"]
+
+
+def _kind(model: nn.Module) -> str:
+    """Name the class of a model as its author knows it, behind what normalises for it."""
+    inner = bare(model)
+    children = dict(inner.named_children())
+    return type(children["model"] if list(children) == ["model"] else inner).__name__
 
 
 def _odd(name: str, what: str) -> str:

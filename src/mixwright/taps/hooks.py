@@ -86,7 +86,8 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
             into it.
 
     Raises:
-        ValueError: there is no such layer.
+        ValueError: there is no such layer, it runs more than once in a forward, or, at the end, it
+            has not run.
 
     Example:
         >>> import torch
@@ -96,23 +97,42 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
         tensor([[1., 1.]])
     """
 
+    ran, again = False, False  # whether the layer ever did, and whether it did in this forward
+
+    def begin(module: Module, inputs: Any) -> None:
+        nonlocal again
+        again = False
+
     def before(module: Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal ran
+        ran = True
         return (change(inputs[0]), *inputs[1:])
 
     def after(module: Module, inputs: Any, output: Any) -> Any:
+        nonlocal ran, again
+        if again:
+            raise ValueError(
+                f"taps: layer {layer!r} runs more than once in a forward, so its output would be "
+                "changed more than once; expected a layer that runs once. Name another."
+            )
+        ran = again = True
         if isinstance(output, tuple | list):
             return type(output)([change(output[0]), *output[1:]])
         return change(output)
 
-    if layer == INPUT:
-        handle = bare(model).register_forward_pre_hook(before)
-    else:
-        handle = named_layer(model, layer).register_forward_hook(after)
-    try:
-        with hooked():
-            yield
-    finally:
-        handle.remove()
+    with contextlib.ExitStack() as stack:
+        if layer == INPUT:
+            stack.callback(bare(model).register_forward_pre_hook(before).remove)
+        else:
+            stack.callback(named_layer(model, layer).register_forward_hook(after).remove)
+            stack.callback(bare(model).register_forward_pre_hook(begin).remove)
+        stack.enter_context(hooked())
+        yield
+    if not ran:
+        raise ValueError(
+            f"taps: layer {layer!r} did not run; expected a layer whose output the model uses, "
+            "which containers such as ModuleList have none of. Name another."
+        )
 
 
 def first_tensor(output: Any) -> Tensor | None:

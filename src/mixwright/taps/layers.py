@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -32,8 +34,20 @@ class Shown:
     whole: bool
 
 
-Trace = tuple[tuple[Shown, ...], int]
-"""Layers before the last Linear in the order in which they finish, and how wide its input is."""
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a traced forward showed of a model.
+
+    Attributes:
+        shown: layers before the last Linear that ran, in the order in which they finish.
+        last: name of that Linear; None where none ran.
+        width: of its input; 0 where none ran.
+    """
+
+    shown: tuple[Shown, ...]
+    last: str | None
+    width: int
+
 
 _traces: weakref.WeakKeyDictionary[nn.Module, Trace] = weakref.WeakKeyDictionary()
 
@@ -62,12 +76,21 @@ def named_layer(model: nn.Module, layer: str) -> nn.Module:
     )
 
 
-def classifier(model: nn.Module) -> nn.Linear:
-    """Give the layer that makes logits: the last Linear in order of registration.
+def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
+    """Give the layer that makes logits: the last Linear.
+
+    Args:
+        model: the classifier, wrapped or not.
+        images: a batch, two images of which are run once for each model to find the last Linear
+            that runs; None takes the last in order of registration, whether it runs or not.
 
     Raises:
         ValueError: the model has no Linear layer.
     """
+    if images is not None and (name := _trace(model, images).last) is not None:
+        ran = dict(bare(model).named_modules()).get(name)
+        if isinstance(ran, nn.Linear):
+            return ran
     found = [module for module in bare(model).modules() if isinstance(module, nn.Linear)]
     if not found:
         raise ValueError(
@@ -77,7 +100,7 @@ def classifier(model: nn.Module) -> nn.Linear:
     return found[-1]
 
 
-def last_map(model: nn.Module, images: Tensor) -> str:
+def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
     """Name the last layer that gives a map, or tokens, before the last Linear.
 
     Found by one forward in evaluation mode, once for each model; nothing of the model changes.
@@ -87,27 +110,32 @@ def last_map(model: nn.Module, images: Tensor) -> str:
     Args:
         model: the classifier, wrapped or not.
         images: a batch; two of its images are run.
+        pooled: whether a map of one place that is as wide as the Linear's input is taken before
+            larger maps of another width; for those who look at places only, False.
 
     Raises:
         ValueError: no layer gives a map.
     """
-    shown, width = _trace(model, images)
-    maps = [one for one in shown if len(one.shape) in (3, 4)]
+    trace = _trace(model, images)
+    maps = [one for one in trace.shown if len(one.shape) in (3, 4)]
     if not maps:
         raise ValueError(
             f"taps: no layer of {type(bare(model)).__name__} gives a map (B, C, h, w) or tokens "
             "(B, T, D) before its last Linear. Name the layer."
         )
-    fitting = [one for one in maps if width in one.shape[1:]]
-    spread = [one for one in fitting or maps if sum(side > 1 for side in one.shape[1:]) > 1]
-    return (spread or fitting or maps)[-1].name
+    fitting = [one for one in maps if trace.width in one.shape[1:]]
+    spread = [one for one in maps if sum(side > 1 for side in one.shape[1:]) > 1]
+    both = [one for one in spread if one in fitting]
+    rest = [fitting, spread] if pooled else [spread, fitting]
+    return next(found for found in (both, *rest, maps) if found)[-1].name
 
 
 def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     """Name the stages of a network in the order in which they run.
 
     A stage is a composite layer whose output is a map, or tokens: ``layer1`` to ``layer4`` of a
-    ResNet, ``blocks.0``, ``blocks.1``, ... of a transformer.
+    ResNet, ``blocks.0``, ``blocks.1``, ... of a transformer. Layers that run more than once in a
+    forward, such as a shared ReLU, are none.
 
     Args:
         model: the classifier, wrapped or not.
@@ -116,7 +144,9 @@ def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     Raises:
         ValueError: fewer than two layers qualify.
     """
-    shown = [one for one in _trace(model, images)[0] if len(one.shape) in (3, 4)]
+    trace = _trace(model, images).shown
+    runs = Counter(one.name for one in trace)
+    shown = [one for one in trace if len(one.shape) in (3, 4) and runs[one.name] == 1]
     inside: dict[str, list[str]] = {}  # composite layers by the name of what holds them
     for one in shown:
         if one.whole and one.name not in inside.setdefault(_parent(one.name), []):
@@ -131,35 +161,50 @@ def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     return found
 
 
-def as_map(features: Tensor, width: int | None = None, *, prefix: int | None = None) -> Tensor:
+def as_map(
+    features: Tensor,
+    width: int | None = None,
+    *,
+    prefix: int | None = None,
+    size: Sequence[int] | None = None,
+) -> Tensor:
     """Bring what a layer gives to a map.
 
     Args:
         features: a map ``(B, C, h, w)``, a map ``(B, h, w, C)`` whose last axis alone is
-            ``width`` long, or tokens ``(B, T, C)``.
+            ``width`` long, or whose h and w alone have the ratio of ``size``, or tokens
+            ``(B, T, C)``.
         width: C, where it is known.
         prefix: tokens in front that stand for no place; None takes what is left beside the
-            largest square.
+            largest grid.
+        size: (H, W) of the images, whose ratio a grid of tokens has; None for a square.
 
     Returns:
         ``(B, C, h, w)``, a view with its graph.
 
     Raises:
-        ValueError: other shapes, or tokens that make no square.
+        ValueError: other shapes, or tokens that make no such grid.
     """
     if features.ndim == 4:
-        last = width is not None and features.shape[1] != width and features.shape[3] == width
+        last = features.shape[1] != width and (
+            features.shape[3] == width
+            or (
+                size is not None
+                and _similar(features.shape[1:3], size)
+                and not _similar(features.shape[2:], size)
+            )
+        )
         return features.permute(0, 3, 1, 2) if last else features
     if features.ndim == 3:
         count = features.shape[1]
-        side = math.isqrt(count - (prefix or 0))
-        skipped = count - side * side
+        height, wide = _grid(count - (prefix or 0), size or (1, 1))
+        skipped = count - height * wide
         if prefix is None or skipped == prefix:
             grid = features[:, skipped:].transpose(1, 2)
-            return grid.reshape(*grid.shape[:2], side, side)
+            return grid.reshape(*grid.shape[:2], height, wide)
     raise ValueError(
         f"taps: a layer gives {tuple(features.shape)}; expected a map (B, C, h, w) or tokens "
-        "(B, T, C) of a square grid. Name another layer."
+        "(B, T, C) of a grid like the image. Name another layer."
     )
 
 
@@ -171,12 +216,12 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
         return _traces[inner]
     names = {module: name for name, module in inner.named_modules() if name}
     seen: list[Shown] = []
-    before_last: list[tuple[int, int]] = []
+    before_last: list[tuple[int, nn.Linear]] = []
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         value = output[0] if isinstance(output, tuple | list) and output else output
         if isinstance(module, nn.Linear):
-            before_last.append((len(seen), module.in_features))
+            before_last.append((len(seen), module))
         if isinstance(value, Tensor):
             inner_weights = (w for part in module.children() for w in part.parameters())
             whole = any(weight.ndim > 1 for weight in inner_weights)
@@ -185,12 +230,14 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
     handles = [module.register_forward_hook(note) for module in names]
     try:
         with evaluating(inner), hooked():
-            inner(as_input(images[:2]))
+            inner(as_input(images[:2]).clone())  # networks may write into what they get
     finally:
         for handle in handles:
             handle.remove()
-    end, width = before_last[-1] if before_last else (len(seen), 0)
-    found = tuple(seen[:end]), width
+    found = Trace(tuple(seen), None, 0)
+    if before_last:
+        end, last = before_last[-1]
+        found = Trace(tuple(seen[:end]), names[last], last.in_features)
     _traces[inner] = found
     return found
 
@@ -198,6 +245,22 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
 def as_input(images: Tensor) -> Tensor:
     """Give images as a model takes them: whole numbers as float32 of the same values."""
     return images if images.is_floating_point() else images.float()
+
+
+def _grid(count: int, size: Sequence[int]) -> tuple[int, int]:
+    """Give rows and columns of the largest grid of square patches of an image, up to ``count``."""
+    height, width = size
+    if height == width:
+        return math.isqrt(count), math.isqrt(count)
+    for side in range(1, min(height, width) + 1):
+        if (height // side) * (width // side) <= count:
+            return height // side, width // side
+    return math.isqrt(count), math.isqrt(count)
+
+
+def _similar(sides: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether two sizes have one ratio of height to width, up to a rounded place."""
+    return abs(sides[0] * size[1] - sides[1] * size[0]) < max(size)
 
 
 def _parent(name: str) -> str:

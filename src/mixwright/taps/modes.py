@@ -31,6 +31,8 @@ def evaluating(model: nn.Module) -> Generator[None]:
     """Set every module to evaluation: running statistics, no dropout.
 
     Each module's own mode comes back at the end, also after an error, so frozen parts stay frozen.
+    Weights that autocast cast meanwhile are forgotten: torch 2.6 would go on with casts made
+    without gradients, and the step would teach these weights nothing.
 
     Args:
         model: changed while inside.
@@ -50,6 +52,7 @@ def evaluating(model: nn.Module) -> Generator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+        torch.clear_autocast_cache()
 
 
 @contextlib.contextmanager

@@ -36,8 +36,8 @@ class TokenMixup(Objective):
     one layer's attention, within a sample; labels stay.
 
     Both happen in training alone: with the model in eval mode tokens stay as they are, and the loss
-    is that of ``mixer``. For transformers whose attention spans all tokens: smallvit, timm's vit
-    and deit, torchvision's ViT, eager.
+    is that of ``mixer`` with the ScoreNet's. For transformers whose attention spans all tokens:
+    smallvit, timm's vit and deit, torchvision's ViT, eager.
 
     Args:
         mixer: what mixes the images before, in the paper MixUp or CutMix; None for nothing.
