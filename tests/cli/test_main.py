@@ -69,6 +69,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ("compare cutmix:alpa=1", 'Did you mean "alpha"?'),
         ("compare none --data cifar1O", "cifar10"),
         ("compare none --model smallcnv", "smallconv"),
+        ("compare none transmix", 'method "transmix": taps: SmallConv has no attention'),
+        ("compare manifoldmix:layers=layr1", "nearest are"),
         ("compare none --epochs 0", "epochs is 0"),
         ("compare none --seeds 0", "seeds is 0"),
         ("compare none --workers 0", "--workers is 0"),

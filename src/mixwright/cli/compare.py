@@ -77,7 +77,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
-    from mixwright.cli.prepare import check_model, load, out_folder, place, recipe_settings
+    from mixwright.cli.prepare import check_methods, load, out_folder, place, recipe_settings
     from mixwright.experiments.defaults import METHODS
     from mixwright.experiments.grid import plan_runs
     from mixwright.experiments.methods import parse_methods
@@ -89,7 +89,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         settings = recipe_settings(options)
         runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
         data = load(options, train_size=options.train_size)
-        check_model(runs[0].recipe, data)
+        check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
         where = place(options, options.device)
     world = join(where.devices[0])
     console = open_console(quiet=not world.first)

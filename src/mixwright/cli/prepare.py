@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,21 +89,31 @@ def out_folder(name: str) -> Path:
     return path
 
 
-def check_model(recipe: "Recipe", data: "Dataset") -> None:
-    """Build the recipe's model once, so that a wrong name shows before anything is started."""
-    from mixwright.experiments.run import new_model
+def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
+    """Build the network once, and each method for it, before hours of training.
 
-    new_model(recipe, data)
+    Args:
+        recipes: one a method, all of the same network.
+        data: what they train on.
 
+    Raises:
+        ValueError: there is no such network, or a method does not fit it: a layer that it does not
+            have, a transformer's method and a convolutional network.
+    """
+    import torch
 
-def check_method(recipe: "Recipe", data: "Dataset") -> None:
-    """Build model and objective once, to see that they fit, as a layer's name may not."""
     from mixwright.experiments.methods import parse_method
     from mixwright.experiments.run import new_model
     from mixwright.training.learner import build_criterion
 
-    objective = parse_method(recipe.method).objective(build_criterion(recipe))
-    objective.build(new_model(recipe, data), data.num_classes)
+    with torch.random.fork_rng(devices=[]):
+        model = new_model(recipes[0], data)
+        for recipe in recipes:
+            method = parse_method(recipe.method)
+            try:
+                method.objective(build_criterion(recipe)).build(model, data.num_classes)
+            except ValueError as error:
+                raise ValueError(f'method "{method.text}": {error}') from error
 
 
 def devices(name: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def main(words: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
-    from mixwright.cli.prepare import check_method, load, out_folder, place, recipe_settings
+    from mixwright.cli.prepare import check_methods, load, out_folder, place, recipe_settings
     from mixwright.experiments.methods import parse_method
     from mixwright.training.distributed import join
     from mixwright.training.recipe import Recipe, recipe_hash
@@ -45,7 +45,7 @@ def main(words: Sequence[str]) -> int:
         settings = recipe_settings(options)
         recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
         data = load(options, train_size=recipe.train_size)
-        check_method(recipe, data)
+        check_methods([recipe], data)
         where = place(options, options.device)
     name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
     folder = out_folder(options.out or f"runs/train/{name}")
