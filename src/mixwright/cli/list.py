@@ -112,12 +112,15 @@ def _default(value: object, kind: object) -> str:
 
 
 def _card(card: "Card") -> dict[str, str]:
+    from mixwright.bench.measured import measured
+
     dims = "any number of spatial dimensions" if card.dims == "any" else "2-D images"
     return {
         "source": f"{card.paper}, {card.link}",
         "needs": f"{card.needs}; {dims}",
         "cost": card.cost,
         "passes": passes(card),
+        **({"measured": told} if (told := measured(card.title.lower())) else {}),
     }
 
 
