@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 import types
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ import torch
 from mixwright.bench import BenchRecord, run_bench, steps
 from mixwright.bench.budgets import LARGE, SMALL, Budget, budget_of
 from mixwright.bench.candidates import COPY, LERP, default_mixers
+from mixwright.bench.measured import MEASURED, measured
 from mixwright.bench.mixing import measure_shape
 from mixwright.bench.peers import of_peers
 from mixwright.bench.solver import measure_solver
@@ -363,3 +366,17 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
         (tmp_path / "bench.json").write_text(text)
         with pytest.raises(ValueError, match="no record of mixwright bench"):
             BenchRecord.read(tmp_path / "bench.json")
+
+
+def test_what_list_says_was_measured_is_what_the_record_holds() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "bench" / "steps.json"
+    steps = json.loads(path.read_text())["steps"]
+    assert [one["model"] for one in steps] == list(MEASURED)
+    for one in steps:
+        plain = one["rows"][0]["step"]["median"]
+        told = MEASURED[one["model"]]
+        assert [row["name"] for row in one["rows"][1:]] == list(told)
+        for row in one["rows"][1:]:
+            assert told[row["name"]] == round(row["step"]["median"] / plain, 2)
+    assert measured("puzzlemix") == "1.53 x (resnet18_cifar), 1.80 x (deit_tiny_patch16_224)"
+    assert measured("fmix") == ""
