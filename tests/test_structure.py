@@ -11,6 +11,7 @@ import mixwright
 
 HOME = Path(mixwright.__file__).parent
 ROOMS = (
+    "arguments",
     "sampling",
     "precision",
     "masks",

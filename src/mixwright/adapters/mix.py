@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 from torch.utils.data import default_collate, get_worker_info
 
-from mixwright.mixers.checks import check_number, check_whole
+from mixwright.arguments import check_number, check_whole
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.plan import MixPlan

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_number
 from mixwright.masks.gaussian import area_variance, turned_bump
 from mixwright.masks.held import Planes
-from mixwright.mixers.checks import check_number
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing

@@ -9,10 +9,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.held import Planes
 from mixwright.masks.ranks import highest
-from mixwright.mixers.checks import check_batch, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.mixers.checks import check_choice, check_number
+from mixwright.arguments import check_choice, check_number
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.plan import MixPlan

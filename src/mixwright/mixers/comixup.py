@@ -10,9 +10,10 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.held import Planes
-from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import alone
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing

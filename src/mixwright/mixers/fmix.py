@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number
 from mixwright.masks.fourier import (
     fourier_field,
     official_fourier_field,
@@ -18,7 +19,7 @@ from mixwright.masks.fourier import (
     soft_rank_mask,
 )
 from mixwright.masks.held import Planes
-from mixwright.mixers.checks import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam, pair_plan
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan

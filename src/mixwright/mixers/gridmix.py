@@ -11,16 +11,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.held import Held, Planes, Product
 from mixwright.masks.lattice import cell_mask, lattice_factors
-from mixwright.mixers.checks import (
-    check_batch,
-    check_choice,
-    check_number,
-    check_range,
-    check_whole,
-)
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan

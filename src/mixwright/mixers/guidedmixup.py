@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice
 from mixwright.masks.blocks import area_mean
-from mixwright.mixers.checks import check_batch, check_choice
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import alone
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing

@@ -10,9 +10,9 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.held import Box
-from mixwright.mixers.checks import check_number
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing

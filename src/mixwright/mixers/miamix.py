@@ -11,9 +11,10 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.held import Planes
 from mixwright.mixers.agmix import AGMix
-from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.fmix import FMix
 from mixwright.mixers.gridmix import GridMix

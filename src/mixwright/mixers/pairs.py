@@ -9,8 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number
 from mixwright.masks.held import Held, share
-from mixwright.mixers.checks import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing

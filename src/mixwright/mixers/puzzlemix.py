@@ -9,12 +9,13 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.held import Planes
 from mixwright.masks.puzzle.energy import block_puzzle
 from mixwright.masks.puzzle.solver import puzzle_labels
 from mixwright.masks.puzzle.transport import block_transport
-from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing

@@ -10,8 +10,9 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_number, check_whole
 from mixwright.masks.held import Planes
-from mixwright.mixers.checks import check_batch, check_number, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing

@@ -9,9 +9,10 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.gaussian import gaussian_factor
 from mixwright.masks.held import Product
-from mixwright.mixers.checks import check_batch, check_choice, check_number, check_range
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.gmix import calibrated_spot
 from mixwright.mixers.pairs import PERS, Per, alone
 from mixwright.mixers.partnering import with_partners

@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_number, check_whole
 from mixwright.masks.sinkhorn import square_distances, transport
-from mixwright.mixers.checks import check_number, check_whole
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pairs import Per
 from mixwright.objectives.criteria import Criterion, CrossEntropy

@@ -11,10 +11,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.arguments import check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.held import Planes
 from mixwright.masks.ranks import highest
-from mixwright.mixers.checks import check_batch, check_number, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.combine import OneOf
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.mixer import Mixer

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.held import Box
-from mixwright.mixers.checks import check_batch, check_choice, check_number
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective

@@ -8,9 +8,10 @@ from torch import Generator, Tensor
 from torch.nn import Linear, Module
 
 from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.held import Box
 from mixwright.masks.windows import extreme_windows, inside_windows
-from mixwright.mixers.checks import check_batch, check_choice, check_number, check_range
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.mixer import Mixer
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion

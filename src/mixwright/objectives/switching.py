@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.mixers.checks import check_number
+from mixwright.arguments import check_number
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy

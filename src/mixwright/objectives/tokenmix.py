@@ -10,9 +10,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.token_blocks import block_tokens, random_tokens
-from mixwright.mixers.checks import check_batch, check_choice, check_number, check_whole
+from mixwright.mixers.checks import check_batch
 from mixwright.mixers.mixer import Mixer
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pairs import alone

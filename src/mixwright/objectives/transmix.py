@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.mixers.checks import check_choice
+from mixwright.arguments import check_choice
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.mixer import Mixer
 from mixwright.mixers.mixup import MixUp

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_whole
 from mixwright.precision import drawing
-from mixwright.saliency.filters import check_pixels
 from mixwright.saliency.seen import seen
 from mixwright.taps import as_input
 
@@ -55,7 +55,7 @@ class FeatureMean:
             )
         if self.size is not None:
             for side in sides:
-                check_pixels("FeatureMean", "size", side)
+                check_whole("FeatureMean", "size", side, low=1)
 
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+from mixwright.arguments import check_number, check_whole
 
 _LUMA = (0.299, 0.587, 0.114)  # red, green and blue, as ITU-R BT.601 weighs them
 
@@ -74,23 +74,10 @@ def check_blur(name: str, blur: int, sigma: float) -> None:
     Raises:
         ValueError: ``blur`` is not odd and above 0, or ``sigma`` not finite and above 0.
     """
-    check_pixels(name, "blur", blur)
+    check_whole(name, "blur", blur, low=1)
     if blur % 2 == 0:
         raise ValueError(f"{name}: blur is {blur!r}; expected an odd number of pixels.")
-    if not _is_number(sigma) or not 0 < sigma < math.inf:
-        raise ValueError(f"{name}: sigma is {sigma!r}; expected a finite number above 0.")
-
-
-def check_pixels(name: str, argument: str, value: object) -> None:
-    """Refuse what is no number of pixels; called by constructors.
-
-    Raises:
-        ValueError: ``value`` is not a whole number, at least 1.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"{name}: {argument} is {value!r}; expected a whole number of pixels, at least 1."
-        )
+    check_number(name, "sigma", sigma, open_low=True)
 
 
 def _mirrored(place: Tensor, length: int) -> Tensor:
@@ -98,7 +85,3 @@ def _mirrored(place: Tensor, length: int) -> Tensor:
     period = max(2 * (length - 1), 1)
     place = place.remainder(period)
     return torch.minimum(place, period - place).clamp_max(length - 1)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_choice
 from mixwright.precision import drawing
 from mixwright.saliency.filters import blurred, grey
 
@@ -59,10 +60,7 @@ class FineGrained:
     scaling: Scaling = "joint"
 
     def __post_init__(self) -> None:
-        if self.scaling not in SCALINGS:
-            raise ValueError(
-                f"FineGrained: scaling is {self.scaling!r}; expected one of 'joint', 'each'."
-            )
+        check_choice("FineGrained", "scaling", self.scaling, SCALINGS)
 
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.taps import as_input, bare, evaluating, hooked
-from mixwright.taps.hooks import first_tensor
+from mixwright.taps.layers import first_tensor
 
 
 @dataclass(frozen=True, kw_only=True)

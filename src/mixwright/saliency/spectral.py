@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_whole
 from mixwright.precision import drawing
-from mixwright.saliency.filters import blurred, check_blur, check_pixels, grey
+from mixwright.saliency.filters import blurred, check_blur, grey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class SpectralResidual:
 
     def __post_init__(self) -> None:
         check_blur("SpectralResidual", self.blur, self.sigma)
-        check_pixels("SpectralResidual", "size", self.size)
+        check_whole("SpectralResidual", "size", self.size, low=1)
 
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None

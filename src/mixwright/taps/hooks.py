@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.taps.layers import INPUT, named_layer
+from mixwright.taps.layers import INPUT, first_tensor, named_layer
 from mixwright.taps.modes import bare, hooked
 
 
@@ -133,10 +133,3 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
             f"taps: layer {layer!r} did not run; expected a layer whose output the model uses, "
             "which containers such as ModuleList have none of. Name another."
         )
-
-
-def first_tensor(output: Any) -> Tensor | None:
-    """Give a layer's output, of several the first; None where it is no tensor."""
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    return output if isinstance(output, Tensor) else None

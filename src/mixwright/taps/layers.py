@@ -219,10 +219,10 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
     before_last: list[tuple[int, nn.Linear]] = []
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        value = output[0] if isinstance(output, tuple | list) and output else output
+        value = first_tensor(output)
         if isinstance(module, nn.Linear):
             before_last.append((len(seen), module))
-        if isinstance(value, Tensor):
+        if value is not None:
             inner_weights = (w for part in module.children() for w in part.parameters())
             whole = any(weight.ndim > 1 for weight in inner_weights)
             seen.append(Shown(names[module], tuple(value.shape), whole))
@@ -240,6 +240,13 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
         found = Trace(tuple(seen[:end]), names[last], last.in_features)
     _traces[inner] = found
     return found
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """Give a layer's output, of several the first; None where it is no tensor."""
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    return output if isinstance(output, Tensor) else None
 
 
 def as_input(images: Tensor) -> Tensor:

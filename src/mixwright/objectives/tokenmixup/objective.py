@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.mixers.checks import check_number, check_whole
+from mixwright.arguments import check_number, check_whole
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives.composing import composed
