@@ -40,16 +40,22 @@ def step(objective: Objective, model: nn.Module, *, seed: int = 3, count: int = 
     return objective(model, *batch(count), generator=stream(seed), progress=0.0)
 
 
-def learned(objective: Objective, *, steps: int = 100) -> float:
-    """Train on six images and say how many of them the model then knows."""
+def learned(objective: Objective, *, steps: int = 400) -> bool:
+    """Train on six images until the model knows them all; False where it never does.
+
+    Looked at now and then: after a fixed number of steps it hangs on the last bits of the
+    processor whether the newest mix has just upset one of them.
+    """
     model, (images, labels) = vit(width=32, depth=1), batch()
     objective.build(model, CLASSES)
     weights = [*model.parameters(), *objective.parameters()]
     optimiser = torch.optim.AdamW([one for one in weights if one.requires_grad], 5e-3)
     generator = stream(0)
-    for _ in range(steps):
+    for number in range(1, steps + 1):
         losses = objective(model, images, labels, generator=generator, progress=0.0)
         optimiser.zero_grad()
         losses.total.backward()
         optimiser.step()
-    return (model(images).argmax(dim=1) == labels).float().mean().item()
+        if number % 20 == 0 and model(images).argmax(dim=1).equal(labels):
+            return True
+    return False
