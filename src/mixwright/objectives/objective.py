@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from torch import Generator, Tensor
 from torch.nn import Module
@@ -22,6 +22,7 @@ class Losses:
         logits: ``(B, K)`` of the images that the model saw, for metrics.
         plan: how these images were mixed; None where they were not.
         labels: labels of the plan's pool where that is not the batch; None where it is.
+        seen: named 0-d numbers worth watching that are no parts of ``total``.
     """
 
     total: Tensor
@@ -29,6 +30,7 @@ class Losses:
     logits: Tensor
     plan: MixPlan | None = None
     labels: Tensor | None = None
+    seen: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class Objective(Module):
@@ -36,7 +38,12 @@ class Objective(Module):
 
     An objective may own parameters (heads, a generator of masks) and a teacher. Training wraps
     model and objective in one module and makes one backward for all players.
+
+    Attributes:
+        alternates: whether some steps leave parameters without a gradient, which DDP has to know.
     """
+
+    alternates: ClassVar[bool] | bool = False
 
     def build(self, model: Module, num_classes: int) -> None:
         """Make heads, teacher or generator; called once, before the optimiser is made.
@@ -83,5 +90,44 @@ class Objective(Module):
     def after_step(self, model: Module) -> None:
         """Do what follows an optimiser step, such as moving a teacher."""
 
-    def on_epoch_start(self, data: Any) -> None:
-        """Do what precedes an epoch, such as adding samples to the data."""
+    def on_epoch_start(self, data: Any) -> Any:
+        """Do what precedes an epoch, such as adding samples to the data.
+
+        Args:
+            data: the ``data.Dataset`` that is learned from.
+
+        Returns:
+            The data set to learn from henceforth; None for the one given.
+        """
+
+    def before_evaluation(self, batches: Any) -> None:
+        """Do what precedes an evaluation, such as measuring a teacher's running statistics.
+
+        Args:
+            batches: the ``data.Batches`` of training images of this process.
+        """
+
+    def own_teacher(self) -> Module | None:
+        """Give a classifier of the objective's own that is evaluated beside the model; or None."""
+        return None
+
+    def trained_mixer(self) -> Any:
+        """Give what was learned about mixing as a mixer to use anywhere; None where nothing was."""
+        return None
+
+    def compiled_parts(self) -> tuple[Module, ...]:
+        """Give the modules that ``torch.compile`` is worth using on, beside the model."""
+        return ()
+
+    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        """Say what has gone wrong, judged by the means of an epoch.
+
+        Args:
+            means: ``loss``, ``accuracy``, and the names of ``Losses.terms`` and ``Losses.seen``.
+            progress: share of training that is done, in [0, 1].
+
+        Returns:
+            A sentence for each, with what to do about it.
+        """
+        del means, progress
+        return ()

@@ -34,7 +34,8 @@ Group = list[tuple[Tensor, Tensor]]
 # method, so that runs of one seed see the same images whatever mixes them.
 ORDER, AUGMENT, MIX, MODULES = range(4)
 
-TERM = "term "  # before the names of an objective's terms, which are its own to choose
+# Before the names of an objective's terms and of what else it shows, which are its own to choose.
+TERM, SEEN = "term ", "seen "
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Trained:
     """What an epoch of training was like.
 
     Args:
-        means: loss, accuracy and each term of the objective, means over the images of all
-            processes.
+        means: loss, accuracy, each term of the objective (``TERM`` before its name) and what else
+            it shows (``SEEN``), means over the images of all processes.
         lr: learning rate of the last step.
         seconds: wall time, without evaluation.
         step_seconds: median time of an optimiser step.
@@ -138,8 +139,9 @@ def _gradients(
                 )
             (losses.total * (len(labels) / whole)).backward()
         terms = {TERM + name: value for name, value in losses.terms.items()}
+        seen = {SEEN + name: value for name, value in losses.seen.items()}
         accuracy = _accuracy(losses, labels)
-        meter.add({**terms, "loss": losses.total, "accuracy": accuracy}, len(labels))
+        meter.add({**terms, **seen, "loss": losses.total, "accuracy": accuracy}, len(labels))
 
 
 @torch.no_grad()
@@ -166,7 +168,7 @@ def _finite(means: dict[str, float], session: Session, epoch: int, step: int) ->
     bad = next((name for name, mean in means.items() if not math.isfinite(mean)), None)
     if bad is None or bad == "accuracy":
         return means
-    name = bad.removeprefix(TERM)
+    name = bad.removeprefix(TERM).removeprefix(SEEN)
     what = "the loss" if name == "loss" else f"the loss term {name!r}"
     raise _diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
 

@@ -19,7 +19,7 @@ from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
 from mixwright.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.training.distributed import join
-from mixwright.training.epoch import TERM, Trained, train_epoch
+from mixwright.training.epoch import SEEN, TERM, Trained, train_epoch
 from mixwright.training.folder import Record, RunFolder, median_step
 from mixwright.training.machine import commit, machine, version
 from mixwright.training.progress import Progress
@@ -305,7 +305,8 @@ def _continues(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
 
 def _by_name(means: dict[str, float]) -> dict[str, Any]:
     terms = {name.removeprefix(TERM): v for name, v in means.items() if name.startswith(TERM)}
-    return {"loss": means["loss"], "accuracy": means["accuracy"], "terms": terms}
+    seen = {name.removeprefix(SEEN): v for name, v in means.items() if name.startswith(SEEN)}
+    return {"loss": means["loss"], "accuracy": means["accuracy"], "terms": terms, "seen": seen}
 
 
 @contextlib.contextmanager

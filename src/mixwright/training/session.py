@@ -81,6 +81,7 @@ class Session:
             "classes": list(self.data.classes),
             "mean": list(self.data.mean),
             "std": list(self.data.std),
+            "shape": list(self.data.train.shape),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
