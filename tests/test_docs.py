@@ -13,12 +13,14 @@ import mixwright
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES_OF_CODE = ("own-loop.md", "own-mixer.md", "model-aware.md", "learned-mixers.md")
 
 
-@pytest.mark.parametrize("name", ["own-loop.md", "own-mixer.md", "model-aware.md"])
+@pytest.mark.parametrize("name", PAGES_OF_CODE)
 def test_the_blocks_of_a_page_run_one_after_another(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # some write a file
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.S)
     assert blocks
     page = types.ModuleType("page")

@@ -13,8 +13,9 @@ from torch.nn.utils import parametrize
 from mixwright.mixers import CARDS, MIXERS
 from mixwright.models.resnet import ThinResNet
 from mixwright.models.vit import SmallViT
-from mixwright.objectives import OBJECTIVES, Mixed, Objective
+from mixwright.objectives import DADA, OBJECTIVES, Mixed, Objective
 from mixwright.objectives.cards import OBJECTIVE_CARDS
+from mixwright.objectives.dada import Step
 from mixwright.sampling import stream
 
 CLASSES, BATCH, SIDE = 5, 4, 32
@@ -37,6 +38,13 @@ class _Passed(torch.autograd.Function):
         return gradients[0], None, None, None
 
 
+class Shared(Counter[str]):
+    """A counter that copies of its network go on with: averaged teachers are such copies."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
+        return self
+
+
 class Counted(nn.Module):
     """A network that counts passes, in batches of ``BATCH``: part of one counts as its share.
 
@@ -47,7 +55,7 @@ class Counted(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
-        self.counter: Counter[str] = Counter()
+        self.counter = Shared()
         self.share = 0.0
         first = next(one for one in net.modules() if isinstance(one, nn.Conv2d))
         parametrize.register_parametrization(first, "weight", _Weight(self._passed))
@@ -81,6 +89,8 @@ def network(kind: str) -> Counted:
 def count(objective: Objective, model: Counted, steps: int) -> dict[str, float]:
     """Passes in a step, the mean of several; the first, in which layers are found, is left out."""
     objective.build(model, CLASSES)
+    if isinstance(objective, DADA):  # its search comes before the first step
+        objective.use([(Step("Invert", 0.5, 0.5), Step("Rotate", 0.5, 0.7))])
     generator = stream(0)
     for seed in range(steps + 1):
         if seed == 1:

@@ -22,6 +22,7 @@ ROOMS = (
     "plan",
     "taps",
     "saliency",
+    "masknets",
     "mixers",
     "objectives",
     "adapters",

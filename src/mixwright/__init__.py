@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixwright.adapters import Mix as Mix
+    from mixwright.experiments.trained import load_mixer as load_mixer
+    from mixwright.experiments.trained import save_mixer as save_mixer
     from mixwright.mixers import MIXERS as MIXERS
     from mixwright.mixers import AGMix as AGMix
     from mixwright.mixers import AttentiveCutMix as AttentiveCutMix
@@ -38,8 +40,13 @@ if TYPE_CHECKING:
     from mixwright.mixers import SmoothMix as SmoothMix
     from mixwright.mixers import SnapMix as SnapMix
     from mixwright.mixers import Sometimes as Sometimes
+    from mixwright.mixers.learned import LearnedMixer as LearnedMixer
+    from mixwright.objectives import DADA as DADA
+    from mixwright.objectives import MEADA as MEADA
     from mixwright.objectives import OBJECTIVES as OBJECTIVES
+    from mixwright.objectives import AdAutoMix as AdAutoMix
     from mixwright.objectives import AlignMix as AlignMix
+    from mixwright.objectives import AutoMix as AutoMix
     from mixwright.objectives import BinaryCrossEntropy as BinaryCrossEntropy
     from mixwright.objectives import CrossEntropy as CrossEntropy
     from mixwright.objectives import DecoupledMix as DecoupledMix
@@ -49,7 +56,9 @@ if TYPE_CHECKING:
     from mixwright.objectives import MixPro as MixPro
     from mixwright.objectives import Objective as Objective
     from mixwright.objectives import RecursiveMix as RecursiveMix
+    from mixwright.objectives import SAMix as SAMix
     from mixwright.objectives import SMMix as SMMix
+    from mixwright.objectives import Spectral as Spectral
     from mixwright.objectives import TokenMix as TokenMix
     from mixwright.objectives import TokenMixup as TokenMixup
     from mixwright.objectives import TransMix as TransMix
@@ -98,15 +107,28 @@ _HOME = {
     "ManifoldMix": "objectives",
     "DecoupledMix": "objectives",
     "AlignMix": "objectives",
+    "AutoMix": "objectives",
+    "MEADA": "objectives",
+    "DADA": "objectives",
+    "Spectral": "objectives",
+    "SAMix": "objectives",
+    "AdAutoMix": "objectives",
+    "LearnedMixer": "mixers.learned",
+    "load_mixer": "experiments.trained",
+    "save_mixer": "experiments.trained",
     "Objective": "objectives",
     "MixPlan": "plan",
 }
 __all__ = [
+    "DADA",
+    "MEADA",
     "MIXERS",
     "OBJECTIVES",
     "AGMix",
+    "AdAutoMix",
     "AlignMix",
     "AttentiveCutMix",
+    "AutoMix",
     "BinaryCrossEntropy",
     "CoMixup",
     "CrossEntropy",
@@ -118,6 +140,7 @@ __all__ = [
     "GridMix",
     "GuidedMixup",
     "HMix",
+    "LearnedMixer",
     "Losses",
     "ManifoldMix",
     "MiAMix",
@@ -132,6 +155,7 @@ __all__ = [
     "PuzzleMix",
     "RecursiveMix",
     "ResizeMix",
+    "SAMix",
     "SMMix",
     "SaliencyGrafting",
     "SaliencyMix",
@@ -139,9 +163,12 @@ __all__ = [
     "SmoothMix",
     "SnapMix",
     "Sometimes",
+    "Spectral",
     "TokenMix",
     "TokenMixup",
     "TransMix",
+    "load_mixer",
+    "save_mixer",
 ]
 
 

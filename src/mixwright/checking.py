@@ -21,7 +21,7 @@ def check_values(*, index: Tensor, held: Held, weight: Tensor, pool: int, null: 
             f"plan.check: index runs from {low} to {high}; expected {least} to {pool - 1} for a "
             f"pool of {pool} rows{'' if null else ' without null source'}."
         )
-    mask = all_planes(held).float()
+    mask = all_planes(held).detach().float()
     worst = float((mask.sum(dim=1) - 1).abs().max())
     if not bool(mask.isfinite().all()) or float(mask.min()) < 0 or worst > 1e-5:
         raise ValueError(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from data.pictures import picture, write
 from mixwright.cli import main
@@ -21,6 +25,7 @@ from mixwright.experiments import sitting
 from mixwright.mixers import MIXERS
 from mixwright.mixers.cards import Card
 from mixwright.objectives import OBJECTIVES
+from mixwright.objectives.mixed import Mixed
 from mixwright.training.checkpoint import load_checkpoint, save_checkpoint
 
 LIGHT = """
@@ -189,6 +194,15 @@ def test_train_then_evaluate(
         save_checkpoint(run / "last.pt", state)
         assert main(["evaluate", str(run)]) == 2
         assert said in capsys.readouterr().err
+    save_checkpoint(run / "last.pt", {**whole, "teacher": whole["ema"]["model"]})
+    assert main(["evaluate", str(run), "--out", str(tmp_path / "three")]) == 0
+    assert "trained EMA teacher" in " ".join(capsys.readouterr().out.split())
+    record = json.loads((tmp_path / "three" / "evaluation.json").read_text())
+    assert record["teacher"] == record["ema"]
+    old = {name: value for name, value in whole.items() if name != "teacher"}
+    save_checkpoint(run / "last.pt", old)  # of before there was such an entry
+    assert main(["evaluate", str(run)]) == 0
+    assert "teacher" not in capsys.readouterr().out
     save_checkpoint(run / "last.pt", whole)
     monkeypatch.setattr(experiment, "train", unreadable)
     assert main(["train", "mixup", *short]) == 2
@@ -196,6 +210,44 @@ def test_train_then_evaluate(
     (run / "last.pt").write_bytes(b"something else")
     assert main(["evaluate", str(run)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+class Taught(Mixed):
+    """Keeps its model's first weights as a teacher, and always finds something wrong."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.kept: nn.Module | None = None
+
+    def build(self, model: nn.Module, num_classes: int) -> None:
+        self.kept = copy.deepcopy(model).requires_grad_(False)
+
+    def own_teacher(self) -> nn.Module | None:
+        return self.kept
+
+    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        return (f"loss {means['loss']:.4f} is [odd]",)
+
+
+def test_a_teacher_and_its_alarms_from_training_to_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = SimpleNamespace(objective=lambda _: Taught())
+    monkeypatch.setattr(experiment, "parse_method", lambda _: method)
+    run = tmp_path / "run"
+    short = ["--epochs", "2", "--train-size", "20", "--batch-size", "10", "--out", str(run)]
+    assert main(["train", "mixup", *short]) == 0
+    shown = capsys.readouterr().out
+    result = json.loads((run / "result.json").read_text())
+    assert "trained EMA teacher" in " ".join(shown.split())
+    assert f"{100 * result['teacher']['top1']:.2f}" in shown
+    assert shown.count("mixup, seed 0: loss ") == 1  # while it trained, once for both epochs
+    assert shown.count("alarm, epochs 1 to 2: loss ") == 1
+    assert shown.count("is [odd]") == 2
+    assert main(["evaluate", str(run), "--out", str(tmp_path / "scores")]) == 0
+    record = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    assert record["teacher"] == pytest.approx(result["teacher"], rel=1e-5)
+    assert record["teacher"] != record["ema"]
 
 
 def test_gallery(tmp_path: Path) -> None:

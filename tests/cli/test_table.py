@@ -11,7 +11,7 @@ from rich.console import Console
 from mixwright.bench.record import Row, ShapeRecord, StepRecord, StepRow
 from mixwright.bench.timing import Timing
 from mixwright.cli import bench_tables
-from mixwright.cli.table import print_comparison
+from mixwright.cli.table import print_comparison, scores_table
 from mixwright.reports.tables import headline
 from reports.fabricated import LABELS, fabricate
 
@@ -38,6 +38,38 @@ def test_no_cell_of_a_comparison_is_cut(width: int, tables: int, tmp_path: Path)
     assert text.count("method") == tables
     assert max(map(len, text.splitlines())) <= width
     assert "over 3 seeds" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("width", "tables"), [(80, 2), (120, 2), (160, 1)])
+def test_a_teacher_has_columns_where_a_method_has_one(
+    width: int, tables: int, tmp_path: Path
+) -> None:
+    text, cells = shown(width, tmp_path, taught=("fmix",))
+    fmix = headline(fabricate(tmp_path, taught=("fmix",)))[3]
+    assert not [cell for cell in (*cells, fmix.teacher, fmix.against_teacher) if cell not in text]
+    assert text.count("method ") == tables
+    assert max(map(len, text.splitlines())) <= width
+    said = " ".join(text.split())
+    assert "teacher top-1 %" in said or width < 100
+    assert "method's own average of weights" in said
+    assert "teacher" not in shown(width, tmp_path)[0]
+
+
+def test_scores_of_a_model_with_and_without_a_teacher() -> None:
+    def text(*columns: dict[str, float] | None) -> str:
+        console = Console(file=io.StringIO(), width=80)
+        console.print(scores_table(*columns))  # type: ignore[arg-type]
+        return console.file.getvalue()  # type: ignore[attr-defined]
+
+    raw, ema, own = ({"top1": top1, "top5": 0.9, "ece": 0.1, "nll": 0.5, "count": 10}
+                     for top1 in (0.1234, 0.2345, 0.3456))  # fmt: skip
+    lines = text(raw, ema, own).split("\n")[1:]
+    assert lines[0].split() == ["trained", "EMA", "teacher"]
+    assert lines[2].split() == ["top-1", "%", "12.34", "23.45", "34.56"]
+    assert "teacher" not in text(raw, ema)
+    lines = text(raw, None, own).split("\n")[1:]
+    assert lines[0].split() == ["trained", "teacher"]
+    assert lines[2].split() == ["top-1", "%", "12.34", "34.56"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])

@@ -19,7 +19,7 @@ STEP = {"none": [0.010, 0.011, 0.030], "mixup": [0.012, 0.0132, 0.5]}
 SETTINGS = {"epochs": 2, "warmup_epochs": 0}
 
 
-def finish(run: Planned, top1: float, step: float) -> None:
+def finish(run: Planned, top1: float, step: float, **more: object) -> None:
     scores = {"top1": top1, "top5": 1.0, "nll": 1 - top1, "ece": 0.1, "count": 10}
     result = {
         "seed": run.recipe.seed,
@@ -33,6 +33,7 @@ def finish(run: Planned, top1: float, step: float) -> None:
         "step_seconds": step,
         "seconds": 2.0,
         "parameters": 7,
+        **more,
     }
     run.folder.mkdir(parents=True)
     (run.folder / "result.json").write_text(json.dumps(result))
@@ -119,6 +120,61 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_comparison(tmp_path / "one.json", one)
     assert "NaN" not in (tmp_path / "one.json").read_text()
     assert math.isnan(read_comparison(tmp_path / "one.json").methods[0].raw["top1"].low)
+
+
+def teacher(top1: float) -> dict[str, float]:
+    return {"top1": top1, "top5": 1.0, "nll": 0.3, "ece": 0.1, "count": 10}
+
+
+def test_a_teacher_is_set_against_the_average_of_the_baseline(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup")
+    gains = [0.02, 0.03, 0.07]
+    alarm = {"said": "flat", "first": 1, "last": 2}
+    for run in runs:
+        text, seed = run.method.text, run.recipe.seed
+        more = {} if text == "none" else {"teacher": teacher(TOP1["none"][seed] + gains[seed])}
+        more |= {"alarms": [alarm]} if (text, seed) == ("mixup", 1) else {}
+        finish(run, TOP1[text][seed], 0.01, **more)
+    made = record(tmp_path, runs)
+    none, mixup = made.methods
+    assert none.teacher == {}
+    assert none.difference_teacher is None
+    assert mixup.teacher["top1"].mean == pytest.approx(0.86)
+    assert mixup.teacher["ece"].mean == pytest.approx(0.1)
+    assert mixup.difference_teacher is not None
+    # The averaged weights of the baseline are better than its trained ones by 0.01.
+    pairs = [gain - 0.01 for gain in gains]
+    low, high = stats.t.interval(0.95, 2, loc=sum(pairs) / 3, scale=stats.sem(pairs))
+    assert mixup.difference_teacher.mean == pytest.approx(0.03)
+    assert mixup.difference_teacher.low == pytest.approx(low)
+    assert mixup.difference_teacher.high == pytest.approx(high)
+    assert [run.alarms for run in mixup.runs] == [[], [alarm], []]
+    write_comparison(tmp_path / "comparison.json", made)
+    assert read_comparison(tmp_path) == made
+
+
+def test_runs_of_which_one_has_no_teacher_have_no_interval_of_it(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "mixup", seeds=2)
+    finish(runs[0], 0.5, 0.01, teacher=teacher(0.5))
+    finish(runs[1], 0.5, 0.01, teacher=None)
+    method = record(tmp_path, runs).methods[0]
+    assert method.teacher == {}
+    assert [run.teacher is None for run in method.runs] == [False, True]
+
+
+def test_a_record_of_before_there_were_teachers_is_read(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup", seeds=2)
+    for run in runs:
+        finish(run, TOP1[run.method.text][run.recipe.seed], 0.01)
+    made = record(tmp_path, runs)
+    write_comparison(tmp_path / "comparison.json", made)
+    old = json.loads((tmp_path / "comparison.json").read_text())
+    for method in old["methods"]:
+        del method["teacher"], method["difference_teacher"]
+        for run in method["runs"]:
+            del run["teacher"], run["alarms"]
+    (tmp_path / "comparison.json").write_text(json.dumps(old))
+    assert read_comparison(tmp_path) == made
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', "{"])

@@ -26,8 +26,12 @@ def fabricate(
     seeds: int = 3,
     epochs: int = 20,
     failures: tuple[Failure, ...] = (),
+    taught: tuple[str, ...] = (),
 ) -> Comparison:
-    """A record with made-up scores, and its run folders with made-up curves."""
+    """A record with made-up scores, and its run folders with made-up curves.
+
+    Methods that are ``taught`` have a teacher of their own, show numbers, and sound an alarm.
+    """
     draw = random.Random(7)
     base: dict[int, float] = {}
     records: list[MethodRecord] = []
@@ -39,11 +43,15 @@ def fabricate(
             raw = _scores(top1, 0.03 + 0.02 * place, 0.5 + 0.04 * place)
             ema = _scores(top1 + 0.004, 0.03 + 0.02 * place, 0.5 + 0.03 * place)
             run = f"runs/{text}-s{seed}-0123abcd"
-            _curves(folder / run, top1, epochs, text, draw)
+            _curves(folder / run, top1, epochs, text, draw, taught=text in taught)
             best = {"raw": {**raw, "epoch": epochs - 2}, "ema": {**ema, "epoch": epochs}}
+            more = {}
+            if text in taught:
+                alarm = {"said": f"masks <vary> by 0.00{seed + 1}", "first": 3, "last": 3 + seed}
+                more = {"teacher": _scores(top1 + 0.01, 0.02, 0.45), "alarms": [alarm]}
             runs.append(
                 RunRecord(seed=seed, folder=run, raw=raw, ema=ema, best=best,
-                          step_seconds=0.012 * (1 + 0.05 * place), seconds=9.0 + place)
+                          step_seconds=0.012 * (1 + 0.05 * place), seconds=9.0 + place, **more)
             )  # fmt: skip
         records.append(_method(text, runs, records[0].runs if records else ()))
     return Comparison(
@@ -77,18 +85,19 @@ def _method(text: str, runs: list[RunRecord], base: tuple[RunRecord, ...]) -> Me
             name: t_interval([getattr(run, column)[name] for run in runs])
             for name in ("top1", "nll", "ece")
         }
-        for column in ("raw", "ema")
+        for column in ("raw", "ema", "teacher")
+        if getattr(runs[0], column)
     }
     differences = {
         column: t_interval(
             [
-                getattr(own, column)["top1"] - getattr(other, column)["top1"]
+                getattr(own, column)["top1"] - getattr(other, to)["top1"]
                 for own, other in zip(runs, base, strict=True)
             ]
         )
-        if base
+        if base and column in columns
         else None
-        for column in ("raw", "ema")
+        for column, to in (("raw", "raw"), ("ema", "ema"), ("teacher", "ema"))
     }
     return MethodRecord(
         text=text,
@@ -99,6 +108,8 @@ def _method(text: str, runs: list[RunRecord], base: tuple[RunRecord, ...]) -> Me
         ema=columns["ema"],
         difference_raw=differences["raw"],
         difference_ema=differences["ema"],
+        teacher=columns.get("teacher", {}),
+        difference_teacher=differences["teacher"],
         step_seconds=runs[0].step_seconds,
         relative_step=runs[0].step_seconds / (base or runs)[0].step_seconds,
     )
@@ -108,7 +119,9 @@ def _scores(top1: float, ece: float, nll: float) -> dict[str, float | int | None
     return {"top1": top1, "top5": 0.99, "nll": nll, "ece": ece, "count": 797}
 
 
-def _curves(folder: Path, top1: float, epochs: int, text: str, draw: random.Random) -> None:
+def _curves(
+    folder: Path, top1: float, epochs: int, text: str, draw: random.Random, *, taught: bool
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "metrics.jsonl").open("w") as file:
         for epoch in range(1, epochs + 1):
@@ -118,4 +131,14 @@ def _curves(folder: Path, top1: float, epochs: int, text: str, draw: random.Rand
             train = 0.1 + (0.9 if text == "none" else 0.6) * rise
             test = {"raw": {"top1": raw}, "ema": {"top1": ema}} if epoch % 2 == 0 else None
             line = {"epoch": epoch, "train": {"loss": 1.0, "accuracy": train}, "test": test}
+            if taught:
+                seen = {
+                    "mask <spread>": 0.01 + 0.1 * rise * draw.uniform(0.9, 1),
+                    "mask largest": 0.5 + 0.2 * rise,
+                    "mask follows lam": 0.8 * rise,
+                }
+                line["train"] |= {"seen": seen}
+                if test:
+                    late = 1 - math.exp(-3.5 * epoch / epochs)
+                    test["teacher"] = {"top1": 0.1 + (top1 - 0.08) * late}
             file.write(json.dumps(line) + "\n")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from mixwright.experiments.methods import parse_method
 from mixwright.experiments.record import Comparison, Failure
 from mixwright.experiments.saved import Saved
 from mixwright.reports import figures, html
+from mixwright.reports.curves import read_curves
 from mixwright.reports.gallery import Exhibit, exhibit
 from mixwright.reports.html import render_report, write_gallery, write_report
 from mixwright.reports.palette import method_shades
+from mixwright.reports.tables import headline
 from mixwright.training.checkpoint import CheckpointError
 from mixwright.training.recipe import Recipe
 from reports.fabricated import fabricate
@@ -108,6 +111,71 @@ def test_all_that_belongs_there_is_there(page: str, record: Comparison, folder: 
     assert "var(--m1)" in page
     names = {path.name for path in (folder / "figures").iterdir()}
     assert names == {"accuracy.png", "difference.png", "curves.png", "samples.png"}
+
+
+TAUGHT_WORDS = (
+    *("Own teacher", "to EMA of none", "teacher, %", "own teacher</li>", "diamonds"),
+    *("A method's own teacher averages", "What the mixer did", "Alarms"),
+)
+
+
+def test_without_a_teacher_nothing_speaks_of_it(page: str) -> None:
+    assert not [words for words in TAUGHT_WORDS if words in page]
+
+
+def test_a_teacher_what_it_saw_and_its_alarms(tmp_path: Path) -> None:
+    record = fabricate(tmp_path, methods=("none", "mixup", "fmix"), taught=("fmix",))
+    page = unescape(render_report(record, tmp_path, []))
+    assert not [words for words in TAUGHT_WORDS if words not in page]
+    row = headline(record)[2]
+    for cell in (row.teacher, row.against_teacher, row.ece[2], row.nll[2]):
+        assert f">{cell}</td>" in page, cell
+    assert page.count("<h3>mask largest</h3>") == 1
+    assert "seed 0, epoch 3; seed 1, epochs 3 to 4; seed 2, epochs 3 to 5" in page
+    raw = render_report(record, tmp_path, [])
+    assert "masks &lt;vary&gt; by 0.003" in raw  # the last words on it, as text
+    assert "mask &lt;spread&gt;</h3>" in raw
+    reader = _Reader()
+    reader.feed(raw)
+    assert reader.open == []
+
+
+def test_every_row_has_as_many_cells_as_its_head(tmp_path: Path) -> None:
+    for taught in ((), ("fmix",)):
+        record = fabricate(tmp_path, methods=("none", "fmix"), taught=taught)
+        page = render_report(record, tmp_path, [])
+        tables = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+        assert len(tables) == 3
+        for table in tables:
+            heads = re.findall(r"<tr.*?</tr>", table.partition("</thead>")[0], re.DOTALL)
+            spans = [re.findall(r"<th(?: [^>]*)?>", head) for head in heads]
+            widths = {
+                sum(int(re.findall(r'colspan="(\d)"', th)[0]) if "colspan" in th else 1
+                    for th in one)
+                for one in spans
+            }  # fmt: skip
+            rows = re.findall(r"<tr.*?</tr>", table.partition("</thead>")[2], re.DOTALL)
+            widths |= {len(re.findall(r"<t[hd](?: [^>]*)?>", row)) for row in rows}
+            assert len(widths) == 1, table
+
+
+def test_curves_hold_the_teacher_and_what_was_seen(tmp_path: Path) -> None:
+    record = fabricate(tmp_path, methods=("none", "fmix"), taught=("fmix",), seeds=2)
+    plain, own = (read_curves(method, tmp_path) for method in record.methods)
+    assert plain.teacher.epochs == ()
+    assert plain.seen == {}
+    assert own.teacher.epochs == tuple(range(2, 21, 2))
+    assert [*own.seen] == ["mask <spread>", "mask largest", "mask follows lam"]
+    assert own.seen["mask largest"].mean[-1] == pytest.approx(0.7, abs=0.01)
+    low = replace(own, teacher=replace(own.teacher, mean=(0.4,)))
+    assert figures.lowest([low]) == pytest.approx(0.05)  # no curve ends below the axis
+    shade = method_shades(["fmix"], None)["fmix"]
+    with figures.styled():
+        lines = [
+            len(figures.curve_figure(one, None, shade, floor=0.0).axes[0].lines[-1].get_xdata())
+            for one in (plain, own)
+        ]
+    assert lines == [0, 10]
 
 
 def test_a_figure_has_the_same_bytes_each_time(record: Comparison) -> None:

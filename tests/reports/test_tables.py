@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mixwright.evaluation.statistics import Interval, t_interval
+from mixwright.reports.alarms import AlarmRow, alarm_rows
 from mixwright.reports.caveats import caveats
 from mixwright.reports.tables import (
     MINUS,
@@ -101,6 +102,35 @@ def test_caveats_follow_the_record(tmp_path: Path) -> None:
     assert "after the 80 steps of such a run it spans about the last 10" in said
     alone = " ".join(caveats(replace(record, parallel=1)))
     assert "shared the machine" not in alone
+
+
+def test_teachers_have_cells_of_their_own(tmp_path: Path) -> None:
+    record = fabricate(tmp_path, methods=("none", "mixup", "fmix"), taught=("fmix",))
+    none, mixup, fmix = headline(record)
+    for row in (none, mixup):
+        assert (row.teacher, row.against_teacher, row.ece[2], row.nll[2]) == (NONE,) * 4
+    method = record.methods[2]
+    assert fmix.teacher == spread(method.teacher["top1"])
+    assert fmix.against_teacher == signed(method.difference_teacher)
+    assert fmix.ece[2] == "2.0 ± 0.0"
+    assert fmix.nll[2].startswith("0.450")
+    ahead = replace(record, methods=(replace(method, difference_teacher=interval(0.01, 0.03)),))
+    assert [row.clear_teacher for row in headline(ahead)] == ["ahead"]
+    assert [row.teacher == NONE for row in run_rows(record)] == [True] * 6 + [False] * 3
+    assert "own teacher averages weights too" in " ".join(caveats(record))
+
+
+def test_alarms_name_method_seeds_and_epochs(tmp_path: Path) -> None:
+    record = fabricate(tmp_path, methods=("none", "fmix"), taught=("fmix",), seeds=2)
+    runs = record.methods[1].runs
+    other = {"said": "too large", "first": 9, "last": 9}
+    runs = (runs[0], replace(runs[1], alarms=[*runs[1].alarms, other]))
+    record = replace(record, methods=(record.methods[0], replace(record.methods[1], runs=runs)))
+    assert alarm_rows(record) == [
+        AlarmRow("FMix", "fmix", "seed 0, epoch 3; seed 1, epochs 3 to 4", "masks <vary> by 0.002"),
+        AlarmRow("FMix", "fmix", "seed 1, epoch 9", "too large"),
+    ]
+    assert alarm_rows(fabricate(tmp_path, methods=("none", "fmix"))) == []
 
 
 def test_rows_and_facts(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mixwright.taps import INPUT, evaluating, replacing, tapping
+from mixwright.taps import INPUT, classifier, entering, evaluating, replacing, tapping
 
 
 def chain() -> nn.Sequential:
@@ -30,6 +30,47 @@ def test_a_layer_that_did_not_run_is_named():
         _ = tap.value
     with pytest.raises(ValueError, match="no layer '7'"), tapping(chain(), "7"):
         pass
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_what_enters_a_layer_is_held_with_its_graph(by_name):
+    model, x = chain(), torch.rand(5, 3)
+    with entering(nn.DataParallel(model), "2" if by_name else classifier(model)) as tap:
+        out = model(x)
+    torch.testing.assert_close(tap.value, model[:2](x))
+    (grad,) = torch.autograd.grad(out.sum(), tap.value)
+    torch.testing.assert_close(grad, model[2].weight.sum(0).expand(5, 4))
+    with entering(model, "0") as first:
+        model(x)
+    assert first.value is x
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_what_enters_by_a_keyword_counts_too():
+    class Asks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(input=x)
+
+    model, x = Asks(), torch.rand(5, 3)
+    with entering(model, model.fc) as tap:
+        model(x)
+    assert tap.value is x
+
+
+def test_layers_that_nothing_enters_are_named():
+    model = chain()
+    with entering(model, "1") as tap:
+        pass
+    with pytest.raises(ValueError, match="layer '1' was given no tensor"):
+        _ = tap.value
+    with pytest.raises(ValueError, match="no layer '7'"), entering(model, "7"):
+        pass
+    with pytest.raises(ValueError, match="Linear was given that is no layer of this Seq"):
+        entering(model, nn.Linear(3, 4)).__enter__()
 
 
 def test_replacing_changes_what_goes_on():
@@ -101,6 +142,9 @@ def test_models_that_are_already_compiled_are_read_and_changed_too(in_place):
         mixed = compiled(x)
     torch.testing.assert_close(mixed, wanted)
     assert tap.value is mixed
+    with entering(compiled, "2") as tap:
+        compiled(x)
+    torch.testing.assert_close(model[2](tap.value), plain)
     torch.testing.assert_close(compiled(x), plain)
 
 

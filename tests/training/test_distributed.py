@@ -14,7 +14,7 @@ from mixwright.evaluation.scores import evaluate
 from mixwright.objectives.mixed import Mixed
 from mixwright.training.checkpoint import load_checkpoint
 from mixwright.training.distributed import first_host, map_slurm
-from training.tiny import Blend, digest, recipe, run, tiny_data, tiny_net
+from training.tiny import Blend, Doubling, Turns, digest, recipe, run, tiny_data, tiny_net
 
 MIXED = {"epochs": 3, "accumulate": 2, "batch_size": 8, "mix_off_epochs": 1}
 PLAIN = {"epochs": 2, "batch_size": 10, "crop_padding": 0, "flip": False}
@@ -59,6 +59,12 @@ def two_ranks(folder: Path) -> None:
     again, later = tiny_net(), Blend()
     run(mine / "resumed", recipe(**MIXED), model=again, objective=later, **given)
     found["resumed"] = digest([again.state_dict(), later.state_dict()])
+
+    for name, one in (("turns", Turns()), ("doubling", Doubling())):
+        net = tiny_net()
+        run(mine / name, recipe(epochs=3), model=net, objective=one)
+        found[name] = digest([net.state_dict(), one.state_dict()])
+    found["counts"] = [call["count"] for call in one.calls]
 
     # The ranks begin with different weights: those of rank 0 count.
     plain = tiny_net(norm=False, dropout=0.0)
@@ -166,6 +172,15 @@ def test_only_rank_0_writes_and_reports(pair):
 def test_two_ranks_resume_bit_for_bit(pair):
     _, found = pair
     assert found[0]["resumed"] == found[1]["resumed"] == found[0]["weights"]
+
+
+def test_players_that_rest_and_data_that_grow_keep_the_ranks_together(pair):
+    folder, (one, other) = pair
+    for name in ("turns", "doubling"):
+        assert one[name] == other[name]
+        assert len((folder / f"rank0/{name}/metrics.jsonl").read_text().splitlines()) == 3
+    # 40 images, then 80: shares of 20 and 40 in batches of 5.
+    assert one["counts"] == other["counts"] == [5] * 4 + [5] * 8 * 2
 
 
 def test_errors_of_rank_0_reach_all(pair):

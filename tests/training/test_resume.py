@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mixwright.training.checkpoint import CheckpointError, load_checkpoint
-from training.tiny import Blend, digest, recipe, run, tiny_data
+from training.tiny import Blend, Turns, digest, recipe, run, tiny_data
 
 # The clock, and the commit, which may change between two processes.
 TIMES = {"seconds", "step_seconds", "images_per_second", "commit"}
@@ -64,6 +64,18 @@ def test_resumed_is_straight(tmp_path, changes, epoch, step):
     assert (resumed.raw, resumed.ema, resumed.best) == (straight.raw, straight.ema, straight.best)
     assert int(objective.steps) == 16
     assert resumed.seconds > 0
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_players_of_two_kinds_resume_straight(tmp_path, kind):
+    of = recipe(optimizer=kind, lr=0.01, grad_clip=1.0)
+    run(tmp_path / "straight", of, objective=Turns())
+    with pytest.raises(KilledError):
+        run(tmp_path / "killed", of, objective=Turns(), on_progress=kill_at(3, 2))
+    run(tmp_path / "killed", of, objective=Turns())
+    assert left(tmp_path / "killed") == left(tmp_path / "straight")
+    saved = load_checkpoint(tmp_path / "killed" / "last.pt")["optimizer"]
+    assert len(saved["parts"]) == 2
 
 
 def test_killed_before_the_first_epoch_ends(tmp_path):

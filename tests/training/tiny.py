@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,91 @@ class Blend(Objective):
 
     def after_step(self, model: nn.Module) -> None:
         self.steps += 1
+
+
+class Turns(Objective):
+    """Two players that learn by different rules and rest in every other step."""
+
+    alternates = True
+    steps: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.players = nn.ParameterList()
+        self.seen: list[list[list[float]]] = []
+
+    def build(self, model: nn.Module, num_classes: int) -> None:
+        self.players.extend([torch.ones(num_classes), torch.zeros(num_classes)])
+
+    def param_groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        scale, shift = self.players
+        return [
+            {"params": [scale], "name": "scale", "optimizer": "sgd", "weight_decay": 0.1},
+            {
+                "params": [shift],
+                "name": "shift",
+                "optimizer": "adamw",
+                "lr": 0.02,
+                "min_lr": 0.01,
+                "warmup": False,
+                "weight_decay": 0.1,
+            },
+        ]
+
+    def forward(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator,
+        progress: float,
+    ) -> Losses:
+        scale, shift = self.players
+        self.seen.append([player.tolist() for player in self.players])
+        out = model(images)
+        # Both are in the logits, one alone is learned from: DDP must not wait for the other.
+        logits = out * scale + shift
+        even = bool(self.steps % 2 == 0)
+        learned = out * scale + shift.detach() if even else out.detach() + shift
+        total = nn.functional.cross_entropy(learned, labels)
+        return Losses(total=total, terms={"loss": total.detach()}, logits=logits)
+
+    def after_step(self, model: nn.Module) -> None:
+        self.steps += 1
+
+
+class Doubling(Blend):
+    """Adds the negatives of all images at the second epoch, as dark as its scale is then."""
+
+    epochs: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
+        self.added: Tensor | None = None
+        self.grown: Dataset | None = None
+
+    def on_epoch_start(self, data: Dataset) -> Dataset | None:
+        super().on_epoch_start(data)
+        self.epochs += 1
+        own = data.train
+        assert isinstance(own, ImageSet)
+        assert self.scale is not None
+        if self.epochs == 2:
+            share = self.scale.detach().mean().clamp(0.1, 1.0)
+            self.added = ((255 - own.images.float()) * share).to(torch.uint8)
+        if self.added is not None and self.grown is None:
+            images = torch.cat([own.images, self.added])
+            self.grown = replace(data, train=ImageSet(images, own.labels.repeat(2)))
+        return self.grown
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"added": self.added}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.added = state["added"]
 
 
 def recipe(**changes: Any) -> Recipe:

@@ -30,6 +30,7 @@ METHOD is
   NAME:OPTION=VALUE,...     with options: cutmix:alpha=0.2, decoupledmix:mixer=cutmix
   METHOD+METHOD             drawn for each sample anew: mixup+cutmix
   package.module:Class      a mixer of your own, importable from here
+  trained:run=PATH          the mixer that a run has learned, frozen
 
 Without METHOD: none mixup cutmix fmix hmix gmix miamix, on real handwritten digits.
 Stopped or killed, the same command goes on where it was. Started by torchrun, all
@@ -100,6 +101,7 @@ def _compare(task: _Task) -> int:
     from mixwright.cli.table import print_comparison
     from mixwright.experiments.record import write_comparison
     from mixwright.experiments.summary import about_data, summarise
+    from mixwright.reports.alarms import alarm_rows
     from mixwright.reports.html import write_report
     from mixwright.reports.tables import verdict
 
@@ -124,6 +126,8 @@ def _compare(task: _Task) -> int:
     console.print()
     print_comparison(record, console)
     say(console, verdict(record))
+    for alarm in alarm_rows(record):
+        say(console, f"alarm: {alarm.label} ({alarm.runs}): {alarm.said}")
     say(console, f"\nreport  {report}\nrecord  {task.out / 'comparison.json'}")
     say(console, f"{time.monotonic() - began:.0f} s")
     return 1 if failures else 0

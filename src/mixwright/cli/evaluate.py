@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mixwright.experiments.saved import Saved
 
 ABOUT = """Measure a trained model on test images: top-1, top-5, likelihood and calibration, of the
-trained weights and of their average (EMA).
+trained weights, of their average (EMA), and of the method's own teacher where it has one.
 
 RUN is a run folder (its last.pt is read) or a checkpoint."""
 
@@ -71,7 +71,7 @@ def main(words: Sequence[str]) -> int:
         scores = _scores(saved, data, options.batch_size, device)
     console = open_console()
     say(console, f"{recipe.method}, {recipe.model}, after epoch {saved.epoch}, on {data.name}")
-    console.print(scores_table(scores["raw"], scores["ema"]))
+    console.print(scores_table(scores["raw"], scores["ema"], scores.get("teacher")))
     if out:
         with users_words():
             _write(out, path, saved, data, scores)
@@ -85,6 +85,8 @@ def _scores(saved: "Saved", data: "Dataset", batch_size: int, device: str) -> di
 
     batches = Batches(data.test, batch_size=batch_size, device=device, augment=None, shuffle=False)
     models = {"raw": saved.raw, "ema": saved.ema}
+    if saved.teacher is not None:
+        models["teacher"] = saved.teacher
     return {name: asdict(evaluate(model.to(device), batches)) for name, model in models.items()}
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mixwright.experiments.pool import Event, Job
 from mixwright.reports.tables import percent
+from mixwright.training.progress import alarm_kind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,12 +38,30 @@ def display(console: "Console", *, total: int, finished: int) -> Display:
     return (Bars if console.is_terminal else Lines)(console, total=total, finished=finished)
 
 
+class _Heard:
+    """Which alarms of which runs were said already."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[Job, str]] = set()
+
+    def new(self, event: Event) -> list[str]:
+        """The alarms of an event that were not said for its run, each with the run's name."""
+        fresh: list[str] = []
+        for said in event.detail.get("alarms", ()):
+            key = event.job, alarm_kind(said)
+            if key not in self._said:
+                self._said.add(key)
+                fresh.append(f"{event.job.name}: {said}")
+        return fresh
+
+
 class Lines:
-    """One plain line for each run that ends, and for each that is tried again."""
+    """One plain line for each run that ends, each that is tried again, and each kind of alarm."""
 
     def __init__(self, console: "Console", *, total: int, finished: int) -> None:
         self._console, self._total, self._ended = console, total, finished
         self._since: dict[Job, float] = {}
+        self._heard = _Heard()
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +73,10 @@ class Lines:
         """Print a line where there is something to say."""
         if event.kind == "start":
             self._since[event.job] = time.monotonic()
-        elif event.kind != "progress":
+        elif event.kind == "progress":
+            for said in self._heard.new(event):
+                say(self._console, said)
+        else:
             self._ended += event.kind != "retry"
             seconds = time.monotonic() - self._since.get(event.job, time.monotonic())
             count = f"[{self._ended:>{len(str(self._total))}}/{self._total}]"
@@ -83,6 +105,7 @@ class Bars:
             "all runs", total=total, completed=finished, note=f"{finished}/{total} runs"
         )
         self._bars: dict[Job, TaskID] = {}
+        self._heard = _Heard()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -102,6 +125,8 @@ class Bars:
             if detail["top1"] is not None:
                 note += f"  top-1 {percent(detail['top1'])} %"
             self._progress.update(self._bars[job], completed=detail["share"], note=note)
+            for said in self._heard.new(event):
+                say(self._console, said)
         else:
             if job in self._bars:
                 self._progress.remove_task(self._bars.pop(job))

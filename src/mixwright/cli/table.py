@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixwright.reports.tables import headline, number, percent
+from mixwright.reports.tables import has_teachers, headline, number, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,14 +35,18 @@ def print_comparison(record: "Comparison", console: "Console") -> None:
         "EMA top-1 %": "ema",
         "EMA to none": "against_ema",
     }
+    teacher: dict[str, str] = {}
+    if has_teachers(record):
+        teacher = {"teacher top-1 %": "teacher", "teacher to EMA of none": "against_teacher"}
+        caption += "; a teacher is a method's own average of weights"
     quality, cost = {"ECE %": "ece", "NLL": "nll"}, {"step": "step"}
     rows = headline(record)
-    whole = _comparison(rows, scores | quality | cost, console, caption)
+    whole = _comparison(rows, scores | teacher | quality | cost, console, caption)
     if console.measure(whole, options=console.options.update(width=1000)).maximum <= console.width:
         console.print(whole)
     else:
         console.print(_comparison(rows, scores | cost, console, ""))
-        console.print(_comparison(rows, quality, console, caption))
+        console.print(_comparison(rows, teacher | quality, console, caption))
 
 
 def _comparison(
@@ -51,7 +55,7 @@ def _comparison(
     table = numbers_table("method", tuple(columns), console, caption=caption)
     for row in rows:
         cells = (getattr(row, name) for name in columns.values())
-        # Calibration has a column of the averaged weights too; the report shows it.
+        # Calibration has columns of the averaged weights and the teacher too; the report has them.
         table.add_row(row.text, *(cell if isinstance(cell, str) else cell[0] for cell in cells))
     return table
 
@@ -88,12 +92,15 @@ def numbers_table(
     return table
 
 
-def scores_table(raw: "dict[str, Any]", ema: "dict[str, Any] | None") -> "Table":
-    """Scores of one model, trained and averaged weights side by side.
+def scores_table(
+    raw: "dict[str, Any]", ema: "dict[str, Any] | None", teacher: "dict[str, Any] | None" = None
+) -> "Table":
+    """Scores of one model: trained weights, averaged weights and own teacher side by side.
 
     Args:
         raw: of the trained weights, as ``evaluation.Scores`` names them.
         ema: of the averaged weights, or None.
+        teacher: of the method's own teacher, or None.
 
     Returns:
         a table for ``rich``.
@@ -103,8 +110,9 @@ def scores_table(raw: "dict[str, Any]", ema: "dict[str, Any] | None") -> "Table"
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    columns = [scores for scores in (raw, ema) if scores]
-    for name in ("trained", "EMA")[: len(columns)]:
+    named = {"trained": raw, "EMA": ema, "teacher": teacher}
+    columns = [scores for scores in named.values() if scores]
+    for name in (name for name, scores in named.items() if scores):
         table.add_column(name, justify="right")
     for name, label in (("top1", "top-1 %"), ("top5", "top-5 %"), ("ece", "ECE %")):
         table.add_row(label, *(percent(scores[name], 2) for scores in columns))

@@ -55,8 +55,11 @@ def main(words: Sequence[str]) -> int:
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
     result = _train(recipe, folder, str(world.device(device)), options, console)
     from mixwright.cli.table import scores_table
+    from mixwright.reports.alarms import epochs_of
 
-    console.print(scores_table(result["raw"], result["ema"]))
+    console.print(scores_table(result["raw"], result["ema"], result["teacher"]))
+    for alarm in result["alarms"]:
+        say(console, f"alarm, {epochs_of(alarm)}: {alarm['said']}")
     say(console, f"run  {folder}")
     return 0
 

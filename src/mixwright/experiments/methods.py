@@ -1,5 +1,9 @@
-"""What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``."""
+"""What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``.
 
+``trained:run=PATH`` is the mixer that a run has learned, frozen.
+"""
+
+import hashlib
 import importlib
 import re
 import sys
@@ -18,6 +22,12 @@ if TYPE_CHECKING:
 
 _JOIN = re.compile(r"\+(?=[A-Za-z_])")  # not the sign of 1e+5
 _CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?::(.*))?")
+_TRAINED = "trained"  # a mixer from a file, which has no class of its own among MIXERS
+_PATHS = (
+    "A path behind trained:run= can have neither a comma nor a + before a letter; rename the "
+    "folder, or bring its mixer to a file of another name by load_mixer and save_mixer."
+)
+_LONGEST = 64  # letters of a slug
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,7 @@ class Part:
     """One named method with its options.
 
     Args:
-        name: its name in ``MIXERS`` or ``OBJECTIVES``, or ``package.module:Class``.
+        name: its name in ``MIXERS`` or ``OBJECTIVES``, ``trained``, or ``package.module:Class``.
         cls: its class.
         options: keyword arguments of the class.
         learns: True for an objective, False for a mixer.
@@ -51,7 +61,8 @@ class Part:
     def make(self, **more: Any) -> Any:
         """The object itself; ``more`` is passed where the class takes it."""
         taken = option_types(self.cls)
-        return self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
+        made = self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
+        return made.load() if self.name == _TRAINED else made
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,12 @@ class Method:
 
     @property
     def slug(self) -> str:
-        """A name for folders and files."""
-        return re.sub(r"[^A-Za-z0-9._]+", "-", self.text)[:64].strip("-")
+        """A name for folders and files; long ones end in a hash, since paths begin alike."""
+        slug = re.sub(r"[^A-Za-z0-9._]+", "-", self.text).strip("-")
+        if len(slug) <= _LONGEST:
+            return slug
+        digits = hashlib.sha256(self.text.encode()).hexdigest()[:8]
+        return f"{slug[: _LONGEST - 9].strip('-')}-{digits}"
 
     def mixer(self) -> "Mixer | None":
         """The mixer, or None for ``none`` and for objectives that have none of their own.
@@ -115,14 +130,16 @@ def parse_method(text: str) -> Method:
     """Read a METHOD.
 
     Args:
-        text: ``none``; a name; ``name:option=value,...``; several of them joined by ``+``; or a
-            class of your own as ``package.module:Class``, options behind one more colon.
+        text: ``none``; a name; ``name:option=value,...``; ``trained:run=PATH``, see
+            ``load_mixer``; several of them joined by ``+``; or a class of your own as
+            ``package.module:Class``, options behind one more colon.
 
     Returns:
-        the method; its mixers were made once, so that bad values show here.
+        the method; its mixers were made once, so that bad values and files show here.
 
     Raises:
-        ValueError: a name, option or value is not understood; the nearest right one is named.
+        ValueError: a name, option or value is not understood, and the nearest right one is named;
+            or no mixer can be read from a path.
 
     Example:
         >>> parse_method("none").label
@@ -133,7 +150,7 @@ def parse_method(text: str) -> Method:
         return Method(())
     if "none" in words:
         raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
-    parts = tuple(_part(word) for word in words)
+    parts = tuple(_part(word, before) for before, word in zip(["", *words], words, strict=False))
     if len(parts) > 1:
         for part in parts:
             if part.learns:
@@ -177,14 +194,17 @@ def method_names() -> list[str]:
     return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
 
 
-def _part(word: str) -> Part:
+def _part(word: str, before: str) -> Part:
+    """One of the words between the ``+``; the word before it tells whether a path was cut."""
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
     name, colon, behind = word.partition(":")
     rest = behind if colon else None
     own = _CLASS.fullmatch(word)
-    if own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
+    if name == _TRAINED:
+        cls, learns = _trained(word), False
+    elif own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
         name, rest = f"{own[1]}:{own[2]}", own[3]
         cls, learns = _own_class(own[1], own[2])
     elif name in MIXERS:
@@ -193,11 +213,24 @@ def _part(word: str) -> Part:
         cls, learns = OBJECTIVES[name], True
     else:
         known = method_names()
+        cut = f" {_PATHS}" if before.startswith(f"{_TRAINED}:") else ""
         raise ValueError(
-            f'there is no method "{name}".{did_you_mean(name, known)} Known are '
-            f"{', '.join(known)}; a class of your own is written package.module:Class."
+            f'there is no method "{name}".{did_you_mean(name, [*known, _TRAINED])} Known are '
+            f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
+            f"own package.module:Class.{cut}"
         )
     return Part(name, cls, read_options(cls, _pairs(word, rest)), learns)
+
+
+def _trained(word: str) -> type:
+    from mixwright.experiments.trained import Trained
+
+    if not re.fullmatch(rf"{_TRAINED}:\s*run\s*=[^,]+", word):
+        raise ValueError(
+            f'method "{word}": expected trained:run=PATH, the folder of a run whose method learns '
+            f"a mixer, or a file that save_mixer wrote. {_PATHS}"
+        )
+    return Trained
 
 
 def _pairs(word: str, rest: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ import inspect
 import re
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 from mixwright.experiments.suggest import did_you_mean
@@ -94,9 +95,9 @@ def read_value(text: str, kind: Any) -> Any:
     """Read one value of a declared type from its text.
 
     Numbers as Python writes them; ``true`` and ``false``; ``none``; several numbers as ``2-6`` or
-    ``2;6``, several words as ``a;b``; one of the words of a ``Literal``; the short name of a mixer,
-    which then has its defaults. Of a union the first type that fits is taken; types that can be
-    given in Python only, such as a callable, are passed over where there are others.
+    ``2;6``, several words as ``a;b``; one of the words of a ``Literal``; a path; the short name of
+    a mixer, which then has its defaults. Of a union the first type that fits is taken; types that
+    can be given in Python only, such as a callable, are passed over where there are others.
 
     Args:
         text: what the user wrote behind ``=``.
@@ -134,6 +135,8 @@ def read_value(text: str, kind: Any) -> Any:
             raise _MisfitError("a whole number" if kind is int else "a number") from None
     if kind in (str, Any):
         return text
+    if kind is Path:
+        return Path(text)
     if getattr(kind, "__name__", "") == "Mixer":
         return _read_mixer(text, kind)
     raise _PythonOnlyError(kind)
@@ -143,7 +146,8 @@ def write_value(value: object) -> str:
     """The shortest text that ``read_value`` reads as the same value.
 
     Args:
-        value: a number, truth value, text, None, a mixer with its defaults, or a tuple of them.
+        value: a number, truth value, text, None, path, a mixer with its defaults, or a tuple of
+            them.
 
     Returns:
         its text; of anything else ``str(value)``, which cannot be read.

@@ -58,9 +58,15 @@ def progress_detail(now: "Progress") -> dict[str, Any]:
         now: what the training loop says.
 
     Returns:
-        share of the run that is done, epoch, epochs and the last top-1 seen.
+        share of the run that is done, epoch, epochs, the last top-1 seen and the newest alarms.
     """
-    return {"share": now.share, "epoch": now.epoch, "epochs": now.epochs, "top1": now.raw}
+    return {
+        "share": now.share,
+        "epoch": now.epoch,
+        "epochs": now.epochs,
+        "top1": now.raw,
+        "alarms": list(now.alarms),
+    }
 
 
 class Pool:

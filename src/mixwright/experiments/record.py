@@ -25,6 +25,8 @@ class RunRecord:
         best: scores and number of the best epoch by column, chosen on test data, so optimistic.
         step_seconds: median time of a training step after warm-up.
         seconds: the whole run.
+        teacher: the scores of the method's own teacher, or None.
+        alarms: what went wrong on the way; see ``training.result.sounded``.
     """
 
     seed: int
@@ -34,6 +36,8 @@ class RunRecord:
     best: dict[str, Any]
     step_seconds: float
     seconds: float
+    teacher: dict[str, Any] | None = None
+    alarms: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class MethodRecord:
         difference_ema: the same for the averaged weights.
         step_seconds: median over the runs.
         relative_step: ``step_seconds`` in those of the baseline, or None without a baseline.
+        teacher: intervals by measure for the method's own teacher; empty where it has none.
+        difference_teacher: of the teacher's top-1 to the averaged weights of the baseline, paired
+            by seed. The baseline has no teacher, and a teacher is an average of weights: set
+            against trained weights it would gain from the averaging alone.
     """
 
     text: str
@@ -63,6 +71,8 @@ class MethodRecord:
     difference_ema: Interval | None
     step_seconds: float
     relative_step: float | None
+    teacher: dict[str, Interval] = field(default_factory=dict[str, Interval])
+    difference_teacher: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -156,10 +166,10 @@ def read_comparison(path: Path) -> Comparison:
 
 def _method(raw: dict[str, Any]) -> MethodRecord:
     raw["runs"] = tuple(RunRecord(**one) for one in raw["runs"])
-    for column in ("raw", "ema"):
-        raw[column] = {name: _interval(one) for name, one in raw[column].items()}
-    for column in ("difference_raw", "difference_ema"):
-        raw[column] = _interval(raw[column]) if raw[column] else None
+    for column in ("raw", "ema", "teacher"):  # records of before have no teachers
+        raw[column] = {name: _interval(one) for name, one in raw.get(column, {}).items()}
+    for column in ("difference_raw", "difference_ema", "difference_teacher"):
+        raw[column] = _interval(raw[column]) if raw.get(column) else None
     return MethodRecord(**raw)
 
 

@@ -24,6 +24,7 @@ class Saved:
         epoch: after which it was saved.
         raw: the trained weights, in a model for images in [0, 1].
         ema: the averaged weights.
+        teacher: the method's own teacher, in such a model too; None where there is none.
     """
 
     recipe: Recipe
@@ -31,6 +32,7 @@ class Saved:
     epoch: int
     raw: nn.Module
     ema: nn.Module
+    teacher: nn.Module | None = None
 
 
 def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
@@ -42,15 +44,18 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
         channels: their channels.
 
     Returns:
-        both models, in evaluation mode, on the CPU.
+        its models, in evaluation mode, on the CPU.
 
     Raises:
         ValueError: there is no such file, it is damaged or foreign, or its weights do not fit.
     """
     state = _whole(path)
     recipe = Recipe.from_json(state["recipe"])
-    models: list[nn.Module] = []
-    for weights in (state["model"], state["ema"]["model"]):
+    columns = {"raw": state["model"], "ema": state["ema"]["model"]}
+    if state.get("teacher") is not None:  # checkpoints of before have no such entry
+        columns["teacher"] = state["teacher"]
+    models: dict[str, nn.Module] = {}
+    for column, weights in columns.items():
         net = build_model(
             recipe.model,
             num_classes=len(state["classes"]),
@@ -65,8 +70,8 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
                 f"{path}: its weights do not fit {recipe.model} for images of {channels} channels "
                 f"and {image_size} pixels: {str(error).splitlines()[0]}"
             ) from None
-        models.append(model.eval())
-    return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), models[0], models[1])
+        models[column] = model.eval()
+    return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), **models)
 
 
 def checkpoint_of(path: Path) -> Path:

@@ -31,7 +31,8 @@ def summarise(
     """Read the results of all finished runs and compare them.
 
     Scores are those of the last epoch: the best epoch would be chosen on test data. Differences
-    are paired by seed, since runs of one seed share first weights and order of images.
+    are paired by seed, since runs of one seed share first weights and order of images. Like is
+    compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
 
     Args:
         runs: all runs of the comparison.
@@ -106,20 +107,29 @@ def _method(method: Method, runs: list[RunRecord], base: list[RunRecord]) -> Met
         slug=method.slug,
         runs=tuple(runs),
         raw={name: t_interval([run.raw[name] for run in runs]) for name in MEASURES},
-        ema={
-            name: t_interval([run.ema[name] for run in runs if run.ema])
-            for name in MEASURES
-            if all(run.ema for run in runs)
-        },
+        ema=_intervals([run.ema for run in runs]),
+        teacher=_intervals([run.teacher for run in runs]),
         difference_raw=_difference(runs, base, "raw"),
         difference_ema=_difference(runs, base, "ema"),
+        difference_teacher=_difference(runs, base, "teacher", to="ema"),
         step_seconds=step,
         relative_step=step / base_step if base_step else (1.0 if not method.parts else None),
     )
 
 
-def _difference(runs: list[RunRecord], base: list[RunRecord], column: str) -> Interval | None:
-    theirs = {run.seed: getattr(run, column) for run in base}
+def _intervals(scores: Sequence[Mapping[str, Any] | None]) -> dict[str, Interval]:
+    """Intervals of a column by measure; none where a run is without it."""
+    whole = [one for one in scores if one]
+    if len(whole) < len(scores):
+        return {}
+    return {name: t_interval([one[name] for one in whole]) for name in MEASURES}
+
+
+def _difference(
+    runs: list[RunRecord], base: list[RunRecord], column: str, *, to: str | None = None
+) -> Interval | None:
+    """Of a column's top-1 to the same column of the baseline, or to its column ``to``."""
+    theirs = {run.seed: getattr(run, to or column) for run in base}
     pairs = [
         (getattr(run, column), theirs[run.seed])
         for run in runs
@@ -139,6 +149,8 @@ def _run(run: Planned, result: Mapping[str, Any], out: Path) -> RunRecord:
         best=result["best"],
         step_seconds=result["step_seconds"],
         seconds=result["seconds"],
+        teacher=result.get("teacher"),
+        alarms=result.get("alarms", []),
     )
 
 

@@ -78,7 +78,7 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
 
     def on_progress(now: "Progress") -> None:
         nonlocal last
-        if time.monotonic() - last >= _EVERY:
+        if now.step == now.steps or time.monotonic() - last >= _EVERY:
             last = time.monotonic()
             say("progress", **progress_detail(now))
 

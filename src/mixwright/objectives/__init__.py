@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from mixwright.objectives.adautomix import AdAutoMix as AdAutoMix
 from mixwright.objectives.alignmix import AlignMix as AlignMix
+from mixwright.objectives.automix import AutoMix as AutoMix
 from mixwright.objectives.criteria import BinaryCrossEntropy as BinaryCrossEntropy
 from mixwright.objectives.criteria import Criterion as Criterion
 from mixwright.objectives.criteria import CrossEntropy as CrossEntropy
+from mixwright.objectives.dada import DADA as DADA
 from mixwright.objectives.decoupledmix import DecoupledMix as DecoupledMix
 from mixwright.objectives.manifoldmix import ManifoldMix as ManifoldMix
+from mixwright.objectives.meada import MEADA as MEADA
 from mixwright.objectives.mixed import Mixed as Mixed
 from mixwright.objectives.mixpro import MixPro as MixPro
 from mixwright.objectives.objective import Losses as Losses
 from mixwright.objectives.objective import Objective as Objective
 from mixwright.objectives.recursivemix import RecursiveMix as RecursiveMix
+from mixwright.objectives.samix import SAMix as SAMix
 from mixwright.objectives.smmix import SMMix as SMMix
+from mixwright.objectives.spectral import Spectral as Spectral
+from mixwright.objectives.spectral import sensitivity_map as sensitivity_map
 from mixwright.objectives.tokenmix import TokenMix as TokenMix
 from mixwright.objectives.tokenmixup import TokenMixup as TokenMixup
 from mixwright.objectives.transmix import TransMix as TransMix
@@ -29,5 +36,11 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "tokenmixup": TokenMixup,
     "mixpro": MixPro,
     "smmix": SMMix,
+    "automix": AutoMix,
+    "samix": SAMix,
+    "adautomix": AdAutoMix,
+    "meada": MEADA,
+    "dada": DADA,
+    "spectral": Spectral,
 }
 """Short name to class; the command line reads it, and so may you."""

@@ -87,5 +87,72 @@ OBJECTIVE_CARDS: dict[str, Card] = {
         "losses of both regions; half of the steps look at the unmixed images first; for "
         "transformers.",
     ),
+    "automix": Card(
+        title="AutoMix",
+        paper="Liu et al., ECCV 2022",
+        link="https://arxiv.org/abs/2103.13027",
+        needs="model",
+        cost="a block of attention on one map, twice",
+        forwards=4,
+        backwards=2,
+        input_backwards=1,
+        note="Pairs by masks of a network that learns, through an averaged teacher, to keep both "
+        "labels recognisable.",
+    ),
+    "samix": Card(
+        title="SAMix",
+        paper="Li et al., 2021",
+        link="https://arxiv.org/abs/2111.15454",
+        needs="model",
+        cost="a block of attention on one map, twice",
+        forwards=4,
+        backwards=2,
+        input_backwards=1,
+        note="AutoMix with a block that reads both images, told the share by a factor.",
+    ),
+    "adautomix": Card(
+        title="AdAutoMix",
+        paper="Qin et al., ICLR 2024",
+        link="https://arxiv.org/abs/2312.11954",
+        needs="model",
+        cost="attentions of three images on one map, twice",
+        forwards=5,
+        backwards=3,
+        input_backwards=1,
+        note="Three images by masks of a generator that plays against the classifier; four games, "
+        "the authors' code by default.",
+    ),
+    "meada": Card(
+        title="MEADA",
+        paper="Zhao et al., NeurIPS 2020",
+        link="https://arxiv.org/abs/2010.08001",
+        needs="model",
+        dims="any",
+        cost="between epochs 15 forwards and 15 backwards to the pixels for each image, twice; "
+        "with four times the data a published run of 100 epochs costs 3.8 times plain training",
+        note="Hard copies of all images, made by gradient ascent on the model's own loss and "
+        "entropy; the data double twice.",
+    ),
+    "dada": Card(
+        title="DADA",
+        paper="Li et al., ECCV 2020",
+        link="https://arxiv.org/abs/2003.03780",
+        needs="model",
+        cost="two image operations a sample; before the first epoch a search of 1,240 iterations, "
+        "each 13 forwards' time",
+        note="No mixing: pairs of image operations that a search on a small part of the images has "
+        "found to help.",
+    ),
+    "spectral": Card(
+        title="Spectral",
+        paper="after Zhang et al., AAAI 2023 and MICCAI 2023",
+        link="https://arxiv.org/abs/2309.01207",
+        needs="model",
+        cost="six Fourier transforms back, and their gradients",
+        forwards=6,
+        input_backwards=5,
+        note="Amplitudes mixed with another image's by shares that climb the loss; phases and "
+        "label stay. The mixing is ours, since the authors' is not public; mode=attack is SADA's.",
+    ),
 }
 """Short name, as in ``OBJECTIVES``, to card."""

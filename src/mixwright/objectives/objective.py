@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Generator, Tensor
 from torch.nn import Module
@@ -41,9 +41,11 @@ class Objective(Module):
 
     Attributes:
         alternates: whether some steps leave parameters without a gradient, which DDP has to know.
+            What ``Losses`` holds beside ``total`` must then carry no graph to a player that rests;
+            logits are detached by the loop.
     """
 
-    alternates: ClassVar[bool] | bool = False
+    alternates: bool = False
 
     def build(self, model: Module, num_classes: int) -> None:
         """Make heads, teacher or generator; called once, before the optimiser is made.
@@ -80,8 +82,10 @@ class Objective(Module):
             recipe: the run's ``training.Recipe``.
 
         Returns:
-            Dictionaries as ``torch.optim`` takes them; by default one of all own parameters
-            that want a gradient, and none if there are none.
+            Dictionaries with ``params`` and what ``training.build_optimizer`` knows: ``name``,
+            ``optimizer`` ("sgd" or "adamw"), ``lr``, ``min_lr``, ``warmup``, ``weight_decay``,
+            ``momentum``, ...; by default one of all own parameters that want a gradient, and none
+            if there are none.
         """
         del recipe
         own = [one for one in self.parameters() if one.requires_grad]
@@ -93,18 +97,27 @@ class Objective(Module):
     def on_epoch_start(self, data: Any) -> Any:
         """Do what precedes an epoch, such as adding samples to the data.
 
+        It is called before every epoch, in all processes alike, also in the first after a run was
+        resumed. What it added earlier belongs into the objective's state (a buffer, or
+        ``get_extra_state``): from that and the run's own data it makes the same set again. There
+        is no generator here, and torch's global one differs between processes: draw from a stream
+        of your own that all processes share.
+
         Args:
-            data: the ``data.Dataset`` that is learned from.
+            data: the run's own ``data.Dataset``, the same in each epoch.
 
         Returns:
-            The data set to learn from henceforth; None for the one given.
+            The data set to learn from in this epoch, the same in each process; None for the run's
+            own. Return the same object while it does not change: another one is moved to the
+            device again.
         """
 
     def before_evaluation(self, batches: Any) -> None:
         """Do what precedes an evaluation, such as measuring a teacher's running statistics.
 
         Args:
-            batches: the ``data.Batches`` of training images of this process.
+            batches: training images of this process, unmixed, as ``(images, labels)``; can be
+                gone through once.
         """
 
     def own_teacher(self) -> Module | None:

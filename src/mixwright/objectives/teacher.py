@@ -60,10 +60,7 @@ class EMA:
             )
         self.decay = decay
         self.t = 0
-        self.model = copy.deepcopy(bare(model)).eval().requires_grad_(False)
-        for tensor in _tensors(self.model).values():
-            if tensor.dtype in (torch.float16, torch.bfloat16):
-                tensor.data = tensor.data.float()
+        self.model = frozen_copy(model).eval()
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -77,26 +74,8 @@ class EMA:
         Raises:
             ValueError: the model has other parameters or buffers than the copy.
         """
-        own, other = _tensors(self.model), _tensors(bare(model))
-        if own.keys() != other.keys():
-            odd = sorted(own.keys() ^ other.keys())
-            raise ValueError(
-                f"EMA.update: {len(odd)} tensors are in only one of model and average, such as "
-                f"{odd[0]!r}. Give the model that the average was made from."
-            )
-        averaged, targets, copied, sources = list[Tensor](), list[Tensor](), [], []
-        for name, mine in own.items():
-            if mine.is_floating_point() or mine.is_complex():
-                averaged.append(mine)
-                targets.append(other[name].detach().to(mine.dtype))
-            else:
-                copied.append(mine)
-                sources.append(other[name])
         decay = min(self.decay, (1 + self.t) / (10 + self.t))
-        if averaged:
-            _lerp(averaged, targets, 1.0 - decay)
-        if copied:
-            _copy(copied, sources)
+        move(tensors(self.model), tensors(bare(model)), 1.0 - decay, who="EMA.update")
         self.t += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -113,11 +92,58 @@ class EMA:
         self.t = int(state["t"])
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return every parameter and buffer by name, shared ones once."""
+def frozen_copy(model: nn.Module) -> nn.Module:
+    """Copy a model without gradients, half-precision weights as float32.
+
+    Args:
+        model: wrappers of DDP and ``torch.compile`` are looked through.
+    """
+    made = copy.deepcopy(bare(model)).requires_grad_(False)
+    for tensor in tensors(made).values():
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor.data = tensor.data.float()
+    return made
+
+
+@torch.no_grad()
+def move(own: Mapping[str, Tensor], other: Mapping[str, Tensor], share: float, *, who: str) -> None:
+    """Move tensors in place a share of the way to others: ``own += share (other - own)``.
+
+    Args:
+        own: what is moved; integers are copied.
+        other: tensors of the same names and shapes.
+        share: in [0, 1].
+        who: the caller's name, for messages.
+
+    Raises:
+        ValueError: a name is in only one of them.
+    """
+    if own.keys() != other.keys():
+        odd = sorted(own.keys() ^ other.keys())
+        raise ValueError(
+            f"{who}: {len(odd)} tensors are in only one of model and average, such as "
+            f"{odd[0]!r}. Give the model that the average was made from."
+        )
+    averaged, targets, copied, sources = list[Tensor](), list[Tensor](), [], []
+    for name, mine in own.items():
+        if mine.is_floating_point() or mine.is_complex():
+            averaged.append(mine)
+            targets.append(other[name].detach().to(mine.dtype))
+        else:
+            copied.append(mine)
+            sources.append(other[name])
+    if averaged:
+        _lerp(averaged, targets, share)
+    if copied:
+        _copy(copied, sources)
+
+
+def tensors(model: nn.Module, *, buffers: bool = True) -> dict[str, Tensor]:
+    """Return every parameter, and buffer, by name, shared ones once."""
 
     def named() -> Iterator[tuple[str, Tensor]]:
         yield from model.named_parameters()
-        yield from model.named_buffers()
+        if buffers:
+            yield from model.named_buffers()
 
     return dict(named())

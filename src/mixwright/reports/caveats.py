@@ -55,6 +55,8 @@ def _about_ema(record: Comparison) -> list[str]:
             f" Its decay warms up, so after the {steps:,} steps of such a run it spans about the "
             f"last {reached:,.0f} of them, not the {full:,.0f} of a long one."
         )
+    if any(method.teacher for method in record.methods):
+        text += " A method's own teacher averages weights too, and is set against the EMA of none."
     return [text]
 
 

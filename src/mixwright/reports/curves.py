@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,15 @@ class Curves:
         train: weighted accuracy on the mixed training batches.
         raw: top-1 of the trained weights on test images.
         ema: top-1 of the averaged weights.
+        teacher: top-1 of the method's own teacher; empty where it has none.
+        seen: what else its objective showed, by name; see ``Losses.seen``.
     """
 
     train: Curve
     raw: Curve
     ema: Curve
+    teacher: Curve
+    seen: dict[str, Curve] = field(default_factory=dict[str, Curve])
 
 
 def read_curves(method: MethodRecord, folder: Path) -> Curves:
@@ -57,6 +61,8 @@ def read_curves(method: MethodRecord, folder: Path) -> Curves:
         train=_curve(runs, ("train", "accuracy")),
         raw=_curve(runs, ("test", "raw", "top1")),
         ema=_curve(runs, ("test", "ema", "top1")),
+        teacher=_curve(runs, ("test", "teacher", "top1")),
+        seen={name: _curve(runs, ("train", "seen", name)) for name in _names(runs)},
     )
 
 
@@ -75,6 +81,12 @@ def _curve(runs: list[list[dict[str, Any]]], path: tuple[str, ...]) -> Curve:
         low=tuple(min(column) for column in columns),
         high=tuple(max(column) for column in columns),
     )
+
+
+def _names(runs: list[list[dict[str, Any]]]) -> list[str]:
+    """Names of what was seen, in the order of the records."""
+    shown = [line["train"].get("seen", {}) for run in runs for line in run]
+    return list(dict.fromkeys(name for names in shown for name in names))
 
 
 def _find(line: Mapping[str, Any], path: tuple[str, ...]) -> float | None:

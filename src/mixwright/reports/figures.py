@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mixwright.evaluation.statistics import Interval
-    from mixwright.experiments.record import Comparison
+    from mixwright.experiments.record import Comparison, MethodRecord
 
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -58,6 +58,8 @@ def styled() -> Generator[None]:
 def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: float) -> "Figure":
     """Top-1 of every method with its interval: raw hollow, EMA filled, seeds as ticks.
 
+    A method's own teacher, where it has one, is a filled diamond below.
+
     Args:
         record: of the comparison.
         shades: colour by METHOD.
@@ -66,11 +68,10 @@ def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: fl
     Returns:
         the figure.
     """
-    figure, axes = _canvas(width, 0.46 * len(record.methods) + 0.75)
+    figure, axes = _canvas(width, _height(record.methods))
     for place, method in enumerate(record.methods):
         colour = shades[method.text].light
-        columns = [("raw", 0.13, "white"), ("ema", -0.13, colour)]
-        for column, shift, face in columns:
+        for column, shift, look in _marks(method, colour):
             intervals: dict[str, Interval] = getattr(method, column)
             if "top1" not in intervals:
                 continue
@@ -78,7 +79,7 @@ def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: fl
             scores = [getattr(run, column)["top1"] for run in method.runs]
             axes.plot([100 * s for s in scores], [y] * len(scores), "|", color=colour, ms=5,
                       alpha=0.55, mew=1)  # fmt: skip
-            _whisker(axes, intervals["top1"], y, colour, face)
+            _whisker(axes, intervals["top1"], y, colour, **look)
     _rows(axes, [method.label for method in record.methods])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
@@ -87,6 +88,8 @@ def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: fl
 
 def difference_figure(record: "Comparison", shades: dict[str, Shade], *, width: float) -> "Figure":
     """Difference in top-1 to the baseline, paired by seed, with its interval.
+
+    That of an own teacher is to the averaged weights of the baseline.
 
     Args:
         record: of the comparison; its baseline is left out.
@@ -97,14 +100,14 @@ def difference_figure(record: "Comparison", shades: dict[str, Shade], *, width: 
         the figure.
     """
     methods = [method for method in record.methods if method.difference_raw]
-    figure, axes = _canvas(width, 0.46 * len(methods) + 0.75)
+    figure, axes = _canvas(width, _height(methods))
     axes.axvline(0, color=FAINT.light, lw=1)
     for place, method in enumerate(methods):
         colour = shades[method.text].light
-        pairs = [(method.difference_raw, 0.13, "white"), (method.difference_ema, -0.13, colour)]
-        for interval, shift, face in pairs:
+        for column, shift, look in _marks(method, colour):
+            interval: Interval | None = getattr(method, f"difference_{column}")
             if interval is not None:
-                _whisker(axes, interval, -place + shift, colour, face)
+                _whisker(axes, interval, -place + shift, colour, **look)
     _rows(axes, [method.label for method in methods])
     axes.set_xlabel("difference to no mixing, percentage points")
     axes.margins(x=0.08)
@@ -131,6 +134,7 @@ def curves_panel(
     _band(axes, curves.raw, shade.light)
     _line(axes, curves.raw, shade.light, lw=1.2)
     _line(axes, curves.ema, shade.light, lw=2.3)
+    _line(axes, curves.teacher, shade.light, lw=1.6, dashes=(5, 1.5, 1, 1.5))
     axes.grid(axis="y")
     axes.set_ylim(100 * floor, 101)
     axes.set_xlabel("epoch")
@@ -144,6 +148,28 @@ def curve_figure(
     """``curves_panel`` as a figure of its own, the size of a card."""
     figure, axes = _canvas(3.1, 2.1)
     curves_panel(axes, curves, baseline, shade, floor=floor)
+    return figure
+
+
+def seen_figure(curve: Curve, shade: Shade) -> "Figure":
+    """One of the numbers that an objective shows, over epochs, with the range of seeds.
+
+    Args:
+        curve: its values, in their own unit.
+        shade: colour of the method.
+
+    Returns:
+        the figure, the size of a card.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _canvas(3.1, 1.5)
+    axes.fill_between(curve.epochs, curve.low, curve.high, color=shade.light, alpha=0.16, lw=0)
+    axes.plot(curve.epochs, curve.mean, color=shade.light, lw=1.6)
+    axes.grid(axis="y")
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
     return figure
 
 
@@ -177,7 +203,12 @@ def all_curves_figure(
 
 def lowest(curves: Sequence[Curves]) -> float:
     """Where the axis of the curves begins: below the ends, above the chaos of first epochs."""
-    ends = [c.mean[-1] for one in curves for c in (one.raw, one.ema, one.train) if c.mean]
+    ends = [
+        curve.mean[-1]
+        for one in curves
+        for curve in (one.raw, one.ema, one.train, one.teacher)
+        if curve.mean
+    ]
     return max(0.0, min(ends, default=0.0) - 0.35)
 
 
@@ -230,11 +261,27 @@ def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, figure.add_subplot()
 
 
-def _whisker(axes: "Axes", interval: "Interval", y: float, colour: str, face: str) -> None:
+def _height(methods: "Sequence[MethodRecord]") -> float:
+    """Inches for a row a method; rows of three marks want more room."""
+    return 0.75 + (0.58 if any(one.teacher for one in methods) else 0.46) * len(methods)
+
+
+def _marks(method: "MethodRecord", colour: str) -> list[tuple[str, float, dict[str, Any]]]:
+    """A method's columns, each with its place in the row and the look of its mark."""
+    hollow, filled = {"face": "white"}, {"face": colour}
+    if not method.teacher:
+        return [("raw", 0.13, hollow), ("ema", -0.13, filled)]
+    return [("raw", 0.22, hollow), ("ema", 0.0, filled), ("teacher", -0.22, filled | {"mark": "D"})]
+
+
+def _whisker(
+    axes: "Axes", interval: "Interval", y: float, colour: str, *, face: str, mark: str = "o"
+) -> None:
     if interval.low == interval.low:  # not NaN
         axes.plot([100 * interval.low, 100 * interval.high], [y, y], color=colour, lw=1.4,
                   solid_capstyle="round")  # fmt: skip
-    axes.plot(100 * interval.mean, y, "o", ms=6, mfc=face, mec=colour, mew=1.4)
+    size = 6 if mark == "o" else 5
+    axes.plot(100 * interval.mean, y, mark, ms=size, mfc=face, mec=colour, mew=1.4)
 
 
 def _rows(axes: "Axes", labels: Sequence[str]) -> None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from mixwright.data.sets import Dataset
     from mixwright.experiments.methods import Method
+    from mixwright.mixers import Mixer
 
 
+_LEARNED = "Drawn by the mixer that the first of its runs has learned."
 _OWN = "Drawn by its mixer alone; in training it may weigh the labels otherwise."
 
 
@@ -70,6 +72,7 @@ def exhibit(
     count: int,
     seed: int,
     model: "Module | None" = None,
+    mixer: "Mixer | None" = None,
 ) -> Exhibit:
     """Draw one plan of a method and show what it does.
 
@@ -81,11 +84,13 @@ def exhibit(
         count: samples to show, the first of the batch.
         seed: of the draw, the same for every method.
         model: for the methods that look through one.
+        mixer: what a run of the method has learned, to be drawn instead of the method's own.
 
     Returns:
         the exhibit; a method that cannot be drawn says why in its note.
     """
-    mixer = method.mixer()
+    note = _LEARNED if mixer is not None else ""
+    mixer = method.mixer() if mixer is None else mixer
     if mixer is None:
         note = "It mixes within training; there is no plan to draw." if method.parts else ""
         return Exhibit(method.text, method.label, (), note)
@@ -93,9 +98,8 @@ def exhibit(
         samples = draw(mixer, images, labels, classes, seed=seed, model=model)[:count]
     except Exception as error:  # a picture must not cost hours of training their report
         return Exhibit(method.text, method.label, (), f"{type(error).__name__}: {error}")
-    return Exhibit(
-        method.text, method.label, tuple(samples), _OWN if method.parts[0].learns else ""
-    )
+    note = note or (_OWN if method.parts[0].learns else "")
+    return Exhibit(method.text, method.label, tuple(samples), note)
 
 
 def looks_through_model(method: "Method") -> bool:
@@ -115,7 +119,7 @@ def looks_through_model(method: "Method") -> bool:
     if method.parts[0].learns:
         names = [type(mixer).__name__.lower()]
     else:
-        names = [part.name for part in method.parts]
+        names = [part.name for part in method.parts if part.name != "trained"]  # has its own
     return any(name not in CARDS or CARDS[name].needs == "model" for name in names)
 
 

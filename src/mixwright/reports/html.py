@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.reports import figures, tables
+from mixwright.reports.alarms import alarm_rows
 from mixwright.reports.caveats import caveats
 from mixwright.reports.curves import Curves, read_curves
 from mixwright.reports.gallery import (
@@ -17,6 +18,7 @@ from mixwright.reports.gallery import (
     looks_through_model,
     png,
 )
+from mixwright.reports.masks import MaskRow, mask_rows, mask_sheet
 from mixwright.reports.palette import (
     FAINT,
     INK,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from mixwright.data.sets import Dataset
+    from mixwright.experiments.methods import Method
     from mixwright.experiments.record import Comparison, MethodRecord
+    from mixwright.mixers import Mixer
 
 SHOWN = 5
 """Samples of each method in the report."""
@@ -43,6 +47,14 @@ class _Card:
     label: str
     text: str
     svg: str
+
+
+@dataclass(frozen=True)
+class _Seen:
+    label: str
+    text: str
+    cards: list[_Card]
+    masks: list[MaskRow]
 
 
 def write_report(record: "Comparison", folder: Path, *, data: "Dataset") -> Path:
@@ -80,6 +92,9 @@ def _exhibit(
     from mixwright.experiments.methods import parse_method
 
     known = parse_method(method.text)
+    mixer = _learned(folder / method.runs[0].folder, known)
+    if mixer is not None:
+        return exhibit(known, images, labels, data.classes, count=SHOWN, seed=0, mixer=mixer)
     model = None
     if looks_through_model(known):
         others = [other for other in record.methods if other.text != method.text]
@@ -91,6 +106,18 @@ def _exhibit(
             )
             return Exhibit(known.text, known.label, (), note)
     return exhibit(known, images, labels, data.classes, count=SHOWN, seed=0, model=model)
+
+
+def _learned(run: Path, method: "Method") -> "Mixer | None":
+    """The mixer that a run has learned, if its method learns one."""
+    from mixwright.experiments.trained import learns_mixer, load_mixer
+
+    if not method.parts or not learns_mixer(method.parts[0].cls):
+        return None
+    try:
+        return load_mixer(run)
+    except ValueError:  # a checkpoint that was removed: the method is shown without pictures
+        return None
 
 
 def _model(runs: Sequence[Path], data: "Dataset") -> "Module | None":
@@ -131,6 +158,8 @@ def render_report(record: "Comparison", folder: Path, exhibits: Sequence[Exhibit
             runs=tables.run_rows(record),
             facts=tables.facts(record),
             caveats=caveats(record),
+            alarms=alarm_rows(record),
+            teachers=tables.has_teachers(record),
             exhibits=exhibits,
             shades=list(shades.values()),
             place={text: n for n, text in enumerate(shades)},
@@ -177,13 +206,36 @@ def _draw(record: "Comparison", folder: Path, shades: dict[str, Shade]) -> dict[
             figures.to_svg(make(record, shades, width=width), shades, salt=f"{name}{width}")
             for width in (wide, narrow)
         ]
-    return svgs | {"curves": _curves(record, folder, shades)}
-
-
-def _curves(record: "Comparison", folder: Path, shades: dict[str, Shade]) -> list[_Card]:
-    by_method: dict[str, Curves] = {
-        method.text: read_curves(method, folder) for method in record.methods
+    by_method = {method.text: read_curves(method, folder) for method in record.methods}
+    return svgs | {
+        "curves": _curves(record, folder, shades, by_method),
+        "seen": _seen(record, folder, shades, by_method),
     }
+
+
+def _seen(
+    record: "Comparison", folder: Path, shades: dict[str, Shade], by_method: dict[str, Curves]
+) -> list[_Seen]:
+    """What objectives showed beside their losses: a small plot a number, and learned masks."""
+    shown: list[_Seen] = []
+    for method in record.methods:
+        cards: list[_Card] = []
+        for name, curve in by_method[method.text].seen.items():
+            figure = figures.seen_figure(curve, shades[method.text])
+            svg = figures.to_svg(figure, shades, salt=f"seen {method.text} {name}")
+            cards.append(_Card(name, method.text, svg))
+        masks = mask_rows(folder / method.runs[0].folder)
+        if masks:
+            path = folder / "figures" / f"masks-{method.slug}.png"
+            path.write_bytes(png(mask_sheet(masks)))
+        if cards or masks:
+            shown.append(_Seen(method.label, method.text, cards, masks))
+    return shown
+
+
+def _curves(
+    record: "Comparison", folder: Path, shades: dict[str, Shade], by_method: dict[str, Curves]
+) -> list[_Card]:
     if not any(one.raw.epochs for one in by_method.values()):
         return []
     base = by_method.get(record.baseline or "")

@@ -128,9 +128,10 @@ def _full(mask: Tensor, images: Tensor) -> Tensor:
 
 def _colours(index: Tensor) -> Tensor:
     """``(N, 3)``: a colour for each source, grey for a fill, which is nobody's."""
-    known = torch.tensor([_rgb(SOURCES[n % len(SOURCES)]) for n in range(len(index))])
-    return torch.where(index[:, None] < 0, torch.tensor(_rgb(FAINT.light)), known)
+    known = torch.tensor([rgb(SOURCES[n % len(SOURCES)]) for n in range(len(index))])
+    return torch.where(index[:, None] < 0, torch.tensor(rgb(FAINT.light)), known)
 
 
-def _rgb(name: str) -> list[float]:
+def rgb(name: str) -> list[float]:
+    """Give a colour's red, green and blue in [0, 1], of ``#rrggbb``."""
     return [int(name[i : i + 2], 16) / 255 for i in (1, 3, 5)]

@@ -126,8 +126,11 @@ class Row:
         against_ema: the same for the averaged weights.
         clear_raw: ``ahead``, ``behind`` or nothing, as the interval leaves zero out or not.
         clear_ema: the same for the averaged weights.
-        ece: calibration error of raw and averaged weights, in percent.
-        nll: negative log-likelihood of both.
+        teacher: top-1 of the method's own teacher.
+        against_teacher: its difference to the averaged weights of the baseline.
+        clear_teacher: the same as for the others.
+        ece: calibration error of raw and averaged weights and of the teacher, in percent.
+        nll: negative log-likelihood of the three.
         step: time of a training step in those of the baseline.
         seconds: time of a step.
     """
@@ -141,8 +144,11 @@ class Row:
     against_ema: str
     clear_raw: str
     clear_ema: str
-    ece: tuple[str, str]
-    nll: tuple[str, str]
+    teacher: str
+    against_teacher: str
+    clear_teacher: str
+    ece: tuple[str, str, str]
+    nll: tuple[str, str, str]
     step: str
     seconds: str
 
@@ -150,6 +156,11 @@ class Row:
 def headline(record: Comparison) -> list[Row]:
     """The rows of the main table, in the order of the record."""
     return [_row(method) for method in record.methods]
+
+
+def has_teachers(record: Comparison) -> bool:
+    """Whether some method has a teacher of its own, so that there is a third column."""
+    return any(method.teacher for method in record.methods)
 
 
 def verdict(record: Comparison) -> str:
@@ -196,8 +207,19 @@ def _row(method: MethodRecord) -> Row:
         against_ema=signed(method.difference_ema),
         clear_raw=_side(method.difference_raw),
         clear_ema=_side(method.difference_ema),
-        ece=(spread(method.raw["ece"]), spread(method.ema.get("ece"))),
-        nll=(_nats(method.raw["nll"]), _nats(method.ema.get("nll"))),
+        teacher=spread(method.teacher.get("top1")),
+        against_teacher=signed(method.difference_teacher),
+        clear_teacher=_side(method.difference_teacher),
+        ece=(
+            spread(method.raw["ece"]),
+            spread(method.ema.get("ece")),
+            spread(method.teacher.get("ece")),
+        ),
+        nll=(
+            _nats(method.raw["nll"]),
+            _nats(method.ema.get("nll")),
+            _nats(method.teacher.get("nll")),
+        ),
         step=times(method.relative_step),
         seconds=duration(method.step_seconds),
     )
@@ -243,6 +265,7 @@ class RunRow:
     seed: str
     raw: str
     ema: str
+    teacher: str
     best: str
     ece: str
     nll: str
@@ -259,6 +282,7 @@ def run_rows(record: Comparison) -> list[RunRow]:
             seed=str(run.seed),
             raw=percent(run.raw["top1"]),
             ema=percent(run.ema["top1"] if run.ema else None),
+            teacher=percent(run.teacher["top1"] if run.teacher else None),
             best=_best(run.best.get("raw")),
             ece=percent(run.raw["ece"]),
             nll=number(run.raw["nll"], 3),

@@ -7,6 +7,7 @@ from mixwright.taps.attention import attending as attending
 from mixwright.taps.attention import attention_layers as attention_layers
 from mixwright.taps.attention import prefix_tokens as prefix_tokens
 from mixwright.taps.hooks import Tap as Tap
+from mixwright.taps.hooks import entering as entering
 from mixwright.taps.hooks import replacing as replacing
 from mixwright.taps.hooks import tapping as tapping
 from mixwright.taps.layers import INPUT as INPUT

@@ -14,32 +14,34 @@ from mixwright.taps.modes import bare, hooked
 
 
 class Tap:
-    """What a layer gave in the last forward.
+    """What a layer gave, or was given, in the last forward.
 
     Args:
         layer: its name, for messages.
+        did: what is looked for, for messages: whether it "gave" or "was given" a tensor.
     """
 
-    def __init__(self, layer: str) -> None:
+    def __init__(self, layer: str, did: str = "gave") -> None:
         self.layer = layer
+        self._did = did
         self._value: Tensor | None = None
 
     @property
     def value(self) -> Tensor:
-        """The layer's output with its graph; of several outputs the first.
+        """The tensor with its graph; of several the first.
 
         Raises:
-            ValueError: the layer has not run, or gave no tensor.
+            ValueError: the layer has not run, or there was no tensor.
         """
         if self._value is None:
             raise ValueError(
-                f"taps: layer {self.layer!r} gave no tensor in this forward; expected one. Name a "
-                "layer that the model runs."
+                f"taps: layer {self.layer!r} {self._did} no tensor in this forward; expected one. "
+                "Name a layer that the model runs."
             )
         return self._value
 
     def hold(self, value: Tensor | None) -> None:
-        """Keep an output."""
+        """Keep a tensor."""
         self._value = value
 
 
@@ -68,6 +70,51 @@ def tapping(model: Module, layer: str) -> Generator[Tap]:
         tap.hold(first_tensor(output))
 
     handle = named_layer(model, layer).register_forward_hook(keep)
+    try:
+        with hooked():
+            yield tap
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
+def entering(model: Module, layer: str | Module) -> Generator[Tap]:
+    """Keep what a layer is given in the forwards made inside.
+
+    Args:
+        model: the classifier, wrapped or not.
+        layer: name of one of its layers, as ``named_modules`` gives it, or the layer itself, such
+            as ``taps.classifier(model)``.
+
+    Raises:
+        ValueError: there is no such layer.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+        >>> with entering(model, model[1]) as tap:
+        ...     _ = model(torch.zeros(4, 2))
+        >>> tap.value.shape
+        torch.Size([4, 3])
+    """
+    if isinstance(layer, Module):
+        names = [name for name, module in bare(model).named_modules() if module is layer]
+        if not names:
+            raise ValueError(
+                f"taps: a {type(layer).__name__} was given that is no layer of this "
+                f"{type(bare(model)).__name__}; expected one of its own. A copy of a model has "
+                "copies of its layers: give the name instead."
+            )
+        name, module = names[0], layer
+    else:
+        name, module = layer, named_layer(model, layer)
+    tap = Tap(name, "was given")
+
+    def keep(module: Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given = (*inputs, *named.values())
+        tap.hold(next((one for one in given if isinstance(one, Tensor)), None))
+
+    handle = module.register_forward_pre_hook(keep, with_kwargs=True)
     try:
         with hooked():
             yield tap

@@ -18,8 +18,7 @@ from mixwright.sampling import stream
 from mixwright.training.folder import RunError
 from mixwright.training.learner import without_sync
 from mixwright.training.meter import Meter, StepTimer
-from mixwright.training.optimiser import set_rate
-from mixwright.training.schedule import learning_rate
+from mixwright.training.optimiser import set_rates
 from mixwright.training.session import Session
 
 
@@ -46,7 +45,7 @@ class Trained:
         means: loss, accuracy, each term of the objective (``TERM`` before its name) and what else
             it shows (``SEEN``), means over the images of all processes.
         lr: learning rate of the last step.
-        seconds: wall time, without evaluation.
+        seconds: wall time, with what the objective does before the first step, without evaluation.
         step_seconds: median time of an optimiser step.
         images: images seen by all processes.
     """
@@ -74,28 +73,22 @@ def train_epoch(
     Raises:
         DivergedError: a loss or a weight is not finite.
     """
-    recipe, steps = session.recipe, session.steps
+    recipe = session.recipe
     seeds = streams(recipe.seed, session.world.rank, epoch)
     # Dropout draws from torch's global generator, which is put back at the end of the run.
     torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[MODULES])))
     meter, timer = Meter(), StepTimer(session.device)
-    read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
     session.learner.train()
-    session.objective.on_epoch_start(session.data)
     started, seen, rate = time.perf_counter(), 0, 0.0
+    session.begin_epoch()
+    steps = session.steps
+    read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
     batches = session.train.epoch(order=seeds[ORDER], augment=seeds[AUGMENT])
     timer.lap()
     for step, group in enumerate(_groups(batches, recipe.accumulate)):
-        done = (epoch - 1) * steps + step
-        rate = learning_rate(
-            done,
-            steps=recipe.epochs * steps,
-            warmup=recipe.warmup_epochs * steps,
-            highest=recipe.lr,
-            lowest=recipe.min_lr,
-        )
-        _gradients(session, group, meter, seeds[MIX], done / (recipe.epochs * steps), epoch)
-        _update(session, rate)
+        progress = (epoch - 1 + step / steps) / recipe.epochs  # epochs may differ in their steps
+        _gradients(session, group, meter, seeds[MIX], progress, epoch)
+        rate = _update(session, progress)
         seen += sum(len(labels) for _, labels in group)
         timer.lap()
         if (step + 1) % read_every == 0 and step + 1 < steps:
@@ -151,17 +144,20 @@ def _accuracy(losses: Losses, labels: Tensor) -> Tensor:
     return losses.plan.accuracy(losses.logits, labels if losses.labels is None else losses.labels)
 
 
-def _update(session: Session, rate: float) -> None:
+def _update(session: Session, progress: float) -> float:
+    """Step all players; returns the model's learning rate."""
     recipe, optimizer = session.recipe, session.optimizer
     if recipe.grad_clip is not None:  # each player by itself: one must not silence the other
         for player in (session.model, session.objective):
             if any(weight.grad is not None for weight in player.parameters()):
                 nn.utils.clip_grad_norm_(player.parameters(), recipe.grad_clip)
-    set_rate(optimizer, rate)
+    step, warmup = 1 / (recipe.epochs * session.steps), recipe.warmup_epochs / recipe.epochs
+    rate = set_rates(optimizer, progress, step=step, warmup=warmup)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     session.ema.update(session.model)
     session.objective.after_step(session.model)
+    return rate
 
 
 def _finite(means: dict[str, float], session: Session, epoch: int, step: int) -> dict[str, float]:

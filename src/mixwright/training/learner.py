@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,7 +51,10 @@ class Learner(nn.Module):
     ) -> Losses:
         """The losses of one batch; see ``Objective.forward``."""
         objective = self.objective if mixing else self.plain
-        return objective(self.model, images, labels, generator=generator, progress=progress)
+        losses = objective(self.model, images, labels, generator=generator, progress=progress)
+        # DDP waits for every player that anything returned here can be traced to: logits may show
+        # one that rests in this step.
+        return replace(losses, logits=losses.logits.detach())
 
 
 def spread(learner: Learner, recipe: Recipe, *, world: World, device: torch.device) -> nn.Module:
@@ -61,7 +65,8 @@ def spread(learner: Learner, recipe: Recipe, *, world: World, device: torch.devi
     """
     if world.size == 1:
         return learner
-    # Epochs without mixing leave an objective's own parameters without a gradient.
+    # Epochs without mixing leave an objective's own parameters without a gradient, and players
+    # that take turns leave each other's.
     own = any(parameter.requires_grad for parameter in learner.objective.parameters())
     # Newer versions of torch deprecate the older name.
     known = inspect.signature(DistributedDataParallel).parameters
@@ -70,7 +75,7 @@ def spread(learner: Learner, recipe: Recipe, *, world: World, device: torch.devi
     return DistributedDataParallel(
         learner,
         device_ids=[device] if device.type == "cuda" else None,
-        find_unused_parameters=own and recipe.mix_off_epochs > 0,
+        find_unused_parameters=learner.objective.alternates or (own and recipe.mix_off_epochs > 0),
         **settings,
     )
 

@@ -17,15 +17,17 @@ from mixwright.data.batches import Batches
 from mixwright.data.sets import Dataset
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
+from mixwright.taps import evaluating
 from mixwright.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.training.distributed import join
-from mixwright.training.epoch import SEEN, TERM, Trained, train_epoch
+from mixwright.training.epoch import AUGMENT, ORDER, SEEN, TERM, Trained, streams, train_epoch
 from mixwright.training.folder import Record, RunFolder, median_step
 from mixwright.training.machine import commit, machine, version
 from mixwright.training.progress import Progress
 from mixwright.training.recipe import Recipe, RecipeError, differences, recipe_hash
-from mixwright.training.result import Result
+from mixwright.training.result import Result, sounded
 from mixwright.training.session import Session, micro_batch, prepare
+from mixwright.training.showing import keep_masks
 
 _CONTINUED = (
     *("recipe", "model", "ema", "optimizer", "objective"),
@@ -83,7 +85,8 @@ def train(
     those of rank 0 are evaluated and saved, and all go on from them.
 
     Raw and averaged weights are evaluated in float32 every ``eval_every`` epochs and after the
-    last one.
+    last one, and with them the teacher of an objective that has one of its own. After each epoch
+    with mixing the objective is asked for alarms, which stop nothing.
 
     Args:
         recipe: what to do. Its data, model and method are taken as given by the next three.
@@ -142,6 +145,7 @@ class _Run:
         self.best: dict[str, dict[str, Any]] = {}
         self.scores: dict[str, dict[str, Any]] | None = None  # of the last epoch, if evaluated
         self.seen: dict[str, dict[str, Any]] = {}  # the newest that there are
+        self.alarms: tuple[str, ...] = ()  # of the newest finished epoch
         self.before = 0.0  # seconds of earlier calls
         self.started = time.perf_counter()
         self.steps_done = 0
@@ -156,6 +160,7 @@ class _Run:
             self.scores = self._judge()
             self.seen = self.scores or self.seen
             better = self._keep_best()
+            self.alarms = self._alarms(trained.means)
             self.records.append(self._record(trained))
             self.session.world.first_does(lambda better=better: self._save(better=better))
             self.steps_done += self.session.steps
@@ -182,18 +187,38 @@ class _Run:
             self.records = state["records"]
             self.scores = self.records[-1]["test"]
             self.seen = next((r["test"] for r in reversed(self.records) if r["test"]), {})
+            self.alarms = tuple(self.records[-1].get("alarms", ()))
 
     def _judge(self) -> dict[str, dict[str, Any]] | None:
-        """Scores of raw and averaged weights, in the epochs that have them."""
+        """Scores of raw and averaged weights, and of an own teacher, in epochs that have them."""
         session, recipe = self.session, self.session.recipe
         if self.epoch % recipe.eval_every and self.epoch < recipe.epochs:
             return None
+        seeds = streams(recipe.seed, session.world.rank, self.epoch)  # the epoch's images again
+        session.objective.before_evaluation(
+            session.train.epoch(order=seeds[ORDER], augment=seeds[AUGMENT])
+        )
+        session.equalise()  # each process has measured its own part
         together = {"reduce": session.world.sum} if session.world.size > 1 else {}
+        session.model.eval()
         columns = {"raw": session.model, "ema": session.ema.model}
-        return {
-            name: asdict(self.evaluate(model.eval(), session.test, **together))
-            for name, model in columns.items()
-        }
+        teacher = session.objective.own_teacher()
+        if teacher is not None:
+            columns["teacher"] = teacher
+        scores: dict[str, dict[str, Any]] = {}
+        for name, model in columns.items():
+            with evaluating(model):  # a teacher may keep norm layers in a mode of its own
+                scores[name] = asdict(self.evaluate(model, session.test, **together))
+        return scores
+
+    def _alarms(self, means: dict[str, float]) -> tuple[str, ...]:
+        """What the objective finds wrong; it is not asked about epochs that did not mix."""
+        recipe = self.session.recipe
+        if self.epoch > recipe.epochs - recipe.mix_off_epochs:
+            return ()
+        named = _by_name(means)
+        plain = {**named.pop("seen"), **named.pop("terms"), **named}
+        return self.session.objective.alarms(plain, progress=self.epoch / recipe.epochs)
 
     def _keep_best(self) -> bool:
         """Note the best epoch of each column; says whether the raw weights are the best yet."""
@@ -208,6 +233,9 @@ class _Run:
     def _save(self, *, better: bool) -> None:
         """The epoch's line, then the checkpoints: ``last.pt`` is what says that it is done."""
         self.folder.append(self.records[-1])
+        if self.scores is not None:
+            session = self.session
+            keep_masks(self.folder.path, self.epoch, objective=session.objective, data=session.data)
         place = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
         if better:
             save_checkpoint(self.folder.best, {**self.session.weights(), **place})
@@ -222,6 +250,7 @@ class _Run:
             "lr": trained.lr,
             "train": _by_name(trained.means),
             "test": self.scores,
+            "alarms": list(self.alarms),
             "seconds": trained.seconds,
             "step_seconds": trained.step_seconds,
             "images_per_second": trained.images / trained.seconds,
@@ -251,6 +280,8 @@ class _Run:
             seconds=self._seconds(),
             parameters=sum(p.numel() for p in session.model.parameters() if p.requires_grad),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            teacher=self.scores.get("teacher"),
+            alarms=sounded(self.records),
         )
 
     def _seconds(self) -> float:
@@ -279,6 +310,8 @@ class _Run:
                 seconds_left=left * (time.perf_counter() - self.started) / done,
                 raw=top1.get("raw"),
                 ema=top1.get("ema"),
+                teacher=top1.get("teacher"),
+                alarms=self.alarms,
             )
         )
 

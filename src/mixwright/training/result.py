@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
+from mixwright.training.progress import alarm_kind
 from mixwright.training.recipe import Recipe
 
 Numbers = dict[str, Any]
@@ -27,15 +28,17 @@ class Result:
         torch: version.
         machine: where the run ended; see ``machine``.
         epochs: epochs trained.
-        train: loss, accuracy and terms over the last epoch.
+        train: loss, accuracy, terms and what else was seen, over the last epoch.
         raw: scores of the weights after the last epoch.
         ema: scores of the averaged weights after the last epoch.
-        best: ``raw`` and ``ema``: scores of the epoch with the highest top-1, the earlier of
+        best: for each column of scores, those of the epoch with the highest top-1, the earlier of
             equals, and ``epoch``. Chosen on the test images, so optimistic.
         step_seconds: median over the epochs of their median step, the first epoch left out.
         seconds: wall time of all epochs, evaluation and checkpoints included.
         parameters: trainable numbers of the model.
         finished: time of day, UTC, ISO 8601.
+        teacher: scores of the objective's own teacher after the last epoch; None where it has none.
+        alarms: what went wrong on the way, as ``sounded`` tells it.
     """
 
     recipe: Recipe
@@ -54,6 +57,8 @@ class Result:
     seconds: float
     parameters: int
     finished: str
+    teacher: Numbers | None = None
+    alarms: list[Numbers] = field(default_factory=list[Numbers])
 
     def to_record(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -64,3 +69,25 @@ class Result:
         """Read what ``to_record`` gave."""
         fields: dict[str, Any] = {**record, "recipe": Recipe.from_fields(record["recipe"])}
         return cls(**fields)
+
+
+def sounded(records: Iterable[Mapping[str, Any]]) -> list[Numbers]:
+    """Gather the alarms of all epochs; those that differ in their numbers alone count as one.
+
+    Args:
+        records: lines of ``metrics.jsonl``; those of before there were alarms have none.
+
+    Returns:
+        ``first`` and ``last``, the epochs where it sounded first and last, and ``said``, the
+        sentence of the last; in the order in which they began.
+
+    Example:
+        >>> sounded([{"epoch": 1, "alarms": ["off by 2"]}, {"epoch": 2, "alarms": ["off by 3"]}])
+        [{'first': 1, 'last': 2, 'said': 'off by 3'}]
+    """
+    found: dict[str, Numbers] = {}
+    for record in records:
+        epoch = record["epoch"]
+        for said in record.get("alarms", ()):
+            found.setdefault(alarm_kind(said), {"first": epoch}).update(last=epoch, said=said)
+    return list(found.values())

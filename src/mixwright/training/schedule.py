@@ -1,34 +1,38 @@
-"""The learning rate, as a pure function of the step."""
+"""The learning rate, as a pure function of how far the run is."""
 
 import math
 
 
 def learning_rate(
-    step: int, *, steps: int, warmup: float, highest: float, lowest: float = 0.0
+    progress: float, *, step: float, highest: float, lowest: float = 0.0, warmup: float = 0.0
 ) -> float:
     """Linear warm-up, then half a cosine down to a floor.
 
+    Everything is told in shares of the run, not in steps, so that data may grow meanwhile.
+
     Args:
-        step: optimiser steps taken so far, in [0, ``steps``).
-        steps: optimiser steps of the whole run, at least 1.
-        warmup: steps of the warm-up, in [0, ``steps``]; fractions count. Step s of it has
-            ``(s + 1) / warmup`` of the highest rate, so that the first one moves already.
+        progress: share of the run that is done before this optimiser step, in [0, 1).
+        step: share of the run that this step is, in (0, 1].
         highest: rate at the end of the warm-up.
-        lowest: rate that the cosine reaches when all steps are done. It holds for the cosine
-            only: the warm-up starts from 0.
+        lowest: rate that the cosine reaches when all is done. It holds for the cosine only: the
+            warm-up starts from 0.
+        warmup: share of the run that is warm-up, in [0, 1]. A step of it has
+            ``(progress + step) / warmup`` of the highest rate, so that the first one moves
+            already.
 
     Returns:
         The rate for this step.
 
     Example:
-        >>> [learning_rate(s, steps=6, warmup=2, highest=1.0) for s in (0, 1, 2, 4)]
+        >>> run = {"step": 1 / 8, "highest": 1.0, "warmup": 2 / 8}
+        >>> [learning_rate(k / 8, **run) for k in (0, 1, 2, 5)]
         [0.5, 1.0, 1.0, 0.5]
 
     Source: Goyal et al. 2017, arXiv:1706.02677 (warm-up); Loshchilov and Hutter 2017,
     arXiv:1608.03983 (cosine).
     """
-    if step + 1 <= warmup:
-        return highest * (step + 1) / warmup
-    done = (step - warmup) / (steps - warmup) if steps > warmup else 0.0
+    if progress + step <= warmup:
+        return highest * (progress + step) / warmup
+    done = (progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
     share = 0.5 * (1 + math.cos(math.pi * max(0.0, done)))
     return lowest + (highest - lowest) * share

@@ -19,15 +19,15 @@ from mixwright.objectives.teacher import EMA
 from mixwright.training.checkpoint import CheckpointError
 from mixwright.training.distributed import World
 from mixwright.training.learner import Learner, build_criterion, spread
-from mixwright.training.optimiser import build_optimizer
+from mixwright.training.optimiser import Optimisers, build_optimizer
 from mixwright.training.recipe import Recipe, RecipeError
 
 _TEST_BATCH = 250
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Session:
-    """The players of a run, on their device.
+    """The players of a run, on their device; what is learned from may change between epochs.
 
     Args:
         recipe: what is run.
@@ -36,29 +36,69 @@ class Session:
         learner: both in one module, wrapped in DDP where there are several processes.
         optimizer: over all their parameters.
         ema: the averaged weights.
-        train: batches of this process to learn from.
+        train: batches of this process to learn from, in this epoch.
         test: batches of this process to be judged on.
-        data: where they come from.
+        data: the run's own data set, as it was given.
         world: the processes.
         device: of this process.
+        learned: the data set that ``train`` is of: the run's own, or what the objective made of
+            it.
     """
 
     recipe: Recipe
     model: nn.Module
     objective: Objective
     learner: nn.Module
-    optimizer: Optimizer
+    optimizer: Optimizer | Optimisers
     ema: EMA
     train: Batches
     test: Batches
     data: Dataset
     world: World
     device: torch.device
+    learned: Dataset
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of an epoch."""
+        """Optimiser steps of this epoch."""
         return -(-len(self.train) // self.recipe.accumulate)
+
+    def begin_epoch(self) -> None:
+        """Let the objective begin an epoch, and learn from the data that it gives.
+
+        It is given the run's own data each time, so a resumed run needs nothing that the
+        objective's state does not hold.
+
+        Raises:
+            TypeError: it gave something else than a data set.
+            ValueError: the processes were given data of different sizes.
+        """
+        given: object = self.objective.on_epoch_start(self.data)
+        if not isinstance(given, Dataset | None):
+            raise TypeError(
+                f"{type(self.objective).__name__}: on_epoch_start returned a "
+                f"{type(given).__name__}; expected a data.Dataset, or None for the data as it is."
+            )
+        data = self.data if given is None else given
+        sizes = self.world.gather(len(data.train))
+        if len({*sizes}) > 1:  # they would take different numbers of steps, and wait for ever
+            raise ValueError(
+                f"{type(self.objective).__name__}: on_epoch_start gave the processes sets of "
+                f"{sizes} images; expected the same set in each. Draw from a stream that all "
+                "processes share."
+            )
+        if data is not self.learned:
+            old = self.train
+            self.train = Batches(
+                data.train,
+                batch_size=old.batch_size,
+                device=old.device,
+                augment=old.augment,
+                rank=old.rank,
+                world=old.world,
+                shuffle=old.shuffle,
+            )
+            self.learned = data
 
     def state(self) -> dict[str, Any]:
         """All that decides how the run continues after an epoch.
@@ -74,10 +114,12 @@ class Session:
 
     def weights(self) -> dict[str, Any]:
         """What is needed to use the model: weights, averaged weights, classes, statistics."""
+        teacher = self.objective.own_teacher()
         return {
             "recipe": self.recipe.to_json(),
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
+            "teacher": None if teacher is None else teacher.state_dict(),
             "classes": list(self.data.classes),
             "mean": list(self.data.mean),
             "std": list(self.data.std),
@@ -131,7 +173,9 @@ def prepare(
     spread_learner = spread(learner, recipe, world=world, device=device)
     ema = EMA(model, recipe.ema_decay)  # after DDP, which brings rank 0's weights to all
     if recipe.compile:
-        model.compile()  # in place, so that names in checkpoints stay; after the copy for EMA
+        # In place, so that names in checkpoints stay; after the copy for EMA.
+        for part in (model, *objective.compiled_parts()):
+            part.compile()
     share = partial(Batches, rank=world.rank, world=world.size, device=device)
     return Session(
         recipe=recipe,
@@ -145,6 +189,7 @@ def prepare(
         data=data,
         world=world,
         device=device,
+        learned=data,
     )
 
 

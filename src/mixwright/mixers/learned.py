@@ -1,0 +1,199 @@
+"""A trained network of masks as a mixer: frozen, with the encoder whose features it reads."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.masknets import MaskNet
+from mixwright.mixers.checks import check_batch
+from mixwright.mixers.pairs import PERS, Per, alone
+from mixwright.mixers.sources import OFS, Of, draw_sources, masked_plan
+from mixwright.plan import MixPlan
+from mixwright.precision import drawing
+from mixwright.taps import bare, evaluating, named_layer, tapping
+from mixwright.taps.sites import map_of
+
+_NAME = "LearnedMixer"
+_M = TypeVar("_M", bound=Module)
+
+
+class LearnedMixer(Module):
+    """Mix by the masks of a trained network, which learns no more.
+
+    The encoder looks at the unmixed batch, the network makes masks of what one of its layers
+    gives, and labels weigh by the shares that were drawn. It costs one forward of the encoder a
+    batch, up to its end, and no backward. ``AutoMix``, ``SAMix`` and ``AdAutoMix`` give one by
+    ``trained_mixer()``; ``load_mixer`` reads one from a run or a file.
+
+    Encoder and network are copied, kept in float32, and stay without gradients and in evaluation
+    mode whatever an owner is told: batch normalisation takes its running statistics, where
+    training took those of each batch. They go to the images' device with the first batch of it.
+
+    Args:
+        encoder: the network whose features the masks are made of; wrappers of DDP and
+            ``torch.compile`` are looked through. None to look through the ``model`` that is
+            given to ``plan``, which should then be much like the one it was trained with.
+        network: gives the masks.
+        layer: name of the layer whose map, or tokens, the network reads.
+        sources: N, images in a mixture, at least 2; or ``(low, high)``, both included, one draw a
+            batch.
+        alpha: of the shares, at least 0; see ``draw_sources``.
+        per: ``"batch"``, one draw of shares a batch, as it was trained; or ``"sample"``.
+        margin: in [0, 0.5]; see ``masked_plan``.
+        margin_of: ``"largest"`` or ``"first"``; see ``masked_plan``.
+        about: plain values that are saved with it: ``encoder``, how the encoder is rebuilt, and
+            ``recipe``, how it was trained. ``load_mixer`` sees to that.
+
+    Raises:
+        ValueError: an argument is out of range, the encoder has no such layer, or the network is
+            none of masks or cannot mix so many sources.
+
+    Example:
+        >>> from mixwright.masknets import MixBlock
+        >>> from mixwright.models.smallconv import SmallConv
+        >>> mixer = LearnedMixer(SmallConv(num_classes=5), MixBlock(32), layer="layer2")
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> mixer.plan(torch.rand(4, 3, 32, 32), generator=rng)
+        MixPlan(B=4, N=2, mask=Planes, pool=4, device=cpu)
+
+    Source: SAMix-P, Li et al. 2021, arXiv:2111.15454, where a trained network serves as a policy.
+    """
+
+    def __init__(
+        self,
+        encoder: Module | None,
+        network: MaskNet,
+        *,
+        layer: str,
+        sources: int | tuple[int, int] = 2,
+        alpha: float = 1.0,
+        per: Per = "batch",
+        margin: float = 0.0,
+        margin_of: Of = "largest",
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        counts = tuple(sources) if isinstance(sources, tuple | list) else (sources, sources)
+        _check_sources(counts, network)
+        check_number(_NAME, "alpha", alpha)
+        check_choice(_NAME, "per", per, PERS)
+        check_number(_NAME, "margin", margin, high=0.5)
+        check_choice(_NAME, "margin_of", margin_of, OFS)
+        if encoder is not None:
+            named_layer(encoder, layer)
+        self.encoder = None if encoder is None else _frozen(bare(encoder))
+        self.network = _frozen(network)
+        self.layer = layer
+        self.sources = sources if isinstance(sources, int) else (counts[0], counts[1])
+        self.alpha, self.margin = alpha, margin
+        self.per: Per = per
+        self.margin_of: Of = margin_of
+        self.about: dict[str, Any] = dict(about or {})
+        self.train(False)
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: Generator,
+        model: Module | None = None,
+    ) -> MixPlan:
+        """See ``Mixer.plan``; labels are not read, the model only where there is no encoder.
+
+        Images are in the scale that the encoder learned with, [0, 1] in our loop; of any size that
+        it takes. A batch of one is left as it is.
+
+        Raises:
+            ValueError: there is neither encoder nor model, the model has no such layer, or images
+                are not ``(B, C, H, W)``.
+        """
+        check_batch(_NAME, images, labels, dims=2)
+        encoder = model if self.encoder is None else self.encoder
+        if encoder is None:
+            raise ValueError(
+                f"{_NAME}: model missing, and it has no encoder of its own; expected one of them. "
+                f"Pass model=... to plan() or Mix, or make it with {_NAME}(encoder, ...)."
+            )
+        if len(images) == 1:
+            return alone(images)
+        self._follow(images)
+        with drawing(images):
+            count = self._count(generator)
+            index, lam = draw_sources(
+                len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
+            )
+            features = _features(bare(encoder), images, self.layer)
+            with evaluating(self.network):
+                mask = self.network(features[index], lam, size=(images.shape[2], images.shape[3]))
+            return masked_plan(index, lam, mask, margin=self.margin, of=self.margin_of)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whatever is asked for."""
+        del mode
+        return super().train(False)
+
+    def __repr__(self) -> str:
+        """Show the settings, not the layers inside."""
+        encoder = "None" if self.encoder is None else type(self.encoder).__name__
+        return (
+            f"{_NAME}({encoder}, {type(self.network).__name__}, layer={self.layer!r}, "
+            f"sources={self.sources}, alpha={self.alpha:g}, per={self.per!r}, "
+            f"margin={self.margin:g}, margin_of={self.margin_of!r})"
+        )
+
+    def _count(self, generator: Generator) -> int:
+        """Give N of this batch."""
+        if isinstance(self.sources, int):
+            return self.sources
+        low, high = self.sources
+        return low + sampling.choices([1.0] * (high - low + 1), 1, generator=generator)[0]
+
+    def _follow(self, images: Tensor) -> None:
+        """Go to the images' device: inside ``OneOf`` no owner's ``.to(...)`` gets here."""
+        weight = next(self.parameters(), None)
+        if weight is not None and weight.device != images.device:
+            self.to(images.device)
+
+
+def _features(encoder: Module, images: Tensor, layer: str) -> Tensor:
+    """Give the map of a layer, ``(B, c, h, w)`` float32; leaves no trace on the encoder."""
+    weight = next((one for one in encoder.parameters() if one.is_floating_point()), None)
+    dtype = torch.float32 if weight is None else weight.dtype
+    with evaluating(encoder), tapping(encoder, layer) as tap:
+        encoder(images.to(dtype, copy=True))  # networks may write into what they get
+    return map_of(encoder, tap.value, images).float()
+
+
+def _frozen(module: _M) -> _M:
+    """Copy a module, in float32 and without gradients."""
+    return copy.deepcopy(module).float().requires_grad_(False)
+
+
+def _check_sources(counts: tuple[int, ...], network: object) -> None:
+    """Refuse a network that gives no masks, or not of so many sources."""
+    if not isinstance(network, MaskNet):
+        raise ValueError(
+            f"{_NAME}: network is a {type(network).__name__}; expected a MaskNet, such as "
+            "MixBlock(channels) or one that objective.trained_mixer().network is."
+        )
+    if len(counts) != 2:
+        raise ValueError(
+            f"{_NAME}: sources is {counts!r}; expected a whole number, or two as (low, high)."
+        )
+    low, high = counts
+    check_whole(_NAME, "sources", low, low=2)
+    check_whole(_NAME, "sources", high, low=low)
+    if network.sources is not None and counts != (network.sources, network.sources):
+        raise ValueError(
+            f"{_NAME}: sources is {low if low == high else counts!r}; expected {network.sources}: "
+            f"{type(network).__name__} makes masks of so many images only."
+        )

@@ -1,0 +1,120 @@
+"""What learned mixers draw: which images meet, with which shares, and the plan that follows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from mixwright import sampling
+from mixwright.masks.held import Planes
+from mixwright.mixers.pairs import Per
+from mixwright.plan import MixPlan
+
+Of = Literal["largest", "first"]
+OFS: tuple[Of, ...] = ("largest", "first")
+
+
+def draw_sources(
+    count: int,
+    sources: int,
+    *,
+    alpha: float,
+    like: Tensor,
+    generator: Generator,
+    per: Per = "batch",
+) -> tuple[Tensor, Tensor]:
+    """Draw which rows are mixed, and the share that each source is asked to have.
+
+    Two sources are the sample itself and its partner in one random cycle, with shares ``lam`` and
+    ``1 - lam`` of Beta(alpha, alpha). Three and more are rows of independent permutations, among
+    which the sample itself is only by chance; their shares are independent draws of
+    Beta(alpha, alpha) divided by their sum, which is not the Dirichlet law: the largest of three
+    is 0.52 on average instead of 0.61.
+
+    Args:
+        count: B, at least 1.
+        sources: N, at least 2.
+        alpha: both parameters of the Beta law, at least 0; 0 gives source 0 all.
+        like: any tensor on the wanted device.
+        generator: the CPU generator.
+        per: whether each sample or the batch has a draw of its own.
+
+    Returns:
+        index ``(B, N)`` int64 and shares ``(B, N)`` float32, whose rows sum to 1.
+
+    Example:
+        >>> like, generator = torch.zeros(()), torch.Generator().manual_seed(0)
+        >>> index, lam = draw_sources(4, 3, alpha=1.0, like=like, generator=generator)
+        >>> index.shape, lam.sum(dim=1).tolist()
+        (torch.Size([4, 3]), [1.0, 1.0, 1.0, 1.0])
+
+    Source: as AutoMix (arXiv:2103.13027) and AdAutoMix (arXiv:2312.11954) draw them, but for the
+    cycle: their pairs are permutations, in which a sample may meet itself.
+    """
+    rows = 1 if per == "batch" else count
+    if sources == 2:
+        own = torch.arange(count, device=like.device)
+        partner = sampling.partners(count, like=like, generator=generator)
+        index = torch.stack([own, partner], dim=1)
+        first = sampling.beta(alpha, rows, like=like, generator=generator)
+        lam = torch.stack([first, 1 - first], dim=1)
+    else:
+        orders = [
+            sampling.partners(count, like=like, generator=generator, pairing="perm")
+            for _ in range(sources)
+        ]
+        index = torch.stack(orders, dim=1)
+        drawn = sampling.beta(alpha, rows * sources, like=like, generator=generator)
+        drawn = drawn.view(rows, sources).clamp_min(1e-6)
+        if alpha == 0:
+            drawn = torch.zeros_like(drawn).index_fill_(1, index.new_zeros(1), 1.0)
+        lam = drawn / drawn.sum(dim=1, keepdim=True)
+    return index, lam.expand(count, sources)
+
+
+def masked_plan(
+    index: Tensor, lam: Tensor, mask: Tensor, *, margin: float = 0.0, of: Of = "largest"
+) -> MixPlan:
+    """Plan to mix by learned masks, whose labels weigh by the shares that were asked for.
+
+    Args:
+        index: ``(B, N)`` int64.
+        lam: ``(B, N)`` float32, rows sum to 1.
+        mask: ``(B, N, H, W)`` float32 that sums to 1 over N, or ``(B, N, 1, 1)``.
+        margin: in [0, 1]; a sample of which one source has a share of 1 - margin or more is mixed
+            by the shares alone, as MixUp does, since a network asked for nearly nothing gives
+            what it likes.
+        of: ``"largest"`` looks at the largest share; ``"first"`` at the first source alone, which
+            must be above ``margin`` and at most 1 - ``margin`` (AdAutoMix's code for three sources
+            and more).
+
+    Returns:
+        A plan whose masks keep their graph.
+    """
+    constant = lam[:, :, None, None]
+    if of == "first":
+        first = constant[:, :1]
+        plain = (first <= margin) | (first > 1 - margin)
+    else:
+        plain = constant.amax(dim=1, keepdim=True) >= 1 - margin
+    mask = torch.where(plain, constant, mask)
+    return MixPlan(
+        index=index,
+        mask=Planes(mask, whole=True),
+        weight=lam,
+        pool=len(index),
+        lam=lam[:, 0],
+    )
+
+
+def shares_plan(index: Tensor, lam: Tensor) -> MixPlan:
+    """Plan to mix whole images by shares: MixUp of any number of sources."""
+    return MixPlan(
+        index=index,
+        mask=Planes(lam[:, :, None, None], whole=True),
+        weight=lam,
+        pool=len(index),
+        lam=lam[:, 0],
+    )

@@ -1,0 +1,386 @@
+"""AdAutoMix: several images mixed by a generator that plays against the classifier."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.masknets import Generator as MaskGenerator
+from mixwright.masknets import MaskLoss, MaskLossName, Upsampling, mask_numbers
+from mixwright.mixers.pairs import Per
+from mixwright.mixers.sources import Of, masked_plan, shares_plan
+from mixwright.objectives.criteria import Criterion
+from mixwright.objectives.games import GAMES, Game, GameName, scale_grad
+from mixwright.objectives.learning import Learning, Sources
+from mixwright.objectives.momentum import Look, Statistics
+from mixwright.objectives.objective import Losses
+from mixwright.plan import MixPlan
+
+
+class AdAutoMix(Learning):
+    """Mix two to five images by masks of a generator, which the classifier makes ever harder work.
+
+    The generator (``masknets.Generator``) reads the averaged teacher's features of N images and
+    gives N masks. The student learns from the mixture, from whole images and from plain mixtures
+    of the same images; the generator from the teacher, by ``game``: its loss on the mixture, and
+    the cosine between its logits of the mixture and of the images that are in it.
+
+    ``game="official"`` is what the authors' code does and what all their published curves come
+    from. It differs from the paper in sign, in who is asked and in time; see ``Game.named``.
+    What is evaluated in their tables is the teacher (``own_teacher``), not the student.
+
+    Args:
+        game: ``"official"``, ``"paper"``, ``"averaged"`` or ``"cooperative"``.
+        sources: N, from 2; two numbers for N drawn evenly between them in each step.
+        beta: weight of the teacher's loss against the cosine's, in [0, 1].
+        balance: weight of plain mixtures against whole images in the student's loss, in [0, 1];
+            the paper's alpha.
+        alpha: both parameters of the Beta law of the shares; 0 gives source 0 all.
+        margin: samples in which one source has a share of 1 - margin or more the student sees as
+            MixUp mixes them; in [0, 0.5].
+        margin_of: ``"largest"`` share, or ``"first"``, the authors' code for N >= 3.
+        clean: whether the student learns from whole images.
+        plain: whether it learns from plain mixtures; None: for N >= 3 and in the game of the
+            paper, as the authors. Where they are not meant at all, whole images weigh 1.
+        mixed: whether it learns from the generator's mixtures.
+        judged: whether the generator follows the teacher's loss.
+        cosine: whether it follows the cosine.
+        student_steps: steps of the student, in a row, before those of the generator (T1).
+        generator_steps: steps of the generator (T2); with 1 and 1 both move in every step.
+        mask_weight: of a penalty on masks, at least 0; the authors' Tiny-ImageNet run has 0.1.
+        mask_loss: which penalty; see ``masknets.MaskLoss``.
+        encode_lam: whether the generator is told the shares; the paper says so, the authors' runs
+            on CIFAR-100 and Tiny-ImageNet do not.
+        rectify: whether keys and queries pass a ReLU, as in the authors' code; the paper has none.
+        norm: whether they pass a batch normalisation first, as in the run on ImageNet.
+        upsample: of the masks, ``"bilinear"`` or ``"nearest"`` (transformers).
+        layer: see ``AutoMix``.
+        image_size: see ``AutoMix``.
+        per: see ``AutoMix``.
+        momentum: see ``AutoMix``.
+        momentum_end: see ``AutoMix``.
+        momentum_hold: see ``AutoMix``.
+        momentum_warmup: see ``AutoMix``.
+        statistics: see ``AutoMix``.
+        mask_lr: learning rate of the generator at its highest; None for the model's.
+        mask_min_lr: rate that it falls to; None for the model's.
+        batched: see ``AutoMix``.
+        criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``.
+
+    Raises:
+        ValueError: see ``AutoMix``.
+
+    Example:
+        >>> from mixwright.models.smallconv import SmallConv
+        >>> model, objective = SmallConv(num_classes=5), AdAutoMix(game="paper")
+        >>> objective.build(model, 5)
+        >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
+        >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
+        >>> sorted(losses.terms)
+        ['clean', 'cosine', 'mixed', 'plain', 'teacher']
+
+    Source: Qin et al., "Adversarial AutoMixup", ICLR 2024, arXiv:2312.11954; code in
+    JinXins/Adversarial-AutoMixup.
+
+    Departs from their code in the teacher's running statistics (``statistics="official"`` is
+    theirs), in its momentum at the beginning (``momentum_warmup=False``), in the margin
+    (``margin_of="first"``), and in the partners of pairs, who there may be the sample itself.
+    Alternating steps (``student_steps``, ``generator_steps``) go on to the next batch, where
+    Algorithm 1 stays with one.
+    """
+
+    def __init__(
+        self,
+        *,
+        game: GameName = "official",
+        sources: Sources = 3,
+        beta: float = 0.3,
+        balance: float = 0.5,
+        alpha: float = 1.0,
+        margin: float = 0.03,
+        margin_of: Of = "largest",
+        clean: bool = True,
+        plain: bool | None = None,
+        mixed: bool = True,
+        judged: bool = True,
+        cosine: bool = True,
+        student_steps: int = 1,
+        generator_steps: int = 1,
+        mask_weight: float = 0.0,
+        mask_loss: MaskLossName = "l1+variance",
+        encode_lam: bool = False,
+        rectify: bool = True,
+        norm: bool = False,
+        upsample: Upsampling = "bilinear",
+        layer: str | None = None,
+        image_size: int | None = None,
+        per: Per = "batch",
+        momentum: float = 0.999,
+        momentum_end: float = 0.999999,
+        momentum_hold: float = 0.1,
+        momentum_warmup: bool = True,
+        statistics: Statistics = "clean",
+        mask_lr: float | None = None,
+        mask_min_lr: float | None = None,
+        batched: bool = False,
+        criterion: Criterion | None = None,
+    ) -> None:
+        super().__init__(
+            sources=sources,
+            alpha=alpha,
+            per=per,
+            margin=margin,
+            margin_of=margin_of,
+            layer=layer,
+            image_size=image_size,
+            statistics=statistics,
+            momentum=momentum,
+            momentum_end=momentum_end,
+            momentum_hold=momentum_hold,
+            momentum_warmup=momentum_warmup,
+            mask_lr=mask_lr,
+            mask_min_lr=mask_min_lr,
+            batched=batched,
+            criterion=criterion,
+        )
+        check_choice("AdAutoMix", "game", game, GAMES)
+        for option, share in (("beta", beta), ("balance", balance)):
+            check_number("AdAutoMix", option, share, high=1.0)
+        for option, count in (
+            ("student_steps", student_steps),
+            ("generator_steps", generator_steps),
+        ):
+            check_whole("AdAutoMix", option, count, low=1)
+        check_number("AdAutoMix", "mask_weight", mask_weight)
+        self.game: GameName = game
+        self.beta, self.balance = beta, balance
+        self.clean, self.plain, self.mixed = clean, plain, mixed
+        self.judged, self.cosine = judged, cosine
+        self.student_steps, self.generator_steps = student_steps, generator_steps
+        fewest = sources if isinstance(sources, int) else sources[0]
+        plainly = (fewest > 2 or game == "paper") if plain is None else plain
+        if not (clean or plainly or mixed):
+            raise ValueError(
+                "AdAutoMix: clean, plain and mixed are all off; expected the student to learn from "
+                "something. Switch one of them on."
+            )
+        self.alternates = (student_steps, generator_steps) != (1, 1) or not (clean and mixed)
+        self.mask_weight, self.mask_loss = mask_weight, MaskLoss(mask_loss)
+        self.encode_lam, self.rectify, self.norm = encode_lam, rectify, norm
+        self.upsample: Upsampling = upsample
+
+    def make_network(self, channels: int) -> MaskGenerator:
+        """See ``Learning.make_network``."""
+        return MaskGenerator(
+            channels,
+            encode_lam=self.encode_lam,
+            activation="relu" if self.rectify else None,
+            norm=self.norm,
+            upsample=self.upsample,
+        )
+
+    def forward(
+        self,
+        model: Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator,
+        progress: float,
+    ) -> Losses:
+        """See ``Objective.forward``."""
+        players = self.begin(images, labels, progress)
+        game, turn = Game.named(self.game, self.beta), self._turn()
+        look = players.teacher.look(images, players.layer)
+        count = self.draw_count(generator)
+        index, lam = self.draw(images, count, generator=generator)
+        mixture = self._mixture(
+            images, look, index, lam, margin=self.margin, learned=game.shared and turn.generator
+        )
+        terms, seen = dict[str, Tensor](), dict[str, Tensor]()
+        logits = None
+        if turn.student:
+            terms, logits = self._taught(model, images, labels, mixture, factor=game.student)
+            seen = {"mixed loss": terms["mixed"]} if self.mixed else {}
+        if turn.generator:
+            own = mixture
+            if not game.shared:
+                index, other = self.draw(images, count, generator=generator)
+                lam = other if count == 2 else lam
+                own = self._mixture(images, look, index, lam, margin=0.0, learned=True)
+            elif not turn.student:
+                with frozen(model, players.head):
+                    _, (defied,) = self.student(
+                        model, None, [scale_grad(mixture.images, game.student)]
+                    )
+                terms["mixed"] = mixture.plan.loss(self.criterion, defied, labels)
+            led, judged, watched = self._led(labels, look, own, game.factors(turn.number))
+            terms, seen = terms | led, seen | watched
+            if logits is None:
+                logits, mixture = judged, own
+        players.teacher.settle(2 if count == 2 else count)
+        assert logits is not None
+        return Losses(
+            torch.stack(list(terms.values())).sum(),
+            {name: term.detach() for name, term in terms.items()},
+            logits,
+            mixture.plan,
+            seen={name: value.detach() for name, value in seen.items()}
+            | mask_numbers(mixture.mask, mixture.lam),
+        )
+
+    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        """See ``Objective.alarms``; looks at the masks, and whether the generator runs away."""
+        found = super().alarms(means, progress=progress)
+        chance = math.log(max(2, self._classes))
+        student, teacher = means.get("mixed loss", 0.0), means.get("teacher loss", math.inf)
+        if progress > 0.1 and student > 1.05 * chance and teacher < chance:
+            found += (
+                f"the generator runs away: the student's loss on its mixtures is {student:.2f}, "
+                f"above chance ({chance:.2f}), while the teacher's is {teacher:.2f}. Raise beta, "
+                "lower mask_lr, or give the student more steps (student_steps).",
+            )
+        return found
+
+    def _turn(self) -> Turn:
+        """Say who moves in this step."""
+        step = self.steps - 1
+        if (self.student_steps, self.generator_steps) == (1, 1):
+            return Turn(student=True, generator=True, number=step)
+        rounds, place = divmod(step, self.student_steps + self.generator_steps)
+        late = place - self.student_steps
+        return Turn(
+            student=late < 0,
+            generator=late >= 0,
+            number=rounds * self.generator_steps + max(0, late),
+        )
+
+    def _mixture(
+        self,
+        images: Tensor,
+        look: Look,
+        index: Tensor,
+        lam: Tensor,
+        *,
+        margin: float,
+        learned: bool,
+    ) -> Mixture:
+        """Make masks and mix by them; the graph is kept where the generator learns from it."""
+        with contextlib.nullcontext() if learned else torch.no_grad():
+            size = (images.shape[2], images.shape[3])
+            mask = self.players().network(look.features[index], lam, size=size)
+            plan = masked_plan(index, lam, mask, margin=margin, of=self.margin_of)
+            return Mixture(index, lam, mask, plan, plan.images(images))
+
+    def _taught(
+        self, model: Module, images: Tensor, labels: Tensor, mixture: Mixture, *, factor: float
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Give what the student minimises, and its logits of the mixture."""
+        meant = mixture.lam.shape[1] > 2 or self.game == "paper"
+        plainly = meant if self.plain is None else self.plain
+        plain = shares_plan(mixture.index, mixture.lam)
+        mixes = [plain.images(images)] if plainly else []
+        mixes += [scale_grad(mixture.images, factor)] if self.mixed else []
+        own, logits = self.student(model, images if self.clean else None, mixes)
+        terms = dict[str, Tensor]()
+        if own is not None:
+            weight = 1 - self.balance if meant or plainly else 1.0
+            terms["clean"] = weight * self.criterion(own, labels).mean()
+        if plainly:
+            terms["plain"] = self.balance * plain.loss(self.criterion, logits[0], labels)
+        if self.mixed:
+            terms["mixed"] = mixture.plan.loss(self.criterion, logits[-1], labels)
+        seen = logits[-1] if logits else own
+        assert seen is not None
+        return terms, seen
+
+    def _led(
+        self, labels: Tensor, look: Look, own: Mixture, factors: tuple[float, float]
+    ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
+        """Give what the generator follows, the teacher's logits, and numbers to watch."""
+        assert look.logits is not None
+        judged = self.players().teacher.judge(own.images)
+        loss = own.plan.loss(self.criterion, judged, labels)
+        likeness = likeness_to(look.logits[own.index], judged, own.lam)
+        terms = {
+            "teacher": (factors[0] if self.judged else 0.0) * loss,
+            "cosine": (factors[1] if self.cosine else 0.0) * likeness,
+        }
+        if self.mask_weight:
+            terms["mask"] = self.mask_weight * self.mask_loss(own.mask, own.lam)
+        return terms, judged, {"teacher loss": loss, "likeness": likeness}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who moves in a step.
+
+    Args:
+        student: whether the student learns.
+        generator: whether the generator learns.
+        number: of the generator's step, from 0.
+    """
+
+    student: bool
+    generator: bool
+    number: int
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Images mixed by the generator's masks.
+
+    Args:
+        index: ``(B, N)`` int64, who is mixed.
+        lam: ``(B, N)`` float32, with which shares.
+        mask: ``(B, N, H, W)`` float32, what the generator gave.
+        plan: made of them.
+        images: ``(B, C, H, W)``.
+    """
+
+    index: Tensor
+    lam: Tensor
+    mask: Tensor
+    plan: MixPlan
+    images: Tensor
+
+
+def likeness_to(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
+    """Give how alike the logits of a mixture and of the images in it are.
+
+    Args:
+        clean: ``(B, N, K)`` logits of the images.
+        mixed: ``(B, K)`` logits of the mixture.
+        lam: ``(B, N)`` shares.
+
+    Returns:
+        0-d float32 in [-1, 1]: the mean over the batch of the cosines, weighted by the shares.
+
+    Example:
+        >>> clean = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
+        >>> likeness_to(clean, torch.tensor([[3.0, 0.0]]), torch.tensor([[0.25, 0.75]]))
+        tensor(0.2500)
+    """
+    each = F.cosine_similarity(clean.float(), mixed.float()[:, None], dim=2, eps=1e-8)
+    return (lam * each).sum(dim=1).mean()
+
+
+@contextlib.contextmanager
+def frozen(*modules: Module) -> Iterator[None]:
+    """Let no gradient reach the parameters in forwards made inside."""
+    wanted = [one for module in modules for one in module.parameters() if one.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)

@@ -1,0 +1,8 @@
+"""DADA: operations on images, a policy over pairs of them, its search, and training with it."""
+
+from __future__ import annotations
+
+from mixwright.objectives.dada.found import Step as Step
+from mixwright.objectives.dada.found import SubPolicy as SubPolicy
+from mixwright.objectives.dada.objective import DADA as DADA
+from mixwright.objectives.dada.search import SearchProgress as SearchProgress

@@ -1,0 +1,145 @@
+"""What a search has found, and what it does to a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Generator, Tensor, nn
+
+from mixwright import sampling
+from mixwright.arguments import check_choice, check_number
+from mixwright.objectives.dada.operations import NAMES, OPERATIONS, operate
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation of a sub-policy.
+
+    Attributes:
+        operation: one of ``OPERATIONS``.
+        chance: how often it is done, in [0, 1].
+        level: how strongly, in [0, 1] of its range.
+    """
+
+    operation: str
+    chance: float
+    level: float
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        operation = OPERATIONS[self.operation]
+        what = operation.words.format(operation.value(self.level))
+        return f"{what} ({self.chance:.0%})"
+
+
+SubPolicy = tuple[Step, Step]
+"""Two operations, done one after the other, each by its own chance."""
+
+
+class Found(nn.Module):
+    """The sub-policies that a search has found, as buffers, so that they are saved with a run.
+
+    Args:
+        count: how many there are to be.
+
+    Attributes:
+        operations: ``(count, 2)`` int64, numbers of operations; -1 before a search.
+        chances: ``(count, 2)`` in [0, 1].
+        levels: ``(count, 2)`` in [0, 1].
+        policy: the same, read from the buffers whenever they change; empty before a search.
+    """
+
+    operations: Tensor
+    chances: Tensor
+    levels: Tensor
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.register_buffer("operations", torch.full((count, 2), -1))
+        self.register_buffer("chances", torch.zeros(count, 2))
+        self.register_buffer("levels", torch.zeros(count, 2))
+        self.policy: tuple[SubPolicy, ...] = ()
+        self.register_load_state_dict_post_hook(_loaded)
+
+    def __len__(self) -> int:
+        """How many there are to be."""
+        return len(self.operations)
+
+    def __repr__(self) -> str:
+        """Say how many were found."""
+        return f"Found({len(self.policy)} of {len(self)})"
+
+    def keep(self, policy: Sequence[SubPolicy]) -> None:
+        """Take a policy; see ``DADA.use``."""
+        if len(policy) != len(self):
+            raise ValueError(
+                f"DADA.use: {len(policy)} sub-policies; expected {len(self)}, as many "
+                f"as policies says. Build DADA(policies={len(policy)})."
+            )
+        steps = [step for pair in policy for step in pair]
+        for step in steps:
+            check_choice("DADA.use", "operation", step.operation, NAMES)
+            check_number("DADA.use", "chance", step.chance, high=1.0)
+            check_number("DADA.use", "level", step.level, high=1.0)
+        rows = torch.tensor([[NAMES.index(s.operation), s.chance, s.level] for s in steps])
+        for k, buffer in enumerate((self.operations, self.chances, self.levels)):
+            buffer.copy_(rows[:, k].view(-1, 2))
+        self.read()
+
+    def equalise(self) -> None:
+        """Take what rank 0 has, where there are several processes."""
+        if dist.is_available() and dist.is_initialized():
+            for buffer in (self.operations, self.chances, self.levels):
+                dist.broadcast(buffer, 0)
+            self.read()
+
+    def read(self) -> None:
+        """Read ``policy`` from the buffers."""
+        numbers: list[list[int]] = self.operations.tolist()
+        chances: list[list[float]] = self.chances.tolist()
+        levels: list[list[float]] = self.levels.tolist()
+        found: list[SubPolicy] = []
+        for names, chance, level in zip(numbers, chances, levels, strict=True):
+            if min(names) >= 0:
+                first, second = (Step(NAMES[names[k]], chance[k], level[k]) for k in (0, 1))
+                found.append((first, second))
+        self.policy = tuple(found)
+
+
+def _loaded(found: Found, _: object) -> None:
+    found.read()
+
+
+def augmented(images: Tensor, policy: Sequence[SubPolicy], *, generator: Generator) -> Tensor:
+    """Do to each image a sub-policy of its own draw, all as likely as each other.
+
+    The draws are made on the host, so the device waits for nothing; images that meet the same
+    operation are handled together.
+
+    Args:
+        images: ``(B, C, H, W)`` floating in [0, 1]; not written.
+        policy: sub-policies, at least one.
+        generator: CPU generator, source of all randomness.
+
+    Returns:
+        ``(B, C, H, W)`` of the images' dtype, without gradient.
+    """
+    count = len(images)
+    which = sampling.choices([1.0] * len(policy), count, generator=generator)
+    coins: list[list[float]] = torch.rand(count, 2, generator=generator).tolist()
+    pixels = images.detach().to(torch.promote_types(images.dtype, torch.float32), copy=True)
+    for turn in (0, 1):
+        todo: dict[str, list[tuple[int, float]]] = {}
+        for row, (number, coin) in enumerate(zip(which, coins, strict=True)):
+            step = policy[number][turn]
+            if coin[turn] < step.chance:
+                todo.setdefault(step.operation, []).append((row, step.level))
+        for name, each in todo.items():
+            rows = torch.tensor([row for row, _ in each]).to(images.device, non_blocking=True)
+            level = torch.tensor([level for _, level in each]).to(images.device, non_blocking=True)
+            part = operate(name, pixels.index_select(0, rows), level, generator=generator)
+            pixels.index_copy_(0, rows, part)
+    return pixels.to(images.dtype)

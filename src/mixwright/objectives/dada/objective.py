@@ -1,0 +1,257 @@
+"""DADA: a policy of image operations, searched before the first epoch, then trained with."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Module
+
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.mixers.checks import check_batch
+from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.dada.found import Found, SubPolicy, augmented
+from mixwright.objectives.dada.influence import ORDERS, Order
+from mixwright.objectives.dada.policy import PAIRS
+from mixwright.objectives.dada.search import Examples, Search, SearchProgress, Settings
+from mixwright.objectives.objective import Losses, Objective
+from mixwright.sampling import stream
+from mixwright.taps import bare
+
+_log = logging.getLogger(__name__)
+
+
+class DADA(Objective):
+    """Train on images changed by pairs of operations that a search has found to help.
+
+    Fifteen operations (shears, shifts, tones, Cutout) make 105 pairs, each with a weight, two
+    chances and two levels. The search trains a copy of the model on one half of a small set and
+    moves all of them so that a training step helps most on the other half. The pairs of largest
+    weight are kept; from then on each image of a batch gets one of them, and the plain loss
+    trains the model. Labels are never mixed.
+
+    Our own loop searches before the first epoch, on the weights that the model has then, and a
+    run that is resumed keeps what was found. In a loop of your own call ``search`` once. Images
+    are in [0, 1]; let the model normalise them.
+
+    Args:
+        search_epochs: passes over the half that the copy learns from, from 1; the paper uses 20.
+        search_size: images to search on, both halves together, from 4; all where there are
+            fewer. They are held in memory meanwhile. The paper uses 4,000.
+        policies: sub-policies to keep, from 1 to 105; the paper uses 25.
+        batch_size: images of each half in an iteration, from 2; fewer where a half is smaller.
+            The authors use 32 on CIFAR-100 and 128 on CIFAR-10.
+        lr: highest rate of the copy's SGD, above 0; theirs is 0.1.
+        weight_decay: of that SGD, at least 0; theirs is 5e-4 on CIFAR-100, 2e-4 on CIFAR-10.
+        policy_lr: rate of the policy's Adam, above 0; theirs is 5e-3.
+        order: ``"second"`` judges a draw by the gradient on the other half after a step on it, as
+            the authors do; ``"first"`` by the gradient before it, at 10 instead of 13 forwards'
+            time an iteration.
+        seed: of the search in our loop. It is apart from the run's, so that several processes,
+            and several runs on one set, find what is the same where arithmetic is.
+        criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``, of search and
+            training; None for the cross-entropy.
+
+    Attributes:
+        found: the sub-policies, part of the state that is saved.
+
+    Raises:
+        ValueError: an argument is out of range; in a step, nothing was searched yet.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
+        >>> objective = DADA(search_epochs=1, policies=3)
+        >>> objective.build(model, 2)
+        >>> images, labels = torch.rand(8, 3, 4, 4), torch.tensor([0, 1] * 4)
+        >>> policy = objective.search(images, labels, generator=stream(0))
+        >>> len(policy), policy == objective.policy
+        (3, True)
+        >>> losses = objective(model, images, labels, generator=stream(1), progress=0.0)
+        >>> losses.total.shape
+        torch.Size([])
+
+    Source: Li et al., "DADA: Differentiable Automatic Data Augmentation", ECCV 2020,
+    arXiv:2003.03780. No policy of theirs is used.
+
+    Departs from the authors' code: ``relax`` is applied to the measured product itself, and apart
+    to pair and gates; images are searched on without crop, flip and Cutout of their own; tones
+    are rounded to bytes by some operations only, and Cutout covers with mid grey.
+    """
+
+    def __init__(
+        self,
+        *,
+        search_epochs: int = 20,
+        search_size: int = 4000,
+        policies: int = 25,
+        batch_size: int = 32,
+        lr: float = 0.1,
+        weight_decay: float = 5e-4,
+        policy_lr: float = 5e-3,
+        order: Order = "second",
+        seed: int = 0,
+        criterion: Criterion | None = None,
+    ) -> None:
+        super().__init__()
+        for name, count, low in (
+            ("search_epochs", search_epochs, 1),
+            ("search_size", search_size, 4),
+            ("policies", policies, 1),
+            ("batch_size", batch_size, 2),
+        ):
+            check_whole("DADA", name, count, low=low)
+        check_number("DADA", "policies", policies, low=1, high=len(PAIRS))
+        check_number("DADA", "lr", lr, open_low=True)
+        check_number("DADA", "weight_decay", weight_decay)
+        check_number("DADA", "policy_lr", policy_lr, open_low=True)
+        check_choice("DADA", "order", order, ORDERS)
+        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+        self.search_size, self.seed = search_size, seed
+        self.settings = Settings(
+            epochs=search_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            policy_lr=policy_lr,
+            order=order,
+            criterion=self.criterion,
+        )
+        self.found = Found(policies)
+        self._model: tuple[Module, ...] = ()  # in a tuple it is no part of the objective
+
+    @property
+    def policy(self) -> tuple[SubPolicy, ...]:
+        """The sub-policies that were found, the largest weight first; empty before a search."""
+        return self.found.policy
+
+    def describe(self) -> str:
+        """Tell the found sub-policies in words, a line each.
+
+        Example:
+            >>> from mixwright.objectives.dada import Step
+            >>> objective = DADA(policies=1)
+            >>> objective.use([(Step("Rotate", 0.3, 0.9), Step("Invert", 0.05, 0.5))])
+            >>> objective.describe()
+            'turn by 24 degrees (30%), then invert (5%)'
+        """
+        return "\n".join(f"{first}, then {second}" for first, second in self.policy)
+
+    def use(self, policy: Sequence[SubPolicy]) -> None:
+        """Take a policy that was found elsewhere instead of searching.
+
+        Args:
+            policy: as many sub-policies as ``policies`` says.
+
+        Raises:
+            ValueError: they are not as many, or name an unknown operation.
+        """
+        self.found.keep(policy)
+
+    def build(self, model: Module, num_classes: int) -> None:
+        """See ``Objective.build``; remembers the model, whose copy the search trains."""
+        del num_classes
+        self._model = (model,)
+
+    def on_epoch_start(self, data: Any) -> None:
+        """See ``Objective.on_epoch_start``; searches where nothing was found yet.
+
+        All processes search alike, on the same images and from the same seed, and go on with what
+        rank 0 found.
+        """
+        if self.policy:
+            return
+        generator = stream(self.seed, len(data.train))
+        rows = torch.randperm(len(data.train), generator=generator)[: self.search_size]
+        rows = rows.to(data.train.labels.device)
+        images, labels = data.train.take(rows), data.train.labels[rows]
+        self.search(images, labels, generator=generator, on_progress=_tell)
+        self.found.equalise()
+        _log.info("DADA found:\n%s", self.describe())
+
+    def search(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator,
+        on_progress: Callable[[SearchProgress], None] | None = None,
+    ) -> tuple[SubPolicy, ...]:
+        """Search for a policy on images, whatever was found before.
+
+        The model that ``build`` got is copied and stays as it is, torch's global generator too.
+
+        Args:
+            images: ``(M, C, H, W)`` uint8, or floating in [0, 1]; a few thousand are enough.
+                Every other one of a random order is only judged on.
+            labels: ``(M,)`` int64 or ``(M, K)`` floating.
+            generator: CPU generator, source of all randomness.
+            on_progress: called after each epoch of the search.
+
+        Returns:
+            The found sub-policies, which ``policy`` gives too.
+
+        Raises:
+            ValueError: ``build`` was not called, or there are fewer than 4 images.
+        """
+        if not self._model:
+            raise ValueError(
+                "DADA.search: there is no model yet; expected objective.build(model, num_classes) "
+                "before a search."
+            )
+        if images.ndim != 4 or len(images) < 4 or len(labels) != len(images):
+            raise ValueError(
+                f"DADA.search: images have shape {tuple(images.shape)}, with {len(labels)} labels; "
+                "expected (M, C, H, W) of at least 4 images, and a label for each."
+            )
+        student = copy.deepcopy(bare(self._model[0]))
+        device = next(student.parameters()).device
+        images, labels = images.to(device), labels.to(device)
+        order = torch.randperm(len(images), generator=generator).to(device)
+        halves = [Examples(images[rows], labels[rows]) for rows in (order[::2], order[1::2])]
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            search = Search(
+                student,
+                train=halves[0],
+                valid=halves[1],
+                settings=self.settings,
+                generator=generator,
+            )
+            self.use(search.run(on_progress).best(len(self.found)))
+        return self.policy
+
+    def forward(
+        self,
+        model: Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: Generator,
+        progress: float,
+    ) -> Losses:
+        """See ``Objective.forward``."""
+        check_batch("DADA", images, labels, dims=2)
+        if not self.policy:
+            raise ValueError(
+                "DADA: it has no policy yet; expected a search before the first step. mixwright's "
+                "loop makes one before its first epoch; in a loop of your own call "
+                "objective.search(images, labels, generator=...) once, after objective.build, or "
+                "load the state of an objective that has searched."
+            )
+        logits = model(augmented(images, self.policy, generator=generator))
+        total = self.criterion(logits, labels).mean()
+        return Losses(total, {"loss": total.detach()}, logits)
+
+    def extra_repr(self) -> str:
+        """Show the settings of the search."""
+        return f"{self.settings!r}, search_size={self.search_size}, seed={self.seed}"
+
+
+def _tell(progress: SearchProgress) -> None:
+    _log.info(
+        "DADA searches: epoch %d of %d, loss %.3f", progress.epoch, progress.epochs, progress.loss
+    )

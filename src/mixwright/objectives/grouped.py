@@ -1,0 +1,77 @@
+"""Several batches in one forward, each with its own statistics of batch normalisation."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from mixwright.arguments import check_whole
+from mixwright.taps import bare, hooked
+
+_Forward = Callable[[Tensor], Tensor]
+
+
+@contextlib.contextmanager
+def grouped_norm(model: nn.Module, groups: int) -> Generator[None]:
+    """Normalise the parts of a batch as if each were run through the model by itself.
+
+    Inside, the rows of a batch are ``groups`` batches of equal length, one after the other. Batch
+    normalisation takes mean and variance of each by itself and updates its running statistics
+    group by group, which is what separate forwards do; all other layers see one large batch and
+    run once. Layers in evaluation mode and models without batch normalisation stay as they are.
+
+    Compiled models run as they were written inside. Activation checkpointing does not go with
+    this: it runs layers again in the backward, when the groups are forgotten.
+
+    Args:
+        model: the classifier, wrapped or not; each layer's ``forward`` comes back at the end, also
+            after an error.
+        groups: batches in a batch, at least 1.
+
+    Raises:
+        ValueError: ``groups`` is no whole number from 1; or, in the forward, a batch cannot be cut
+            into so many equal parts.
+
+    Example:
+        >>> model = nn.BatchNorm1d(1, affine=False)
+        >>> with grouped_norm(model, 2):
+        ...     model(torch.tensor([[-1.0], [1.0], [50.0], [70.0]])).round(decimals=3).T
+        tensor([[-1.,  1., -1.,  1.]])
+    """
+    check_whole("grouped_norm", "groups", groups, low=1)
+    norms = [one for one in bare(model).modules() if isinstance(one, _BatchNorm)]
+    own = {norm: vars(norm).get("forward") for norm in norms}  # mostly None: the class has it
+    try:
+        for norm in norms if groups > 1 else ():
+            norm.forward = _in_groups(norm, norm.forward, groups)
+        with hooked():
+            yield
+    finally:
+        for norm, forward in own.items():
+            vars(norm).pop("forward", None)
+            if forward is not None:
+                norm.forward = forward
+
+
+def _in_groups(norm: _BatchNorm, forward: _Forward, groups: int) -> _Forward:
+    """Make a forward that runs a norm's own one on each group.
+
+    Groups are slices of neighbouring rows, so cutting is free and putting together is one copy; a
+    single call over ``groups * C`` channels would have to copy twice, into another order and back.
+    """
+
+    def run(features: Tensor) -> Tensor:
+        if not norm.training and norm.running_mean is not None:
+            return forward(features)
+        if len(features) % groups:
+            raise ValueError(
+                f"grouped_norm: a batch of {len(features)} rows is to be cut into {groups} equal "
+                "groups; expected a multiple. Put batches of one length together."
+            )
+        return torch.cat([forward(part) for part in features.chunk(groups)])
+
+    return run

@@ -1,0 +1,291 @@
+"""What the objectives with a learned mixer have in common: their players, and how they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import Linear, Module, init
+
+from mixwright import sampling
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.masknets import MaskNet
+from mixwright.mixers.checks import check_batch
+from mixwright.mixers.learned import LearnedMixer
+from mixwright.mixers.pairs import PERS, Per
+from mixwright.mixers.sources import OFS, Of, draw_sources
+from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.grouped import grouped_norm
+from mixwright.objectives.momentum import Statistics, Teacher, momentum
+from mixwright.objectives.objective import Objective
+from mixwright.taps import classifier, entering, tapping
+from mixwright.taps.sites import example_images, map_of, mask_stage
+
+Sources = int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Players:
+    """What ``build`` makes for a model.
+
+    Args:
+        network: gives masks of features.
+        teacher: the average of the student, whose features the network reads.
+        head: the student's layer for mixed images; its own last layer is for whole ones.
+        layer: name of the stage that is read.
+        classes: K.
+    """
+
+    network: MaskNet
+    teacher: Teacher
+    head: Linear
+    layer: str
+    classes: int
+
+
+class Learning(Objective):
+    """A classifier, its averaged teacher, and a network of masks that learns beside them.
+
+    In each step the teacher looks at the whole images; from its features the network makes masks.
+    The student, the model that is trained, learns from whole images through its own last layer
+    and from mixed ones through a second one, ``head``. The network learns through the teacher,
+    whose weights stand still: gradients pass through it to the mixed images and their masks. All
+    players share one backward; the routes of their gradients are kept apart.
+
+    Subclasses define ``make_network`` and ``forward``. For arguments see ``AutoMix``.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Sources,
+        alpha: float,
+        per: Per,
+        margin: float,
+        margin_of: Of,
+        layer: str | None,
+        image_size: int | None,
+        statistics: Statistics,
+        momentum: float,
+        momentum_end: float,
+        momentum_hold: float,
+        momentum_warmup: bool,
+        mask_lr: float | None,
+        mask_min_lr: float | None,
+        batched: bool,
+        criterion: Criterion | None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        low, high = (sources, sources) if isinstance(sources, int) else sources
+        for number in (low, high):
+            check_whole(name, "sources", number, low=2)
+        check_number(name, "sources", high, low=low)
+        check_number(name, "alpha", alpha)
+        check_choice(name, "per", per, PERS)
+        check_number(name, "margin", margin, high=0.5)
+        check_choice(name, "margin_of", margin_of, OFS)
+        for option, value in (
+            ("momentum", momentum),
+            ("momentum_end", momentum_end),
+            ("momentum_hold", momentum_hold),
+        ):
+            check_number(name, option, value, high=1.0)
+        for option, value in (("mask_lr", mask_lr), ("mask_min_lr", mask_min_lr)):
+            if value is not None:
+                check_number(name, option, value, open_low=option == "mask_lr")
+        self.sources, self.alpha, self.per = sources, alpha, per
+        self.margin, self.margin_of = margin, margin_of
+        self.layer, self.image_size = layer, image_size
+        self.statistics: Statistics = statistics
+        self.momentum, self.momentum_end = momentum, momentum_end
+        self.momentum_hold, self.momentum_warmup = momentum_hold, momentum_warmup
+        self.mask_lr, self.mask_min_lr = mask_lr, mask_min_lr
+        self.batched = batched
+        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+        self.steps, self.updates = 0, 0  # made so far: batches, and moves of the teacher
+        self._progress = 0.0
+        self.network: MaskNet | None = None
+        self.teacher: Teacher | None = None
+        self.head: Linear | None = None
+        self._layer, self._classes = "", 0
+
+    # ------------------------------------------------------------------ before the first step
+
+    def make_network(self, channels: int) -> MaskNet:
+        """Make the network for features of so many channels, with first weights."""
+        raise NotImplementedError(f"{type(self).__name__} defines no make_network")
+
+    def build(self, model: Module, num_classes: int) -> None:
+        """See ``Objective.build``; makes network, teacher and head.
+
+        Raises:
+            ValueError: the model has no Linear layer at its end or shows no stage to read, or it
+                does not run on blank images (then give ``image_size``).
+        """
+        images = example_images(model, self.image_size)
+        last = classifier(model, images)
+        self._layer = self.layer or mask_stage(model, images)
+        self._classes = num_classes
+        self.head = Linear(last.in_features, num_classes).to(last.weight.device)
+        init.normal_(self.head.weight, std=0.01)
+        init.zeros_(self.head.bias)
+        self.teacher = Teacher(model, self.head, statistics=self.statistics)
+        with torch.no_grad(), tapping(self.teacher.model, self._layer) as tap:
+            self.teacher.model.eval()(images)
+        channels = map_of(model, tap.value, images).shape[1]
+        self.teacher.train()
+        self.network = self.make_network(channels).to(last.weight.device)
+
+    def players(self) -> Players:
+        """Give what ``build`` made.
+
+        Raises:
+            ValueError: ``build`` was not called.
+        """
+        if self.network is None or self.teacher is None or self.head is None:
+            raise ValueError(
+                f"{type(self).__name__}: it has no teacher yet; expected objective.build(model, "
+                "num_classes) before the first step and before the optimiser is made."
+            )
+        return Players(self.network, self.teacher, self.head, self._layer, self._classes)
+
+    # ------------------------------------------------------------------ in a step
+
+    def begin(self, images: Tensor, labels: Tensor, progress: float) -> Players:
+        """Check a batch and note how far training is; the first line of each ``forward``."""
+        check_batch(type(self).__name__, images, labels, dims=2)
+        players = self.players()
+        self._progress = progress
+        self.steps += 1
+        return players
+
+    def draw(self, images: Tensor, count: int, *, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw who is mixed, and the shares; see ``draw_sources``."""
+        return draw_sources(
+            len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
+        )
+
+    def draw_count(self, generator: Generator) -> int:
+        """Give N of this step."""
+        if isinstance(self.sources, int):
+            return self.sources
+        low, high = self.sources
+        return low + sampling.choices([1.0] * (high - low + 1), 1, generator=generator)[0]
+
+    def student(
+        self, model: Module, images: Tensor | None, mixes: Sequence[Tensor]
+    ) -> tuple[Tensor | None, list[Tensor]]:
+        """Run the student on whole and on mixed images.
+
+        Args:
+            model: the classifier.
+            images: ``(B, C, H, W)``; None leaves this pass out.
+            mixes: further batches of this shape.
+
+        Returns:
+            Logits ``(B, K)`` of the model's own last layer for the whole images, and of ``head``
+            for each mix.
+        """
+        head = self.players().head
+        each = ([] if images is None else [images]) + list(mixes)
+        rows = len(each[0])
+        last = classifier(model, each[0])
+        if self.batched and len(each) > 1:
+            with grouped_norm(model, len(each)), entering(model, last) as tap:
+                own = list(model(torch.cat(each)).split(rows))
+            entered = list(tap.value.split(rows))
+        else:
+            own, entered = list[Tensor](), list[Tensor]()
+            for number, batch in enumerate(each):
+                whole = images is not None and number == 0
+                with nullcontext() if whole else entering(model, last) as tap:
+                    own.append(model(batch))
+                entered.append(own[-1] if tap is None else tap.value)
+        first = 0 if images is None else 1
+        logits = [head(value.to(_kind(head, value))) for value in entered[first:]]
+        return (own[0] if first else None), logits
+
+    # ------------------------------------------------------------------ around the steps
+
+    def after_step(self, model: Module) -> None:
+        """See ``Objective.after_step``; moves the teacher."""
+        players = self.players()
+        rate = momentum(
+            self._progress, start=self.momentum, end=self.momentum_end, hold=self.momentum_hold
+        )
+        if self.momentum_warmup:
+            rate = min(rate, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        players.teacher.follow(model, players.head, rate)
+
+    def before_evaluation(self, batches: Any) -> None:
+        """See ``Objective.before_evaluation``; measures the teacher's running statistics."""
+        self.players().teacher.recompute(batches)
+
+    def own_teacher(self) -> Module | None:
+        """See ``Objective.own_teacher``."""
+        return None if self.teacher is None else self.teacher.model
+
+    def trained_mixer(self) -> LearnedMixer:
+        """See ``Objective.trained_mixer``: frozen copies of the network and of the teacher."""
+        players = self.players()
+        return LearnedMixer(
+            players.teacher.model,
+            players.network,
+            layer=players.layer,
+            sources=self.sources,
+            alpha=self.alpha,
+            per=self.per,
+            margin=self.margin,
+            margin_of=self.margin_of,
+        )
+
+    def compiled_parts(self) -> tuple[Module, ...]:
+        """See ``Objective.compiled_parts``."""
+        return () if self.network is None else (self.network,)
+
+    def param_groups(self, recipe: Any) -> list[dict[str, Any]]:
+        """See ``Objective.param_groups``: the head as the model, the network with own rates."""
+        del recipe
+        players = self.players()
+        rates = {"lr": self.mask_lr, "min_lr": self.mask_min_lr}
+        own = {name: rate for name, rate in rates.items() if rate is not None}
+        return [
+            {"params": list(players.head.parameters())},
+            {"params": list(players.network.parameters()), **own},
+        ]
+
+    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        """See ``Objective.alarms``; looks at the masks."""
+        found = list[str]()
+        spread, largest = means.get("mask spread", 1.0), means.get("mask largest", 0.0)
+        if spread < 5e-3 and progress > 0.2 and self.steps > 500:
+            found.append(
+                f"masks are flat (they vary by {spread:.4f} over an image, {5e-3:g} is the least "
+                "that shows): the student trains on plain mixtures. Raise mask_lr, or name an "
+                "earlier layer."
+            )
+        if largest > 0.95:
+            found.append(
+                f"one source takes all (its masks cover {largest:.0%} of the image): labels "
+                "no longer say what is seen. Add a mask loss, or lower mask_lr."
+            )
+        return tuple(found)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Give what a run needs beside tensors to go on."""
+        return {"steps": self.steps, "updates": self.updates}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on from what ``get_extra_state`` gave."""
+        self.steps, self.updates = int(state["steps"]), int(state["updates"])
+
+
+def _kind(head: Linear, value: Tensor) -> torch.dtype:
+    """Give the dtype that the head takes: under autocast the value's own will do."""
+    return value.dtype if torch.is_autocast_enabled(value.device.type) else head.weight.dtype

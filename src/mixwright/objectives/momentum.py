@@ -1,0 +1,316 @@
+"""The averaged teacher of learned mixers: a slow copy of the student that is asked in each step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.objectives.running_statistics import (
+    BatchNorm,
+    Measured,
+    Population,
+    measuring,
+    passing,
+    tracking,
+    update,
+)
+from mixwright.objectives.teacher import frozen_copy, move, tensors
+from mixwright.taps import Tap, bare, classifier, entering, evaluating, hooked, named_layer
+from mixwright.taps.layers import first_tensor
+from mixwright.taps.sites import map_of
+
+Statistics = Literal["clean", "official", "average", "recompute"]
+"""Where a teacher's running statistics come from; see ``Teacher``."""
+STATISTICS: tuple[Statistics, ...] = get_args(Statistics)
+
+
+def momentum(
+    progress: float, *, start: float = 0.999, end: float = 0.999999, hold: float = 0.1
+) -> float:
+    """Give a teacher's momentum: held for a while, then rising along half a cosine.
+
+    It is ``start`` before ``hold`` and ``end - (end - start) (1 + cos(pi progress)) / 2`` from
+    there. The cosine counts from the beginning of training, so there is a small step at ``hold``.
+
+    Args:
+        progress: share of training that is done, t / T of step t, counted from 0; in [0, 1].
+        start: momentum of the first steps, in [0, 1].
+        end: momentum of the last step, in [0, 1].
+        hold: share of training in which it stays as it is, in [0, 1].
+
+    Raises:
+        ValueError: a number is out of range.
+
+    Example:
+        >>> [round(momentum(t / 4, end=1.0), 6) for t in range(4)]
+        [0.999, 0.999146, 0.9995, 0.999854]
+
+    Source: Liu et al., "AutoMix", ECCV 2022, arXiv:2103.13027; Westlake-AI/openmixup.
+    Departs: their code copies the student once where ``hold`` is less than a step.
+    """
+    for name, value in (("progress", progress), ("start", start), ("end", end), ("hold", hold)):
+        check_number("momentum", name, value, high=1.0)
+    if progress < hold:
+        return start
+    return end - (end - start) * (1.0 + math.cos(math.pi * progress)) / 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a teacher saw in a batch.
+
+    Attributes:
+        features: ``(B, c, h, w)`` float32 of the layer that was asked for, without a graph.
+        logits: ``(B, K)`` of the teacher's head, float32 (float64 of a model in float64); None
+            where the forward ended at the layer.
+    """
+
+    features: Tensor
+    logits: Tensor | None
+
+
+class Teacher(nn.Module):
+    """A copy of a classifier and of its head for mixed images that follows them slowly.
+
+    Batch normalisation uses the batch's statistics, as in the student, and everything else is in
+    evaluation mode, whatever ``train`` and ``eval`` ask for: no dropout, no stochastic depth. So a
+    permuted batch gives permuted features, and one pass over whole images serves all its uses.
+
+    Its own running statistics, with which it is evaluated, are not averages of the student's.
+    ``statistics`` says where they come from:
+
+    - ``clean``: the passes over whole images.
+    - ``official``: all passes that the authors' code makes, in their order; see ``settle``.
+    - ``average``: the student's, averaged as the weights are.
+    - ``recompute``: whole images, measured before an evaluation; see ``recompute``.
+
+    A step is ``look``, ``judge``, ``settle`` and, after the optimiser's, ``follow``. Nothing is
+    read back from the device. Compiled models and their wrappers may be given; the copy runs as it
+    was written.
+
+    Args:
+        model: the student; copied at once, half-precision weights as float32.
+        head: takes what enters the student's last Linear and gives logits; copied too.
+        statistics: see above.
+
+    Raises:
+        ValueError: ``statistics`` is none of the four.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+        >>> model.append(nn.Linear(16, 10))[0].weight.requires_grad
+        True
+        >>> teacher = Teacher(model, nn.Linear(16, 10))
+        >>> images = torch.rand(8, 1, 4, 4, requires_grad=True)
+        >>> look = teacher.look(images, "1")
+        >>> look.features.shape, look.features.requires_grad
+        (torch.Size([8, 4, 2, 2]), False)
+        >>> logits = teacher.judge(images)  # with a graph to the images
+        >>> teacher.settle(0)
+        >>> teacher.follow(model, teacher.head, momentum(0.0))
+
+    Source: Liu et al., "AutoMix", ECCV 2022, arXiv:2103.13027; Westlake-AI/openmixup.
+    Departs: there dropout and stochastic depth are on in the teacher.
+    """
+
+    model: nn.Module
+    """The averaged model; its own last layer is the one for whole images."""
+    head: nn.Linear
+    """The averaged head for mixed images."""
+    statistics: Statistics
+
+    def __init__(
+        self, model: nn.Module, head: nn.Linear, *, statistics: Statistics = "clean"
+    ) -> None:
+        super().__init__()
+        check_choice("Teacher", "statistics", statistics, STATISTICS)
+        self.statistics = statistics
+        self.model = frozen_copy(model)
+        made = frozen_copy(head)
+        assert isinstance(made, nn.Linear)
+        self.head = made
+        self._norms = [one for one in self.model.modules() if isinstance(one, BatchNorm)]
+        self._tracking = tracking(self.model)
+        self._clean: Measured | None = None
+        self._mixed: Measured | None = None
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the modes that a teacher has, whatever is asked for."""
+        super().train(mode)
+        self.model.eval()
+        for norm in self._norms:
+            norm.training = True
+        return self
+
+    @torch.no_grad()
+    def look(self, images: Tensor, layer: str, *, whole: bool = True) -> Look:
+        """Run whole images, without a graph.
+
+        Args:
+            images: ``(B, C, H, W)`` floating.
+            layer: name of the layer whose features are asked for.
+            whole: whether logits are asked for too; without, the forward ends at the layer, unless
+                the running statistics of later layers need it.
+
+        Raises:
+            ValueError: there is no such layer, it did not run, or it gives no map or tokens.
+        """
+        images = self._given(images)
+        measured = bool(self._tracking) and self.statistics in ("clean", "official")
+        tap, ends = Tap(layer), not whole and not measured
+
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            value = first_tensor(output)
+            if value is not None:  # a copy, as later layers may write into it
+                tap.hold(value.to(torch.float32, copy=True))
+            if ends:
+                raise _EnoughSeenError
+
+        logits = None
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(hooked())
+            stack.callback(named_layer(self.model, layer).register_forward_hook(keep).remove)
+            found = stack.enter_context(self._passing(measured))
+            if ends:
+                with contextlib.suppress(_EnoughSeenError):
+                    self.model(images)
+            else:
+                logits = self._logits(images)
+        self._clean = found or self._clean
+        return Look(map_of(self.model, tap.value, images), logits if whole else None)
+
+    def judge(self, images: Tensor) -> Tensor:
+        """Run mixed images and give the head's logits with a graph to the images.
+
+        Args:
+            images: ``(B, C, H, W)`` floating.
+
+        Returns:
+            ``(B, K)`` float32, or float64 of a model in float64.
+        """
+        images = self._given(images)
+        measured = bool(self._tracking) and self.statistics == "official"
+        with self._passing(measured) as found:
+            logits = self._logits(images)
+        self._mixed = found or self._mixed
+        return logits
+
+    def settle(self, clean_again: int) -> None:
+        """Bring the running statistics to where the step's passes take them.
+
+        ``clean`` is one pass over whole images; ``official`` is one over whole images, one over
+        mixed ones, and ``clean_again`` more over whole ones, of which none has to be made: with a
+        norm's momentum ``mu`` they are ``r = (1 - mu)^n r + (1 - (1 - mu)^n) s`` of the statistics
+        ``s`` of the first. The other two do nothing here.
+
+        Args:
+            clean_again: n; the authors' AutoMix makes 0, their AdAutoMix 2 for two images, and N
+                for N of them.
+
+        Raises:
+            ValueError: ``clean_again`` is no whole number from 0.
+        """
+        check_whole("Teacher.settle", "clean_again", clean_again, low=0)
+        clean, mixed = self._clean, self._mixed
+        self._clean = self._mixed = None
+        if clean is not None:
+            update(self._tracking, clean)
+        if mixed is not None:
+            update(self._tracking, mixed)
+        if clean is not None and self.statistics == "official":
+            update(self._tracking, clean, times=clean_again)
+
+    def follow(self, model: nn.Module, head: nn.Linear, momentum: float) -> None:
+        """Move a step towards the student, ``own = m own + (1 - m) student``.
+
+        Call it after the optimiser's step. Buffers stay as they are, except in ``average``.
+
+        Args:
+            model: the student.
+            head: its head for mixed images.
+            momentum: m, at least 0; from 1 on nothing moves.
+
+        Raises:
+            ValueError: ``momentum`` is no such number, or the student has other tensors.
+        """
+        check_number("Teacher.follow", "momentum", momentum)
+        if momentum >= 1.0:
+            return
+        buffers = self.statistics == "average"
+        own, other = (
+            {
+                **{f"model.{name}": one for name, one in tensors(body, buffers=buffers).items()},
+                **{f"head.{name}": one for name, one in tensors(top).items()},
+            }
+            for body, top in ((self.model, self.head), (bare(model), head))
+        )
+        move(own, other, 1.0 - momentum, who="Teacher.follow")
+
+    @torch.no_grad()
+    def recompute(self, batches: Iterable[tuple[Tensor, Any]]) -> None:
+        """Measure the running statistics anew, over all rows of some batches of whole images.
+
+        Does nothing, and asks for no batch, unless ``statistics`` is ``recompute`` and the model
+        has batch normalisation.
+
+        Args:
+            batches: ``(images, labels)``, on the teacher's device; labels are not looked at.
+
+        Raises:
+            ValueError: there is no batch.
+
+        Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576.
+        """
+        if self.statistics != "recompute" or not self._tracking:
+            return
+        population = Population(self._tracking)
+        empty = True
+        for images, _ in batches:
+            empty = False
+            with self._modes(), population.watching():
+                self.model(self._given(images))
+        if empty:
+            raise ValueError(
+                "Teacher.recompute: there are 0 batches; expected at least one of whole images. "
+                "Give a list, or a fresh loader: an iterator may have been used up."
+            )
+        population.write()
+
+    def _given(self, images: Tensor) -> Tensor:
+        return images.to(self.head.weight.dtype)
+
+    @contextlib.contextmanager
+    def _modes(self) -> Generator[None]:
+        with evaluating(self.model):
+            for norm in self._norms:
+                norm.training = True
+            yield
+
+    @contextlib.contextmanager
+    def _passing(self, measured: bool) -> Generator[Measured | None]:
+        """Make a pass inside that leaves modes and running statistics as they were."""
+        with self._modes():
+            if measured:
+                with measuring(self._tracking) as found:
+                    yield found
+            else:
+                with passing(self._tracking):
+                    yield None
+
+    def _logits(self, images: Tensor) -> Tensor:
+        with entering(self.model, classifier(self.model, images)) as tap:
+            self.model(images)
+        logits = self.head(tap.value.to(self.head.weight.dtype))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+class _EnoughSeenError(Exception):
+    """Ends a forward whose later layers nobody asked for."""

@@ -1,0 +1,101 @@
+"""Images as amplitudes and phases of their frequencies, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Take images apart into how strong each frequency is and where its waves lie.
+
+    Half of the plane is enough, since real images have the other half in mirror image. No graph:
+    the amplitude of an image has no slope where it is 0.
+
+    Args:
+        images: ``(B, C, H, W)`` floating.
+
+    Returns:
+        Amplitudes, ``(B, C, H, W // 2 + 1)`` float32, and phases, complex64 of the same shape and
+        of absolute value 1; where the amplitude is 0 the phase is 1. In the order of
+        ``torch.fft.rfft2``, unscaled.
+
+    Example:
+        >>> amplitude, phase = spectrum(torch.full((1, 1, 4, 4), 0.5))
+        >>> amplitude[0, 0, 0].tolist()  # a sum over the pixels, and no waves
+        [8.0, 0.0, 0.0]
+        >>> torch.fft.irfft2(amplitude * phase, s=(4, 4)).unique().tolist()
+        [0.5]
+    """
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        waves = torch.fft.rfft2(images.float())
+        phase = torch.sgn(waves)
+        return waves.abs(), torch.where(phase == 0, torch.ones_like(phase), phase)
+
+
+def from_spectrum(amplitude: Tensor, phase: Tensor, size: Sequence[int]) -> Tensor:
+    """Put images together again.
+
+    Args:
+        amplitude: as ``spectrum`` gives it, at least 0; keeps its graph. Of two values at mirror
+            images of each other, as there are in the first column, the mean is taken.
+        phase: as ``spectrum`` gives it.
+        size: ``(H, W)``, since half a plane fits two widths.
+
+    Returns:
+        ``(B, C, H, W)`` float32, not limited to any range.
+    """
+    with torch.autocast(amplitude.device.type, enabled=False):
+        return torch.fft.irfft2(amplitude.float() * phase, s=tuple(size))
+
+
+def mirrored(half: Tensor, width: int) -> Tensor:
+    """Make values on half a plane agree with their mirror images.
+
+    The column of horizontal frequency 0, and for an even width the last one, are mirror images of
+    themselves: the value at row k belongs to row -k too. There the upper half of the rows decides.
+
+    Args:
+        half: ``(..., H, W // 2 + 1)``; keeps its graph.
+        width: W.
+
+    Returns:
+        Of the same shape.
+
+    Example:
+        >>> half = torch.arange(8.0).view(4, 2)
+        >>> mirrored(half, 3)[:, 0].tolist()
+        [0.0, 2.0, 4.0, 2.0]
+        >>> mirrored(half, 3)[:, 1].tolist()
+        [1.0, 3.0, 5.0, 7.0]
+    """
+    height, columns = half.shape[-2:]
+    rows = torch.arange(height, device=half.device)
+    upper = half.index_select(-2, torch.minimum(rows, (height - rows) % height))
+    column = torch.arange(columns, device=half.device)
+    own = (column == 0) | (2 * column == width)
+    return torch.where(own, upper, half)
+
+
+def whole(half: Tensor, width: int) -> Tensor:
+    """Give values of both halves of the plane from those of one.
+
+    Args:
+        half: ``(..., H, W // 2 + 1)``, values that mirror images share.
+        width: W.
+
+    Returns:
+        ``(..., H, W)`` in the order of ``torch.fft.fft2``; equal at (i, j) and (-i, -j).
+
+    Example:
+        >>> whole(torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]), 3).tolist()
+        [[0.0, 1.0, 1.0], [2.0, 3.0, 5.0], [2.0, 5.0, 3.0]]
+    """
+    half = mirrored(half, width)
+    height = half.shape[-2]
+    rows = -torch.arange(height, device=half.device) % height
+    columns = torch.arange(half.shape[-1], width, device=half.device)
+    other = half.index_select(-2, rows).index_select(-1, width - columns)
+    return torch.cat([half, other], dim=-1)

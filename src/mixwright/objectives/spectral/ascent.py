@@ -1,0 +1,85 @@
+"""What is hard for a model, found by steps of one size uphill; and how far predictions differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Module
+
+from mixwright.objectives.criteria import CrossEntropy
+from mixwright.taps import evaluating
+
+_LEAST = 1e-7  # of a mean prediction, as published; its logarithm has to be finite
+
+
+def ascended(
+    start: Tensor,
+    *,
+    model: Module,
+    labels: Tensor,
+    shown: Callable[[Tensor], Tensor],
+    moved: Callable[[Tensor, Tensor], Tensor],
+    steps: int,
+    until_wrong: bool,
+) -> Tensor:
+    """Move what images are made from uphill, each sample by its own cross-entropy.
+
+    The model is in evaluation mode meanwhile; only ``start`` is differentiated by, so that weights
+    get no gradient.
+
+    Args:
+        start: ``(B, 1 or C, h, w)`` floating; not written.
+        model: the classifier without wrappers.
+        labels: ``(B,)`` int64 or ``(B, K)`` floating.
+        shown: makes the images from it, as the model takes them.
+        moved: takes the value and the sign of its slope, -1, 0 or 1; gives the next value.
+        steps: how many; each is one pass and a backward pass to ``start``.
+        until_wrong: whether a sample rests from its first error on.
+
+    Returns:
+        Of the shape of ``start``, no graph.
+    """
+    classes = labels.argmax(dim=1) if labels.ndim == 2 else labels
+    right = torch.ones(len(start), 1, 1, 1, dtype=torch.bool, device=start.device)
+    value = start.detach()
+    with torch.enable_grad(), evaluating(model):
+        for _ in range(steps):
+            value = value.detach().requires_grad_()
+            images = shown(value)
+            pixels = images.detach().requires_grad_()  # compiled models want a leaf
+            logits = model(pixels)
+            loss = CrossEntropy()(logits, labels).sum()
+            (by_pixel,) = torch.autograd.grad(loss, pixels)
+            (slope,) = torch.autograd.grad(images, value, by_pixel)
+            value = value.detach()
+            after = moved(value, slope.sign())
+            if until_wrong:
+                right = right & (logits.detach().argmax(dim=1) == classes).view(-1, 1, 1, 1)
+                after = torch.where(right, after, value)
+            value = after
+    return value
+
+
+def divergence(logits: Sequence[Tensor]) -> Tensor:
+    """Say how far several predictions are apart: their Jensen-Shannon divergence.
+
+    Args:
+        logits: two or more ``(B, K)``.
+
+    Returns:
+        ``(B,)`` float32, the mean over the predictions of the Kullback-Leibler divergence of each
+        from their mean, in nats; 0 where all agree and at most ln of their number.
+
+    Example:
+        >>> one, other = torch.tensor([[50.0, 0.0]]), torch.tensor([[0.0, 50.0]])
+        >>> [round(each, 4) for each in divergence([one, other]).tolist()]  # ln 2
+        [0.6931]
+    """
+    with torch.autocast(logits[0].device.type, enabled=False):
+        log = torch.stack([one.float().log_softmax(dim=1) for one in logits])
+        mean = log.exp().mean(dim=0).clamp_min(_LEAST).log()
+        apart = F.kl_div(mean.expand_as(log), log, reduction="none", log_target=True)
+        return apart.sum(dim=2).mean(dim=0)

@@ -1,0 +1,117 @@
+"""Where a mask network looks: a stage of a model that is deep and still shows places."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.taps.attention import prefix_tokens
+from mixwright.taps.hooks import tapping
+from mixwright.taps.layers import as_map, stages
+from mixwright.taps.modes import bare, evaluating
+
+_SIDES = (32, 64, 96, 224)
+
+
+def map_of(model: nn.Module, features: Tensor, images: Tensor) -> Tensor:
+    """Bring what a layer of a model gives to a map ``(B, C, h, w)``, prefix tokens left out.
+
+    Args:
+        model: the classifier, wrapped or not.
+        features: what its layer gave: a map or tokens; see ``as_map``.
+        images: ``(B, C, H, W)`` that the model was given, whose ratio a grid of tokens has.
+    """
+    prefix = prefix_tokens(model, features.shape[1]) if features.ndim == 3 else None
+    return as_map(features, prefix=prefix, size=images.shape[2:])
+
+
+@torch.no_grad()
+def mask_stage(model: nn.Module, images: Tensor) -> str:
+    """Name the stage that learned mixers read: the last whose map is larger than the final one.
+
+    It is the third of a ResNet's four, 8 x 8 for images of 32 pixels and 14 x 14 for 224. Where
+    all stages give maps of one size, as in a plain transformer, the middle one is taken, the 6th
+    block of 12.
+
+    Args:
+        model: the classifier, wrapped or not.
+        images: a batch, whose first two are run once in evaluation mode.
+
+    Raises:
+        ValueError: the model shows no stages that give maps.
+    """
+    names = stages(model, images)
+    inner, few = bare(model), images[:2]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(evaluating(inner))
+        taps = [stack.enter_context(tapping(inner, name)) for name in names]
+        inner(few)
+    areas = list[int]()
+    for tap in taps:
+        with contextlib.suppress(ValueError):
+            areas.append(map_of(inner, tap.value, few).shape[2:].numel())
+            continue
+        areas.append(0)
+    larger = [name for name, area in zip(names, areas, strict=True) if area > areas[-1]]
+    if larger:
+        return larger[-1]
+    if not any(areas):
+        raise ValueError(
+            f"taps: no stage of {type(inner).__name__} gives a map; expected one for a mask "
+            "network to read. Name the layer."
+        )
+    return names[(len(names) - 1) // 2]
+
+
+@torch.no_grad()
+def example_images(model: nn.Module, side: int | None = None) -> Tensor:
+    """Make two blank images that a model takes, to see the shapes inside before there are data.
+
+    Args:
+        model: the classifier, wrapped or not.
+        side: height and width in pixels; None tries what the model says of itself
+            (``image_size``, ``img_size``, timm's ``default_cfg``), then common sides.
+
+    Returns:
+        ``(2, C, side, side)`` zeros of the dtype and on the device of the model's weights.
+
+    Raises:
+        ValueError: the model runs at no such size.
+    """
+    inner = bare(model)
+    first = next((one for one in inner.modules() if isinstance(one, nn.Conv2d)), None)
+    weight = None if first is None else first.weight
+    channels = 3 if first is None else first.in_channels
+    sides = _told(inner) + _SIDES if side is None else (side,)
+    reason: Exception | None = None
+    for length in dict.fromkeys(sides):
+        images = torch.zeros(2, channels, length, length)
+        images = images if weight is None else images.to(weight)
+        try:
+            with evaluating(inner):
+                inner(images)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            reason = reason or error
+            continue
+        return images
+    raise ValueError(
+        f"taps: {type(inner).__name__} does not run on blank images of {channels} channels and "
+        f"{', '.join(map(str, sides))} pixels ({reason}); expected one of these to do. Give "
+        "image_size, the side of the images in pixels."
+    )
+
+
+def _told(model: nn.Module) -> tuple[int, ...]:
+    """Give the sides that modules say they are made for."""
+    found = list[int]()
+    for module in model.modules():
+        for name in ("image_size", "img_size", "default_cfg"):
+            value: Any = getattr(module, name, None)
+            value = value.get("input_size") if isinstance(value, dict) else value
+            value = value[-1] if isinstance(value, tuple | list) and value else value
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                found.append(value)
+    return tuple(found)
