@@ -90,7 +90,7 @@ def count(objective: Objective, model: Counted, steps: int) -> dict[str, float]:
     """Passes in a step, the mean of several; the first, in which layers are found, is left out."""
     objective.build(model, CLASSES)
     if isinstance(objective, DADA):  # its search comes before the first step
-        objective.use([(Step("Invert", 0.5, 0.5), Step("Rotate", 0.5, 0.7))])
+        objective.use([(Step("Invert", 0.5, 0.5), Step("Rotate", 0.5, 0.7))] * 25)
     generator = stream(0)
     for seed in range(steps + 1):
         if seed == 1:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -374,7 +375,7 @@ def likeness_to(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def frozen(*modules: Module) -> Iterator[None]:
+def frozen(*modules: Module) -> collections.abc.Generator[None]:
     """Let no gradient reach the parameters in forwards made inside."""
     wanted = [one for module in modules for one in module.parameters() if one.requires_grad]
     for parameter in wanted:

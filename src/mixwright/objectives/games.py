@@ -90,7 +90,8 @@ class Game:
         if name == "paper":
             return cls(shared=True, student=-1.0, even=(beta, -rest), odd=(beta, -rest))
         if name == "averaged":
-            return cls(shared=False, student=0.0, even=(rest / 2,) * 2, odd=(rest / 2,) * 2)
+            mean = (rest / 2, rest / 2)
+            return cls(shared=False, student=0.0, even=mean, odd=mean)
         return cls(shared=False, student=0.0, even=(1.0, 0.0), odd=(1.0, 0.0))
 
     def factors(self, step: int) -> tuple[float, float]:

@@ -47,14 +47,14 @@ def grouped_norm(model: nn.Module, groups: int) -> Generator[None]:
     own = {norm: vars(norm).get("forward") for norm in norms}  # mostly None: the class has it
     try:
         for norm in norms if groups > 1 else ():
-            norm.forward = _in_groups(norm, norm.forward, groups)
+            vars(norm)["forward"] = _in_groups(norm, norm.forward, groups)
         with hooked():
             yield
     finally:
         for norm, forward in own.items():
             vars(norm).pop("forward", None)
             if forward is not None:
-                norm.forward = forward
+                vars(norm)["forward"] = forward
 
 
 def _in_groups(norm: _BatchNorm, forward: _Forward, groups: int) -> _Forward:

@@ -98,8 +98,9 @@ class Learning(Objective):
         for option, value in (("mask_lr", mask_lr), ("mask_min_lr", mask_min_lr)):
             if value is not None:
                 check_number(name, option, value, open_low=option == "mask_lr")
-        self.sources, self.alpha, self.per = sources, alpha, per
-        self.margin, self.margin_of = margin, margin_of
+        self.sources, self.alpha, self.margin = sources, alpha, margin
+        self.per: Per = per
+        self.margin_of: Of = margin_of
         self.layer, self.image_size = layer, image_size
         self.statistics: Statistics = statistics
         self.momentum, self.momentum_end = momentum, momentum_end
