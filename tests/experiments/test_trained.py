@@ -249,7 +249,7 @@ def test_a_method_may_be_a_trained_mixer(
     method = parse_method("trained:run=a=run//x/")
     assert method.text == "trained:run=a=run/x"
     assert parse_method(method.text) == method
-    assert method.label == "Trained (run a=run/x)"
+    assert method.label == "Trained (run x)"
     mixer = method.mixer()
     assert isinstance(mixer, LearnedMixer)
     same(mixer, load_mixer("a=run/x"))

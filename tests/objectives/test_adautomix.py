@@ -303,7 +303,7 @@ def test_alarms() -> None:
     [
         ({"game": "fair"}, "AdAutoMix: game is 'fair'"),
         ({"sources": 1}, "AdAutoMix: sources is 1"),
-        ({"sources": (4, 2)}, "AdAutoMix: sources is 2"),
+        ({"sources": (4, 2)}, r"AdAutoMix: sources is \(4, 2\)"),
         ({"beta": 1.5}, "AdAutoMix: beta is 1.5"),
         ({"margin": 0.7}, "AdAutoMix: margin is 0.7"),
         ({"student_steps": 0}, "AdAutoMix: student_steps is 0"),

@@ -337,8 +337,7 @@ def test_a_judgement_reaches_the_images_and_no_weight():
 def test_modes_are_the_teachers_own(asked):
     _, _, teacher = pair()
     owner = nn.ModuleList([teacher]).train(asked)
-    norms = [module for module in teacher.model.modules() if isinstance(module, nn.BatchNorm2d)]
-    assert [module for module in teacher.model.modules() if module.training] == norms
+    assert not any(module.training for module in teacher.model.modules())
     teacher.model.train(asked)  # behind its back: a pass has its modes and gives these back
     modes = [module.training for module in owner.modules()]
     assert torch.equal(teacher.judge(batch(1)), teacher.judge(batch(1)))

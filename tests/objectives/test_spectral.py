@@ -470,7 +470,7 @@ def test_a_planted_frequency_is_found(size: tuple[int, int], where: tuple[int, i
     Spectral(sensitivity=found)  # and may be given
 
 
-def test_the_map_depends_on_no_batch_size_but_on_signs():
+def test_the_map_depends_on_signs():
     net, (images, labels) = sharp_net(), batch(6, (5, 6))
     before = digest(net.state_dict())
     maps = [
@@ -482,8 +482,6 @@ def test_the_map_depends_on_no_batch_size_but_on_signs():
     assert (maps[0] * 6 % 1).abs().max() < 1e-5  # whole images
     soft = F.one_hot(labels, CLASSES).float()
     assert torch.equal(sensitivity_map(net, images, soft, generator=stream(0)), maps[0])
-    split = sensitivity_map(net, images, labels, generator=stream(0), batch_size=4)
-    assert (split - maps[0]).abs().mean() < 0.5
     assert digest(net.state_dict()) == before
 
 

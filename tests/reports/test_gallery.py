@@ -167,7 +167,7 @@ def test_what_mixes_within_training_says_so() -> None:
     method = Method((Part("within", Within, {}, learns=True),))
     shown = exhibit(method, torch.rand(4, 3, 8, 8), torch.arange(4), CLASSES, count=2, seed=0)
     assert shown.samples == ()
-    assert "mixes within training" in shown.note
+    assert "no plan to draw" in shown.note
 
 
 def test_labels_that_training_may_weigh_otherwise_are_marked() -> None:

@@ -27,7 +27,8 @@ ABOUT = """Train with several mixing methods and seeds under one recipe, and rep
 METHOD is
   none                      no mixing, what the others are compared with
   NAME                      a method by its name; mixwright list shows all
-  NAME:OPTION=VALUE,...     with options: cutmix:alpha=0.2, decoupledmix:mixer=cutmix
+  NAME:OPTION=VALUE,...     with options: cutmix:alpha=0.2, decoupledmix:mixer=cutmix; a range
+                            of numbers is 2-4: adautomix:sources=2-4
   METHOD+METHOD             drawn for each sample anew: mixup+cutmix
   package.module:Class      a mixer of your own, importable from here
   trained:run=PATH          the mixer that a run has learned, frozen

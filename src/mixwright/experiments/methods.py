@@ -55,7 +55,8 @@ class Part:
     @property
     def label(self) -> str:
         """The paper's spelling and the options, for people."""
-        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(self.options.items()))
+        shown = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
+        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(shown.items()))
         return f"{self.cls.__name__} ({options})" if options else self.cls.__name__
 
     def make(self, **more: Any) -> Any:

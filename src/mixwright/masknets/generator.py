@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mixwright.arguments import check_choice
 from mixwright.masknets.attention import attend
-from mixwright.masknets.network import MaskNet, Upsampling, project, with_plane
+from mixwright.masknets.network import MaskNet, Upsampling, first_spread, project, with_plane
 
 Activation = Literal["relu"]
 
@@ -72,10 +72,11 @@ class Generator(MaskNet):
         check_choice("Generator", "activation", activation, ("relu", None))
         self.encode_lam = encode_lam
         width = channels + int(encode_lam)
+        spread = first_spread(channels)
         inner = max(1, channels // 2)
 
         def branch() -> nn.Module:
-            parts: list[nn.Module] = [project(width, inner, bias=not norm)]
+            parts: list[nn.Module] = [project(width, inner, bias=not norm, spread=spread)]
             if norm:
                 parts.append(nn.BatchNorm2d(inner))
             if activation is not None:
@@ -83,7 +84,7 @@ class Generator(MaskNet):
             return nn.Sequential(*parts)
 
         self.query, self.key = branch(), branch()
-        self.value = project(width, 1)
+        self.value = project(width, 1, spread=spread)
 
     def logits(self, features: Tensor, lam: Tensor) -> Tensor:
         """See ``MaskNet.logits``."""

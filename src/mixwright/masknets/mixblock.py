@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from mixwright.masknets.attention import attend
-from mixwright.masknets.network import MaskNet, Upsampling, project, with_plane
+from mixwright.masknets.network import MaskNet, Upsampling, first_spread, project, with_plane
 
 
 class MixBlock(MaskNet):
@@ -48,8 +48,9 @@ class MixBlock(MaskNet):
         super().__init__(channels, upsample=upsample, encode_lam=encode_lam)
         self.encode_lam = encode_lam
         width = channels + int(encode_lam)
-        self.query = project(width, max(1, channels // 2))  # for keys too
-        self.value = project(width, 1)
+        spread = first_spread(channels)
+        self.query = project(width, max(1, channels // 2), spread=spread)  # for keys too
+        self.value = project(width, 1, spread=spread)
 
     def logits(self, features: Tensor, lam: Tensor) -> Tensor:
         """See ``MaskNet.logits``."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mixwright.arguments import check_number
 from mixwright.masknets.attention import attend
-from mixwright.masknets.network import MaskNet, Upsampling, project
+from mixwright.masknets.network import MaskNet, Upsampling, first_spread, project
 
 
 def bent(lam: Tensor, k: float) -> Tensor:
@@ -91,14 +91,15 @@ class PairBlock(MaskNet):
         if dropout == 1:
             raise ValueError("PairBlock: dropout is 1; expected less, or no value is left.")
         self.k = k
+        spread = first_spread(channels)
         width = max(1, channels // 2)
-        self.query = project(2 * channels, width)
-        self.key = project(2 * channels, width)
+        self.query = project(2 * channels, width, spread=spread)
+        self.key = project(2 * channels, width, spread=spread)
         self.value = nn.Sequential(
-            project(channels, width, bias=False),
+            project(channels, width, bias=False, spread=spread),
             nn.BatchNorm2d(width),
             nn.ELU(),
-            project(width, 1, bias=False),
+            project(width, 1, bias=False, spread=spread),
             nn.Dropout(dropout),
         )
 

@@ -18,7 +18,8 @@ from mixwright.mixers.pairs import PERS, Per, alone
 from mixwright.mixers.sources import OFS, Of, draw_sources, masked_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
-from mixwright.taps import bare, evaluating, named_layer, tapping
+from mixwright.taps import bare, evaluating, hooked, named_layer
+from mixwright.taps.layers import first_tensor
 from mixwright.taps.sites import map_of
 
 _NAME = "LearnedMixer"
@@ -168,9 +169,19 @@ def _features(encoder: Module, images: Tensor, layer: str) -> Tensor:
     """Give the map of a layer, ``(B, c, h, w)`` float32; leaves no trace on the encoder."""
     weight = next((one for one in encoder.parameters() if one.is_floating_point()), None)
     dtype = torch.float32 if weight is None else weight.dtype
-    with evaluating(encoder), tapping(encoder, layer) as tap:
-        encoder(images.to(dtype, copy=True))  # networks may write into what they get
-    return map_of(encoder, tap.value, images).float()
+    seen = list[Tensor]()
+
+    def keep(module: Module, inputs: Any, output: Any) -> None:
+        if (value := first_tensor(output)) is not None:
+            seen.append(value.to(torch.float32, copy=True))  # later layers may write into it
+
+    handle = named_layer(encoder, layer).register_forward_hook(keep)
+    try:
+        with evaluating(encoder), hooked():
+            encoder(images.to(dtype, copy=True))  # networks may write into what they get
+    finally:
+        handle.remove()
+    return map_of(encoder, seen[-1], images)
 
 
 def _frozen(module: _M) -> _M:

@@ -18,7 +18,7 @@ from mixwright.masknets import Generator as MaskGenerator
 from mixwright.masknets import MaskLoss, MaskLossName, Upsampling, mask_numbers
 from mixwright.mixers.pairs import Per
 from mixwright.mixers.sources import Of, masked_plan, shares_plan
-from mixwright.objectives.criteria import Criterion
+from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.games import GAMES, Game, GameName, scale_grad
 from mixwright.objectives.learning import Learning, Sources
 from mixwright.objectives.momentum import Look, Statistics
@@ -48,14 +48,15 @@ class AdAutoMix(Learning):
         margin: samples in which one source has a share of 1 - margin or more the student sees as
             MixUp mixes them; in [0, 0.5].
         margin_of: ``"largest"`` share, or ``"first"``, the authors' code for N >= 3.
-        clean: whether the student learns from whole images.
+        clean: whether the student learns from whole images. Without it the model's own last layer
+            learns nothing: evaluate ``head`` then, on what enters that layer.
         plain: whether it learns from plain mixtures; None: for N >= 3 and in the game of the
             paper, as the authors. Where they are not meant at all, whole images weigh 1.
         mixed: whether it learns from the generator's mixtures.
         judged: whether the generator follows the teacher's loss.
         cosine: whether it follows the cosine.
-        student_steps: steps of the student, in a row, before those of the generator (T1).
-        generator_steps: steps of the generator (T2); with 1 and 1 both move in every step.
+        student_steps: batches for the student, in a row, before those of the generator (T1).
+        generator_steps: batches for the generator (T2); with 1 and 1 both learn from every one.
         mask_weight: of a penalty on masks, at least 0; the authors' Tiny-ImageNet run has 0.1.
         mask_loss: which penalty; see ``masknets.MaskLoss``.
         encode_lam: whether the generator is told the shares; the paper says so, the authors' runs
@@ -198,7 +199,7 @@ class AdAutoMix(Learning):
         progress: float,
     ) -> Losses:
         """See ``Objective.forward``."""
-        players = self.begin(images, labels, progress)
+        players = self.begin(model, images, labels, progress)
         game, turn = Game.named(self.game, self.beta), self._turn()
         look = players.teacher.look(images, players.layer)
         count = self.draw_count(generator)
@@ -217,7 +218,7 @@ class AdAutoMix(Learning):
                 index, other = self.draw(images, count, generator=generator)
                 lam = other if count == 2 else lam
                 own = self._mixture(images, look, index, lam, margin=0.0, learned=True)
-            elif not turn.student:
+            elif not turn.student and self.mixed:
                 with frozen(model, players.head):
                     _, (defied,) = self.student(
                         model, None, [scale_grad(mixture.images, game.student)]
@@ -227,7 +228,7 @@ class AdAutoMix(Learning):
             terms, seen = terms | led, seen | watched
             if logits is None:
                 logits, mixture = judged, own
-        players.teacher.settle(2 if count == 2 else count)
+        self.settle(2 if count == 2 else count)
         assert logits is not None
         return Losses(
             torch.stack(list(terms.values())).sum(),
@@ -243,7 +244,8 @@ class AdAutoMix(Learning):
         found = super().alarms(means, progress=progress)
         chance = math.log(max(2, self._classes))
         student, teacher = means.get("mixed loss", 0.0), means.get("teacher loss", math.inf)
-        if progress > 0.1 and student > 1.05 * chance and teacher < chance:
+        fair = isinstance(self.criterion, CrossEntropy)  # whose chance is ln K
+        if fair and progress > 0.1 and student > 1.05 * chance and teacher < chance:
             found += (
                 f"the generator runs away: the student's loss on its mixtures is {student:.2f}, "
                 f"above chance ({chance:.2f}), while the teacher's is {teacher:.2f}. Raise beta, "

@@ -48,7 +48,8 @@ class AutoMix(LearnedPairs):
         mask_lr: learning rate of the block at its highest; None for the model's.
         mask_min_lr: rate that it falls to; None for the model's.
         batched: whether the student's passes are made as one, batch normalisation by groups:
-            the same numbers, fewer and larger kernels.
+            the same numbers, fewer and larger kernels. A compiled model runs as it was written
+            then, as it does for mixed images in any case, whose features are read by a hook.
         criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``.
 
     Attributes:

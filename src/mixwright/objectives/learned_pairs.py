@@ -51,7 +51,7 @@ class LearnedPairs(Learning):
         progress: float,
     ) -> Losses:
         """See ``Objective.forward``."""
-        players = self.begin(images, labels, progress)
+        players = self.begin(model, images, labels, progress)
         network, teacher = players.network, players.teacher
         size = (images.shape[2], images.shape[3])
         look = teacher.look(images, players.layer, whole=False)
@@ -65,7 +65,7 @@ class LearnedPairs(Learning):
         own, (mixed,) = self.student(model, images, [seen_by_student.images(images)])
         assert own is not None
         logits = teacher.judge(plan.images(images))
-        teacher.settle(0)
+        self.settle(0)
         terms = {
             "clean": self.criterion(own, labels).mean(),
             "mixed": seen_by_student.loss(self.criterion, mixed, labels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
+from torch import distributed as dist
 from torch.nn import Linear, Module, init
+from torch.nn.parallel import DistributedDataParallel
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masknets import MaskNet
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.learned import LearnedMixer
@@ -22,7 +25,7 @@ from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.grouped import grouped_norm
 from mixwright.objectives.momentum import Statistics, Teacher, momentum
 from mixwright.objectives.objective import Objective
-from mixwright.taps import classifier, entering, tapping
+from mixwright.taps import bare, classifier, entering, evaluating, hooked, tapping
 from mixwright.taps.sites import example_images, map_of, mask_stage
 
 Sources = int | tuple[int, int]
@@ -81,10 +84,10 @@ class Learning(Objective):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        low, high = (sources, sources) if isinstance(sources, int) else sources
-        for number in (low, high):
+        if isinstance(sources, tuple | list):
+            check_range(name, "sources", sources, low=2)
+        for number in sources if isinstance(sources, tuple | list) else (sources,):
             check_whole(name, "sources", number, low=2)
-        check_number(name, "sources", high, low=low)
         check_number(name, "alpha", alpha)
         check_choice(name, "per", per, PERS)
         check_number(name, "margin", margin, high=0.5)
@@ -109,6 +112,7 @@ class Learning(Objective):
         self.batched = batched
         self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
         self.steps, self.updates = 0, 0  # made so far: batches, and moves of the teacher
+        self._moved = False  # whether a batch was learned from since the teacher last moved
         self._progress = 0.0
         self.network: MaskNet | None = None
         self.teacher: Teacher | None = None
@@ -129,16 +133,22 @@ class Learning(Objective):
                 does not run on blank images (then give ``image_size``).
         """
         images = example_images(model, self.image_size)
-        last = classifier(model, images)
+        last = _logits_layer(type(self).__name__, model, images, num_classes)
+        kind = torch.promote_types(last.weight.dtype, torch.float32)
         self._layer = self.layer or mask_stage(model, images)
         self._classes = num_classes
-        self.head = Linear(last.in_features, num_classes).to(last.weight.device)
+        self.head = Linear(last.in_features, num_classes).to(last.weight.device, kind)
         init.normal_(self.head.weight, std=0.01)
         init.zeros_(self.head.bias)
         self.teacher = Teacher(model, self.head, statistics=self.statistics)
         with torch.no_grad(), tapping(self.teacher.model, self._layer) as tap:
-            self.teacher.model.eval()(images)
-        channels = map_of(model, tap.value, images).shape[1]
+            self.teacher.model.eval()(images.to(kind))
+        channels, *grid = map_of(model, tap.value, images).shape[1:]
+        if max(grid) < 2:
+            raise ValueError(
+                f"{type(self).__name__}: layer {self._layer!r} gives a map of one place, of which "
+                "masks would be flat; expected rows and columns. Name an earlier layer."
+            )
         self.teacher.train()
         self.network = self.make_network(channels).to(last.weight.device)
 
@@ -157,12 +167,28 @@ class Learning(Objective):
 
     # ------------------------------------------------------------------ in a step
 
-    def begin(self, images: Tensor, labels: Tensor, progress: float) -> Players:
+    def begin(self, model: Module, images: Tensor, labels: Tensor, progress: float) -> Players:
         """Check a batch and note how far training is; the first line of each ``forward``."""
-        check_batch(type(self).__name__, images, labels, dims=2)
+        name = type(self).__name__
+        check_batch(name, images, labels, dims=2)
+        check_number(name, "progress", progress, high=1.0)
         players = self.players()
-        self._progress = progress
-        self.steps += 1
+        if isinstance(model, DistributedDataParallel) and dist.get_world_size() > 1:
+            raise ValueError(
+                f"{name}: model is wrapped in DDP by itself, so the processes' heads and networks "
+                "of masks would drift apart; expected one wrapped module that holds both. Wrap a "
+                "module that calls the objective with the plain model, as docs/learned-mixers.md "
+                "shows."
+            )
+        if torch.is_grad_enabled():  # else it is only looked at, as for a validation loss
+            self._progress, self._moved = progress, True
+            self.steps += 1
+        if self.steps == 500 and self.updates == 0:
+            warnings.warn(
+                f"{name}: 500 batches and the teacher has never moved; expected "
+                "objective.after_step(model) after each optimiser step.",
+                stacklevel=3,
+            )
         return players
 
     def draw(self, images: Tensor, count: int, *, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -213,8 +239,19 @@ class Learning(Objective):
 
     # ------------------------------------------------------------------ around the steps
 
+    def settle(self, clean_again: int) -> None:
+        """Bring the teacher's running statistics on, at the end of a step; see ``Teacher``."""
+        if torch.is_grad_enabled():
+            self.players().teacher.settle(clean_again)
+
     def after_step(self, model: Module) -> None:
-        """See ``Objective.after_step``; moves the teacher."""
+        """See ``Objective.after_step``; moves the teacher, if there was a batch to learn from.
+
+        While mixing is off at the end of a run it stands still: its running statistics would.
+        """
+        if not self._moved:
+            return
+        self._moved = False
         players = self.players()
         rate = momentum(
             self._progress, start=self.momentum, end=self.momentum_end, hold=self.momentum_hold
@@ -252,26 +289,29 @@ class Learning(Objective):
 
     def param_groups(self, recipe: Any) -> list[dict[str, Any]]:
         """See ``Objective.param_groups``: the head as the model, the network with own rates."""
-        del recipe
         players = self.players()
         rates = {"lr": self.mask_lr, "min_lr": self.mask_min_lr}
         own = {name: rate for name, rate in rates.items() if rate is not None}
-        return [
-            {"params": list(players.head.parameters())},
-            {"params": list(players.network.parameters()), **own},
+        groups = [
+            {"params": list(players.head.parameters()), "name": "head"},
+            {"params": list(players.network.parameters()), "name": "masks", **own},
         ]
+        if getattr(recipe, "decay_norms", True):
+            return groups
+        return [part for group in groups for part in _by_decay(group)]
 
     def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
         """See ``Objective.alarms``; looks at the masks."""
         found = list[str]()
         spread, largest = means.get("mask spread", 1.0), means.get("mask largest", 0.0)
-        if spread < 5e-3 and progress > 0.2 and self.steps > 500:
+        if spread < 5e-3 and progress > (0.2 if self.steps > 500 else 0.5):
             found.append(
                 f"masks are flat (they vary by {spread:.4f} over an image, {5e-3:g} is the least "
                 "that shows): the student trains on plain mixtures. Raise mask_lr, or name an "
                 "earlier layer."
             )
-        if largest > 0.95:
+        follows = means.get("mask follows lam", 0.0)
+        if largest > 0.95 and follows < 0.5 and progress > 0.05:
             found.append(
                 f"one source takes all (its masks cover {largest:.0%} of the image): labels "
                 "no longer say what is seen. Add a mask loss, or lower mask_lr."
@@ -285,6 +325,42 @@ class Learning(Objective):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Go on from what ``get_extra_state`` gave."""
         self.steps, self.updates = int(state["steps"]), int(state["updates"])
+
+
+def _logits_layer(name: str, model: Module, images: Tensor, num_classes: int) -> Linear:
+    """Give the model's last Linear, if it is what makes the logits."""
+    last = classifier(model, images)
+    ran = list[None]()
+    handle = last.register_forward_hook(lambda *_: ran.append(None))
+    try:
+        with torch.no_grad(), evaluating(bare(model)), hooked():
+            given: object = bare(model)(images)
+    finally:
+        handle.remove()
+    if not isinstance(given, Tensor) or given.shape != (len(images), num_classes):
+        what = tuple(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise ValueError(
+            f"{name}: for {len(images)} images the model returns {what}; expected logits of shape "
+            f"({len(images)}, {num_classes}), one for each class. Build it for these classes, or "
+            "wrap it so that it returns its logits."
+        )
+    if last.out_features != num_classes or len(ran) != 1:
+        raise ValueError(
+            f"{name}: the model's last Linear gives {last.out_features} numbers and runs "
+            f"{len(ran)} times in a forward; expected {num_classes}, the number of classes, and "
+            "once. Build the model for these classes, with a Linear that makes its logits."
+        )
+    return last
+
+
+def _by_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Split a group into parameters with and without weight decay, as those of the model are."""
+    flat = [one for one in group["params"] if one.ndim < 2]
+    rest = [one for one in group["params"] if one.ndim >= 2]
+    return [
+        {**group, "params": rest},
+        {**group, "params": flat, "name": f"{group['name']}, biases", "weight_decay": 0.0},
+    ]
 
 
 def _kind(head: Linear, value: Tensor) -> torch.dtype:

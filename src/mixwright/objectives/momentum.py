@@ -79,8 +79,8 @@ class Look:
 class Teacher(nn.Module):
     """A copy of a classifier and of its head for mixed images that follows them slowly.
 
-    Batch normalisation uses the batch's statistics, as in the student, and everything else is in
-    evaluation mode, whatever ``train`` and ``eval`` ask for: no dropout, no stochastic depth. So a
+    In its passes batch normalisation uses the batch's statistics, also where the student's is
+    frozen, and everything else is in evaluation mode: no dropout, no stochastic depth. So a
     permuted batch gives permuted features, and one pass over whole images serves all its uses.
 
     Its own running statistics, with which it is evaluated, are not averages of the student's.
@@ -145,9 +145,7 @@ class Teacher(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set the modes that a teacher has, whatever is asked for."""
         super().train(mode)
-        self.model.eval()
-        for norm in self._norms:
-            norm.training = True
+        self.model.eval()  # each pass of a step sets batch normalisation by itself
         return self
 
     @torch.no_grad()

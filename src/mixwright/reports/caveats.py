@@ -2,7 +2,7 @@
 
 import math
 
-from mixwright.experiments.record import Comparison
+from mixwright.experiments.record import Comparison, MethodRecord
 
 
 def caveats(record: Comparison) -> list[str]:
@@ -33,6 +33,7 @@ def caveats(record: Comparison) -> list[str]:
     said += _about_ema(record)
     said += _about_nll(record)
     said += _about_cost(record)
+    said += _about_time_between(record)
     train = int(record.data["train"])
     said.append(
         f"This is one recipe, one model and {train:,} training images of {record.data['name']}; "
@@ -74,6 +75,34 @@ def _about_nll(record: Comparison) -> list[str]:
         "also when accuracy rises. A high ECE then often means too little confidence, not too "
         "much."
     ]
+
+
+def _about_time_between(record: Comparison) -> list[str]:
+    """Methods that work outside of their steps, or make more of them."""
+    base = next((m for m in record.methods if m.text == record.baseline), None)
+    if base is None:
+        return []
+    usual = _seconds_a_step(base)
+    more = [
+        f"{m.label} ({_seconds(m) / _seconds(base):.1f}x)"
+        for m in record.methods
+        if _seconds_a_step(m) > 1.5 * usual and m.text != base.text
+    ]
+    if not more:
+        return []
+    return [
+        f"Step times do not show all that {', '.join(more)} cost: in brackets stands the time of "
+        "the whole run, evaluation included, relative to that of the baseline."
+    ]
+
+
+def _seconds(method: MethodRecord) -> float:
+    return sum(run.seconds for run in method.runs) / len(method.runs)
+
+
+def _seconds_a_step(method: MethodRecord) -> float:
+    """Time of a run in units of its own steps."""
+    return _seconds(method) / max(method.step_seconds, 1e-9)
 
 
 def _about_cost(record: Comparison) -> list[str]:

@@ -291,6 +291,8 @@ def _rows(axes: "Axes", labels: Sequence[str]) -> None:
 
 
 def _line(axes: "Axes", curve: Curve, colour: str, **look: Any) -> None:
+    if len(curve.epochs) == 1:  # a line of one point is none
+        look["marker"], look["markersize"] = "o", 3.5
     axes.plot(curve.epochs, [100 * value for value in curve.mean], color=colour, **look)
 
 

@@ -92,7 +92,7 @@ def exhibit(
     note = _LEARNED if mixer is not None else ""
     mixer = method.mixer() if mixer is None else mixer
     if mixer is None:
-        note = "It mixes within training; there is no plan to draw." if method.parts else ""
+        note = _nothing_to_draw(method)
         return Exhibit(method.text, method.label, (), note)
     try:
         samples = draw(mixer, images, labels, classes, seed=seed, model=model)[:count]
@@ -100,6 +100,15 @@ def exhibit(
         return Exhibit(method.text, method.label, (), f"{type(error).__name__}: {error}")
     note = note or (_OWN if method.parts[0].learns else "")
     return Exhibit(method.text, method.label, tuple(samples), note)
+
+
+def _nothing_to_draw(method: "Method") -> str:
+    """Why a method has no pictures."""
+    if not method.parts:
+        return ""
+    if getattr(method.parts[0].cls, "make_network", None) is not None:
+        return "It has learned nothing yet; draw the mixer of a run, trained:run=PATH."
+    return "What it does to images hangs on training; there is no plan to draw."
 
 
 def looks_through_model(method: "Method") -> bool:

@@ -161,10 +161,11 @@ def _update(session: Session, progress: float) -> float:
 
 
 def _finite(means: dict[str, float], session: Session, epoch: int, step: int) -> dict[str, float]:
-    bad = next((name for name, mean in means.items() if not math.isfinite(mean)), None)
+    watched = {name: mean for name, mean in means.items() if not name.startswith(SEEN)}
+    bad = next((name for name, mean in watched.items() if not math.isfinite(mean)), None)
     if bad is None or bad == "accuracy":
         return means
-    name = bad.removeprefix(TERM).removeprefix(SEEN)
+    name = bad.removeprefix(TERM)
     what = "the loss" if name == "loss" else f"the loss term {name!r}"
     raise _diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
 
@@ -172,9 +173,9 @@ def _finite(means: dict[str, float], session: Session, epoch: int, step: int) ->
 def _check_weights(session: Session, epoch: int) -> None:
     """A bad gradient in the very last step shows in the weights only."""
     players = (session.model, session.objective)
-    named = dict(itertools.chain.from_iterable(player.named_parameters() for player in players))
-    norms = torch.stack([weight.detach().float().norm() for weight in named.values()]).tolist()
-    for name, norm in zip(named, norms, strict=True):
+    named = list(itertools.chain.from_iterable(player.named_parameters() for player in players))
+    norms = torch.stack([weight.detach().float().norm() for _, weight in named]).tolist()
+    for (name, _), norm in zip(named, norms, strict=True):
         if not math.isfinite(norm):
             raise _diverged(f"the weight {name!r} is not finite", session, epoch, "")
 

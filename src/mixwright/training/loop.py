@@ -27,7 +27,7 @@ from mixwright.training.progress import Progress
 from mixwright.training.recipe import Recipe, RecipeError, differences, recipe_hash
 from mixwright.training.result import Result, sounded
 from mixwright.training.session import Session, micro_batch, prepare
-from mixwright.training.showing import keep_masks
+from mixwright.training.showing import is_shown, keep_masks
 
 _CONTINUED = (
     *("recipe", "model", "ema", "optimizer", "objective"),
@@ -233,7 +233,7 @@ class _Run:
     def _save(self, *, better: bool) -> None:
         """The epoch's line, then the checkpoints: ``last.pt`` is what says that it is done."""
         self.folder.append(self.records[-1])
-        if self.scores is not None:
+        if is_shown(self.epoch, self.session.recipe.epochs):
             session = self.session
             keep_masks(self.folder.path, self.epoch, objective=session.objective, data=session.data)
         place = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}

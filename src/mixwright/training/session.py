@@ -18,6 +18,7 @@ from mixwright.objectives.objective import Objective
 from mixwright.objectives.teacher import EMA
 from mixwright.training.checkpoint import CheckpointError
 from mixwright.training.distributed import World
+from mixwright.training.folder import RunError
 from mixwright.training.learner import Learner, build_criterion, spread
 from mixwright.training.optimiser import Optimisers, build_optimizer
 from mixwright.training.recipe import Recipe, RecipeError
@@ -70,10 +71,14 @@ class Session:
         objective's state does not hold.
 
         Raises:
+            RunError: the objective refuses the data, or what it does with them fails.
             TypeError: it gave something else than a data set.
             ValueError: the processes were given data of different sizes.
         """
-        given: object = self.objective.on_epoch_start(self.data)
+        try:
+            given: object = self.objective.on_epoch_start(self.data)
+        except ValueError as error:  # data or settings that do not do
+            raise RunError(str(error)) from error
         if not isinstance(given, Dataset | None):
             raise TypeError(
                 f"{type(self.objective).__name__}: on_epoch_start returned a "
@@ -135,13 +140,23 @@ class Session:
         try:
             self.model.load_state_dict(state["model"])
             self.ema.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self._restore_optimizer(state["optimizer"])
             self.objective.load_state_dict(state["objective"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"checkpoint does not fit the model and objective: {error}; expected one of the "
                 "same code and recipe. Train in another folder."
             ) from error
+
+    def _restore_optimizer(self, state: dict[str, Any]) -> None:
+        """Load what the optimiser has gathered; its settings are those of recipe and objective."""
+        built = [
+            {name: value for name, value in group.items() if name not in ("params", "lr")}
+            for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(state)
+        for group, settings in zip(self.optimizer.param_groups, built, strict=True):
+            group.update(settings)
 
     def equalise(self) -> None:
         """Give every process rank 0's buffers, of the model, the average and the objective."""

@@ -137,6 +137,7 @@ def _soft_gates(
     # A gate opens where 1 - noise is above 1 - chance; again anywhere on the same side of it.
     fresh = noise.gates_again
     same = torch.where(gates > 0, 1 - chances * fresh, (1 - chances) * fresh)
+    same = same.clamp(1e-6, 1 - 1e-6)  # small products round to 1, whose logit is infinite
     odds = torch.logit(chances)
     first, again = odds + torch.logit(1 - noise.gates), odds + torch.logit(same)
     return torch.sigmoid(first / temperature), torch.sigmoid(again / temperature)

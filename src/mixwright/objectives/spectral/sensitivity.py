@@ -35,7 +35,7 @@ def sensitivity_map(
         labels: ``(B,)`` int64 or ``(B, K)`` floating.
         generator: CPU generator, the source of the signs.
         strength: root mean square of the wave over the pixels, above 0.
-        batch_size: images in one pass; decides memory and speed alone.
+        batch_size: images in one pass; each pass draws signs of its own.
 
     Returns:
         ``(H, W)`` float32 in [0, 1] on the device of ``images``, in the order of
