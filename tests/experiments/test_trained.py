@@ -260,7 +260,7 @@ def test_a_method_may_be_a_trained_mixer(
     assert objective.param_groups(None) == []
     both = parse_method("mixup:alpha=0.2+trained:run=a=run/x")
     assert isinstance(both.mixer(), OneOf)
-    assert both.label == "MixUp (alpha 0.2) + Trained (run a=run/x)"
+    assert both.label == "MixUp (alpha 0.2) + Trained (run x)"
 
 
 def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
