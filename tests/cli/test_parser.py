@@ -70,3 +70,9 @@ def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
             assert f"--{name.replace('_', '-')} " in shown, name
     assert "mixwright compare [METHOD ...] [options]" in shown
     assert "About." in shown
+
+
+@pytest.mark.parametrize("flag", ["--method", "--methods"])
+def test_what_stands_without_dashes_is_no_option(flag: str) -> None:
+    with pytest.raises(UsageError, match=rf"{flag} is no option: METHOD is written without dashes"):
+        read(flag, "cutmix")

@@ -55,16 +55,24 @@ def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str)
         SystemExit: help was asked for and printed.
     """
     parser = _parser(options, prog, about)
+    plain = next((field for field in dataclasses.fields(options) if _is_words(field)), None)
     flags = {name for action in parser._actions for name in action.option_strings}
+    flags -= {f"--{plain.name}", f"--{plain.name}+"} if plain else set[str]()
     switches = {
         name for action in parser._actions if action.nargs == 0 for name in action.option_strings
     }
+    for word in argv:
+        name = word.partition("=")[0]
+        if plain and name.startswith("--") and name[2:].rstrip("s") == plain.name.rstrip("s"):
+            what = plain.metadata["metavar"]
+            raise UsageError(
+                f"{name} is no option: {what} is written without dashes, {prog} {what}."
+            )
     words, others = _arranged(argv, flags, switches, prog)
     if others:
-        field = next((field.name for field in dataclasses.fields(options) if _is_words(field)), "")
-        if not field:
+        if plain is None:
             raise UsageError(f"{others[0]} is not expected here. {prog} --help lists all.")
-        words.append(f"--{field}={json.dumps(others)}")
+        words.append(f"--{plain.name}={json.dumps(others)}")
     values = parser.parse_args(words).as_dict()
     values.pop("config", None)
     return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
