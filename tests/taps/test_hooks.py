@@ -181,3 +181,14 @@ def test_a_pass_without_gradients_leaves_no_cast_weights_behind():
             model(x)
         model(x).sum().backward()
     assert model.weight.grad is not None
+
+
+def test_a_copied_tap_is_not_written_into_by_later_layers():
+    model = nn.Sequential(nn.Identity(), nn.ReLU(inplace=True))
+    images = torch.tensor([[-1.0, 2.0]])
+    with tapping(model, "0", copied=True) as tap:
+        model(images.clone())
+    assert tap.value.tolist() == [[-1.0, 2.0]]
+    with tapping(model, "0") as tap:
+        model(images.clone())
+    assert tap.value.tolist() == [[0.0, 2.0]]

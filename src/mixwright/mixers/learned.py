@@ -10,16 +10,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masknets import MaskNet
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import PERS, Per, alone
-from mixwright.mixers.sources import OFS, Of, draw_sources, masked_plan
+from mixwright.mixers.sources import OFS, Of, Sources, draw_count, draw_sources, masked_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
-from mixwright.taps import bare, evaluating, hooked, named_layer
-from mixwright.taps.layers import first_tensor
+from mixwright.taps import bare, evaluating, named_layer, tapping
 from mixwright.taps.sites import map_of
 
 _NAME = "LearnedMixer"
@@ -74,7 +72,7 @@ class LearnedMixer(Module):
         network: MaskNet,
         *,
         layer: str,
-        sources: int | tuple[int, int] = 2,
+        sources: Sources = 2,
         alpha: float = 1.0,
         per: Per = "batch",
         margin: float = 0.0,
@@ -128,7 +126,7 @@ class LearnedMixer(Module):
             return alone(images)
         self._follow(images)
         with drawing(images):
-            count = self._count(generator)
+            count = draw_count(self.sources, generator=generator)
             index, lam = draw_sources(
                 len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
             )
@@ -151,13 +149,6 @@ class LearnedMixer(Module):
             f"margin={self.margin:g}, margin_of={self.margin_of!r})"
         )
 
-    def _count(self, generator: Generator) -> int:
-        """Give N of this batch."""
-        if isinstance(self.sources, int):
-            return self.sources
-        low, high = self.sources
-        return low + sampling.choices([1.0] * (high - low + 1), 1, generator=generator)[0]
-
     def _follow(self, images: Tensor) -> None:
         """Go to the images' device: inside ``OneOf`` no owner's ``.to(...)`` gets here."""
         weight = next(self.parameters(), None)
@@ -169,19 +160,9 @@ def _features(encoder: Module, images: Tensor, layer: str) -> Tensor:
     """Give the map of a layer, ``(B, c, h, w)`` float32; leaves no trace on the encoder."""
     weight = next((one for one in encoder.parameters() if one.is_floating_point()), None)
     dtype = torch.float32 if weight is None else weight.dtype
-    seen = list[Tensor]()
-
-    def keep(module: Module, inputs: Any, output: Any) -> None:
-        if (value := first_tensor(output)) is not None:
-            seen.append(value.to(torch.float32, copy=True))  # later layers may write into it
-
-    handle = named_layer(encoder, layer).register_forward_hook(keep)
-    try:
-        with evaluating(encoder), hooked():
-            encoder(images.to(dtype, copy=True))  # networks may write into what they get
-    finally:
-        handle.remove()
-    return map_of(encoder, seen[-1], images)
+    with evaluating(encoder), tapping(encoder, layer, copied=True) as tap:
+        encoder(images.to(dtype, copy=True))  # networks may write into what they get
+    return map_of(encoder, tap.value, images).float()
 
 
 def _frozen(module: _M) -> _M:

@@ -12,8 +12,19 @@ from mixwright.masks.held import Planes
 from mixwright.mixers.pairs import Per
 from mixwright.plan import MixPlan
 
+Sources = int | tuple[int, int]
+"""How many images are mixed: N, or the lowest and the highest of those that are drawn from."""
+
 Of = Literal["largest", "first"]
 OFS: tuple[Of, ...] = ("largest", "first")
+
+
+def draw_count(sources: Sources, *, generator: Generator) -> int:
+    """Give N of a batch: as said, or drawn evenly from the lower to the higher number."""
+    if isinstance(sources, int):
+        return sources
+    low, high = sources
+    return low + sampling.choices([1.0] * (high - low + 1), 1, generator=generator)[0]
 
 
 def draw_sources(
@@ -99,21 +110,18 @@ def masked_plan(
         plain = (first <= margin) | (first > 1 - margin)
     else:
         plain = constant.amax(dim=1, keepdim=True) >= 1 - margin
-    mask = torch.where(plain, constant, mask)
-    return MixPlan(
-        index=index,
-        mask=Planes(mask, whole=True),
-        weight=lam,
-        pool=len(index),
-        lam=lam[:, 0],
-    )
+    return _plan(index, lam, torch.where(plain, constant, mask))
 
 
 def shares_plan(index: Tensor, lam: Tensor) -> MixPlan:
     """Plan to mix whole images by shares: MixUp of any number of sources."""
+    return _plan(index, lam, lam[:, :, None, None])
+
+
+def _plan(index: Tensor, lam: Tensor, mask: Tensor) -> MixPlan:
     return MixPlan(
         index=index,
-        mask=Planes(lam[:, :, None, None], whole=True),
+        mask=Planes(mask, whole=True),
         weight=lam,
         pool=len(index),
         lam=lam[:, 0],

@@ -17,10 +17,10 @@ from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masknets import Generator as MaskGenerator
 from mixwright.masknets import MaskLoss, MaskLossName, Upsampling, mask_numbers
 from mixwright.mixers.pairs import Per
-from mixwright.mixers.sources import Of, masked_plan, shares_plan
+from mixwright.mixers.sources import Of, Sources, draw_count, masked_plan, shares_plan
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.games import GAMES, Game, GameName, scale_grad
-from mixwright.objectives.learning import Learning, Sources
+from mixwright.objectives.learning import Learning
 from mixwright.objectives.momentum import Look, Statistics
 from mixwright.objectives.objective import Losses
 from mixwright.plan import MixPlan
@@ -202,7 +202,7 @@ class AdAutoMix(Learning):
         players = self.begin(model, images, labels, progress)
         game, turn = Game.named(self.game, self.beta), self._turn()
         look = players.teacher.look(images, players.layer)
-        count = self.draw_count(generator)
+        count = draw_count(self.sources, generator=generator)
         index, lam = self.draw(images, count, generator=generator)
         mixture = self._mixture(
             images, look, index, lam, margin=self.margin, learned=game.shared and turn.generator

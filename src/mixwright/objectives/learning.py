@@ -14,21 +14,19 @@ from torch import distributed as dist
 from torch.nn import Linear, Module, init
 from torch.nn.parallel import DistributedDataParallel
 
-from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masknets import MaskNet
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.pairs import PERS, Per
-from mixwright.mixers.sources import OFS, Of, draw_sources
+from mixwright.mixers.sources import OFS, Of, Sources, draw_sources
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.grouped import grouped_norm
 from mixwright.objectives.momentum import Statistics, Teacher, momentum
 from mixwright.objectives.objective import Objective
+from mixwright.objectives.teacher import warmed
 from mixwright.taps import bare, classifier, entering, evaluating, hooked, tapping
 from mixwright.taps.sites import example_images, map_of, mask_stage
-
-Sources = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -197,13 +195,6 @@ class Learning(Objective):
             len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
         )
 
-    def draw_count(self, generator: Generator) -> int:
-        """Give N of this step."""
-        if isinstance(self.sources, int):
-            return self.sources
-        low, high = self.sources
-        return low + sampling.choices([1.0] * (high - low + 1), 1, generator=generator)[0]
-
     def student(
         self, model: Module, images: Tensor | None, mixes: Sequence[Tensor]
     ) -> tuple[Tensor | None, list[Tensor]]:
@@ -257,7 +248,7 @@ class Learning(Objective):
             self._progress, start=self.momentum, end=self.momentum_end, hold=self.momentum_hold
         )
         if self.momentum_warmup:
-            rate = min(rate, (1 + self.updates) / (10 + self.updates))
+            rate = warmed(rate, self.updates)
         self.updates += 1
         players.teacher.follow(model, players.head, rate)
 

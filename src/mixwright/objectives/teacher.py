@@ -74,8 +74,8 @@ class EMA:
         Raises:
             ValueError: the model has other parameters or buffers than the copy.
         """
-        decay = min(self.decay, (1 + self.t) / (10 + self.t))
-        move(tensors(self.model), tensors(bare(model)), 1.0 - decay, who="EMA.update")
+        share = 1.0 - warmed(self.decay, self.t)
+        move(tensors(self.model), tensors(bare(model)), share, who="EMA.update")
         self.t += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -90,6 +90,16 @@ class EMA:
         """
         self.model.load_state_dict(state["model"])
         self.t = int(state["t"])
+
+
+def warmed(decay: float, t: int) -> float:
+    """Give the decay of the t-th update, from 0: at most ``(1 + t) / (10 + t)``.
+
+    Example:
+        >>> [warmed(0.999, t) for t in (0, 8, 100_000)]
+        [0.1, 0.5, 0.999]
+    """
+    return min(decay, (1 + t) / (10 + t))
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

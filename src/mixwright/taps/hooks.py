@@ -46,12 +46,13 @@ class Tap:
 
 
 @contextlib.contextmanager
-def tapping(model: Module, layer: str) -> Generator[Tap]:
+def tapping(model: Module, layer: str, *, copied: bool = False) -> Generator[Tap]:
     """Keep a layer's output of the forwards made inside.
 
     Args:
         model: the classifier, wrapped or not.
         layer: name of one of its layers, as ``named_modules`` gives it.
+        copied: whether a copy is kept, for layers into whose output a later one writes.
 
     Raises:
         ValueError: there is no such layer.
@@ -67,7 +68,8 @@ def tapping(model: Module, layer: str) -> Generator[Tap]:
     tap = Tap(layer)
 
     def keep(module: Module, inputs: Any, output: Any) -> None:
-        tap.hold(first_tensor(output))
+        value = first_tensor(output)
+        tap.hold(value.clone() if copied and value is not None else value)
 
     handle = named_layer(model, layer).register_forward_hook(keep)
     try:
