@@ -1,4 +1,4 @@
-"""Make src/mixwright/data/digits.npz again, from scikit-learn's copy of the digits.
+"""Make src/mixwright/data/sources/digits.npz again, from scikit-learn's copy of the digits.
 
     python scripts/make_digits.py
 
@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 SPLIT_SEED = 1998  # the year the digits were given to UCI
 TRAIN_PER_CLASS = 100
-TARGET = Path(__file__).parents[1] / "src" / "mixwright" / "data" / "digits.npz"
+TARGET = Path(__file__).parents[1] / "src" / "mixwright" / "data" / "sources" / "digits.npz"
 
 
 def main() -> None:

@@ -13,7 +13,15 @@ import mixwright
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-PAGES_OF_CODE = ("own-loop.md", "own-mixer.md", "model-aware.md", "learned-mixers.md")
+PAGES_OF_CODE = (
+    "own-loop.md",
+    "own-mixer.md",
+    "model-aware.md",
+    "learned-mixers.md",
+    "data.md",
+    "theory.md",
+    "evaluation.md",
+)
 
 
 @pytest.mark.parametrize("name", PAGES_OF_CODE)

@@ -170,18 +170,24 @@ def unreadable(*_: object, **__: object) -> None:
 def test_train_then_evaluate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where evaluate puts what it finds, unless told
     run = tmp_path / "run"
     short = ["--epochs", "1", "--train-size", "20", "--batch-size", "10", "--out", str(run)]
+    quick = ["evaluate", str(run), "--only", "accuracy calibration"]
     assert main(["train", "mixup", *short]) == 0
     result = json.loads((run / "result.json").read_text())
     capsys.readouterr()
     assert main(["train", "cutmix", *short]) == 2
     assert "belongs to another recipe" in capsys.readouterr().err
-    assert main(["evaluate", str(run), "--out", str(tmp_path / "scores")]) == 0
+    assert main([*quick, "--out", str(tmp_path / "scores")]) == 0
     record = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
     for column in ("raw", "ema"):
         assert record[column] == pytest.approx(result[column], rel=1e-5)
-    assert f"{100 * result['raw']['top1']:.2f}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"{100 * result['raw']['top1']:.1f}" in shown
+    assert "[4/4] mixup-s0 (ema): calibration done" in shown
+    page = (tmp_path / "scores" / "report.html").read_text()
+    assert "MixUp, EMA" in page
     assert main(["evaluate", str(tmp_path)]) == 2
     assert "It holds the runs run" in capsys.readouterr().err
     whole = load_checkpoint(run / "last.pt")
@@ -192,23 +198,24 @@ def test_train_then_evaluate(
         ({**whole, "model": broken}, "finite"),
     ):
         save_checkpoint(run / "last.pt", state)
-        assert main(["evaluate", str(run)]) == 2
+        assert main(quick) == 2
         assert said in capsys.readouterr().err
     save_checkpoint(run / "last.pt", {**whole, "teacher": whole["ema"]["model"]})
-    assert main(["evaluate", str(run), "--out", str(tmp_path / "three")]) == 0
-    assert "trained EMA teacher" in " ".join(capsys.readouterr().out.split())
+    assert main([*quick, "--out", str(tmp_path / "three")]) == 0
+    assert "MixUp, own teacher" in capsys.readouterr().out
     record = json.loads((tmp_path / "three" / "evaluation.json").read_text())
     assert record["teacher"] == record["ema"]
     old = {name: value for name, value in whole.items() if name != "teacher"}
     save_checkpoint(run / "last.pt", old)  # of before there was such an entry
-    assert main(["evaluate", str(run)]) == 0
+    assert main(quick) == 0
     assert "teacher" not in capsys.readouterr().out
+    assert (tmp_path / "runs" / "evaluate" / "run" / "evaluation.json").is_file()
     save_checkpoint(run / "last.pt", whole)
     monkeypatch.setattr(experiment, "train", unreadable)
     assert main(["train", "mixup", *short]) == 2
     assert "train: picture 3 cannot be read" in capsys.readouterr().err
     (run / "last.pt").write_bytes(b"something else")
-    assert main(["evaluate", str(run)]) == 2
+    assert main(quick) == 2
     assert "cannot be read" in capsys.readouterr().err
 
 
@@ -244,7 +251,8 @@ def test_a_teacher_and_its_alarms_from_training_to_evaluation(
     assert shown.count("mixup, seed 0: loss ") == 1  # while it trained, once for both epochs
     assert shown.count("alarm, epochs 1 to 2: loss ") == 1
     assert shown.count("is [odd]") == 2
-    assert main(["evaluate", str(run), "--out", str(tmp_path / "scores")]) == 0
+    only = ["--only", "accuracy calibration"]
+    assert main(["evaluate", str(run), *only, "--out", str(tmp_path / "scores")]) == 0
     record = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
     assert record["teacher"] == pytest.approx(result["teacher"], rel=1e-5)
     assert record["teacher"] != record["ema"]

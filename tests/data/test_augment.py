@@ -3,8 +3,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from mixwright.data import Augment
+from mixwright.data import Augment, ResizedCrop
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def slow(images: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
@@ -102,3 +107,67 @@ def test_what_is_switched_off_draws_all_the_same():
 def test_negative_padding_is_refused():
     with pytest.raises(ValueError, match="crop_padding is -1; expected a number of pixels"):
         Augment(crop_padding=-1)
+
+
+def photographs(count: int, side: tuple[int, int] = (20, 20)) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(5)
+    return torch.rand(count, 3, *side, generator=rng)
+
+
+@pytest.mark.parametrize("side", [(20, 20), (12, 18), (1, 1)])
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_resized_crop_is_the_rectangle_enlarged(side: tuple[int, int], flip: bool):
+    images, change = photographs(40, side), ResizedCrop(scale=0.2, flip=flip)
+    found = change(images, generator=seeded(3))
+    rng = seeded(3)
+    boxes = change.boxes(40, height=side[0], width=side[1], generator=rng)
+    mirror = torch.randint(2, (40,), generator=rng)
+    for image, now, (top, left, high, wide), turned in zip(
+        images, found, boxes.tolist(), mirror.tolist(), strict=True
+    ):
+        part = image[None, :, top : top + high, left : left + wide]
+        wanted = interpolate(part, size=side, mode="bilinear", align_corners=False)[0]
+        wanted = wanted.flip(2) if flip and turned else wanted
+        torch.testing.assert_close(now, wanted, atol=1e-5, rtol=0)
+
+
+def test_rectangles_have_the_areas_and_ratios_that_are_asked_for():
+    boxes = ResizedCrop(scale=0.5).boxes(20_000, height=200, width=200, generator=seeded(1))
+    top, left, high, wide = boxes.T.double()
+    area, ratio = high * wide / 200**2, wide / high
+    assert 0.495 < area.min() < 0.51
+    assert area.max() <= 1
+    assert 0.74 < ratio.min() < ratio.max() < 1.35
+    assert abs(ratio.log().mean()) < 0.01
+    # By hand: rejected rectangles are drawn again, so the mean is below that of an even draw, .75.
+    assert 0.68 < area.mean() < 0.72
+    assert top.min() == left.min() == 0
+    assert (top + high).max() == (left + wide).max() == 200
+    spare = (200 - high) > 20
+    assert (top + high)[spare].max() == 200
+    assert abs((top[spare] / (200 - high[spare])).mean() - 0.5) < 0.02
+
+
+def test_whole_numbers_stay_and_nothing_is_written():
+    images = (photographs(6) * 255).to(torch.uint8)
+    before = images.clone()
+    found = ResizedCrop(scale=0.3)(images, generator=seeded(0))
+    assert found.dtype == torch.uint8
+    assert torch.equal(images, before)
+    even = torch.full_like(images, 77)
+    assert torch.equal(ResizedCrop(scale=0.3)(even, generator=seeded(0)), even)
+
+
+def test_what_is_drawn_depends_on_the_number_of_images_only():
+    left = []
+    for change, side in ((ResizedCrop(), (4, 4)), (ResizedCrop(scale=0.1, flip=False), (30, 20))):
+        rng = seeded(2)
+        change(photographs(5, side), generator=rng)
+        left.append(rng.get_state())
+    assert torch.equal(*left)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5, float("nan")])
+def test_scales_that_are_refused(scale: float):
+    with pytest.raises(ValueError, match=r"scale is .*; expected a share .* in \(0, 1\]"):
+        ResizedCrop(scale=scale)

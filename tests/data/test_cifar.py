@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mixwright.data import DataError, load_data
-from mixwright.data import cifar as cifar_module
-from mixwright.data.cifar import ARCHIVES
-from mixwright.data.pickles import load_arrays
+from mixwright.data.sources import cifar as cifar_module
+from mixwright.data.sources.cifar import ARCHIVES
+from mixwright.data.sources.pickles import load_arrays
 
 Files = dict[str, bytes]
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from data.pictures import picture, png, write
-from mixwright.data.decode import UnreadableImageError, decode_image, image_sides
+from mixwright.data.decode import Framing, UnreadableImageError, decode_image, image_sides
 
 
 def test_pixels_are_as_stored():
@@ -117,3 +117,19 @@ def test_missing_files_and_floating_pixels(tmp_path: Path):
     path = write(tmp_path / "a.tif", Image.new("F", (8, 8)))
     with pytest.raises(UnreadableImageError, match="floating-point pixels"):
         decode_image(path, 8)
+
+
+def test_framing_zooms_and_cuts_the_banner(tmp_path: Path):
+    image = Image.new("RGB", (40, 60), (9, 9, 9))
+    image.paste((0, 0, 200), (4, 4, 36, 36))
+    image.paste((250, 250, 250), (0, 40, 40, 60))
+    file = write(tmp_path / "a.png", image)
+    whole = decode_image(file, 20, Framing(banner=20))  # 40x40 to 20x20
+    assert whole.max() <= 200
+    assert whole[0, 0].tolist() == [9, 9, 9]
+    near = decode_image(file, 20, Framing(banner=20, zoom=1.25))  # to 25x25, the centre of it
+    assert near[0, 0].tolist() != [9, 9, 9]
+    wanted = image.crop((0, 0, 40, 40)).resize((25, 25), Image.Resampling.BILINEAR)
+    assert np.array_equal(near, np.asarray(wanted.crop((2, 2, 22, 22))))
+    small = write(tmp_path / "b.png", picture(1, (20, 15)))  # less than a banner: nothing is cut
+    assert np.array_equal(decode_image(small, 15, Framing(banner=20)), decode_image(small, 15))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mixwright.data import DataError, load_data
-from mixwright.data.digits import CLASSES
+from mixwright.data.sources.digits import CLASSES
 
 
 def test_the_default_set():

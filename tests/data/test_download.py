@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixwright.data import DataError
-from mixwright.data.download import fetch_file, file_md5
+from mixwright.data.sources.download import fetch_file, file_md5
 
 CONTENT = bytes(range(256)) * 16384  # 4 MiB: several pieces
 MD5 = hashlib.md5(CONTENT).hexdigest()

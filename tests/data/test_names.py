@@ -5,10 +5,16 @@ import pytest
 
 import mixwright.data
 from mixwright.data import DATA_LINES, DATA_SETS, DataError, load_data, parse_data
+from mixwright.data.load import _HOMES
 
 
 def test_names_are_listed_with_a_line_each():
-    assert DATA_SETS == ("digits", "cifar10", "cifar100", "folder:PATH", "parquet:PATH")
+    assert (
+        *("digits", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "cub200", "aircraft"),
+        *("cars", "fashion-mnist", "eurosat", "medmnist:NAME"),
+        *("folder:PATH", "parquet:PATH", "hub:NAME"),
+    ) == DATA_SETS
+    assert set(_HOMES) == {name.partition(":")[0] for name in DATA_SETS}
     assert all(DATA_LINES[name] for name in DATA_SETS)
 
 
@@ -23,7 +29,10 @@ def test_a_path_may_hold_colons():
         ("Digits", r"Did you mean 'digits'\?"),
         ("CIFAR10", r"Did you mean 'cifar10'\?"),
         ("folders:x", r"Did you mean 'folder:PATH'\?"),
-        ("zzz", r"'zzz' is not known. Choose one of: digits, cifar10, cifar100, folder:PATH"),
+        ("zzz", r"'zzz' is not known. Choose one of: digits, cifar10, cifar100, tiny-imagenet, "),
+        ("tiny_imagenet", r"Did you mean 'tiny-imagenet'\?"),
+        ("hub:", "lacks its name; write hub:NAME, e.g. hub:owner/name"),
+        ("medmnist", "lacks its name; write medmnist:NAME, e.g. medmnist:pathmnist"),
         ("", "'' is not known"),
         ("folder:", "lacks its path; write folder:PATH"),
         ("parquet", "lacks its path; write parquet:PATH"),

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from mixwright.experiments.grid import Planned, plan_runs
+from mixwright.experiments.judgement import judged
 from mixwright.experiments.methods import parse_methods
 from mixwright.experiments.record import Comparison, Failure, read_comparison, write_comparison
 from mixwright.experiments.summary import summarise
@@ -82,6 +83,81 @@ def test_intervals_and_paired_differences(tmp_path: Path) -> None:
     assert mixup.ema["top1"].mean == pytest.approx(0.86)
     assert (made.seconds, made.parallel, made.parameters) == (12.0, 2, 7)
     assert not {"method", "seed"} & set(made.recipe)
+
+
+def test_p_values_are_adjusted_for_all_methods(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup", "cutmix", "fmix")
+    gains = {"none": [0, 0, 0], "mixup": [3, 2, 4], "cutmix": [1, 2, -1], "fmix": [-6, -5, -5]}
+    for run in runs:
+        text, seed = run.method.text, run.recipe.seed
+        more = {"teacher": teacher(TOP1["none"][seed] + 0.02)} if text == "fmix" else {}
+        finish(run, TOP1["none"][seed] + gains[text][seed] / 100, 0.01, **more)
+    made = record(tmp_path, runs)
+    none, *others = made.methods
+    assert none.p == none.p_holm == {}
+    p = {one.text: float(stats.ttest_1samp(gains[one.text], 0).pvalue) for one in others}
+    for one in others:
+        assert one.p["raw"] == pytest.approx(p[one.text])
+    assert p["fmix"] < p["mixup"] < p["cutmix"]
+    adjusted = [one.p_holm["raw"] for one in others]
+    assert adjusted == pytest.approx([2 * p["mixup"], p["cutmix"], 3 * p["fmix"]])
+    # A column that one method alone has is a family of one; twice the same gain is certain.
+    assert others[2].p_holm["teacher"] == others[2].p["teacher"] < 1e-6
+    assert "teacher" not in others[0].p
+    assert made.ranking is not None
+    assert made.ranking.methods == ("none", "mixup", "cutmix", "fmix")
+    assert made.ranking.mean == pytest.approx((8 / 3, 7 / 6, 13 / 6, 4.0))  # 82 + 2 twice
+    assert made.ranking.seeds == (0, 1, 2)
+    assert made.ranking.distance == pytest.approx(2.569 * math.sqrt(20 / 18), abs=1e-2)
+    write_comparison(tmp_path / "comparison.json", made)
+    assert read_comparison(tmp_path) == made
+
+
+def test_ranks_want_three_methods_and_three_common_seeds(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup", "cutmix")
+    for run in runs:
+        if (run.method.text, run.recipe.seed) != ("cutmix", 1):
+            finish(run, 0.5 + 0.01 * run.recipe.seed, 0.01)
+    assert record(tmp_path, runs).ranking is None
+    finish(next(run for run in runs if not run.finished), 0.5, 0.01)
+    ranking = record(tmp_path, runs).ranking
+    assert ranking is not None
+    assert record(tmp_path, runs[:2]).ranking is None
+
+
+def test_medians_of_the_last_epochs_stand_beside_the_last(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup", seeds=2)
+    for run in runs:
+        finish(run, 0.5, 0.01)
+        if run.method.text == "none":
+            lines = [
+                {"epoch": e, "test": {"raw": {"top1": (e + run.recipe.seed) / 100, "top5": None}}}
+                for e in range(1, 21)
+            ]
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (run.folder / "metrics.jsonl").write_text(text)
+    none, mixup = record(tmp_path, runs).methods
+    assert none.runs[0].protocols["raw"]["median10"]["top1"] == pytest.approx(0.155)
+    assert none.runs[0].protocols["raw"]["median11_compat"]["top1"] == pytest.approx(0.15)
+    assert none.median["raw"].mean == pytest.approx(0.16)
+    assert none.median["raw"].count == 2
+    assert "ema" not in none.median
+    assert mixup.median == {}
+    assert mixup.runs[0].protocols == {}
+
+
+def test_records_of_before_are_read_and_can_be_judged() -> None:
+    home = Path(__file__).parents[2] / "benchmarks" / "results"
+    for name in ("cifar10-resnet8", "cifar10-resnet8-looking"):
+        old = read_comparison(home / name)
+        assert all(not method.p_holm for method in old.methods)
+        new = judged(old)
+        others = [method for method in new.methods if method.text != "none"]
+        assert all(0 <= one.p["raw"] <= one.p_holm["raw"] <= 1 for one in others)
+        for one in others:
+            assert one.difference_raw is not None
+            alone = one.difference_raw.low > 0 or one.difference_raw.high < 0
+            assert alone == (one.p["raw"] < 0.05)  # the interval and the test are one thing
 
 
 def test_a_seed_that_is_missing_is_in_no_pair(tmp_path: Path) -> None:
@@ -171,10 +247,12 @@ def test_a_record_of_before_there_were_teachers_is_read(tmp_path: Path) -> None:
     old = json.loads((tmp_path / "comparison.json").read_text())
     for method in old["methods"]:
         del method["teacher"], method["difference_teacher"]
+        del method["median"], method["p"], method["p_holm"]
         for run in method["runs"]:
-            del run["teacher"], run["alarms"]
+            del run["teacher"], run["alarms"], run["protocols"]
+    del old["ranking"]
     (tmp_path / "comparison.json").write_text(json.dumps(old))
-    assert read_comparison(tmp_path) == made
+    assert judged(read_comparison(tmp_path)) == made
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', "{"])

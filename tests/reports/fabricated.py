@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 from mixwright.evaluation.statistics import t_interval
+from mixwright.experiments.judgement import judged
 from mixwright.experiments.record import Comparison, Failure, MethodRecord, RunRecord
 
 LABELS = {
@@ -49,12 +50,16 @@ def fabricate(
             if text in taught:
                 alarm = {"said": f"masks <vary> by 0.00{seed + 1}", "first": 3, "last": 3 + seed}
                 more = {"teacher": _scores(top1 + 0.01, 0.02, 0.45), "alarms": [alarm]}
+            protocols = {
+                "raw": {"median10": {"top1": top1 - 0.002, "epochs": [18, 20], "note": ""}}
+            }
             runs.append(
                 RunRecord(seed=seed, folder=run, raw=raw, ema=ema, best=best,
-                          step_seconds=0.012 * (1 + 0.05 * place), seconds=9.0 + place, **more)
+                          step_seconds=0.012 * (1 + 0.05 * place), seconds=9.0 + place,
+                          protocols=protocols, **more)
             )  # fmt: skip
         records.append(_method(text, runs, records[0].runs if records else ()))
-    return Comparison(
+    record = Comparison(
         command="mixwright compare --seeds 3",
         data={
             "name": "digits",
@@ -77,6 +82,7 @@ def fabricate(
         parameters=59026,
         finished="2026-11-21T02:40:00+00:00",
     )  # fmt: skip
+    return judged(record)
 
 
 def _method(text: str, runs: list[RunRecord], base: tuple[RunRecord, ...]) -> MethodRecord:

@@ -12,7 +12,14 @@ from mixwright.experiments.methods import Method, Part, parse_method
 from mixwright.mixers import CutMix, MixUp, ResizeMix
 from mixwright.objectives import Mixed, Objective
 from mixwright.plan import MixPlan
-from mixwright.reports.gallery import choose_images, exhibit, looks_through_model, png
+from mixwright.reports.gallery import (
+    Exhibit,
+    choose_images,
+    exhibit,
+    gallery_figure,
+    looks_through_model,
+    png,
+)
 from mixwright.reports.palette import FAINT, SOURCES
 from mixwright.reports.samples import draw
 
@@ -31,9 +38,9 @@ def test_masks_are_painted_by_source_and_labels_follow() -> None:
             assert own.name == CLASSES[b]
             assert own.source == 0
             assert own.weight + other.weight == 1
-            assert sample.partner is not None
+            assert len(sample.partners) == 1
             partner = CLASSES.index(other.name)
-            torch.testing.assert_close(sample.partner, images[partner])
+            torch.testing.assert_close(sample.partners[0], images[partner])
             share = own.weight * colour(SOURCES[0]) + other.weight * colour(SOURCES[1])
             torch.testing.assert_close(sample.mask.mean(dim=(1, 2)), share)
             want = own.weight * images[b] + other.weight * images[partner]
@@ -45,7 +52,7 @@ def test_a_fill_has_no_label() -> None:
     shown = exhibit(parse_method("cutout"), images, torch.arange(4), CLASSES, count=2, seed=0)
     assert len(shown.samples) == 2
     for b, sample in enumerate(shown.samples):
-        assert sample.partner is None
+        assert sample.partners == ()
         hole = (sample.mask - colour(FAINT.light)[:, None, None]).abs().amax(dim=0) < 1e-6
         own = (sample.mask - colour(SOURCES[0])[:, None, None]).abs().amax(dim=0) < 1e-6
         assert hole.any()
@@ -77,8 +84,10 @@ def test_of_many_sources_the_heaviest_are_shown() -> None:
         ("a", 0.25, 2),
     ]
     assert torch.equal(other.own, images[3])
-    assert other.partner is not None
-    assert torch.equal(other.partner, images[1])
+    assert [torch.equal(one, images[k]) for one, k in zip(other.partners, (1, 4), strict=True)] == [
+        True,
+        True,
+    ]
     for rows, place in ((slice(0, 2), 1), (slice(2, 6), 0), (slice(6, 8), 2)):
         want = colour(SOURCES[place])[:, None, None].expand(3, rows.stop - rows.start, 8)
         torch.testing.assert_close(other.mask[:, rows], want)
@@ -98,8 +107,22 @@ def test_of_many_sources_those_without_a_share_are_no_partners() -> None:
     images = torch.rand(3, 3, 8, 8)
     (sample,) = draw(Alone(), images, torch.arange(3), CLASSES, seed=0)
     assert torch.equal(sample.own, images[1])
-    assert sample.partner is None
+    assert sample.partners == ()
     assert [(one.name, one.source) for one in sample.labels] == [("b", 0)]
+
+
+def test_all_three_sources_are_shown_the_heaviest_partner_first() -> None:
+    class Three:
+        def plan(self, images, labels=None, *, generator, model=None):
+            shares = torch.tensor([[0.5, 0.1, 0.4]])
+            index = torch.arange(3)[None]
+            return MixPlan(index=index, mask=shares[..., None, None], weight=shares, pool=3)
+
+    images = torch.rand(3, 3, 8, 8)
+    (sample,) = draw(Three(), images, torch.arange(3), CLASSES, seed=0)
+    assert all(torch.equal(one, images[k]) for one, k in zip(sample.partners, (2, 1), strict=True))
+    shown = Exhibit("three", "Three", (sample,), "")
+    assert len(gallery_figure([shown]).axes) == 6  # own, two partners, mask, mixed, labels
 
 
 def test_more_sources_than_colours() -> None:
@@ -120,8 +143,7 @@ def test_more_sources_than_colours() -> None:
 def test_resampled_partners_are_shown_whole() -> None:
     images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     for sample in draw(ResizeMix(), images, torch.arange(4), CLASSES, seed=0):
-        assert sample.partner is not None
-        assert torch.equal(sample.partner, images[CLASSES.index(sample.labels[1].name)])
+        assert torch.equal(sample.partners[0], images[CLASSES.index(sample.labels[1].name)])
         pasted = sample.mask[0] != colour(SOURCES[0])[0]
         torch.testing.assert_close(sample.mixed[:, ~pasted], sample.own[:, ~pasted])
 

@@ -95,7 +95,10 @@ def test_all_that_belongs_there_is_there(page: str, record: Comparison, folder: 
     text = re.sub(r"<[^>]+>", " ", page)
     for words in (
         "2 mixing methods, smallconv on digits",
-        "paired over 3 seeds",
+        "paired by seed and corrected for 2 methods (Holm)",
+        "not distinguishable from no mixing at 3 seeds",
+        "Mean rank over 3 seeds",
+        "test of all being alike: p = ",
         "86.5 ± 0.8",
         record.data["note"],
         "0123456789 with changes",
@@ -107,10 +110,14 @@ def test_all_that_belongs_there_is_there(page: str, record: Comparison, folder: 
         assert words in text, words
     assert "&lt;so&gt; it was" in page  # what a run printed is text, not markup
     assert "&lt;zero&gt;" in page
-    assert page.count("<svg") >= 4 + 3  # two figures in two widths, a curve a method
+    assert page.count("<svg") >= 6 + 3  # three figures in two widths, a curve a method
     assert "var(--m1)" in page
     names = {path.name for path in (folder / "figures").iterdir()}
-    assert names == {"accuracy.png", "difference.png", "curves.png", "samples.png"}
+    assert names == {"accuracy.png", "difference.png", "ranks.png", "curves.png", "samples.png",
+                         "cost-time.png"}  # fmt: skip
+    for row in headline(record)[1:]:
+        assert f"<td>{row.p_raw}</td>" in page
+    assert page.count("p<sub>Holm</sub>") == 3  # a column for each kind of weights, and its note
 
 
 TAUGHT_WORDS = (
@@ -145,7 +152,7 @@ def test_every_row_has_as_many_cells_as_its_head(tmp_path: Path) -> None:
         record = fabricate(tmp_path, methods=("none", "fmix"), taught=taught)
         page = render_report(record, tmp_path, [])
         tables = re.findall(r"<table>.*?</table>", page, re.DOTALL)
-        assert len(tables) == 3
+        assert len(tables) == 4
         for table in tables:
             heads = re.findall(r"<tr.*?</tr>", table.partition("</thead>")[0], re.DOTALL)
             spans = [re.findall(r"<th(?: [^>]*)?>", head) for head in heads]
@@ -192,7 +199,8 @@ def test_a_figure_has_the_same_bytes_each_time(record: Comparison) -> None:
 def test_one_method_and_one_seed(tmp_path: Path) -> None:
     page = render_report(fabricate(tmp_path, methods=("mixup",), seeds=1), tmp_path, [])
     assert "no differences to judge" in page
-    assert "difference.png" not in {path.name for path in (tmp_path / "figures").iterdir()}
+    made = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert not made & {"difference.png", "ranks.png"}
 
 
 def test_gallery(exhibits: list[Exhibit], tmp_path: Path) -> None:

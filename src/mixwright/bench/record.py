@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mixwright.bench.budgets import Budget
+from mixwright.bench.overhead import Overhead
 from mixwright.bench.timing import Timing
 
 FORMAT = 3
@@ -80,6 +81,10 @@ class StepRow:
         share_budget: largest share wanted, or None.
         times_budget: largest ``times`` wanted, or None.
         within: whether the step keeps its budgets, by ``times`` and ``share``; None without one.
+        overhead: what the step takes beyond that of ``none``, with its interval, from the same
+            turns; None for ``none`` itself, and in records of before.
+        memory: most bytes in use during a step: of the process on the CPU, of tensors on CUDA;
+            None where nobody tells, and in records of before.
     """
 
     name: str
@@ -92,6 +97,8 @@ class StepRow:
     share_budget: float | None = None
     times_budget: float | None = None
     within: bool | None = None
+    overhead: Overhead | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +129,8 @@ class StepRecord:
         rows: one a method, the first ``none``.
         refused: methods that do not work with this network, and why.
         solver: PuzzleMix's solver; empty where PuzzleMix was not measured.
+        load: processes that wanted a core in the minute before the steps and in the last minute
+            of them, as the system tells; empty where it does not, and in records of before.
     """
 
     model: str
@@ -132,6 +141,7 @@ class StepRecord:
     rows: tuple[StepRow, ...]
     refused: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     solver: tuple[SolverRow, ...] = ()
+    load: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +216,7 @@ def _record(cls: type[Any], found: Mapping[str, Any]) -> Any:
                 "shape": tuple(one["shape"]),
                 "rows": tuple(map(_step, one["rows"])),
                 "solver": tuple(map(_solver, one["solver"])),
+                "load": tuple(one.get("load", ())),
             }
         )
         for one in found["steps"]
@@ -223,6 +234,8 @@ def _step(one: dict[str, Any]) -> StepRow:
     fields: dict[str, Any] = {**one, "step": Timing(**one["step"])}
     if one["mixing"] is not None:
         fields["mixing"] = Timing(**one["mixing"])
+    if one.get("overhead") is not None:
+        fields["overhead"] = Overhead(**one["overhead"])
     return StepRow(**fields)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 from mixwright.bench.budgets import STEP_SHARE, STEP_TIMES, exact_times
 from mixwright.bench.candidates import CLASSES
 from mixwright.bench.clocked import Clocked
+from mixwright.bench.memory import peak_memory
 from mixwright.bench.mixing import batch
+from mixwright.bench.overhead import paired_overhead
 from mixwright.bench.record import StepRecord, StepRow
 from mixwright.bench.solver import measure_solver
 from mixwright.bench.timing import Meter, Timer, Timing, in_turn, meter_for
@@ -143,10 +146,25 @@ class Step:
         if self.mixes:
             self._mixing.append(() if self.clock is None else self.clock.parts)
 
+    def unclocked(self) -> None:
+        """Train on the batch once, and let no clock run."""
+        if self.clock is None:
+            return self()
+        meter, self.clock.meter = self.clock.meter, _untimed
+        try:
+            self()
+        finally:
+            self.clock.meter = meter
+
     @property
     def mixing(self) -> list[float]:
         """Seconds of mixing in each step so far; empty for objectives that are not ``Mixed``."""
         return [sum((seconds() for seconds in parts), 0.0) for parts in self._mixing]
+
+
+def _untimed(call: Callable[[], object]) -> Callable[[], float]:
+    call()
+    return lambda: 0.0
 
 
 def measure_steps(
@@ -185,10 +203,18 @@ def measure_steps(
             )
             for name, make in {"none": Mixed, **taken}.items()
         }  # fmt: skip
+    before = _load()
     turns = in_turn(list(steps.values()), timer=timer, warm_up=warm_up, rounds=rounds)
-    plain = Timing.of(turns[0])
+    load = (*before, *_load())
     rows = tuple(
-        _row(name, whole, step.mixing[-len(whole) :], plain, limited=model == STEP_MODEL)
+        _row(
+            name,
+            whole,
+            step.mixing[-len(whole) :],
+            plain=turns[0],
+            memory=peak_memory(step.unclocked, device),
+            limited=model == STEP_MODEL,
+        )
         for (name, step), whole in zip(steps.items(), turns, strict=True)
     )
     puzzle = next((row.step.mean for row in rows if row.name == "puzzlemix"), None)
@@ -203,7 +229,13 @@ def measure_steps(
         solver=()
         if puzzle is None
         else measure_solver(images, step=puzzle, timer=timer, warm_up=warm_up, rounds=rounds),
+        load=load,
     )
+
+
+def _load() -> tuple[float, ...]:
+    """Processes that wanted a core in the last minute, where the system tells."""
+    return os.getloadavg()[:1] if hasattr(os, "getloadavg") else ()
 
 
 def _tried(
@@ -232,12 +264,18 @@ def _built(objective: Objective, network: nn.Module, device: torch.device) -> Ob
 
 
 def _row(
-    name: str, whole: Sequence[float], mixing: Sequence[float], plain: Timing, *, limited: bool
+    name: str,
+    whole: Sequence[float],
+    mixing: Sequence[float],
+    *,
+    plain: Sequence[float],
+    memory: int | None,
+    limited: bool,
 ) -> StepRow:
-    step = Timing.of(whole)
+    step, none = Timing.of(whole), Timing.of(plain)
     mixed = Timing.of(mixing) if mixing else None
     share = mixed.mean / step.mean if mixed else None
-    times = step.mean / plain.mean
+    times = step.mean / none.mean
     share_budget = STEP_SHARE.get(name) if limited else None
     times_budget = STEP_TIMES.get(name) if limited else None
     kept = [
@@ -249,11 +287,13 @@ def _row(
         name=name,
         step=step,
         times=times,
-        least_times=step.least / plain.least,
+        least_times=step.least / none.least,
         exact=exact_times(name),
         mixing=mixed,
         share=share,
         share_budget=share_budget,
         times_budget=times_budget,
         within=all(kept) if kept else None,
+        overhead=None if whole is plain else paired_overhead(whole, plain),
+        memory=memory,
     )

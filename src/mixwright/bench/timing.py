@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Generator
 
 Call = Callable[[], object]
 Timer = Callable[[Call], float]
@@ -125,6 +126,7 @@ def in_turn(
     warm_up: int,
     rounds: int | None,
     seconds: float = 30.0,
+    order: Generator | None = None,
 ) -> list[list[float]]:
     """Time several calls in turn, so that a disturbance of the machine hits all alike.
 
@@ -137,6 +139,7 @@ def in_turn(
         warm_up: rounds that are not counted, at least 1.
         rounds: rounds that are counted; None for as many as fill ``seconds``, 10 to 300.
         seconds: see ``rounds``.
+        order: draws who goes first in each counted round; None for the order of ``calls``.
 
     Returns:
         For each call its counted turns, in seconds.
@@ -154,9 +157,12 @@ def in_turn(
         a_round = sum(2 * one if again else one for one, again in zip(last, short, strict=True))
         rounds = min(300, max(10, int(seconds / max(a_round, 1e-9))))
     turns: list[list[float]] = [[] for _ in calls]
+    places = list(range(len(calls)))
     for _ in range(rounds):
-        for call, again, mine in zip(calls, short, turns, strict=True):
-            if again:
-                call()
-            mine.append(timer(call))
+        if order is not None:
+            places = torch.randperm(len(calls), generator=order).tolist()
+        for place in places:
+            if short[place]:
+                calls[place]()
+            turns[place].append(timer(calls[place]))
     return turns

@@ -31,6 +31,7 @@ def show(record: "BenchRecord", console: "Console") -> None:
         console.print(_mixing_table(one, console))
     for one in record.steps:
         console.print(_step_table(one, console))
+        console.print(_overhead_table(one, console))
         for name, why in one.refused.items():
             say(console, f"{name} was not measured on {one.model}: {why}")
         if one.solver:
@@ -86,6 +87,38 @@ def _step_table(record: "StepRecord", console: "Console") -> "Table":
             _verdict(row.within),
         )
     return table
+
+
+def _overhead_table(record: "StepRecord", console: "Console") -> "Table":
+    found = [row.overhead for row in record.rows if row.overhead is not None]
+    load = ", ".join(f"{one:.1f}" for one in record.load)
+    table = numbers_table(
+        "",
+        ("overhead\n%", "95 % interval", "pairs", "left\nout", "peak\nMiB", "to none\nMiB"),
+        console,
+        title=f"overhead to none of {record.model} in {record.precision}",
+        caption=f"median over pairs of blocks of {found[0].steps if found else 1} steps, timed in "
+        "turn; interval by bootstrap over pairs; left out: pairs in which none differed by more "
+        "than 15 % from its neighbours; peak: memory in use during a step"
+        + (f"; load of the machine before and after {load}" if load else ""),
+    )
+    base = record.rows[0].memory
+    for row in record.rows:
+        more = "" if row.memory is None or base is None else f"{(row.memory - base) / 2**20:+.0f}"
+        peak = "" if row.memory is None else f"{row.memory / 2**20:.0f}"
+        table.add_row(row.name, *_overhead(row), peak, more)
+    return table
+
+
+def _overhead(row: "StepRow") -> tuple[str, str, str, str]:
+    found = row.overhead
+    if found is None:
+        return "", "", "", ""
+    share = "" if found.share is None else f"{100 * found.share:+.1f}"
+    ends = ""
+    if found.low is not None and found.high is not None:
+        ends = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    return share, ends, str(found.pairs), str(found.rejected)
 
 
 def _solver_table(record: "StepRecord", console: "Console") -> "Table":

@@ -29,6 +29,8 @@ METHOD is
   NAME                      a method by its name; mixwright list shows all
   NAME:OPTION=VALUE,...     with options: cutmix:alpha=0.2, decoupledmix:mixer=cutmix; a range
                             of numbers is 2-4: adautomix:sources=2-4
+  NAME:OPTION=A|B,...       a grid, one METHOD a value, every combination of several options;
+                            quote it: 'miamix:p_self=0|0.1|0.2'
   METHOD+METHOD             drawn for each sample anew: mixup+cutmix
   package.module:Class      a mixer of your own, importable from here
   trained:run=PATH          the mixer that a run has learned, frozen
@@ -102,9 +104,10 @@ def _compare(task: _Task) -> int:
     from mixwright.cli.table import print_comparison
     from mixwright.experiments.record import write_comparison
     from mixwright.experiments.summary import about_data, summarise
+    from mixwright.experiments.sweep import write_runs
     from mixwright.reports.alarms import alarm_rows
     from mixwright.reports.html import write_report
-    from mixwright.reports.tables import verdict
+    from mixwright.reports.verdict import verdict
 
     began, console = time.monotonic(), task.console
     _announce(task)
@@ -123,6 +126,7 @@ def _compare(task: _Task) -> int:
         out=task.out,
     )
     write_comparison(task.out / "comparison.json", record)
+    write_runs(task.out / "runs.csv", record)
     report = write_report(record, task.out, data=task.data)
     console.print()
     print_comparison(record, console)

@@ -1,10 +1,12 @@
-"""``mixwright evaluate``: scores of a trained model."""
+"""``mixwright evaluate``: everything that is measured of trained models."""
 
-import json
+import re
+import shlex
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixwright.cli.errors import UsageError, users_words
 from mixwright.cli.options import DataOptions
@@ -12,25 +14,54 @@ from mixwright.cli.parser import option, parse
 from mixwright.cli.progress import open_console, say
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mixwright.data.sets import Dataset
-    from mixwright.experiments.saved import Saved
+    from mixwright.experiments.evaluations.candidates import Candidate
+    from mixwright.experiments.evaluations.measuring import Measured, Setting
 
-ABOUT = """Measure a trained model on test images: top-1, top-5, likelihood and calibration, of the
-trained weights, of their average (EMA), and of the method's own teacher where it has one.
+ABOUT = """Measure trained models: accuracy, calibration, corruptions, attacks, occlusion, what
+they look at, and how their mixing behaves; of the trained weights, of their average (EMA), and of
+the method's own teacher where it has one. Writes evaluation.json and report.html.
 
-RUN is a run folder (its last.pt is read) or a checkpoint."""
+MODEL is
+  a run folder             or its last.pt or best.pt
+  a comparison's folder    all its runs, methods side by side with intervals over seeds
+  package.module:function  a model of your own, for images in [0, 1]
+  NAME                     any timm name, with its published weights
+
+--only takes some of
+  accuracy calibration gap corruption attack occlusion cam gradients diversity fidelity probe
+with options behind a colon:
+  --only "accuracy corruption:types=fog;snow attack:steps=20"
+mixwright list says what they are. A probe is made only where it is named.
+
+Stopped or killed, the same command goes on where it was."""
 
 
 @dataclass(frozen=True)
 class EvaluateOptions(DataOptions):
     """``mixwright evaluate``."""
 
-    paths: tuple[str, ...] = option((), "a run folder or checkpoint", metavar="RUN")
+    models: tuple[str, ...] = option((), "what to measure; see above", metavar="MODEL")
+    only: str | None = option(
+        None, 'evaluations to make, as in "accuracy corruption" (default: all)', metavar="PARTS"
+    )
+    weights: Literal["all", "raw", "ema", "teacher"] = option(
+        "all", "weights of a run: trained, averaged, own teacher (default: all it has)"
+    )
     data: str | None = option(  # pyright: ignore[reportIncompatibleVariableOverride]
         None, "data set to test on (default: the one it was trained on)", metavar="NAME"
     )
+    test_size: int | None = option(
+        None, "test images, chosen evenly by class (default: all)", metavar="COUNT"
+    )
+    normalise: Literal["inside", "data", "unchecked"] = option(
+        "inside", "who normalises for a model of yours: itself, we by the data; or do not check"
+    )
     batch_size: int = option(250, "images at a time (default 250)", metavar="COUNT")
-    out: str | None = option(None, "folder for evaluation.json", metavar="DIR")
+    seed: int = option(0, "of everything that is drawn (default 0)", metavar="NUMBER")
+    out: str | None = option(None, "folder (default: runs/evaluate/ and a name)", metavar="DIR")
     device: str = option(
         "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
     )
@@ -39,68 +70,111 @@ class EvaluateOptions(DataOptions):
 def main(words: Sequence[str]) -> int:
     """Run the command; see ``cli.main``."""
     options = parse(EvaluateOptions, words, prog="mixwright evaluate", about=ABOUT)
-    if len(options.paths) != 1:
-        raise UsageError(f"{len(options.paths)} runs given; expected one: mixwright evaluate RUN.")
+    if not options.models:
+        raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
-    from mixwright.cli.prepare import devices, load, out_folder
-    from mixwright.cli.table import scores_table
-    from mixwright.experiments.saved import load_saved, recipe_of
+    from mixwright.cli.prepare import devices, out_folder
+    from mixwright.experiments.evaluations.candidates import find_candidates
+    from mixwright.experiments.evaluations.measuring import setting
+    from mixwright.experiments.evaluations.parts import parse_parts
 
-    path, device = Path(options.paths[0]), devices(options.device)[0]
-    out = out_folder(options.out) if options.out else None
-    with users_words():
-        recipe = recipe_of(path)
-        there = replace(
-            options,
-            data=options.data or recipe.data,
-            image_size=options.image_size or recipe.image_size,
-        )
-        train_size = options.train_size
-        if there.data == recipe.data and train_size is None:
-            train_size = recipe.train_size
-        data = load(there, train_size=train_size)
-        saved = load_saved(path, image_size=data.image_size, channels=data.channels)
-        if len(saved.classes) != data.num_classes:
-            raise UsageError(
-                f"{path} knows {len(saved.classes)} classes and {data.name} has "
-                f"{data.num_classes}; expected the same classes. Give --data the set it was "
-                "trained on."
-            )
-        # Lazy sets meet unreadable images here, and broken weights show in what they give.
-        scores = _scores(saved, data, options.batch_size, device)
+    device = devices(options.device)[0]
+    out = out_folder(options.out or f"runs/evaluate/{_name(options.models)}")
     console = open_console()
-    say(console, f"{recipe.method}, {recipe.model}, after epoch {saved.epoch}, on {data.name}")
-    console.print(scores_table(scores["raw"], scores["ema"], scores.get("teacher")))
-    if out:
-        with users_words():
-            _write(out, path, saved, data, scores)
-        say(console, f"record  {out / 'evaluation.json'}")
+    with users_words():
+        parts = parse_parts(options.only)
+        candidates = [
+            one
+            for word in options.models
+            for one in find_candidates(word, weights=options.weights, normalise=options.normalise)
+        ]
+        data = _data(options, candidates)
+        common = setting(
+            data,
+            test_size=options.test_size,
+            device=device,
+            batch_size=options.batch_size,
+            seed=options.seed,
+        )
+        kinds = ", ".join(part.name for part in parts)
+        say(
+            console,
+            f"{len(candidates)} sets of weights on {len(common.ids):,} test images of {data.name}: "
+            f"{kinds}; in {out}",
+        )
+        started = time.monotonic()
+        measured = _measure(candidates, parts, common, out, console)
+        command = shlex.join(["mixwright", "evaluate", *words])
+        _finish(measured, parts, common, out, command, time.monotonic() - started, console)
     return 0
 
 
-def _scores(saved: "Saved", data: "Dataset", batch_size: int, device: str) -> dict[str, Any]:
-    from mixwright.data.batches import Batches
-    from mixwright.evaluation.scores import evaluate
-
-    batches = Batches(data.test, batch_size=batch_size, device=device, augment=None, shuffle=False)
-    models = {"raw": saved.raw, "ema": saved.ema}
-    if saved.teacher is not None:
-        models["teacher"] = saved.teacher
-    return {name: asdict(evaluate(model.to(device), batches)) for name, model in models.items()}
+def _name(words: Sequence[str]) -> str:
+    """A folder's name for what is measured; the same words give the same one."""
+    first = re.sub(r"[^A-Za-z0-9._]+", "-", Path(words[0]).name or words[0]).strip("-.")
+    return first + (f"-and-{len(words) - 1}-more" if len(words) > 1 else "")
 
 
-def _write(
-    folder: Path, path: Path, saved: "Saved", data: "Dataset", scores: dict[str, Any]
+def _data(options: EvaluateOptions, candidates: "Sequence[Candidate]") -> "Dataset":
+    from mixwright.cli.prepare import load
+    from mixwright.experiments.evaluations.candidates import common_data
+
+    recipe = common_data(candidates) if options.data is None else None
+    recipe = recipe or next((one.recipe for one in candidates if one.recipe), None)
+    if options.data is None and recipe is None:
+        raise UsageError(
+            "--data is not given; a model that is not one of our runs does not say what to test it "
+            "on. Name a data set; mixwright list shows all."
+        )
+    name = options.data or (recipe.data if recipe else "")
+    same = recipe is not None and name == recipe.data
+    there = replace(
+        options,
+        data=name,
+        image_size=options.image_size or (recipe.image_size if recipe else None),
+    )
+    train_size = options.train_size
+    if same and train_size is None and recipe is not None:
+        train_size = recipe.train_size
+    return load(there, train_size=train_size)
+
+
+def _measure(
+    candidates: "Sequence[Candidate]",
+    parts: Sequence[Any],
+    common: "Setting",
+    out: Path,
+    console: "Console",
+) -> "list[Measured]":
+    from mixwright.cli.evaluate_progress import shown
+    from mixwright.experiments.evaluations.measuring import measure_all
+    from mixwright.experiments.grid import alone_in
+
+    with alone_in(out), shown(console, total=len(candidates) * len(parts)) as told:
+        return list(measure_all(candidates, parts, common, out, on_progress=told))
+
+
+def _finish(
+    measured: "list[Measured]",
+    parts: Sequence[Any],
+    common: "Setting",
+    out: Path,
+    command: str,
+    seconds: float,
+    console: "Console",
 ) -> None:
-    record = {
-        "checkpoint": str(path),
-        "epoch": saved.epoch,
-        "recipe": asdict(saved.recipe),
-        "data": data.name,
-        "note": data.note,
-        **scores,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1, ensure_ascii=False)
-    (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    from mixwright.cli.table import numbers_table
+    from mixwright.experiments.evaluations.record import evaluation_record, write_evaluation
+    from mixwright.reports.evaluation import groups_of, headline_table, write_evaluation_report
+
+    record = evaluation_record(measured, parts, common, command=command)
+    file = write_evaluation(out, record)
+    groups = groups_of(measured)
+    head, rows = headline_table(groups)
+    table = numbers_table(head[0], head[1:], console)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    page = write_evaluation_report(measured, record, out, seconds=seconds)
+    say(console, f"record  {file}\nreport  {page}")

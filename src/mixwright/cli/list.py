@@ -1,4 +1,4 @@
-"""``mixwright list``: methods, data sets and models."""
+"""``mixwright list``: methods, data sets, models and evaluations."""
 
 import inspect
 import shutil
@@ -11,12 +11,12 @@ from mixwright.cli.errors import UsageError
 from mixwright.cli.parser import option, parse
 from mixwright.experiments.suggest import did_you_mean
 
-ABOUT = """List what there is. WHAT is methods, data or models; without it, all three."""
+ABOUT = """List what there is. WHAT is methods, data, models or evaluations; without it, all."""
 
 if TYPE_CHECKING:
     from mixwright.mixers.cards import Card
 
-KINDS = ("methods", "data", "models")
+KINDS = ("methods", "data", "models", "evaluations")
 
 _Row = tuple[str, str, dict[str, str]]
 
@@ -25,7 +25,7 @@ _Row = tuple[str, str, dict[str, str]]
 class ListOptions:
     """``mixwright list``."""
 
-    what: tuple[str, ...] = option((), "methods, data or models", metavar="WHAT")
+    what: tuple[str, ...] = option((), "methods, data, models or evaluations", metavar="WHAT")
 
 
 def main(words: Sequence[str]) -> int:
@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> int:
                 f"there is no list of {word}.{did_you_mean(word, KINDS)} "
                 f"Known are {', '.join(KINDS)}."
             )
-    show = {"methods": _methods, "data": _data, "models": _models}
+    show = {"methods": _methods, "data": _data, "models": _models, "evaluations": _evaluations}
     for kind in options.what or KINDS:
         show[kind]()
     return 0
@@ -71,6 +71,16 @@ def _data() -> None:
     from mixwright.data.names import DATA_LINES
 
     _print("data sets (--data)", [(name, line, {}) for name, line in DATA_LINES.items()])
+
+
+def _evaluations() -> None:
+    from mixwright.experiments.evaluations.parts import PARTS, part_class
+
+    classes = {name: part_class(name) for name in PARTS}
+    _print(
+        "evaluations (evaluate --only)",
+        [(name, cls.about, {"options": options_of(cls)}) for name, cls in classes.items()],
+    )
 
 
 def _models() -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "gallery": "draw what methods do to images",
     "list": "list methods, data sets and models",
     "bench": "measure how fast the methods are",
+    "theory": "measure what masks do to gradients",
 }
 
 HELP = """usage: mixwright COMMAND [options]
@@ -28,7 +29,7 @@ mixwright COMMAND --help says more about one; mixwright compare alone is a good 
 it trains a small net on real digits with several methods and writes a report.
 """
 
-RESUMES = ("compare", "train")
+RESUMES = ("compare", "train", "evaluate")
 LAB = ("numpy", "scipy", "PIL", "matplotlib", "jinja2", "jsonargparse", "rich")  # what it imports
 STOPPED = 130  # what shells report of a command that Ctrl-C ended
 

@@ -19,7 +19,7 @@ class DataOptions:
 
     data: str = option(
         "digits",
-        "digits (default), cifar10, cifar100, folder:PATH, parquet:PATH; mixwright list shows all",
+        "digits (default), cifar10, cub200, folder:PATH, hub:NAME; mixwright list shows all",
         metavar="NAME",
         group=_DATA,
     )
@@ -48,6 +48,16 @@ class RecipeOptions(DataOptions):
         None, "one of ours (mixwright list) or any timm name", metavar="NAME", group=_DATA
     )
     pretrained: bool | None = option(None, "start from timm's published weights", group=_DATA)
+    init: str | None = option(
+        None,
+        "start from the weights of a run folder or checkpoint; {method} and {seed} stand for the "
+        "run's own, * for any letters",
+        metavar="RUN",
+        group=_DATA,
+    )
+    init_weights: Literal["raw", "ema", "teacher"] | None = option(
+        None, "which of its weights (default raw)", group=_DATA
+    )
     epochs: int | None = option(
         None, "passes over the training images", metavar="COUNT", group=_LEARN
     )
@@ -86,8 +96,14 @@ class RecipeOptions(DataOptions):
     accumulate: int | None = option(
         None, "backward passes that make one step", metavar="COUNT", group=_LEARN
     )
+    crop: Literal["shift", "resized"] | None = option(
+        None, "random cropping: by shifting, or by enlarging a rectangle", group=_LEARN
+    )
     crop_padding: int | None = option(
         None, "largest shift by random cropping", metavar="PIXELS", group=_LEARN
+    )
+    crop_scale: float | None = option(
+        None, "smallest share of the image in an enlarged rectangle", metavar="SHARE", group=_LEARN
     )
     flip: bool | None = option(None, "mirror images at random", group=_LEARN)
     precision: Literal["fp32", "bf16"] | None = option(

@@ -30,6 +30,8 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
 
     given = options.recipe_fields()
     settings = recipe_defaults(options.data, options.model) | given
+    if "init" in given and "pretrained" not in given:
+        settings["pretrained"] = False  # a run's weights are asked for in its place
     if "warmup_epochs" not in given:
         settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] / 5)
     return settings

@@ -37,12 +37,13 @@ def main(words: Sequence[str]) -> int:
         parse_data(options.data)
     from mixwright.cli.prepare import check_methods, load, out_folder, place, recipe_settings
     from mixwright.experiments.methods import parse_method
+    from mixwright.experiments.starts import with_start
     from mixwright.training.distributed import join
     from mixwright.training.recipe import Recipe, recipe_hash
 
     with users_words():
         method = parse_method(options.methods[0])
-        settings = recipe_settings(options)
+        settings = with_start(recipe_settings(options), method=method.slug, seed=options.seed)
         recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
         data = load(options, train_size=recipe.train_size)
         check_methods([recipe], data)

@@ -10,6 +10,7 @@ from mixwright.data.names import parse_data as parse_data
 
 if TYPE_CHECKING:
     from mixwright.data.augment import Augment as Augment
+    from mixwright.data.augment import ResizedCrop as ResizedCrop
     from mixwright.data.batches import Batches as Batches
     from mixwright.data.lazy import LazyImages as LazyImages
     from mixwright.data.load import load_data as load_data
@@ -26,6 +27,7 @@ __all__ = [
     "Dataset",
     "ImageSet",
     "LazyImages",
+    "ResizedCrop",
     "load_data",
     "parse_data",
 ]
@@ -37,6 +39,7 @@ _LAZY = {
     "Dataset": "sets",
     "ImageSet": "sets",
     "LazyImages": "lazy",
+    "ResizedCrop": "augment",
     "load_data": "load",
 }
 

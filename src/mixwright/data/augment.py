@@ -1,9 +1,16 @@
 """Random crop and mirror image, a batch at a time, on the images' device."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+
+Augmentation = Callable[..., Tensor]
+"""``Augment``, ``ResizedCrop``, or whatever is called as they are."""
+
+_TRIES = 10  # rectangles drawn for each image, as torchvision does
 
 
 @dataclass(frozen=True)
@@ -75,3 +82,111 @@ class Augment:
         padded[:, :, pad : pad + height, pad : pad + width] = images
         found = padded.flatten(2).gather(2, source.expand(count, channels, height * width))
         return found.view(count, channels, height, width)
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """Enlarge a random rectangle of each image to the whole, and mirror it by its own draw.
+
+    As ``RandomResizedCrop(size, (scale, 1))`` and ``RandomHorizontalFlip()`` of torchvision, for
+    images that come in the size that is wanted: ten rectangles are drawn for each image, with
+    areas even in [scale, 1] of the image's and sides' ratios log-even in [3/4, 4/3]; the first
+    that fits is taken, at an even place, and resized (bilinear). Where none fits, the whole image
+    is. All draws come from the generator on the CPU, and nothing waits for the copy.
+
+    Args:
+        scale: smallest area of a rectangle, as a share of the image, in (0, 1].
+        flip: whether half of the images, drawn at random, are mirrored left to right.
+
+    Raises:
+        ValueError: ``scale`` is out of range.
+
+    Example:
+        >>> images = torch.arange(4, dtype=torch.uint8).expand(2, 1, 4, 4)
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> ResizedCrop(scale=0.5, flip=False)(images, generator=rng).shape
+        torch.Size([2, 1, 4, 4])
+
+    Departs from torchvision where no rectangle fits: it takes the largest in the nearest ratio,
+    which for square images is the same.
+    """
+
+    scale: float = 0.5
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1:
+            raise ValueError(
+                f"ResizedCrop: scale is {self.scale}; expected a share of the image's area in "
+                "(0, 1]."
+            )
+
+    def __call__(self, images: Tensor, *, generator: Generator) -> Tensor:
+        """A copy of the images, each a part of itself.
+
+        Args:
+            images: ``(B, C, H, W)`` of any dtype; not written to.
+            generator: source of all randomness, on the CPU. What it draws depends on B only.
+
+        Returns:
+            ``(B, C, H, W)`` with the images' dtype and device; whole numbers are rounded.
+        """
+        count, _, height, width = images.shape
+        boxes = self.boxes(count, height=height, width=width, generator=generator)
+        mirror = torch.randint(2, (count,), generator=generator)
+        drawn = torch.cat([boxes, mirror[:, None]], dim=1)
+        top, left, high, wide, mirror = drawn.to(images.device, non_blocking=True).T[:, :, None]
+        rows = _places(top, high, height)
+        columns = _places(left, wide, width)
+        if self.flip:
+            columns = tuple(torch.where(mirror == 1, one.flip(1), one) for one in columns)
+        values = _between(images.float(), rows, dim=2)
+        values = _between(values, columns, dim=3)
+        return values if images.is_floating_point() else values.round_().to(images.dtype)
+
+    def boxes(self, count: int, *, height: int, width: int, generator: Generator) -> Tensor:
+        """Draw rectangles.
+
+        Args:
+            count: how many.
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+            generator: on the CPU.
+
+        Returns:
+            ``(count, 4)`` int64: top, left, height and width in pixels, on the CPU.
+        """
+        share = self.scale + (1 - self.scale) * torch.rand(count, _TRIES, generator=generator)
+        spread = 2 * torch.rand(count, _TRIES, generator=generator) - 1
+        ratio = torch.exp(spread * math.log(4 / 3))  # width to height
+        area = share * (height * width)
+        wide, high = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+        fits = (wide >= 1) & (wide <= width) & (high >= 1) & (high <= height)
+        first = fits.int().argmax(dim=1, keepdim=True)
+        some = fits.any(dim=1)
+        wide = torch.where(some, wide.gather(1, first)[:, 0], width)
+        high = torch.where(some, high.gather(1, first)[:, 0], height)
+        place = torch.rand(2, count, generator=generator)
+        top = (place[0] * (height - high + 1)).floor()
+        left = (place[1] * (width - wide + 1)).floor()
+        return torch.stack([top, left, high, wide], dim=1).long()
+
+
+def _places(start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each of ``size`` outputs lies in a stretch of the input: before, after, share of it."""
+    centres = torch.arange(size, device=start.device) + 0.5
+    inside = (centres * length / size - 0.5).clamp_min(0)
+    before = inside.floor().minimum(length - 1)
+    after = (before + 1).minimum(length - 1)
+    return (start + before).long(), (start + after).long(), (inside - before).clamp(0, 1)
+
+
+def _between(values: Tensor, places: tuple[Tensor, ...], *, dim: int) -> Tensor:
+    """Values between two rows, or two columns, of each image."""
+    before, after, share = (
+        one[:, None, :, None] if dim == 2 else one[:, None, None, :] for one in places
+    )
+    shape = list(values.shape)
+    shape[dim] = before.shape[dim]
+    low = values.gather(dim, before.expand(shape))
+    return low.lerp_(values.gather(dim, after.expand(shape)), share.expand(shape))

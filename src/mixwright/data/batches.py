@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 if TYPE_CHECKING:
-    from mixwright.data.augment import Augment
+    from mixwright.data.augment import Augmentation
     from mixwright.data.lazy import LazyImages
     from mixwright.data.sets import ImageSet
 
@@ -53,7 +53,7 @@ class Batches:
         *,
         batch_size: int,
         device: torch.device | str,
-        augment: Augment | None,
+        augment: Augmentation | None,
         rank: int = 0,
         world: int = 1,
         shuffle: bool,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,31 @@ Encoded = Path | bytes
 """A file, or what would be in it."""
 
 _ORIENTATION = 274  # the EXIF tag; values 5 to 8 lie on their side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """Which part of an image becomes the square that a network sees.
+
+    Args:
+        zoom: the shorter side is resized to so many times the side of the square before the
+            centre is cut out: 1 keeps all of it, 8/7 is "resize to 256, cut out 224".
+        banner: rows at the bottom that are no picture and are cut off first, in pixels.
+    """
+
+    zoom: float = 1.0
+    banner: int = 0
+
+    @property
+    def described(self) -> str:
+        """What is done, in words."""
+        side = "the side" if self.zoom == 1 else f"{self.zoom:.3g} times the side"
+        cut = f"{self.banner} rows at the bottom cut off, " if self.banner else ""
+        return f"{cut}shorter side resized to {side}, centre cut out"
+
+
+PLAIN = Framing()
+"""The whole of the shorter side."""
 
 
 class UnreadableImageError(Exception):
@@ -48,16 +74,17 @@ def image_sides(encoded: Encoded) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def decode_image(encoded: Encoded, image_size: int) -> Any:
+def decode_image(encoded: Encoded, image_size: int, framing: Framing = PLAIN) -> Any:
     """The image as ``image_size`` rows and columns of RGB.
 
     It is turned the right way up (EXIF), brought to RGB (transparency is dropped, 16-bit grey
-    scaled to 8 bits), its shorter side resized to ``image_size`` (bilinear with averaging) and
-    its centre cut out.
+    scaled to 8 bits), its shorter side resized to ``image_size`` (bilinear with averaging), or
+    to more if the framing zooms, and its centre cut out.
 
     Args:
         encoded: a file or its bytes.
         image_size: height and width wanted, in pixels.
+        framing: which part of the image that is.
 
     Returns:
         A NumPy array, ``(image_size, image_size, 3)`` uint8.
@@ -69,7 +96,7 @@ def decode_image(encoded: Encoded, image_size: int) -> Any:
 
     try:
         with _opened(encoded) as image:
-            return np.asarray(_squared(_rgb(_upright(image)), image_size))
+            return np.asarray(_squared(_rgb(_upright(image)), image_size, framing))
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # broken files make Pillow raise nearly anything
@@ -106,14 +133,18 @@ def _rgb(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def _squared(image: Image, size: int) -> Image:
+def _squared(image: Image, size: int, framing: Framing) -> Image:
     from PIL import Image
 
     width, height = image.size
-    if (width, height) == (size, size):
+    if 0 < framing.banner < height:
+        height -= framing.banner
+        image = image.crop((0, 0, width, height))
+    side = max(size, round(size * framing.zoom))  # what the shorter side becomes
+    if (width, height) == (side, side) == (size, size):
         return image
     short = min(width, height)
-    wide, high = max(size, round(width * size / short)), max(size, round(height * size / short))
+    wide, high = max(side, round(width * side / short)), max(side, round(height * side / short))
     image = image.resize((wide, high), Image.Resampling.BILINEAR)
     left, top = (wide - size) // 2, (high - size) // 2
     return image.crop((left, top, left + size, top + size))

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mixwright.data.decode import Encoded, UnreadableImageError, decode_image
+from mixwright.data.decode import PLAIN, Encoded, Framing, UnreadableImageError, decode_image
 from mixwright.data.errors import DataError
 
 
@@ -30,11 +30,13 @@ class EncodedImages:
         encoded: files, or what would be in them.
         names: what to call each image in a message.
         labels: ``(M,)`` int64.
+        framing: which part of each image becomes the square that a network sees.
     """
 
     encoded: Sequence[Encoded]
     names: Sequence[str]
     labels: Tensor
+    framing: Framing = PLAIN
 
     def __len__(self) -> int:
         """Number of images."""
@@ -47,6 +49,7 @@ class EncodedImages:
             [self.encoded[row] for row in wanted],
             [self.names[row] for row in wanted],
             self.labels[rows],
+            self.framing,
         )
 
 
@@ -110,6 +113,12 @@ class LazyImages:
         """
         return _checked(_Decoder(self.stored, self.image_size)[rows])
 
+    def subset(self, rows: Tensor) -> LazyImages:
+        """Chosen images as a set of their own, in the order asked for."""
+        return LazyImages(
+            self.stored.select(rows), image_size=self.image_size, workers=self.workers
+        )
+
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """One batch of images after another, decoded ahead by the workers.
 
@@ -147,11 +156,13 @@ class _Decoder(Dataset[tuple[Tensor, str]]):
         size = self.image_size
         images = torch.empty(len(index), 3, size, size, dtype=torch.uint8)
         pixels = images.numpy()
+        stored = self.stored
         for place, row in enumerate(index.tolist()):
             try:
-                pixels[place] = decode_image(self.stored.encoded[row], size).transpose(2, 0, 1)
+                found = decode_image(stored.encoded[row], size, stored.framing)
             except UnreadableImageError as error:
-                return images, f"{self.stored.names[row]} ({error})"
+                return images, f"{stored.names[row]} ({error})"
+            pixels[place] = found.transpose(2, 0, 1)
         return images, ""
 
 

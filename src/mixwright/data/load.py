@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from mixwright.data.errors import DataError
@@ -10,6 +11,23 @@ from mixwright.data.names import parse_data
 from mixwright.data.sets import Dataset
 from mixwright.data.source import Request, Source
 from mixwright.data.statistics import channel_statistics
+
+_HOMES = {
+    "digits": ("digits", "load_digits"),
+    "cifar10": ("cifar", "load_cifar"),
+    "cifar100": ("cifar", "load_cifar"),
+    "tiny-imagenet": ("tiny_imagenet", "load_tiny_imagenet"),
+    "imagenet": ("imagenet", "load_imagenet"),
+    "cub200": ("cub200", "load_cub200"),
+    "aircraft": ("aircraft", "load_aircraft"),
+    "cars": ("cars", "load_cars"),
+    "fashion-mnist": ("fashion_mnist", "load_fashion_mnist"),
+    "eurosat": ("eurosat", "load_eurosat"),
+    "medmnist": ("medmnist", "load_medmnist"),
+    "folder": ("folder", "load_folder"),
+    "parquet": ("parquet", "load_parquet"),
+    "hub": ("hub", "load_hub"),
+}
 
 
 def load_data(
@@ -29,13 +47,14 @@ def load_data(
     those of the images trained on.
 
     Args:
-        spec: a name in ``DATA_SETS``, with the user's path for PATH.
-        data_dir: folder that holds the files of ``cifar10`` and ``cifar100``, or gets them; the
-            user's cache folder by default. The other sets do not read it.
+        spec: a name in ``DATA_SETS``, with the user's own for PATH or NAME.
+        data_dir: folder that holds the files of a named set, or gets them; the user's cache
+            folder by default. ``digits``, ``folder`` and ``parquet`` do not read it.
         train_size: images to train on, each class keeping its share; all of them by default
             (``digits``: 100).
-        image_size: height and width in pixels. By default 32 for digits and CIFAR; for the
-            user's own images the size they share if they are square and all alike, else 224.
+        image_size: height and width in pixels. By default 32 for digits and CIFAR, 64 for Tiny
+            ImageNet and EuroSAT, 224 for sets of larger photographs; for the user's own images
+            the size they share if they are square and all alike, else 224.
         download: whether a missing file may be fetched.
         skip_unreadable: leave out images that cannot be read instead of refusing the set; how
             many is told to ``on_message`` and stands in the note.
@@ -90,18 +109,10 @@ def load_data(
 
 def _source(kind: str, path: str, request: Request) -> Source:
     """Ask the kind; each is imported only when it is wanted."""
-    if kind == "digits":
-        from mixwright.data.digits import load_digits
-
-        return load_digits(request)
-    if kind == "folder":
-        from mixwright.data.folder import load_folder
-
-        return load_folder(Path(path).expanduser(), request)
-    if kind == "parquet":
-        from mixwright.data.parquet import load_parquet
-
-        return load_parquet(Path(path).expanduser(), request)
-    from mixwright.data.cifar import load_cifar
-
-    return load_cifar(kind, request)
+    module, function = _HOMES[kind]
+    load = getattr(import_module(f"mixwright.data.sources.{module}"), function)
+    if kind.startswith("cifar"):
+        return load(kind, request)
+    if kind in ("folder", "parquet"):
+        return load(Path(path).expanduser(), request)
+    return load(path, request) if path else load(request)

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 def decoded_sets(
-    train: EncodedImages, test: EncodedImages, request: Request
+    train: EncodedImages, test: EncodedImages, request: Request, *, usual_size: int | None = None
 ) -> tuple[ImageSet | LazyImages, ImageSet | LazyImages, str]:
     """Bring stored images to pixels.
 
@@ -36,6 +36,8 @@ def decoded_sets(
         train: images to learn from.
         test: images to be judged on.
         request: its ``image_size``, ``skip_unreadable`` and ``say`` are read.
+        usual_size: side in pixels where the request names none; None for the square size that
+            all images share, else ``MIXED_SIZE``.
 
     Returns:
         The train and the test set, and a clause for the note: the size, and what was left out.
@@ -43,12 +45,12 @@ def decoded_sets(
     Raises:
         DataError: images cannot be read and may not be skipped, or none is left.
     """
-    shared = None if request.image_size else _shared_size(train, test, request)
-    size = request.image_size or shared or MIXED_SIZE
+    wanted = request.image_size or usual_size
+    shared = None if wanted else _shared_size(train, test, request)
+    size = wanted or shared or MIXED_SIZE
     bytes_needed = (len(train) + len(test)) * 3 * size * size
     whole = bytes_needed <= WHOLE_SET_BYTES
-    how = "as they are" if shared else "shorter side resized, centre cut out"
-    clause = f"images of {size}x{size} pixels ({how})"
+    clause = f"images of {size}x{size} pixels ({_way(train, test, shared=bool(shared))})"
     if not whole:
         request.say(
             f"The images take {bytes_needed / 2**30:.1f} GiB, more than the "
@@ -73,6 +75,15 @@ def decoded_sets(
     if skipped:
         clause += f", {skipped:,} unreadable left out"
     return sets[0], sets[1], clause
+
+
+def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:
+    """How images became squares."""
+    if shared:
+        return "as they are"
+    if train.framing == test.framing:
+        return train.framing.described
+    return f"{train.framing.described}; test images: {test.framing.described}"
 
 
 def _shared_size(train: EncodedImages, test: EncodedImages, request: Request) -> int | None:
@@ -106,7 +117,7 @@ def _decoded(
 
     def read(row: int) -> str:
         try:
-            found = decode_image(stored.encoded[row], size)
+            found = decode_image(stored.encoded[row], size, stored.framing)
         except UnreadableImageError as error:
             return str(error)
         if pixels is not None:

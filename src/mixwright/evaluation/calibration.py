@@ -45,6 +45,13 @@ class Reliability:
         return float(gap.max())
 
     @property
+    def rms(self) -> float:
+        """Root of the mean squared gap of the bins, weighted by their images; at least the ECE."""
+        filled = self.count > 0
+        squares = (self.correct - self.confidence)[filled].square() / self.count[filled]
+        return float((squares.sum() / self.count.sum()).sqrt())
+
+    @property
     def overconfidence(self) -> float:
         """Mean confidence minus accuracy, above 0 where the model promises too much."""
         return float((self.confidence - self.correct).sum() / self.count.sum())

@@ -14,6 +14,7 @@ from typing import Any
 
 from mixwright.experiments.methods import Method
 from mixwright.experiments.pool import Event, Job, Pool, progress_detail
+from mixwright.experiments.starts import with_start
 from mixwright.training.recipe import Recipe, recipe_hash
 
 
@@ -62,14 +63,16 @@ def plan_runs(
         the runs, finished ones among them.
 
     Raises:
-        ValueError: ``seeds`` is below 1, or the recipe is refused.
+        ValueError: ``seeds`` is below 1, the recipe is refused, or the weights that a run is to
+            start from are not there.
     """
     if seeds < 1:
         raise ValueError(f"seeds is {seeds}; at least one is needed, three or more for intervals.")
     runs: list[Planned] = []
     for seed in range(seeds):
         for method in methods:
-            recipe = Recipe.from_fields({**settings, "method": method.text, "seed": seed})
+            there = with_start(settings, method=method.slug, seed=seed)
+            recipe = Recipe.from_fields({**there, "method": method.text, "seed": seed})
             name = f"{method.slug}-s{seed}-{recipe_hash(recipe)}"
             runs.append(Planned(method, recipe, out / "runs" / name))
     return runs

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.experiments.alternatives import JOIN, alternatives
 from mixwright.experiments.options import option_types, read_options, write_value
+from mixwright.experiments.pairs import option_pairs
 from mixwright.experiments.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from mixwright.objectives.criteria import Criterion
     from mixwright.objectives.objective import Objective
 
-_JOIN = re.compile(r"\+(?=[A-Za-z_])")  # not the sign of 1e+5
 _CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?::(.*))?")
 _TRAINED = "trained"  # a mixer from a file, which has no class of its own among MIXERS
 _PATHS = (
@@ -146,7 +147,12 @@ def parse_method(text: str) -> Method:
         >>> parse_method("none").label
         'No mixing'
     """
-    words = [word.strip() for word in _JOIN.split(text.strip())]
+    if len(several := alternatives(text)) > 1:
+        raise ValueError(
+            f'method "{text}" stands for {len(several)} methods; expected one. Take one of '
+            f"{', '.join(several)}."
+        )
+    words = [word.strip() for word in JOIN.split(text.strip())]
     if words == ["none"]:
         return Method(())
     if "none" in words:
@@ -172,15 +178,20 @@ def parse_methods(texts: Iterable[str]) -> list[Method]:
     """Read several METHODs; one that is given twice counts once.
 
     Args:
-        texts: see ``parse_method``.
+        texts: see ``parse_method``; and options may have several values, see ``alternatives``.
 
     Returns:
         the methods in the order given.
 
     Raises:
-        ValueError: see ``parse_method``.
+        ValueError: see ``parse_method`` and ``alternatives``.
+
+    Example:
+        >>> [method.text for method in parse_methods(["none", "cutmix:alpha=0.2|1"])]
+        ['none', 'cutmix:alpha=0.2', 'cutmix:alpha=1']
     """
-    return list({method.text: method for method in map(parse_method, texts)}.values())
+    every = (one for text in texts for one in alternatives(text))
+    return list({method.text: method for method in map(parse_method, every)}.values())
 
 
 def method_names() -> list[str]:
@@ -220,7 +231,7 @@ def _part(word: str, before: str) -> Part:
             f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
             f"own package.module:Class.{cut}"
         )
-    return Part(name, cls, read_options(cls, _pairs(word, rest)), learns)
+    return Part(name, cls, read_options(cls, option_pairs(f'method "{word}"', rest)), learns)
 
 
 def _trained(word: str) -> type:
@@ -232,26 +243,6 @@ def _trained(word: str) -> type:
             f"a mixer, or a file that save_mixer wrote. {_PATHS}"
         )
     return Trained
-
-
-def _pairs(word: str, rest: str | None) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for item in [] if rest is None else rest.split(","):
-        if not item.strip():
-            raise ValueError(
-                f'method "{word}": an option is missing behind a colon or a comma; options are '
-                "written name:option=value, several with commas between them."
-            )
-        option, sign, value = item.partition("=")
-        if not sign or not option.strip() or not value.strip():
-            raise ValueError(
-                f'method "{word}": cannot read "{item}"; options are written name:option=value, '
-                "several with commas between them."
-            )
-        if option.strip() in pairs:
-            raise ValueError(f'method "{word}": option {option.strip()} is given twice; keep one.')
-        pairs[option.strip()] = value.strip()
-    return pairs
 
 
 def _cannot_import(module: str, name: str, error: Exception) -> ValueError:

@@ -27,6 +27,9 @@ class RunRecord:
         seconds: the whole run.
         teacher: the scores of the method's own teacher, or None.
         alarms: what went wrong on the way; see ``training.result.sounded``.
+        protocols: by column and protocol (median10, median11_compat, final, best), as
+            ``evaluation.protocol.run_protocols`` makes them of the run's epochs; empty in records
+            of before, and where the epochs are gone.
     """
 
     seed: int
@@ -38,6 +41,9 @@ class RunRecord:
     seconds: float
     teacher: dict[str, Any] | None = None
     alarms: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    protocols: dict[str, dict[str, dict[str, Any]]] = field(
+        default_factory=dict[str, dict[str, dict[str, Any]]]
+    )
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,11 @@ class MethodRecord:
         difference_teacher: of the teacher's top-1 to the averaged weights of the baseline, paired
             by seed. The baseline has no teacher, and a teacher is an average of weights: set
             against trained weights it would gain from the averaging alone.
+        median: by column, top-1 as the median over the last ten epochs of each run; without
+            columns of which a run is without it.
+        p: by column, the p-value of its difference: a t test over the pairs, two-sided,
+            unadjusted; NaN for a single pair, nothing where there is no difference.
+        p_holm: the same, adjusted by Holm's method over all methods of that column.
     """
 
     text: str
@@ -73,6 +84,28 @@ class MethodRecord:
     relative_step: float | None
     teacher: dict[str, Interval] = field(default_factory=dict[str, Interval])
     difference_teacher: Interval | None = None
+    median: dict[str, Interval] = field(default_factory=dict[str, Interval])
+    p: dict[str, float] = field(default_factory=dict[str, float])
+    p_holm: dict[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks of the methods over seeds, by top-1 of the trained weights.
+
+    Args:
+        methods: METHODs, in the order of the record.
+        mean: the mean rank of each, 1 for the best.
+        seeds: those that every method has.
+        p: Friedman's test of all being alike.
+        distance: Nemenyi's critical difference, at 5 %.
+    """
+
+    methods: tuple[str, ...]
+    mean: tuple[float, ...]
+    seeds: tuple[int, ...]
+    p: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -106,6 +139,7 @@ class Comparison:
         seconds: sum over all runs, as they were timed.
         parameters: of the model.
         finished: ISO time.
+        ranking: mean ranks; None for fewer than three methods or three seeds that all have.
     """
 
     command: str
@@ -122,6 +156,7 @@ class Comparison:
     parameters: int
     finished: str
     format: int = field(default=FORMAT)
+    ranking: Ranking | None = None
 
 
 def write_comparison(path: Path, record: Comparison) -> None:
@@ -144,7 +179,8 @@ def read_comparison(path: Path) -> Comparison:
         path: the file ``comparison.json``, or its folder.
 
     Returns:
-        an equal record (null becomes NaN again).
+        an equal record (null becomes NaN again). One of before there were adjusted p-values has
+        none; ``judgement.judged`` fills them in.
 
     Raises:
         ValueError: it is not there, or not such a record.
@@ -161,15 +197,26 @@ def read_comparison(path: Path) -> Comparison:
         raise ValueError(f"{path}: not a comparison of format {FORMAT}. Run it again.")
     raw["methods"] = tuple(_method(one) for one in raw["methods"])
     raw["failures"] = tuple(Failure(**one) for one in raw["failures"])
+    if raw.get("ranking"):
+        raw["ranking"] = _ranking(raw["ranking"])
     return Comparison(**raw)
+
+
+def _ranking(raw: dict[str, Any]) -> Ranking:
+    lists: dict[str, Any] = {name: tuple(raw[name]) for name in ("methods", "mean", "seeds")}
+    return Ranking(**(raw | lists))
 
 
 def _method(raw: dict[str, Any]) -> MethodRecord:
     raw["runs"] = tuple(RunRecord(**one) for one in raw["runs"])
-    for column in ("raw", "ema", "teacher"):  # records of before have no teachers
+    for column in ("raw", "ema", "teacher", "median"):  # records of before lack some
         raw[column] = {name: _interval(one) for name, one in raw.get(column, {}).items()}
     for column in ("difference_raw", "difference_ema", "difference_teacher"):
         raw[column] = _interval(raw[column]) if raw.get(column) else None
+    for name in ("p", "p_holm"):
+        raw[name] = {
+            column: math.nan if p is None else p for column, p in raw.get(name, {}).items()
+        }
     return MethodRecord(**raw)
 
 

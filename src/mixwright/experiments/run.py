@@ -10,6 +10,7 @@ from torch import nn
 from mixwright.data.load import load_data
 from mixwright.evaluation.scores import evaluate
 from mixwright.experiments.methods import parse_method
+from mixwright.experiments.starts import start_from
 from mixwright.models.build import build_model
 from mixwright.models.normalised import Normalised
 from mixwright.training.learner import build_criterion
@@ -97,10 +98,11 @@ def dataset(
 
 
 def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
-    """The recipe's network with fresh weights, drawn from the recipe's seed.
+    """The recipe's network with fresh weights, drawn from the recipe's seed, or those of a run.
 
     Every method of one seed starts from the same weights, which is what makes pairs of runs
-    comparable. The global generator is left as it was.
+    comparable; where ``init`` gives each its own, a new last layer is still the same for all. The
+    global generator is left as it was.
 
     Args:
         recipe: names the network and the seed.
@@ -108,6 +110,9 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
 
     Returns:
         a network for images in [0, 1].
+
+    Raises:
+        ValueError: there is no such network, or the weights of ``init`` do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -118,4 +123,7 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
             channels=data.channels,
             pretrained=recipe.pretrained,
         )
-    return Normalised(model, data.mean, data.std)
+    start = Normalised(model, data.mean, data.std)
+    if recipe.init:
+        start_from(start, recipe, data)
+    return start

@@ -100,6 +100,11 @@ def recipe_of(path: Path) -> Recipe:
     return Recipe.from_json(_whole(path)["recipe"])
 
 
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The sets of weights in a checkpoint or run folder: ``raw``, ``ema``, perhaps ``teacher``."""
+    return ("raw", "ema") if _whole(path).get("teacher") is None else ("raw", "ema", "teacher")
+
+
 def _whole(path: Path) -> dict[str, Any]:
     """The state in a checkpoint, with all that a model is built from."""
     state = load_checkpoint(checkpoint_of(path))

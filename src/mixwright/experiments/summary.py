@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.evaluation.protocol import read_epochs, run_protocols
 from mixwright.evaluation.statistics import Interval, t_interval
 from mixwright.experiments.grid import Planned
+from mixwright.experiments.judgement import COLUMNS, judged, paired
 from mixwright.experiments.methods import Method
 from mixwright.experiments.record import Comparison, Failure, MethodRecord, RunRecord
 
@@ -33,6 +35,7 @@ def summarise(
     Scores are those of the last epoch: the best epoch would be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
+    Beside the last epoch stand the medians of the last ten, and p-values for all methods at once.
 
     Args:
         runs: all runs of the comparison.
@@ -56,10 +59,14 @@ def summarise(
         by_method.setdefault(run.method.text, (run.method, []))[1].append(_run(run, result, out))
     baseline = next((text for text, (method, _) in by_method.items() if not method.parts), None)
     base_runs = by_method[baseline][1] if baseline else []
-    shared = asdict(done[0][0].recipe)
-    del shared["method"], shared["seed"]
+    recipes = [asdict(run.recipe) for run, _ in done]
+    shared = {  # runs that start from one of their own each share no start
+        name: value
+        for name, value in recipes[0].items()
+        if name not in ("method", "seed") and all(one[name] == value for one in recipes)
+    }
     last = done[-1][1]
-    return Comparison(
+    record = Comparison(
         command=command,
         data=dict(data),
         recipe=shared,
@@ -77,6 +84,7 @@ def summarise(
         parameters=last["parameters"],
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    return judged(record)
 
 
 def about_data(data: "Dataset") -> dict[str, Any]:
@@ -109,9 +117,10 @@ def _method(method: Method, runs: list[RunRecord], base: list[RunRecord]) -> Met
         raw={name: t_interval([run.raw[name] for run in runs]) for name in MEASURES},
         ema=_intervals([run.ema for run in runs]),
         teacher=_intervals([run.teacher for run in runs]),
+        median=_medians(runs),
         difference_raw=_difference(runs, base, "raw"),
         difference_ema=_difference(runs, base, "ema"),
-        difference_teacher=_difference(runs, base, "teacher", to="ema"),
+        difference_teacher=_difference(runs, base, "teacher"),
         step_seconds=step,
         relative_step=step / base_step if base_step else (1.0 if not method.parts else None),
     )
@@ -125,19 +134,22 @@ def _intervals(scores: Sequence[Mapping[str, Any] | None]) -> dict[str, Interval
     return {name: t_interval([one[name] for one in whole]) for name in MEASURES}
 
 
-def _difference(
-    runs: list[RunRecord], base: list[RunRecord], column: str, *, to: str | None = None
-) -> Interval | None:
-    """Of a column's top-1 to the same column of the baseline, or to its column ``to``."""
-    theirs = {run.seed: getattr(run, to or column) for run in base}
-    pairs = [
-        (getattr(run, column), theirs[run.seed])
-        for run in runs
-        if getattr(run, column) and theirs.get(run.seed)
-    ]
-    if not pairs:
-        return None
-    return t_interval([own["top1"] - other["top1"] for own, other in pairs])
+def _medians(runs: Sequence[RunRecord]) -> dict[str, Interval]:
+    """Of top-1 by column, each run's the median of its last ten epochs."""
+    scores = {
+        column: [run.protocols.get(column, {}).get("median10", {}).get("top1") for run in runs]
+        for column in COLUMNS
+    }
+    whole = {column: [v for v in values if v is not None] for column, values in scores.items()}
+    return {
+        column: t_interval(values) for column, values in whole.items() if len(values) == len(runs)
+    }
+
+
+def _difference(runs: list[RunRecord], base: list[RunRecord], column: str) -> Interval | None:
+    """Of a column's top-1 to that of the baseline."""
+    pairs = paired(runs, base, column)
+    return t_interval([own - other for own, other in pairs]) if pairs else None
 
 
 def _run(run: Planned, result: Mapping[str, Any], out: Path) -> RunRecord:
@@ -151,6 +163,7 @@ def _run(run: Planned, result: Mapping[str, Any], out: Path) -> RunRecord:
         seconds=result["seconds"],
         teacher=result.get("teacher"),
         alarms=result.get("alarms", []),
+        protocols=run_protocols(read_epochs(run.folder)),
     )
 
 

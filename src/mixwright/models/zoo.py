@@ -46,6 +46,21 @@ def build_timm(
         ) from error
 
 
+def pretrained_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Means and deviations of the images that timm's published weights of this name expect.
+
+    Raises:
+        ModelError: timm is not installed or does not import, or knows no weights of this name.
+    """
+    timm = _timm(name)
+    settings = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if settings is None:
+        raise unknown_model(
+            name, timm.list_models(pretrained=True), f"timm {timm.__version__} was asked too."
+        )
+    return tuple(settings.mean), tuple(settings.std)
+
+
 def _timm(name: str) -> Any:
     """Return the timm module, or say what is missing."""
     if find_spec("timm") is None:

@@ -3,6 +3,8 @@
 import math
 
 from mixwright.experiments.record import Comparison, MethodRecord
+from mixwright.reports.formatting import joined
+from mixwright.reports.verdict import CLAIM, side
 
 
 def caveats(record: Comparison) -> list[str]:
@@ -30,6 +32,8 @@ def caveats(record: Comparison) -> list[str]:
         "Scores are those of the last epoch. The best epoch, listed for each run, was chosen on "
         "the test images and flatters every method."
     )
+    said += _about_claims(record)
+    said += _about_epochs(record)
     said += _about_ema(record)
     said += _about_nll(record)
     said += _about_cost(record)
@@ -40,6 +44,40 @@ def caveats(record: Comparison) -> list[str]:
         "methods that mix usually need longer training, and their order changes with all three."
     )
     return said
+
+
+def _about_claims(record: Comparison) -> list[str]:
+    """How many questions were asked, and how many intervals alone would have claimed too much."""
+    asked = [method for method in record.methods if "raw" in method.p_holm]
+    if len(asked) < 2:
+        return []
+    alone = [
+        method.label
+        for method in asked
+        if method.p["raw"] < CLAIM and not side(method, "raw") and method.difference_raw
+    ]
+    more = (
+        f" Taken alone, the interval of {joined(alone)} leaves zero out; among {len(asked)} such "
+        "intervals that is no surprise."
+        if alone
+        else ""
+    )
+    return [
+        f"{len(asked)} methods are compared with one baseline: a claim needs a p-value below "
+        f"{CLAIM} after Holm's correction. An interval stands for its own method alone.{more}"
+    ]
+
+
+def _about_epochs(record: Comparison) -> list[str]:
+    """What the medians of the last epochs lack."""
+    notes = {
+        score["note"]
+        for method in record.methods
+        for run in method.runs
+        for protocol, score in run.protocols.get("raw", {}).items()
+        if protocol == "median10" and score["note"]
+    }
+    return [f"Medians are of fewer than ten epochs: {note}." for note in sorted(notes)]
 
 
 def _about_ema(record: Comparison) -> list[str]:

@@ -55,6 +55,62 @@ def styled() -> Generator[None]:
         yield
 
 
+def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
+    """An empty figure with one pair of axes, in our look when made under ``styled``.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Returns:
+        figure and axes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def whisker(
+    axes: "Axes",
+    interval: "Interval",
+    y: float,
+    colour: str,
+    *,
+    face: str,
+    mark: str = "o",
+    scale: float = 100,
+) -> None:
+    """A mean with its interval, lying in a row; the mean alone where the interval has no ends.
+
+    Args:
+        axes: to draw in.
+        interval: what is shown.
+        y: height of the row.
+        colour: of line and edge.
+        face: colour inside the mark; ``white`` for a hollow one.
+        mark: shape, as matplotlib names it.
+        scale: 100 for fractions shown in percent, 1 for plain numbers.
+    """
+    low, high = scale * interval.low, scale * interval.high
+    if low == low:  # not NaN
+        axes.plot([low, high], [y, y], color=colour, lw=1.4, solid_capstyle="round")
+    size = 6 if mark == "o" else 5
+    axes.plot(scale * interval.mean, y, mark, ms=size, mfc=face, mec=colour, mew=1.4)
+
+
+def row_labels(axes: "Axes", labels: Sequence[str]) -> None:
+    """Name the rows 0, -1, -2, ... of a figure, the first on top.
+
+    Args:
+        axes: to draw in.
+        labels: from top to bottom.
+    """
+    axes.set_yticks([-place for place in range(len(labels))], labels, color=INK.light, fontsize=9.5)
+    axes.set_ylim(-len(labels) + 0.45, 0.55)
+    axes.grid(axis="x")
+
+
 def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: float) -> "Figure":
     """Top-1 of every method with its interval: raw hollow, EMA filled, seeds as ticks.
 
@@ -68,7 +124,7 @@ def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: fl
     Returns:
         the figure.
     """
-    figure, axes = _canvas(width, _height(record.methods))
+    figure, axes = canvas(width, _height(record.methods))
     for place, method in enumerate(record.methods):
         colour = shades[method.text].light
         for column, shift, look in _marks(method, colour):
@@ -79,8 +135,8 @@ def accuracy_figure(record: "Comparison", shades: dict[str, Shade], *, width: fl
             scores = [getattr(run, column)["top1"] for run in method.runs]
             axes.plot([100 * s for s in scores], [y] * len(scores), "|", color=colour, ms=5,
                       alpha=0.55, mew=1)  # fmt: skip
-            _whisker(axes, intervals["top1"], y, colour, **look)
-    _rows(axes, [method.label for method in record.methods])
+            whisker(axes, intervals["top1"], y, colour, **look)
+    row_labels(axes, [method.label for method in record.methods])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
     return figure
@@ -100,15 +156,15 @@ def difference_figure(record: "Comparison", shades: dict[str, Shade], *, width: 
         the figure.
     """
     methods = [method for method in record.methods if method.difference_raw]
-    figure, axes = _canvas(width, _height(methods))
+    figure, axes = canvas(width, _height(methods))
     axes.axvline(0, color=FAINT.light, lw=1)
     for place, method in enumerate(methods):
         colour = shades[method.text].light
         for column, shift, look in _marks(method, colour):
             interval: Interval | None = getattr(method, f"difference_{column}")
             if interval is not None:
-                _whisker(axes, interval, -place + shift, colour, **look)
-    _rows(axes, [method.label for method in methods])
+                whisker(axes, interval, -place + shift, colour, **look)
+    row_labels(axes, [method.label for method in methods])
     axes.set_xlabel("difference to no mixing, percentage points")
     axes.margins(x=0.08)
     return figure
@@ -146,7 +202,7 @@ def curve_figure(
     curves: Curves, baseline: Curves | None, shade: Shade, *, floor: float
 ) -> "Figure":
     """``curves_panel`` as a figure of its own, the size of a card."""
-    figure, axes = _canvas(3.1, 2.1)
+    figure, axes = canvas(3.1, 2.1)
     curves_panel(axes, curves, baseline, shade, floor=floor)
     return figure
 
@@ -163,7 +219,7 @@ def seen_figure(curve: Curve, shade: Shade) -> "Figure":
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _canvas(3.1, 1.5)
+    figure, axes = canvas(3.1, 1.5)
     axes.fill_between(curve.epochs, curve.low, curve.high, color=shade.light, alpha=0.16, lw=0)
     axes.plot(curve.epochs, curve.mean, color=shade.light, lw=1.6)
     axes.grid(axis="y")
@@ -254,13 +310,6 @@ def to_png(figure: "Figure", path: Path) -> None:
     figure.savefig(path, dpi=200, facecolor=PAPER.light, transparent=False)
 
 
-def _canvas(width: float, height: float) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
 def _height(methods: "Sequence[MethodRecord]") -> float:
     """Inches for a row a method; rows of three marks want more room."""
     return 0.75 + (0.58 if any(one.teacher for one in methods) else 0.46) * len(methods)
@@ -272,22 +321,6 @@ def _marks(method: "MethodRecord", colour: str) -> list[tuple[str, float, dict[s
     if not method.teacher:
         return [("raw", 0.13, hollow), ("ema", -0.13, filled)]
     return [("raw", 0.22, hollow), ("ema", 0.0, filled), ("teacher", -0.22, filled | {"mark": "D"})]
-
-
-def _whisker(
-    axes: "Axes", interval: "Interval", y: float, colour: str, *, face: str, mark: str = "o"
-) -> None:
-    if interval.low == interval.low:  # not NaN
-        axes.plot([100 * interval.low, 100 * interval.high], [y, y], color=colour, lw=1.4,
-                  solid_capstyle="round")  # fmt: skip
-    size = 6 if mark == "o" else 5
-    axes.plot(100 * interval.mean, y, mark, ms=size, mfc=face, mec=colour, mew=1.4)
-
-
-def _rows(axes: "Axes", labels: Sequence[str]) -> None:
-    axes.set_yticks([-place for place in range(len(labels))], labels, color=INK.light, fontsize=9.5)
-    axes.set_ylim(-len(labels) + 0.45, 0.55)
-    axes.grid(axis="x")
 
 
 def _line(axes: "Axes", curve: Curve, colour: str, **look: Any) -> None:

@@ -154,7 +154,7 @@ def png(image: Tensor, *, side: int = 96) -> bytes:
 
 
 def gallery_figure(exhibits: Sequence[Exhibit]) -> "Figure":
-    """All exhibits in one picture: own, partner, mask, mixed, labels; a method a row.
+    """All exhibits in one picture: own, partners, mask, mixed, labels; a method a row.
 
     Args:
         exhibits: those without samples are left out.
@@ -182,17 +182,16 @@ def gallery_figure(exhibits: Sequence[Exhibit]) -> "Figure":
 def _place(
     figure: "Figure", sample: Sample, *, left: float, bottom: float, width: float, height: float
 ) -> None:
-    pictures = [sample.own, sample.partner, sample.mask, sample.mixed]
     each = width / 4.12
-    for n, picture in enumerate(pictures):
-        if picture is None:
-            continue
-        axes = figure.add_axes(
-            (left + n * each, bottom + 0.26 * height, 0.95 * each, 0.74 * height)
-        )
-        axes.imshow(_bytes(picture).numpy(), cmap="gray", interpolation="nearest")
-        axes.set_anchor("S")
-        axes.axis("off")
+    columns = ((sample.own,), sample.partners, (sample.mask,), (sample.mixed,))
+    for n, pictures in enumerate(columns):
+        for m, picture in enumerate(pictures):  # several partners share one place
+            wide = 0.95 * each / len(pictures)
+            place = (left + n * each + m * wide, bottom + 0.26 * height, wide, 0.74 * height)
+            axes = figure.add_axes(place)
+            axes.imshow(_bytes(picture).numpy(), cmap="gray", interpolation="nearest")
+            axes.set_anchor("S")
+            axes.axis("off")
     axes = figure.add_axes((left, bottom + 0.14 * height, 3.95 * each, 0.09 * height))
     axes.axis("off")
     axes.set_xlim(0, 1)

@@ -1,6 +1,5 @@
 """The report: one HTML file that needs nothing beside itself."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from mixwright.reports import figures, tables
 from mixwright.reports.alarms import alarm_rows
 from mixwright.reports.caveats import caveats
 from mixwright.reports.curves import Curves, read_curves
+from mixwright.reports.environment import environment
+from mixwright.reports.formatting import p_equals
 from mixwright.reports.gallery import (
     Exhibit,
     choose_images,
@@ -19,15 +20,12 @@ from mixwright.reports.gallery import (
     png,
 )
 from mixwright.reports.masks import MaskRow, mask_rows, mask_sheet
-from mixwright.reports.palette import (
-    FAINT,
-    INK,
-    LINE,
-    PAPER,
-    SOURCES,
-    Shade,
-    method_shades,
-)
+from mixwright.reports.page import shown_section
+from mixwright.reports.palette import Shade, method_shades
+from mixwright.reports.ranks_figure import ranking_figure
+from mixwright.reports.sections.cost import cost
+from mixwright.reports.sections.sweep import sweep
+from mixwright.reports.verdict import verdict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,19 +146,23 @@ def render_report(record: "Comparison", folder: Path, exhibits: Sequence[Exhibit
         drawn = _draw(record, folder, shades)
         if any(one.samples for one in exhibits):
             figures.to_png(gallery_figure(exhibits), folder / "figures" / "samples.png")
+        sections = {"cost": cost(record, shades), "sweep": sweep(record, shades)}
+        shown = [shown_section(n, one, folder, shades) for n, one in sections.items() if one]
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             record=record,
             rows=tables.headline(record),
-            verdict=tables.verdict(record),
+            verdict=verdict(record),
             runs=tables.run_rows(record),
             facts=tables.facts(record),
             caveats=caveats(record),
             alarms=alarm_rows(record),
             teachers=tables.has_teachers(record),
+            ranks_p=p_equals(record.ranking.p) if record.ranking else "",
             exhibits=exhibits,
+            sections=shown,
             shades=list(shades.values()),
             place={text: n for n, text in enumerate(shades)},
             **drawn,
@@ -184,7 +186,7 @@ def write_gallery(exhibits: Sequence[Exhibit], folder: Path, *, title: str, note
     with figures.styled():
         figures.to_png(gallery_figure(exhibits), folder / "gallery.png")
     page = (
-        _environment()
+        environment()
         .get_template("gallery.html.j2")
         .render(exhibits=exhibits, title=title, note=note, shades=[])
     )
@@ -199,7 +201,8 @@ def _draw(record: "Comparison", folder: Path, shades: dict[str, Shade]) -> dict[
     differs = any(method.difference_raw for method in record.methods)
     kinds = {"accuracy": figures.accuracy_figure}
     kinds |= {"difference": figures.difference_figure} if differs else {}
-    svgs: dict[str, Any] = {"difference": None}
+    kinds |= {"ranks": ranking_figure} if record.ranking else {}
+    svgs: dict[str, Any] = {"difference": None, "ranks": None}
     for name, make in kinds.items():
         figures.to_png(make(record, shades, width=wide), folder / "figures" / f"{name}.png")
         svgs[name] = [
@@ -252,25 +255,3 @@ def _curves(
         svg = figures.to_svg(figure, shades, salt=f"curve {method.text}")
         cards.append(_Card(method.label, method.text, svg))
     return cards
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("mixwright.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"svg": Markup, "picture": _picture, "percent": tables.percent}
-    known: dict[str, Any] = environment.globals  # jinja2 types it by what it puts there itself
-    known["colours"] = {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER}
-    known["sources"] = SOURCES
-    return environment
-
-
-def _picture(image: "Tensor") -> str:
-    return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")

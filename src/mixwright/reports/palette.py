@@ -40,6 +40,10 @@ SOURCES = ("#2f6fb3", "#eda63a", "#3f9e7a", "#b0639a", "#8c8c8c")
 """Whose pixel it is, in pictures of masks: the own image first, then its partners."""
 
 
+RAMP = (PAPER.light, "#b9d7ea", "#5a9fcb", "#0068a8", "#0a3350")
+"""From nothing to much, for maps of coefficients."""
+
+
 def method_shades(texts: Sequence[str], baseline: str | None) -> dict[str, Shade]:
     """A colour for each method; the baseline is grey.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mixwright.mixers import Mixer
 
 _SEEN = 0.005  # a smaller share of a label is not worth a word
+_PARTNERS = 4  # as many as have a colour of their own
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Sample:
     Args:
         own: ``(C, H, W)`` float32 in [0, 1], the sample itself; the heaviest source where it has
             no share.
-        partner: the other source with the largest weight; None where there is none.
+        partners: the other sources with a share, the heaviest first; none where it stands alone.
         mask: ``(3, H, W)``, whose pixel it is, in the colours of ``palette.SOURCES``.
         mixed: ``(C, H, W)``.
         labels: shares of the classes, by source.
     """
 
     own: Tensor
-    partner: Tensor | None
+    partners: tuple[Tensor, ...]
     mask: Tensor
     mixed: Tensor
     labels: tuple[Label, ...]
@@ -95,7 +96,7 @@ def draw(
         samples.append(
             Sample(
                 own=images[index[order[0]]],
-                partner=images[index[others[0]]] if others else None,
+                partners=tuple(images[index[n]] for n in others[:_PARTNERS]),
                 mask=painted,
                 mixed=mixed[b].clamp(0, 1),
                 labels=tuple(shares),

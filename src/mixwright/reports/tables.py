@@ -1,115 +1,20 @@
-"""Numbers for people: rounding, percent and units, and the rows of every table."""
+"""The rows of every table of a comparison, and what it was made of."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixwright.evaluation.statistics import Interval
 from mixwright.experiments.record import Comparison, MethodRecord
-
-TIMES = "\N{MULTIPLICATION SIGN}"
-MINUS = "\N{MINUS SIGN}"
-NONE = "\N{EN DASH}"
-
-
-def percent(fraction: float | None, digits: int = 1) -> str:
-    """A fraction as a percentage without its sign.
-
-    Args:
-        fraction: in [0, 1]; None and NaN give a dash.
-        digits: behind the point.
-
-    Returns:
-        e.g. ``86.9``.
-
-    Example:
-        >>> percent(0.8694), percent(None)
-        ('86.9', '–')
-    """
-    return number(None if fraction is None else 100 * fraction, digits)
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number with a fixed count of digits behind the point.
-
-    Args:
-        value: any number; None and NaN give a dash.
-        digits: behind the point.
-
-    Returns:
-        its text, with a true minus sign.
-    """
-    if value is None or not math.isfinite(value):
-        return NONE
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", MINUS)
-
-
-def spread(interval: Interval | None, *, digits: int = 1, scale: float = 100) -> str:
-    """A mean and half the width of its interval.
-
-    Args:
-        interval: over seeds; None gives a dash.
-        digits: behind the point.
-        scale: 100 for percent, 1 for plain numbers.
-
-    Returns:
-        e.g. ``86.9 ± 1.2``; the mean alone where one seed gives no interval.
-
-    Example:
-        >>> spread(Interval(0.869, 0.857, 0.881, 3, 0.01))
-        '86.9 ± 1.2'
-    """
-    if interval is None:
-        return NONE
-    mean = number(scale * interval.mean, digits)
-    half = scale * interval.half_width
-    return mean if math.isnan(half) else f"{mean} ± {number(half, digits)}"
-
-
-def signed(interval: Interval | None, *, digits: int = 1) -> str:
-    """A difference in percentage points, with its sign.
-
-    Args:
-        interval: of fractions; None gives a dash.
-        digits: behind the point.
-
-    Returns:
-        e.g. ``+2.1 ± 1.7``.
-    """
-    text = spread(interval, digits=digits)
-    positive = interval is not None and not text.startswith((MINUS, NONE))
-    return f"+{text}" if positive else text
-
-
-def duration(seconds: float) -> str:
-    """A time span in the unit that suits it.
-
-    Args:
-        seconds: at least 0.
-
-    Returns:
-        e.g. ``42 s``, ``3 min 5 s``, ``2 h 10 min``.
-
-    Example:
-        >>> duration(0.0123), duration(185), duration(7800)
-        ('12.3 ms', '3 min 5 s', '2 h 10 min')
-    """
-    if seconds < 1:
-        return f"{1000 * seconds:.1f} ms"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def times(ratio: float | None) -> str:
-    """A ratio of times, e.g. ``1.04×``."""
-    return NONE if ratio is None else f"{number(ratio, 2)}{TIMES}"
+from mixwright.reports.formatting import (
+    NONE,
+    duration,
+    number,
+    p_value,
+    percent,
+    signed,
+    spread,
+    times,
+)
+from mixwright.reports.verdict import side
 
 
 @dataclass(frozen=True)
@@ -124,10 +29,13 @@ class Row:
         ema: of the averaged weights.
         against_raw: difference to the baseline, paired by seed.
         against_ema: the same for the averaged weights.
-        clear_raw: ``ahead``, ``behind`` or nothing, as the interval leaves zero out or not.
+        p_raw: p-value of that difference, adjusted for all methods by Holm's method.
+        p_ema: the same for the averaged weights.
+        clear_raw: ``ahead``, ``behind`` or nothing, as the adjusted p-value allows.
         clear_ema: the same for the averaged weights.
         teacher: top-1 of the method's own teacher.
         against_teacher: its difference to the averaged weights of the baseline.
+        p_teacher: the same as for the others.
         clear_teacher: the same as for the others.
         ece: calibration error of raw and averaged weights and of the teacher, in percent.
         nll: negative log-likelihood of the three.
@@ -142,10 +50,13 @@ class Row:
     ema: str
     against_raw: str
     against_ema: str
+    p_raw: str
+    p_ema: str
     clear_raw: str
     clear_ema: str
     teacher: str
     against_teacher: str
+    p_teacher: str
     clear_teacher: str
     ece: tuple[str, str, str]
     nll: tuple[str, str, str]
@@ -163,39 +74,6 @@ def has_teachers(record: Comparison) -> bool:
     return any(method.teacher for method in record.methods)
 
 
-def verdict(record: Comparison) -> str:
-    """One honest paragraph: what can be told from chance, and what cannot.
-
-    Args:
-        record: of the comparison.
-
-    Returns:
-        plain text about top-1 of the trained weights at the last epoch.
-    """
-    if record.baseline is None:
-        return "No run without mixing is among them, so there are no differences to judge."
-    others = [method for method in record.methods if method.text != record.baseline]
-    if not others:
-        return "Only the baseline was run, so there is nothing to compare it with."
-    judged = [method for method in others if _has_interval(method.difference_raw)]
-    if not judged:
-        return "One seed gives no interval: no difference here can be told from chance."
-    ahead = [method for method in judged if _side(method.difference_raw) == "ahead"]
-    behind = [method for method in judged if _side(method.difference_raw) == "behind"]
-    open_ = [method for method in judged if not _side(method.difference_raw)]
-    counts = sorted({method.difference_raw.count for method in judged if method.difference_raw})
-    seeds = " to ".join(str(count) for count in {counts[0]: 0, counts[-1]: 0})
-    parts = [_told(ahead, "ahead"), _told(behind, "behind"), _untold(open_)]
-    said = "; ".join(part for part in parts if part)
-    several = (
-        f" Each of the {len(judged)} intervals stands alone: about one in twenty leaves zero "
-        "out by chance."
-        if len(judged) > 1
-        else ""
-    )
-    return f"Against no mixing, paired over {seeds} seeds: {said}.{several}"
-
-
 def _row(method: MethodRecord) -> Row:
     return Row(
         text=method.text,
@@ -205,11 +83,14 @@ def _row(method: MethodRecord) -> Row:
         ema=spread(method.ema.get("top1")),
         against_raw=signed(method.difference_raw),
         against_ema=signed(method.difference_ema),
-        clear_raw=_side(method.difference_raw),
-        clear_ema=_side(method.difference_ema),
+        p_raw=p_value(method.p_holm.get("raw")),
+        clear_raw=side(method, "raw"),
+        p_ema=p_value(method.p_holm.get("ema")),
+        clear_ema=side(method, "ema"),
         teacher=spread(method.teacher.get("top1")),
         against_teacher=signed(method.difference_teacher),
-        clear_teacher=_side(method.difference_teacher),
+        p_teacher=p_value(method.p_holm.get("teacher")),
+        clear_teacher=side(method, "teacher"),
         ece=(
             spread(method.raw["ece"]),
             spread(method.ema.get("ece")),
@@ -229,33 +110,6 @@ def _nats(interval: Interval | None) -> str:
     return spread(interval, digits=3, scale=1)
 
 
-def _has_interval(difference: Interval | None) -> bool:
-    return difference is not None and not math.isnan(difference.low)
-
-
-def _side(difference: Interval | None) -> str:
-    if difference is None:
-        return ""
-    return "ahead" if difference.low > 0 else "behind" if difference.high < 0 else ""
-
-
-def _told(methods: Sequence[MethodRecord], side: str) -> str:
-    if not methods:
-        return ""
-    named = [f"{method.label} ({signed(method.difference_raw)} points)" for method in methods]
-    return f"{_and(named)} {'is' if len(named) == 1 else 'are'} {side} beyond seed noise"
-
-
-def _untold(methods: Sequence[MethodRecord]) -> str:
-    if not methods:
-        return ""
-    return f"{_and([method.label for method in methods])} cannot be told from it"
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 @dataclass(frozen=True)
 class RunRow:
     """One run in the table of all runs, all text."""
@@ -266,6 +120,7 @@ class RunRow:
     raw: str
     ema: str
     teacher: str
+    median: str
     best: str
     ece: str
     nll: str
@@ -283,6 +138,7 @@ def run_rows(record: Comparison) -> list[RunRow]:
             raw=percent(run.raw["top1"]),
             ema=percent(run.ema["top1"] if run.ema else None),
             teacher=percent(run.teacher["top1"] if run.teacher else None),
+            median=percent(run.protocols.get("raw", {}).get("median10", {}).get("top1")),
             best=_best(run.best.get("raw")),
             ece=percent(run.raw["ece"]),
             nll=number(run.raw["nll"], 3),
@@ -345,11 +201,13 @@ def facts(record: Comparison) -> Facts:
         if part
     )
     shared = f"; up to {record.parallel} runs at a time" if record.parallel > 1 else ""
+    told = {"data", "model", "epochs", "train_size", "image_size"}
+    told.add("crop_padding" if recipe.get("crop") == "resized" else "crop_scale")
+    told |= set() if recipe.get("init") else {"init_weights"}
     rest = {
         name: value
         for name, value in recipe.items()
-        if name not in ("data", "model", "epochs", "train_size", "image_size")
-        and value not in (None, False)
+        if name not in told and value not in (None, False, "")
     }
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     finished = record.finished.replace("T", " ").replace("+00:00", " UTC")

@@ -14,6 +14,8 @@ from typing import Any, Literal, Self, get_args
 Optimizer = Literal["sgd", "adamw"]
 Loss = Literal["ce", "bce"]
 Precision = Literal["fp32", "bf16"]
+Crop = Literal["shift", "resized"]
+Weights = Literal["raw", "ema", "teacher"]
 
 
 class RecipeError(ValueError):
@@ -55,9 +57,16 @@ class Recipe:
         channels_last: whether images and weights lie channel by channel within a pixel.
         compile: whether the network runs through ``torch.compile``.
         deterministic: whether torch refuses operations that differ from run to run.
+        crop: how training images are cropped at random: ``shift``, moved by up to
+            ``crop_padding`` pixels, or ``resized``, a rectangle of them enlarged.
         crop_padding: largest random shift of a training image, in pixels.
+        crop_scale: smallest area of an enlarged rectangle, as a share of the image, in (0, 1].
         flip: whether training images are mirrored at random, where the data set allows it.
         pretrained: whether the network starts from published weights.
+        init: run folder or checkpoint whose weights the network starts from; null for fresh ones.
+        init_weights: which of its weights: ``raw``, ``ema`` or ``teacher``.
+        init_digest: eight hex digits of these weights, so that another training into the same
+            folder is another start; null to take what is there.
         train_size: training images used, drawn evenly over classes; null for the set's default.
         image_size: height and width in pixels that images are brought to; null to leave them.
         eval_every: epochs between evaluations; the last epoch is always evaluated.
@@ -98,9 +107,14 @@ class Recipe:
     channels_last: bool = False
     compile: bool = False
     deterministic: bool = False
+    crop: Crop = "shift"
     crop_padding: int = 4
+    crop_scale: float = 0.5
     flip: bool = True
     pretrained: bool = False
+    init: str | None = None
+    init_weights: Weights = "raw"
+    init_digest: str | None = None
     train_size: int | None = None
     image_size: int | None = None
     eval_every: int = 1
@@ -122,6 +136,8 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "ema_decay"):
             _need(self, name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
         _need(self, "lr", self.lr > 0, "a number above 0")
+        _need(self, "crop_scale", 0 < self.crop_scale <= 1, "a share of the area in (0, 1]")
+        _need(self, "init", self.init is None or bool(self.init.strip()), "a path, or null")
         clip = self.grad_clip
         _need(self, "grad_clip", clip is None or clip > 0, "a number above 0, or null")
         self._agree()
@@ -132,6 +148,7 @@ class Recipe:
         _need(self, "warmup_epochs", self.warmup_epochs <= self.epochs, epochs)
         _need(self, "mix_off_epochs", self.mix_off_epochs <= self.epochs, epochs)
         _need(self, "min_lr", self.min_lr <= self.lr, f"at most lr, which is {self.lr}")
+        _need(self, "pretrained", not (self.pretrained and self.init), "false where init is given")
         if self.optimizer == "sgd":
             fits = self.momentum > 0 or not self.nesterov
             _need(self, "momentum", fits, "above 0 with nesterov; or set nesterov to false")
@@ -179,16 +196,25 @@ class Recipe:
         return cls(**fields)
 
 
+_LATER = ("crop", "crop_scale", "init", "init_weights", "init_digest")
+
+
 def recipe_hash(recipe: Recipe) -> str:
     """Eight hex digits that name a recipe, its seed included.
 
-    Equal recipes have equal hashes on every machine; the order of fields does not count.
+    Equal recipes have equal hashes on every machine; the order of fields does not count. Fields
+    that came later count where they are not at their defaults, so that older runs keep their
+    names.
 
     Example:
         >>> recipe_hash(Recipe(lr=1)) == recipe_hash(Recipe(lr=1.0)) != recipe_hash(Recipe(seed=1))
         True
     """
-    text = json.dumps(dataclasses.asdict(recipe), sort_keys=True, separators=(",", ":"))
+    values = dataclasses.asdict(recipe)
+    for field in dataclasses.fields(recipe):
+        if field.name in _LATER and values[field.name] == field.default:
+            del values[field.name]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -210,6 +236,8 @@ _CHOICES = {
     "Optimizer": get_args(Optimizer),
     "Loss": get_args(Loss),
     "Precision": get_args(Precision),
+    "Crop": get_args(Crop),
+    "Weights": get_args(Weights),
 }
 _WORDS = {
     "str": "text",

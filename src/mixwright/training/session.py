@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mixwright.data.augment import Augment
+from mixwright.data.augment import Augment, Augmentation, ResizedCrop
 from mixwright.data.batches import Batches
 from mixwright.data.sets import Dataset
 from mixwright.objectives.objective import Objective
@@ -178,7 +178,7 @@ def prepare(
         RecipeError: the batch cannot be divided by processes and micro batches.
     """
     micro = micro_batch(recipe, world)
-    augment = Augment(crop_padding=recipe.crop_padding, flip=recipe.flip and data.mirrored)
+    augment = augmentation(recipe, mirrored=data.mirrored)
     memory = torch.channels_last if recipe.channels_last else torch.preserve_format
     model.to(device=device, memory_format=memory)  # pyright: ignore[reportCallIssue]
     objective.build(model, data.num_classes)
@@ -206,6 +206,22 @@ def prepare(
         device=device,
         learned=data,
     )
+
+
+def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
+    """What is done to training images before they are mixed.
+
+    Args:
+        recipe: crop and flip are read.
+        mirrored: whether the data set allows mirror images.
+
+    Returns:
+        a function of images and a generator.
+    """
+    flip = recipe.flip and mirrored
+    if recipe.crop == "resized":
+        return ResizedCrop(scale=recipe.crop_scale, flip=flip)
+    return Augment(crop_padding=recipe.crop_padding, flip=flip)
 
 
 def micro_batch(recipe: Recipe, world: World) -> int:

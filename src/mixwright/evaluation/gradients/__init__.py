@@ -1,0 +1,1 @@
+"""How a classifier reacts to pixels: one by one, two at an offset, and in curvature."""

@@ -1,0 +1,172 @@
+"""One accuracy of a run, from those of its epochs: the last, the best, or a median of the last."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Protocol = Literal["median10", "median11_compat", "final", "best"]
+PROTOCOLS: tuple[Protocol, ...] = ("median10", "median11_compat", "final", "best")
+
+COLUMNS = ("raw", "ema", "teacher")
+"""Trained weights, their average, the method's own teacher."""
+
+_LAST: dict[Protocol, int] = {"median10": 10, "median11_compat": 11, "final": 1}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a protocol makes of a run.
+
+    Attributes:
+        value: a fraction, as the scores were.
+        epochs: those it was made from, in order.
+        asked: how many the protocol asks for; fewer were used where the run is shorter or not
+            every epoch was evaluated.
+        note: what is missing, in a sentence; empty where nothing is.
+    """
+
+    value: float
+    epochs: tuple[int, ...]
+    asked: int
+    note: str = ""
+
+
+def protocol_score(
+    scores: Mapping[int, float], *, epochs: int, protocol: Protocol = "median10"
+) -> Scored:
+    """Make one score of the scores of a run's epochs.
+
+    ``median10`` is the median over the last ten epochs, ``E - 9`` to ``E``: steadier than the last
+    epoch, and blind to the test images, which the best epoch is chosen on. Top-5 has a median of
+    its own: it is not the top-5 of the epoch with the median top-1.
+
+    Args:
+        scores: by epoch (counted from 1), for the epochs that were evaluated.
+        epochs: how many were trained, at least 1.
+        protocol: ``median10``; ``median11_compat``, which takes epoch ``E - 10`` too, as
+            OpenMixup's summaries and so many published tables do; ``final``, the last epoch; or
+            ``best``, the highest, chosen on test images and never to be a headline.
+
+    Returns:
+        The score with what it was made from.
+
+    Raises:
+        ValueError: no epoch that the protocol asks for was evaluated, an epoch is out of range, or
+            the protocol is unknown.
+
+    Example:
+        >>> scores = {epoch: epoch / 100 for epoch in range(1, 90)}
+        >>> protocol_score(scores, epochs=89).value
+        0.845
+        >>> protocol_score(scores, epochs=89, protocol="median11_compat").value
+        0.84
+        >>> protocol_score({2: 0.5, 4: 0.7}, epochs=4).note
+        'the run has 4 epochs, and 2 of the last 4 were evaluated'
+
+    Source: the median of ten is that of Qin et al. 2024 (AdAutoMix), arXiv:2312.11954.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(
+            f"protocol_score: protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}."
+        )
+    odd = [epoch for epoch in scores if not 1 <= epoch <= epochs]
+    if odd:
+        raise ValueError(
+            f"protocol_score: a score of epoch {odd[0]} in a run of {epochs}; expected epochs from "
+            "1 to the last."
+        )
+    asked = _LAST.get(protocol, epochs)
+    used = sorted(epoch for epoch in scores if epoch > epochs - asked)
+    if not used:
+        raise ValueError(
+            f"protocol_score: none of the last {asked} of {epochs} epochs was evaluated, which "
+            f"{protocol} asks for. Evaluate more often, or take another protocol."
+        )
+    note = _note(len(used), min(asked, epochs), asked, epochs)
+    if protocol == "best":
+        best = max(used, key=scores.__getitem__)  # the earliest of equals
+        return Scored(float(scores[best]), (best,), asked, note)
+    value = float(statistics.median(scores[epoch] for epoch in used))
+    return Scored(value, tuple(used), asked, note)
+
+
+def run_protocols(
+    records: Sequence[Mapping[str, Any]], *, protocols: Iterable[Protocol] = PROTOCOLS
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Score every column of a run by every protocol.
+
+    Args:
+        records: lines of ``metrics.jsonl``, each with ``epoch`` and ``test``: None, or scores by
+            column; the last one is taken for the last epoch.
+        protocols: which.
+
+    Returns:
+        Column (raw, ema, teacher) -> protocol -> ``top1``, ``top5`` (None for five classes or
+        fewer), ``epochs`` used and ``note``; without columns and protocols that have no scores.
+
+    Example:
+        >>> lines = [{"epoch": 1, "test": {"raw": {"top1": 0.25, "top5": None}}}]
+        >>> run_protocols(lines, protocols=["final"])
+        {'raw': {'final': {'top1': 0.25, 'top5': None, 'epochs': [1], 'note': ''}}}
+    """
+    last = max((int(record["epoch"]) for record in records), default=0)
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for column in COLUMNS:
+        top1, top5 = (_scores(records, column, measure) for measure in ("top1", "top5"))
+        for protocol in protocols:
+            try:
+                first = protocol_score(top1, epochs=last, protocol=protocol)
+            except ValueError:  # nothing was evaluated that it asks for
+                continue
+            fifth = protocol_score(top5, epochs=last, protocol=protocol).value if top5 else None
+            found.setdefault(column, {})[protocol] = {
+                "top1": first.value,
+                "top5": fifth,
+                "epochs": list(first.epochs),
+                "note": first.note,
+            }
+    return found
+
+
+def read_epochs(folder: Path) -> list[dict[str, Any]]:
+    """Read the lines of a run's ``metrics.jsonl``.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        one record an epoch; none where there is no such file. A last line that was cut short by
+        a crash is left out.
+    """
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    records: list[dict[str, Any]] = []
+    for place, line in enumerate(lines):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            if place < len(lines) - 1:
+                raise ValueError(
+                    f"{folder / 'metrics.jsonl'}: line {place + 1} is no JSON. Remove it, or the "
+                    "run folder to have its run done anew."
+                ) from None
+    return records
+
+
+def _scores(records: Sequence[Mapping[str, Any]], column: str, measure: str) -> dict[int, float]:
+    tests = ((int(record["epoch"]), record.get("test") or {}) for record in records)
+    values = ((epoch, (test.get(column) or {}).get(measure)) for epoch, test in tests)
+    return {epoch: float(value) for epoch, value in values if value is not None}
+
+
+def _note(used: int, there: int, asked: int, epochs: int) -> str:
+    short = f"the run has {epochs} epochs" if there < asked else ""
+    sparse = f"{used} of the last {there} were evaluated" if used < there else ""
+    return ", and ".join(part for part in (short, sparse) if part)

@@ -1,0 +1,64 @@
+"""Several METHODs in one text: ``miamix:p_self=0|0.05|0.1``."""
+
+import itertools
+import re
+
+JOIN = re.compile(r"\+(?=[A-Za-z_])")  # not the sign of 1e+5
+"""Stands between the parts of a METHOD."""
+
+
+def alternatives(text: str) -> list[str]:
+    """Write out a METHOD whose options have several values.
+
+    Args:
+        text: a METHOD; values with a ``|`` between them stand for one METHOD each, those of
+            several options for every combination.
+
+    Returns:
+        METHODs without a ``|``, those of the last option next to each other; the text itself
+        where there is none.
+
+    Raises:
+        ValueError: a value is missing beside a ``|``, or a ``|`` stands elsewhere than between
+            values.
+
+    Example:
+        >>> alternatives("cutmix:alpha=0.2|1")
+        ['cutmix:alpha=0.2', 'cutmix:alpha=1']
+        >>> alternatives("miamix:layers=1|2,p_self=0|0.1")[1:3]
+        ['miamix:layers=1,p_self=0.1', 'miamix:layers=2,p_self=0']
+    """
+    if "|" not in text:
+        return [text]
+    parts = [_part(word, text) for word in JOIN.split(text)]
+    return ["+".join(chosen) for chosen in itertools.product(*parts)]
+
+
+def _part(word: str, text: str) -> list[str]:
+    """The alternatives of what stands between two ``+``."""
+    if "|" not in word:
+        return [word]
+    # The last colon before the first sign: a class of the user's has one in its name.
+    name, colon, rest = word[: word.find("=")].rpartition(":")
+    if "=" not in word or not colon or "|" in name:
+        raise ValueError(
+            f'method "{text}": a | stands between values of an option, as in '
+            "cutmix:alpha=0.2|1. Write several methods one after another, with spaces."
+        )
+    items = (rest + word[word.find("=") :]).split(",")
+    each = [_item(item, text) for item in items]
+    return [f"{name}:{','.join(chosen)}" for chosen in itertools.product(*each)]
+
+
+def _item(item: str, text: str) -> list[str]:
+    """The alternatives of one ``option=value``."""
+    if "|" not in item:
+        return [item]
+    option, sign, values = item.partition("=")
+    each = [value.strip() for value in values.split("|")]
+    if not sign or "|" in option or not all(each):
+        raise ValueError(
+            f'method "{text}": cannot read "{item}"; a value is missing beside a |. Alternatives '
+            "are written option=value|value."
+        )
+    return [f"{option}={value}" for value in each]

@@ -1,0 +1,1 @@
+"""Trained models through evaluations: which models, which evaluations, what is kept of them."""

@@ -1,0 +1,232 @@
+"""From words to models that can be judged: runs, comparisons, names, and models of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from mixwright.experiments.methods import parse_method
+from mixwright.experiments.saved import checkpoint_of, columns_of, load_saved, recipe_of
+from mixwright.models.build import build_model
+from mixwright.models.names import MODELS
+from mixwright.models.normalised import Normalised
+from mixwright.models.zoo import pretrained_statistics
+
+if TYPE_CHECKING:
+    from mixwright.data.sets import Dataset
+    from mixwright.mixers import Mixer
+    from mixwright.training.recipe import Recipe
+
+COLUMNS = {"raw": "trained weights", "ema": "EMA", "teacher": "own teacher"}
+"""Sets of weights of a run, and how people call them."""
+
+_OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """One model with one set of weights.
+
+    Args:
+        group: what its seeds have in common: METHOD and weights, or the model's name.
+        label: how people call the group.
+        name: of the model itself, for messages and folders.
+        seed: of its run; None where it has none.
+        weights: ``raw``, ``ema`` or ``teacher`` of a run; ``own`` for other models.
+        load: makes the model for images of a data set, in [0, 1].
+        recipe: of its run, if it has one.
+        folder: of its run.
+        doubted: whether its normalisation is looked at before it is judged.
+    """
+
+    group: str
+    label: str
+    name: str
+    seed: int | None
+    weights: str
+    load: Callable[[Dataset], nn.Module]
+    recipe: Recipe | None = None
+    folder: Path | None = None
+    doubted: bool = False
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it was trained without mixing."""
+        return self.recipe is not None and self.recipe.method == "none"
+
+    @property
+    def slug(self) -> str:
+        """A name for its folder."""
+        slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.name}-{self.weights}").strip("-")
+        where = str(self.folder.resolve()) if self.folder else self.name
+        return f"{slug[:60]}-{hashlib.sha256(where.encode()).hexdigest()[:6]}"
+
+    def mixer(self) -> Mixer | None:
+        """What it was trained with, where that mixes; a learned mixer as it was learned."""
+        if self.recipe is None:
+            return None
+        method = parse_method(self.recipe.method)
+        if method.parts and method.parts[0].learns and self.folder is not None:
+            from mixwright.experiments.trained import learns_mixer, load_mixer
+
+            if learns_mixer(method.parts[0].cls):
+                return load_mixer(self.folder)
+        return method.mixer()
+
+
+def find_candidates(word: str, *, weights: str, normalise: str) -> list[Candidate]:
+    """Find the models that a word means.
+
+    Args:
+        word: a run folder or checkpoint; the folder of a comparison, for all its runs; ``package.
+            module:function`` that returns a model; or a name of timm's, with its published weights.
+        weights: which of a run: ``raw``, ``ema``, ``teacher``, or ``all`` that it has.
+        normalise: of a model of the user's: ``inside`` where it does it itself, ``unchecked``
+            likewise without a look, ``data`` to put the data's normalisation in front of it.
+
+    Returns:
+        at least one.
+
+    Raises:
+        ValueError: there is no such thing, or it has no such weights.
+    """
+    path = Path(word).expanduser()
+    if path.exists():
+        return _of_path(path, weights)
+    if _OWN.fullmatch(word) and not word.endswith(".pt"):
+        return [_of_function(word, normalise)]
+    if "/" in word or word.endswith(".pt"):
+        raise ValueError(
+            f"there is no {word}; expected a run folder, a checkpoint, the folder of a comparison, "
+            "package.module:function, or a name of timm's."
+        )
+    if word in MODELS:
+        raise ValueError(
+            f"{word} is the name of a network without weights; give the folder of a run that "
+            "trained it."
+        )
+    return [_of_timm(word)]
+
+
+def _of_path(path: Path, weights: str) -> list[Candidate]:
+    runs = [path]
+    if path.is_dir() and not (path / "last.pt").is_file() and (path / "runs").is_dir():
+        runs = sorted(one.parent for one in (path / "runs").glob("*/result.json"))
+        runs = [run for run in runs if (run / "last.pt").is_file()]
+        if not runs:
+            raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
+    found = [one for run in runs for one in _of_run(run, weights)]
+    if not found:
+        raise ValueError(
+            f"{path}: no run has weights of the kind {weights!r}; expected --weights all, raw or "
+            "ema. Methods that learn a mixer have a teacher of their own."
+        )
+    return found
+
+
+def _of_run(path: Path, weights: str) -> list[Candidate]:
+    recipe, has_teacher = recipe_of(path), "teacher" in columns_of(path)
+    wanted = list(COLUMNS) if weights == "all" else [weights]
+    method = parse_method(recipe.method)
+    folder = checkpoint_of(path).parent
+
+    def load(column: str) -> Callable[[Dataset], nn.Module]:
+        def one(data: Dataset) -> nn.Module:
+            saved = load_saved(path, image_size=data.image_size, channels=data.channels)
+            model: nn.Module = getattr(saved, column)
+            return model
+
+        return one
+
+    return [
+        Candidate(
+            group=f"{method.text} {column}",
+            label=f"{method.label}, {COLUMNS[column]}" if weights == "all" else method.label,
+            name=f"{method.slug}-s{recipe.seed}",
+            seed=recipe.seed,
+            weights=column,
+            load=load(column),
+            recipe=recipe,
+            folder=folder,
+        )
+        for column in wanted
+        if column != "teacher" or has_teacher
+    ]
+
+
+def _of_function(word: str, normalise: str) -> Candidate:
+    module, _, name = word.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        make = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
+            raise
+        raise ValueError(
+            f"{word}: there is no module {module} here or among the installed packages. Run from "
+            "the folder that holds it, or install it."
+        ) from None
+    except AttributeError:
+        raise ValueError(f"{word}: module {module} has no {name}.") from None
+
+    def load(data: Dataset) -> nn.Module:
+        model = make if isinstance(make, nn.Module) else make()
+        if not isinstance(model, nn.Module):
+            raise ValueError(
+                f"{word} gave a {type(model).__name__}; expected a torch.nn.Module, or a function "
+                "without arguments that returns one."
+            )
+        return Normalised(model, data.mean, data.std) if normalise == "data" else model
+
+    return Candidate(
+        group=word,
+        label=word,
+        name=word,
+        seed=None,
+        weights="own",
+        load=load,
+        doubted=normalise != "unchecked",
+    )
+
+
+def _of_timm(name: str) -> Candidate:
+    def load(data: Dataset) -> nn.Module:
+        mean, std = pretrained_statistics(name)
+        model = build_model(
+            name,
+            num_classes=data.num_classes,
+            image_size=data.image_size,
+            channels=data.channels,
+            pretrained=True,
+        )
+        return Normalised(model, mean, std)
+
+    return Candidate(
+        group=name, label=name, name=name, seed=None, weights="own", load=load, doubted=True
+    )
+
+
+def common_data(candidates: Sequence[Candidate]) -> Recipe | None:
+    """The recipe whose data all candidates were trained on; None where none has a recipe.
+
+    Raises:
+        ValueError: they were trained on several data sets.
+    """
+    recipes = [one.recipe for one in candidates if one.recipe is not None]
+    names = sorted({recipe.data for recipe in recipes})
+    if len(names) > 1:
+        raise ValueError(
+            f"these runs were trained on {', '.join(names)}; expected one data set. Give --data, "
+            "or evaluate them apart."
+        )
+    return recipes[0] if recipes else None

@@ -1,0 +1,79 @@
+"""How much alike two pixels are to be, by the offset between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mixwright.arguments import check_number
+
+_SECOND_TOP = 7.0156  # where the Bessel function of a plane's waves is at its second maximum
+
+Kernel = Callable[[Tensor, Tensor], Tensor]
+"""From offsets down and right, in shares of the image's sides, to a likeness of any scale."""
+
+
+def near(scale: float = 0.15) -> Kernel:
+    """Near pixels alike, far ones not: ``exp(-|p| / scale)``.
+
+    Args:
+        scale: length in shares of the side at which the likeness has fallen to 1 / e, above 0.
+
+    Example:
+        >>> near(0.5)(torch.tensor([0.0, 0.3]), torch.tensor([0.0, 0.4])).round(decimals=4)
+        tensor([1.0000, 0.3679])
+    """
+    check_number("near", "scale", scale, open_low=True)
+    return lambda dy, dx: torch.exp(-torch.hypot(dy, dx) / scale)
+
+
+def ellipse(down: float = 0.08, right: float = 0.4) -> Kernel:
+    """As ``near``, with a length for each direction: regions that are long one way.
+
+    Args:
+        down: length of the likeness downwards, in shares of the height, above 0.
+        right: to the right, in shares of the width, above 0.
+    """
+    check_number("ellipse", "down", down, open_low=True)
+    check_number("ellipse", "right", right, open_low=True)
+    return lambda dy, dx: torch.exp(-torch.hypot(dy / down, dx / right))
+
+
+def ring(radius: float = 0.4, fade: float = 0.6) -> Kernel:
+    """Pixels alike about a radius apart, with a valley between: spots of even spacing.
+
+    Args:
+        radius: distance at which likeness rises again, in shares of the side, above 0.
+        fade: length over which it fades, likewise.
+    """
+    check_number("ring", "radius", radius, open_low=True)
+    shade = near(fade)
+
+    def kernel(dy: Tensor, dx: Tensor) -> Tensor:
+        return shade(dy, dx) * torch.special.bessel_j0(_SECOND_TOP * torch.hypot(dy, dx) / radius)
+
+    return kernel
+
+
+def stripes(period: float = 0.5, scale: float = 0.4) -> Kernel:
+    """Pixels alike that are whole periods apart downwards: a waving likeness that fades.
+
+    Args:
+        period: in shares of the height, above 0.
+        scale: length over which it fades, in shares of the side, above 0.
+    """
+    check_number("stripes", "period", period, open_low=True)
+    fade = near(scale)
+    return lambda dy, dx: fade(dy, dx) * torch.cos(2 * math.pi * dy / period)
+
+
+KERNELS: dict[str, Callable[..., Kernel]] = {
+    "near": near,
+    "ellipse": ellipse,
+    "ring": ring,
+    "stripes": stripes,
+}
+"""Name -> maker of a kernel, whose arguments are plain numbers."""

@@ -1,0 +1,52 @@
+"""Whether a method moves the input gradients where its second moments say so."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
+    """Spearman's correlation over offsets between two maps; a description, not a test.
+
+    Meant for the map a(p) of a method and the change that it made to the mean product of input
+    gradients p apart, relative to training without mixing (``map / map_of_none - 1``). The more a
+    pair of pixels weighs in the regulariser, the more its product should fall: a correlation near
+    -1 is what the analysis foretells, for MixUp, whose map is flat, nothing. Offsets hang on each
+    other, so there is no honest p-value.
+
+    Args:
+        coefficients: ``(2H - 1, 2W - 1)``, such as ``Moments.a``.
+        change: of the same shape; NaN leaves an offset out.
+
+    Returns:
+        in [-1, 1], over one of each two opposite offsets, (0, 0) included; ties share their mean
+        rank. NaN where a map is the same everywhere.
+
+    Raises:
+        ValueError: the shapes differ or are no offset maps.
+
+    Example:
+        >>> import torch
+        >>> near = torch.tensor([[1.0, 2.0, 3.0, 2.0, 1.0]])
+        >>> round(rank_correlation(near, -(near**2)), 6)
+        -1.0
+    """
+    if coefficients.shape != change.shape or coefficients.ndim != 2:
+        raise ValueError(
+            f"rank_correlation: maps of shapes {tuple(coefficients.shape)} and "
+            f"{tuple(change.shape)}; expected two of one shape (2H - 1, 2W - 1)."
+        )
+    half = coefficients.numel() // 2 + 1  # maps are symmetric: the rest says the same again
+    first, second = (one.flatten()[:half].double().cpu() for one in (coefficients, change))
+    known = first.isfinite() & second.isfinite()
+    one, other = (_ranks(values[known]) for values in (first, second))
+    one, other = one - one.mean(), other - other.mean()
+    length = float(one.norm() * other.norm())
+    return float(one @ other) / length if length else float("nan")
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Ranks from 1; equal values share their mean rank."""
+    _, place, count = values.unique(return_inverse=True, return_counts=True)
+    last = count.cumsum(0).double()
+    return (last - (count.double() - 1) / 2)[place]

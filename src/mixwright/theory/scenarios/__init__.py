@@ -1,0 +1,4 @@
+"""Two object-size scenarios: the same task with small and with large objects.
+
+``run.run_scenarios`` trains, ``sprites`` and ``crops`` make the images.
+"""
