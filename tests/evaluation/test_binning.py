@@ -10,8 +10,13 @@ from torch import Tensor
 
 from mixwright.evaluation import ece, nll, reliability
 from mixwright.evaluation.accuracy import topk_accuracy
-from mixwright.evaluation.binning import adaptive_ece, classwise_ece, entropy, noise_floor
-from mixwright.evaluation.temperature import fit_temperature, temperature_slope
+from mixwright.evaluation.calibration.binning import (
+    adaptive_ece,
+    classwise_ece,
+    entropy,
+    noise_floor,
+)
+from mixwright.evaluation.calibration.temperature import fit_temperature, temperature_slope
 
 
 def noisy(n: int = 400, classes: int = 5, scale: float = 3.0) -> tuple[Tensor, Tensor]:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from mixwright.data.sets import Dataset, ImageSet
 from mixwright.evaluation import brier, ece, nll, topk_accuracy
 from mixwright.evaluation.accuracy_part import Accuracy, class_accuracy
-from mixwright.evaluation.calibration_part import Calibration
+from mixwright.evaluation.calibration.part import Calibration
+from mixwright.evaluation.calibration.temperature import fit_temperature
 from mixwright.evaluation.gap import Gap
 from mixwright.evaluation.subject import Arrays, Subject
-from mixwright.evaluation.temperature import fit_temperature
 
 
 class Counting(nn.Module):

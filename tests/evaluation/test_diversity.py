@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evaluation.small import small_subject
-from mixwright.evaluation.diversity import (
+from mixwright.evaluation.mixtures.diversity import (
     cosine_diversity,
     iou_diversity,
     mask_diversity,
@@ -21,9 +21,9 @@ from mixwright.evaluation.diversity import (
     pixel_diversity,
     vendi_score,
 )
-from mixwright.evaluation.diversity_part import Diversity
-from mixwright.evaluation.reference import read_features, reference_of
-from mixwright.evaluation.states import (
+from mixwright.evaluation.mixtures.diversity_part import Diversity
+from mixwright.evaluation.mixtures.reference import read_features, reference_of
+from mixwright.evaluation.mixtures.states import (
     at_share,
     drawn_states,
     groups_of,

@@ -14,7 +14,7 @@ from torch import nn
 
 from cases import cases
 from evaluation.small import small_subject
-from mixwright.evaluation.fidelity import (
+from mixwright.evaluation.mixtures.fidelity import (
     area_error,
     degenerate_share,
     ks_distance,
@@ -22,8 +22,8 @@ from mixwright.evaluation.fidelity import (
     label_error,
     nearest_distance,
 )
-from mixwright.evaluation.fidelity_part import Fidelity
-from mixwright.evaluation.laws import law_of, per_sample, stages_of, with_options
+from mixwright.evaluation.mixtures.fidelity_part import Fidelity
+from mixwright.evaluation.mixtures.laws import law_of, per_sample, stages_of, with_options
 from mixwright.evaluation.subject import NotApplicableError
 from mixwright.masknets import MixBlock
 from mixwright.mixers import (

@@ -1,4 +1,7 @@
-"""What a trained classifier is worth: accuracy, calibration, and the one interval over runs."""
+"""What a trained classifier is worth: evaluations, the functions below them, statistics.
+
+Each evaluation is a frozen dataclass with ``measure(subject)``; see ``subject``.
+"""
 
 from __future__ import annotations
 
@@ -8,39 +11,96 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mixwright.evaluation.accuracy import logits_of as logits_of
     from mixwright.evaluation.accuracy import topk_accuracy as topk_accuracy
-    from mixwright.evaluation.calibration import Reliability as Reliability
-    from mixwright.evaluation.calibration import brier as brier
-    from mixwright.evaluation.calibration import ece as ece
-    from mixwright.evaluation.calibration import nll as nll
-    from mixwright.evaluation.calibration import reliability as reliability
+    from mixwright.evaluation.accuracy_part import Accuracy as Accuracy
+    from mixwright.evaluation.attack.fgsm import fgsm as fgsm
+    from mixwright.evaluation.attack.part import Attack as Attack
+    from mixwright.evaluation.attack.pgd import pgd as pgd
+    from mixwright.evaluation.calibration.part import Calibration as Calibration
+    from mixwright.evaluation.calibration.reliability import Reliability as Reliability
+    from mixwright.evaluation.calibration.reliability import brier as brier
+    from mixwright.evaluation.calibration.reliability import ece as ece
+    from mixwright.evaluation.calibration.reliability import nll as nll
+    from mixwright.evaluation.calibration.reliability import reliability as reliability
+    from mixwright.evaluation.calibration.temperature import fit_temperature as fit_temperature
+    from mixwright.evaluation.cam import Cam as Cam
+    from mixwright.evaluation.cam import grad_cam as grad_cam
+    from mixwright.evaluation.corruption import corrupt as corrupt
+    from mixwright.evaluation.corruption.part import Corruption as Corruption
+    from mixwright.evaluation.gap import Gap as Gap
+    from mixwright.evaluation.gradients.part import Gradients as Gradients
+    from mixwright.evaluation.mixtures.diversity_part import Diversity as Diversity
+    from mixwright.evaluation.mixtures.fidelity_part import Fidelity as Fidelity
+    from mixwright.evaluation.occlusion import Occlusion as Occlusion
+    from mixwright.evaluation.occlusion import occlude as occlude
+    from mixwright.evaluation.probe import Probe as Probe
     from mixwright.evaluation.scores import Scores as Scores
     from mixwright.evaluation.scores import evaluate as evaluate
     from mixwright.evaluation.statistics import Interval as Interval
     from mixwright.evaluation.statistics import t_interval as t_interval
+    from mixwright.evaluation.subject import Found as Found
+    from mixwright.evaluation.subject import Subject as Subject
 
 _HOMES = {
+    "Accuracy": "accuracy_part",
+    "Attack": "attack.part",
+    "Calibration": "calibration.part",
+    "Cam": "cam",
+    "Corruption": "corruption.part",
+    "Diversity": "mixtures.diversity_part",
+    "Fidelity": "mixtures.fidelity_part",
+    "Found": "subject",
+    "Gap": "gap",
+    "Gradients": "gradients.part",
     "Interval": "statistics",
-    "Reliability": "calibration",
+    "Occlusion": "occlusion",
+    "Probe": "probe",
+    "Reliability": "calibration.reliability",
     "Scores": "scores",
-    "brier": "calibration",
-    "ece": "calibration",
+    "Subject": "subject",
+    "brier": "calibration.reliability",
+    "corrupt": "corruption",
+    "ece": "calibration.reliability",
     "evaluate": "scores",
+    "fgsm": "attack.fgsm",
+    "fit_temperature": "calibration.temperature",
+    "grad_cam": "cam",
     "logits_of": "accuracy",
-    "nll": "calibration",
-    "reliability": "calibration",
+    "nll": "calibration.reliability",
+    "occlude": "occlusion",
+    "pgd": "attack.pgd",
+    "reliability": "calibration.reliability",
     "t_interval": "statistics",
     "topk_accuracy": "accuracy",
 }
 
 __all__ = [
+    "Accuracy",
+    "Attack",
+    "Calibration",
+    "Cam",
+    "Corruption",
+    "Diversity",
+    "Fidelity",
+    "Found",
+    "Gap",
+    "Gradients",
     "Interval",
+    "Occlusion",
+    "Probe",
     "Reliability",
     "Scores",
+    "Subject",
     "brier",
+    "corrupt",
     "ece",
     "evaluate",
+    "fgsm",
+    "fit_temperature",
+    "grad_cam",
     "logits_of",
     "nll",
+    "occlude",
+    "pgd",
     "reliability",
     "t_interval",
     "topk_accuracy",

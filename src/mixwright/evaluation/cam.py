@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.evaluation.accuracy import batch_logits, check, evaluating
-from mixwright.evaluation.diversity import pair_accuracy
-from mixwright.evaluation.states import States, at_share, drawn_states, groups_of, sources_of
+from mixwright.evaluation.mixtures.diversity import pair_accuracy
+from mixwright.evaluation.mixtures.states import (
+    States,
+    at_share,
+    drawn_states,
+    groups_of,
+    sources_of,
+)
 from mixwright.evaluation.subject import Found, NotApplicableError, Subject
 from mixwright.mixers import CutMix
 from mixwright.mixers.mixer import Mixer

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixwright.arguments import check_whole
 from mixwright.evaluation.accuracy import logits_of, rank
-from mixwright.evaluation.calibration import nll
+from mixwright.evaluation.calibration.reliability import nll
 from mixwright.evaluation.clean import clean_logits
 from mixwright.evaluation.subject import Arrays, Found, Subject
 from mixwright.sampling import stream

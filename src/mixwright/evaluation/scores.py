@@ -17,7 +17,7 @@ from mixwright.evaluation.accuracy import (
     rank,
     refuse,
 )
-from mixwright.evaluation.calibration import Reliability, reliability, surprise
+from mixwright.evaluation.calibration.reliability import Reliability, reliability, surprise
 
 BINS = 15
 

@@ -9,8 +9,8 @@ import math
 import pytest
 
 from evaluation.small import small_subject
-from mixwright.evaluation.diversity_part import Diversity
-from mixwright.evaluation.fidelity_part import Fidelity
+from mixwright.evaluation.mixtures.diversity_part import Diversity
+from mixwright.evaluation.mixtures.fidelity_part import Fidelity
 from mixwright.evaluation.statistics import t_interval
 from mixwright.mixers import CutMix, MiAMix, MixUp
 from mixwright.reports import figures

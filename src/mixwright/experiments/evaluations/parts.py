@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 PARTS: dict[str, str] = {
     "accuracy": "accuracy_part:Accuracy",
-    "calibration": "calibration_part:Calibration",
+    "calibration": "calibration.part:Calibration",
     "gap": "gap:Gap",
     "corruption": "corruption.part:Corruption",
     "attack": "attack.part:Attack",
     "occlusion": "occlusion:Occlusion",
     "cam": "cam:Cam",
     "gradients": "gradients.part:Gradients",
-    "diversity": "diversity_part:Diversity",
-    "fidelity": "fidelity_part:Fidelity",
+    "diversity": "mixtures.diversity_part:Diversity",
+    "fidelity": "mixtures.fidelity_part:Fidelity",
     "probe": "probe:Probe",
 }
 """Name of each evaluation and where its class is, in the order in which they are measured."""

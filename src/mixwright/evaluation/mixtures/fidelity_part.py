@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mixwright.arguments import check_whole
-from mixwright.evaluation.fidelity import (
+from mixwright.evaluation.mixtures.fidelity import (
     DEGENERATE,
     area_error,
     degenerate_share,
@@ -20,8 +20,8 @@ from mixwright.evaluation.fidelity import (
     label_error,
     nearest_distance,
 )
-from mixwright.evaluation.laws import Law, law_of, per_sample, stages_of
-from mixwright.evaluation.reference import read_features, reference_of
+from mixwright.evaluation.mixtures.laws import Law, law_of, per_sample, stages_of
+from mixwright.evaluation.mixtures.reference import read_features, reference_of
 from mixwright.evaluation.subject import Found, NotApplicableError, Subject
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import stream

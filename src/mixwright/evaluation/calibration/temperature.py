@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixwright.evaluation.accuracy import check
-from mixwright.evaluation.calibration import nll
+from mixwright.evaluation.calibration.reliability import nll
 
 LOWEST, HIGHEST = 0.01, 100.0
 """Temperatures are looked for between these."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import check_number, check_whole
-from mixwright.evaluation.diversity import (
+from mixwright.evaluation.mixtures.diversity import (
     cosine_diversity,
     iou_diversity,
     mask_diversity,
@@ -17,8 +17,8 @@ from mixwright.evaluation.diversity import (
     pixel_diversity,
     vendi_score,
 )
-from mixwright.evaluation.reference import read_features, reference_of
-from mixwright.evaluation.states import (
+from mixwright.evaluation.mixtures.reference import read_features, reference_of
+from mixwright.evaluation.mixtures.states import (
     States,
     at_share,
     drawn_states,

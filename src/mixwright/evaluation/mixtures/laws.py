@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from mixwright.evaluation.fidelity import Cdf
+from mixwright.evaluation.mixtures.fidelity import Cdf
 from mixwright.mixers import (
     AGMix,
     CutMix,

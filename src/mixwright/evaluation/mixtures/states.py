@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from mixwright.evaluation.laws import with_options
+from mixwright.evaluation.mixtures.laws import with_options
 from mixwright.evaluation.subject import Subject
 from mixwright.labelling import mixed_targets
 from mixwright.mixers.combine import OneOf, Sometimes

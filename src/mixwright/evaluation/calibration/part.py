@@ -10,12 +10,24 @@ from torch import Tensor
 
 from mixwright.arguments import check_number, check_whole
 from mixwright.evaluation.accuracy import rank
-from mixwright.evaluation.binning import adaptive_ece, classwise_ece, entropy, noise_floor
-from mixwright.evaluation.calibration import Reliability, brier, ece, nll, reliability, surprise
+from mixwright.evaluation.calibration.binning import (
+    adaptive_ece,
+    classwise_ece,
+    entropy,
+    noise_floor,
+)
+from mixwright.evaluation.calibration.reliability import (
+    Reliability,
+    brier,
+    ece,
+    nll,
+    reliability,
+    surprise,
+)
+from mixwright.evaluation.calibration.temperature import fit_temperature
 from mixwright.evaluation.clean import clean_logits
 from mixwright.evaluation.statistics.calibration import ece_interval
 from mixwright.evaluation.subject import Found, Subject
-from mixwright.evaluation.temperature import fit_temperature
 from mixwright.sampling import stream
 
 _FLOOR, _HALVES, _IMAGES = 101, 102, 104  # places of the draws in the subject's stream

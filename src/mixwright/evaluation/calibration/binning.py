@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright.evaluation.accuracy import check, rank
-from mixwright.evaluation.calibration import reliability
+from mixwright.evaluation.calibration.reliability import reliability
 
 
 def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:

@@ -1,0 +1,1 @@
+"""Whether a confidence can be believed: bins and their errors, proper scores, temperature."""
