@@ -52,6 +52,21 @@ def test_doubled_normalisation_is_named_by_structure() -> None:
         door(Normalised(Normalised(nn.Flatten(), MEAN, STD), MEAN, STD))
 
 
+def test_images_go_through_in_parts_as_large_as_was_said() -> None:
+    sizes: list[int] = []
+
+    class Counting(Bright):
+        def forward(self, x: Tensor) -> Tensor:
+            sizes.append(len(x))
+            return super().forward(x)
+
+    images, labels = pictures()
+    model = Normalised(Counting(), MEAN, STD)
+    check_normalisation(model, images, labels, mean=MEAN, std=STD, name="net", batch_size=16)
+    assert max(sizes) == 16
+    assert sum(sizes) == 3 * 40
+
+
 def test_a_model_that_guesses_is_not_accused() -> None:
     class Guess(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -294,3 +294,20 @@ def test_counts_and_no_trace() -> None:
 def test_bad_options(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Gradients: "):
         Gradients(**options)
+
+
+def test_the_trace_of_a_model_with_fused_attention() -> None:
+    from mixwright.evaluation.gradients.curvature import hessian_trace
+    from mixwright.models.build import build_model
+
+    torch.manual_seed(0)
+    model = build_model("smallvit", num_classes=3, image_size=8).eval()
+    images = torch.rand(2, 3, 8, 8)
+    found = hessian_trace(
+        model,
+        images,
+        lambda logits: logits.logsumexp(dim=1),
+        probes=1,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert found.isfinite().all()

@@ -96,14 +96,15 @@ def test_nothing_hidden_is_the_clean_accuracy_and_all_hidden_the_floor(
     assert correct.shape == (4, 2, 20)
     assert correct.dtype == torch.bool
     clean = clean_of(judge)
-    assert torch.equal(correct[0], clean.expand(2, -1))
+    ids = found.arrays["ids"]  # classes in turn, not in the set's own order
+    assert torch.equal(correct[0], clean[ids].expand(2, -1))
     floor = found.summary["floor"]
     if fill == "noise":
         assert floor is None
     else:
         assert floor == found.summary["accuracy"][3]
         guess = correct[3, 0].nonzero().flatten()
-        labels = images_and_labels()[1]
+        labels = images_and_labels()[1][ids]
         assert len(set(labels[guess].tolist())) == 1
         assert floor == float((labels == labels[guess[0]]).double().mean())
     assert found.summary["grid"] == [4, 4]
@@ -182,9 +183,10 @@ def test_the_papers_protocol_shares_patches_among_a_hundred_images() -> None:
 
 def test_pictures_show_what_the_model_was_shown() -> None:
     part = Occlusion(ratios=(0, 0.5, 1), seeds=1, patch=2)
-    shown = part.measure(subject(small())).arrays["shown"]
+    arrays = part.measure(subject(small())).arrays
+    shown = arrays["shown"]
     assert shown.shape == (2, 3, 3, 12, 12)
-    assert torch.equal(shown[:, 0], images_and_labels()[0][:2])
+    assert torch.equal(shown[:, 0], images_and_labels()[0][arrays["ids"][:2]])
     colour = torch.tensor(MEAN).mul(255).round().to(torch.uint8)
     assert bool((shown[:, 2] == colour[:, None, None]).all())
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.judged import MEAN, STD, Counting, images_and_labels, small, subject
+from mixwright.data.subset import class_turns
 from mixwright.evaluation.attack.autoattack import autoattack
 from mixwright.evaluation.attack.fgsm import fgsm
 from mixwright.evaluation.attack.losses import correct_on
@@ -168,7 +169,7 @@ def test_the_part_reports_each_condition_of_the_same_images() -> None:
     right = dict(zip(names, found.arrays["correct"], strict=True))
     assert found.arrays["correct"].dtype == torch.bool
     assert found.arrays["correct"].shape == (10, 20)
-    images, labels = images_and_labels()
+    images, labels = (one[found.arrays["ids"]] for one in images_and_labels())
     pixels = images.float() / 255
     assert torch.equal(right["clean"], correct_on(model, pixels, labels))
     for size in (1, 4, 8):
@@ -186,7 +187,7 @@ def test_the_part_reports_each_condition_of_the_same_images() -> None:
     assert not bool((right["pgd2/8"] & ~clean).any())
     assert summary["legacy"]["legacy"] == float(right["legacy"].double().mean())
     assert summary["no_gradient"] == 0
-    assert shelf.made == ["batch-0000", "batch-0001", "batch-0002"]
+    assert shelf.made == ["images-000000-7", "images-000007-7", "images-000014-6"]
     again = Attack(eps=4, epsilons=(1, 8), steps=2, alpha=2).measure(judge)
     assert len(shelf.made) == 3
     assert again.summary == summary
@@ -207,7 +208,8 @@ class Watched(nn.Module):
 
 
 def test_sizes_are_levels_of_255() -> None:
-    model = Watched(images_and_labels(7)[0].float() / 255)
+    images, labels = images_and_labels(7)
+    model = Watched(images[class_turns(labels)].float() / 255)
     Attack(eps=4, epsilons=(1,), steps=2, alpha=2).measure(subject(model, count=7))
     seen = {round(one, 3) for one in model.moved}
     assert {0.0, 1.0, 4.0} <= seen

@@ -101,8 +101,9 @@ def test_p_values_are_adjusted_for_all_methods(tmp_path: Path) -> None:
     assert p["fmix"] < p["mixup"] < p["cutmix"]
     adjusted = [one.p_holm["raw"] for one in others]
     assert adjusted == pytest.approx([2 * p["mixup"], p["cutmix"], 3 * p["fmix"]])
-    # A column that one method alone has is a family of one; twice the same gain is certain.
-    assert others[2].p_holm["teacher"] == others[2].p["teacher"] < 1e-6
+    # Runs that agree to the last digit say nothing of how sure they are.
+    assert math.isnan(others[2].p_holm["teacher"])
+    assert math.isnan(others[2].p["teacher"])
     assert "teacher" not in others[0].p
     assert made.ranking is not None
     assert made.ranking.methods == ("none", "mixup", "cutmix", "fmix")

@@ -75,7 +75,7 @@ def main(words: Sequence[str]) -> int:
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
     from mixwright.cli.prepare import devices, out_folder
-    from mixwright.experiments.evaluations.candidates import find_candidates
+    from mixwright.experiments.evaluations.candidates import checked_candidates, find_candidates
     from mixwright.experiments.evaluations.measuring import setting
     from mixwright.experiments.evaluations.parts import parse_parts
 
@@ -84,11 +84,12 @@ def main(words: Sequence[str]) -> int:
     console = open_console()
     with users_words():
         parts = parse_parts(options.only)
-        candidates = [
+        found = [
             one
             for word in options.models
             for one in find_candidates(word, weights=options.weights, normalise=options.normalise)
         ]
+        candidates = checked_candidates(found)
         data = _data(options, candidates)
         common = setting(
             data,

@@ -267,6 +267,7 @@ def in_scenarios(
         data=None if rung == "sprites" else job.data,
         seeds=seeds,
         folder=folder,
+        device=str(job.images.device),
         progress=progress,
     )
     return scenario_groups(found, {method.text: method.label for method in methods})

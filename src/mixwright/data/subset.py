@@ -48,6 +48,30 @@ def stratified_rows(labels: Tensor, size: int, *, seed: int = SUBSET_SEED) -> Te
     return torch.cat(chosen).sort().values
 
 
+def class_turns(labels: Tensor) -> Tensor:
+    """An order of the rows in which the classes take turns, each in its own order.
+
+    The first rows of it are a fair part of any set, also of one that lies sorted by class, and a
+    longer part holds every shorter one.
+
+    Args:
+        labels: ``(M,)`` int64, at least 0.
+
+    Returns:
+        ``(M,)`` int64.
+
+    Example:
+        >>> class_turns(torch.tensor([0, 0, 0, 1, 1])).tolist()
+        [0, 3, 1, 4, 2]
+    """
+    by_class = labels.argsort(stable=True)
+    counts = labels.bincount()
+    first = counts.cumsum(0) - counts
+    turn = torch.empty_like(labels)
+    turn[by_class] = torch.arange(len(labels)) - first[labels[by_class]]
+    return (turn * len(counts) + labels).argsort(stable=True)
+
+
 def split_rows(labels: Tensor, *, test_share: float = 0.2) -> tuple[Tensor, Tensor]:
     """Rows to train on and rows to test on, each class in the same proportion.
 

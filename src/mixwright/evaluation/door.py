@@ -38,6 +38,8 @@ def check_model(
     try:
         with evaluating(model), torch.inference_mode():
             logits = batch_logits(model, images, labels)
+    except torch.OutOfMemoryError:
+        raise  # it says what it is
     except (RuntimeError, AssertionError) as error:
         size = " x ".join(str(side) for side in images.shape[1:])
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -62,6 +64,7 @@ def check_normalisation(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     name: str,
+    batch_size: int = 250,
 ) -> None:
     """Refuse a model that wants normalised images and gets plain ones, or normalises twice.
 
@@ -77,6 +80,7 @@ def check_normalisation(
         mean: per channel, of the data.
         std: per channel, of the data.
         name: how messages call the model.
+        batch_size: images at a time.
 
     Raises:
         ModelMisfitError: normalisation is missing or doubled, by structure or by what it costs.
@@ -87,7 +91,7 @@ def check_normalisation(
         )
     shape = (1, -1, *([1] * (images.ndim - 2)))
     means, stds = images.new_tensor(mean).view(shape), images.new_tensor(std).view(shape)
-    plain = _right(model, images, labels)
+    plain = _right(model, images, labels, batch_size)
     ways: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         "missing": (
             lambda x: (x - means) / stds,
@@ -102,7 +106,7 @@ def check_normalisation(
     }
     for change, said in ways.values():
         try:
-            other = _right(model, change(images), labels)
+            other = _right(model, change(images), labels, batch_size)
         except ValueError:  # what it gives in that scale cannot be judged: no better, then
             continue
         gain = other - plain
@@ -115,9 +119,10 @@ def check_normalisation(
             )
 
 
-def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def _right(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
     """``(B,)`` float64, 1 where the model is right."""
+    parts = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     with evaluating(model), torch.inference_mode():
-        logits = batch_logits(model, images, labels)
+        logits = torch.cat([batch_logits(model, *part) for part in parts])
     check(logits, labels)
     return (rank(logits, labels) == 0).double()

@@ -158,7 +158,7 @@ class Occlusion:
             which is 2 of 32. A coarser one is 4 of 32; curves of different patches do not compare.
         per_batch: the paper's protocol: all images of a hundred share their patches, drawn anew
             for each ratio.
-        count: the first so many test images; 0 for all.
+        count: so many test images, classes in turn; 0 for all.
 
     Raises:
         ValueError: an argument is out of range.
@@ -233,7 +233,12 @@ class Occlusion:
             "seed": subject.seed,
         }
         return Found(
-            summary=summary, arrays={"correct": table, "shown": self._shown(subject, patch)}
+            summary=summary,
+            arrays={
+                "correct": table,
+                "ids": subject.ids[subject.rows(count)],
+                "shown": self._shown(subject, patch),
+            },
         )
 
     def _seed(self, subject: Subject, seed: int, count: int, patch: int) -> Tensor:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from mixwright.data.subset import class_turns
+
 if TYPE_CHECKING:
     from mixwright.data.sets import Dataset
     from mixwright.mixers import Mixer
@@ -80,15 +82,28 @@ class Subject:
     shelf: Shelf = field(default_factory=NoShelf)
     progress: Callable[[float, str], None] = quiet
 
-    def batches(self, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Test images in [0, 1] and their labels, in order, batch by batch, on the device.
+    def rows(self, count: int | None = None) -> Tensor:
+        """Rows of the test images that an evaluation of so many looks at.
 
         Args:
-            count: only the first so many; None for all.
+            count: how many, of an order in which classes take turns, so that a larger part holds a
+                smaller one and each is fair; None for all, in the set's own order.
+
+        Returns:
+            ``(count,)`` int64, at most as many as there are.
+        """
+        if count is None:
+            return torch.arange(len(self.data.test))
+        return class_turns(self.data.test.labels)[:count]
+
+    def batches(self, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Test images in [0, 1] and their labels, batch by batch, on the device.
+
+        Args:
+            count: see ``rows``.
         """
         test = self.data.test
-        whole = len(test) if count is None else min(count, len(test))
-        rows = torch.arange(whole).split(self.batch_size)
+        rows = self.rows(count).split(self.batch_size)
         for part, images in zip(rows, test.stream(rows), strict=True):
             labels = test.labels[part]
             yield images.to(self.device).float().div_(255), labels.to(self.device)

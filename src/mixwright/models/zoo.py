@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -46,8 +47,23 @@ def build_timm(
         ) from error
 
 
-def pretrained_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Means and deviations of the images that timm's published weights of this name expect.
+@dataclass(frozen=True)
+class Published:
+    """What timm's published weights of a network expect and tell apart.
+
+    Args:
+        classes: that the last layer has.
+        mean: per channel, of images in [0, 1].
+        std: per channel.
+    """
+
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def published(name: str) -> Published:
+    """Ask timm about its published weights of this name.
 
     Raises:
         ModelError: timm is not installed or does not import, or knows no weights of this name.
@@ -58,7 +74,7 @@ def pretrained_statistics(name: str) -> tuple[tuple[float, ...], tuple[float, ..
         raise unknown_model(
             name, timm.list_models(pretrained=True), f"timm {timm.__version__} was asked too."
         )
-    return tuple(settings.mean), tuple(settings.std)
+    return Published(int(settings.num_classes), tuple(settings.mean), tuple(settings.std))
 
 
 def _timm(name: str) -> Any:

@@ -10,7 +10,11 @@ from torch import nn
 
 from mixwright.cli import main
 from mixwright.data.load import load_data
-from mixwright.experiments.evaluations.candidates import common_data, find_candidates
+from mixwright.experiments.evaluations.candidates import (
+    checked_candidates,
+    common_data,
+    find_candidates,
+)
 from mixwright.models.normalised import Normalised
 
 MODULE = """
@@ -119,3 +123,29 @@ def test_runs_of_several_data_sets_are_not_mixed_up(comparison: Path) -> None:
     foreign = dataclasses.replace(other, recipe=dataclasses.replace(one.recipe, data="cifar10"))
     with pytest.raises(ValueError, match="trained on cifar10, digits; expected one data set"):
         common_data([one, foreign])
+
+
+def test_left_over_runs_of_another_recipe_are_no_seeds(comparison: Path) -> None:
+    other = ["--epochs", "2", "--train-size", "20", "--batch-size", "10", "--seeds", "1"]
+    out = ["--workers", "1", "--out", str(comparison)]
+    record = (comparison / "comparison.json").read_bytes()
+    assert main(["compare", "none", *other, *out]) == 0
+    old = next((comparison / "runs").glob("none-s0-*"))
+    (comparison / "comparison.json").write_bytes(record)
+    folders = {one.folder.name for one in find(comparison) if one.folder}
+    assert len(folders) == 4  # those of the record, without the run of two epochs
+    (comparison / "comparison.json").unlink()
+    try:
+        with pytest.raises(ValueError, match=r"these runs differ in epochs \(1, 2\)"):
+            checked_candidates(find(comparison))
+    finally:
+        (comparison / "comparison.json").write_bytes(record)
+    assert len(checked_candidates([*find(old), *find(old)])) == 2
+
+
+def test_the_best_epoch_is_another_model_than_the_last(comparison: Path) -> None:
+    folder = next((comparison / "runs").glob("mixup-s0-*"))
+    last, best = find(folder, weights="raw")[0], find(folder / "best.pt", weights="raw")[0]
+    assert last.group != best.group
+    assert last.slug != best.slug
+    assert best.label == "MixUp (best.pt)"

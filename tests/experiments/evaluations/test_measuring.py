@@ -147,3 +147,22 @@ def test_what_hangs_on_the_model_alone_is_made_once_for_all_evaluations(tmp_path
     of("first").get("clean", lambda: {"x": torch.ones(1)}, shared=True)
     assert of("second").get("clean", dict, shared=True)["x"].tolist() == [1.0]
     assert of("second").get("clean", dict) == {}
+
+
+def test_other_pixels_and_other_training_images_are_seen() -> None:
+    import dataclasses
+
+    from mixwright.experiments.evaluations.measuring import _images_identity
+
+    plain = common()
+    changed = plain.data.test.images.clone()
+    changed[-1, 0, 0, 0] ^= 1
+    test = dataclasses.replace(plain.data.test, images=changed)
+    fewer = plain.data.train.subset(torch.arange(50))
+    for data in (
+        dataclasses.replace(plain.data, test=test),
+        dataclasses.replace(plain.data, train=fewer),
+    ):
+        other = dataclasses.replace(plain, data=data)
+        assert _images_identity(other) != _images_identity(plain)
+    assert _images_identity(common()) == _images_identity(plain)

@@ -126,7 +126,7 @@ def test_autoattack_has_a_table_where_it_was_run() -> None:
     groups[0].summaries[0]["autoattack"] = found  # type: ignore[index]
     table = attack(groups, method_shades(["none"], None)).tables[1]
     assert table.rows[0][1:] == ("25.0", "75.0", "50.0", "12.5")
-    assert "first 7 test images" in table.caption
+    assert "first 7 of these images" in table.caption
 
 
 def test_the_floor_of_occlusion_is_named() -> None:

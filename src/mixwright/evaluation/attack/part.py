@@ -38,9 +38,9 @@ class Attack:
         loss: what is raised: ``ce``, ``margin`` or ``dlr``; see ``attack_loss``.
         legacy: whether to show beside it what the code of AdAutoMix calls FGSM at ``eps``; only of
             models that begin with ``Normalised``.
-        count: the first so many test images; 0 for all.
+        count: so many test images, classes in turn; 0 for all.
         autoattack: whether to run AutoAttack at ``eps`` too; needs the package pyautoattack.
-        autoattack_count: the first so many test images for it; 0 for all.
+        autoattack_count: so many of them for it; 0 for all.
 
     Raises:
         ValueError: an argument is out of range, or pyautoattack is wanted and not installed.
@@ -83,10 +83,10 @@ class Attack:
         names = self._names(whole is not None)
         correct, zero = list[Tensor](), list[Tensor]()
         done = 0
-        for number, (images, labels) in enumerate(subject.batches(count)):
+        for images, labels in subject.batches(count):
             piece = subject.shelf.get(
-                f"batch-{number:04d}",
-                lambda x=images, y=labels, n=number: self._piece(subject, x, y, n, whole),
+                f"images-{done:06d}-{len(labels)}",
+                lambda x=images, y=labels, n=done: self._piece(subject, x, y, n, whole),
             )
             correct.append(piece["correct"])
             zero.append(piece["no_gradient"])
@@ -95,6 +95,7 @@ class Attack:
         table = torch.cat(correct, dim=1)
         right = dict(zip(names, table, strict=True))
         arrays = {"correct": table, "no_gradient": torch.cat(zero)}
+        arrays["ids"] = subject.ids[subject.rows(count)]
         summary: dict[str, Any] = {"count": count, "conditions": list(names)}
         summary |= self._scores(right)
         summary |= {
@@ -135,7 +136,7 @@ class Attack:
         subject: Subject,
         images: Tensor,
         labels: Tensor,
-        number: int,
+        first: int,
         whole: Normalised | None,
     ) -> dict[str, Tensor]:
         """``correct`` ``(conditions, b)`` in the order of ``_names``, and where nothing pulls."""
@@ -152,7 +153,7 @@ class Attack:
                 alpha=self.alpha * size / self.eps / 255,
                 steps=self.steps,
                 restarts=self.restarts,
-                generator=stream(subject.seed, _WORD, number),  # the same starts at every size
+                generator=stream(subject.seed, _WORD, first),  # the same starts at every size
                 skip_wrong=True,
                 loss=self.loss,
             ).robust
@@ -187,8 +188,8 @@ class Attack:
         """``(m,)`` bool, what survives AutoAttack."""
         every = len(subject.data.test)
         count = min(self.autoattack_count or every, every)
-        survived = list[Tensor]()
-        for number, (images, labels) in enumerate(subject.batches(count)):
+        survived, done = list[Tensor](), 0
+        for images, labels in subject.batches(count):
 
             def make(x: Tensor = images, y: Tensor = labels) -> dict[str, Tensor]:
                 found = autoattack(
@@ -201,8 +202,11 @@ class Attack:
                 )
                 return {"robust": found.robust.cpu()}
 
-            survived.append(subject.shelf.get(f"autoattack-{number:04d}", make)["robust"])
-            subject.progress(1.0, f"AutoAttack on {sum(map(len, survived)):,} of {count:,} images")
+            survived.append(
+                subject.shelf.get(f"autoattack-{done:06d}-{len(labels)}", make)["robust"]
+            )
+            done += len(labels)
+            subject.progress(1.0, f"AutoAttack on {done:,} of {count:,} images")
         return torch.cat(survived)
 
     def _against(self, survived: Tensor, right: dict[str, Tensor]) -> dict[str, Any]:

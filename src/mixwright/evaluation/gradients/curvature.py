@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mixwright.evaluation.gradients.pixels import Value, differentiating, logits_for_gradients
 from mixwright.sampling import integers
@@ -56,7 +57,8 @@ def hessian_trace(
     if probes < 1:
         raise ValueError(f"hessian_trace: probes is {probes}; expected at least 1.")
     total = torch.zeros(len(images), dtype=torch.float64, device=images.device)
-    with differentiating(model, images) as pixels:
+    # Fused attention has no second derivative.
+    with sdpa_kernel(SDPBackend.MATH), differentiating(model, images) as pixels:
         logits = logits_for_gradients(model, pixels)
         (slope,) = torch.autograd.grad(value(logits).sum(), pixels, create_graph=True)
         if not slope.requires_grad:  # linear in the pixels

@@ -39,7 +39,7 @@ class Gradients:
             largest logit; ``loss``, the cross-entropy; ``norm``, all logits, whose sizes are
             joined by the Euclidean norm, at the price of one backward pass a class.
         colour: how channels are joined, ``l2`` or ``linf``; see ``pixel_sizes``.
-        count: the first so many test images; 0 for all.
+        count: so many test images, classes in turn; 0 for all.
         probes: random signs for the trace, always of the cross-entropy; 0 leaves it out.
         traced: images whose trace is estimated, the first ones; 0 for all that are looked at.
 
@@ -69,11 +69,11 @@ class Gradients:
         traced = min(self.traced or count, count) if self.probes else 0
         pieces = list[Arrays]()
         done = 0
-        for number, (images, labels) in enumerate(subject.batches(count)):
+        for images, labels in subject.batches(count):
             look = functools.partial(
-                self._piece, subject, images, labels, number, max(0, traced - done)
+                self._piece, subject, images, labels, done, max(0, traced - done)
             )
-            pieces.append(subject.shelf.get(f"batch-{number:04d}", look))
+            pieces.append(subject.shelf.get(f"images-{done:06d}-{len(labels)}", look))
             done += len(labels)
             subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
         joined = {name: torch.cat([one[name] for one in pieces]) for name in ("sizes", "l1", "l2")}
@@ -124,11 +124,12 @@ class Gradients:
             "l1": joined["l1"],
             "l2": joined["l2"],
             "trace": trace,
+            "ids": subject.ids[subject.rows(count)],
         }
         return Found(summary=summary, arrays=arrays)
 
     def _piece(
-        self, subject: Subject, images: Tensor, labels: Tensor, number: int, traced: int
+        self, subject: Subject, images: Tensor, labels: Tensor, first: int, traced: int
     ) -> dict[str, Tensor]:
         """All that is needed of one batch."""
         gradient = self._gradient(subject.model, images, labels)
@@ -141,7 +142,7 @@ class Gradients:
                 images[:traced],
                 value_of("loss", labels[:traced]),
                 probes=self.probes,
-                generator=stream(subject.seed, _WORD, number),
+                generator=stream(subject.seed, _WORD, first),
             )
         found = {field.name: getattr(means, field.name) for field in fields(MeanMaps)}
         found |= {"sizes": pooled(pixel_sizes(gradient, self.colour)), "l1": l1, "l2": l2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -157,7 +158,7 @@ class Fidelity:
         sources = drawn.rows[:count]
         # The sources are among the real images, whatever the number of these.
         mixed = sources[sources >= 0].unique().tolist()
-        rows = torch.tensor(list(dict.fromkeys([*mixed, *range(len(test))])))
+        rows = torch.tensor(list(dict.fromkeys([*mixed, *subject.rows(len(test)).tolist()])))
         rows = rows[: max(self.reals, len(mixed))]
         place = torch.full((len(test) + 1,), -1)
         place[rows] = torch.arange(len(rows))
@@ -178,10 +179,16 @@ class Fidelity:
             "count": count,
             "reals": len(rows),
             "reference": called,
-            "real": scale,
-            "nearest": float(any_real.mean()) / scale if scale > 0 else None,
-            "nearest_other": float(others.mean()) / scale if scale > 0 else None,
+            "real": scale if math.isfinite(scale) else None,
+            "nearest": _ratio(any_real, scale),
+            "nearest_other": _ratio(others, scale),
         }
+
+
+def _ratio(distances: Tensor, scale: float) -> float | None:
+    """Mean distance in units of another; None where there is nobody to be distant from."""
+    mean = float(distances.mean())
+    return mean / scale if math.isfinite(mean) and math.isfinite(scale) and scale > 0 else None
 
 
 def _numbers(drawn: Drawn, law: Law | None) -> dict[str, float | None]:

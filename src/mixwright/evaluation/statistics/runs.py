@@ -200,11 +200,12 @@ def runs_needed(
 
 
 def _p_of(interval: Interval) -> float:
-    """Two-sided p-value of a mean of zero."""
+    """Two-sided p-value of a mean of zero; NaN where there is no spread to measure it by."""
     if interval.count == 1:
         return math.nan
     if interval.deviation == 0:
-        return 1.0 if interval.mean == 0 else 0.0
+        # Runs that agree to the last image say how coarse the score is, not how sure it is.
+        return 1.0 if interval.mean == 0 else math.nan
     from scipy.stats import t as student
 
     error = interval.deviation / math.sqrt(interval.count)

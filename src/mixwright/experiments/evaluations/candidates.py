@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mixwright.experiments.methods import parse_method
+from mixwright.experiments.record import read_comparison
 from mixwright.experiments.saved import checkpoint_of, columns_of, load_saved, recipe_of
 from mixwright.models.build import build_model
 from mixwright.models.names import MODELS
 from mixwright.models.normalised import Normalised
-from mixwright.models.zoo import pretrained_statistics
+from mixwright.models.zoo import published
 
 if TYPE_CHECKING:
     from mixwright.data.sets import Dataset
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 COLUMNS = {"raw": "trained weights", "ema": "EMA", "teacher": "own teacher"}
 """Sets of weights of a run, and how people call them."""
+
+_OWN_TO_A_RUN = ("method", "seed", "init", "init_weights", "init_digest")
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -44,6 +47,7 @@ class Candidate:
         load: makes the model for images of a data set, in [0, 1].
         recipe: of its run, if it has one.
         folder: of its run.
+        file: its checkpoint.
         doubted: whether its normalisation is looked at before it is judged.
     """
 
@@ -55,6 +59,7 @@ class Candidate:
     load: Callable[[Dataset], nn.Module]
     recipe: Recipe | None = None
     folder: Path | None = None
+    file: Path | None = None
     doubted: bool = False
 
     @property
@@ -66,7 +71,7 @@ class Candidate:
     def slug(self) -> str:
         """A name for its folder."""
         slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.name}-{self.weights}").strip("-")
-        where = str(self.folder.resolve()) if self.folder else self.name
+        where = str(self.file.resolve()) if self.file else self.name
         return f"{slug[:60]}-{hashlib.sha256(where.encode()).hexdigest()[:6]}"
 
     def mixer(self) -> Mixer | None:
@@ -74,11 +79,11 @@ class Candidate:
         if self.recipe is None:
             return None
         method = parse_method(self.recipe.method)
-        if method.parts and method.parts[0].learns and self.folder is not None:
+        if method.parts and method.parts[0].learns and self.file is not None:
             from mixwright.experiments.trained import learns_mixer, load_mixer
 
             if learns_mixer(method.parts[0].cls):
-                return load_mixer(self.folder)
+                return load_mixer(self.file)
         return method.mixer()
 
 
@@ -119,8 +124,7 @@ def find_candidates(word: str, *, weights: str, normalise: str) -> list[Candidat
 def _of_path(path: Path, weights: str) -> list[Candidate]:
     runs = [path]
     if path.is_dir() and not (path / "last.pt").is_file() and (path / "runs").is_dir():
-        runs = sorted(one.parent for one in (path / "runs").glob("*/result.json"))
-        runs = [run for run in runs if (run / "last.pt").is_file()]
+        runs = [run for run in _runs_of(path) if (run / "last.pt").is_file()]
         if not runs:
             raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
     found = [one for run in runs for one in _of_run(run, weights)]
@@ -132,11 +136,45 @@ def _of_path(path: Path, weights: str) -> list[Candidate]:
     return found
 
 
+def _runs_of(comparison: Path) -> list[Path]:
+    """Run folders of a comparison: those in its record, else all that are finished."""
+    if (comparison / "comparison.json").is_file():  # others may be left of earlier recipes
+        record = read_comparison(comparison)
+        return [comparison / run.folder for method in record.methods for run in method.runs]
+    return sorted(one.parent for one in (comparison / "runs").glob("*/result.json"))
+
+
+def checked_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Refuse models that are no seeds of one another, before their numbers are put together.
+
+    Args:
+        candidates: all that were found, in order; one that is named twice counts once.
+
+    Returns:
+        the candidates without those named twice.
+
+    Raises:
+        ValueError: runs differ in more than method, seed and first weights.
+    """
+    single = list({(one.group, one.slug): one for one in candidates}.values())
+    recipes = [asdict(one.recipe) for one in single if one.recipe is not None]
+    for name in [] if not recipes else recipes[0]:
+        values = list(dict.fromkeys(repr(recipe[name]) for recipe in recipes))
+        if len(values) > 1 and name not in _OWN_TO_A_RUN:
+            raise ValueError(
+                f"these runs differ in {name} ({', '.join(values[:3])}), so they are no seeds and "
+                "methods of one comparison; expected one recipe. Evaluate them apart, each with an "
+                "--out of its own."
+            )
+    return single
+
+
 def _of_run(path: Path, weights: str) -> list[Candidate]:
     recipe, has_teacher = recipe_of(path), "teacher" in columns_of(path)
     wanted = list(COLUMNS) if weights == "all" else [weights]
-    method = parse_method(recipe.method)
-    folder = checkpoint_of(path).parent
+    method, file = parse_method(recipe.method), checkpoint_of(path)
+    # Another checkpoint than the last is another model, not another seed of the same.
+    which = "" if file.name == "last.pt" else f" ({file.name})"
 
     def load(column: str) -> Callable[[Dataset], nn.Module]:
         def one(data: Dataset) -> nn.Module:
@@ -148,14 +186,15 @@ def _of_run(path: Path, weights: str) -> list[Candidate]:
 
     return [
         Candidate(
-            group=f"{method.text} {column}",
-            label=f"{method.label}, {COLUMNS[column]}" if weights == "all" else method.label,
-            name=f"{method.slug}-s{recipe.seed}",
+            group=f"{method.text}{which} {column}",
+            label=f"{method.label}{which}" + (f", {COLUMNS[column]}" if weights == "all" else ""),
+            name=f"{method.slug}-s{recipe.seed}{which}",
             seed=recipe.seed,
             weights=column,
             load=load(column),
             recipe=recipe,
-            folder=folder,
+            folder=file.parent,
+            file=file,
         )
         for column in wanted
         if column != "teacher" or has_teacher
@@ -201,15 +240,15 @@ def _of_function(word: str, normalise: str) -> Candidate:
 
 def _of_timm(name: str) -> Candidate:
     def load(data: Dataset) -> nn.Module:
-        mean, std = pretrained_statistics(name)
+        weights = published(name)
         model = build_model(
             name,
-            num_classes=data.num_classes,
+            num_classes=weights.classes,  # of other data they are refused, not guessed
             image_size=data.image_size,
             channels=data.channels,
             pretrained=True,
         )
-        return Normalised(model, mean, std)
+        return Normalised(model, weights.mean, weights.std)
 
     return Candidate(
         group=name, label=name, name=name, seed=None, weights="own", load=load, doubted=True

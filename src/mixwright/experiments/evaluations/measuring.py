@@ -5,25 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
+from mixwright.data.sets import ImageSet
 from mixwright.data.subset import stratified_rows
 from mixwright.evaluation.door import check_model, check_normalisation
 from mixwright.evaluation.subject import Found, NotApplicableError, Part, Subject
 from mixwright.experiments.evaluations.parts import part_text
 from mixwright.experiments.evaluations.shelf import FolderShelf, read_found, write_found
+from mixwright.training.machine import version
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mixwright.data.lazy import LazyImages
     from mixwright.data.sets import Dataset
     from mixwright.experiments.evaluations.candidates import Candidate
 
+_SPREAD = 64  # images on disk by which a set is known again
 _LOOKED_AT = 500  # test images by which a model is checked at the door
 
 
@@ -122,14 +126,16 @@ def measure_all(
     Raises:
         ValueError: a model does not fit the data, or gives what cannot be judged.
     """
+    for candidate in candidates:  # all of them, before hours are spent on the first
+        _enter(candidate, candidate.load(setting.data).to(setting.device).eval(), setting)
+    images = _images_identity(setting)
     for candidate in candidates:
         model = candidate.load(setting.data).to(setting.device).eval()
-        identity = _identity(model, setting)
-        _enter(candidate, model, setting)
+        identity = {"weights": _weights_digest(model), **images}
         home = folder / "models" / candidate.slug
         for part in parts:
             place = home / part.name
-            known = identity | {"part": part_text(part)}
+            known = identity | {"part": part_text(part), "files": _files_of(part)}
             found = read_found(place, known)
             reason = ""
             if found is None:
@@ -153,7 +159,8 @@ def _told(on_progress: Told, candidate: Candidate, part: Part) -> Callable[[floa
 def _subject(
     candidate: Candidate, model: nn.Module, setting: Setting, home: Path, known: Mapping[str, Any]
 ) -> Subject:
-    pieces, plain = home / "pieces", {key: known[key] for key in known if key != "part"}
+    pieces = home / "pieces"
+    plain = {key: known[key] for key in known if key not in ("part", "files")}
     return Subject(
         model=model,
         data=setting.data,
@@ -182,22 +189,57 @@ def _enter(candidate: Candidate, model: nn.Module, setting: Setting) -> None:
     if not candidate.doubted:
         return
     data = setting.data
-    check_normalisation(model, images, labels, mean=data.mean, std=data.std, name=candidate.name)
+    check_normalisation(
+        model,
+        images,
+        labels,
+        mean=data.mean,
+        std=data.std,
+        name=candidate.name,
+        batch_size=setting.batch_size,
+    )
 
 
-def _identity(model: nn.Module, setting: Setting) -> dict[str, Any]:
-    """Everything but the part that decides the numbers."""
+def _weights_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, one in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    pixels = hashlib.sha256(setting.data.test.labels.numpy().tobytes())
-    pixels.update(setting.data.test.take(torch.arange(min(8, len(setting.ids)))).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _images_identity(setting: Setting) -> dict[str, Any]:
+    """What decides the numbers beside the weights and the evaluation itself."""
+    data = setting.data
     return {
-        "weights": digest.hexdigest(),
-        "data": setting.data.name,
-        "images": pixels.hexdigest(),
+        "data": data.name,
+        "test": _images_digest(data.test),
+        "train": _images_digest(data.train),
+        "statistics": [*data.mean, *data.std],
         "count": len(setting.ids),
-        "shape": list(setting.data.test.shape),
+        "shape": list(data.test.shape),
         "seed": setting.seed,
+        "mixwright": version(),
+    }
+
+
+def _images_digest(images: ImageSet | LazyImages) -> str:
+    """All labels, and all pixels of images in memory; of those on disk a spread of them."""
+    digest = hashlib.sha256(images.labels.cpu().numpy().tobytes())
+    if isinstance(images, ImageSet):
+        digest.update(images.images.cpu().contiguous().numpy().tobytes())
+    else:
+        rows = torch.linspace(0, len(images) - 1, min(_SPREAD, len(images))).long()
+        digest.update(images.take(rows).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _files_of(part: Part) -> dict[str, Any]:
+    """Files and folders that an evaluation reads by its options, and when they were changed."""
+    options: dict[str, Any] = asdict(part)  # pyright: ignore[reportArgumentType]
+    paths = {key: Path(value) for key, value in options.items() if isinstance(value, str) and value}
+    return {
+        key: [path.stat().st_mtime_ns, path.stat().st_size]
+        for key, path in paths.items()
+        if path.exists()
     }

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mixwright.reports.formatting import NONE, spread
 from mixwright.reports.sections.lines import interval_line, legend, with_differences
 from mixwright.reports.sections.pairing import several_seeds
 from mixwright.reports.sections.panels import panels
-from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Read = Callable[[Mapping[str, Any]], float | None]
 _WIDE = 5.0  # inches
 
 
@@ -30,10 +29,10 @@ def attack(groups: Sequence[Group], shades: Shades) -> Section:
     return Section(
         title="Attacks",
         protocol=(
-            f"The first {first['count']:,} test images, attacked through the model itself with "
-            f"their true labels; no pixel changes by more than {first['eps']:g}/255. FGSM: one "
-            f"step. PGD-{steps}: {steps} steps of {first['alpha']:g}/255 from {restarts} random "
-            f"start{'s' if restarts > 1 else ''} (seed {first['seed']}, batches of "
+            f"{first['count']:,} test images (classes in turn), attacked through the model itself "
+            f"with their true labels; no pixel changes by more than {first['eps']:g}/255. FGSM: "
+            f"one step. PGD-{steps}: {steps} steps of {first['alpha']:g}/255 from {restarts} "
+            f"random start{'s' if restarts > 1 else ''} (seed {first['seed']}, batches of "
             f"{first['batch_size']}), on {_LOSSES[first['loss']]}; robust where the model is right "
             "on the image as it is and after every start."
         ),
@@ -99,8 +98,8 @@ def _strong(groups: Sequence[Group]) -> Table:
         rows=tuple(
             (group.label, *(_cell(group, read) for read in columns.values())) for group in groups
         ),
-        caption=f"AutoAttack in its standard version on the first {found['count']:,} test images, "
-        "percent of them.",
+        caption="AutoAttack in its standard version on the first "
+        f"{found['count']:,} of these images, percent of them.",
         keys=tuple(group.key for group in groups),
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,13 +11,12 @@ from torch import Tensor
 from mixwright.reports.formatting import NONE, spread
 from mixwright.reports.palette import FAINT, INK
 from mixwright.reports.sections.pairing import several_seeds
-from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Read = Callable[[Mapping[str, Any]], float | None]
 _WIDE = 5.0  # inches
 _GAP = 2  # pixels between pictures
 _BETWEEN = 8  # between mixtures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,9 +10,10 @@ import torch
 from mixwright.evaluation.corruption.constants import BENCHMARK_TYPES, FAMILIES, SEVERITIES, TYPES
 from mixwright.evaluation.corruption.generate import corrupt
 from mixwright.reports.figures import canvas
-from mixwright.reports.formatting import NONE, signed, spread
+from mixwright.reports.formatting import signed, spread
 from mixwright.reports.palette import FAINT, INK, PAPER
-from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.reports.sections.pairing import baseline_of, plain_label
+from mixwright.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-Read = Callable[[Mapping[str, Any]], float]
+    from mixwright.evaluation.statistics import Interval
+
 
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 _WORSE, _BETTER = "#e08a4f", "#5b9fd0"
@@ -171,15 +173,15 @@ def _by_method(groups: Sequence[Group]) -> Table:
         [group.label, *(spread(group.interval(read)) for _, read in columns)] for group in groups
     ]
     if base is not None and len(groups) > 1:
-        head.append(f"to {base.label}")
+        head.append(f"to {plain_label(base).lower()}")
         for row, group in zip(rows, groups, strict=True):
-            own = group.difference(base, lambda found: found["mean"])
-            row.append(NONE if group is base else signed(own))
+            row.append(signed(_gap(group, groups, lambda found: found["mean"])))
     return Table(
         head=tuple(head),
         rows=tuple(map(tuple, rows)),
         caption="Accuracy in percent; drop: clean accuracy minus the mean, in points"
-        + ("; last column: difference of the means, paired by seed." if len(head) > len(columns) + 1
+        + ("; last column: difference of the means, paired by seed, to no mixing with "
+           "the same weights (an own teacher to the EMA)." if len(head) > len(columns) + 1
            else "."),
         keys=tuple(group.key for group in groups),
     )  # fmt: skip
@@ -305,7 +307,7 @@ def _cells(groups: Sequence[Group]) -> tuple[list[str], list[list[float]], bool]
         ]
         return [str(one) for one in severities], values, False
     rows: list[list[float]] = []
-    shown = [group for group in groups if group is not base]
+    shown = [group for group in groups if base is None or baseline_of(group, groups) is not None]
     for name in names:
 
         def read(found: Mapping[str, Any], name: str = name) -> float:
@@ -314,7 +316,7 @@ def _cells(groups: Sequence[Group]) -> tuple[list[str], list[list[float]], bool]
         if base is None:
             rows.append([100 * group.interval(read).mean for group in shown])
             continue
-        differences = [group.difference(base, read) for group in shown]
+        differences = [_gap(group, groups, read) for group in shown]
         rows.append([100 * one.mean if one else 0.0 for one in differences])
     return [group.label for group in shown], rows, base is not None
 
@@ -326,8 +328,8 @@ def _matrix_caption(groups: Sequence[Group]) -> str:
     if base is None:
         return "Accuracy in percent by type, mean over severities."
     return (
-        f"Accuracy by type less that of {base.label}, in points, mean over severities: blue "
-        "better, orange worse."
+        f"Accuracy by type less that of {plain_label(base).lower()} with the same weights, in "
+        "points, mean over severities: blue better, orange worse."
     )
 
 
@@ -364,6 +366,12 @@ def _types(groups: Sequence[Group]) -> list[str]:
         name for name in TYPES
         if all(name in one["accuracy"] for group in groups for one in group.summaries)
     ]  # fmt: skip
+
+
+def _gap(group: Group, groups: Sequence[Group], read: Read) -> Interval | None:
+    """Difference to the baseline with the same kind of weights; None for a baseline."""
+    base = baseline_of(group, groups)
+    return None if base is None else group.difference(base, read)
 
 
 def _baseline(groups: Sequence[Group]) -> Group | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,13 +15,12 @@ from mixwright.reports.palette import FAINT, INK
 from mixwright.reports.sections.lines import interval_line, legend
 from mixwright.reports.sections.pairing import baseline_of, common, several_seeds
 from mixwright.reports.sections.panels import panels
-from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
 from mixwright.sampling import stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Read = Callable[[Mapping[str, Any]], float | None]
 _WIDE = 5.0  # inches
 _KINDS = (("mean", "mean"), ("highest", "largest"))
 
@@ -75,8 +74,9 @@ _COLOURS = {"l2": "the Euclidean norm over channels", "linf": "the largest chann
 
 def _protocol(first: Mapping[str, Any]) -> str:
     words = (
-        f"The first {first['count']:,} test images in [0, 1]; gradient of {_VALUES[first['of']]} "
-        f"by the pixels, sizes by {_COLOURS[first['colour']]}; products of all pairs of pixels, "
+        f"{first['count']:,} test images (classes in turn) in [0, 1]; gradient of "
+        f"{_VALUES[first['of']]} by the pixels, sizes by {_COLOURS[first['colour']]}; products of "
+        "all pairs of pixels, "
         "for the mean each image brought to unit mean square."
     )
     if first["size_of_maxima"] != first["size"]:
@@ -88,7 +88,7 @@ def _protocol(first: Mapping[str, Any]) -> str:
     if first["traced"]:
         words += (
             f" Trace of the cross-entropy's second derivative: {first['probes']} random signs on "
-            f"each of the first {first['traced']:,} images, seed {first['seed']}."
+            f"each of the first {first['traced']:,} of them, seed {first['seed']}."
         )
     return words
 

@@ -54,8 +54,8 @@ def occlusion(groups: Sequence[Group], shades: Shades) -> Section:
     return Section(
         title="Occlusion",
         protocol=(
-            f"The first {first['count']:,} test images, cut into {rows} x {columns} patches of "
-            f"{first['patch']} x {first['patch']} pixels; a share of them hidden behind "
+            f"{first['count']:,} test images (classes in turn), cut into {rows} x {columns} "
+            f"patches of {first['patch']} x {first['patch']} pixels; a share of them hidden behind "
             f"{_FILLS[first['fill']]}; {own}; {orders} order{'s' if orders > 1 else ''} of hiding, "
             f"seed {first['seed']}."
         ),

@@ -20,6 +20,14 @@ def weights_of(group: Group) -> str:
     return last if last in COLUMNS else ""
 
 
+def plain_label(group: Group) -> str:
+    """The label without the word for its weights, for sentences about one kind of weights."""
+    for word in ("trained weights", "EMA", "own teacher"):
+        if group.label.endswith(f", {word}"):
+            return group.label.removesuffix(f", {word}")
+    return group.label
+
+
 def baseline_of(group: Group, groups: Sequence[Group]) -> Group | None:
     """The baseline that a group is set against: with the same weights, a teacher against the EMA.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.reports.figures import canvas, row_labels, whisker
 from mixwright.reports.formatting import NONE, percent, signed, spread
 from mixwright.reports.palette import FAINT
+from mixwright.reports.sections.pairing import baseline_of
 from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ def probe(groups: Sequence[Group], shades: Shades) -> Section:
 
 
 def _table(groups: Sequence[Group]) -> Table:
-    base = next((group for group in groups if group.baseline), None)
     rows: list[tuple[str, ...]] = []
     for group in groups:
-        against = None if base is None or group is base else group.difference(base, _top1)
+        base = baseline_of(group, groups)
+        against = None if base is None else group.difference(base, _top1)
         strengths = sorted({float(one["strength"]) for one in group.summaries})
         rows.append(
             (
@@ -70,7 +71,7 @@ def _table(groups: Sequence[Group]) -> Table:
     return Table(
         head=("Method", "top-1, %", "against baseline", "on its training images, %", "strength"),
         rows=tuple(rows),
-        caption="Against baseline: points, paired by seed.",
+        caption="Against baseline: points, paired by seed, to no mixing with the same weights.",
         keys=tuple(group.key for group in groups),
     )
 

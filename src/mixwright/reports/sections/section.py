@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from mixwright.reports.palette import Shade
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
+
+Read = Callable[[Mapping[str, Any]], float | None]
+"""From a summary to one of its numbers; None where it has none."""
 
 Shades = Mapping[str, Shade]
 """Colour of each group, by its key."""
@@ -37,17 +41,16 @@ class Group:
     arrays: tuple[Mapping[str, Tensor], ...] = ()
     baseline: bool = False
 
-    def values(self, read: Callable[[Mapping[str, Any]], float]) -> list[float]:
-        """One number a seed."""
-        return [float(read(summary)) for summary in self.summaries]
+    def values(self, read: Read) -> list[float]:
+        """One number a seed; NaN where there is none."""
+        found = [read(summary) for summary in self.summaries]
+        return [math.nan if one is None else float(one) for one in found]
 
-    def interval(self, read: Callable[[Mapping[str, Any]], float]) -> Interval:
+    def interval(self, read: Read) -> Interval:
         """Mean over seeds with its t interval; the ends are NaN for one seed."""
-        return t_interval(self.values(read))
+        return _interval(self.values(read))
 
-    def difference(
-        self, other: Group, read: Callable[[Mapping[str, Any]], float]
-    ) -> Interval | None:
+    def difference(self, other: Group, read: Read) -> Interval | None:
         """Of a number to that of another group, paired by seed; None without common seeds."""
         theirs = dict(zip(other.seeds, other.values(read), strict=True))
         pairs = [
@@ -55,7 +58,14 @@ class Group:
             for seed, own in zip(self.seeds, self.values(read), strict=True)
             if seed in theirs
         ]
-        return t_interval(pairs) if pairs else None
+        return _interval(pairs) if pairs else None
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """The t interval; NaN throughout where a run has no such number."""
+    if all(map(math.isfinite, values)):
+        return t_interval(values)
+    return Interval(math.nan, math.nan, math.nan, len(values), math.nan)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mixwright.reports.formatting import (
 from mixwright.reports.palette import FAINT
 from mixwright.reports.ranks_figure import ranks_figure
 from mixwright.reports.sections.judging import MARGIN, Pair, judge, top1
-from mixwright.reports.sections.pairing import families, weights_of
+from mixwright.reports.sections.pairing import families, plain_label, weights_of
 from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
 from mixwright.reports.verdict import CLAIM
 
@@ -178,7 +178,7 @@ def _verdict(family: Sequence[Pair]) -> str:
 
 
 def _told(pairs: Sequence[Pair], what: str) -> str:
-    names = [pair.group.label.rpartition(", ")[0] or pair.group.label for pair in pairs]
+    names = [plain_label(pair.group) for pair in pairs]
     return f"{joined(names)} {'is' if len(names) == 1 else 'are'} {what}" if names else ""
 
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Generator, Mapping
@@ -156,6 +157,7 @@ def run_scenarios(
     lr: float = 3e-3,
     pair: tuple[str, str] = PAIR,
     folder: Path | None = None,
+    device: str = "cpu",
     progress: Callable[[float, str], None] = quiet,
 ) -> Scenarios:
     """Train every method on the same task with small and with large objects.
@@ -181,6 +183,7 @@ def run_scenarios(
         pair: the two methods that the scenarios are asked about, the first less the second.
         folder: where runs are kept: what is finished or under way there is not done again; None
             for a temporary one.
+        device: where to train, e.g. ``cpu`` or ``cuda:0``.
         progress: told the share done, in [0, 1], and a short note.
 
     Returns:
@@ -225,7 +228,7 @@ def run_scenarios(
             tasks = _tasks(rung, data, train_size=train_size, test_size=test_size, seed=seed)
             names = tuple(task.name for task in tasks)
             pieces = len(tasks) * len(SIZES) * len(methods)
-            done = 0
+            done, where = 0, torch.device(device)
             found: dict[str, dict[str, Any]] = {name: {} for name in methods}
             for task in tasks:
                 for size in SIZES:
@@ -233,7 +236,9 @@ def run_scenarios(
                         note = f"{name}, {task.name}, {size} objects, seed {seed}"
                         progress((seed + done / pieces) / seeds, note)
                         place = home / f"{task.name}-{size}" / name / f"seed{seed}"
-                        result = _train(base, task, size, name, mixer, seed=seed, folder=place)
+                        result = _train(
+                            base, task, size, name, mixer, seed=seed, folder=place, device=where
+                        )
                         found[name].setdefault(task.name, {})[size] = _scores(result, task, size)
                         done += 1
             for name, scores in found.items():
@@ -260,14 +265,15 @@ def _train(
     *,
     seed: int,
     folder: Path,
+    device: torch.device,
 ) -> Result:
     data = task.data[size]
     recipe = replace(
         base,
-        data=data.name,
+        data=f"{data.name} {_digest(data)}",  # what is tested on is a part of what was asked
         method=f"{name} {mixer!r}",
         train_size=len(data.train),
-        flip=data.mirrored,
+        flip=False,  # augmented by the method alone
         seed=seed,
     )
     with torch.random.fork_rng(devices=[]):
@@ -285,7 +291,19 @@ def _train(
         data=data,
         evaluate=evaluate,
         folder=folder,
+        device=device,
     )
+
+
+def _digest(data: Dataset) -> str:
+    """A few letters that are others for other images, labels or sizes, in training or testing."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.test):
+        digest.update(f"{tuple(part.shape)}".encode())
+        digest.update(part.labels.numpy().tobytes())
+        for rows in torch.arange(len(part)).split(1000):
+            digest.update(part.take(rows).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
 
 
 def _scores(result: Result, task: Task, size: Size) -> dict[str, float]:
