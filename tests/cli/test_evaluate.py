@@ -88,7 +88,9 @@ def test_the_same_command_again_measures_nothing(
     assert main(words) == 0
     first = json.loads((tmp_path / "evaluation.json").read_text())["models"]
     monkeypatch.setattr(Accuracy, "measure", None)
+    capsys.readouterr()
     assert main(words) == 0
+    assert capsys.readouterr().out.count("accuracy kept from before") == len(first)
     assert json.loads((tmp_path / "evaluation.json").read_text())["models"] == first
 
 

@@ -209,7 +209,9 @@ def test_train_then_evaluate(
     save_checkpoint(run / "last.pt", old)  # of before there was such an entry
     assert main(quick) == 0
     assert "teacher" not in capsys.readouterr().out
-    assert (tmp_path / "runs" / "evaluate" / "run" / "evaluation.json").is_file()
+    (folder,) = (tmp_path / "runs" / "evaluate").iterdir()
+    assert folder.name.startswith("run-")
+    assert (folder / "evaluation.json").is_file()
     save_checkpoint(run / "last.pt", whole)
     monkeypatch.setattr(experiment, "train", unreadable)
     assert main(["train", "mixup", *short]) == 2

@@ -32,7 +32,7 @@ def test_moments_expansion_and_page(tmp_path, capsys):
     words += ["12", "--mode", "both", "--decomposition", "--out", str(tmp_path / "new")]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    for word in ("exact mode", "paper mode", "cutmix:box=fit", "must be", "0.1667"):
+    for word in ("exact mode", "paper mode", "cutmix:box=fit", "exact", "0.1667"):
         assert word in printed
     record = json.loads((tmp_path / "new" / "theory.json").read_text())
     sections = record["sections"]

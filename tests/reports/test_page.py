@@ -62,7 +62,7 @@ def test_lines_are_drawn_for_both_widths_and_take_the_colours_of_the_page(tmp_pa
     assert {round(width, 1) for width in WIDTHS} == {6.6, 3.7}
     assert text.count("<svg") == 2
     assert "var(--m0)" in text
-    assert text.count("data:image/png;base64,") == 1
+    assert text.count("data:image/png;base64,") == 2
 
 
 def test_groups_pair_by_seed() -> None:

@@ -1,8 +1,8 @@
 """``mixwright evaluate``: everything that is measured of trained models."""
 
+import hashlib
 import re
 import shlex
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,16 +104,20 @@ def main(words: Sequence[str]) -> int:
             f"{len(candidates)} sets of weights on {len(common.ids):,} test images of {data.name}: "
             f"{kinds}; in {out}",
         )
-        started = time.monotonic()
         measured = _measure(candidates, parts, common, out, console)
         command = shlex.join(["mixwright", "evaluate", *words])
-        _finish(measured, parts, common, out, command, time.monotonic() - started, console)
+        _finish(measured, parts, common, out, command, console)
     return 0
 
 
 def _name(words: Sequence[str]) -> str:
     """A folder's name for what is measured; the same words give the same one."""
-    first = re.sub(r"[^A-Za-z0-9._]+", "-", Path(words[0]).name or words[0]).strip("-.")
+    path = Path(words[0])
+    if path.suffix == ".pt":  # of which every run has one
+        path = path.with_name(f"{path.parent.name}-{path.stem}")
+    first = re.sub(r"[^A-Za-z0-9._]+", "-", path.name or words[0]).strip("-.")
+    where = [str(Path(word).resolve()) if Path(word).exists() else word for word in words]
+    first += "-" + hashlib.sha256(" ".join(where).encode()).hexdigest()[:6]
     return first + (f"-and-{len(words) - 1}-more" if len(words) > 1 else "")
 
 
@@ -162,7 +166,6 @@ def _finish(
     common: "Setting",
     out: Path,
     command: str,
-    seconds: float,
     console: "Console",
 ) -> None:
     from mixwright.cli.table import numbers_table
@@ -173,9 +176,10 @@ def _finish(
     file = write_evaluation(out, record)
     groups = groups_of(measured)
     head, rows = headline_table(groups)
-    table = numbers_table(head[0], head[1:], console)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    page = write_evaluation_report(measured, record, out, seconds=seconds)
+    if len(head) > 1:
+        table = numbers_table(head[0], head[1:], console)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    page = write_evaluation_report(measured, record, out)
     say(console, f"record  {file}\nreport  {page}")

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from mixwright.cli.progress import say
+from mixwright.experiments.evaluations.measuring import KEPT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +42,7 @@ def _lines(console: "Console", total: int) -> "Told":
             return
         ended += 1
         what = f"{candidate.name} ({candidate.weights}): {part.name}"
-        said = f"not measured: {note}" if note else "done"
+        said = "done" if not note else note if note == KEPT else f"not measured: {note}"
         say(console, f"[{ended:>{len(str(total))}}/{total}] {what} {said}")
 
     return told
@@ -69,7 +70,7 @@ def _bars(console: "Console", total: int) -> "Generator[Told]":
             what = f"{candidate.name} ({candidate.weights}): {part.name}"
             if share >= 1:
                 ended += 1
-                if note:
+                if note and note != KEPT:
                     say(console, f"{what} not measured: {note}")
             progress.update(one, description=what, completed=share, note="" if share >= 1 else note)
             done = ended if share >= 1 else ended + share

@@ -93,12 +93,14 @@ def main(words: Sequence[str]) -> int:
             through_model=options.decomposition,
         )
         out.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
+        design: dict[str, list[Group]] = {}
+        if options.design:  # first, since its word may be one that nobody knows
+            say(console, f"designing masks for {options.design} ...")
+            design["design"] = [designed(job, options.design, masks=options.masks, folder=out)]
         sections: dict[str, list[Group]] = _measured(job, options, console)
         if options.decomposition:
             sections |= _expanded(job, sections, options, console)
-        if options.design:
-            say(console, f"designing masks for {options.design} ...")
-            sections["design"] = [designed(job, options.design, masks=options.masks, folder=out)]
+        sections |= design
         if options.scenarios:
             sections["scenarios"] = in_scenarios(
                 job, options.scenarios, named=bool(options.methods), seeds=options.seeds or 3,
@@ -170,11 +172,11 @@ def _table(groups: "Sequence[Group]", console: "Console") -> Any:
     mode = str(groups[0].summaries[0]["mode"])
     table = numbers_table(
         "method",
-        ("a(0,0)", "near", "far", "all pairs", "SE", "must be"),
+        ("a(0,0)", "near", "far", "all pairs", "SE", "exact"),
         console,
         title=f"second moments of masks, {mode} mode",
         caption="a: coefficient of two pixels by their offset; near: up to an eighth of the side, "
-        "far: from three eighths; must be: of all pairs, where there is a closed form",
+        "far: from three eighths; exact: of all pairs, where there is a closed form",
     )
     for group in groups:
         first = group.summaries[0]

@@ -93,7 +93,11 @@ def _page(
     shades: dict[str, Shade] = method_shades(keys, "none" if "none" in keys else None)
     written = {name: _write(name)(groups, shades) for name, groups in sections.items()}
     height, width = job.size
-    machine = ", ".join(str(value) for value in about["machine"].values())
+    on = about["machine"]
+    machine = (
+        f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, Python {on['python']}, device "
+        f"{on['device']}"
+    )
     facts = [
         ("Data", f"{job.data.name}: {len(job.images):,} training images. {job.data.note}"),
         *([("Model", job.model_note)] if job.model_note else []),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mixwright.arguments import check_number, check_whole
 from mixwright.data import load_data
+from mixwright.data.names import parse_data
 from mixwright.data.subset import split_rows
 from mixwright.evaluation.subject import Arrays, Found, NotApplicableError, Subject
 from mixwright.taps import classifier, entering, evaluating
@@ -248,6 +249,7 @@ class Probe:
     about: ClassVar[str] = "a linear classifier on frozen features, on another data set (data=NAME)"
 
     def __post_init__(self) -> None:
+        parse_data(self.data)  # a name that does not exist is told before hours of other work
         check_whole("Probe", "train_size", self.train_size, low=0)
         check_number("Probe", "strength", self.strength)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.evaluation.statistics import holm, paired_t
-from mixwright.reports.formatting import NONE, duration, joined, number, percent, spread
+from mixwright.reports.formatting import NONE, joined, number, percent, spread
 from mixwright.reports.page import write_page
 from mixwright.reports.palette import Shade, method_shades
 from mixwright.reports.sections.pairing import common, families, weights_of
@@ -192,9 +192,12 @@ def lede(groups: Mapping[str, Sequence[Group]]) -> str:
             words += f", and on {percent(mean)} % of them when they are corrupted"
         return words + "."
     if not any(group.baseline for group in accurate):
-        best = max(accurate, key=lambda group: group.interval(lambda found: found["top1"]).mean)
-        top1 = best.interval(lambda found: found["top1"])
-        return f"Of {len(accurate)} models {best.label} knows most images: {spread(top1)} %."
+        means = [group.interval(lambda found: found["top1"]).mean for group in accurate]
+        return (
+            f"{len(accurate)} sets of weights are right on {percent(min(means))} to "
+            f"{percent(max(means))} % of the test images. None of them is a baseline, so their "
+            "differences are not judged here."
+        )
     return _against(groups)
 
 
@@ -235,7 +238,7 @@ def _clear(column: Headline, many: Sequence[Group]) -> str:
 
 
 def write_evaluation_report(
-    measured: Sequence[Measured], record: Mapping[str, Any], folder: Path, *, seconds: float
+    measured: Sequence[Measured], record: Mapping[str, Any], folder: Path
 ) -> Path:
     """Write the page of an evaluation, with its figures beside it.
 
@@ -243,7 +246,6 @@ def write_evaluation_report(
         measured: all findings.
         record: of the evaluation; see ``experiments.evaluations.record``.
         folder: of the evaluation.
-        seconds: that it took, from the beginning of this command.
 
     Returns:
         the path of the page.
@@ -266,12 +268,12 @@ def write_evaluation_report(
         ("Machine", _machine(record)),
         ("Command", record["command"]),
     ]
+    finished = record["finished"].replace("T", " ").replace("+00:00", " UTC")
     return write_page(
         folder,
-        title=labels[0] if len(labels) == 1 else f"{len(labels)} models, evaluated",
+        title=labels[0] if len(labels) == 1 else f"{len(labels)} sets of weights, evaluated",
         lede=lede(groups),
-        over=f"{record['data']} · {images:,} test images · {duration(seconds)} · "
-        + record["finished"].replace("T", " ").replace("+00:00", " UTC"),
+        over=f"{record['data']} · {images:,} test images · {finished}",
         sections=sections_of(groups, shades),
         facts=facts,
         shades=shades,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mixwright.reports.environment import environment
 from mixwright.reports.figures import styled, to_png, to_svg
-from mixwright.reports.palette import Shade
+from mixwright.reports.palette import PAPER, Shade
 from mixwright.reports.sections.section import Drawing, Section, Table
 
 _WIDE, _NARROW = 6.6, 3.7
@@ -19,7 +20,7 @@ _WIDE, _NARROW = 6.6, 3.7
 class _Drawn:
     caption: str
     svgs: tuple[str, str] | None
-    png: str
+    pngs: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -104,10 +105,17 @@ def _drawn(name: str, drawing: Drawing, folder: Path, shades: dict[str, Shade]) 
     file = folder / "figures" / f"{name}-{drawing.name}.png"
     to_png(drawing.make(_WIDE), file)
     if not drawing.vector:
-        encoded = base64.b64encode(file.read_bytes()).decode("ascii")
-        return _Drawn(drawing.caption, None, f"data:image/png;base64,{encoded}")
+        small = io.BytesIO()
+        drawing.make(_NARROW).savefig(small, dpi=200, facecolor=PAPER.light, transparent=False)
+        return _Drawn(
+            drawing.caption, None, (_inside(file.read_bytes()), _inside(small.getvalue()))
+        )
     wide, narrow = (
         to_svg(drawing.make(width), shades, salt=f"{name}-{drawing.name}-{width}")
         for width in (_WIDE, _NARROW)
     )
-    return _Drawn(drawing.caption, (wide, narrow), "")
+    return _Drawn(drawing.caption, (wide, narrow), None)
+
+
+def _inside(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

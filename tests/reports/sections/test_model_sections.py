@@ -151,7 +151,7 @@ def test_maps_of_even_mixtures_have_no_energy_and_say_by_what_they_were_mixed() 
 def test_near_far_is_set_against_the_baseline_over_images() -> None:
     groups = two(GRADIENTS)
     (table,) = gradients(groups, method_shades(["none", "mixup"], "none")).tables
-    own, words = column(table, "in that of None")
+    own, words = column(table, "divided by None's")
     assert own == NONE
     near, far = (
         torch.stack([one[name] for one in groups[1].arrays]).mean(dim=0).mean()

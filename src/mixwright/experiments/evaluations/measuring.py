@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mixwright.data.sets import Dataset
     from mixwright.experiments.evaluations.candidates import Candidate
 
+KEPT = "kept from before"
+"""The note of a part that was measured by an earlier command."""
+
 _SPREAD = 64  # images on disk by which a set is known again
 _LOOKED_AT = 500  # test images by which a model is checked at the door
 
@@ -137,8 +140,9 @@ def measure_all(
             place = home / part.name
             known = identity | {"part": part_text(part), "files": _files_of(part)}
             found = read_found(place, known)
-            reason = ""
+            reason, kept = "", KEPT
             if found is None:
+                kept = ""
                 subject = _subject(candidate, model, setting, home, known)
                 told = _told(on_progress, candidate, part)
                 try:
@@ -147,7 +151,7 @@ def measure_all(
                     reason = str(error)
                 else:
                     write_found(place, found, known)
-            on_progress(candidate, part, 1.0, reason)
+            on_progress(candidate, part, 1.0, reason or kept)
             yield Measured(candidate, part, found, reason)
 
 

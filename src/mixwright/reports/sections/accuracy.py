@@ -155,8 +155,11 @@ def _missing(groups: Sequence[Group], protocol: str) -> str:
     notes = {score["note"] for group in groups for score in _scored(group, protocol)} - {""}
     if protocol == "best":
         notes.add("the best epoch is chosen on test images and flatters every method")
-    lacking = f" Of some runs: {'; '.join(sorted(notes))}." if notes else ""
-    return f"The last column is from the epochs of each run as they were evaluated in it.{lacking}"
+    lacking = f" Not of ten epochs everywhere: {'; '.join(sorted(notes))}." if notes else ""
+    return (
+        "The last column is what each run found in its own epochs, on all the test images that it "
+        f"used.{lacking}"
+    )
 
 
 def _reading(groups: Sequence[Group]) -> str:

@@ -32,7 +32,7 @@ def calibration(groups: Sequence[Group], shades: Shades) -> Section:
         protocol=f"Confidence of the most likely class (softmax in float64) on {first['images']:,} "
         f"test images, {bins} bins of equal width closed on the right"
         + _fitted(judged)
-        + f" ± is half of {over}.",
+        + (f" ± is half of {over}." if several else f" In brackets: {over}."),
         reading="An error near its noise floor, what a perfectly calibrated model of these "
         "confidences would show on as many images, cannot be told from none. NLL and the Brier "
         "score are means over images and the safer numbers to compare by.",

@@ -21,7 +21,7 @@ _WIDE = 5.0  # inches
 _GAP = 2  # pixels between pictures
 _BETWEEN = 8  # between mixtures
 _LEAST = 96  # pixels of a picture's side; smaller ones are enlarged, so that maps are smooth
-_NAMES = 0.95  # inches for the names of methods, on wide pages
+_NAMES = 1.3  # inches for the names of methods, on wide pages
 
 
 def cam(groups: Sequence[Group], shades: Shades) -> Section:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mixwright.evaluation.statistics import Interval
 
 
+_SPAN = 10.0  # least range of accuracies on an axis, in points
+
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 _WORSE, _BETTER = "#e08a4f", "#5b9fd0"
 _WIDE = 5.0  # inches
@@ -38,7 +40,7 @@ def corruption(groups: Sequence[Group], shades: Shades) -> Section:
     drawings = [
         Drawing(
             "severities",
-            "Accuracy over severities, mean of all types, at 0 on clean images"
+            "Accuracy over severities, mean of all types, on the left on clean images"
             + (_bands(groups, "; bands: ") or "") + ".",
             lambda width: _lines(groups, shades, width),
         ),
@@ -54,8 +56,9 @@ def corruption(groups: Sequence[Group], shades: Shades) -> Section:
         drawings.append(
             Drawing(
                 "sheet",
-                "The first test image under every corruption, severities 1 to 5 from left to "
-                "right. Some types are not further from the image at a higher severity.",
+                "The first test image under all 19 corruptions, measured or not, severities 1 to "
+                "5 from left to right; Frost* is a stand-in without its pictures of ice. Some "
+                "types are not further from the image at a higher severity.",
                 lambda width: corruption_sheet(sample, seed=first["seed"], width=width),
                 vector=False,
             )
@@ -179,7 +182,8 @@ def _by_method(groups: Sequence[Group]) -> Table:
     return Table(
         head=tuple(head),
         rows=tuple(map(tuple, rows)),
-        caption="Accuracy in percent; drop: clean accuracy minus the mean, in points"
+        caption="Percent: accuracy; mCE, the mean error; drop: clean accuracy minus the mean, in "
+        "points"
         + ("; last column: difference of the means, paired by seed, to no mixing with "
            "the same weights (an own teacher to the EMA)." if len(head) > len(columns) + 1
            else "."),
@@ -236,7 +240,8 @@ def _lines(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
 def _clip(axes: Axes) -> None:
     """No room beyond what an accuracy can be."""
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, 0), min(high, 101))
+    wanting = max(0.0, _SPAN - (high - low)) / 2  # noise of few images must not look like a fall
+    axes.set_ylim(max(low - wanting, 0), min(high + wanting, 101))
 
 
 def _name_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MEASURES = ("mask", "iou", "pixels", "cosine", "vendi", "pair_accuracy")
 _GAP = 2  # pixels between pictures
 _FEW = 5  # methods that are shown with two mixtures
+_CELL = 1.1  # inches, the largest side of a picture
 _EPOCHS = {"face": "white", "mark": "D"}
 
 
@@ -131,7 +132,8 @@ def _marks(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     left.axvline(1, color=FAINT.light, lw=1, zorder=0.5)
     left.set_xlim(left=max(0.95, left.get_xlim()[0]))
     low, high = right.get_xlim()  # an interval of few seeds may end where no share can be
-    right.set_xlim(max(low, -2), min(high, 102))
+    low, high = max(low, -2), min(high, 102)
+    right.set_xlim(low, max(high, low + 10))
     return figure
 
 
@@ -147,11 +149,13 @@ def _sheet(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
 
     lines = 2 if len(groups) <= _FEW else 1
     strips = [_strip(group.summaries[0], group.arrays[0], lines) for group in groups]
-    cell = width / max(strip.shape[1] / strip.shape[0] for strip, _, _ in strips)
+    widest = max(strip.shape[1] / strip.shape[0] for strip, _, _ in strips)
+    cell = min(width / widest, _CELL * lines)
     figure = Figure(figsize=(width, len(groups) * (cell + 0.38)), layout="constrained")
     for place, (group, (strip, names, over)) in enumerate(zip(groups, strips, strict=True)):
         axes = figure.add_subplot(len(groups), 1, place + 1)
         axes.imshow(strip.numpy(), interpolation="nearest")
+        axes.set_anchor("W")
         step = strip.shape[1] / max(1, len(names))
         axes.set_xticks([step * (n + 0.5) - 0.5 for n in range(len(names))], names, fontsize=7)
         axes.set_yticks([])

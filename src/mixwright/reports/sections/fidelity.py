@@ -56,9 +56,9 @@ def fidelity(groups: Sequence[Group], shades: Shades) -> Section:
         drawings.append(
             Drawing(
                 "distance",
-                "Distance of mixtures to the nearest real image, in that of real images to each "
-                "other: filled, any real image; hollow, any but those that were mixed. Beyond 1 "
-                "mixtures lie farther out than real images do.",
+                "Distance of mixtures to the nearest real image, divided by that of real images to "
+                "each other: filled, any real image; hollow, any but those that were mixed. Beyond "
+                "1 mixtures lie farther out than real images do.",
                 lambda width: _distances(near, shades, width),
             )
         )
@@ -90,9 +90,9 @@ def _table(groups: Sequence[Group]) -> Table:
     return Table(
         head=("Method", *columns),
         rows=tuple((group.label, *(make(group) for make in columns.values())) for group in groups),
-        caption="Nearest: mean distance to the nearest real image, in that of real images to each "
-        "other; other: images that were mixed do not count, so that an image that is not mixed at "
-        "all has 1.",
+        caption="Nearest: mean distance to the nearest real image, divided by that of real images "
+        "to each other; other: images that were mixed do not count, so that an image that is not "
+        "mixed at all has 1.",
         keys=tuple(group.key for group in groups),
     )
 

@@ -31,8 +31,9 @@ def gradients(groups: Sequence[Group], shades: Shades) -> Section:
     drawings = [
         Drawing(
             "profiles",
-            "The maps below by the length of the offset (its longer coordinate). Left: mean "
-            f"product, its band {_band_is(groups)}. Right: largest product, in that at 0.",
+            "The maps below by the length of the offset (its longer coordinate). One: the "
+            f"mean product, its band {_band_is(groups)}. Other: the largest product, divided by "
+            "that at offset 0.",
             lambda width: _profiles(groups, shades, width),
         )
     ]
@@ -43,7 +44,8 @@ def gradients(groups: Sequence[Group], shades: Shades) -> Section:
                 "maps",
                 "Products of two pixels' gradients by the offset between them, 0 in the middle "
                 f"and {max(first['size']) - 1} pixels at the edge; one scale of colours in a row. "
-                "Above: the mean, 1 in the middle. Below: the largest, in that at 0.",
+                "Above: the mean; below: the largest; both divided by their value in the middle, "
+                "which alone is brighter than the end of the bar.",
                 lambda width: _maps(drawn, shades, width),
                 vector=False,
             )
@@ -100,7 +102,7 @@ def _table(groups: Sequence[Group]) -> Table:
         "of 99 %": (lambda found: found["near_far_q99"], 2),
         "l1": (lambda found: found["l1"], 1),
         "l2": (lambda found: found["l2"], 2),
-        "trace": (lambda found: found["trace"], 1),
+        "trace": (lambda found: found["trace"], 3),
     }
     head = ["Method", *columns, "no gradient, %"]
     rows = [
@@ -114,7 +116,7 @@ def _table(groups: Sequence[Group]) -> Table:
     bases = [baseline_of(group, groups) for group in groups]
     known = next((base for base in bases if base is not None), None)
     if known is not None:
-        head.insert(2, f"in that of {known.label}")
+        head.insert(2, f"divided by {known.label}'s")
         for row, group, base in zip(rows, groups, bases, strict=True):
             row.insert(2, NONE if base is None else _relative(group, base))
     return Table(
@@ -123,7 +125,7 @@ def _table(groups: Sequence[Group]) -> Table:
         caption="Means over images"
         + (", ± half the 95 % t interval over seeds" if several_seeds(groups) else "")
         + (
-            "; in that of the baseline: ratio of ratios with its 95 % bootstrap interval over "
+            "; divided by the baseline's: ratio of ratios with its 95 % bootstrap interval over "
             "images, seeds averaged first."
             if known is not None
             else "."
@@ -228,7 +230,7 @@ def _maps(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
                                color=shades[group.key].light)  # fmt: skip
         if picture is not None:
             line = grid[row * blocks : (row + 1) * blocks].ravel().tolist()
-            bar = figure.colorbar(picture, ax=line, shrink=0.85, aspect=18, pad=0.015)
+            bar = figure.colorbar(picture, ax=line, shrink=0.85, aspect=18, pad=0.015, extend="max")
             bar.outline.set_visible(False)  # pyright: ignore
             bar.ax.tick_params(labelsize=7.5, length=0)
             bar.set_label(f"{title} product", fontsize=8, color=INK.light)
