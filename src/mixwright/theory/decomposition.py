@@ -211,7 +211,7 @@ def _forward_mode() -> Generator[None]:
 
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):  # fused ones have no derivative
         # torch loads parts of its own forward mode by what it calls deprecated.
-        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated")
         yield
 
 
