@@ -27,9 +27,9 @@ def normalised_inside(model: nn.Module) -> Normalised:
     if isinstance(inner, Normalised):
         return inner
     raise NotApplicableError(
-        f"attack: legacy_adautomix steps in normalised space and the model, a "
+        f"attack: the legacy attack steps in normalised space and the model, a "
         f"{type(inner).__name__}, does not say what its mean and deviation are. Wrap it, "
-        "Normalised(net, mean, std), or take mode=pixel."
+        "Normalised(net, mean, std), or leave it out, attack:legacy=false."
     )
 
 

@@ -136,6 +136,7 @@ def measure_all(
         model = candidate.load(setting.data).to(setting.device).eval()
         identity = {"weights": _weights_digest(model), **images}
         home = folder / "models" / candidate.slug
+        subject = _subject(candidate, model, setting)
         for part in parts:
             place = home / part.name
             known = identity | {"part": part_text(part), "files": _files_of(part)}
@@ -143,10 +144,9 @@ def measure_all(
             reason, kept = "", KEPT
             if found is None:
                 kept = ""
-                subject = _subject(candidate, model, setting, home, known)
-                told = _told(on_progress, candidate, part)
+                shelf, told = _shelf(home, known), _told(on_progress, candidate, part)
                 try:
-                    found = part.measure(replace(subject, progress=told))
+                    found = part.measure(replace(subject, shelf=shelf, progress=told))
                 except NotApplicableError as error:
                     reason = str(error)
                 else:
@@ -160,11 +160,7 @@ def _told(on_progress: Told, candidate: Candidate, part: Part) -> Callable[[floa
     return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
 
 
-def _subject(
-    candidate: Candidate, model: nn.Module, setting: Setting, home: Path, known: Mapping[str, Any]
-) -> Subject:
-    pieces = home / "pieces"
-    plain = {key: known[key] for key in known if key not in ("part", "files")}
+def _subject(candidate: Candidate, model: nn.Module, setting: Setting) -> Subject:
     return Subject(
         model=model,
         data=setting.data,
@@ -174,8 +170,14 @@ def _subject(
         seed=setting.seed,
         mixer=candidate.mixer(),
         folder=candidate.folder,
-        shelf=FolderShelf(pieces / _key(known), pieces / _key(plain)),
     )
+
+
+def _shelf(home: Path, known: Mapping[str, Any]) -> FolderShelf:
+    """The shelf of one evaluation, beside what all of them share."""
+    pieces = home / "pieces"
+    plain = {key: known[key] for key in known if key not in ("part", "files")}
+    return FolderShelf(pieces / _key(known), pieces / _key(plain))
 
 
 def _key(identity: Mapping[str, Any]) -> str:

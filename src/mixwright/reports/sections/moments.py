@@ -104,11 +104,11 @@ def _table(groups: Sequence[Group]) -> Table:
                 _other(group),
             )
         )
-    head = ("Method", "a(0, 0)", "near", "far", "all pairs", "must be", "off by, SE", "between")
+    head = ("Method", "a(0, 0)", "near", "far", "all pairs", "exact", "off by, SE", "between")
     return Table(
         head=head,
         rows=tuple(rows),
-        caption="Must be: all pairs by the closed form; off by: distance of the map from it in "
+        caption="Exact: all pairs by the closed form; off by: distance of the map from it in "
         "standard errors, root mean square over all pairs (offsets hang on each other, so that up "
         "to about 2 is chance). Between: all pairs of the map B, which weighs the variance between "
         "images; it differs from the other with three sources and with holes.",
