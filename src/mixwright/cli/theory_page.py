@@ -1,7 +1,5 @@
 """The record and the page of ``mixwright theory``."""
 
-import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ from mixwright.reports.formatting import duration
 from mixwright.reports.page import write_page
 from mixwright.reports.palette import method_shades
 from mixwright.reports.sections.section import Group, Write
+from mixwright.training.files import write_json
 
 if TYPE_CHECKING:
     from mixwright.reports.palette import Shade
@@ -67,8 +66,7 @@ def write(
         for name, groups in sections.items()
     }
     record = folder / NAME
-    text = json.dumps(_plain(about | {"sections": found}), indent=1, ensure_ascii=False)
-    record.write_text(text + "\n", encoding="utf-8")
+    write_json(record, about | {"sections": found})
     slugs = {method.text: method.slug for method in job.methods}
     (folder / "maps").mkdir(exist_ok=True)
     for name in ("moments", "moments-paper"):
@@ -154,12 +152,3 @@ def _write(name: str) -> Write:
         "first-layer": first_layer,
     }
     return known[name]
-
-
-def _plain(value: Any) -> Any:
-    """The value with None for what JSON has no number for."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixwright.evaluation.statistics import Interval
+from mixwright.training.files import write_json
 
 FORMAT = 1
 
@@ -166,10 +166,7 @@ def write_comparison(path: Path, record: Comparison) -> None:
         path: the file.
         record: what to write; NaN becomes null.
     """
-    text = json.dumps(_plain(asdict(record)), indent=1, allow_nan=False, ensure_ascii=False)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_json(path, asdict(record))
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -223,13 +220,3 @@ def _method(raw: dict[str, Any]) -> MethodRecord:
 def _interval(raw: Mapping[str, Any]) -> Interval:
     numbers = {k: math.nan if raw[k] is None else raw[k] for k in raw if k != "count"}
     return Interval(**numbers, count=raw["count"])
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

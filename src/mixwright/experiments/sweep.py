@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import inspect
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from mixwright.experiments.alternatives import JOIN
 from mixwright.experiments.options import write_value
 from mixwright.experiments.pairs import option_pairs
 from mixwright.experiments.record import Comparison, MethodRecord
+from mixwright.training.files import write_whole
 
 COLUMNS = ("raw", "ema", "teacher")
 SCORES = ("top1", "nll", "ece")
@@ -49,9 +49,7 @@ def write_runs(path: Path, record: Comparison) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def run_rows(record: Comparison) -> list[dict[str, Cell]]:

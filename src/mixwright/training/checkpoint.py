@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
+
+from mixwright.training.files import write_whole
 
 FORMAT = "mixwright-checkpoint"
 VERSION = 1
@@ -76,40 +76,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{VERSION}. Read it with the mixwright that wrote it, or train again."
         )
     return state
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file that is there completely or not at all, even after a loss of power.
-
-    Args:
-        path: file to write or replace; its folder exists.
-        write: is given the open file.
-
-    Raises:
-        OSError: writing failed; an older file of this name is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk, where the system can."""
-    with contextlib.suppress(OSError, AttributeError):  # Windows opens no folders
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _read(path: Path) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
-from mixwright.training.checkpoint import write_whole
+from mixwright.training.files import plain, write_whole
 from mixwright.training.recipe import Recipe, RecipeError, differences
 
 Record = dict[str, Any]
@@ -114,7 +113,7 @@ class RunFolder:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, after which the run counts as finished."""
-        text = json.dumps(_plain(result), indent=2, allow_nan=False) + "\n"
+        text = json.dumps(plain(result), indent=2, allow_nan=False) + "\n"
         self._guarded(lambda: write_whole(self._result, lambda file: file.write(text.encode())))
 
     def result(self) -> Record | None:
@@ -180,7 +179,7 @@ def median_step(records: Sequence[Record]) -> float:
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(_plain(record), allow_nan=False) + "\n"
+    return json.dumps(plain(record), allow_nan=False) + "\n"
 
 
 def _record(line: str) -> Record | None:
@@ -189,15 +188,6 @@ def _record(line: str) -> Record | None:
     except json.JSONDecodeError:
         return None
     return read if isinstance(read, dict) else None
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN or infinity: they become null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _locked(path: Path) -> int | None:

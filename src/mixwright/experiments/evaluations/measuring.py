@@ -136,7 +136,7 @@ def measure_all(
         model = candidate.load(setting.data).to(setting.device).eval()
         identity = {"weights": _weights_digest(model), **images}
         home = folder / "models" / candidate.slug
-        subject = _subject(candidate, model, setting)
+        subject: Subject | None = None
         for part in parts:
             place = home / part.name
             known = identity | {"part": part_text(part), "files": _files_of(part)}
@@ -144,6 +144,7 @@ def measure_all(
             reason, kept = "", KEPT
             if found is None:
                 kept = ""
+                subject = subject or _subject(candidate, model, setting)
                 shelf, told = _shelf(home, known), _told(on_progress, candidate, part)
                 try:
                     found = part.measure(replace(subject, shelf=shelf, progress=told))

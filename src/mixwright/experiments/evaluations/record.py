@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +12,7 @@ import torch
 
 from mixwright.evaluation.subject import Part
 from mixwright.experiments.evaluations.measuring import Measured, Setting
+from mixwright.training.files import write_json
 from mixwright.training.machine import commit, machine, version
 
 FORMAT = 1
@@ -104,20 +102,5 @@ def write_evaluation(folder: Path, record: dict[str, Any]) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "evaluation.json"
-    part = file.with_name(file.name + ".part")
-    text = json.dumps(_plain(record), indent=1, ensure_ascii=False, allow_nan=False)
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, file)
+    write_json(file, record)
     return file
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mixwright.evaluation.subject import Found
+from mixwright.training.files import write_json, write_whole
 
 Arrays = Mapping[str, Tensor]
 
@@ -43,11 +43,8 @@ class FolderShelf:
 def write_arrays(file: Path, arrays: Arrays) -> None:
     """Write tensors to an ``.npz`` file, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    with part.open("wb") as stream:
-        plain: dict[str, Any] = {name: one.cpu().numpy() for name, one in arrays.items()}
-        np.savez_compressed(stream, **plain)
-    os.replace(part, file)
+    stored: dict[str, Any] = {name: one.cpu().numpy() for name, one in arrays.items()}
+    write_whole(file, lambda stream: np.savez_compressed(stream, **stored))
 
 
 def read_arrays(file: Path) -> dict[str, Tensor] | None:
@@ -68,10 +65,8 @@ def write_found(folder: Path, found: Found, identity: Mapping[str, Any]) -> None
         identity: everything that decides the numbers; the same one finds them again.
     """
     write_arrays(folder / "arrays.npz", found.arrays)
-    text = json.dumps({"identity": dict(identity), "summary": found.summary}, indent=1)
-    part = folder / "found.json.part"
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, folder / "found.json")  # last: its presence says that the part is whole
+    # Last: its presence says that the part is whole.
+    write_json(folder / "found.json", {"identity": dict(identity), "summary": found.summary})
 
 
 def read_found(folder: Path, identity: Mapping[str, Any]) -> Found | None:

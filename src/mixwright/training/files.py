@@ -1,0 +1,81 @@
+"""Files that are there completely or not at all, and values as JSON knows them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file that is there completely or not at all, even after a loss of power.
+
+    Args:
+        path: file to write or replace; its folder exists.
+        write: is given the open file.
+
+    Raises:
+        OSError: writing failed; an older file of this name is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk, where the system can."""
+    with contextlib.suppress(OSError, AttributeError):  # Windows opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON can say: it knows no NaN or infinity, they become null.
+
+    Args:
+        value: numbers, text, None, paths, and mappings, lists and tuples of them.
+
+    Returns:
+        the same as dicts with text for keys, lists and text for paths.
+
+    Example:
+        >>> plain({1: (0.5, float("nan")), "where": Path("runs")})
+        {'1': [0.5, None], 'where': 'runs'}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a record as JSON, whole or not at all.
+
+    Args:
+        path: file to write or replace; its folder exists.
+        value: see ``plain``.
+
+    Raises:
+        OSError: writing failed; an older file of this name is untouched.
+    """
+    text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
