@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.reports.formatting import NONE, spread
+from mixwright.reports.formatting import spread
 from mixwright.reports.sections.lines import interval_line, legend, with_differences
 from mixwright.reports.sections.pairing import several_seeds
 from mixwright.reports.sections.panels import panels
@@ -74,7 +74,10 @@ def _table(groups: Sequence[Group]) -> Table:
         "no gradient": lambda found: found["no_gradient"],
     }
     head = ["Method", *columns]
-    rows = [[group.label, *(_cell(group, read) for read in columns.values())] for group in groups]
+    rows = [
+        [group.label, *(spread(group.interval(read)) for read in columns.values())]
+        for group in groups
+    ]
     head, rows = with_differences(head, rows, groups, lambda found: found["pgd"], name=pgd)
     return Table(
         head=head,
@@ -96,7 +99,8 @@ def _strong(groups: Sequence[Group]) -> Table:
     return Table(
         head=("Method", *columns),
         rows=tuple(
-            (group.label, *(_cell(group, read) for read in columns.values())) for group in groups
+            (group.label, *(spread(group.interval(read)) for read in columns.values()))
+            for group in groups
         ),
         caption="AutoAttack in its standard version on the first "
         f"{found['count']:,} of these images, percent of them.",
@@ -114,7 +118,8 @@ def _legacy(groups: Sequence[Group]) -> Table:
     return Table(
         head=("Method", *columns),
         rows=tuple(
-            (group.label, *(_cell(group, read) for read in columns.values())) for group in groups
+            (group.label, *(spread(group.interval(read)) for read in columns.values()))
+            for group in groups
         ),
         caption="What the published code of AdAutoMix measures as FGSM: it steps in normalised "
         "space, a quarter of the size in pixels, and cuts the normalised image off at 0 and 1, "
@@ -122,12 +127,6 @@ def _legacy(groups: Sequence[Group]) -> Table:
         "with published numbers.",
         keys=tuple(group.key for group in groups),
     )
-
-
-def _cell(group: Group, read: Read) -> str:
-    if any(read(one) is None for one in group.summaries):
-        return NONE
-    return spread(group.interval(lambda found: read(found) or 0.0))
 
 
 def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:

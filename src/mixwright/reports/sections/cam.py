@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mixwright.reports.formatting import NONE, spread
+from mixwright.reports.formatting import spread
 from mixwright.reports.palette import FAINT, INK
 from mixwright.reports.sections.pairing import several_seeds
 from mixwright.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
@@ -84,7 +84,7 @@ def _table(groups: Sequence[Group]) -> Table:
             (
                 group.label,
                 str(group.summaries[0]["mixer"]),
-                *(_cell(group, read) for read in columns.values()),
+                *(spread(group.interval(read)) for read in columns.values()),
             )
             for group in groups
         ),
@@ -92,12 +92,6 @@ def _table(groups: Sequence[Group]) -> Table:
         "guessed: the two most likely classes are the two that were mixed.",
         keys=tuple(group.key for group in groups),
     )
-
-
-def _cell(group: Group, read: Read) -> str:
-    if any(read(one) is None for one in group.summaries):
-        return NONE
-    return spread(group.interval(lambda found: read(found) or 0.0))
 
 
 def _plain(groups: Sequence[Group], shades: Shades, width: float) -> Figure:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mixwright.reports.figures import row_labels, whisker
-from mixwright.reports.formatting import NONE, spread
+from mixwright.reports.formatting import spread
 from mixwright.reports.palette import FAINT, INK
 from mixwright.reports.sections.panels import panels
 from mixwright.reports.sections.section import Drawing, Group, Section, Shades, Table
@@ -102,8 +102,6 @@ def _table(groups: Sequence[Group]) -> Table:
 
 
 def _cell(group: Group, over: str, name: str) -> str:
-    if any(one[over][name] is None for one in group.summaries):
-        return NONE
     interval = group.interval(lambda found: found[over][name])
     share = name == "pair_accuracy"
     digits = 1 if share else 2 if name == "vendi" else 3

@@ -117,10 +117,7 @@ def _stages(groups: Sequence[Group]) -> Table:
 
 
 def _cell(group: Group, path: tuple[str, ...], *, scale: float = 1, digits: int = 3) -> str:
-    if any(_find(one, path) is None for one in group.summaries):
-        return NONE
-    interval = group.interval(lambda found: _find(found, path) or 0.0)
-    return spread(interval, scale=scale, digits=digits)
+    return spread(group.interval(lambda found: _find(found, path)), scale=scale, digits=digits)
 
 
 def _find(found: Mapping[str, Any], path: tuple[str, ...]) -> float | None:

@@ -108,7 +108,10 @@ def _table(groups: Sequence[Group]) -> Table:
     rows = [
         [
             group.label,
-            *(_cell(group, read, digits) for read, digits in columns.values()),
+            *(
+                spread(group.interval(read), digits=digits, scale=1)
+                for read, digits in columns.values()
+            ),
             percent(group.interval(lambda found: found["no_gradient"]).mean),
         ]
         for group in groups
@@ -132,12 +135,6 @@ def _table(groups: Sequence[Group]) -> Table:
         ),
         keys=tuple(group.key for group in groups),
     )
-
-
-def _cell(group: Group, read: Read, digits: int) -> str:
-    if any(read(one) is None for one in group.summaries):
-        return NONE
-    return spread(group.interval(lambda found: read(found) or 0.0), digits=digits, scale=1)
 
 
 def _relative(group: Group, base: Group) -> str:
