@@ -6,9 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from mixwright.models.build import build_model
-from mixwright.models.normalised import Normalised
 from mixwright.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.training.rebuild import rebuild
 from mixwright.training.recipe import Recipe
 
 _NEEDED = ("recipe", "model", "ema", "classes", "mean", "std", "epoch")
@@ -54,23 +53,10 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
     columns = {"raw": state["model"], "ema": state["ema"]["model"]}
     if state.get("teacher") is not None:  # checkpoints of before have no such entry
         columns["teacher"] = state["teacher"]
-    models: dict[str, nn.Module] = {}
-    for column, weights in columns.items():
-        net = build_model(
-            recipe.model,
-            num_classes=len(state["classes"]),
-            image_size=image_size,
-            channels=channels,
-        )
-        model = Normalised(net, state["mean"], state["std"])
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{path}: its weights do not fit {recipe.model} for images of {channels} channels "
-                f"and {image_size} pixels: {str(error).splitlines()[0]}"
-            ) from None
-        models[column] = model.eval()
+    models = {
+        column: rebuild(path, state, weights, image_size=image_size, channels=channels)
+        for column, weights in columns.items()
+    }
     return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), **models)
 
 

@@ -165,7 +165,7 @@ class Fidelity:
         size = subject.batch_size
 
         def features(batches: Iterable[Tensor]) -> Tensor:
-            return read_features(judge, [one.to(subject.device) for one in batches])[0]
+            return read_features(judge, (one.to(subject.device) for one in batches))[0]
 
         reals = features(test.take(part).float() / 255 for part in rows.split(size))
         points = features(drawn.mixed.split(size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -10,17 +10,16 @@ from torch import Tensor, nn
 
 from mixwright.evaluation.accuracy import batch_logits, check, evaluating
 from mixwright.evaluation.subject import Subject
-from mixwright.models.build import build_model
-from mixwright.models.normalised import Normalised
 from mixwright.taps import classifier, entering
 from mixwright.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.training.rebuild import rebuild
 from mixwright.training.recipe import Recipe
 
 OWN = "its own model"
 """How a summary calls the reference where none was named."""
 
 
-def read_features(model: nn.Module, batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def read_features(model: nn.Module, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """Give what enters a classifier's last layer, and what leaves it.
 
     Args:
@@ -79,20 +78,7 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
             f"{run} knows {len(state['classes'])} classes, {data.name} has {data.num_classes}; "
             "expected the same classes. Name a run on this data as reference."
         )
+    size = {"image_size": data.image_size, "channels": data.channels}
+    model = rebuild(path, state, state["model"], **size)
     recipe = Recipe.from_json(state["recipe"])
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, to be replaced
-        net = build_model(
-            recipe.model,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-            channels=data.channels,
-        )
-    model = Normalised(net, state["mean"], state["std"])
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{run}: its weights do not fit {recipe.model} for images of {data.channels} channels "
-            f"and {data.image_size} pixels: {str(error).splitlines()[0]}"
-        ) from None
-    return model.to(subject.device).eval(), f"{recipe.method}, seed {recipe.seed}"
+    return model.to(subject.device), f"{recipe.method}, seed {recipe.seed}"
