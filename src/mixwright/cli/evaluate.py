@@ -123,26 +123,20 @@ def _name(words: Sequence[str]) -> str:
 
 def _data(options: EvaluateOptions, candidates: "Sequence[Candidate]") -> "Dataset":
     from mixwright.cli.prepare import load
-    from mixwright.experiments.evaluations.candidates import common_data
 
-    recipe = common_data(candidates) if options.data is None else None
-    recipe = recipe or next((one.recipe for one in candidates if one.recipe), None)
+    # All runs among them share a recipe but for what is a run's own: they were checked.
+    recipe = next((one.recipe for one in candidates if one.recipe), None)
     if options.data is None and recipe is None:
         raise UsageError(
             "--data is not given; a model that is not one of our runs does not say what to test it "
             "on. Name a data set; mixwright list shows all."
         )
-    name = options.data or (recipe.data if recipe else "")
-    same = recipe is not None and name == recipe.data
-    there = replace(
-        options,
-        data=name,
-        image_size=options.image_size or (recipe.image_size if recipe else None),
-    )
-    train_size = options.train_size
-    if same and train_size is None and recipe is not None:
-        train_size = recipe.train_size
-    return load(there, train_size=train_size)
+    name, image_size, train_size = options.data, options.image_size, options.train_size
+    if recipe is not None:
+        name, image_size = name or recipe.data, image_size or recipe.image_size
+        if name == recipe.data and train_size is None:
+            train_size = recipe.train_size
+    return load(replace(options, data=name, image_size=image_size), train_size=train_size)
 
 
 def _measure(

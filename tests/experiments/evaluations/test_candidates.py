@@ -12,7 +12,6 @@ from mixwright.cli import main
 from mixwright.data.load import load_data
 from mixwright.experiments.evaluations.candidates import (
     checked_candidates,
-    common_data,
     find_candidates,
 )
 from mixwright.models.normalised import Normalised
@@ -119,10 +118,12 @@ def test_runs_of_several_data_sets_are_not_mixed_up(comparison: Path) -> None:
 
     one, other, *_ = find(comparison)
     assert one.recipe is not None
-    assert common_data([one, other]) == one.recipe
+    assert checked_candidates([one, other]) == [one, other]
     foreign = dataclasses.replace(other, recipe=dataclasses.replace(one.recipe, data="cifar10"))
-    with pytest.raises(ValueError, match="trained on cifar10, digits; expected one data set"):
-        common_data([one, foreign])
+    with pytest.raises(
+        ValueError, match=r"differ in data \('digits', 'cifar10'\).*expected one recipe"
+    ):
+        checked_candidates([one, foreign])
 
 
 def test_left_over_runs_of_another_recipe_are_no_seeds(comparison: Path) -> None:

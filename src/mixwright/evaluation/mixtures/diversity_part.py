@@ -111,7 +111,7 @@ def _judged(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any
     """All numbers of some states, means over the mixtures."""
     shape = states.mixed.shape[:2]
     flat = states.mixed.flatten(0, 1)
-    batches = [part.to(subject.device) for part in flat.split(subject.batch_size)]
+    batches = (part.to(subject.device) for part in flat.split(subject.batch_size))
     features, logits = read_features(judge, batches)
     features = features.view(*shape, -1)
     known = None

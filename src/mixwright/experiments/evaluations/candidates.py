@@ -253,19 +253,3 @@ def _of_timm(name: str) -> Candidate:
     return Candidate(
         group=name, label=name, name=name, seed=None, weights="own", load=load, doubted=True
     )
-
-
-def common_data(candidates: Sequence[Candidate]) -> Recipe | None:
-    """The recipe whose data all candidates were trained on; None where none has a recipe.
-
-    Raises:
-        ValueError: they were trained on several data sets.
-    """
-    recipes = [one.recipe for one in candidates if one.recipe is not None]
-    names = sorted({recipe.data for recipe in recipes})
-    if len(names) > 1:
-        raise ValueError(
-            f"these runs were trained on {', '.join(names)}; expected one data set. Give --data, "
-            "or evaluate them apart."
-        )
-    return recipes[0] if recipes else None
