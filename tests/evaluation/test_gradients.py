@@ -18,12 +18,12 @@ from mixwright.evaluation.gradients.autocorrelation import (
     mean_products,
     near_and_far,
     offset_means,
-    profile,
 )
 from mixwright.evaluation.gradients.curvature import gradient_norms, hessian_trace
 from mixwright.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
 from mixwright.evaluation.gradients.part import Gradients
 from mixwright.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
+from mixwright.evaluation.offset_maps import overlap, profile
 from mixwright.sampling import stream
 
 
@@ -83,7 +83,7 @@ def test_maxima_and_means_by_a_slow_version(n: int, h: int, w: int, seed: int) -
 def test_maps_are_symmetric_and_largest_in_the_middle() -> None:
     sizes = torch.rand(7, 6, 9, generator=torch.Generator().manual_seed(0))
     maxima = offset_maxima(sizes)
-    sums = mean_products(sizes[:, None]) * autocorrelation._pairs(6, 9, torch.zeros(1).double())
+    sums = mean_products(sizes[:, None]) * overlap((6, 9))
     for found in (maxima.highest, maxima.q99, sums[0]):
         torch.testing.assert_close(found, found.flip(0, 1))
         assert float(found.max()) == pytest.approx(float(found[5, 8]), abs=1e-12)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mixwright.evaluation.offset_maps import overlap
 from mixwright.masks.box import box_sides
 from mixwright.mixers import CutMix, Cutout, GMix, MixUp
 from mixwright.theory.closed_forms import box_moments, closed_form, mixup_coefficient, similar_boxes
 from mixwright.theory.measured import measure_moments
-from mixwright.theory.moments import overlap
 
 SIZE = (4, 5)
 

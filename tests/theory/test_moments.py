@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from cases import CASES
+from mixwright.evaluation.offset_maps import offset_distance, overlap, profile
 from mixwright.mixers import CutMix, Cutout, FMix, GMix, HMix, MiAMix, MixUp
 from mixwright.plan import MixPlan
-from mixwright.theory.moments import gram, offset_distance, overlap, profile, second_moments
+from mixwright.theory.moments import gram, second_moments
 from mixwright.theory.plans import STRATA, draw_plans, tilted_plans
 
 

@@ -18,10 +18,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from mixwright.evaluation.offset_maps import overlap
 from mixwright.masks.box import box_sides, clipped_box, fitted_box, uniform_box
 from mixwright.mixers import CutMix, Cutout, Mixer, MixUp
 from mixwright.mixers.cutmix import Placing
-from mixwright.theory.moments import overlap
 from mixwright.theory.plans import Mode
 
 Law = list[tuple[float, tuple[int, int]]]

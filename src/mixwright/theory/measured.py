@@ -7,10 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from mixwright import sampling
+from mixwright.evaluation.offset_maps import overlap
 from mixwright.evaluation.subject import Found
 from mixwright.mixers import Mixer
 from mixwright.theory.closed_forms import ClosedForm, closed_form
-from mixwright.theory.moments import Moments, overlap, second_moments
+from mixwright.theory.moments import Moments, second_moments
 from mixwright.theory.plans import BATCH, STRATA, Mode, draw_plans, tilted_plans
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixwright.evaluation.offset_maps import offset_distance, overlap, profile
 from mixwright.masks.blocks import area_mean, upsample_blocks
 from mixwright.plan import MixPlan
 from mixwright.theory.plans import Mode
@@ -238,47 +239,6 @@ def gram(
         raise ValueError("gram: no plans at all; expected at least one.")
     both /= masks
     return both[0], both[1]
-
-
-def profile(offsets: Tensor) -> Tensor:
-    """Mean of an offset map over all offsets of one distance, ``max(|dy|, |dx|)``.
-
-    Args:
-        offsets: ``(2H - 1, 2W - 1)``.
-
-    Returns:
-        ``(max(H, W),)``, by distance in pixels from 0.
-
-    Example:
-        >>> profile(torch.tensor([[1.0, 2.0, 3.0]])).tolist()
-        [2.0, 2.0]
-    """
-    size = (offsets.shape[0] + 1) // 2, (offsets.shape[1] + 1) // 2
-    distance = offset_distance(size).flatten()
-    sums = torch.zeros(max(size), dtype=offsets.dtype).index_add(0, distance, offsets.flatten())
-    return sums / torch.bincount(distance, minlength=max(size))
-
-
-def offset_distance(size: tuple[int, int]) -> Tensor:
-    """Distance ``max(|dy|, |dx|)`` of every offset of a map, ``(2H - 1, 2W - 1)`` int64.
-
-    Args:
-        size: height and width of the image, in pixels.
-    """
-    dy, dx = (torch.arange(1 - length, length).abs() for length in size)
-    return torch.maximum(dy[:, None], dx[None, :])
-
-
-def overlap(size: tuple[int, int]) -> Tensor:
-    """Number of pairs of pixels at every offset of a map, ``(2H - 1, 2W - 1)`` float64.
-
-    Args:
-        size: height and width of the image, in pixels.
-    """
-    rows, columns = (
-        length - torch.arange(1 - length, length, dtype=torch.float64).abs() for length in size
-    )
-    return torch.outer(rows, columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mixwright.evaluation.gradients.offsets import Colour, check_maps, pixel_sizes
+from mixwright.evaluation.offset_maps import offset_distance, overlap, profile
 
 _SPECTRUM = 4_000_000  # numbers transformed at a time: 32 MB
 
@@ -32,7 +33,7 @@ def mean_products(signals: Tensor) -> Tensor:
     power = spectrum.abs().square().sum(dim=1)
     sums = torch.fft.irfft2(power, s=(2 * height, 2 * width))
     sums = sums.roll((height - 1, width - 1), dims=(1, 2))[:, : 2 * height - 1, : 2 * width - 1]
-    return sums / _pairs(height, width, sums)
+    return sums / overlap((height, width)).to(sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +100,8 @@ def offset_means(gradient: Tensor, colour: Colour = "l2") -> MeanMaps:
     check_maps("offset_means", gradient)
     height, width = gradient.shape[2:]
     reach = near_and_far(height, width)
-    rings, counts = _rings(height, width)
-    inside = rings <= reach[0]
-    outside = rings >= reach[1]
+    distance = offset_distance((height, width))
+    inside, outside = distance <= reach[0], distance >= reach[1]
     totals = torch.zeros(2, 2 * height - 1, 2 * width - 1, dtype=torch.float64)
     rows = list[tuple[Tensor, Tensor, Tensor, Tensor]]()
     for part in gradient.split(max(1, _SPECTRUM // (4 * height * width * gradient.shape[1]))):
@@ -112,10 +112,8 @@ def offset_means(gradient: Tensor, colour: Colour = "l2") -> MeanMaps:
         maps = mean_products(unit[:, None]).cpu()
         totals[0] += maps.sum(dim=0)
         totals[1] += mean_products(part).sum(dim=0).cpu()
-        sums = torch.zeros(len(part), len(counts), dtype=torch.float64)
-        sums.index_add_(1, rings.flatten(), maps.flatten(1))
         rows.append(
-            (sums / counts, maps[:, inside].mean(dim=1), maps[:, outside].mean(dim=1), used.cpu())
+            (profile(maps), maps[:, inside].mean(dim=1), maps[:, outside].mean(dim=1), used.cpu())
         )
     profiles, near, far, used = (torch.cat(column) for column in zip(*rows, strict=True))
     return MeanMaps(
@@ -145,32 +143,3 @@ def near_and_far(height: int, width: int) -> tuple[int, int]:
     side = min(height, width)
     near = max(0, round(side / 8))
     return near, min(max(near + 1, round(3 * side / 8)), max(height, width) - 1)
-
-
-def profile(values: Tensor) -> Tensor:
-    """Average a map over offsets of the same length, by their longer coordinate.
-
-    Args:
-        values: ``(2H - 1, 2W - 1)``, p = 0 in the middle.
-
-    Returns:
-        ``(max(H, W),)`` float64 for lengths 0, 1, ...
-    """
-    height, width = ((side + 1) // 2 for side in values.shape)
-    rings, counts = _rings(height, width)
-    sums = torch.zeros(len(counts), dtype=torch.float64)
-    return sums.index_add_(0, rings.flatten(), values.double().cpu().flatten()) / counts
-
-
-def _rings(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """``(2H - 1, 2W - 1)`` int64, longer coordinate of each offset, and how often each comes."""
-    rows = torch.arange(-(height - 1), height).abs()[:, None]
-    columns = torch.arange(-(width - 1), width).abs()[None, :]
-    rings = torch.maximum(rows, columns)
-    return rings, rings.flatten().bincount().double()
-
-
-def _pairs(height: int, width: int, like: Tensor) -> Tensor:
-    rows = height - torch.arange(-(height - 1), height, device=like.device).abs()
-    columns = width - torch.arange(-(width - 1), width, device=like.device).abs()
-    return (rows[:, None] * columns[None, :]).to(like.dtype)

@@ -15,11 +15,11 @@ from mixwright.evaluation.gradients.autocorrelation import (
     MeanMaps,
     near_and_far,
     offset_means,
-    profile,
 )
 from mixwright.evaluation.gradients.curvature import gradient_norms, hessian_trace
 from mixwright.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
 from mixwright.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
+from mixwright.evaluation.offset_maps import profile
 from mixwright.evaluation.subject import Arrays, Found, Subject
 from mixwright.sampling import stream
 

@@ -197,7 +197,7 @@ def _profiles(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    from mixwright.theory.moments import profile
+    from mixwright.evaluation.offset_maps import profile
 
     columns = min(len(groups), 4 if width > 5 else 2)
     rows = -(-len(groups) // columns)

@@ -29,13 +29,14 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright.arguments import check_number, check_whole
+from mixwright.evaluation.offset_maps import profile
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import stream
 from mixwright.theory.design.fieldmix import Design, FieldMix
 from mixwright.theory.design.kernels import Kernel
 from mixwright.theory.design.law import correlation, likeness, likeness_range
 from mixwright.theory.design.spectrum import nearest_spectrum, pair_shares, spectrum_correlation
-from mixwright.theory.moments import Moments, profile, second_moments
+from mixwright.theory.moments import Moments, second_moments
 from mixwright.theory.plans import draw_plans
 
 _LEAST = 1e-6  # smaller excesses count as none

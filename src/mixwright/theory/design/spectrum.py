@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mixwright.theory.moments import overlap
+from mixwright.evaluation.offset_maps import overlap
 
 _ROUNDS = 200
 

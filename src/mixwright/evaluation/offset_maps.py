@@ -1,0 +1,48 @@
+"""Maps over the offset between two pixels: how far it is, how many pairs have it, its profile."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def offset_distance(size: tuple[int, int]) -> Tensor:
+    """Distance ``max(|dy|, |dx|)`` of every offset of a map, ``(2H - 1, 2W - 1)`` int64.
+
+    Args:
+        size: height and width of the image, in pixels.
+    """
+    dy, dx = (torch.arange(1 - length, length).abs() for length in size)
+    return torch.maximum(dy[:, None], dx[None, :])
+
+
+def overlap(size: tuple[int, int]) -> Tensor:
+    """Number of pairs of pixels at every offset of a map, ``(2H - 1, 2W - 1)`` float64.
+
+    Args:
+        size: height and width of the image, in pixels.
+    """
+    rows, columns = (
+        length - torch.arange(1 - length, length, dtype=torch.float64).abs() for length in size
+    )
+    return torch.outer(rows, columns)
+
+
+def profile(offsets: Tensor) -> Tensor:
+    """Mean of an offset map over all offsets of one distance, ``max(|dy|, |dx|)``.
+
+    Args:
+        offsets: ``(2H - 1, 2W - 1)``, or ``(N, 2H - 1, 2W - 1)`` for a profile each.
+
+    Returns:
+        ``(max(H, W),)``, or ``(N, max(H, W))``, by distance in pixels from 0; float64 on the CPU.
+
+    Example:
+        >>> profile(torch.tensor([[1.0, 2.0, 3.0]])).tolist()
+        [2.0, 2.0]
+    """
+    height, width = ((side + 1) // 2 for side in offsets.shape[-2:])
+    distance = offset_distance((height, width)).flatten()
+    counts = distance.bincount().double()
+    sums = torch.zeros(*offsets.shape[:-2], len(counts), dtype=torch.float64)
+    return sums.index_add_(-1, distance, offsets.double().cpu().flatten(-2)) / counts
