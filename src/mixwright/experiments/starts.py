@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import glob
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.experiments.saved import checkpoint_of
-from mixwright.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.training.checkpoint import CheckpointError, load_checkpoint, weights_digest
 from mixwright.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -194,12 +193,5 @@ def _chosen(path: Path, state: State, which: str) -> dict[str, Tensor]:
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
-    """Eight hex digits of names, shapes and values."""
-    import torch
-
-    whole = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        whole.update(f"{name} {tuple(value.shape)} {value.dtype};".encode())
-        whole.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return whole.hexdigest()[:8]
+    """The first eight digits are enough to tell one training from another."""
+    return weights_digest(weights)[:8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,6 +77,20 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{VERSION}. Read it with the mixwright that wrote it, or train again."
         )
     return state
+
+
+def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """Name weights by what they are: SHA-256 of names, shapes and values, in hex digits.
+
+    Args:
+        weights: a state dict; the order of its names does not count.
+    """
+    whole = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        whole.update(f"{name} {tuple(value.shape)} {value.dtype};".encode())
+        whole.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
 
 
 def _read(path: Path) -> object:

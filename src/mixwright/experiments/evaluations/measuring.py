@@ -12,25 +12,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from mixwright.data.sets import ImageSet
+from mixwright.data.digest import images_digest
 from mixwright.data.subset import stratified_rows
 from mixwright.evaluation.door import check_model, check_normalisation
 from mixwright.evaluation.subject import Found, NotApplicableError, Part, Subject
 from mixwright.experiments.evaluations.parts import part_text
 from mixwright.experiments.evaluations.shelf import FolderShelf, read_found, write_found
+from mixwright.training.checkpoint import weights_digest
 from mixwright.training.machine import version
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mixwright.data.lazy import LazyImages
     from mixwright.data.sets import Dataset
     from mixwright.experiments.evaluations.candidates import Candidate
 
 KEPT = "kept from before"
 """The note of a part that was measured by an earlier command."""
 
-_SPREAD = 64  # images on disk by which a set is known again
 _LOOKED_AT = 500  # test images by which a model is checked at the door
 
 
@@ -134,7 +133,7 @@ def measure_all(
     images = _images_identity(setting)
     for candidate in candidates:
         model = candidate.load(setting.data).to(setting.device).eval()
-        identity = {"weights": _weights_digest(model), **images}
+        identity = {"weights": weights_digest(model.state_dict()), **images}
         home = folder / "models" / candidate.slug
         subject: Subject | None = None
         for part in parts:
@@ -207,38 +206,19 @@ def _enter(candidate: Candidate, model: nn.Module, setting: Setting) -> None:
     )
 
 
-def _weights_digest(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, one in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _images_identity(setting: Setting) -> dict[str, Any]:
     """What decides the numbers beside the weights and the evaluation itself."""
     data = setting.data
     return {
         "data": data.name,
-        "test": _images_digest(data.test),
-        "train": _images_digest(data.train),
+        "test": images_digest(data.test),
+        "train": images_digest(data.train),
         "statistics": [*data.mean, *data.std],
         "count": len(setting.ids),
         "shape": list(data.test.shape),
         "seed": setting.seed,
         "mixwright": version(),
     }
-
-
-def _images_digest(images: ImageSet | LazyImages) -> str:
-    """All labels, and all pixels of images in memory; of those on disk a spread of them."""
-    digest = hashlib.sha256(images.labels.cpu().numpy().tobytes())
-    if isinstance(images, ImageSet):
-        digest.update(images.images.cpu().contiguous().numpy().tobytes())
-    else:
-        rows = torch.linspace(0, len(images) - 1, min(_SPREAD, len(images))).long()
-        digest.update(images.take(rows).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _files_of(part: Part) -> dict[str, Any]:

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Generator, Mapping
@@ -25,6 +24,7 @@ from typing import Any
 import torch
 
 from mixwright.arguments import check_choice, check_whole
+from mixwright.data.digest import images_digest
 from mixwright.data.sets import Dataset
 from mixwright.evaluation.scores import evaluate
 from mixwright.evaluation.statistics import Interval, t_interval
@@ -268,9 +268,10 @@ def _train(
     device: torch.device,
 ) -> Result:
     data = task.data[size]
+    images = f"{images_digest(data.train)[:8]} {images_digest(data.test)[:8]}"
     recipe = replace(
         base,
-        data=f"{data.name} {_digest(data)}",  # what is tested on is a part of what was asked
+        data=f"{data.name} {images}",  # what is tested on is a part of what was asked
         method=f"{name} {mixer!r}",
         train_size=len(data.train),
         flip=False,  # augmented by the method alone
@@ -293,17 +294,6 @@ def _train(
         folder=folder,
         device=device,
     )
-
-
-def _digest(data: Dataset) -> str:
-    """A few letters that are others for other images, labels or sizes, in training or testing."""
-    digest = hashlib.sha256()
-    for part in (data.train, data.test):
-        digest.update(f"{tuple(part.shape)}".encode())
-        digest.update(part.labels.numpy().tobytes())
-        for rows in torch.arange(len(part)).split(1000):
-            digest.update(part.take(rows).contiguous().numpy().tobytes())
-    return digest.hexdigest()[:8]
 
 
 def _scores(result: Result, task: Task, size: Size) -> dict[str, float]:
