@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.judged import MEAN, STD, images_and_labels, small
+from mixwright.evaluation.accuracy import correct_on
 from mixwright.evaluation.attack.fgsm import fgsm
 from mixwright.evaluation.attack.legacy import legacy_fgsm
-from mixwright.evaluation.attack.losses import attack_loss, correct_on, loss_gradient
+from mixwright.evaluation.attack.losses import attack_loss, loss_gradient
 from mixwright.evaluation.subject import NotApplicableError
 from mixwright.models.normalised import Normalised
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from evaluation.judged import MEAN, STD, Counting, images_and_labels, small, subject
 from mixwright.data.subset import class_turns
+from mixwright.evaluation.accuracy import correct_on
 from mixwright.evaluation.attack.autoattack import autoattack
 from mixwright.evaluation.attack.fgsm import fgsm
-from mixwright.evaluation.attack.losses import correct_on
 from mixwright.evaluation.attack.part import Attack
 from mixwright.evaluation.attack.pgd import pgd
 from mixwright.models.normalised import Normalised

@@ -174,6 +174,27 @@ def rank(logits: Tensor, labels: Tensor) -> Tensor:
     return before.sum(dim=1)
 
 
+def correct_on(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Say on which images a classifier is right, in full precision.
+
+    Args:
+        model: network from images to logits ``(B, K)``; run in evaluation mode, put back after.
+        images: ``(B, C, H, W)`` floating.
+        labels: ``(B,)`` integers.
+
+    Returns:
+        ``(B,)`` bool; among equal logits the lower class index is the guess.
+
+    Raises:
+        ValueError: what ``batch_logits`` and ``check`` refuse.
+    """
+    full = torch.autocast(images.device.type, enabled=False)
+    with evaluating(model), torch.no_grad(), full:
+        logits = batch_logits(model, images, labels)
+    check(logits, labels)
+    return rank(logits, labels) == 0
+
+
 def topk_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """Return the share of images whose class is among the model's first ``k`` guesses.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mixwright.evaluation.accuracy import batch_logits, check, evaluating, rank
+from mixwright.evaluation.accuracy import batch_logits, check, correct_on, evaluating
 from mixwright.models.normalised import Normalised
 
 
@@ -122,7 +122,4 @@ def check_normalisation(
 def _right(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
     """``(B,)`` float64, 1 where the model is right."""
     parts = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    with evaluating(model), torch.inference_mode():
-        logits = torch.cat([batch_logits(model, *part) for part in parts])
-    check(logits, labels)
-    return (rank(logits, labels) == 0).double()
+    return torch.cat([correct_on(model, *part) for part in parts]).double()

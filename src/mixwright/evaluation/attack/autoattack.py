@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import check_number
-from mixwright.evaluation.accuracy import evaluating
-from mixwright.evaluation.attack.losses import correct_on
+from mixwright.evaluation.accuracy import correct_on, evaluating
 from mixwright.evaluation.attack.pgd import Adversarial
 
 INSTALL = "pip install pyautoattack"

@@ -7,7 +7,6 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from mixwright.evaluation.accuracy import batch_logits, check, evaluating, rank
 from mixwright.evaluation.gradients.pixels import Value, pixel_gradient
 
 Loss = Literal["ce", "margin", "dlr"]
@@ -88,24 +87,3 @@ def loss_gradient(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss =
             f"{labels.dtype}; expected one class index per image, (B,) integers."
         )
     return pixel_gradient(model, images, attack_loss(loss, labels))[0]
-
-
-def correct_on(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Say on which images a classifier is right, in the precision in which it is attacked.
-
-    Args:
-        model: see ``loss_gradient``.
-        images: ``(B, C, H, W)`` floating.
-        labels: ``(B,)`` integers.
-
-    Returns:
-        ``(B,)`` bool; among equal logits the lower class index is the guess.
-
-    Raises:
-        ValueError: what ``evaluation.accuracy.check`` refuses.
-    """
-    full = torch.autocast(images.device.type, enabled=False)
-    with evaluating(model), torch.no_grad(), full:
-        logits = batch_logits(model, images, labels)
-    check(logits, labels)
-    return rank(logits, labels) == 0

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.evaluation.accuracy import correct_on
 from mixwright.evaluation.attack.autoattack import autoattack, check_autoattack
 from mixwright.evaluation.attack.fgsm import step
 from mixwright.evaluation.attack.legacy import legacy_fgsm, normalised_inside
-from mixwright.evaluation.attack.losses import LOSSES, Loss, correct_on, loss_gradient
+from mixwright.evaluation.attack.losses import LOSSES, Loss, loss_gradient
 from mixwright.evaluation.attack.pgd import pgd
 from mixwright.evaluation.subject import Found, NotApplicableError, Subject
 from mixwright.models.normalised import Normalised

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Generator, Tensor, nn
 
 from mixwright.arguments import check_number, check_whole
-from mixwright.evaluation.attack.losses import Loss, correct_on, loss_gradient
+from mixwright.evaluation.accuracy import correct_on
+from mixwright.evaluation.attack.losses import Loss, loss_gradient
 from mixwright.sampling import uniform
 
 

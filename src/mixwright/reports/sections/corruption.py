@@ -10,8 +10,9 @@ import torch
 from mixwright.evaluation.corruption.constants import BENCHMARK_TYPES, FAMILIES, SEVERITIES, TYPES
 from mixwright.evaluation.corruption.generate import corrupt
 from mixwright.reports.figures import canvas
-from mixwright.reports.formatting import signed, spread
+from mixwright.reports.formatting import spread
 from mixwright.reports.palette import FAINT, INK, PAPER
+from mixwright.reports.sections.lines import interval_line, with_differences
 from mixwright.reports.sections.pairing import baseline_of, plain_label
 from mixwright.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
 
@@ -159,7 +160,6 @@ def _reading(found: Mapping[str, Any], seeds: int) -> str:
 def _by_method(groups: Sequence[Group]) -> Table:
     first = groups[0].summaries[0]
     families = list(first["families"])
-    base = _baseline(groups)
     count = len(first["types"])
     columns: list[tuple[str, Read]] = [
         ("clean", lambda found: found["clean"]),
@@ -171,22 +171,18 @@ def _by_method(groups: Sequence[Group]) -> Table:
         (family, lambda found, family=family: found["families"][family]) for family in families
     ]
     columns += [("mCE", lambda found: found["mce"]), ("drop", lambda found: found["relative_drop"])]
-    head = ["Method", *(name for name, _ in columns)]
-    rows = [
+    plain = ("Method", *(name for name, _ in columns))
+    scores = [
         [group.label, *(spread(group.interval(read)) for _, read in columns)] for group in groups
     ]
-    if base is not None and len(groups) > 1:
-        head.append(f"to {plain_label(base).lower()}")
-        for row, group in zip(rows, groups, strict=True):
-            row.append(signed(_gap(group, groups, lambda found: found["mean"])))
+    head, rows = with_differences(plain, scores, groups, lambda found: found["mean"], name="mean")
     return Table(
-        head=tuple(head),
-        rows=tuple(map(tuple, rows)),
+        head=head,
+        rows=rows,
         caption="Percent: accuracy; mCE, the mean error; drop: clean accuracy minus the mean, in "
         "points"
         + ("; last column: difference of the means, paired by seed, to no mixing with "
-           "the same weights (an own teacher to the EMA)." if len(head) > len(columns) + 1
-           else "."),
+           "the same weights (an own teacher to the EMA)." if len(head) > len(plain) else "."),
         keys=tuple(group.key for group in groups),
     )  # fmt: skip
 
@@ -220,13 +216,8 @@ def _lines(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         reads: list[Read] = [lambda found: found["clean"]]
         reads += [lambda found, at=at: found["by_severity"][at] for at in range(len(severities))]
         intervals = [group.interval(read) for read in reads]
-        means = [100 * one.mean for one in intervals]
-        axes.plot(places, means, "-o", color=colour, lw=1.6, ms=4, mfc="white", mew=1.3)
-        if intervals[0].count > 1:
-            low = [100 * one.low for one in intervals]
-            high = [100 * one.high for one in intervals]
-            axes.fill_between(places, low, high, color=colour, alpha=0.13, lw=0)
-        ends.append((means[-1], group.label, colour))
+        interval_line(axes, places, intervals, colour, marker="o", ms=4, mfc="white", mew=1.3)
+        ends.append((100 * intervals[-1].mean, group.label, colour))
     axes.set_xticks(places, ["clean", *map(str, severities)])
     axes.set_xlabel("severity")
     axes.set_ylabel("accuracy, %")
