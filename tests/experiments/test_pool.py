@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +16,7 @@ from mixwright.experiments.pool import TRIES, Event, Job, Pool
 
 # A worker without torch: what it does with a job is written in the job.
 WORKER = """
-import json, os, pathlib, signal, sys
+import json, os, pathlib, signal, subprocess, sys
 for line in sys.stdin:
     job = json.loads(line)
     seen = pathlib.Path(job["folder"])
@@ -22,6 +25,8 @@ for line in sys.stdin:
     pathlib.Path(job["log"]).write_text("a line\\nthe last line\\n")
     say = lambda **message: print(json.dumps(message), flush=True)
     say(kind="start")
+    if job["heir"]:
+        pathlib.Path(job["heir"]).write_text(str(subprocess.Popen(["sleep", "30"]).pid))
     if tries < job["deaths"]:
         os.kill(os.getpid(), signal.SIGKILL)
     if job["raises"]:
@@ -32,9 +37,9 @@ for line in sys.stdin:
 """
 
 
-def job(tmp_path: Path, name: str, *, deaths: int = 0, raises: bool = False) -> Job:
+def job(tmp_path: Path, name: str, *, deaths: int = 0, raises: bool = False, heir: str = "") -> Job:
     folder = tmp_path / name
-    request = {"folder": str(folder), "deaths": deaths, "raises": raises}
+    request = {"folder": str(folder), "deaths": deaths, "raises": raises, "heir": heir}
     return Job(name, folder, tmp_path / f"{name}.log", request)
 
 
@@ -80,6 +85,17 @@ def test_a_killed_run_is_tried_again_and_the_others_go_on(tmp_path: Path) -> Non
     assert "-9" in ends["dies always"].detail["error"]
     assert ends["raises"].detail["error"] == "ValueError: so it was"
     assert sum(event.kind == "retry" for event in heard) == TRIES  # one and two
+
+
+def test_a_death_is_noticed_while_a_child_of_the_dead_holds_its_pipe(tmp_path: Path) -> None:
+    heir = tmp_path / "heir"  # holds its process number
+    begun = time.monotonic()
+    ends, heard = run([job(tmp_path, "dies", deaths=1, heir=str(heir))])
+    passed = time.monotonic() - begun
+    os.kill(int(heir.read_text()), signal.SIGKILL)
+    assert ends["dies"].kind == "done"
+    assert sum(event.kind == "retry" for event in heard) == 1
+    assert passed < 25  # the children live for 30 seconds
 
 
 def test_no_jobs_and_no_workers(tmp_path: Path) -> None:

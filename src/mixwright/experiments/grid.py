@@ -15,6 +15,7 @@ from typing import Any
 from mixwright.experiments.methods import Method
 from mixwright.experiments.pool import Event, Job, Pool, progress_detail
 from mixwright.experiments.starts import with_start
+from mixwright.training.files import kept_from_children
 from mixwright.training.recipe import Recipe, recipe_hash
 
 
@@ -181,7 +182,7 @@ def alone_in(out: Path) -> Generator[None]:
     except ImportError:  # Windows: two commands in one folder are the user's own care
         yield
         return
-    with (out / ".lock").open("w") as file:
+    with kept_from_children((out / ".lock").open("w")) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

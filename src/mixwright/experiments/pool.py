@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TRIES = 3
 
+_LAST_WORDS = 2.0  # seconds to read what a process said before it ended
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -165,7 +167,7 @@ class Pool:
 
 
 class _Worker:
-    """One worker process and the thread that listens to it."""
+    """One worker process and the threads that listen to it and wait for its end."""
 
     def __init__(
         self,
@@ -191,6 +193,7 @@ class _Worker:
             target=self._listen, args=(self._process.stdout, replies), daemon=True
         )
         listener.start()
+        threading.Thread(target=self._watch, args=(listener, replies), daemon=True).start()
 
     def take(self, job: Job, tries: int) -> None:
         self.job = (job, tries)
@@ -222,6 +225,15 @@ class _Worker:
                     replies.put((self, json.loads(line)))
                 except json.JSONDecodeError:
                     continue  # half a line of a process that was killed
+
+    def _watch(
+        self,
+        listener: threading.Thread,
+        replies: "queue.Queue[tuple[_Worker, dict[str, Any] | None]]",
+    ) -> None:
+        """Say when the process is gone, after all that it said itself."""
+        self._process.wait()
+        listener.join(_LAST_WORDS)  # the pipe does not end while a child of the process has it
         replies.put((self, None))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mixwright.experiments.pool import progress_detail
+from mixwright.training.files import kept_from_children
 
 if TYPE_CHECKING:
     from mixwright.training.progress import Progress
@@ -28,17 +29,32 @@ _EVERY = 0.2  # seconds between two messages of progress
 def main() -> None:
     """Serve requests from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started us decides
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    requests: queue.Queue[str] = queue.Queue()
+    source, out = _own_pipes()
+    requests: queue.Queue[bytes] = queue.Queue()
 
     def read() -> None:
-        for line in sys.stdin:
+        for line in source:
             requests.put(line)
         os._exit(0)  # also in the middle of a run: checkpoints make it resume
 
     threading.Thread(target=read, daemon=True).start()
     while True:
         serve(json.loads(requests.get()), out)
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[str]]:
+    """Standard input and output, taken away from everything else in this process.
+
+    Children that a data loader forks close ``sys.stdin``, which takes the lock of its buffer: were
+    a thread reading it at the fork, they would wait for that lock for ever.
+    """
+    source = kept_from_children(os.fdopen(os.dup(0), "rb", buffering=0))  # no buffer, no lock
+    out = kept_from_children(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return source, out
 
 
 def serve(request: dict[str, Any], out: IO[str]) -> None:

@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all, and values as JSON knows them."""
+"""Files written whole or not at all, files of one process alone, and values as JSON knows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+from weakref import WeakSet
+
+_File = TypeVar("_File", bound=IO[Any])
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -43,6 +46,37 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+_NOT_FOR_CHILDREN: WeakSet[IO[Any]] = WeakSet()
+
+
+def kept_from_children(file: _File) -> _File:
+    """Let an open file end with this process: children that are forked do not hold it.
+
+    A data loader's children outlive a process that is killed, by seconds or more, and would hold
+    its locks and its pipes.
+
+    Args:
+        file: an open file.
+
+    Returns:
+        the same file.
+    """
+    _NOT_FOR_CHILDREN.add(file)
+    return file
+
+
+def _let_go() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for file in _NOT_FOR_CHILDREN:
+        if not file.closed:  # replaced, since closing might wait for another thread's lock
+            os.dup2(null, file.fileno(), inheritable=False)
+    os.close(null)
+
+
+if hasattr(os, "register_at_fork"):  # nothing forks on Windows
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def plain(value: Any) -> Any:

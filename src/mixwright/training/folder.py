@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
-from mixwright.training.files import plain, write_whole
+from mixwright.training.files import kept_from_children, plain, write_whole
 from mixwright.training.recipe import Recipe, RecipeError, differences
 
 Record = dict[str, Any]
@@ -44,7 +43,7 @@ class RunFolder:
         self.best = path / "best.pt"
         self._metrics = path / "metrics.jsonl"
         self._result = path / "result.json"
-        self._lock: int | None = None
+        self._lock: IO[bytes] | None = None
 
     def open(self) -> None:
         """Take the folder for this run.
@@ -70,7 +69,7 @@ class RunFolder:
     def close(self) -> None:
         """Leave the folder to others; harmless when it is not held."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -190,22 +189,22 @@ def _record(line: str) -> Record | None:
     return read if isinstance(read, dict) else None
 
 
-def _locked(path: Path) -> int | None:
+def _locked(path: Path) -> IO[bytes] | None:
     """Hold a lock for as long as this process lives; None where the system has none."""
     try:
         import fcntl
     except ImportError:  # Windows
         return None
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    file = kept_from_children(path.open("ab"))
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
+        file.close()
         raise RunError(
             f"run folder {path.parent} is in use by another process. Wait for it, or choose "
             "another folder."
         ) from None
     except OSError:  # a file system without locks
-        os.close(handle)
+        file.close()
         return None
-    return handle
+    return file
