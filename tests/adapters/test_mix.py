@@ -135,7 +135,9 @@ class _Bytes(Dataset[tuple[torch.Tensor, int]]):
         return torch.full((1, 4, 4), 200 * (place % 2), dtype=torch.uint8), place % 2
 
 
-def _shares(mix: Mix, *, workers: int, passes: int = 1, fixed: bool = True) -> list[list[float]]:
+def _shares(
+    mix: Mix, *, workers: int, passes: int = 1, fixed: bool = True, start: str | None = None
+) -> list[list[float]]:
     loader = DataLoader(
         _Bytes(),
         batch_size=4,
@@ -143,6 +145,7 @@ def _shares(mix: Mix, *, workers: int, passes: int = 1, fixed: bool = True) -> l
         collate_fn=mix.collate,
         generator=stream(7),
         persistent_workers=workers > 0,
+        multiprocessing_context=start,
     )
     out = []
     for epoch in range(passes):
@@ -151,6 +154,8 @@ def _shares(mix: Mix, *, workers: int, passes: int = 1, fixed: bool = True) -> l
         rows = []
         for images, targets in loader:
             assert images.dtype == torch.uint8
+            assert images.shape == (4, 1, 4, 4)
+            assert targets.shape == (4, 2)
             rows += targets[:, 0].tolist()
         out.append(rows)
     return out
@@ -171,6 +176,18 @@ def test_workers_draw_differently_and_repeats_do_not(fixed: bool) -> None:
     assert len(set(rows)) == len(rows)
     again = _shares(Mix(MixUp(), num_classes=2, seed=5), workers=2, passes=2, fixed=fixed)
     assert first == again
+
+
+@pytest.mark.parametrize("fixed", [True, False], ids=["set_epoch", "loader's seed"])
+def test_workers_draw_alike_however_they_are_started(fixed: bool) -> None:
+    made = {}
+    for start in ("fork", "spawn", "forkserver"):
+        mix = Mix(MixUp(), num_classes=2, seed=5)
+        made[start] = _shares(mix, workers=2, passes=2, fixed=fixed, start=start)
+    assert [len(rows) for rows in made["fork"]] == [16, 16]
+    assert made["fork"][0] != made["fork"][1]  # the workers live on and see the second epoch
+    assert made["spawn"] == made["fork"]
+    assert made["forkserver"] == made["fork"]
 
 
 def test_mix_pickles_for_workers_that_are_spawned() -> None:

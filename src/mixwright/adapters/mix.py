@@ -211,13 +211,15 @@ class Mix:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle for loader workers that are spawned and know no rank of their own."""
-        return self.__dict__ | {"_generator": self._source().get_state(), "_rank": _rank()}
+        # As bytes: a tensor would travel as shared memory, gone before a spawned worker opens it.
+        generator = bytes(self._source().get_state().tolist())
+        return self.__dict__ | {"_generator": generator, "_rank": _rank()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle in a loader worker."""
         self.__dict__.update(state)
         self._generator = Generator()
-        self._generator.set_state(state["_generator"])
+        self._generator.set_state(torch.tensor(list(state["_generator"]), dtype=torch.uint8))
 
     def _source(self) -> Generator:
         if self._generator is None:
