@@ -242,7 +242,7 @@ def test_a_teacher_and_its_alarms_from_training_to_evaluation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = SimpleNamespace(objective=lambda _: Taught())
-    monkeypatch.setattr(experiment, "parse_method", lambda _: method)
+    monkeypatch.setattr(experiment, "parse_method", lambda _, **__: method)
     run = tmp_path / "run"
     short = ["--epochs", "2", "--train-size", "20", "--batch-size", "10", "--out", str(run)]
     assert main(["train", "mixup", *short]) == 0

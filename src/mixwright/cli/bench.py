@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from mixwright.cli.errors import UsageError, users_words
+from mixwright.cli.options import TrustOptions
 from mixwright.cli.parser import option, parse
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SIZES = "B x C x H x W, such as 128x3x32x32"
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(TrustOptions):
     """``mixwright bench``."""
 
     methods: tuple[str, ...] = option((), "what to measure", metavar="METHOD")
@@ -103,7 +104,7 @@ def main(words: Sequence[str]) -> int:
 def _methods(options: BenchOptions) -> "list[Method]":
     from mixwright.experiments.methods import parse_methods
 
-    methods = parse_methods(options.methods)
+    methods = parse_methods(options.methods, trust=options.trust)
     if not options.training and not all(method.parts for method in methods):
         raise UsageError(
             "none mixes nothing by itself: nothing to measure. Add --training for its steps."

@@ -89,7 +89,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
 
     out = out_folder(options.out)
     with users_words():
-        methods = parse_methods(options.methods or METHODS)
+        methods = parse_methods(options.methods or METHODS, trust=options.trust)
         settings = recipe_settings(options)
         runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
         data = load(options, train_size=options.train_size)

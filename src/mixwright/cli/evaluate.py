@@ -87,7 +87,12 @@ def main(words: Sequence[str]) -> int:
         found = [
             one
             for word in options.models
-            for one in find_candidates(word, weights=options.weights, normalise=options.normalise)
+            for one in find_candidates(
+                word,
+                weights=options.weights,
+                normalise=options.normalise,
+                trust=options.trust,
+            )
         ]
         candidates = checked_candidates(found)
         data = _data(options, candidates)

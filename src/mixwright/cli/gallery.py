@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
     from mixwright.reports.tables import short_name
 
     with users_words():
-        methods = parse_methods(options.methods or MIXERS)
+        methods = parse_methods(options.methods or MIXERS, trust=options.trust)
         data = load(options, train_size=options.train_size)
         images, labels = choose_images(data, max(8, options.count))
         sitting = _sitting(options, data, methods)

@@ -14,7 +14,18 @@ _WHERE = "where and how it runs"
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class TrustOptions:
+    """What files may do."""
+
+    trust: bool = option(
+        False,
+        "import the modules of your own methods that run folders and checkpoints name, which runs "
+        "their code",
+    )
+
+
+@dataclass(frozen=True)
+class DataOptions(TrustOptions):
     """Data, and how it is brought to the model's size."""
 
     data: str = option(
@@ -121,7 +132,7 @@ class RecipeOptions(DataOptions):
     def recipe_fields(self) -> dict[str, Any]:
         """The fields that were given and belong to a recipe."""
         named = {field.name: getattr(self, field.name) for field in fields(RecipeOptions)}
-        for other in ("data_dir", "skip_unreadable"):
+        for other in ("data_dir", "skip_unreadable", "trust"):
             del named[other]
         return {name: value for name, value in named.items() if value is not None}
 

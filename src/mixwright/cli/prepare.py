@@ -156,4 +156,4 @@ def place(options: RecipeOptions, device: str) -> "Place":
     from mixwright.experiments.grid import Place
 
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
-    return Place(folder, options.skip_unreadable, devices(device))
+    return Place(folder, options.skip_unreadable, devices(device), options.trust)

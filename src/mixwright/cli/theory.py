@@ -115,7 +115,7 @@ def _methods(options: TheoryOptions) -> "list[Method]":
     from mixwright.experiments.methods import parse_methods
     from mixwright.mixers import MIXERS
 
-    methods = parse_methods(options.methods or MIXERS)
+    methods = parse_methods(options.methods or MIXERS, trust=options.trust)
     known = [method for method in methods if method.parts]
     if options.methods and not known:
         raise UsageError("none mixes nothing: it has no masks. Name a method, such as cutmix.")

@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> int:
     from mixwright.training.recipe import Recipe, recipe_hash
 
     with users_words():
-        method = parse_method(options.methods[0])
+        method = parse_method(options.methods[0], trust=options.trust)
         settings = with_start(recipe_settings(options), method=method.slug, seed=options.seed)
         recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
         data = load(options, train_size=recipe.train_size)
@@ -88,6 +88,7 @@ def _train(
                 folder,
                 data_dir=options.data_dir,
                 skip_unreadable=options.skip_unreadable,
+                trust=options.trust,
                 device=device,
                 on_progress=tell,
             )

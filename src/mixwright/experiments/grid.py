@@ -87,11 +87,13 @@ class Place:
         data_dir: where files of data sets lie.
         skip_unreadable: leave out images that cannot be read.
         devices: names of devices, handed out in turn.
+        trust: import the modules that a file behind ``trained:run=`` names.
     """
 
     data_dir: str | None
     skip_unreadable: bool
     devices: tuple[str, ...]
+    trust: bool = False
 
 
 def run_parallel(
@@ -151,6 +153,7 @@ def run_together(
                 run.folder,
                 data_dir=place.data_dir,
                 skip_unreadable=place.skip_unreadable,
+                trust=place.trust,
                 device=str(world.device(place.devices[0])),
                 on_progress=lambda now, job=job: on_event(
                     Event("progress", job, progress_detail(now))
@@ -198,5 +201,6 @@ def _job(run: Planned, place: Place) -> Job:
         "folder": str(run.folder.resolve()),
         "data_dir": place.data_dir,
         "skip_unreadable": place.skip_unreadable,
+        "trust": place.trust,
     }
     return Job(run.name, run.folder, run.log.resolve(), request)

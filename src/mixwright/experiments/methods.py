@@ -40,12 +40,14 @@ class Part:
         cls: its class.
         options: keyword arguments of the class.
         learns: True for an objective, False for a mixer.
+        trust: whether modules are imported that a file behind ``trained:run=`` names.
     """
 
     name: str
     cls: type
     options: dict[str, Any]
     learns: bool
+    trust: bool = False
 
     @property
     def text(self) -> str:
@@ -64,7 +66,7 @@ class Part:
         """The object itself; ``more`` is passed where the class takes it."""
         taken = option_types(self.cls)
         made = self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
-        return made.load() if self.name == _TRAINED else made
+        return made.load(trust=self.trust) if self.name == _TRAINED else made
 
 
 @dataclass(frozen=True)
@@ -128,20 +130,23 @@ class Method:
         return Mixed(self.mixer(), criterion)
 
 
-def parse_method(text: str) -> Method:
+def parse_method(text: str, *, file: Path | None = None, trust: bool = False) -> Method:
     """Read a METHOD.
 
     Args:
         text: ``none``; a name; ``name:option=value,...``; ``trained:run=PATH``, see
             ``load_mixer``; several of them joined by ``+``; or a class of your own as
             ``package.module:Class``, options behind one more colon.
+        file: where the text was read, if the user did not write it here and now. Of other modules
+            than ours it may name those that are imported already: importing runs their code.
+        trust: import the modules that files name, ``file`` and those behind ``trained:run=``.
 
     Returns:
         the method; its mixers were made once, so that bad values and files show here.
 
     Raises:
         ValueError: a name, option or value is not understood, and the nearest right one is named;
-            or no mixer can be read from a path.
+            no mixer can be read from a path, or a file names a module that is not imported.
 
     Example:
         >>> parse_method("none").label
@@ -157,7 +162,10 @@ def parse_method(text: str) -> Method:
         return Method(())
     if "none" in words:
         raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
-    parts = tuple(_part(word, before) for before, word in zip(["", *words], words, strict=False))
+    befores = ["", *words]
+    parts = tuple(
+        _part(word, before, file, trust) for before, word in zip(befores, words, strict=False)
+    )
     if len(parts) > 1:
         for part in parts:
             if part.learns:
@@ -174,11 +182,12 @@ def parse_method(text: str) -> Method:
     return method
 
 
-def parse_methods(texts: Iterable[str]) -> list[Method]:
+def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
     """Read several METHODs; one that is given twice counts once.
 
     Args:
         texts: see ``parse_method``; and options may have several values, see ``alternatives``.
+        trust: see ``parse_method``.
 
     Returns:
         the methods in the order given.
@@ -191,7 +200,8 @@ def parse_methods(texts: Iterable[str]) -> list[Method]:
         ['none', 'cutmix:alpha=0.2', 'cutmix:alpha=1']
     """
     every = (one for text in texts for one in alternatives(text))
-    return list({method.text: method for method in map(parse_method, every)}.values())
+    methods = [parse_method(one, trust=trust) for one in every]
+    return list({method.text: method for method in methods}.values())
 
 
 def method_names() -> list[str]:
@@ -206,7 +216,7 @@ def method_names() -> list[str]:
     return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
 
 
-def _part(word: str, before: str) -> Part:
+def _part(word: str, before: str, file: Path | None, trust: bool) -> Part:
     """One of the words between the ``+``; the word before it tells whether a path was cut."""
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
@@ -218,7 +228,7 @@ def _part(word: str, before: str) -> Part:
         cls, learns = _trained(word), False
     elif own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
         name, rest = f"{own[1]}:{own[2]}", own[3]
-        cls, learns = _own_class(own[1], own[2])
+        cls, learns = _own_class(own[1], own[2], file, trust)
     elif name in MIXERS:
         cls, learns = MIXERS[name], False
     elif name in OBJECTIVES and name != "mixed":
@@ -231,7 +241,8 @@ def _part(word: str, before: str) -> Part:
             f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
             f"own package.module:Class.{cut}"
         )
-    return Part(name, cls, read_options(cls, option_pairs(f'method "{word}"', rest)), learns)
+    options = read_options(cls, option_pairs(f'method "{word}"', rest))
+    return Part(name, cls, options, learns, trust)
 
 
 def _trained(word: str) -> type:
@@ -252,12 +263,20 @@ def _cannot_import(module: str, name: str, error: Exception) -> ValueError:
     )
 
 
-def _own_class(module: str, name: str) -> tuple[type, bool]:
+def _own_class(module: str, name: str, file: Path | None, trust: bool) -> tuple[type, bool]:
     from mixwright.objectives.objective import Objective
 
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    if file is None or trust:
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+    elif module not in sys.modules and module.partition(".")[0] != "mixwright":
+        raise ValueError(
+            f'method "{module}:{name}": {file} names the module {module}, which is not imported: '
+            "that would run its code, and a file may come from anywhere. Expected a method of "
+            f"ours, or a module that is imported already. In Python import {module} first; or, if "
+            "you trust it, give trust=True, on the command line --trust."
+        )
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

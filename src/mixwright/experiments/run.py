@@ -30,6 +30,7 @@ def run(
     data_dir: str | None = None,
     skip_unreadable: bool = False,
     device: str = "cpu",
+    trust: bool = False,
     on_progress: "Callable[[Progress], None] | None" = None,
     on_message: Callable[[str], None] | None = None,
 ) -> "Result":
@@ -41,6 +42,7 @@ def run(
         data_dir: where files of data sets lie.
         skip_unreadable: leave out images that cannot be read.
         device: where to train, e.g. ``cpu`` or ``cuda:0``.
+        trust: import the modules that a file behind ``trained:run=`` names.
         on_progress: told now and then how far the run is.
         on_message: told what happens to the data, a sentence at a time.
 
@@ -61,7 +63,7 @@ def run(
     return train(
         recipe,
         model=new_model(recipe, data),
-        objective=parse_method(recipe.method).objective(build_criterion(recipe)),
+        objective=parse_method(recipe.method, trust=trust).objective(build_criterion(recipe)),
         data=data,
         evaluate=evaluate,
         folder=folder,

@@ -47,21 +47,25 @@ class Trained:
 
     run: Path
 
-    def load(self) -> LearnedMixer:
+    def load(self, *, trust: bool = False) -> LearnedMixer:
         """Give the mixer, a fresh copy each time; a file that did not change is read once.
+
+        Args:
+            trust: see ``load_mixer``.
 
         Raises:
             ValueError: see ``load_mixer``.
         """
         file = _file(self.run.expanduser())
         about = file.stat()
-        return copy.deepcopy(_read_once(str(file.resolve()), about.st_mtime_ns, about.st_size))
+        stamp = about.st_mtime_ns, about.st_size
+        return copy.deepcopy(_read_once(str(file.resolve()), trust, *stamp))
 
 
 @functools.lru_cache(maxsize=2)
-def _read_once(file: str, *stamp: int) -> LearnedMixer:
+def _read_once(file: str, trust: bool, *stamp: int) -> LearnedMixer:
     del stamp  # tells a file from one that was there before it
-    return load_mixer(file)
+    return load_mixer(file, trust=trust)
 
 
 def save_mixer(
@@ -120,7 +124,9 @@ def save_mixer(
     save_checkpoint(Path(path), {"kind": _KIND, **state})
 
 
-def load_mixer(path: str | Path, encoder: nn.Module | None = None) -> LearnedMixer:
+def load_mixer(
+    path: str | Path, encoder: nn.Module | None = None, trust: bool = False
+) -> LearnedMixer:
     """Read a trained mixer, frozen, to mix with in any loop.
 
     Args:
@@ -129,13 +135,16 @@ def load_mixer(path: str | Path, encoder: nn.Module | None = None) -> LearnedMix
         encoder: the architecture of the encoder, where it is a model of your own that cannot be
             rebuilt by name; of a run, the model that was trained. It is copied, and the saved
             weights go into the copy.
+        trust: import the module of a class of yours that a run was trained with, which runs its
+            code. Without it such a class is taken from modules that are imported already.
 
     Returns:
         the mixer, on the CPU; it goes to the device of the images it is given.
 
     Raises:
-        ValueError: there is no such file; it is damaged or foreign, or its method learns no mixer;
-            ``encoder`` is missing or the weights do not fit it.
+        ValueError: there is no such file; it is damaged or foreign, or its method learns no mixer
+            or is of a module that is not imported; ``encoder`` is missing or the weights do not
+            fit it.
 
     Example:
         >>> load_mixer("nowhere.pt")
@@ -148,7 +157,7 @@ def load_mixer(path: str | Path, encoder: nn.Module | None = None) -> LearnedMix
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, to be replaced
         if state.get("kind") == _KIND:
             return _from_file(file, state, encoder)
-        return _from_run(file, state, encoder)
+        return _from_run(file, state, encoder, trust)
 
 
 def _file(path: Path) -> Path:
@@ -178,10 +187,13 @@ def _from_file(file: Path, state: dict[str, Any], encoder: nn.Module | None) -> 
     return LearnedMixer(built, network, about=about, **{name: state[name] for name in _PLAIN})
 
 
-def _from_run(file: Path, state: dict[str, Any], encoder: nn.Module | None) -> LearnedMixer:
+def _from_run(
+    file: Path, state: dict[str, Any], encoder: nn.Module | None, trust: bool
+) -> LearnedMixer:
     _need(file, state, _IN_RUN, "A best.pt holds weights alone; give the run folder.")
     recipe = Recipe.from_json(state["recipe"])
-    objective = parse_method(recipe.method).objective(build_criterion(recipe))
+    method = parse_method(recipe.method, file=file, trust=trust)
+    objective = method.objective(build_criterion(recipe))
     if not learns_mixer(type(objective)):
         known = [name for name, cls in OBJECTIVES.items() if learns_mixer(cls)]
         raise CheckpointError(

@@ -89,7 +89,7 @@ def _exhibit(
     """Samples of a method, drawn with a model of one of its runs where it looks through one."""
     from mixwright.experiments.methods import parse_method
 
-    known = parse_method(method.text)
+    known = parse_method(method.text, file=folder)
     mixer = _learned(folder / method.runs[0].folder, known)
     if mixer is not None:
         return exhibit(known, images, labels, data.classes, count=SHOWN, seed=0, mixer=mixer)

@@ -78,7 +78,7 @@ class Candidate:
         """What it was trained with, where that mixes; a learned mixer as it was learned."""
         if self.recipe is None:
             return None
-        method = parse_method(self.recipe.method)
+        method = parse_method(self.recipe.method, file=self.file)  # imported when it was found
         if method.parts and method.parts[0].learns and self.file is not None:
             from mixwright.experiments.trained import learns_mixer, load_mixer
 
@@ -87,7 +87,9 @@ class Candidate:
         return method.mixer()
 
 
-def find_candidates(word: str, *, weights: str, normalise: str) -> list[Candidate]:
+def find_candidates(
+    word: str, *, weights: str, normalise: str, trust: bool = False
+) -> list[Candidate]:
     """Find the models that a word means.
 
     Args:
@@ -96,16 +98,18 @@ def find_candidates(word: str, *, weights: str, normalise: str) -> list[Candidat
         weights: which of a run: ``raw``, ``ema``, ``teacher``, or ``all`` that it has.
         normalise: of a model of the user's: ``inside`` where it does it itself, ``unchecked``
             likewise without a look, ``data`` to put the data's normalisation in front of it.
+        trust: import the modules that runs name for their methods.
 
     Returns:
         at least one.
 
     Raises:
-        ValueError: there is no such thing, or it has no such weights.
+        ValueError: there is no such thing, it has no such weights, or its method is of a module
+            that is not imported.
     """
     path = Path(word).expanduser()
     if path.exists():
-        return _of_path(path, weights)
+        return _of_path(path, weights, trust)
     if _OWN.fullmatch(word) and not word.endswith(".pt"):
         return [_of_function(word, normalise)]
     if "/" in word or word.endswith(".pt"):
@@ -121,13 +125,13 @@ def find_candidates(word: str, *, weights: str, normalise: str) -> list[Candidat
     return [_of_timm(word)]
 
 
-def _of_path(path: Path, weights: str) -> list[Candidate]:
+def _of_path(path: Path, weights: str, trust: bool) -> list[Candidate]:
     runs = [path]
     if path.is_dir() and not (path / "last.pt").is_file() and (path / "runs").is_dir():
         runs = [run for run in _runs_of(path) if (run / "last.pt").is_file()]
         if not runs:
             raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
-    found = [one for run in runs for one in _of_run(run, weights)]
+    found = [one for run in runs for one in _of_run(run, weights, trust)]
     if not found:
         raise ValueError(
             f"{path}: no run has weights of the kind {weights!r}; expected --weights all, raw or "
@@ -169,10 +173,11 @@ def checked_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
     return single
 
 
-def _of_run(path: Path, weights: str) -> list[Candidate]:
+def _of_run(path: Path, weights: str, trust: bool) -> list[Candidate]:
     recipe, has_teacher = recipe_of(path), "teacher" in columns_of(path)
     wanted = list(COLUMNS) if weights == "all" else [weights]
-    method, file = parse_method(recipe.method), checkpoint_of(path)
+    file = checkpoint_of(path)
+    method = parse_method(recipe.method, file=file, trust=trust)
     # Another checkpoint than the last is another model, not another seed of the same.
     which = "" if file.name == "last.pt" else f" ({file.name})"
 
