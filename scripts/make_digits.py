@@ -1,4 +1,4 @@
-"""Make src/mixwright/data/sources/digits.npz again, from scikit-learn's copy of the digits.
+"""Make src/mixwright/lab/data/sources/digits.npz again, from scikit-learn's copy of the digits.
 
     python scripts/make_digits.py
 

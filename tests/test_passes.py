@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mixwright.lab.models.resnet import ThinResNet
+from mixwright.lab.models.vit import SmallViT
 from mixwright.mixers import CARDS, MIXERS
-from mixwright.models.resnet import ThinResNet
-from mixwright.models.vit import SmallViT
 from mixwright.objectives import DADA, OBJECTIVES, Mixed, Objective
 from mixwright.objectives.cards import OBJECTIVE_CARDS
 from mixwright.objectives.dada import Step

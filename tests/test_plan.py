@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mixwright.masks.held import Box, Held, Planes, Product, share
+from mixwright.masks.mask_forms import Box, DenseMask, MaskForm, SeparableMask, share
 from mixwright.plan import MixPlan
 from mixwright.sampling import partners, stream
 from mixwright.warps import Affine, Rect
@@ -32,18 +32,18 @@ def _rand(*shape: int, seed: int = 2) -> Tensor:
     return torch.rand(shape, generator=stream(seed))
 
 
-FORMS: dict[str, Callable[[], Held]] = {
+FORMS: dict[str, Callable[[], MaskForm]] = {
     "share": lambda: share(_rand(COUNT), 2),
     "binary box": _box,
     "two-level box": lambda: _box(_rand(COUNT), _rand(COUNT, seed=3)),
-    "grid": lambda: Planes(_rand(COUNT, 1, 3, 5)),
-    "binary grid": lambda: Planes(_rand(COUNT, 1, 3, 5) > 0.5),
-    "pixels": lambda: Planes(_rand(COUNT, 1, HEIGHT, WIDTH)),
-    "binary pixels": lambda: Planes(_rand(COUNT, 1, HEIGHT, WIDTH) > 0.5),
-    "product": lambda: Product(
+    "grid": lambda: DenseMask(_rand(COUNT, 1, 3, 5)),
+    "binary grid": lambda: DenseMask(_rand(COUNT, 1, 3, 5) > 0.5),
+    "pixels": lambda: DenseMask(_rand(COUNT, 1, HEIGHT, WIDTH)),
+    "binary pixels": lambda: DenseMask(_rand(COUNT, 1, HEIGHT, WIDTH) > 0.5),
+    "product": lambda: SeparableMask(
         _rand(COUNT, HEIGHT), _rand(COUNT, WIDTH, seed=4), torch.zeros(COUNT), torch.ones(COUNT)
     ),
-    "turned product": lambda: Product(
+    "turned product": lambda: SeparableMask(
         _rand(COUNT, HEIGHT), _rand(COUNT, WIDTH, seed=4), torch.ones(COUNT), -torch.ones(COUNT)
     ),
 }
@@ -87,9 +87,9 @@ def test_the_way_by_slices_and_the_way_of_the_batch_agree(
     plan = _pair(form)
     for dtype in (torch.uint8, torch.bfloat16, torch.float16, torch.float32, torch.float64):
         batch = (images * 255).byte() if dtype == torch.uint8 else images.to(dtype)
-        monkeypatch.setattr("mixwright.blending._LARGE_SAMPLE", 10**9)
+        monkeypatch.setattr("mixwright.plan.blending._LARGE_SAMPLE", 10**9)
         whole = plan.images(batch)
-        monkeypatch.setattr("mixwright.blending._LARGE_SAMPLE", 0)
+        monkeypatch.setattr("mixwright.plan.blending._LARGE_SAMPLE", 0)
         sliced = plan.images(batch)
         assert whole.dtype == sliced.dtype == dtype
         torch.testing.assert_close(sliced, whole, atol=1e-6, rtol=0)
@@ -101,7 +101,7 @@ def test_the_way_by_slices_and_the_way_of_the_batch_agree(
 def test_binary_masks_copy_pixels_bit_by_bit(
     form: str, dtype: torch.dtype, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixwright.blending._LARGE_SAMPLE", large)
+    monkeypatch.setattr("mixwright.plan.blending._LARGE_SAMPLE", large)
     images = (_rand(COUNT, 3, HEIGHT, WIDTH, seed=7) * 255).to(dtype)
     plan = _pair(form)
     keep = plan.mask[:, :1]
@@ -159,7 +159,7 @@ def test_the_null_source_is_a_fill_without_label(fill: Tensor | str) -> None:
     index = torch.stack([torch.arange(COUNT), torch.full((COUNT,), -1)], dim=1)
     keep = _rand(COUNT, 1, HEIGHT, WIDTH) > 0.5
     weight = torch.tensor([[1.0, 0.0]]).expand(COUNT, 2)
-    plan = MixPlan(index=index, mask=Planes(keep), weight=weight, pool=COUNT, fill=value).check()
+    plan = MixPlan(index=index, mask=DenseMask(keep), weight=weight, pool=COUNT, fill=value).check()
     images = _rand(COUNT, 2, HEIGHT, WIDTH, seed=4)
     shown = value.view(1, 2, 1, 1) if value.ndim == 1 else value
     torch.testing.assert_close(plan.images(images), torch.where(keep, images, shown))
@@ -362,7 +362,7 @@ def test_fills_are_joined_row_by_row() -> None:
     hidden = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
     weight = torch.tensor([[1.0, 0.0]]).expand(2, 2)
     plans = [
-        MixPlan(index=index, mask=Planes(hidden), weight=weight, pool=2, fill=fill)
+        MixPlan(index=index, mask=DenseMask(hidden), weight=weight, pool=2, fill=fill)
         for fill in (torch.tensor(0.5), torch.tensor([1.0, 2.0, 3.0]))
     ]
     shown = plans[0].where(torch.tensor([True, False]), plans[1]).images(images)
@@ -408,16 +408,16 @@ def test_memory_format_is_kept_and_the_input_is_not_written(
 def test_gradients_reach_the_sources_and_a_learned_mask(
     form: str, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixwright.blending._LARGE_SAMPLE", large)
+    monkeypatch.setattr("mixwright.plan.blending._LARGE_SAMPLE", large)
     plan = _pair(form)
     wanted = _rand(COUNT, 3, HEIGHT, WIDTH, seed=20)
 
     def gradients(learned: MixPlan, mix: Callable[[MixPlan, Tensor], Tensor]) -> list[Tensor]:
         images = _rand(COUNT, 3, HEIGHT, WIDTH, seed=6).requires_grad_()
         leaves = [images]
-        if isinstance(learned.held, Planes) and not learned.held.binary:
+        if isinstance(learned.held, DenseMask) and not learned.held.binary:
             leaves.append(learned.held.values.clone().requires_grad_())
-            learned = learned.replace(mask=Planes(leaves[1]))
+            learned = learned.replace(mask=DenseMask(leaves[1]))
         return list(torch.autograd.grad((mix(learned, images) * wanted).sum(), leaves))
 
     got = gradients(plan, lambda plan, images: plan.images(images))
@@ -568,6 +568,6 @@ def test_check_reads_values() -> None:
     with pytest.raises(ValueError, match=r"sum over sources is off by 0\.5"):
         plan.replace(mask=torch.full((COUNT, 2, 1, 1), 0.75)).check()
     with pytest.raises(ValueError, match="masks run from nan"):
-        plan.replace(mask=Planes(torch.full((COUNT, 1, 1, 1), torch.nan))).check()
+        plan.replace(mask=DenseMask(torch.full((COUNT, 1, 1, 1), torch.nan))).check()
     with pytest.raises(ValueError, match=r"weights run from -0\.5"):
         plan.replace(weight=torch.full((COUNT, 2), -0.5)).check()

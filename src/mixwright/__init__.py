@@ -13,10 +13,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mixwright import _moved
+
 if TYPE_CHECKING:
     from mixwright.adapters import Mix as Mix
-    from mixwright.experiments.trained import load_mixer as load_mixer
-    from mixwright.experiments.trained import save_mixer as save_mixer
+    from mixwright.lab.experiments.trained import load_mixer as load_mixer
+    from mixwright.lab.experiments.trained import save_mixer as save_mixer
     from mixwright.mixers import MIXERS as MIXERS
     from mixwright.mixers import AGMix as AGMix
     from mixwright.mixers import AttentiveCutMix as AttentiveCutMix
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_moved.install()
+
 # The command line parses its arguments without torch, so nothing is imported before it is asked
 # for (PEP 562).
 _HOME = {
@@ -114,8 +118,8 @@ _HOME = {
     "SAMix": "objectives",
     "AdAutoMix": "objectives",
     "LearnedMixer": "mixers.learned",
-    "load_mixer": "experiments.trained",
-    "save_mixer": "experiments.trained",
+    "load_mixer": "lab.experiments.trained",
+    "save_mixer": "lab.experiments.trained",
     "Objective": "objectives",
     "MixPlan": "plan",
 }

@@ -2,7 +2,7 @@
 
 import sys
 
-from mixwright.cli import main
+from mixwright.lab.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

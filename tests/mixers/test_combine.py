@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers import CutMix, MiAMix, MixUp, OneOf, Scheduled, Sometimes, set_progress
 from mixwright.sampling import stream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers import CutMix, HMix
 from mixwright.sampling import stream
 

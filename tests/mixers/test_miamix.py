@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers import AGMix, CutMix, FMix, GMix, GridMix, HMix, MiAMix, MixUp
 from mixwright.mixers.layers import draw_layers
 from mixwright.mixers.pairs import PairMixer
@@ -27,11 +27,11 @@ class Half:
     asked: list[int] = field(default_factory=list, compare=False)
     shares: list[Tensor] = field(default_factory=list, compare=False)
 
-    def keep(self, lam: Tensor, *, size: tuple[int, int], generator: torch.Generator) -> Planes:
+    def keep(self, lam: Tensor, *, size: tuple[int, int], generator: torch.Generator) -> DenseMask:
         self.asked.append(len(lam))
         self.shares.append(lam)
         left = torch.arange(size[1]) < size[1] // 2
-        return Planes(left.expand(len(lam), 1, *size))
+        return DenseMask(left.expand(len(lam), 1, *size))
 
 
 def only(*methods: object, **settings: object) -> MiAMix:

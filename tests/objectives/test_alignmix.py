@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mixwright.lab.models import build_model
 from mixwright.mixers.mixup import MixUp
-from mixwright.models import build_model
 from mixwright.objectives import alignmix
 from mixwright.objectives.alignmix import AlignMix, Moved, aligned, rearranged
 from mixwright.objectives.mixed import Mixed

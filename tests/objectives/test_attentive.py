@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mixwright.models import Normalised
+from mixwright.lab.models import Normalised
 from mixwright.objectives import Losses, Objective
 from mixwright.objectives.mixpro import MixPro
 from mixwright.objectives.smmix import SMMix

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from mixwright.data.lazy import EncodedImages, LazyImages
-from mixwright.data.sets import Dataset
+from lab.training.tiny import CLASSES, digest, recipe, run, tiny_data, tiny_net
+from mixwright.lab.data.lazy import EncodedImages, LazyImages
+from mixwright.lab.data.sets import Dataset
 from mixwright.objectives.dada import DADA, SearchProgress, Step
 from mixwright.sampling import stream
-from training.tiny import CLASSES, digest, recipe, run, tiny_data, tiny_net
 
 INVERT = Step("Invert", 1.0, 0.5)
 NEVER = Step("Equalize", 0.0, 0.5)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mixwright.lab.models import build_model
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pairs import Per
-from mixwright.models import build_model
 from mixwright.objectives.manifoldmix import ManifoldMix, mixed_features
 from mixwright.objectives.mixed import Mixed
 from mixwright.objectives.objective import Losses

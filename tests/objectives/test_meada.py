@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.data.lazy import EncodedImages, LazyImages
-from mixwright.models.vit import SmallViT
+from lab.training.test_resume import KilledError, kill_at, left
+from lab.training.tiny import CLASSES, digest, recipe, run, tiny_data, tiny_net
+from mixwright.lab.data.lazy import EncodedImages, LazyImages
+from mixwright.lab.models.vit import SmallViT
 from mixwright.objectives.meada import MEADA
 from mixwright.sampling import stream
 from mixwright.taps import classifier, evaluating
-from training.test_resume import KilledError, kill_at, left
-from training.tiny import CLASSES, digest, recipe, run, tiny_data, tiny_net
 
 GENTLE = {"steps": 3, "lr": 2.0}
 

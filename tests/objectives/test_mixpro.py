@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mixwright.lab.models import build_model
 from mixwright.masks.cells import cell_grid, cell_planes
-from mixwright.models import build_model
 from mixwright.objectives import CrossEntropy
 from mixwright.objectives.attention_shares import keep_at, own_share
 from mixwright.objectives.mixpro import MaskMix, MixPro, confidence

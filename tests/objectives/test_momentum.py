@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mixwright.models.build import build_model
-from mixwright.models.normalised import Normalised
-from mixwright.models.vit import SmallViT
+from mixwright.lab.models.build import build_model
+from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.models.vit import SmallViT
 from mixwright.objectives.momentum import STATISTICS, Teacher, momentum
 from mixwright.taps import classifier, tapping
 

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mixwright.lab.models.build import build_model
+from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.models.vit import SmallViT
 from mixwright.mixers import CutMix, PuzzleMix
-from mixwright.models.build import build_model
-from mixwright.models.normalised import Normalised
-from mixwright.models.vit import SmallViT
 from mixwright.objectives import (
     DADA,
     MEADA,

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.masks.held import Box
-from mixwright.models import build_model
+from mixwright.lab.models import build_model
+from mixwright.masks.mask_forms import Box
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.recursivemix import RecursiveMix
 from mixwright.objectives.regions import box_features

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mixwright.lab.models import Normalised, build_model
 from mixwright.masks.windows import extreme_windows, inside_windows
 from mixwright.mixers import CutMix
-from mixwright.models import Normalised, build_model
 from mixwright.objectives.smmix import SMMix, divergence, means, pasted, places
 from mixwright.sampling import stream
 from mixwright.taps.attention import attending

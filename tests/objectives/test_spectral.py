@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lab.training.tiny import CLASSES, digest, tiny_data, tiny_net
 from mixwright.objectives.spectral import Spectral, sensitivity_map
 from mixwright.objectives.spectral.amplitude import from_spectrum, mirrored, spectrum, whole
 from mixwright.objectives.spectral.ascent import divergence
 from mixwright.objectives.spectral.sensitivity import wave
 from mixwright.sampling import stream, uniform
 from mixwright.taps import evaluating
-from training.tiny import CLASSES, digest, tiny_data, tiny_net
 
 sizes = pytest.mark.parametrize("size", [(8, 8), (7, 5), (5, 8), (8, 7), (1, 6), (6, 1), (1, 1)])
 modes = pytest.mark.parametrize("mode", ["mix", "attack"])

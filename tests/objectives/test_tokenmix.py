@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mixwright.lab.models import build_model
 from mixwright.masks.token_blocks import block_tokens, random_tokens
-from mixwright.models import build_model
 from mixwright.objectives import BinaryCrossEntropy, CrossEntropy
 from mixwright.objectives.tokenmix import TokenBlocks, TokenMix, shown, smoothed
 from mixwright.plan import MixPlan

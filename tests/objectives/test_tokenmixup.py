@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mixwright.lab.models.vit import Attention, Block, SmallViT
 from mixwright.masks.assignment import assignment
 from mixwright.mixers import CutMix, Mixer, MixUp
-from mixwright.models.vit import Attention, Block, SmallViT
 from mixwright.objectives.criteria import CrossEntropy
 from mixwright.objectives.tokenmixup import TokenMixup
 from mixwright.objectives.tokenmixup.layers import encoders

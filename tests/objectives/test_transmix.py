@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mixwright.masks.held import Box
+from mixwright.lab.models import Normalised
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers import CutMix, MixUp
-from mixwright.models import Normalised
 from mixwright.objectives import BinaryCrossEntropy, CrossEntropy
 from mixwright.objectives.attention_shares import keep_at, own_share
 from mixwright.objectives.transmix import TransMix

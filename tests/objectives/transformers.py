@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixwright.models.vit import SmallViT
+from mixwright.lab.models.vit import SmallViT
 from mixwright.objectives import Losses, Objective
 from mixwright.sampling import stream, uniform
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mixwright.models import Normalised
-from mixwright.models.vit import SmallViT
+from mixwright.lab.models import Normalised
+from mixwright.lab.models.vit import SmallViT
 from mixwright.taps.attention import (
     attending,
     attention_layers,

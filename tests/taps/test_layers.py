@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mixwright.models.build import build_model
-from mixwright.models.normalised import Normalised
+from mixwright.lab.models.build import build_model
+from mixwright.lab.models.normalised import Normalised
 from mixwright.taps import as_map, bare, classifier, last_map, named_layer, stages
 from mixwright.taps import layers as layers_module
 

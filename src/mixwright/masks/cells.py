@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 
 
 def cell_grid(size: Sequence[int], side: int) -> tuple[int, int]:
@@ -21,7 +21,7 @@ def cell_grid(size: Sequence[int], side: int) -> tuple[int, int]:
     return -(-height // side), -(-width // side)
 
 
-def cell_planes(keep: Tensor, *, side: int, size: Sequence[int]) -> Planes:
+def cell_planes(keep: Tensor, *, side: int, size: Sequence[int]) -> DenseMask:
     """Give the form of a plan for a mask of cells.
 
     Args:
@@ -34,7 +34,7 @@ def cell_planes(keep: Tensor, *, side: int, size: Sequence[int]) -> Planes:
     """
     height, width = size
     if height % side == 0 and width % side == 0:
-        return Planes(keep)
+        return DenseMask(keep)
     row = torch.arange(height, device=keep.device) // side
     column = torch.arange(width, device=keep.device) // side
-    return Planes(keep.index_select(2, row).index_select(3, column))
+    return DenseMask(keep.index_select(2, row).index_select(3, column))

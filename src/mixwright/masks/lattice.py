@@ -18,7 +18,7 @@ def lattice_factors(
     """Mark the holes of a lattice along one axis, per sample.
 
     A lattice is the product of its rows and its columns: a pixel is in a hole where both factors
-    are True (``held.Product``). From ``start``, every ``period`` pixels a hole begins; none is
+    are True (``SeparableMask``). From ``start``, every ``period`` pixels a hole begins; none is
     outside the crop.
 
     Args:

@@ -13,7 +13,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.gaussian import area_variance, turned_bump
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
@@ -77,7 +77,7 @@ class AGMix:
         """See ``Mixer.plan``; labels and model are not read."""
         return pair_plan(self, images, labels, generator=generator)
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``PairMixer.keep``."""
         height, width = size
         cy = sampling.integers(0, height, (len(lam),), like=lam, generator=generator)
@@ -101,4 +101,4 @@ class AGMix:
         # A share of 0 is no spot at all, not one of a single pixel.
         sign = torch.where(lam < 0.5, 1.0, -1.0) * (share > 0)
         keep = bump.mul_(sign[:, None, None]).add_((lam >= 0.5).float()[:, None, None])
-        return Planes(keep[:, None])
+        return DenseMask(keep[:, None])

@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from mixwright.arguments import check_whole
 from mixwright.masks.blocks import upsample_blocks
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
@@ -122,7 +122,7 @@ class AttentiveCutMix:
             held = [new if new % old else old for new, old in zip(size, shape, strict=True)]
             return with_partners(
                 images,
-                Planes(upsample_blocks(own, held)),
+                DenseMask(upsample_blocks(own, held)),
                 pairing=self.pairing,
                 generator=generator,
                 lam=lam,

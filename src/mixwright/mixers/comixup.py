@@ -12,7 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.comix.outputs import comix_masks, compatible
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import alone
 from mixwright.plan import MixPlan
@@ -167,7 +167,7 @@ def _listed(index: Tensor, masks: Tensor) -> MixPlan:
     planes = masks.gather(1, order[..., None, None].expand(-1, -1, *masks.shape[2:]))
     return MixPlan(
         index=index.gather(1, order),
-        mask=Planes(planes, whole=True),
+        mask=DenseMask(planes, whole=True),
         weight=weight.gather(1, order),
         pool=len(index),
     )

@@ -13,7 +13,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.box import clipped_box
-from mixwright.masks.held import Box, Held, Planes
+from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.plan import MixPlan
@@ -113,7 +113,7 @@ class Cutout:
                 own=True,
             )
 
-    def _keep(self, images: Tensor, *, generator: Generator) -> Held:
+    def _keep(self, images: Tensor, *, generator: Generator) -> MaskForm:
         size: Sequence[int] = tuple(images.shape[2:])
         rows = 1 if self.per == "batch" else len(images)
         side = self.length if isinstance(self.length, int) else int(self.length * min(size))
@@ -126,7 +126,7 @@ class Cutout:
         keep = boxes[0].first()
         for box in boxes[1:]:
             keep = keep * box.first()
-        return Planes(keep.bool())
+        return DenseMask(keep.bool())
 
     def _fill(self, images: Tensor, *, generator: Generator) -> Tensor:
         if self.fill == "noise":

@@ -18,7 +18,7 @@ from mixwright.masks.fourier import (
     rank_mask,
     soft_rank_mask,
 )
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam, pair_plan
 from mixwright.mixers.partnering import with_partners
@@ -107,7 +107,7 @@ class FMix:
                 images, held, pairing=self.pairing, generator=generator, lam=lam, own=own
             )
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``PairMixer.keep``."""
         height, width = size
         rows = len(lam)
@@ -124,8 +124,8 @@ class FMix:
         pixels = height * width
         kept = (lam * pixels + chance).floor().long().clamp_max(pixels)
         if self.max_soft > 0:
-            return Planes(soft_rank_mask(field, kept, softness=self.max_soft))
-        return Planes(rank_mask(field, kept))
+            return DenseMask(soft_rank_mask(field, kept, softness=self.max_soft))
+        return DenseMask(rank_mask(field, kept))
 
     def _reformulated_lam(self, images: Tensor, *, generator: Generator) -> Tensor:
         if self.lam is not None:

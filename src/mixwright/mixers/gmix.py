@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.masks.gaussian import area_variance, calibrated_variance, gaussian_factor
-from mixwright.masks.held import Product
+from mixwright.masks.mask_forms import SeparableMask
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
@@ -72,7 +72,7 @@ class GMix:
         """See ``Mixer.plan``; labels and model are not read."""
         return pair_plan(self, images, labels, generator=generator)
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Product:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> SeparableMask:
         """See ``PairMixer.keep``."""
         height, width = size
         cy = sampling.integers(0, height, (len(lam),), like=lam, generator=generator)
@@ -83,7 +83,7 @@ class GMix:
         variance = area_variance(share, height=height, width=width)
         # A share of 0 is no spot at all, not one of a single pixel.
         sign = torch.where(lam < 0.5, 1.0, -1.0) * (share > 0)
-        return Product(
+        return SeparableMask(
             rows=gaussian_factor(cy, variance, size=height),
             columns=gaussian_factor(cx, variance, size=width),
             base=(lam >= 0.5).float(),
@@ -93,7 +93,7 @@ class GMix:
 
 def calibrated_spot(
     share: Tensor, *, own: Tensor, cy: Tensor, cx: Tensor, size: Sequence[int]
-) -> Product:
+) -> SeparableMask:
     """Hold the masks of round bumps whose mean over the image is ``share``.
 
     Args:
@@ -107,7 +107,7 @@ def calibrated_spot(
     variance = calibrated_variance(share, cy=cy, cx=cx, height=height, width=width)
     # Below one pixel's share only the height of the bump is left to lower.
     peak = (share * (height * width)).clamp_max(1.0)
-    return Product(
+    return SeparableMask(
         rows=gaussian_factor(cy, variance, size=height),
         columns=gaussian_factor(cx, variance, size=width),
         base=(~own).float(),

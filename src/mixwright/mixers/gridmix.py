@@ -13,8 +13,8 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masks.blocks import upsample_blocks
-from mixwright.masks.held import Held, Planes, Product
 from mixwright.masks.lattice import cell_mask, lattice_factors
+from mixwright.masks.mask_forms import DenseMask, MaskForm, SeparableMask
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
 from mixwright.mixers.partnering import with_partners
@@ -120,13 +120,13 @@ class GridMix:
             held = self.keep(lam, size=images.shape[2:], generator=generator)
             return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> MaskForm:
         """See ``PairMixer.keep``."""
         if self.variant == "cells":
             return self._cells(lam, size=size, generator=generator)
         return self._lattice(lam, size=size, generator=generator)
 
-    def _cells(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def _cells(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         height, width = size
         side = self.cells
         draws = sampling.uniform((len(lam), side * side + 1), like=lam, generator=generator)
@@ -134,9 +134,9 @@ class GridMix:
         keep = cell_mask(draws[:, :-1].view(-1, side, side), kept)
         if height % side or width % side:
             keep = upsample_blocks(keep, (height, width))
-        return Planes(keep)
+        return DenseMask(keep)
 
-    def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Product:
+    def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> SeparableMask:
         height, width = size
         draws = sampling.uniform((7, len(lam)), like=lam, generator=generator)
         tall, wide = self._crop(draws[0], draws[1], height=height, width=width)
@@ -160,7 +160,7 @@ class GridMix:
         )
         rows, columns = holes.float().view(2, len(lam), -1)
         ones = torch.ones_like(lam)
-        return Product(
+        return SeparableMask(
             rows=rows[:, :height],
             columns=columns[:, :width],
             base=ones,

@@ -12,7 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.box import box_sides, clipped_box
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing

@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.masks.augment import smoothed, turned
-from mixwright.masks.held import Planes
-from mixwright.masks.joining import resolve
+from mixwright.masks.mask_forms import DenseMask
+from mixwright.masks.mask_ops import resolve
 from mixwright.mixers.pairs import PairMixer
 
 # The paper names the augmentations but not their ranges.
@@ -132,7 +132,7 @@ def draw_layers(
         held = method.keep(own[places], size=(height, width), generator=generator)
         part = 1 - resolve(held.first(), (height, width))[:, 0].float()
         coverage.index_copy_(0, places, part.expand(-1, height, width))
-        if not (isinstance(held, Planes) and held.constant):
+        if not (isinstance(held, DenseMask) and held.constant):
             uneven.append(mine)
     return Layers(coverage, rows, torch.cat(uneven))
 

@@ -57,11 +57,11 @@ class LearnedMixer(Module):
 
     Example:
         >>> from mixwright.masknets import MixBlock
-        >>> from mixwright.models.smallconv import SmallConv
+        >>> from mixwright.lab.models.smallconv import SmallConv
         >>> mixer = LearnedMixer(SmallConv(num_classes=5), MixBlock(32), layer="layer2")
         >>> rng = torch.Generator().manual_seed(0)
         >>> mixer.plan(torch.rand(4, 3, 32, 32), generator=rng)
-        MixPlan(B=4, N=2, mask=Planes, pool=4, device=cpu)
+        MixPlan(B=4, N=2, mask=DenseMask, pool=4, device=cpu)
 
     Source: SAMix-P, Li et al. 2021, arXiv:2111.15454, where a trained network serves as a policy.
     """

@@ -12,7 +12,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.agmix import AGMix
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.cutmix import CutMix
@@ -146,16 +146,16 @@ class MiAMix:
             lam, keep = self._merged(images[:count], generator=generator)
             return MixPlan.pair(
                 partner,
-                Planes(keep[:, None]).expand(count),
+                DenseMask(keep[:, None]).expand(count),
                 warp=None if warp is None else (None, warp),
                 lam=lam.expand(count),
                 pool=len(images),
             )
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``PairMixer.keep``; all layers together leave the share ``lam``."""
         shares, depths = self._shares(len(lam), lam, generator=generator, lam=lam)
-        return Planes(self._masks(shares, depths, size=size, generator=generator)[:, None])
+        return DenseMask(self._masks(shares, depths, size=size, generator=generator)[:, None])
 
     def _masks(
         self, shares: Tensor, depths: Tensor, *, size: Sequence[int], generator: Generator

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.masks.held import Held, share
+from mixwright.masks.mask_forms import MaskForm, share
 from mixwright.mixers.pairs import Per, check_pair, pair_plan
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
@@ -62,6 +62,6 @@ class MixUp:
         """See ``Mixer.plan``; labels and model are not read."""
         return pair_plan(self, images, labels, generator=generator, dims=None)
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> MaskForm:
         """See ``PairMixer.keep``; nothing is drawn."""
         return share(lam, len(size))

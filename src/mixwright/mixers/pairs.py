@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
-from mixwright.masks.held import Held, share
+from mixwright.masks.mask_forms import MaskForm, share
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.partnering import with_partners
 from mixwright.plan import MixPlan
@@ -48,7 +48,7 @@ class Settings(Protocol):
 class PairMixer(Settings, Protocol):
     """A mixer whose mask follows from a share: the settings, and the mask."""
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Held:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> MaskForm:
         """Draw masks that keep about ``lam`` of the own pixels.
 
         Args:

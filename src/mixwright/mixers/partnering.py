@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.masks.held import Held
+from mixwright.masks.mask_forms import MaskForm
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
 from mixwright.warps import Warp
@@ -13,7 +13,7 @@ from mixwright.warps import Warp
 
 def with_partners(
     images: Tensor,
-    held: Held,
+    held: MaskForm,
     *,
     pairing: Pairing,
     generator: Generator,

@@ -11,7 +11,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.blocks import upsample_blocks
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.puzzle.energy import block_puzzle
 from mixwright.masks.puzzle.solver import puzzle_labels
 from mixwright.masks.puzzle.transport import block_transport
@@ -146,7 +146,7 @@ class PuzzleMix:
             own = label == 0 if self.n_labels == 2 else 1 - label.float() / (self.n_labels - 1)
             return MixPlan.pair(
                 partner,
-                Planes(own[:, None]),
+                DenseMask(own[:, None]),
                 warp=self._transport(found, label, partner) if self.transport else None,
                 lam=lam,
             )

@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
 from mixwright.plan import MixPlan
@@ -105,7 +105,7 @@ class SaliencyGrafting:
             graft = candidates(other, self.temperature) & (chance < (1 - lam).view(-1, 1, 1))
             return MixPlan.pair(
                 partner,
-                Planes(~graft[:, None]),
+                DenseMask(~graft[:, None]),
                 weight=1 - grafted_share(graft, own, other),
                 lam=lam,
             )

@@ -10,7 +10,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.masks.box import box_sides, clipped_box
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
 from mixwright.plan import MixPlan

@@ -11,7 +11,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.gaussian import gaussian_factor
-from mixwright.masks.held import Product
+from mixwright.masks.mask_forms import SeparableMask
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.gmix import calibrated_spot
 from mixwright.mixers.pairs import PERS, Per, alone
@@ -90,7 +90,7 @@ class SmoothMix:
                 own=1 - held.means()[:, 0] if self.invert_labels else None,
             )
 
-    def _spot(self, images: Tensor, *, generator: Generator) -> tuple[Tensor | None, Product]:
+    def _spot(self, images: Tensor, *, generator: Generator) -> tuple[Tensor | None, SeparableMask]:
         height, width = images.shape[2:]
         rows = 1 if self.per == "batch" else len(images)
         cy = sampling.integers(0, height, (rows,), like=images, generator=generator)
@@ -106,7 +106,7 @@ class SmoothMix:
             (rows,), low=low * side, high=high * side, like=images, generator=generator
         )
         ones = torch.ones_like(sigma)
-        return None, Product(
+        return None, SeparableMask(
             rows=gaussian_factor(cy, sigma * sigma, size=height),
             columns=gaussian_factor(cx, sigma * sigma, size=width),
             base=ones,

@@ -11,7 +11,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import PERS, Per, alone
 from mixwright.mixers.partnering import with_partners

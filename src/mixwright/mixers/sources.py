@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.pairs import Per
 from mixwright.plan import MixPlan
 
@@ -121,7 +121,7 @@ def shares_plan(index: Tensor, lam: Tensor) -> MixPlan:
 def _plan(index: Tensor, lam: Tensor, mask: Tensor) -> MixPlan:
     return MixPlan(
         index=index,
-        mask=Planes(mask, whole=True),
+        mask=DenseMask(mask, whole=True),
         weight=lam,
         pool=len(index),
         lam=lam[:, 0],

@@ -81,7 +81,7 @@ class AdAutoMix(Learning):
         ValueError: see ``AutoMix``.
 
     Example:
-        >>> from mixwright.models.smallconv import SmallConv
+        >>> from mixwright.lab.models.smallconv import SmallConv
         >>> model, objective = SmallConv(num_classes=5), AdAutoMix(game="paper")
         >>> objective.build(model, 5)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
@@ -210,7 +210,7 @@ class AdAutoMix(Learning):
         terms, seen = dict[str, Tensor](), dict[str, Tensor]()
         logits = None
         if turn.student:
-            terms, logits = self._taught(model, images, labels, mixture, factor=game.student)
+            terms, logits = self._student_loss(model, images, labels, mixture, factor=game.student)
             seen = {"mixed loss": terms["mixed"]} if self.mixed else {}
         if turn.generator:
             own = mixture
@@ -224,7 +224,9 @@ class AdAutoMix(Learning):
                         model, None, [scale_grad(mixture.images, game.student)]
                     )
                 terms["mixed"] = mixture.plan.loss(self.criterion, defied, labels)
-            led, judged, watched = self._led(labels, look, own, game.factors(turn.number))
+            led, judged, watched = self._generator_loss(
+                labels, look, own, game.factors(turn.number)
+            )
             terms, seen = terms | led, seen | watched
             if logits is None:
                 logits, mixture = judged, own
@@ -283,7 +285,7 @@ class AdAutoMix(Learning):
             plan = masked_plan(index, lam, mask, margin=margin, of=self.margin_of)
             return Mixture(index, lam, mask, plan, plan.images(images))
 
-    def _taught(
+    def _student_loss(
         self, model: Module, images: Tensor, labels: Tensor, mixture: Mixture, *, factor: float
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Give what the student minimises, and its logits of the mixture."""
@@ -305,7 +307,7 @@ class AdAutoMix(Learning):
         assert seen is not None
         return terms, seen
 
-    def _led(
+    def _generator_loss(
         self, labels: Tensor, look: Look, own: Mixture, factors: tuple[float, float]
     ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
         """Give what the generator follows, the teacher's logits, and numbers to watch."""

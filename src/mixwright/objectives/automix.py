@@ -61,7 +61,7 @@ class AutoMix(LearnedPairs):
 
     Example:
         >>> import torch
-        >>> from mixwright.models.smallconv import SmallConv
+        >>> from mixwright.lab.models.smallconv import SmallConv
         >>> model, objective = SmallConv(num_classes=5), AutoMix()
         >>> objective.build(model, 5)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])

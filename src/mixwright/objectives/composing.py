@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.plan import MixPlan
 
 
@@ -42,7 +42,7 @@ def composed(first: MixPlan, second: MixPlan) -> MixPlan:
     spatial = [1] * len(first.held.size)
     return MixPlan(
         index=first.index[second.index].flatten(1),
-        mask=Planes(shares.flatten(1).view(len(second), -1, *spatial), whole=True),
+        mask=DenseMask(shares.flatten(1).view(len(second), -1, *spatial), whole=True),
         weight=weight.flatten(1),
         pool=first.pool,
         fill=first.fill,

@@ -13,7 +13,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.combine import OneOf
@@ -90,7 +90,7 @@ class MaskMix:
             held = replace(self, patch=side).keep(lam, size=size, generator=generator)
             return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
 
-    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Planes:
+    def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``PairMixer.keep``."""
         height, width = size
         side = self.patch or _quarter((height, width), None)
@@ -137,7 +137,7 @@ class MixPro(Switching):
             be read, or none of that name.
 
     Example:
-        >>> from mixwright.models.vit import SmallViT
+        >>> from mixwright.lab.models.vit import SmallViT
         >>> objective, model = MixPro(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)

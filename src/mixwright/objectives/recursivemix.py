@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.pairs import PERS, Per
 from mixwright.objectives.criteria import Criterion, CrossEntropy

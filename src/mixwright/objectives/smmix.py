@@ -9,7 +9,7 @@ from torch.nn import Linear, Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range
-from mixwright.masks.held import Box
+from mixwright.masks.mask_forms import Box
 from mixwright.masks.windows import extreme_windows, inside_windows
 from mixwright.mixers.checks import check_batch
 from mixwright.mixers.mixer import Mixer
@@ -57,7 +57,7 @@ class SMMix(Switching):
             be read, or none of that name; in a step, ``build`` was not called.
 
     Example:
-        >>> from mixwright.models.vit import SmallViT
+        >>> from mixwright.lab.models.vit import SmallViT
         >>> objective, model = SMMix(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
         >>> objective.build(model, 5)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])

@@ -126,7 +126,7 @@ class TokenMix(Switching):
         ValueError: an argument is out of range; in a step, the maps cannot be made.
 
     Example:
-        >>> from mixwright.models.vit import SmallViT
+        >>> from mixwright.lab.models.vit import SmallViT
         >>> objective, model = TokenMix(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)

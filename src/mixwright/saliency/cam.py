@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.precision import drawing
-from mixwright.saliency.seen import seen
+from mixwright.saliency.cache import seen
 from mixwright.taps import classifier
 
 

@@ -10,7 +10,7 @@ from torch.nn import Module
 
 from mixwright.arguments import check_whole
 from mixwright.precision import drawing
-from mixwright.saliency.seen import seen
+from mixwright.saliency.cache import seen
 from mixwright.taps import as_input
 
 

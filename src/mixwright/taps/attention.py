@@ -204,7 +204,7 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
         ValueError: the model has no attention, or none of that name.
 
     Example:
-        >>> from mixwright.models.vit import SmallViT
+        >>> from mixwright.lab.models.vit import SmallViT
         >>> model = SmallViT(num_classes=10, width=8, depth=1)
         >>> with attending(model) as seen:
         ...     _ = model(torch.zeros(2, 3, 32, 32))

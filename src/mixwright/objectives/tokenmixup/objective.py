@@ -68,14 +68,14 @@ class TokenMixup(Objective):
 
     Example:
         >>> from mixwright.mixers import CutMix
-        >>> from mixwright.models.vit import SmallViT
+        >>> from mixwright.lab.models.vit import SmallViT
         >>> model = SmallViT(num_classes=10, width=8, depth=3)
         >>> objective = TokenMixup(CutMix())
         >>> objective.build(model, num_classes=10)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
         >>> sorted(losses.terms), losses.plan
-        (['loss', 'score'], MixPlan(B=4, N=4, mask=Planes, pool=4, device=cpu))
+        (['loss', 'score'], MixPlan(B=4, N=4, mask=DenseMask, pool=4, device=cpu))
 
     Source: Choi, Choi and Kim, "TokenMixup: Efficient Attention-guided Token-level Data
     Augmentation for Transformers", NeurIPS 2022, arXiv:2210.07562.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixwright.masks.assignment import assignment
-from mixwright.masks.held import Planes
+from mixwright.masks.mask_forms import DenseMask
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 
@@ -43,7 +43,7 @@ class TokenPairs:
 
     def plan(self) -> MixPlan:
         """Say the same of labels, as a plan of the batch on tokens as 1-D images."""
-        return MixPlan.pair(self.partner, Planes(~self.taken[:, None]), weight=self.weight)
+        return MixPlan.pair(self.partner, DenseMask(~self.taken[:, None]), weight=self.weight)
 
 
 def saliency_pairs(

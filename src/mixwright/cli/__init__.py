@@ -1,5 +1,0 @@
-"""The command line: parse, call, print."""
-
-from mixwright.cli.main import main as main
-
-__all__ = ["main"]

@@ -1,0 +1,1 @@
+"""The laboratory: data, training, evaluation, analysis, reports. Needs the extra ``lab``."""

@@ -1,0 +1,1 @@
+"""What the numbers of runs are worth: records, statistics, findings."""

@@ -1,0 +1,94 @@
+"""What may be concluded from runs, images and corruption types, and how sure it is.
+
+Three questions, three units. Do two checkpoints differ on new images? One value per image:
+``images``. Do two methods differ, for new runs? One value per run: ``runs``, the one to report.
+Is the advantage the same for all corruption types? One value per type: ``types``. Whoever asks
+several times corrects for it: ``multiplicity``, ``ranks``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mixwright.lab.analysis.statistics.interval import Interval as Interval
+from mixwright.lab.analysis.statistics.interval import t_interval as t_interval
+
+if TYPE_CHECKING:
+    from mixwright.lab.analysis.statistics.calibration import ece_difference as ece_difference
+    from mixwright.lab.analysis.statistics.calibration import ece_interval as ece_interval
+    from mixwright.lab.analysis.statistics.images import Discordance as Discordance
+    from mixwright.lab.analysis.statistics.images import bootstrap_interval as bootstrap_interval
+    from mixwright.lab.analysis.statistics.images import mcnemar as mcnemar
+    from mixwright.lab.analysis.statistics.images import sign_flip_p as sign_flip_p
+    from mixwright.lab.analysis.statistics.multiplicity import holm as holm
+    from mixwright.lab.analysis.statistics.multiplicity import (
+        simultaneous_intervals as simultaneous_intervals,
+    )
+    from mixwright.lab.analysis.statistics.ranks import Ranks as Ranks
+    from mixwright.lab.analysis.statistics.ranks import mean_ranks as mean_ranks
+    from mixwright.lab.analysis.statistics.resampling import crossed_interval as crossed_interval
+    from mixwright.lab.analysis.statistics.runs import Difference as Difference
+    from mixwright.lab.analysis.statistics.runs import NotWorse as NotWorse
+    from mixwright.lab.analysis.statistics.runs import not_worse as not_worse
+    from mixwright.lab.analysis.statistics.runs import paired_t as paired_t
+    from mixwright.lab.analysis.statistics.runs import runs_needed as runs_needed
+    from mixwright.lab.analysis.statistics.runs import welch_t as welch_t
+    from mixwright.lab.analysis.statistics.types import AcrossTypes as AcrossTypes
+    from mixwright.lab.analysis.statistics.types import across_types as across_types
+    from mixwright.lab.analysis.statistics.types import exact_sign_flip_p as exact_sign_flip_p
+
+_HOMES = {
+    "AcrossTypes": "types",
+    "Difference": "runs",
+    "Discordance": "images",
+    "NotWorse": "runs",
+    "Ranks": "ranks",
+    "across_types": "types",
+    "bootstrap_interval": "images",
+    "crossed_interval": "resampling",
+    "ece_difference": "calibration",
+    "ece_interval": "calibration",
+    "exact_sign_flip_p": "types",
+    "holm": "multiplicity",
+    "mcnemar": "images",
+    "mean_ranks": "ranks",
+    "not_worse": "runs",
+    "paired_t": "runs",
+    "runs_needed": "runs",
+    "sign_flip_p": "images",
+    "simultaneous_intervals": "multiplicity",
+    "welch_t": "runs",
+}
+
+__all__ = [
+    "AcrossTypes",
+    "Difference",
+    "Discordance",
+    "Interval",
+    "NotWorse",
+    "Ranks",
+    "across_types",
+    "bootstrap_interval",
+    "crossed_interval",
+    "ece_difference",
+    "ece_interval",
+    "exact_sign_flip_p",
+    "holm",
+    "mcnemar",
+    "mean_ranks",
+    "not_worse",
+    "paired_t",
+    "runs_needed",
+    "sign_flip_p",
+    "simultaneous_intervals",
+    "t_interval",
+    "welch_t",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use: the interval alone needs neither NumPy nor torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,206 @@
+"""Are two checkpoints different on new images? One value per base image is the unit.
+
+Variants of one image (its corruptions, its occlusions) depend on each other, so they are averaged
+first: counting each as an image of its own makes intervals several times too narrow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from torch import Generator
+
+from mixwright.lab.analysis.statistics.interval import Interval
+from mixwright.lab.analysis.statistics.resampling import (
+    NUMBERS,
+    Floats,
+    draws,
+    one_per_image,
+    percentiles,
+    resampled_means,
+)
+
+TIE = 1e-12
+"""Relative to the sum of sizes: sums of the same numbers in another order are equal."""
+
+
+@dataclass(frozen=True)
+class Discordance:
+    """Where two classifiers disagree on the same images.
+
+    Attributes:
+        only_own: images that only the first gets right.
+        only_other: images that only the second gets right.
+        count: images.
+        difference: of the two accuracies, a fraction in [-1, 1].
+        low: lower end of its interval.
+        high: upper end of its interval.
+        p: exact two-sided p-value of McNemar's test.
+        mid_p: the same less half the chance of what was seen, closer to its nominal level.
+    """
+
+    only_own: int
+    only_other: int
+    count: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    mid_p: float
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike,
+    *,
+    generator: Generator,
+    method: Literal["percentile", "bca"] = "bca",
+    level: float = 0.95,
+    resamples: int = 10_000,
+) -> Interval:
+    """Give the mean over images and where it would lie for other images of the same kind.
+
+    For a difference of two models give the difference per image: that pairs them.
+
+    Args:
+        values: ``(n,)``, one number per base image, finite, at least two.
+        generator: source of all randomness.
+        method: ``bca`` corrects the percentiles for bias and skewness; ``percentile`` does not.
+        level: share of such intervals that hold the true mean, in (0, 1).
+        resamples: how often all images are drawn with replacement, at least 1.
+
+    Returns:
+        The interval; count of images and deviation of their values.
+
+    Raises:
+        ValueError: shape, values, ``method`` or ``level`` are out of range.
+
+    Example:
+        >>> import torch
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> found = bootstrap_interval([0.0] * 50 + [1.0] * 50, generator=rng)
+        >>> found.mean, round(found.low, 2), round(found.high, 2)
+        (0.5, 0.4, 0.6)
+
+    Source: Efron 1987, Better Bootstrap Confidence Intervals.
+    """
+    table = one_per_image("bootstrap_interval", values)
+    if method not in ("percentile", "bca") or resamples < 1:
+        raise ValueError(
+            f"bootstrap_interval: method is {method!r} and resamples {resamples}; expected "
+            "'percentile' or 'bca', and at least 1."
+        )
+    rng = draws(generator)
+    batches = resampled_means(table[:, None], resamples=resamples, rng=rng)
+    means = np.concatenate([batch[:, 0] for batch in batches])
+    mean, deviation = float(table.mean()), float(table.std(ddof=1))
+    low, high = percentiles(means, level)
+    if method == "bca" and deviation > 0:
+        low, high = _bca(table, means, level)
+    return Interval(mean, low, high, len(table), deviation)
+
+
+def sign_flip_p(values: npt.ArrayLike, *, generator: Generator, flips: int = 19_999) -> float:
+    """Test whether differences per image are centred on zero, by flipping their signs at random.
+
+    Where the two models are exchangeable, each difference is as likely as its opposite.
+
+    Args:
+        values: ``(n,)``, one difference per base image, finite.
+        generator: source of all randomness.
+        flips: random patterns of signs, at least 1. The smallest p-value is ``1 / (1 + flips)``,
+            so correcting for 19 tests at 0.001 needs 19,999.
+
+    Returns:
+        Two-sided p-value ``(1 + #{|T*| >= |T|}) / (1 + flips)``, in (0, 1].
+
+    Raises:
+        ValueError: shape or values are out of range.
+    """
+    table = one_per_image("sign_flip_p", values, least=1)
+    if flips < 1:
+        raise ValueError(f"sign_flip_p: flips is {flips}; expected at least 1, say 19999.")
+    least = abs(float(table.sum())) - TIE * float(np.abs(table).sum())
+    reached = sum(
+        int((np.abs(sums) >= least).sum()) for sums in _flipped(table, flips, draws(generator))
+    )
+    return (1 + reached) / (1 + flips)
+
+
+def mcnemar(own: npt.ArrayLike, other: npt.ArrayLike, level: float = 0.95) -> Discordance:
+    """Compare the accuracies of two checkpoints on the same images.
+
+    Args:
+        own: ``(n,)`` bool, where the first is right.
+        other: ``(n,)`` bool, where the second is right.
+        level: of the interval of the difference, in (0, 1).
+
+    Returns:
+        The discordant images, the difference with its interval (normal, standard error
+        ``sqrt((b + c) / n**2 - (b - c)**2 / n**3)``), exact and mid p-value.
+
+    Raises:
+        ValueError: the shapes differ, there is no image, or ``level`` is out of range.
+
+    Example:
+        >>> import torch
+        >>> own = torch.tensor([True] * 10 + [False] * 25 + [True] * 65)
+        >>> other = torch.tensor([False] * 10 + [True] * 25 + [True] * 65)
+        >>> round(mcnemar(own, other).p, 7)
+        0.0166738
+    """
+    mine, theirs = np.asarray(own, dtype=bool), np.asarray(other, dtype=bool)
+    if mine.ndim != 1 or mine.shape != theirs.shape or len(mine) == 0 or not 0 < level < 1:
+        raise ValueError(
+            f"mcnemar: own has shape {mine.shape}, other {theirs.shape}, level is {level}; "
+            "expected (n,) and (n,) of the same images and a share in (0, 1)."
+        )
+    from scipy.stats import binom, norm
+
+    b, c, n = int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine)
+    tail = float(binom.cdf(min(b, c), b + c, 0.5))
+    seen = float(binom.pmf(min(b, c), b + c, 0.5))
+    exact = min(1.0, 2 * tail)
+    middle = min(1.0, 2 * tail - seen)
+    difference = (b - c) / n
+    half = float(norm.ppf((1 + level) / 2)) * math.sqrt((b + c) / n**2 - (b - c) ** 2 / n**3)
+    return Discordance(b, c, n, difference, difference - half, difference + half, exact, middle)
+
+
+def _flipped(table: Floats, flips: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Sums of the values with random signs, batch by batch.
+
+    Of values of one size, how many are positive is drawn (binomial); of many sizes, every sign.
+    """
+    size, having = np.unique(np.abs(table), return_counts=True)
+    few = 8 * len(size) <= len(table)
+    batch = max(1, NUMBERS // (len(size) if few else len(table)))
+    for start in range(0, flips, batch):
+        rows = min(batch, flips - start)
+        if few:
+            plus = rng.binomial(having, 0.5, size=(rows, len(size)))
+            yield np.asarray((2.0 * plus - having) @ size, dtype=np.float64)
+        else:
+            width = -(-len(table) // 8)
+            packed = np.frombuffer(rng.bytes(rows * width), dtype=np.uint8).reshape(rows, width)
+            plus = np.unpackbits(packed, axis=1, count=len(table))
+            yield 2.0 * (plus.astype(np.float64) @ table) - float(table.sum())
+
+
+def _bca(table: Floats, means: Floats, level: float) -> tuple[float, float]:
+    """Percentiles moved for the bias of the resamples and the skewness of the values."""
+    from scipy.stats import norm
+
+    mean = table.mean()
+    below = (means < mean).mean() + (means == mean).mean() / 2  # ties count half
+    bias = norm.ppf(np.clip(below, 1 / (2 * len(means)), 1 - 1 / (2 * len(means))))
+    away = table - mean  # of a mean, the jackknife moves by what is left out
+    skew = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
+    ends = bias + norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    shares = norm.cdf(bias + ends / (1 - skew * ends))
+    low, high = np.quantile(means, shares)
+    return float(low), float(high)

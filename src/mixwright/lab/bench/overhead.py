@@ -1,0 +1,168 @@
+"""What a method adds to a training step, with an interval: pairs of blocks of steps, side by side.
+
+Steps of one block are alike in what disturbs them, so blocks are what is drawn again, and not
+steps. The two steps of a pair stand next to each other in time, so that a machine that slows down
+slows down both.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mixwright.lab.bench.timing import Call, Timer, in_turn
+from mixwright.sampling import stream
+
+BLOCKS, STEPS, WARM_UP = 10, 20, 10
+"""Pairs of blocks, steps of a block, and steps of each that are not counted."""
+
+_DISTURBED = 0.15  # share by which a vanilla block differs from its neighbours
+_RESAMPLES = 2000
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """How much longer a step takes than one without mixing.
+
+    Attributes:
+        share: the median over pairs of blocks of ``candidate / vanilla - 1``; 0.11 is 11 %. None
+            where every pair was disturbed.
+        low: lower end of the 95 % interval, by bootstrap over pairs; None for fewer than two.
+        high: its upper end.
+        pairs: pairs of blocks that count.
+        rejected: pairs left out, since the vanilla block was disturbed.
+        steps: steps of a block.
+    """
+
+    share: float | None
+    low: float | None
+    high: float | None
+    pairs: int
+    rejected: int
+    steps: int
+
+
+def overhead(
+    candidate_step: Call,
+    vanilla_step: Call,
+    *,
+    timer: Timer,
+    blocks: int = BLOCKS,
+    steps: int = STEPS,
+    warm_up: int = WARM_UP,
+    seed: int = 0,
+) -> Overhead:
+    """Time two training steps in turn, and say what the first takes beyond the second.
+
+    Args:
+        candidate_step: makes one optimiser step of the method.
+        vanilla_step: makes one without it, on the same network and batch.
+        timer: makes a call and gives its seconds; see ``timing.timer_for``.
+        blocks: pairs of blocks, at least 2.
+        steps: of each block, at least 1.
+        warm_up: steps of each that are not counted, at least 1.
+        seed: of who goes first in each turn, and of the bootstrap.
+
+    Returns:
+        The overhead, as ``paired_overhead`` reckons it.
+
+    Raises:
+        ValueError: a number is out of range.
+
+    Example:
+        >>> times = {int: 1.11, str: 1.0}
+        >>> found = overhead(int, str, timer=lambda call: times[call], warm_up=1)
+        >>> round(found.share, 6), found.pairs
+        (0.11, 10)
+    """
+    for name, value, least in (("blocks", blocks, 2), ("steps", steps, 1), ("warm_up", warm_up, 1)):
+        if value < least:
+            raise ValueError(f"overhead: {name} is {value}; expected at least {least}.")
+    vanilla, candidate = in_turn(
+        [vanilla_step, candidate_step],
+        timer=timer,
+        warm_up=warm_up,
+        rounds=blocks * steps,
+        order=stream(seed),
+    )
+    return paired_overhead(candidate, vanilla, steps=steps, seed=seed)
+
+
+def paired_overhead(
+    candidate: Sequence[float], vanilla: Sequence[float], *, steps: int | None = None, seed: int = 0
+) -> Overhead:
+    """Compare steps that were timed in turn, block by block.
+
+    The turns are cut into blocks; the medians of two blocks that were timed together make a ratio.
+    A pair is left out where its vanilla block differs by more than 15 % from both blocks nearest
+    to it: something else was at work then.
+
+    Args:
+        candidate: seconds of its steps, in the order of the turns.
+        vanilla: seconds of the steps without, of the same turns.
+        steps: of a block, at least 1; what is left over is left out. None for a tenth of the
+            turns, 20 at most.
+        seed: of the bootstrap.
+
+    Returns:
+        The overhead, and its interval.
+
+    Raises:
+        ValueError: there are no turns, not as many of both, or ``steps`` is out of range.
+
+    Example:
+        >>> paired_overhead([2.0, 3.0, 2.2], [1.0, 1.5, 1.1]).share
+        1.0
+    """
+    length = min(STEPS, max(1, len(vanilla) // BLOCKS)) if steps is None else steps
+    if length < 1 or len(candidate) != len(vanilla) or len(vanilla) < length:
+        raise ValueError(
+            f"paired_overhead: {len(candidate)} and {len(vanilla)} turns in blocks of {length}; "
+            "expected as many of both, and enough for one block."
+        )
+    own, plain = _medians(candidate, length), _medians(vanilla, length)
+    kept = [not _disturbed(plain, place) for place in range(len(plain))]
+    ratios = [a / b - 1 for a, b, keep in zip(own, plain, kept, strict=True) if keep]
+    low, high = _interval(ratios, seed)
+    return Overhead(
+        share=statistics.median(ratios) if ratios else None,
+        low=low,
+        high=high,
+        pairs=len(ratios),
+        rejected=len(plain) - len(ratios),
+        steps=length,
+    )
+
+
+def _medians(seconds: Sequence[float], length: int) -> list[float]:
+    whole = len(seconds) // length * length
+    return [statistics.median(seconds[at : at + length]) for at in range(0, whole, length)]
+
+
+def _disturbed(blocks: Sequence[float], place: int) -> bool:
+    """Whether a block differs from both that are nearest; the first and last have none beyond."""
+    others = [other for other in range(len(blocks)) if other != place]
+    nearest = sorted(others, key=lambda other: abs(other - place))[:2]
+    return len(nearest) == 2 and all(
+        abs(blocks[place] / blocks[other] - 1) > _DISTURBED for other in nearest
+    )
+
+
+def _interval(ratios: Sequence[float], seed: int) -> tuple[float | None, float | None]:
+    """Ends of the percentile interval of the median, pairs drawn again with replacement."""
+    if len(ratios) < 2:
+        return None, None
+    values = torch.tensor(ratios, dtype=torch.float64)
+    drawn = torch.randint(len(values), (_RESAMPLES, len(values)), generator=stream(seed, 1))
+    ordered = values[drawn].sort(dim=1).values
+    middle = len(values) // 2
+    medians = ordered[:, middle]
+    if len(values) % 2 == 0:
+        medians = (medians + ordered[:, middle - 1]) / 2
+    tail = (1 - _LEVEL) / 2
+    low, high = medians.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return low, high

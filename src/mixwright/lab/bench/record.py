@@ -1,0 +1,244 @@
+"""The record of a run of the bench: what was measured, on what, and how."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mixwright.lab.bench.budgets import Budget
+from mixwright.lab.bench.overhead import Overhead
+from mixwright.lab.bench.timing import Timing
+
+FORMAT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One candidate on one shape.
+
+    Attributes:
+        group: ``"floor"``, ``"mixwright"`` or ``"peer"``.
+        name: METHOD, or what a peer calls it.
+        part: see ``candidates.Candidate``.
+        time: its turns.
+        times_lerp: ``time.least`` in those of an out-of-place lerp of two such batches.
+        median_times_lerp: the same of the medians.
+        times_copy: ``time.least`` in those of a copy of the batch.
+        budget: its limit, or None.
+        within: whether it keeps the limit, by ``least``; None without limit.
+    """
+
+    group: str
+    name: str
+    part: str
+    time: Timing
+    times_lerp: float
+    median_times_lerp: float
+    times_copy: float
+    budget: Budget | None = None
+    within: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeRecord:
+    """All candidates on one shape, timed in turn.
+
+    Attributes:
+        shape: (B, C, H, W).
+        dtype: of the images.
+        warm_up: rounds that were not counted.
+        rounds: rounds that were.
+        rows: one a candidate.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    warm_up: int
+    rounds: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRow:
+    """One method in a training step.
+
+    Attributes:
+        name: METHOD, or ``"none"``.
+        step: the whole step: forward, loss, backward, SGD, and all that the method adds.
+        times: ``step.mean`` in that of ``none``; what a loss of several labels costs is in it,
+            and so is chance. It is the mean since some methods draw how much they do (PuzzleMix
+            its grid, TokenMix and SMMix whether they look first), and an epoch pays for all.
+        least_times: the same of the least: for such methods, of the steps that do least.
+        exact: the passes through the model in those of ``none``, counted; None where not known.
+        mixing: within those steps drawing the plan, with its passes through the model, and
+            mixing the images; None for ways of training, which do not mix by themselves.
+        share: ``mixing.mean / step.mean``, or None.
+        share_budget: largest share wanted, or None.
+        times_budget: largest ``times`` wanted, or None.
+        within: whether the step keeps its budgets, by ``times`` and ``share``; None without one.
+        overhead: what the step takes beyond that of ``none``, with its interval, from the same
+            turns; None for ``none`` itself, and in records of before.
+        memory: most bytes in use during a step: of the process on the CPU, of tensors on CUDA;
+            None where nobody tells, and in records of before.
+    """
+
+    name: str
+    step: Timing
+    times: float
+    least_times: float
+    exact: float | None
+    mixing: Timing | None = None
+    share: float | None = None
+    share_budget: float | None = None
+    times_budget: float | None = None
+    within: bool | None = None
+    overhead: Overhead | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverRow:
+    """The part of PuzzleMix's step that finds which blocks to show.
+
+    Attributes:
+        grid: blocks along a side.
+        time: of a batch.
+        share: ``time.mean`` in the mean of PuzzleMix's whole step, grids as it draws them.
+    """
+
+    grid: int
+    time: Timing
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """Methods in the training step of one network.
+
+    Attributes:
+        model: name of the network.
+        shape: (B, C, H, W) of the batch.
+        precision: ``"fp32"`` or ``"bf16"``.
+        warm_up: steps of each method that were not counted.
+        rounds: steps of each that were.
+        rows: one a method, the first ``none``.
+        refused: methods that do not work with this network, and why.
+        solver: PuzzleMix's solver; empty where PuzzleMix was not measured.
+        load: processes that wanted a core in the minute before the steps and in the last minute
+            of them, as the system tells; empty where it does not, and in records of before.
+    """
+
+    model: str
+    shape: tuple[int, ...]
+    precision: str
+    warm_up: int
+    rounds: int
+    rows: tuple[StepRow, ...]
+    refused: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    solver: tuple[SolverRow, ...] = ()
+    load: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRecord:
+    """One run of the bench. Times are seconds, shares and ratios plain numbers.
+
+    Attributes:
+        format: of this record.
+        started: time of day, UTC, ISO 8601.
+        mixwright: version.
+        commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
+        torch: version.
+        machine: see ``training.machine``.
+        device: where it ran.
+        threads: torch's, on the CPU.
+        libraries: for each peer its version, or why it was not measured.
+        shapes: one a shape.
+        steps: one a network and precision; empty where training was not asked for.
+    """
+
+    format: int = FORMAT
+    started: str
+    mixwright: str
+    commit: str | None
+    torch: str
+    machine: dict[str, str | int]
+    device: str
+    threads: int
+    libraries: dict[str, str]
+    shapes: tuple[ShapeRecord, ...]
+    steps: tuple[StepRecord, ...] = ()
+
+    def write(self, path: str | Path) -> None:
+        """Write the record as JSON, whole or not at all; folders are made.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        os.replace(part, path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what ``write`` wrote.
+
+        Raises:
+            ValueError: the file is no record of this format.
+        """
+        try:
+            found: dict[str, Any] = json.loads(Path(path).read_text())
+            if found["format"] != FORMAT:
+                raise ValueError(f"its format is {found['format']}; expected {FORMAT}")
+            return _record(cls, found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is no record of mixwright bench: {error}. Measure anew."
+            ) from error
+
+
+def _record(cls: type[Any], found: Mapping[str, Any]) -> Any:
+    shapes = tuple(
+        ShapeRecord(**one | {"shape": tuple(one["shape"]), "rows": tuple(map(_row, one["rows"]))})
+        for one in found["shapes"]
+    )
+    steps = tuple(
+        StepRecord(
+            **one
+            | {
+                "shape": tuple(one["shape"]),
+                "rows": tuple(map(_step, one["rows"])),
+                "solver": tuple(map(_solver, one["solver"])),
+                "load": tuple(one.get("load", ())),
+            }
+        )
+        for one in found["steps"]
+    )
+    return cls(**{**found, "shapes": shapes, "steps": steps})
+
+
+def _row(one: dict[str, Any]) -> Row:
+    budget = None if one["budget"] is None else Budget(**one["budget"])
+    fields: dict[str, Any] = {**one, "time": Timing(**one["time"]), "budget": budget}
+    return Row(**fields)
+
+
+def _step(one: dict[str, Any]) -> StepRow:
+    fields: dict[str, Any] = {**one, "step": Timing(**one["step"])}
+    if one["mixing"] is not None:
+        fields["mixing"] = Timing(**one["mixing"])
+    if one.get("overhead") is not None:
+        fields["overhead"] = Overhead(**one["overhead"])
+    return StepRow(**fields)
+
+
+def _solver(one: dict[str, Any]) -> SolverRow:
+    fields: dict[str, Any] = {**one, "time": Timing(**one["time"])}
+    return SolverRow(**fields)

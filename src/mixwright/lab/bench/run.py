@@ -1,0 +1,205 @@
+"""The whole bench: every shape, the training step, and the record of both."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+
+from mixwright.lab.bench.benchmarks import default_mixers
+from mixwright.lab.bench.budgets import LARGE, SMALL
+from mixwright.lab.bench.mixing import measure_shape
+from mixwright.lab.bench.record import BenchRecord, ShapeRecord, StepRecord
+from mixwright.lab.bench.steps import (
+    PRECISIONS,
+    STEP_MODEL,
+    Learner,
+    Precision,
+    StepModel,
+    measure_steps,
+)
+from mixwright.lab.bench.timing import Timer, timer_for
+from mixwright.lab.training.machine import commit, machine, version
+from mixwright.mixers import MIXERS
+from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.objectives import OBJECTIVES
+from mixwright.objectives.mixed import Mixed
+
+WARM_UP = 3
+
+# Steps of a method not counted and counted. Accelerators load a kernel when it is first called, and
+# PuzzleMix's four grids call different ones: all of them should have been drawn before.
+_STEPS, _STEPS_CUDA = (1, 5), (16, 50)
+
+
+def run_bench(
+    mixers: Mapping[str, Mixer] | Sequence[str] | None = None,
+    *,
+    shapes: Sequence[Sequence[int]] = (SMALL, LARGE),
+    training: bool = False,
+    objectives: Mapping[str, Learner] | Sequence[str] | None = None,
+    step_models: Sequence[StepModel] = (STEP_MODEL,),
+    precisions: Sequence[Precision] = PRECISIONS,
+    device: str | torch.device = "cpu",
+    threads: int = 1,
+    rounds: int | None = None,
+    timer: Timer | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> BenchRecord:
+    """Measure how fast mixers are, beside a lerp, a copy, and other libraries.
+
+    Args:
+        mixers: by name, or names of ``MIXERS``; None for all of these, drawing per sample and
+            per batch.
+        shapes: of the batches, (B, C, H, W) each, B at least 2; may be empty.
+        training: also measure training steps with the mixers and objectives, in those without
+            mixing. Minutes a method on a CPU.
+        objectives: for these steps: by name, callables that make them, or names of
+            ``OBJECTIVES``; None for all of these if ``mixers`` is None too, else for none.
+        step_models: networks that are trained, each with its batch; methods that refuse one are
+            named in the record.
+        precisions: arithmetic of these steps, one set of steps each.
+        device: where.
+        threads: torch's, on the CPU, at least 1; set for the run only.
+        rounds: turns of each candidate, at least 1; None for about half a minute a shape (10 to
+            300 rounds) and 5 training steps, 50 on CUDA.
+        timer: makes a call and gives its seconds; None for that of the device.
+        on_message: told what is measured next.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: a name is unknown, or a number or a shape is out of range.
+
+    Example:
+        >>> record = run_bench(["cutmix"], shapes=[(4, 3, 8, 8)], rounds=2)
+        >>> [row.part for row in record.shapes[0].rows if row.name == "cutmix"]
+        ['all', 'plan', 'apply', 'with targets']
+    """
+    chosen = _chosen(mixers)
+    learners = _learners(mixers, chosen, objectives)
+    _check(shapes, threads=threads, rounds=rounds)
+    where = torch.device(device)
+    timer = timer_for(where) if timer is None else timer
+    say = on_message or _silent
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    _settle_memory()
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    try:
+        found: list[ShapeRecord] = []
+        libraries: dict[str, str] = {}
+        with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
+            for shape in shapes:
+                say(f"{len(chosen)} mixers on {tuple(shape)}")
+                one, libraries = measure_shape(
+                    chosen, shape, device=where, timer=timer, warm_up=WARM_UP, rounds=rounds
+                )
+                found.append(one)
+        steps = [
+            _steps(learners, model, precision, where=where, timer=timer, rounds=rounds, say=say)
+            for model in (step_models if training else ())
+            for precision in precisions
+        ]
+        return BenchRecord(
+            started=started,
+            mixwright=version(),
+            commit=commit(),
+            torch=torch.__version__,
+            machine=machine(where),
+            device=str(where),
+            threads=threads,
+            libraries=libraries,
+            shapes=tuple(found),
+            steps=tuple(steps),
+        )
+    finally:
+        torch.set_num_threads(before)
+
+
+def _steps(
+    learners: Mapping[str, Learner],
+    model: StepModel,
+    precision: Precision,
+    *,
+    where: torch.device,
+    timer: Timer,
+    rounds: int | None,
+    say: Callable[[str], None],
+) -> StepRecord:
+    say(f"training steps of {model.name} in {precision}: {len(learners)} methods")
+    warm_up, usual = _STEPS_CUDA if where.type == "cuda" else _STEPS
+    return measure_steps(
+        learners,
+        device=where,
+        timer=timer,
+        warm_up=warm_up,
+        rounds=rounds or usual,
+        precision=precision,
+        model=model,
+    )
+
+
+def _settle_memory() -> None:
+    """Bring the C library's allocator to where a training step leaves it.
+
+    glibc returns freed blocks to the system, and pays for fresh pages again, until one of nearly
+    32 MiB has been freed; after that it keeps smaller ones.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8).zero_()
+
+
+def _silent(message: str) -> None:
+    del message
+
+
+def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mixer]:
+    if mixers is None:
+        return default_mixers()
+    if isinstance(mixers, Mapping):
+        for mixer in mixers.values():
+            check_mixer("run_bench", mixer)
+        return dict(mixers)
+    for name in mixers:
+        if name not in MIXERS:
+            raise ValueError(
+                f"run_bench: there is no mixer {name!r}; expected names of MIXERS: "
+                f"{', '.join(MIXERS)}. Give a mixer with options as a mapping, "
+                '{"cutmix 0.2": CutMix(alpha=0.2)}.'
+            )
+    return {name: MIXERS[name]() for name in mixers}
+
+
+def _learners(
+    mixers: Mapping[str, Mixer] | Sequence[str] | None,
+    chosen: Mapping[str, Mixer],
+    objectives: Mapping[str, Learner] | Sequence[str] | None,
+) -> dict[str, Learner]:
+    if mixers is None:
+        chosen = {name: chosen[name] for name in MIXERS}  # once: drawing per batch changes little
+    if objectives is None:
+        objectives = list(OBJECTIVES) if mixers is None else []
+    if not isinstance(objectives, Mapping):
+        for name in objectives:
+            if name not in OBJECTIVES:
+                raise ValueError(
+                    f"run_bench: there is no objective {name!r}; expected names of OBJECTIVES: "
+                    f"{', '.join(OBJECTIVES)}."
+                )
+        objectives = {name: OBJECTIVES[name] for name in objectives if name != "mixed"}
+    return {name: partial(Mixed, mixer) for name, mixer in chosen.items()} | dict(objectives)
+
+
+def _check(shapes: Sequence[Sequence[int]], *, threads: int, rounds: int | None) -> None:
+    for shape in shapes:
+        if len(shape) != 4 or min(shape) < 1 or shape[0] < 2:
+            raise ValueError(
+                f"run_bench: a shape is {tuple(shape)}; expected (B, C, H, W), at least 2 images "
+                "and 1 of all else, such as (128, 3, 32, 32)."
+            )
+    for name, value in (("threads", threads), ("rounds", rounds)):
+        if value is not None and value < 1:
+            raise ValueError(f"run_bench: {name} is {value}; expected at least 1.")

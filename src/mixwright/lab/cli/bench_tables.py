@@ -1,0 +1,156 @@
+"""The record of the bench, for the terminal."""
+
+from typing import TYPE_CHECKING
+
+from mixwright.lab.cli.progress import say
+from mixwright.lab.cli.table import numbers_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mixwright.lab.bench.record import BenchRecord, Row, ShapeRecord, StepRecord, StepRow
+
+
+def show(record: "BenchRecord", console: "Console") -> None:
+    """Print every table of a run of the bench.
+
+    Args:
+        record: of the run.
+        console: where to.
+    """
+    machine = record.machine
+    say(
+        console,
+        f"\ntorch {record.torch} on {machine['device']} ({machine['cpu']}), {record.threads} "
+        f"threads; commit {record.commit or 'unknown'}",
+    )
+    for name, version in record.libraries.items():
+        say(console, f"{name}: {version}")
+    for one in record.shapes:
+        console.print(_mixing_table(one, console))
+    for one in record.steps:
+        console.print(_step_table(one, console))
+        console.print(_overhead_table(one, console))
+        for name, why in one.refused.items():
+            say(console, f"{name} was not measured on {one.model}: {why}")
+        if one.solver:
+            console.print(_solver_table(one, console))
+
+
+def _mixing_table(record: "ShapeRecord", console: "Console") -> "Table":
+    table = numbers_table(
+        "",
+        ("min", "median", "spread", "x lerp", "medians", "budget", "verdict"),
+        console,
+        title=f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
+        f"{record.warm_up}",
+        caption="milliseconds; x lerp by the fastest turns and by the medians; spread from the "
+        "first to the third quartile",
+    )
+    for row in record.rows:
+        part = "" if row.part == "all" else f"  {row.part}"
+        table.add_row(
+            f"{row.name}{part}",
+            *(f"{1000 * s:.3f}" for s in (row.time.least, row.time.median, row.time.spread)),
+            f"{row.times_lerp:.2f}",
+            f"{row.median_times_lerp:.2f}",
+            _limit(row),
+            _verdict(row.within),
+        )
+    return table
+
+
+def _step_table(record: "StepRecord", console: "Console") -> "Table":
+    table = numbers_table(
+        "",
+        (
+            *("step\nmean", "step\nmin", "x none\nmean", "x none\nmin", "passes\nx none"),
+            *("mixing\n%", "budget", "verdict"),
+        ),
+        console,
+        title=f"training step of {record.model}, batch {record.shape[0]}, {record.shape[-1]} "
+        f"pixels, {record.precision}, {record.rounds} steps after {record.warm_up}",
+        caption="milliseconds, and steps of none; passes: exact count of forwards and backwards; "
+        "mixing: plan, with its passes, and images, of all the step; verdict by the means, since "
+        "some methods draw how much a step does",
+    )
+    for row in record.rows:
+        table.add_row(
+            row.name,
+            *(f"{1000 * seconds:.2f}" for seconds in (row.step.mean, row.step.least)),
+            f"{row.times:.2f}",
+            f"{row.least_times:.2f}",
+            "" if row.exact is None else f"{row.exact:.2f}",
+            "" if row.share is None else f"{100 * row.share:.2f}",
+            _step_limit(row),
+            _verdict(row.within),
+        )
+    return table
+
+
+def _overhead_table(record: "StepRecord", console: "Console") -> "Table":
+    found = [row.overhead for row in record.rows if row.overhead is not None]
+    load = ", ".join(f"{one:.1f}" for one in record.load)
+    table = numbers_table(
+        "",
+        ("overhead\n%", "95 % interval", "pairs", "left\nout", "peak\nMiB", "to none\nMiB"),
+        console,
+        title=f"overhead to none of {record.model} in {record.precision}",
+        caption=f"median over pairs of blocks of {found[0].steps if found else 1} steps, timed in "
+        "turn; interval by bootstrap over pairs; left out: pairs in which none differed by more "
+        "than 15 % from its neighbours; peak: memory in use during a step"
+        + (f"; load of the machine before and after {load}" if load else ""),
+    )
+    base = record.rows[0].memory
+    for row in record.rows:
+        more = "" if row.memory is None or base is None else f"{(row.memory - base) / 2**20:+.0f}"
+        peak = "" if row.memory is None else f"{row.memory / 2**20:.0f}"
+        table.add_row(row.name, *_overhead(row), peak, more)
+    return table
+
+
+def _overhead(row: "StepRow") -> tuple[str, str, str, str]:
+    found = row.overhead
+    if found is None:
+        return "", "", "", ""
+    share = "" if found.share is None else f"{100 * found.share:+.1f}"
+    ends = ""
+    if found.low is not None and found.high is not None:
+        ends = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    return share, ends, str(found.pairs), str(found.rejected)
+
+
+def _solver_table(record: "StepRecord", console: "Console") -> "Table":
+    table = numbers_table(
+        "blocks",
+        ("mean", "min", "share\n%"),
+        console,
+        title=f"solver of puzzlemix, batch {record.shape[0]}",
+        caption=f"milliseconds; share of puzzlemix's step of {record.model} in {record.precision}",
+    )
+    for row in record.solver:
+        table.add_row(
+            f"{row.grid} x {row.grid}",
+            *(f"{1000 * seconds:.2f}" for seconds in (row.time.mean, row.time.least)),
+            f"{100 * row.share:.1f}",
+        )
+    return table
+
+
+def _limit(row: "Row") -> str:
+    if row.budget is None:
+        return ""
+    if row.budget.times_lerp is not None:
+        return f"{row.budget.times_lerp:g} x"
+    return f"{1000 * (row.budget.seconds or 0):g} ms"
+
+
+def _step_limit(row: "StepRow") -> str:
+    limits = [] if row.share_budget is None else [f"{100 * row.share_budget:g} %"]
+    limits += [] if row.times_budget is None else [f"{row.times_budget:g} x"]
+    return ", ".join(limits)
+
+
+def _verdict(within: bool | None) -> str:
+    return {None: "", True: "within", False: "over"}[within]

@@ -1,0 +1,183 @@
+"""``mixwright compare``: methods times seeds, a table and a report."""
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixwright.lab.cli.errors import UsageError, users_words
+from mixwright.lab.cli.options import CompareOptions
+from mixwright.lab.cli.parser import parse
+from mixwright.lab.cli.progress import display, open_console, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixwright.lab.analysis.comparison import Failure
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.grid import Place, Planned
+    from mixwright.lab.training.distributed import World
+
+ABOUT = """Train with several mixing methods and seeds under one recipe, and report on them.
+
+METHOD is
+  none                      no mixing, what the others are compared with
+  NAME                      a method by its name; mixwright list shows all
+  NAME:OPTION=VALUE,...     with options: cutmix:alpha=0.2, decoupledmix:mixer=cutmix; a range
+                            of numbers is 2-4: adautomix:sources=2-4
+  NAME:OPTION=A|B,...       a grid, one METHOD a value, every combination of several options;
+                            quote it: 'miamix:p_self=0|0.1|0.2'
+  METHOD+METHOD             drawn for each sample anew: mixup+cutmix
+  package.module:Class      a mixer of your own, importable from here
+  trained:run=PATH          the mixer that a run has learned, frozen
+
+Without METHOD: none mixup cutmix fmix hmix gmix miamix, on real handwritten digits.
+Stopped or killed, the same command goes on where it was. Started by torchrun, all
+processes work together on one run after another."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    options: CompareOptions
+    runs: "list[Planned]"
+    data: "Dataset"
+    place: "Place"
+    command: str
+    console: "Console"
+    world: "World"
+
+    @property
+    def out(self) -> Path:
+        return Path(self.options.out)
+
+    @property
+    def missing(self) -> int:
+        return sum(not run.finished for run in self.runs)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(CompareOptions, words, prog="mixwright compare", about=ABOUT)
+    task = _prepare(options, shlex.join(["mixwright", "compare", *words]))
+    if not task.world.first:
+        _work(task)
+        return 0
+    with contextlib.ExitStack() as stack:
+        from mixwright.lab.experiments.grid import alone_in
+
+        with users_words():
+            stack.enter_context(alone_in(task.out))
+        return _compare(task)
+
+
+def _prepare(options: CompareOptions, command: str) -> _Task:
+    from mixwright.lab.data.names import parse_data
+
+    if options.workers is not None and options.workers < 1:
+        raise UsageError(f"--workers is {options.workers}; expected at least 1.")
+    with users_words():
+        parse_data(options.data)  # before torch is imported, which takes seconds
+    from mixwright.lab.cli.prepare import check_methods, load, out_folder, place, recipe_settings
+    from mixwright.lab.experiments.defaults import METHODS
+    from mixwright.lab.experiments.grid import plan_runs
+    from mixwright.lab.experiments.methods import parse_methods
+    from mixwright.lab.training.distributed import join
+
+    out = out_folder(options.out)
+    with users_words():
+        methods = parse_methods(options.methods or METHODS, trust=options.trust)
+        settings = recipe_settings(options)
+        runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
+        data = load(options, train_size=options.train_size)
+        check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
+        where = place(options, options.device)
+    world = join(where.devices[0])
+    console = open_console(quiet=not world.first)
+    return _Task(options, runs, data, where, command, console, world)
+
+
+def _compare(task: _Task) -> int:
+    from mixwright.lab.analysis.comparison import write_comparison
+    from mixwright.lab.cli.table import print_comparison
+    from mixwright.lab.experiments.summary import about_data, summarise
+    from mixwright.lab.experiments.sweep import write_runs
+    from mixwright.lab.reports.html import write_report
+    from mixwright.lab.reports.verdict import verdict
+    from mixwright.lab.reports.warnings import alarm_rows
+
+    began, console = time.monotonic(), task.console
+    _announce(task)
+    parallel, failures = _work(task)
+    for failure in failures:
+        say(console, f"\n{failure.name} FAILED:\n{failure.error}")
+    if not any(run.finished for run in task.runs):
+        say(console, "no run has finished, so there is nothing to report.")
+        return 1
+    record = summarise(
+        task.runs,
+        failures,
+        data=about_data(task.data),
+        command=task.command,
+        parallel=parallel,
+        out=task.out,
+    )
+    write_comparison(task.out / "comparison.json", record)
+    write_runs(task.out / "runs.csv", record)
+    report = write_report(record, task.out, data=task.data)
+    console.print()
+    print_comparison(record, console)
+    say(console, verdict(record))
+    for alarm in alarm_rows(record):
+        say(console, f"alarm: {alarm.label} ({alarm.runs}): {alarm.said}")
+    say(console, f"\nreport  {report}\nrecord  {task.out / 'comparison.json'}")
+    say(console, f"{time.monotonic() - began:.0f} s")
+    return 1 if failures else 0
+
+
+def _work(task: _Task) -> "tuple[int, list[Failure]]":
+    """Do what is missing; how many runs shared the machine, and those that failed."""
+    from mixwright.lab.analysis.comparison import Failure
+    from mixwright.lab.experiments.grid import run_parallel, run_together
+
+    workers, total = _workers(task), len(task.runs)
+    together = task.world.size > 1
+    with display(task.console, total=total, finished=total - task.missing) as shown:
+        if together:
+            ends = run_together(task.runs, task.place, on_event=shown.tell)
+        elif task.missing:
+            ends = run_parallel(task.runs, task.place, workers=workers, on_event=shown.tell)
+        else:
+            ends = []
+    failed = [end for end in ends if end.kind == "failed"]
+    return 1 if together else workers, [
+        Failure(end.job.name, str(end.detail.get("error", "")).strip()) for end in failed
+    ]
+
+
+def _workers(task: _Task) -> int:
+    gpus = len(task.place.devices) if task.place.devices[0].startswith("cuda") else 0
+    most = task.options.workers or gpus or os.cpu_count() or 1
+    return min(most, max(1, task.missing) if task.missing else len(task.runs))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _announce(task: _Task) -> None:
+    recipe, console = task.runs[0].recipe, task.console
+    methods = len({run.method.text for run in task.runs})
+    say(
+        console,
+        f"{_count(methods, 'method')} x {_count(task.options.seeds, 'seed')}: "
+        f"{recipe.model} on {recipe.data} "
+        f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
+        f"{recipe.epochs} epochs, in {task.out}",
+    )
+    done = len(task.runs) - task.missing
+    if done:
+        say(console, f"{done} of {len(task.runs)} runs are there already")

@@ -1,0 +1,187 @@
+"""``mixwright evaluate``: everything that is measured of trained models."""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mixwright.lab.cli.errors import UsageError, users_words
+from mixwright.lab.cli.options import DataOptions
+from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.cli.progress import open_console, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+
+ABOUT = """Measure trained models: accuracy, calibration, corruptions, attacks, occlusion, what
+they look at, and how their mixing behaves; of the trained weights, of their average (EMA), and of
+the method's own teacher where it has one. Writes evaluation.json and report.html.
+
+MODEL is
+  a run folder             or its last.pt or best.pt
+  a comparison's folder    all its runs, methods side by side with intervals over seeds
+  package.module:function  a model of your own, for images in [0, 1]
+  NAME                     any timm name, with its published weights
+
+--only takes some of
+  accuracy calibration gap corruption attack occlusion cam gradients diversity fidelity probe
+with options behind a colon:
+  --only "accuracy corruption:types=fog;snow attack:steps=20"
+mixwright list says what they are. A probe is made only where it is named.
+
+Stopped or killed, the same command goes on where it was."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(DataOptions):
+    """``mixwright evaluate``."""
+
+    models: tuple[str, ...] = option((), "what to measure; see above", metavar="MODEL")
+    only: str | None = option(
+        None, 'evaluations to make, as in "accuracy corruption" (default: all)', metavar="PARTS"
+    )
+    weights: Literal["all", "raw", "ema", "teacher"] = option(
+        "all", "weights of a run: trained, averaged, own teacher (default: all it has)"
+    )
+    data: str | None = option(  # pyright: ignore[reportIncompatibleVariableOverride]
+        None, "data set to test on (default: the one it was trained on)", metavar="NAME"
+    )
+    test_size: int | None = option(
+        None, "test images, chosen evenly by class (default: all)", metavar="COUNT"
+    )
+    normalise: Literal["inside", "data", "unchecked"] = option(
+        "inside", "who normalises for a model of yours: itself, we by the data; or do not check"
+    )
+    batch_size: int = option(250, "images at a time (default 250)", metavar="COUNT")
+    seed: int = option(0, "of everything that is drawn (default 0)", metavar="NUMBER")
+    out: str | None = option(None, "folder (default: runs/evaluate/ and a name)", metavar="DIR")
+    device: str = option(
+        "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
+    )
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(EvaluateOptions, words, prog="mixwright evaluate", about=ABOUT)
+    if not options.models:
+        raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
+    from mixwright.lab.cli.prepare import devices, out_folder
+    from mixwright.lab.experiments.evaluations.measuring import setting
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import (
+        checked_candidates,
+        find_candidates,
+    )
+    from mixwright.lab.experiments.evaluations.parts import parse_parts
+
+    device = devices(options.device)[0]
+    out = out_folder(options.out or f"runs/evaluate/{_name(options.models)}")
+    console = open_console()
+    with users_words():
+        parts = parse_parts(options.only)
+        found = [
+            one
+            for word in options.models
+            for one in find_candidates(
+                word,
+                weights=options.weights,
+                normalise=options.normalise,
+                trust=options.trust,
+            )
+        ]
+        candidates = checked_candidates(found)
+        data = _data(options, candidates)
+        common = setting(
+            data,
+            test_size=options.test_size,
+            device=device,
+            batch_size=options.batch_size,
+            seed=options.seed,
+        )
+        kinds = ", ".join(part.name for part in parts)
+        say(
+            console,
+            f"{len(candidates)} sets of weights on {len(common.ids):,} test images of {data.name}: "
+            f"{kinds}; in {out}",
+        )
+        measured = _measure(candidates, parts, common, out, console)
+        command = shlex.join(["mixwright", "evaluate", *words])
+        _finish(measured, parts, common, out, command, console)
+    return 0
+
+
+def _name(words: Sequence[str]) -> str:
+    """A folder's name for what is measured; the same words give the same one."""
+    path = Path(words[0])
+    if path.suffix == ".pt":  # of which every run has one
+        path = path.with_name(f"{path.parent.name}-{path.stem}")
+    first = re.sub(r"[^A-Za-z0-9._]+", "-", path.name or words[0]).strip("-.")
+    where = [str(Path(word).resolve()) if Path(word).exists() else word for word in words]
+    first += "-" + hashlib.sha256(" ".join(where).encode()).hexdigest()[:6]
+    return first + (f"-and-{len(words) - 1}-more" if len(words) > 1 else "")
+
+
+def _data(options: EvaluateOptions, candidates: "Sequence[Candidate]") -> "Dataset":
+    from mixwright.lab.cli.prepare import load
+
+    # All runs among them share a recipe but for what is a run's own: they were checked.
+    recipe = next((one.recipe for one in candidates if one.recipe), None)
+    if options.data is None and recipe is None:
+        raise UsageError(
+            "--data is not given; a model that is not one of our runs does not say what to test it "
+            "on. Name a data set; mixwright list shows all."
+        )
+    name, image_size, train_size = options.data, options.image_size, options.train_size
+    if recipe is not None:
+        name, image_size = name or recipe.data, image_size or recipe.image_size
+        if name == recipe.data and train_size is None:
+            train_size = recipe.train_size
+    return load(replace(options, data=name, image_size=image_size), train_size=train_size)
+
+
+def _measure(
+    candidates: "Sequence[Candidate]",
+    parts: Sequence[Any],
+    common: "Setting",
+    out: Path,
+    console: "Console",
+) -> "list[Measured]":
+    from mixwright.lab.cli.evaluate_progress import shown
+    from mixwright.lab.experiments.evaluations.measuring import measure_all
+    from mixwright.lab.experiments.grid import alone_in
+
+    with alone_in(out), shown(console, total=len(candidates) * len(parts)) as told:
+        return list(measure_all(candidates, parts, common, out, on_progress=told))
+
+
+def _finish(
+    measured: "list[Measured]",
+    parts: Sequence[Any],
+    common: "Setting",
+    out: Path,
+    command: str,
+    console: "Console",
+) -> None:
+    from mixwright.lab.cli.table import numbers_table
+    from mixwright.lab.experiments.evaluations.record import evaluation_record, write_evaluation
+    from mixwright.lab.reports.evaluation import groups_of, headline_table, write_evaluation_report
+
+    record = evaluation_record(measured, parts, common, command=command)
+    file = write_evaluation(out, record)
+    groups = groups_of(measured)
+    head, rows = headline_table(groups)
+    if len(head) > 1:
+        table = numbers_table(head[0], head[1:], console)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    page = write_evaluation_report(measured, record, out)
+    say(console, f"record  {file}\nreport  {page}")

@@ -1,0 +1,79 @@
+"""Live progress of an evaluation: bars on a terminal, a line for each finished part elsewhere."""
+
+import contextlib
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from mixwright.lab.cli.progress import say
+from mixwright.lab.experiments.evaluations.measuring import KEPT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixwright.lab.evaluation.subject import Part
+    from mixwright.lab.experiments.evaluations.measuring import Told
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+
+
+@contextlib.contextmanager
+def shown(console: "Console", *, total: int) -> "Generator[Told]":
+    """Show how far an evaluation is, for the length of a ``with`` block.
+
+    Args:
+        console: where to.
+        total: parts of all candidates.
+
+    Returns:
+        what is to be told.
+    """
+    if console.is_terminal:
+        with _bars(console, total) as told:
+            yield told
+    else:
+        yield _lines(console, total)
+
+
+def _lines(console: "Console", total: int) -> "Told":
+    ended = 0
+
+    def told(candidate: "Candidate", part: "Part", share: float, note: str) -> None:
+        nonlocal ended
+        if share < 1:
+            return
+        ended += 1
+        what = f"{candidate.name} ({candidate.weights}): {part.name}"
+        said = "done" if not note else note if note == KEPT else f"not measured: {note}"
+        say(console, f"[{ended:>{len(str(total))}}/{total}] {what} {said}")
+
+    return told
+
+
+@contextlib.contextmanager
+def _bars(console: "Console", total: int) -> "Generator[Told]":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    ended = 0
+    with progress:
+        every = progress.add_task("all", total=total, note="")
+        one = progress.add_task("", total=1.0, note="")
+
+        def told(candidate: "Candidate", part: "Part", share: float, note: str) -> None:
+            nonlocal ended
+            what = f"{candidate.name} ({candidate.weights}): {part.name}"
+            if share >= 1:
+                ended += 1
+                if note and note != KEPT:
+                    say(console, f"{what} not measured: {note}")
+            progress.update(one, description=what, completed=share, note="" if share >= 1 else note)
+            done = ended if share >= 1 else ended + share
+            progress.update(every, completed=done, note=f"{ended}/{total}")
+
+        yield told

@@ -1,0 +1,105 @@
+"""``mixwright gallery``: pictures of what methods do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixwright.lab.cli.errors import UsageError, users_words
+from mixwright.lab.cli.options import DataOptions
+from mixwright.lab.cli.parser import option, parse
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.methods import Method
+    from mixwright.lab.experiments.probe_model import ProbeModel
+
+ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label bars, as
+gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers.
+
+Methods that look through a model look through that of --run, or through a small net that is
+trained on the data for a few seconds first."""
+
+
+@dataclass(frozen=True)
+class GalleryOptions(DataOptions):
+    """``mixwright gallery``."""
+
+    methods: tuple[str, ...] = option((), "what to draw", metavar="METHOD")
+    count: int = option(6, "samples of each method (default 6)", metavar="COUNT")
+    seed: int = option(0, "of the draws", metavar="NUMBER")
+    run: str | None = option(
+        None, "run folder or checkpoint whose model is looked through", metavar="DIR"
+    )
+    out: str = option("runs/gallery", "folder (default runs/gallery)", metavar="DIR")
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(GalleryOptions, words, prog="mixwright gallery", about=ABOUT)
+    if not 1 <= options.count <= 64:
+        raise UsageError(f"--count is {options.count}; expected 1 to 64.")
+    from mixwright.lab.data.names import parse_data
+
+    with users_words():
+        parse_data(options.data)
+    from mixwright.lab.cli.prepare import load, out_folder
+
+    out = out_folder(options.out)
+    from mixwright.lab.experiments.methods import parse_methods
+    from mixwright.lab.reports.gallery import choose_images, exhibit
+    from mixwright.lab.reports.html import write_gallery
+    from mixwright.lab.reports.tables import short_name
+    from mixwright.mixers import MIXERS
+
+    with users_words():
+        methods = parse_methods(options.methods or MIXERS, trust=options.trust)
+        data = load(options, train_size=options.train_size)
+        images, labels = choose_images(data, max(8, options.count))
+        probe = _probe_model(options, data, methods)
+        model = None if probe is None else probe.model
+        exhibits = [
+            exhibit(
+                method, images, labels, data.classes, count=options.count, seed=options.seed,
+                model=model,
+            )
+            for method in methods
+            if method.parts
+        ]  # fmt: skip
+        drawn = [one for one in exhibits if one.samples]
+        for one in exhibits:
+            if not one.samples:
+                print(f"{one.label}: {one.note}")
+        if not drawn:
+            raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
+        note = data.note if probe is None else f"{probe.note} {data.note}"
+        page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=note)
+    print(f"gallery  {page}\npicture  {page.with_suffix('.png')}")
+    return 0
+
+
+def _probe_model(
+    options: GalleryOptions, data: "Dataset", methods: "Sequence[Method]"
+) -> "ProbeModel | None":
+    """The model to look through, if one is wanted or may be needed."""
+    from mixwright.lab.cli.prepare import tell
+    from mixwright.lab.experiments.probe_model import ProbeModel, train_probe_model
+    from mixwright.lab.experiments.saved import load_saved
+    from mixwright.lab.reports.gallery import looks_through_model
+
+    if not any(map(looks_through_model, methods)):
+        return None
+    if options.run is None:
+        return train_probe_model(data, seed=options.seed, on_message=tell)
+    saved = load_saved(Path(options.run), image_size=data.image_size, channels=data.channels)
+    if len(saved.classes) != data.num_classes:
+        raise UsageError(
+            f"--run {options.run}: its model tells {len(saved.classes)} classes apart, {data.name} "
+            f"has {data.num_classes}. Give the --data that it was trained on."
+        )
+    epochs = f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
+    note = (
+        f"Methods that look through a model look through a {saved.recipe.model} that was trained "
+        f"on {saved.recipe.data} with {saved.recipe.method} for {epochs}."
+    )
+    return ProbeModel(saved.raw, note)

@@ -1,0 +1,164 @@
+"""``mixwright list``: methods, data sets, models and evaluations."""
+
+import inspect
+import shutil
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.experiments.suggest import did_you_mean
+
+ABOUT = """List what there is. WHAT is methods, data, models or evaluations; without it, all."""
+
+if TYPE_CHECKING:
+    from mixwright.mixers.cards import Card
+
+KINDS = ("methods", "data", "models", "evaluations")
+
+_Row = tuple[str, str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """``mixwright list``."""
+
+    what: tuple[str, ...] = option((), "methods, data, models or evaluations", metavar="WHAT")
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command; see ``cli.main``."""
+    options = parse(ListOptions, words, prog="mixwright list", about=ABOUT)
+    for word in options.what:
+        if word not in KINDS:
+            raise UsageError(
+                f"there is no list of {word}.{did_you_mean(word, KINDS)} "
+                f"Known are {', '.join(KINDS)}."
+            )
+    show = {"methods": _methods, "data": _data, "models": _models, "evaluations": _evaluations}
+    for kind in options.what or KINDS:
+        show[kind]()
+    return 0
+
+
+def _methods() -> None:
+    from mixwright.mixers import MIXERS
+    from mixwright.mixers.cards import CARDS
+    from mixwright.objectives import OBJECTIVES
+    from mixwright.objectives.cards import OBJECTIVE_CARDS
+
+    rows: list[_Row] = [("none", "train on images as they are", {})]
+    rows += [_method(name, cls, CARDS.get(name)) for name, cls in MIXERS.items()]
+    _print("methods: mixers", rows)
+    learners = [
+        _method(name, cls, OBJECTIVE_CARDS.get(name))
+        for name, cls in OBJECTIVES.items()
+        if name != "mixed"
+    ]
+    if learners:
+        _print("methods: ways of training", learners)
+
+
+def _method(name: str, cls: type, card: "Card | None") -> _Row:
+    if card is None:
+        return name, first_line(cls), {"options": options_of(cls)}
+    return name, card.note.rstrip("."), _card(card) | {"options": options_of(cls)}
+
+
+def _data() -> None:
+    from mixwright.lab.data.names import DATA_LINES
+
+    _print("data sets (--data)", [(name, line, {}) for name, line in DATA_LINES.items()])
+
+
+def _evaluations() -> None:
+    from mixwright.lab.experiments.evaluations.parts import PARTS, part_class
+
+    classes = {name: part_class(name) for name in PARTS}
+    _print(
+        "evaluations (evaluate --only)",
+        [(name, cls.about, {"options": options_of(cls)}) for name, cls in classes.items()],
+    )
+
+
+def _models() -> None:
+    from mixwright.lab.models.names import MODELS
+
+    rows: list[_Row] = [(name, line, {}) for name, line in MODELS.items()]
+    _print("models (--model)", [*rows, ("any timm name", "where timm is installed", {})])
+
+
+def first_line(cls: type) -> str:
+    """The first sentence of a class's docstring, without its full stop."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0].rstrip(".")
+
+
+def options_of(cls: type) -> str:
+    """The options that a METHOD of this class takes, with their defaults."""
+    from mixwright.lab.experiments.options import option_types
+
+    parameters = inspect.signature(cls).parameters
+    return ", ".join(
+        name
+        if parameters[name].default is inspect.Parameter.empty
+        else f"{name}={_default(parameters[name].default, kind)}"
+        for name, kind in option_types(cls).items()
+        if name != "criterion"  # follows --loss
+    )
+
+
+def _default(value: object, kind: object) -> str:
+    """The text of a default, where a METHOD could say it."""
+    from mixwright.lab.experiments.options import read_value, write_value
+
+    text = write_value(value)
+    try:
+        typed = read_value(text, kind) == value
+    except ValueError:
+        typed = False
+    return text if typed else "(Python only)"
+
+
+def _card(card: "Card") -> dict[str, str]:
+    from mixwright.lab.bench.measured import measured
+
+    dims = "any number of spatial dimensions" if card.dims == "any" else "2-D images"
+    return {
+        "source": f"{card.paper}, {card.link}",
+        "needs": f"{card.needs}; {dims}",
+        "cost": card.cost,
+        "passes": passes(card),
+        **({"measured": told} if (told := measured(card.title.lower())) else {}),
+    }
+
+
+def passes(card: "Card") -> str:
+    """What a training step with a method asks of the model, in words and in plain steps."""
+    many = [
+        f"{count:g} {word}{'' if count == 1 else 's'}{rest}"
+        for count, word, rest in (
+            (card.forwards, "forward", ""),
+            (card.backwards, "backward", ""),
+            (card.input_backwards, "backward", " to the input"),
+        )
+        if count
+    ]
+    exact = "a plain step" if card.times == 1 else f"{card.times:.2f} x a plain step"
+    return f"{', '.join(many)}: {exact}"
+
+
+def _print(title: str, rows: Sequence[_Row]) -> None:
+    wide = max(len(name) for name, _, _ in rows) + 4
+    room = max(40, shutil.get_terminal_size((100, 24)).columns - wide)
+    print(f"\n{title}")
+    for name, line, more in rows:
+        _block(f"  {name}".ljust(wide), line, room)
+        for word, said in more.items():
+            _block(" " * wide + word.ljust(9), said, room - 9)
+
+
+def _block(head: str, text: str, room: int) -> None:
+    for number, line in enumerate(textwrap.wrap(text, room) or [""]):
+        print((head if number == 0 else " " * len(head)) + line)

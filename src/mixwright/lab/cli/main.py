@@ -1,0 +1,84 @@
+"""The command ``mixwright``: finds the subcommand, and turns users' mistakes into one line."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.experiments.suggest import did_you_mean
+
+COMMANDS = {
+    "compare": "train with several methods and seeds, and report on them",
+    "train": "train one model with one method",
+    "evaluate": "measure a trained model",
+    "gallery": "draw what methods do to images",
+    "list": "list methods, data sets and models",
+    "bench": "measure how fast the methods are",
+    "theory": "measure what masks do to gradients",
+}
+
+HELP = """usage: mixwright COMMAND [options]
+
+Mixed-sample data augmentation: compare methods, train with them, look at them.
+
+commands:
+{commands}
+
+mixwright COMMAND --help says more about one; mixwright compare alone is a good start:
+it trains a small net on real digits with several methods and writes a report.
+"""
+
+RESUMES = ("compare", "train", "evaluate")
+LAB = ("numpy", "scipy", "PIL", "matplotlib", "jinja2", "jsonargparse", "rich")  # what it imports
+STOPPED = 130  # what shells report of a command that Ctrl-C ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: words behind ``mixwright``; None takes those of the process.
+
+    Returns:
+        the exit code: 0 done, 1 something failed, 2 the user's words were not understood,
+        130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        names = "\n".join(f"  {name:10}{about}" for name, about in COMMANDS.items())
+        print(HELP.format(commands=names), end="")
+        return 0 if words else 2
+    if words[0] in ("--version", "-V"):
+        print(f"mixwright {version('mixwright')}")
+        return 0
+    name, *rest = words
+    try:
+        if name not in COMMANDS:
+            raise UsageError(
+                f"there is no command {name}.{did_you_mean(name, COMMANDS)} "
+                f"Commands are {', '.join(COMMANDS)}."
+            )
+        return import_module(f"mixwright.lab.cli.{name}").main(rest)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in LAB:
+            raise
+        print(
+            f"mixwright {name}: this needs {error.name}, which is not installed; "
+            "pip install 'mixwright[lab]' brings it.",
+            file=sys.stderr,
+        )
+        return 2
+    except UsageError as error:
+        print(f"mixwright {name}: {error}" if name in COMMANDS else f"mixwright: {error}",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    except SystemExit as end:  # the parser printed its help
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        again = "; the same command again goes on where it was" if name in RESUMES else ""
+        print(f"\nmixwright {name}: interrupted{again}.", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:  # mixwright list | head
+        sys.stderr.close()
+        return 1

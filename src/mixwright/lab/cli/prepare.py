@@ -1,0 +1,159 @@
+"""From options to what the rooms below take: settings of a recipe, data, devices."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.cli.options import DataOptions, RecipeOptions
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.grid import Place
+    from mixwright.lab.training.recipe import Recipe
+
+
+def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
+    """Fields of a recipe: what was given, and for the rest what suits data and network.
+
+    A warm-up that was not asked for shrinks with short runs.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        fields but for method and seed.
+    """
+    from mixwright.lab.experiments.defaults import recipe_defaults
+
+    given = options.recipe_fields()
+    settings = recipe_defaults(options.data, options.model) | given
+    if "init" in given and "pretrained" not in given:
+        settings["pretrained"] = False  # a run's weights are asked for in its place
+    if "warmup_epochs" not in given:
+        settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] / 5)
+    return settings
+
+
+def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
+    """The data set that was asked for.
+
+    What happens on the way (downloads, slow decoding, images left out) goes to standard error, of
+    the first process alone.
+
+    Args:
+        options: of the command line.
+        train_size: images to train on; None for the set's default.
+
+    Returns:
+        the data set.
+    """
+    from mixwright.lab.experiments.run import dataset
+
+    return dataset(
+        options.data,
+        data_dir=options.data_dir,
+        train_size=train_size,
+        image_size=options.image_size,
+        skip_unreadable=options.skip_unreadable,
+        on_message=tell if first_process() else None,
+    )
+
+
+def first_process() -> bool:
+    """Whether this is rank 0, as torchrun and srun say it before the processes have met."""
+    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def tell(message: str) -> None:
+    """Say what happens on the way, on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def out_folder(name: str) -> Path:
+    """A folder to write to, which need not be there yet.
+
+    Args:
+        name: what was given as ``--out``.
+
+    Returns:
+        its path.
+
+    Raises:
+        UsageError: it is a file, or would lie in one.
+    """
+    path = Path(name)
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"--out {name}: {place} is a file; expected a folder, new or old.")
+    return path
+
+
+def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
+    """Build the network once, and each method for it, before hours of training.
+
+    Args:
+        recipes: one a method, all of the same network.
+        data: what they train on.
+
+    Raises:
+        ValueError: there is no such network, or a method does not fit it: a layer that it does not
+            have, a transformer's method and a convolutional network.
+    """
+    import torch
+
+    from mixwright.lab.experiments.methods import parse_method
+    from mixwright.lab.experiments.run import new_model
+    from mixwright.lab.training.learner import build_criterion
+
+    with torch.random.fork_rng(devices=[]):
+        model = new_model(recipes[0], data)
+        for recipe in recipes:
+            method = parse_method(recipe.method)
+            try:
+                method.objective(build_criterion(recipe)).build(model, data.num_classes)
+            except ValueError as error:
+                raise ValueError(f'method "{method.text}": {error}') from error
+
+
+def devices(name: str) -> tuple[str, ...]:
+    """The devices that runs are given in turn.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` for all CUDA devices, or ``cuda:N``.
+
+    Returns:
+        names for ``torch.device``.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    kind, colon, index = name.partition(":")
+    if kind == "cuda":
+        if not count or (colon and (not index.isdigit() or int(index) >= count)):
+            raise UsageError(
+                f"--device {name}: torch sees {count} CUDA devices here, numbered from 0."
+            )
+        return (name,) if colon else tuple(f"cuda:{place}" for place in range(count))
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(
+            f"--device {name}: torch has no such device here; expected cpu, cuda or cuda:N."
+        ) from None
+    return (name,)
+
+
+def place(options: RecipeOptions, device: str) -> "Place":
+    """Where runs find their data and what they run on."""
+    from mixwright.lab.experiments.grid import Place
+
+    folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
+    return Place(folder, options.skip_unreadable, devices(device), options.trust)

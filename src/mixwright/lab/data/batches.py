@@ -1,0 +1,145 @@
+"""Batches of an epoch, ready for the model, shared out over ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.augment import Augmentation
+    from mixwright.lab.data.lazy import LazyImages
+    from mixwright.lab.data.sets import ImageSet
+
+
+class Batches:
+    """The batches of one rank, epoch after epoch.
+
+    Images are kept as uint8 on the device and turned to float32 in [0, 1] batch by batch; their
+    normalisation is the model's first layer. No batch is dropped; a last batch of a single image
+    joins the one before it, since batch norm and pairing need two.
+
+    Shuffled batches (training) give every rank the same number of images and hence of steps:
+    when the ranks do not divide the images, the first few of the epoch's order are seen twice, at
+    most ``world - 1`` of them. Unshuffled batches (testing) give each image to exactly one rank;
+    rank r has one consecutive part, so that the ranks' results, joined in rank order, are in the
+    order of the set.
+
+    Args:
+        images: the images and labels; moved to ``device`` once, here, where they are in memory.
+        batch_size: images per step of this rank, at least 1.
+        device: where the batches are wanted.
+        augment: what is done to a batch of uint8 images; None leaves them alone.
+        rank: which share of the images, in [0, world).
+        world: number of ranks.
+        shuffle: whether each epoch has an order of its own.
+
+    Raises:
+        ValueError: there are no images, or a number is out of its range.
+
+    Example:
+        >>> from mixwright.lab.data.sets import ImageSet
+        >>> five = ImageSet(torch.zeros(5, 3, 2, 2, dtype=torch.uint8), torch.arange(5))
+        >>> test = Batches(five, batch_size=2, device="cpu", augment=None, shuffle=False)
+        >>> [labels.tolist() for images, labels in test]
+        [[0, 1], [2, 3, 4]]
+    """
+
+    def __init__(
+        self,
+        images: ImageSet | LazyImages,
+        *,
+        batch_size: int,
+        device: torch.device | str,
+        augment: Augmentation | None,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool,
+    ) -> None:
+        if not len(images):
+            raise ValueError("Batches: the set holds no images; expected at least one.")
+        if batch_size < 1:
+            raise ValueError(f"Batches: batch_size is {batch_size}; expected at least 1.")
+        if not 0 <= rank < world:
+            raise ValueError(f"Batches: rank {rank} of world {world}; expected 0 <= rank < world.")
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        self.augment = augment
+        self.rank = rank
+        self.world = world
+        self.shuffle = shuffle
+        self._set = images.to(self.device)
+
+    def __len__(self) -> int:
+        """Steps per epoch of this rank."""
+        return len(_sizes(self.num_images, self.batch_size))
+
+    @property
+    def num_images(self) -> int:
+        """Images per epoch of this rank."""
+        total = len(self._set)
+        if self.shuffle:
+            return -(-total // self.world)
+        return total * (self.rank + 1) // self.world - total * self.rank // self.world
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The epoch of batches that need no randomness (testing)."""
+        return self.epoch()
+
+    def epoch(
+        self, order: Generator | None = None, augment: Generator | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over this rank's share.
+
+        Args:
+            order: decides the order; on the CPU, in the same state on every rank. One draw is
+                taken at the start of the pass. Needed with ``shuffle``.
+            augment: decides what is done to the images; on the CPU, another on every rank. One
+                draw per batch. ``order`` serves for both when it is left out.
+
+        Returns:
+            For each step, images ``(b, C, H, W)`` float32 in [0, 1] and labels ``(b,)`` int64, on
+            the device.
+
+        Raises:
+            ValueError: a generator is missing.
+        """
+        augment = order if augment is None else augment
+        if self.shuffle and order is None:
+            raise ValueError("Batches: shuffled batches need epoch(order=...), a CPU generator.")
+        if self.augment is not None and augment is None:
+            raise ValueError("Batches: augmented batches need epoch(augment=...), a CPU generator.")
+        return self._passes(self._share(order), augment)
+
+    def _share(self, order: Generator | None) -> Tensor:
+        """Row numbers of this rank, in the order of the epoch."""
+        total = len(self._set)
+        if order is None or not self.shuffle:
+            first = total * self.rank // self.world
+            return torch.arange(first, first + self.num_images)
+        rows = torch.randperm(total, generator=order)
+        wanted = torch.arange(self.num_images) * self.world + self.rank
+        return rows[wanted % total]
+
+    def _passes(self, rows: Tensor, augment: Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+        change = self.augment
+        parts = rows.to(self._set.labels.device).split(_sizes(len(rows), self.batch_size))
+        for part, images in zip(parts, self._set.stream(parts), strict=True):
+            images = images.to(self.device, non_blocking=True)
+            labels = self._set.labels[part].to(self.device, non_blocking=True)
+            if change is not None and augment is not None:
+                images = change(images, generator=augment)
+            yield images.float().div_(255), labels
+
+
+def _sizes(count: int, batch_size: int) -> list[int]:
+    """Sizes of the batches; a last one of a single image joins the one before it."""
+    sizes = [batch_size] * (count // batch_size)
+    left = count % batch_size
+    if left == 1 and sizes:
+        sizes[-1] += 1
+    elif left:
+        sizes.append(left)
+    return sizes

@@ -1,0 +1,176 @@
+"""Images that stay encoded until their batch is wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mixwright.lab.data.decode import PLAIN, Encoded, Framing, UnreadableImageError, decode_image
+from mixwright.lab.data.errors import DataError
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImages:
+    """Images as they were stored, with their labels.
+
+    Args:
+        encoded: files, or what would be in them.
+        names: what to call each image in a message.
+        labels: ``(M,)`` int64.
+        framing: which part of each image becomes the square that a network sees.
+    """
+
+    encoded: Sequence[Encoded]
+    names: Sequence[str]
+    labels: Tensor
+    framing: Framing = PLAIN
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.encoded)
+
+    def select(self, rows: Tensor) -> EncodedImages:
+        """Chosen images, in the order asked for."""
+        wanted: list[int] = rows.tolist()
+        return EncodedImages(
+            [self.encoded[row] for row in wanted],
+            [self.names[row] for row in wanted],
+            self.labels[rows],
+            self.framing,
+        )
+
+
+class LazyImages:
+    """An ``ImageSet`` too large for memory: decoded batch by batch, by worker processes.
+
+    It is used as an ``ImageSet`` is, but for ``images``. Decoding draws no random number, so an
+    epoch depends on the generators given to ``Batches.epoch`` only, whatever the workers do.
+
+    Args:
+        stored: the images, encoded.
+        image_size: height and width of the decoded images, in pixels; see ``decode_image``.
+        workers: processes that decode; 0 decodes in this one. By default one per core, up to 4.
+    """
+
+    def __init__(
+        self, stored: EncodedImages, *, image_size: int, workers: int | None = None
+    ) -> None:
+        self.stored = stored
+        self.image_size = image_size
+        self.workers = min(4, usable_cores()) if workers is None else workers
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.stored)
+
+    @property
+    def labels(self) -> Tensor:
+        """``(M,)`` int64, on the CPU."""
+        return self.stored.labels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        return 3, self.image_size, self.image_size
+
+    @property
+    def images(self) -> Tensor:
+        """Refused: all images at once are what does not fit."""
+        raise DataError(
+            f"these {len(self):,} images are decoded when they are wanted and never held "
+            "together; use take(rows) for some of them, or stream(parts)."
+        )
+
+    def to(self, device: torch.device | str) -> LazyImages:
+        """Itself: ``Batches`` moves each batch."""
+        del device
+        return self
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Chosen images, decoded in this process.
+
+        Args:
+            rows: ``(b,)`` int64, row numbers.
+
+        Returns:
+            ``(b, 3, H, W)`` uint8, on the CPU.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        return _checked(_Decoder(self.stored, self.image_size)[rows])
+
+    def subset(self, rows: Tensor) -> LazyImages:
+        """Chosen images as a set of their own, in the order asked for."""
+        return LazyImages(
+            self.stored.select(rows), image_size=self.image_size, workers=self.workers
+        )
+
+    def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """One batch of images after another, decoded ahead by the workers.
+
+        Args:
+            parts: row numbers of each batch.
+
+        Returns:
+            ``(b, 3, H, W)`` uint8 for each part, on the CPU, in the order of the parts.
+
+        Raises:
+            DataError: an image cannot be read; when its batch is reached.
+        """
+        loader = DataLoader(
+            _Decoder(self.stored, self.image_size),
+            sampler=cast("Sampler[int]", parts),
+            batch_size=None,
+            num_workers=self.workers,
+            # The loader seeds its workers by one draw; without this, from the global generator.
+            generator=Generator().manual_seed(0),
+        )
+        return map(_checked, loader)
+
+
+class _Decoder(Dataset[tuple[Tensor, str]]):
+    """Decodes the rows it is asked for; what went wrong comes back as text.
+
+    An exception that crosses from a worker arrives wrapped in the worker's traceback.
+    """
+
+    def __init__(self, stored: EncodedImages, image_size: int) -> None:
+        self.stored = stored
+        self.image_size = image_size
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, str]:
+        size = self.image_size
+        images = torch.empty(len(index), 3, size, size, dtype=torch.uint8)
+        pixels = images.numpy()
+        stored = self.stored
+        for place, row in enumerate(index.tolist()):
+            try:
+                found = decode_image(stored.encoded[row], size, stored.framing)
+            except UnreadableImageError as error:
+                return images, f"{stored.names[row]} ({error})"
+            pixels[place] = found.transpose(2, 0, 1)
+        return images, ""
+
+
+def _checked(decoded: tuple[Tensor, str]) -> Tensor:
+    images, unreadable = decoded
+    if unreadable:
+        raise DataError(
+            f"an image cannot be read: {unreadable}. Mend or remove it, or load the data with "
+            "skip_unreadable (--skip-unreadable), which looks at every image first."
+        )
+    return images

@@ -1,0 +1,174 @@
+"""Stored images brought to pixels: all at once where they fit, else when they are wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from mixwright.lab.data.decode import UnreadableImageError, decode_image, image_sides
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.lazy import EncodedImages, LazyImages, usable_cores
+from mixwright.lab.data.sets import ImageSet
+from mixwright.lab.data.source import Request
+
+WHOLE_SET_BYTES = 4 * 2**30
+"""Train and test images that take more than this together are decoded batch by batch."""
+
+MIXED_SIZE = 224
+"""Height and width of images that do not share a square size of their own."""
+
+_ROWS = 64  # images per task of a decoding thread
+_MESSAGE_SECONDS = 2.0
+
+_T = TypeVar("_T")
+
+
+def decoded_sets(
+    train: EncodedImages, test: EncodedImages, request: Request, *, usual_size: int | None = None
+) -> tuple[ImageSet | LazyImages, ImageSet | LazyImages, str]:
+    """Bring stored images to pixels.
+
+    Args:
+        train: images to learn from.
+        test: images to be judged on.
+        request: its ``image_size``, ``skip_unreadable`` and ``say`` are read.
+        usual_size: side in pixels where the request names none; None for the square size that
+            all images share, else ``MIXED_SIZE``.
+
+    Returns:
+        The train and the test set, and a clause for the note: the size, and what was left out.
+
+    Raises:
+        DataError: images cannot be read and may not be skipped, or none is left.
+    """
+    wanted = request.image_size or usual_size
+    shared = None if wanted else _shared_size(train, test, request)
+    size = wanted or shared or MIXED_SIZE
+    bytes_needed = (len(train) + len(test)) * 3 * size * size
+    whole = bytes_needed <= WHOLE_SET_BYTES
+    clause = f"images of {size}x{size} pixels ({_way(train, test, shared=bool(shared))})"
+    if not whole:
+        request.say(
+            f"The images take {bytes_needed / 2**30:.1f} GiB, more than the "
+            f"{WHOLE_SET_BYTES / 2**30:.1f} GiB that are held in memory; they are decoded by "
+            "worker processes when they are wanted."
+        )
+        clause += ", decoded when wanted, statistics from a fixed part"
+        if not request.skip_unreadable:
+            return LazyImages(train, image_size=size), LazyImages(test, image_size=size), clause
+    sets: list[ImageSet | LazyImages] = []
+    skipped = 0
+    for word, stored in (("train", train), ("test", test)):
+        images, broken = _decoded(stored, size, keep=whole, word=word, request=request)
+        kept = _without(stored, broken, word=word, request=request)
+        skipped += len(stored) - len(kept)
+        rows = _remaining(len(stored), broken)
+        sets.append(
+            LazyImages(kept, image_size=size)
+            if images is None
+            else ImageSet(images if len(kept) == len(stored) else images[rows], kept.labels)
+        )
+    if skipped:
+        clause += f", {skipped:,} unreadable left out"
+    return sets[0], sets[1], clause
+
+
+def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:
+    """How images became squares."""
+    if shared:
+        return "as they are"
+    if train.framing == test.framing:
+        return train.framing.described
+    return f"{train.framing.described}; test images: {test.framing.described}"
+
+
+def _shared_size(train: EncodedImages, test: EncodedImages, request: Request) -> int | None:
+    """The one square size that all images have."""
+    sides: set[tuple[int, int]] = set()
+    for stored in (train, test):
+        request.say(f"Looking at the sizes of {len(stored):,} images.")
+        for found in _each(len(stored), lambda row, it=stored: _sides(it, row)):
+            sides.update([] if found is None else [found])
+    if len(sides) == 1:
+        width, height = sides.pop()
+        if width == height:
+            return width
+    return None
+
+
+def _sides(stored: EncodedImages, row: int) -> tuple[int, int] | None:
+    try:
+        return image_sides(stored.encoded[row])
+    except UnreadableImageError:
+        return None  # named and counted where it is decoded
+
+
+def _decoded(
+    stored: EncodedImages, size: int, *, keep: bool, word: str, request: Request
+) -> tuple[torch.Tensor | None, dict[int, str]]:
+    """All images (None unless ``keep``), and the rows that cannot be read with the reasons."""
+    total = len(stored)
+    images = torch.empty(total, 3, size, size, dtype=torch.uint8) if keep else None
+    pixels = None if images is None else images.numpy()
+
+    def read(row: int) -> str:
+        try:
+            found = decode_image(stored.encoded[row], size, stored.framing)
+        except UnreadableImageError as error:
+            return str(error)
+        if pixels is not None:
+            pixels[row] = found.transpose(2, 0, 1)
+        return ""
+
+    request.say(f"Decoding {total:,} {word} images.")
+    broken: dict[int, str] = {}
+    said = time.monotonic()
+    for row, reason in enumerate(_each(total, read)):
+        if reason:
+            broken[row] = reason
+        if time.monotonic() - said > _MESSAGE_SECONDS:
+            said = time.monotonic()
+            request.say(f"Decoded {row + 1:,} of {total:,} {word} images.")
+    return images, broken
+
+
+def _without(
+    stored: EncodedImages, broken: dict[int, str], *, word: str, request: Request
+) -> EncodedImages:
+    """The images that can be read; refused unless skipping was asked for."""
+    if not broken:
+        return stored
+    few = [f"{stored.names[row]} ({reason})" for row, reason in list(broken.items())[:5]]
+    listed = "; ".join(few) + (f"; and {len(broken) - 5:,} more" if len(broken) > 5 else "")
+    count = f"{len(broken):,} of {len(stored):,} {word} images cannot be read: {listed}."
+    if not request.skip_unreadable:
+        raise DataError(
+            f"{count} Mend or remove them, or leave them out with skip_unreadable "
+            "(--skip-unreadable)."
+        )
+    kept = stored.select(_remaining(len(stored), broken))
+    if not len(kept):
+        raise DataError(f"{count} No image is left; expected at least one.")
+    request.say(f"{count} They are left out.")
+    return kept
+
+
+def _remaining(count: int, broken: dict[int, str]) -> torch.Tensor:
+    kept = torch.ones(count, dtype=torch.bool)
+    kept[list(broken)] = False
+    return kept.nonzero()[:, 0]
+
+
+def _each(count: int, read: Callable[[int], _T]) -> Iterator[_T]:
+    """``read`` of every row, in order; Pillow lets go of the interpreter while it decodes."""
+
+    def part(first: int) -> list[_T]:
+        return [read(row) for row in range(first, min(first + _ROWS, count))]
+
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
+        for results in pool.map(part, range(0, count, _ROWS)):
+            yield from results

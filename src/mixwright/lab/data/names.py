@@ -1,0 +1,86 @@
+"""Names of the data sets, read without importing torch."""
+
+import difflib
+from typing import NamedTuple
+
+from mixwright.lab.data.errors import DataError
+
+DATA_LINES: dict[str, str] = {
+    "digits": "1,797 real handwritten digits, shipped with mixwright; 100 labels by default",
+    "cifar10": "60,000 colour photographs of 32x32 in 10 classes; downloaded, 170 MB",
+    "cifar100": "60,000 colour photographs of 32x32 in 100 classes; downloaded, 169 MB",
+    "tiny-imagenet": "110,000 photographs of 64x64 in 200 classes; downloaded, 248 MB",
+    "imagenet": "1.3 million photographs in 1,000 classes, from a folder of yours (--data-dir)",
+    "cub200": "11,788 photographs of 200 kinds of birds; downloaded, 1.2 GB",
+    "aircraft": "10,000 photographs of 100 variants of aircraft; downloaded, 2.8 GB",
+    "cars": "16,185 photographs of 196 models of cars, from a folder of yours (--data-dir)",
+    "fashion-mnist": "70,000 grey pictures of clothes, 28x28, in 10 classes; downloaded, 31 MB",
+    "eurosat": "27,000 satellite images of 64x64 in 10 classes; downloaded, 94 MB",
+    "medmnist:NAME": "medical images such as pathmnist, from a file of yours (--data-dir)",
+    "folder:PATH": "one folder per class, under train/ and test/ or split by us",
+    "parquet:PATH": "parquet files with an image column, as Hugging Face writes them",
+    "hub:NAME": "a data set of the Hugging Face hub, owner/name, through datasets",
+}
+"""One line for each name that ``load_data`` understands."""
+
+DATA_SETS: tuple[str, ...] = tuple(DATA_LINES)
+"""The names that ``load_data`` understands; PATH and NAME stand for the user's own."""
+
+_EXAMPLES = {
+    "folder": "folder:images",
+    "parquet": "parquet:images",
+    "medmnist": "medmnist:pathmnist",
+    "hub": "hub:owner/name",
+}
+
+
+class DataName(NamedTuple):
+    """A data set's name, taken apart.
+
+    Args:
+        kind: the word before the colon, such as ``cifar10`` or ``folder``.
+        path: what follows the colon, a path or a name; empty for sets that take none.
+    """
+
+    kind: str
+    path: str
+
+
+def parse_data(spec: str) -> DataName:
+    """Take a data set's name apart, and say what was meant when it is not one of ours.
+
+    Args:
+        spec: one of ``DATA_SETS``, with the user's own for PATH or NAME.
+
+    Returns:
+        The kind and the path, or name. Whether it exists is found out by ``load_data``.
+
+    Raises:
+        DataError: the name is not known, or a path is missing or was not expected.
+
+    Example:
+        >>> parse_data("folder:~/photographs")
+        DataName(kind='folder', path='~/photographs')
+    """
+    kinds = {name.partition(":")[0]: name.partition(":")[2] for name in DATA_SETS}
+    kind, colon, path = spec.partition(":")
+    if kind not in kinds:
+        near = difflib.get_close_matches(kind.lower(), kinds, n=1)
+        meant = (
+            next(name for name in DATA_SETS if name.partition(":")[0] == near[0]) if near else ""
+        )
+        hint = f" Did you mean {meant!r}?" if meant else ""
+        raise DataError(
+            f"data set {spec!r} is not known.{hint} Choose one of: {', '.join(DATA_SETS)}."
+        )
+    if kinds[kind] and not path:
+        raise DataError(
+            f"data set {spec!r} lacks its {kinds[kind].lower()}; write {kind}:{kinds[kind]}, e.g. "
+            f"{_EXAMPLES[kind]}."
+        )
+    if not kinds[kind] and colon:
+        raise DataError(
+            f"data set {spec!r}: {kind} takes nothing after its name. Write {kind!r}, and give "
+            "the folder that holds its files as data_dir (--data-dir)."
+        )
+    return DataName(kind, path)

@@ -1,0 +1,123 @@
+"""Images with their labels, and a train and test split of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.lazy import LazyImages
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in one tensor, each with its class.
+
+    Args:
+        images: ``(M, C, H, W)`` uint8.
+        labels: ``(M,)`` int64, index into the classes of the ``Dataset``.
+
+    Raises:
+        ValueError: a shape or dtype is another, or the counts differ.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise ValueError(
+                f"ImageSet: images have shape {tuple(self.images.shape)} and dtype "
+                f"{self.images.dtype}; expected (M, C, H, W) of torch.uint8, values 0 to 255."
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != torch.int64:
+            raise ValueError(
+                f"ImageSet: labels have shape {tuple(self.labels.shape)} and dtype "
+                f"{self.labels.dtype}; expected one torch.int64 label for each of the "
+                f"{len(self.images)} images."
+            )
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same images and labels on another device."""
+        return ImageSet(self.images.to(device), self.labels.to(device))
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Chosen images, in the order asked for.
+
+        Args:
+            rows: ``(b,)`` int64, row numbers, on the images' device.
+
+        Returns:
+            ``(b, C, H, W)`` uint8, a copy.
+        """
+        return self.images.index_select(0, rows)
+
+    def subset(self, rows: Tensor) -> ImageSet:
+        """Chosen images as a set of their own, in the order asked for."""
+        return ImageSet(self.take(rows), self.labels[rows])
+
+    def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """One batch of images after another.
+
+        Args:
+            parts: row numbers of each batch, as for ``take``.
+
+        Returns:
+            ``(b, C, H, W)`` uint8 for each part.
+        """
+        return (self.take(rows) for rows in parts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A train and a test set over the same classes.
+
+    Args:
+        name: what was asked for, e.g. ``cifar10``.
+        train: images to learn from; ``LazyImages`` where they do not fit in memory.
+        test: images to be judged on.
+        classes: names of the classes, by label.
+        mean: per channel, of the train images scaled to [0, 1].
+        std: per channel, likewise; a channel that never changes has 1.
+        note: where the images come from and how they were split, for reports.
+        mirrored: whether an image may be flipped left to right and stay in its class; false for
+            digits.
+    """
+
+    name: str
+    train: ImageSet | LazyImages
+    test: ImageSet | LazyImages
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    note: str
+    mirrored: bool = field(default=True)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels."""
+        return self.train.shape[0]
+
+    @property
+    def image_size(self) -> int:
+        """Height of the images, which is their width too in every set we load."""
+        return self.train.shape[1]

@@ -1,0 +1,52 @@
+"""What every kind of data set is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.lazy import LazyImages
+    from mixwright.lab.data.sets import ImageSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The arguments of ``load_data`` that a kind of data set reads.
+
+    Args:
+        data_dir: where its files lie; None for the user's cache.
+        train_size: images to train on; None for the kind's own default.
+        image_size: height and width, in pixels; None for the kind's own default.
+        download: whether missing files may be fetched.
+        skip_unreadable: whether images that cannot be read are left out.
+        say: is told what is going on, a sentence at a time.
+    """
+
+    data_dir: Path | None
+    train_size: int | None
+    image_size: int | None
+    download: bool
+    skip_unreadable: bool
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """What a kind of data set answers: the fields of ``Dataset`` that it knows.
+
+    Args:
+        train: images to learn from, already cut down to ``train_size``.
+        test: images to be judged on.
+        classes: names of the classes, by label.
+        note: origin and protocol, without a full stop.
+        mirrored: whether an image may be flipped left to right.
+    """
+
+    train: ImageSet | LazyImages
+    test: ImageSet | LazyImages
+    classes: tuple[str, ...]
+    note: str
+    mirrored: bool = True

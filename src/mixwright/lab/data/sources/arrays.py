@@ -1,0 +1,86 @@
+"""Sets that are stored as arrays of pixels, all of one size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.resize import resized
+from mixwright.lab.data.sets import ImageSet
+from mixwright.lab.data.source import Request
+from mixwright.lab.data.subset import stratified_rows
+
+
+def image_set(images: Any, labels: Any, *, classes: int, name: str) -> ImageSet:
+    """Arrays as an ``ImageSet``; grey images are repeated over three channels.
+
+    Args:
+        images: a NumPy array of uint8, ``(M, S, S)``, ``(M, S, S, 1)`` or ``(M, S, S, 3)``.
+        labels: a NumPy array of whole numbers, ``(M,)`` or ``(M, 1)``.
+        classes: labels lie in [0, classes).
+        name: of the file, for messages.
+
+    Returns:
+        The set, its images ``(M, 3, S, S)``.
+
+    Raises:
+        DataError: a shape, dtype or label is another.
+    """
+    import numpy as np
+
+    grey = images.ndim == 3
+    square = images.ndim in (3, 4) and images.shape[1] == images.shape[2]
+    if images.dtype != np.uint8 or not square or not (grey or images.shape[3] in (1, 3)):
+        raise DataError(
+            f"{name} has images of shape {tuple(images.shape)} and dtype {images.dtype}; expected "
+            "(count, side, side), grey, or (count, side, side, 3) of uint8. Volumes and other "
+            "pixels are not read."
+        )
+    flat = labels.reshape(-1)
+    if len(flat) != len(labels) or len(flat) != len(images) or labels.dtype.kind not in "ui":
+        raise DataError(
+            f"{name} has {len(images)} images and labels of shape {tuple(labels.shape)} and dtype "
+            f"{labels.dtype}; expected one whole number for each image. Sets with several labels "
+            "an image are not read."
+        )
+    if not len(flat):
+        raise DataError(f"{name} holds no images; expected at least one.")
+    if not 0 <= int(flat.min()) <= int(flat.max()) < classes:
+        raise DataError(
+            f"{name} has labels from {flat.min()} to {flat.max()}; expected 0 to {classes - 1}. "
+            "Place a fresh copy."
+        )
+    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))
+    pixels = pixels[:, None] if grey else pixels.movedim(3, 1)
+    return ImageSet(
+        pixels.expand(-1, 3, -1, -1).contiguous(), torch.from_numpy(flat.astype(np.int64))
+    )
+
+
+def cut_and_resized(
+    train: ImageSet, test: ImageSet, request: Request
+) -> tuple[ImageSet, ImageSet, str]:
+    """The sets as the request wants them.
+
+    Args:
+        train: all images to learn from.
+        test: images to be judged on.
+        request: its ``train_size`` and ``image_size`` are read.
+
+    Returns:
+        Train set, test set, and a clause for the note, empty where all images are trained on.
+
+    Raises:
+        DataError: ``train_size`` is out of range.
+    """
+    clause = ""
+    if request.train_size is not None:
+        rows = stratified_rows(train.labels, request.train_size)
+        clause = f", {len(rows):,} of {len(train):,} images to train on, a fixed choice"
+        train = ImageSet(train.images[rows], train.labels[rows])
+    if request.image_size is not None:
+        train = ImageSet(resized(train.images, request.image_size), train.labels)
+        test = ImageSet(resized(test.images, request.image_size), test.labels)
+    return train, test, clause

@@ -1,0 +1,122 @@
+"""Fashion-MNIST: grey pictures of clothes, 28x28."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Any
+
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.sets import ImageSet
+from mixwright.lab.data.source import Request, Source
+from mixwright.lab.data.sources.arrays import cut_and_resized, image_set
+from mixwright.lab.data.sources.download import cache_folder, fetch_file
+from mixwright.lab.data.sources.listing import tell_counts
+
+CLASSES = (
+    *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+MD5 = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+FOLDERS = (".", "fashion-mnist", "FashionMNIST/raw")
+"""Where in the folder of the request the files may lie; torchvision's place is the last."""
+
+
+def load_fashion_mnist(request: Request) -> Source:
+    """Fashion-MNIST, downloaded if need be.
+
+    Its four files are read as they are, ``train-images-idx3-ubyte.gz`` and so on, or unpacked.
+
+    Args:
+        request: all but ``skip_unreadable`` is read; the authors' split is kept.
+
+    Returns:
+        The sets, grey repeated over three channels, at 28x28 unless the request says otherwise.
+        Images may be mirrored: a left shoe is in the class of a right one.
+
+    Raises:
+        DataError: files are missing and cannot be fetched, or are damaged.
+    """
+    train = _part("train", request)
+    test = _part("t10k", request)
+    tell_counts("fashion-mnist", (len(train), len(test)), (60_000, 10_000), request.say)
+    train, test, part = cut_and_resized(train, test, request)
+    return Source(
+        train=train,
+        test=test,
+        classes=CLASSES,
+        note=f"Fashion-MNIST (Xiao et al., 2017, MIT), the authors' split{part}",
+    )
+
+
+def _part(part: str, request: Request) -> ImageSet:
+    images = _found(f"{part}-images-idx3-ubyte.gz", request)
+    labels = _found(f"{part}-labels-idx1-ubyte.gz", request)
+    return image_set(
+        read_idx(images, dimensions=3),
+        read_idx(labels, dimensions=1),
+        classes=len(CLASSES),
+        name=images.name,
+    )
+
+
+def _found(name: str, request: Request) -> Path:
+    """A file where it lies, or where it was fetched to."""
+    home = request.data_dir or cache_folder()
+    for folder in FOLDERS:
+        for path in (home / folder / name, home / folder / name.removesuffix(".gz")):
+            if path.is_file():
+                return path
+    target = home / "fashion-mnist" / name
+    if not request.download:
+        raise DataError(
+            f"fashion-mnist: {name} is neither in {home} nor in {target.parent}. Place the four "
+            f"files of {URL} there, name another folder with data_dir (--data-dir), or allow the "
+            "download."
+        )
+    fetch_file(URL + name, md5=MD5[name], target=target, say=request.say)
+    return target
+
+
+def read_idx(path: Path, *, dimensions: int) -> Any:
+    """An array of bytes in the format of MNIST, compressed (.gz) or not.
+
+    Args:
+        path: the file: two zero bytes, 8 for unsigned bytes, the number of dimensions, the
+            length of each as four bytes, big end first, then the values.
+        dimensions: how many are expected.
+
+    Returns:
+        A NumPy array of uint8.
+
+    Raises:
+        DataError: it is not such a file, or it is cut short.
+    """
+    import numpy as np
+
+    try:
+        stored = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be unpacked: {error}. Place a fresh copy.") from error
+    start = 4 + 4 * dimensions
+    if stored[:4] != bytes([0, 0, 8, dimensions]) or len(stored) < start:
+        raise DataError(
+            f"{path} begins with {stored[:4].hex(' ') or 'nothing'}; expected 00 00 08 "
+            f"0{dimensions}, an IDX file of bytes in {dimensions} dimension(s). Place a fresh copy."
+        )
+    shape = [int.from_bytes(stored[at : at + 4], "big") for at in range(4, start, 4)]
+    values = np.frombuffer(stored, dtype=np.uint8, offset=start)
+    if len(values) != int(np.prod(shape)):
+        raise DataError(
+            f"{path} holds {len(values):,} bytes for an array of {'x'.join(map(str, shape))}; "
+            "it is cut short or too long. Place a fresh copy."
+        )
+    return values.reshape(shape)

@@ -1,0 +1,151 @@
+"""The user's own images: one folder per class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from mixwright.lab.data.decode import SUFFIXES
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.lazy import EncodedImages
+from mixwright.lab.data.memory import decoded_sets
+from mixwright.lab.data.source import Request, Source
+from mixwright.lab.data.subset import split_rows, stratified_rows
+
+TEST_FOLDERS = ("test", "val", "valid", "validation")
+"""Folders that may hold the test images; the first that is there is taken."""
+
+
+def load_folder(root: Path, request: Request) -> Source:
+    """Images in folders named for their classes.
+
+    The class folders lie in ``root/train`` and ``root/test`` (or ``val``, ``valid``,
+    ``validation``), or straight in ``root`` or ``root/train`` alone: then a fifth of each class,
+    always the same images, is held out for testing. Images may lie in folders below their class.
+
+    Args:
+        root: the folder.
+        request: ``train_size``, ``image_size``, ``skip_unreadable`` and ``say`` are read.
+
+    Returns:
+        The sets; the classes are the folders' names, in the order of the alphabet.
+
+    Raises:
+        DataError: a folder is missing or empty, or images cannot be read.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is not a folder. Give the folder that holds one folder of images per class."
+        )
+    test_root = next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
+    if test_root is not None and not (root / "train").is_dir():
+        raise DataError(
+            f"{root} has {test_root.name}/ but no train/; expected both, or one folder per class."
+        )
+    train_root = root / "train" if (root / "train").is_dir() else root
+    classes = tuple(sorted(folder_names(train_root)))
+    if len(classes) < 2:
+        raise DataError(
+            f"{train_root} holds {len(classes)} class folder(s); expected one folder of images for "
+            "each of at least two classes."
+        )
+    train = images_by_class(train_root, classes, root=root, request=request)
+    if test_root is None:
+        train_rows, test_rows = split_rows(train.labels)
+        if not len(test_rows):
+            raise DataError(f"{root}: every class has a single image; none is left to test on.")
+        test, train = train.select(test_rows), train.select(train_rows)
+        split = "a fifth of each class held out for testing, a fixed choice"
+    else:
+        if strange := sorted(set(folder_names(test_root)) - set(classes)):
+            raise DataError(
+                f"{test_root} has the class {strange[0]!r}, which {train_root} has not; expected "
+                "the same classes in both. Rename the folder or remove it."
+            )
+        here = tuple(name for name in classes if (test_root / name).is_dir())
+        test = images_by_class(test_root, classes, root=root, request=request, present=here)
+        split = f"train/ and {test_root.name}/ as found"
+    if request.train_size is not None:
+        rows = stratified_rows(train.labels, request.train_size)
+        split += f", {len(rows):,} of {len(train):,} images to train on, a fixed choice"
+        train = train.select(rows)
+    train_set, test_set, clause = decoded_sets(train, test, request)
+    return Source(
+        train=train_set,
+        test=test_set,
+        classes=classes,
+        note=f"images of the folder {root.name or root}: {split}; {clause}",
+    )
+
+
+def folder_names(root: Path) -> list[str]:
+    """Names of the folders in a folder, hidden ones left out."""
+    return [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
+
+
+def images_by_class(
+    where: Path,
+    classes: tuple[str, ...],
+    *,
+    root: Path,
+    request: Request,
+    present: tuple[str, ...] | None = None,
+) -> EncodedImages:
+    """Every image below the class folders, in the order of classes and paths.
+
+    Args:
+        where: holds the class folders.
+        classes: their names, in the order of their labels.
+        root: the folder that names of images begin below.
+        request: its ``say`` is told of files that are no images.
+        present: the classes that have a folder here; None for all.
+
+    Returns:
+        The images, not read yet.
+
+    Raises:
+        DataError: there are no images, or a class has none.
+    """
+    paths: list[Path] = []
+    labels: list[int] = []
+    other: list[Path] = []
+    empty: list[str] = []
+    for label, name in enumerate(classes):
+        if present is not None and name not in present:
+            continue
+        files = _files(where / name)
+        images = [path for path in files if path.suffix.lower() in SUFFIXES]
+        other += [path for path in files if path.suffix.lower() not in SUFFIXES]
+        if not images:
+            empty.append(name)
+        paths += images
+        labels += [label] * len(images)
+    if not paths:
+        raise DataError(
+            f"{where} holds no images; expected files ending in {', '.join(SUFFIXES)} in its class "
+            "folders."
+        )
+    if empty:
+        raise DataError(
+            f"{where} has {len(empty)} class folder(s) without images: {', '.join(empty[:5])}"
+            f"{', ...' if len(empty) > 5 else ''}. Add images (ending in {', '.join(SUFFIXES)}) or "
+            "remove the folder."
+        )
+    if other:
+        request.say(
+            f"{len(other):,} file(s) in {where} do not end as images do and are left out, such as "
+            f"{other[0].relative_to(root)}."
+        )
+    names = [str(path.relative_to(root)) for path in paths]
+    return EncodedImages(paths, names, torch.tensor(labels, dtype=torch.int64))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file below a folder, in one order on every machine; hidden ones left out."""
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        found += [Path(parent, name) for name in sorted(names) if name[0] != "."]
+    return found

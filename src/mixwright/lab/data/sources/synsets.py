@@ -1,0 +1,99 @@
+"""What ImageNet and Tiny ImageNet share: folders called by synset, and the synsets' names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mixwright.lab.data.decode import PLAIN, SUFFIXES, Framing
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.lazy import EncodedImages
+from mixwright.lab.data.source import Request
+from mixwright.lab.data.sources.listing import distinct
+
+_SYNSET = re.compile(r"n\d{8}")
+
+
+def class_folders(where: Path) -> list[str]:
+    """Folders called by a synset, such as ``n01443537``, in the order of the alphabet."""
+    if not where.is_dir():
+        return []
+    found = (entry.name for entry in os.scandir(where) if entry.is_dir())
+    return sorted(name for name in found if _SYNSET.fullmatch(name))
+
+
+def folder_images(
+    root: Path,
+    part: str,
+    wnids: Sequence[str],
+    *,
+    request: Request,
+    framing: Framing = PLAIN,
+) -> EncodedImages:
+    """The images below folders of classes, in one order on every machine.
+
+    Args:
+        root: the set's folder.
+        part: folder in it, that holds a folder for each class.
+        wnids: the folders; those that are not there have no images.
+        request: its ``say`` is told of folders that are no class.
+        framing: which part of each image is used.
+
+    Returns:
+        The images; labels are places in ``wnids``.
+
+    Raises:
+        DataError: there are no images.
+    """
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, wnid in enumerate(wnids):
+        found = _images(root / part / wnid)
+        paths += found
+        labels += [label] * len(found)
+    if not paths:
+        raise DataError(
+            f"{root / part} holds no images in the folders of its classes, such as {wnids[0]}; "
+            "expected .JPEG files. Unpack the archive again."
+        )
+    if strange := sorted(set(class_folders(root / part)) - set(wnids)):
+        request.say(
+            f"{root / part} has {len(strange)} folder(s) that are no class here and are left out, "
+            f"such as {strange[0]}."
+        )
+    names = [str(path.relative_to(root)) for path in paths]
+    return EncodedImages(paths, names, torch.tensor(labels, dtype=torch.int64), framing)
+
+
+def _images(folder: Path) -> list[Path]:
+    """Every image below a folder; Tiny ImageNet has one more folder between."""
+    found = [
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(SUFFIXES) and name[0] != "."
+    ]
+    return [Path(path) for path in sorted(found)]
+
+
+def synset_names(path: Path, wnids: Sequence[str]) -> tuple[str, ...]:
+    """The first word that a list gives each synset, or its number where there is none.
+
+    Args:
+        path: lines of a synset and its words, such as ``n01443537 goldfish, Carassius auratus``;
+            need not exist.
+        wnids: the synsets wanted.
+
+    Returns:
+        A name for each, told apart by the number where two are alike.
+    """
+    words: dict[str, str] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            wnid, _, rest = line.strip().replace("\t", " ").partition(" ")
+            words[wnid] = rest.partition(",")[0].strip()
+    return distinct([words.get(wnid) or wnid for wnid in wnids], wnids)

@@ -1,0 +1,113 @@
+"""Data sets that their authors give as a folder of files: found, unpacked or fetched."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.source import Request
+from mixwright.lab.data.sources.download import cache_folder, fetch_file, file_md5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """What is known of such a set.
+
+    Args:
+        name: how the command line calls it.
+        title: how people call it, with authors and year.
+        folder: name of its folder.
+        marker: what lies in the folder and tells that it is the right one.
+        published: how many images there are to train and to test on.
+        page: where people get it.
+        url: of the archive that may be fetched; empty where there is none.
+        md5: checksum of the archive.
+    """
+
+    name: str
+    title: str
+    folder: str
+    marker: str
+    published: tuple[int, int]
+    page: str
+    url: str = ""
+    md5: str = ""
+
+    @property
+    def archive(self) -> str:
+        """File name of the archive."""
+        return self.url.partition("?")[0].rpartition("/")[2]
+
+
+def find_tree(tree: Tree, request: Request) -> Path:
+    """The folder of a set; its archive is unpacked beside it, or fetched, if need be.
+
+    Args:
+        tree: the set.
+        request: ``data_dir`` (the folder, the one that holds it, or the archive), ``download``
+            and ``say`` are read.
+
+    Returns:
+        The folder in which the marker lies.
+
+    Raises:
+        DataError: it is not there and cannot be had, or the archive is damaged.
+    """
+    given = request.data_dir or cache_folder()
+    home = given.parent if given.is_file() else given
+    for root in (home, home / tree.folder):
+        if (root / tree.marker).exists():
+            return root
+    where = f"{tree.name}: neither {home} nor {home / tree.folder} holds {tree.marker}."
+    if not tree.url:
+        raise DataError(
+            f"{where} Get the data from {tree.page}, unpack them, and name their folder with "
+            "data_dir (--data-dir)."
+        )
+    archive = given if given.is_file() else home / tree.archive
+    if not archive.is_file():
+        if not request.download:
+            raise DataError(
+                f"{where} Place the archive from {tree.url} there, name another folder with "
+                "data_dir (--data-dir), or allow the download."
+            )
+        fetch_file(tree.url, md5=tree.md5, target=archive, say=request.say)
+    elif (found := file_md5(archive)) != tree.md5:
+        raise DataError(
+            f"{archive} has the checksum {found}; expected {tree.md5}. It is damaged or another "
+            f"file: remove it, and place a fresh copy of {tree.url} or let it be downloaded."
+        )
+    request.say(f"Unpacking {archive}.")
+    return _unpacked(archive, tree)
+
+
+def _unpacked(archive: Path, tree: Tree) -> Path:
+    """Unpack into a folder that appears whole or not at all."""
+    target = archive.parent / tree.folder
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{tree.folder}.") as place:
+        try:
+            if zipfile.is_zipfile(archive):
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(place)
+            else:
+                with tarfile.open(archive) as packed:
+                    packed.extractall(place, filter="data")
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            raise DataError(
+                f"{archive} cannot be unpacked: {error}. Remove it, and place a fresh copy."
+            ) from error
+        if not (Path(place) / tree.folder / tree.marker).exists():
+            raise DataError(
+                f"{archive} lacks {tree.folder}/{tree.marker}; expected the authors' archive. "
+                "Remove it, and place a fresh copy."
+            )
+        try:
+            (Path(place) / tree.folder).rename(target)
+        except OSError:  # another process was faster
+            if not (target / tree.marker).exists():
+                raise
+    return target

@@ -1,0 +1,45 @@
+"""Mean and spread of each colour channel."""
+
+from __future__ import annotations
+
+import torch
+
+from mixwright.lab.data.lazy import LazyImages
+from mixwright.lab.data.sets import ImageSet
+
+MOST_LAZY_IMAGES = 10_000
+"""Images that are read for the statistics of a set that is not in memory."""
+
+
+def channel_statistics(
+    images: ImageSet | LazyImages, *, chunk: int = 1024
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
+
+    Sums are whole numbers in float64, so that neither the order nor the chunks matter. Of a set
+    that is not in memory, at most ``MOST_LAZY_IMAGES`` evenly spaced images are read.
+
+    Args:
+        images: the train set.
+        chunk: images looked at together.
+
+    Returns:
+        The means and the (population) deviations; a channel that never changes has deviation 1,
+        so that dividing by it does no harm.
+    """
+    count = len(images)
+    rows = torch.arange(count)
+    if isinstance(images, LazyImages) and count > MOST_LAZY_IMAGES:
+        rows = torch.arange(MOST_LAZY_IMAGES) * count // MOST_LAZY_IMAGES
+    channels, height, width = images.shape
+    total = torch.zeros(channels, dtype=torch.float64)
+    square = torch.zeros(channels, dtype=torch.float64)
+    for part in images.stream(rows.split(chunk)):
+        values = part.transpose(0, 1).flatten(1).double()
+        total += values.sum(dim=1)
+        square += values.square().sum(dim=1)
+    pixels = len(rows) * height * width
+    mean = total / pixels
+    variance = (square / pixels - mean.square()).clamp_min(0)
+    std = torch.where(variance > 0, variance.sqrt() / 255, 1.0)
+    return tuple((mean / 255).tolist()), tuple(std.tolist())

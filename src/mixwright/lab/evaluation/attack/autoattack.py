@@ -1,0 +1,78 @@
+"""AutoAttack, four attacks one after another, by the package pyautoattack."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.arguments import check_number
+from mixwright.lab.evaluation.accuracy import correct_on, evaluating
+from mixwright.lab.evaluation.attack.pgd import Adversarial
+
+INSTALL = "pip install pyautoattack"
+
+
+def check_autoattack() -> None:
+    """Refuse where the package is missing, before anything else is computed.
+
+    Raises:
+        ValueError: pyautoattack is not installed.
+    """
+    if find_spec("pyautoattack") is None:
+        raise ValueError(
+            "attack: AutoAttack needs the package pyautoattack, which is not installed: "
+            f"{INSTALL}, or leave autoattack off."
+        )
+
+
+def autoattack(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    eps: float,
+    seed: int,
+    batch_size: int = 250,
+) -> Adversarial:
+    """Run the standard AutoAttack: APGD on cross-entropy, targeted APGD, targeted FAB, Square.
+
+    Up to 1,900 forward and backward passes and 5,000 forward ones for each image that is robust to
+    the end; ordinary models lose nearly all of theirs in the first hundred. An image is robust
+    where it was taken rightly as it was, and as the attacks left it.
+
+    Args:
+        model: network from images in [0, 1] to logits ``(B, K)`` of at least four classes; its
+            targeted parts take up to nine other classes.
+        images: ``(B, C, H, W)`` float32 in [0, 1]; not written.
+        labels: ``(B,)`` integers in ``[0, K)``.
+        eps: largest change of a pixel in the scale of the images.
+        seed: of all draws; torch's global generator is left as it was.
+        batch_size: images at a time.
+
+    Returns:
+        The images found, and which of the originals are robust.
+
+    Raises:
+        ValueError: pyautoattack is not installed, or ``eps`` is out of range.
+
+    Source: Croce and Hein, "Reliable Evaluation of Adversarial Robustness with an Ensemble of
+    Diverse Parameter-free Attacks", 2020, arXiv:2003.01690.
+    """
+    check_number("autoattack", "eps", eps, open_low=True)
+    check_autoattack()
+    package: Any = import_module("pyautoattack")
+    robust = correct_on(model, images, labels)
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), evaluating(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its checks of the model, which speak to its authors
+        attack = package.AutoAttack(model, norm="Linf", eps=eps, device=images.device, seed=seed)
+        found: tuple[Tensor, Tensor] = attack.run_standard_evaluation(
+            images, labels, batch_size=batch_size
+        )
+    moved = found[0].detach().to(images)
+    return Adversarial(moved, robust & correct_on(model, moved, labels))

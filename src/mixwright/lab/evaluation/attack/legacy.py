@@ -1,0 +1,69 @@
+"""What the published code of AdAutoMix does under the name of FGSM, to show what it measures."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mixwright.arguments import check_number
+from mixwright.lab.evaluation.attack.losses import loss_gradient
+from mixwright.lab.evaluation.subject import NotApplicableError
+from mixwright.lab.models.normalised import Normalised
+from mixwright.taps import bare
+
+
+def normalised_inside(model: nn.Module) -> Normalised:
+    """Find the normalisation with which a model begins.
+
+    Args:
+        model: any classifier, wrapped or not.
+
+    Returns:
+        The ``Normalised`` whose mean, deviation and network the legacy attack takes apart.
+
+    Raises:
+        NotApplicableError: the model does not begin with one.
+    """
+    inner = bare(model)
+    if isinstance(inner, Normalised):
+        return inner
+    raise NotApplicableError(
+        f"attack: the legacy attack steps in normalised space and the model, a "
+        f"{type(inner).__name__}, does not say what its mean and deviation are. Wrap it, "
+        "Normalised(net, mean, std), or leave it out, attack:legacy=false."
+    )
+
+
+def legacy_fgsm(
+    model: nn.Module, images: Tensor, labels: Tensor, *, eps: float, clamp: bool = True
+) -> Tensor:
+    """Step in normalised space, then cut the *normalised* image off at 0 and 1.
+
+    A step of ``eps`` in normalised space is ``eps * std`` in pixels, about a quarter of what is
+    said, and the cut makes all that is darker than the mean colour that colour, and all that is
+    brighter than one deviation above it that: most of the image is gone before any attack.
+    ``eps=0`` shows what the cut alone costs. Not an attack of 8/255: use ``fgsm``.
+
+    Args:
+        model: a ``Normalised`` network for images in [0, 1].
+        images: ``(B, C, H, W)`` floating in [0, 1]; not written.
+        labels: ``(B,)`` integers in ``[0, K)``.
+        eps: size of the step in normalised space, at least 0.
+        clamp: whether the normalised image is cut off at 0 and 1.
+
+    Returns:
+        ``(B, C, H, W)``, normalised, as ``model.model`` takes it.
+
+    Raises:
+        NotApplicableError: the model does not begin with a ``Normalised``.
+        ValueError: ``eps`` is out of range, or what ``loss_gradient`` refuses.
+
+    Source: JinXins/Adversarial-AutoMixup, its FGSM tool.
+    """
+    check_number("legacy_fgsm", "eps", eps)
+    whole = normalised_inside(model)
+    scaled = (images - whole.mean) / whole.std
+    moved = scaled
+    if eps > 0:
+        slope = loss_gradient(whole.model, scaled, labels)
+        moved = scaled + eps * slope.sign()
+    return moved.clamp(0, 1) if clamp else moved.detach()

@@ -1,0 +1,228 @@
+"""The evaluation ``attack``: how often a classifier is right on images changed to fool it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.lab.evaluation.accuracy import correct_on
+from mixwright.lab.evaluation.attack.autoattack import autoattack, check_autoattack
+from mixwright.lab.evaluation.attack.fgsm import step
+from mixwright.lab.evaluation.attack.legacy import legacy_fgsm, normalised_inside
+from mixwright.lab.evaluation.attack.losses import LOSSES, Loss, loss_gradient
+from mixwright.lab.evaluation.attack.pgd import pgd
+from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.lab.models.normalised import Normalised
+from mixwright.sampling import stream
+
+_WORD = 62  # tells the draws of this evaluation from those of others
+LEGACY = ("legacy", "legacy-clamp-alone", "legacy-without-clamp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack:
+    """Attack a classifier by FGSM and PGD, white box, and count what it still gets right.
+
+    Sizes are in levels of 255, the largest change of any pixel. An image is robust to PGD where
+    the model is right on it as it is and after each restart.
+
+    Args:
+        eps: size of the attack that is reported, above 0.
+        epsilons: sizes of the curve, above 0; ``eps`` joins them.
+        steps: of PGD, at least 1.
+        alpha: size of a step of PGD at ``eps``, above 0; at other sizes in proportion.
+        restarts: random starts of PGD, at least 1; 5 for a final table.
+        loss: what is raised: ``ce``, ``margin`` or ``dlr``; see ``attack_loss``.
+        legacy: whether to show beside it what the code of AdAutoMix calls FGSM at ``eps``; only of
+            models that begin with ``Normalised``.
+        count: so many test images, classes in turn; 0 for all.
+        autoattack: whether to run AutoAttack at ``eps`` too; needs the package pyautoattack.
+        autoattack_count: so many of them for it; 0 for all.
+
+    Raises:
+        ValueError: an argument is out of range, or pyautoattack is wanted and not installed.
+    """
+
+    eps: float = 8.0
+    epsilons: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    steps: int = 10
+    alpha: float = 2.0
+    restarts: int = 1
+    loss: Loss = "ce"
+    legacy: bool = True
+    count: int = 2000
+    autoattack: bool = False
+    autoattack_count: int = 1000
+
+    name: ClassVar[str] = "attack"
+    about: ClassVar[str] = "accuracy under FGSM and PGD, and AutoAttack where it is asked for"
+
+    def __post_init__(self) -> None:
+        for size in (self.eps, *self.epsilons):
+            check_number("Attack", "eps", size, high=255.0, open_low=True)
+        check_number("Attack", "alpha", self.alpha, open_low=True)
+        check_choice("Attack", "loss", self.loss, LOSSES)
+        for argument, low in (("steps", 1), ("restarts", 1), ("count", 0), ("autoattack_count", 0)):
+            check_whole("Attack", argument, getattr(self, argument), low=low)
+        if self.autoattack:
+            check_autoattack()
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """All sizes that are attacked, in rising order, in levels of 255."""
+        return tuple(sorted({float(size) for size in (self.eps, *self.epsilons)}))
+
+    def measure(self, subject: Subject) -> Found:
+        """See ``Part.measure``."""
+        every = len(subject.data.test)
+        count = min(self.count or every, every)
+        whole, note = self._normalised(subject)
+        names = self._names(whole is not None)
+        correct, zero = list[Tensor](), list[Tensor]()
+        done = 0
+        for images, labels in subject.batches(count):
+            piece = subject.shelf.get(
+                f"images-{done:06d}-{len(labels)}",
+                lambda x=images, y=labels, n=done: self._piece(subject, x, y, n, whole),
+            )
+            correct.append(piece["correct"])
+            zero.append(piece["no_gradient"])
+            done += len(labels)
+            subject.progress(done / count, f"{done:,} of {count:,} images")
+        table = torch.cat(correct, dim=1)
+        right = dict(zip(names, table, strict=True))
+        arrays = {"correct": table, "no_gradient": torch.cat(zero)}
+        arrays["ids"] = subject.ids[subject.rows(count)]
+        summary: dict[str, Any] = {"count": count, "conditions": list(names)}
+        summary |= self._scores(right)
+        summary |= {
+            "no_gradient": _share(arrays["no_gradient"]),
+            "legacy": {one: _share(right[one]) for one in LEGACY} if whole is not None else None,
+            "legacy_note": note,
+            "autoattack": None,
+            "eps": self.eps,
+            "alpha": self.alpha,
+            "steps": self.steps,
+            "restarts": self.restarts,
+            "loss": self.loss,
+            "batch_size": subject.batch_size,
+            "seed": subject.seed,
+        }
+        if self.autoattack:
+            survived = self._strongest(subject)
+            arrays["correct_autoattack"] = survived
+            summary["autoattack"] = self._against(survived, right)
+        return Found(summary=summary, arrays=arrays)
+
+    def _normalised(self, subject: Subject) -> tuple[Normalised | None, str]:
+        """The normalisation that the legacy attack takes apart, or why there is none."""
+        if not self.legacy:
+            return None, ""
+        try:
+            return normalised_inside(subject.model), ""
+        except NotApplicableError as error:
+            return None, str(error)
+
+    def _names(self, legacy: bool) -> tuple[str, ...]:
+        fgsm = [f"fgsm/{size:g}" for size in self.sizes]
+        pgd = [f"pgd{self.steps}/{size:g}" for size in self.sizes]
+        return ("clean", *fgsm, *pgd, *(LEGACY if legacy else ()))
+
+    def _piece(
+        self,
+        subject: Subject,
+        images: Tensor,
+        labels: Tensor,
+        first: int,
+        whole: Normalised | None,
+    ) -> dict[str, Tensor]:
+        """``correct`` ``(conditions, b)`` in the order of ``_names``, and where nothing pulls."""
+        model = subject.model
+        slope = loss_gradient(model, images, labels, self.loss)
+        rows = [correct_on(model, images, labels)]
+        rows += [correct_on(model, step(images, slope, size / 255), labels) for size in self.sizes]
+        rows += [
+            pgd(
+                model,
+                images,
+                labels,
+                eps=size / 255,
+                alpha=self.alpha * size / self.eps / 255,
+                steps=self.steps,
+                restarts=self.restarts,
+                generator=stream(subject.seed, _WORD, first),  # the same starts at every size
+                skip_wrong=True,
+                loss=self.loss,
+            ).robust
+            for size in self.sizes
+        ]
+        if whole is not None:
+            for eps, clamp in ((self.eps, True), (0.0, True), (self.eps, False)):
+                moved = legacy_fgsm(whole, images, labels, eps=eps / 255, clamp=clamp)
+                rows.append(correct_on(whole.model, moved, labels))
+        none = (slope == 0).flatten(1).all(dim=1)
+        return {"correct": torch.stack(rows).cpu(), "no_gradient": none.cpu()}
+
+    def _scores(self, right: dict[str, Tensor]) -> dict[str, Any]:
+        """The accuracies, errors and rates of success at ``eps``, and the curves over sizes."""
+        clean = right["clean"]
+        found: dict[str, Any] = {"clean": _share(clean)}
+        for name, key in (("fgsm", "fgsm"), ("pgd", f"pgd{self.steps}")):
+            robust = right[f"{key}/{self.eps:g}"]
+            found[name] = _share(robust)
+            found[f"{name}_error"] = 1 - found[name]
+            found[f"{name}_success"] = _share(~robust[clean]) if bool(clean.any()) else None
+        both = right[f"fgsm/{self.eps:g}"] & right[f"pgd{self.steps}/{self.eps:g}"] & clean
+        found["worst"] = _share(both)
+        found["curve"] = {
+            "eps": list(self.sizes),
+            "fgsm": [_share(right[f"fgsm/{size:g}"]) for size in self.sizes],
+            "pgd": [_share(right[f"pgd{self.steps}/{size:g}"]) for size in self.sizes],
+        }
+        return found
+
+    def _strongest(self, subject: Subject) -> Tensor:
+        """``(m,)`` bool, what survives AutoAttack."""
+        every = len(subject.data.test)
+        count = min(self.autoattack_count or every, every)
+        survived, done = list[Tensor](), 0
+        for images, labels in subject.batches(count):
+
+            def make(x: Tensor = images, y: Tensor = labels) -> dict[str, Tensor]:
+                found = autoattack(
+                    subject.model,
+                    x,
+                    y,
+                    eps=self.eps / 255,
+                    seed=subject.seed,
+                    batch_size=subject.batch_size,
+                )
+                return {"robust": found.robust.cpu()}
+
+            survived.append(
+                subject.shelf.get(f"autoattack-{done:06d}-{len(labels)}", make)["robust"]
+            )
+            done += len(labels)
+            subject.progress(1.0, f"AutoAttack on {done:,} of {count:,} images")
+        return torch.cat(survived)
+
+    def _against(self, survived: Tensor, right: dict[str, Tensor]) -> dict[str, Any]:
+        """AutoAttack beside what else is known of the same images."""
+        both = min(len(survived), len(right["clean"]))
+        weaker = right[f"fgsm/{self.eps:g}"] & right[f"pgd{self.steps}/{self.eps:g}"]
+        return {
+            "count": len(survived),
+            "robust": _share(survived),
+            "error": 1 - _share(survived),
+            "same_images": both,
+            "pgd": _share(right[f"pgd{self.steps}/{self.eps:g}"][:both]),
+            "worst": _share(survived[:both] & weaker[:both]),
+        }
+
+
+def _share(which: Tensor) -> float:
+    return float(which.double().mean())

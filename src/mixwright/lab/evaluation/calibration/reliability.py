@@ -1,0 +1,187 @@
+"""Whether a classifier's confidence can be believed: calibration error, NLL and Brier score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.evaluation.accuracy import check, rank
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidences sorted into bins of equal width: all that a calibration error needs.
+
+    Everything is a sum, so records of parts of a test set (of ranks, of batches) add up.
+
+    Attributes:
+        count: ``(bins,)`` float64, images in each bin.
+        confidence: ``(bins,)`` float64, sum of their confidences.
+        correct: ``(bins,)`` float64, how many of them were right.
+    """
+
+    count: Tensor
+    confidence: Tensor
+    correct: Tensor
+
+    @property
+    def edges(self) -> Tensor:
+        """The ``bins + 1`` edges in [0, 1]; bin b holds what lies in (edge b, edge b + 1]."""
+        return _edges(len(self.count))
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error in [0, 1]: the gap of each bin, weighted by its images."""
+        gap = (self.correct - self.confidence).abs().sum()
+        return float(gap / self.count.sum())
+
+    @property
+    def mce(self) -> float:
+        """Largest gap between accuracy and mean confidence of a bin that holds images."""
+        filled = self.count > 0
+        gap = (self.correct - self.confidence)[filled].abs() / self.count[filled]
+        return float(gap.max())
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean squared gap of the bins, weighted by their images; at least the ECE."""
+        filled = self.count > 0
+        squares = (self.correct - self.confidence)[filled].square() / self.count[filled]
+        return float((squares.sum() / self.count.sum()).sqrt())
+
+    @property
+    def overconfidence(self) -> float:
+        """Mean confidence minus accuracy, above 0 where the model promises too much."""
+        return float((self.confidence - self.correct).sum() / self.count.sum())
+
+    def __add__(self, other: Reliability) -> Reliability:
+        """Return the record of both sets of images together."""
+        return Reliability(
+            count=self.count + other.count,
+            confidence=self.confidence + other.confidence,
+            correct=self.correct + other.correct,
+        )
+
+
+def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Reliability:
+    """Sort confidences into bins of equal width on [0, 1].
+
+    Bins are closed on the right, ``(e_b, e_b+1]``, and the first takes 0 too; the edges are
+    ``linspace(0, 1, bins + 1)`` in float64. A confidence of exactly 1 belongs to the last bin.
+
+    Args:
+        confidence: ``(M,)`` floating in [0, 1].
+        correct: ``(M,)`` bool or {0, 1}.
+        bins: number of bins, at least 1.
+
+    Returns:
+        The sums of each bin, on the device of ``confidence``.
+
+    Raises:
+        ValueError: shapes differ, or ``bins`` is below 1.
+
+    Example:
+        >>> sure = torch.tensor([0.55] * 10 + [0.95] * 10)
+        >>> right = torch.tensor([1] * 6 + [0] * 4 + [1] * 8 + [0] * 2)
+        >>> round(reliability(sure, right).ece, 6)
+        0.1
+
+    Source: Naeini et al. 2015; Guo et al. 2017, arXiv:1706.04599.
+
+    Departs from the code of OpenMixup, which sorts accuracies and confidences of the bins each by
+    itself, and from torchmetrics, which closes bins on the left and puts 1.0 into one of its own.
+    """
+    if bins < 1:
+        raise ValueError(f"reliability: bins is {bins}; expected at least 1.")
+    if confidence.ndim != 1 or confidence.shape != correct.shape:
+        raise ValueError(
+            f"reliability: confidence has shape {tuple(confidence.shape)} and correct "
+            f"{tuple(correct.shape)}; expected (M,) and (M,)."
+        )
+    sure = confidence.double()
+    edges = _edges(bins).to(sure.device)
+    index = (torch.searchsorted(edges, sure) - 1).clamp(0, bins - 1)
+    zeros = sure.new_zeros(bins)
+    return Reliability(
+        count=zeros.index_add(0, index, torch.ones_like(sure)),
+        confidence=zeros.index_add(0, index, sure),
+        correct=zeros.index_add(0, index, correct.to(sure.dtype)),
+    )
+
+
+def ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
+    """Return the expected calibration error of the most likely class.
+
+    Args:
+        logits: ``(M, K)`` finite logits, never probabilities: give those by their logarithm.
+        labels: ``(M,)`` integers in ``[0, K)``.
+        bins: bins of equal width; see ``reliability`` for their edges.
+
+    Returns:
+        A fraction in [0, 1]; the softmax is taken in float64.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that ``check`` refuses.
+    """
+    check(logits, labels)
+    confidence = logits.double().softmax(dim=1).amax(dim=1)
+    return reliability(confidence, rank(logits, labels) == 0, bins=bins).ece
+
+
+def nll(logits: Tensor, labels: Tensor) -> float:
+    """Return the mean negative log-likelihood of the right classes.
+
+    Args:
+        logits: ``(M, K)`` finite logits.
+        labels: ``(M,)`` integers in ``[0, K)``.
+
+    Returns:
+        Nats per image, at least 0, from a log-softmax in float64: nothing is clipped.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that ``check`` refuses.
+
+    Example:
+        >>> round(nll(torch.zeros(1, 100), torch.tensor([7])), 5)
+        4.60517
+    """
+    check(logits, labels)
+    return float(surprise(logits, labels).mean())
+
+
+def surprise(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return ``(M,)`` float64, the negative log-likelihood of each image's class in nats."""
+    likely = logits.double().log_softmax(dim=1)
+    return -likely.gather(1, labels.long()[:, None]).squeeze(1)
+
+
+def brier(logits: Tensor, labels: Tensor) -> float:
+    """Return the mean squared distance between the class probabilities and the right class.
+
+    Args:
+        logits: ``(M, K)`` finite logits.
+        labels: ``(M,)`` integers in ``[0, K)``.
+
+    Returns:
+        A number in [0, 2], the sum over classes, not halved.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that ``check`` refuses.
+
+    Example:
+        >>> brier(torch.zeros(1, 4), torch.tensor([0]))
+        0.75
+
+    Source: Brier 1950.
+    """
+    check(logits, labels)
+    likely = logits.double().softmax(dim=1)
+    own = likely.gather(1, labels.long()[:, None]).squeeze(1)
+    return float((likely.square().sum(dim=1) - 2 * own + 1).mean())
+
+
+def _edges(bins: int) -> Tensor:
+    """Return the edges of equal bins on [0, 1], float64."""
+    return torch.linspace(0, 1, bins + 1, dtype=torch.float64)

@@ -1,0 +1,88 @@
+"""Temperature scaling: one number that makes a classifier more or less sure of everything."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.evaluation.accuracy import check
+from mixwright.lab.evaluation.calibration.reliability import nll
+
+LOWEST, HIGHEST = 0.01, 100.0
+"""Temperatures are looked for between these."""
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """Find the temperature under which held-out labels are most likely.
+
+    Logits are divided by it: above 1 where the model is too sure, below 1 where it is not sure
+    enough. It changes no guess, so accuracy stays. To judge it, take other images than those it
+    was fitted on.
+
+    Args:
+        logits: ``(M, K)`` finite, of images the model was not trained on.
+        labels: ``(M,)`` integers in ``[0, K)``.
+
+    Returns:
+        The minimum of the mean negative log-likelihood, which is convex in the inverse
+        temperature, by L-BFGS in float64. It lies in [0.01, 100], at an end where the likelihood
+        rises on beyond it: for a model that is always right, or no better than chance.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that ``check`` refuses.
+
+    Example:
+        >>> sure = torch.tensor([[2.0, 0.0]]).repeat(4, 1)  # 88 % sure, 75 % right
+        >>> round(fit_temperature(sure, torch.tensor([0, 0, 0, 1])), 4) == round(2 / math.log(3), 4)
+        True
+
+    Source: Guo et al. 2017, arXiv:1706.04599.
+    """
+    check(logits, labels)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        # Copies made here are no inference tensors, which would refuse a gradient.
+        scores, wanted = logits.detach().clone().double(), labels.clone().long()
+        cold = torch.zeros((), dtype=torch.float64, device=scores.device, requires_grad=True)
+        search = torch.optim.LBFGS(
+            [cold],
+            max_iter=200,
+            tolerance_grad=1e-12,
+            tolerance_change=1e-15,
+            line_search_fn="strong_wolfe",
+        )
+
+        def loss() -> Tensor:
+            search.zero_grad()
+            # The logarithm of the inverse temperature is free; the range keeps it finite.
+            scaled = scores * cold.clamp(-math.log(HIGHEST), -math.log(LOWEST)).exp()
+            value = torch.nn.functional.cross_entropy(scaled, wanted)
+            value.backward()
+            return value
+
+        search.step(loss)  # pyright: ignore[reportArgumentType]
+    found = math.exp(-float(cold.detach()))
+    best = min(max(found, LOWEST), HIGHEST)
+    return min(best, 1.0, key=lambda one: nll(logits.double() / one, labels))
+
+
+def temperature_slope(logits: Tensor, labels: Tensor, temperature: float) -> float:
+    """Return how the mean negative log-likelihood changes with the temperature.
+
+    Args:
+        logits: ``(M, K)`` finite.
+        labels: ``(M,)`` integers in ``[0, K)``.
+        temperature: above 0.
+
+    Returns:
+        Its derivative, nats per unit of temperature; 0 at the optimum.
+
+    Raises:
+        ValueError: shapes that do not fit, or values that ``check`` refuses.
+    """
+    check(logits, labels)
+    scores = logits.double()
+    likely = (scores / temperature).softmax(dim=1)
+    own = scores.gather(1, labels.long()[:, None]).squeeze(1)
+    return float((own - (likely * scores).sum(dim=1)).mean() / temperature**2)

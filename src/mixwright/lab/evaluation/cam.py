@@ -1,0 +1,321 @@
+"""The evaluation ``cam``: where a classifier sees a class, in images and in mixtures of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating
+from mixwright.lab.evaluation.mixtures.diversity import pair_accuracy
+from mixwright.lab.evaluation.mixtures.states import (
+    States,
+    at_share,
+    drawn_states,
+    groups_of,
+    sources_of,
+)
+from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.mixers import CutMix
+from mixwright.mixers.mixer import Mixer
+from mixwright.sampling import stream
+from mixwright.taps import as_map, classifier, last_map, replacing
+
+_WORD = 64  # tells the draws of this evaluation from those of others
+_FLAT = 1e-4  # masks that vary less say nothing about places
+
+
+def class_map(
+    model: nn.Module, images: Tensor, classes: Tensor, *, layer: str | None = None
+) -> Tensor:
+    """Weigh the maps of a layer by how much a class's logit hangs on each: Grad-CAM.
+
+    The weight of a map is the mean over its places of the logit's derivative; of the weighted sum
+    what is below 0 becomes 0. One forward and one backward pass, from the layer on; no
+    parameter's ``.grad`` is touched.
+
+    Args:
+        model: network from images to logits ``(B, K)``; any ``nn.Module``, run in evaluation mode.
+        images: ``(B, C, H, W)`` floating, as the model takes them.
+        classes: ``(B,)`` integers in ``[0, K)``, the class that is looked for in each image.
+        layer: name of a layer that gives a map ``(B, C, h, w)`` or tokens, as ``named_modules``
+            has it; None for the last one of more than one place before the last Linear.
+
+    Returns:
+        ``(B, h, w)`` float32, at least 0, of the layer's size and in no particular unit.
+
+    Raises:
+        ValueError: the layer is unknown, runs more than once or gives no map; the logits are not
+            finite ``(B, K)``, or a class is out of range.
+
+    Example:
+        >>> model = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1))
+        >>> _ = model[3].weight.data.fill_(8.0)
+        >>> images = torch.tensor([[[[0.0, 1.0], [0.5, -1.0]]]])
+        >>> class_map(model, images, torch.tensor([0]), layer="0")
+        tensor([[[0., 2.],
+                 [1., 0.]]])
+
+    Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+    Localization", 2017, arXiv:1610.02391.
+    """
+    name = last_map(model, images, pooled=False) if layer is None else layer
+    kept = list[Tensor]()
+
+    def hold(features: Tensor) -> Tensor:
+        kept.append(features.detach().requires_grad_())
+        return kept[-1].clone()  # a later layer may write into what it gets
+
+    full = torch.autocast(images.device.type, enabled=False)
+    with evaluating(model), torch.enable_grad(), full, replacing(model, name, hold):
+        logits = batch_logits(model, images.detach().clone(), classes)
+        check(logits.detach(), classes)
+        wanted = logits.gather(1, classes.long()[:, None]).sum()
+        (slope,) = torch.autograd.grad(wanted, kept[0], allow_unused=True, materialize_grads=True)
+    width, size = _width(model, images), images.shape[2:]
+    features = as_map(kept[0].detach(), width, size=size).float()
+    weight = as_map(slope, width, size=size).float().mean(dim=(2, 3), keepdim=True)
+    return (weight * features).sum(dim=1).relu()
+
+
+def grad_cam(
+    model: nn.Module, images: Tensor, classes: Tensor, *, layer: str | None = None
+) -> Tensor:
+    """Show where a classifier sees a class: ``class_map`` at the images' size, from 0 to 1.
+
+    Brought to size bilinearly; then each map's minimum becomes 0 and its maximum 1, so that maps
+    of two images cannot be compared in strength.
+
+    Args:
+        model: see ``class_map``.
+        images: see ``class_map``.
+        classes: see ``class_map``.
+        layer: see ``class_map``.
+
+    Returns:
+        ``(B, H, W)`` float32 in [0, 1]; 0 everywhere where the map is the same everywhere, such as
+        one that is 0 or has a single place.
+
+    Raises:
+        ValueError: see ``class_map``.
+
+    Source: see ``class_map``.
+    """
+    small = class_map(model, images, classes, layer=layer)
+    found = F.interpolate(small[:, None], images.shape[2:], mode="bilinear", align_corners=False)
+    low, high = small.amin(dim=(1, 2), keepdim=True), small.amax(dim=(1, 2), keepdim=True)
+    even = high - low <= 1e-6 * high  # rounding must not draw a picture on an even map
+    found = found[:, 0] - found[:, 0].amin(dim=(1, 2), keepdim=True)
+    top = found.amax(dim=(1, 2), keepdim=True)
+    return torch.where(even | (top == 0), 0.0, found / top.clamp_min(1e-38)).clamp(0, 1)
+
+
+def cam_energy(cam: Tensor, mask: Tensor) -> Tensor:
+    """Give the share of a map that lies where an image is shown.
+
+    Args:
+        cam: ``(B, H, W)``, at least 0.
+        mask: ``(B, H, W)`` in [0, 1], the image's share in each pixel of the mixture.
+
+    Returns:
+        ``(B,)`` in [0, 1], NaN where the map is 0 everywhere. A map that knows nothing gets the
+        mean of the mask on average.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> cam, mask = torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[1.0, 0.0]]])
+        >>> cam_energy(cam, mask)
+        tensor([0.2500])
+    """
+    if cam.shape != mask.shape or cam.ndim != 3:
+        raise ValueError(
+            f"cam_energy: cam has shape {tuple(cam.shape)} and mask {tuple(mask.shape)}; expected "
+            "both (B, H, W)."
+        )
+    return (cam * mask).sum(dim=(1, 2)) / cam.sum(dim=(1, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cam:
+    """Show where a classifier sees the classes of an image, and measure it on mixtures of two.
+
+    A mixture is shown to the model and each of its two classes looked for; what is measured is
+    how much of the map lies where that image's pixels are, and how often the two classes are the
+    two first guesses.
+
+    Args:
+        pairs: mixtures, at least 1; of test images of different classes.
+        lam: the share of the first image, in [0, 1].
+        mixer: what mixes: ``own``, how the model was trained, and CutMix where it was trained
+            without mixing two images; ``cutmix`` for every model, so that all see the same ones.
+        layer: whose maps are looked at, by its name; empty for the last one of more than one
+            place before the last Linear.
+        shown: images and mixtures that are kept as pictures, at least 1.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    pairs: int = 200
+    lam: float = 0.5
+    mixer: Literal["own", "cutmix"] = "own"
+    layer: str = ""
+    shown: int = 6
+
+    name: ClassVar[str] = "cam"
+    about: ClassVar[str] = "where the model sees the classes, in images and in mixtures of two"
+
+    def __post_init__(self) -> None:
+        check_whole("Cam", "pairs", self.pairs, low=1)
+        check_whole("Cam", "shown", self.shown, low=1)
+        check_number("Cam", "lam", self.lam, high=1.0)
+        check_choice("Cam", "mixer", self.mixer, ("own", "cutmix"))
+
+    def measure(self, subject: Subject) -> Found:
+        """See ``Part.measure``."""
+        images, labels = next(subject.batches(self.shown))
+        layer = self.layer or _layer_of(subject, images)
+        size = class_map(subject.model, images[:1], labels[:1], layer=layer).shape[1:]
+        if size.numel() == 1:
+            raise NotApplicableError(
+                f"cam: layer {layer!r} gives maps of one place for images of "
+                f"{images.shape[2]} x {images.shape[3]} pixels, which say nothing about places. "
+                "Name an earlier one, layer=NAME."
+            )
+        subject.progress(0.1, "mixing")
+        mixed, labels_ab, masks, called = self._mixtures(subject)
+        both = [
+            self._read(subject, mixed[rows], labels_ab[rows], layer)
+            for rows in torch.arange(len(mixed)).split(subject.batch_size)
+        ]
+        maps, logits = (torch.cat(column) for column in zip(*both, strict=True))
+        targets = F.one_hot(labels_ab, logits.shape[1]).amax(dim=1)
+        known = pair_accuracy(logits, targets.float())
+        flat = masks.flatten(2)
+        places = (flat.amax(dim=2) - flat.amin(dim=2) > _FLAT).all(dim=1)
+        energy = torch.stack([cam_energy(maps[:, n], masks[:, n]) for n in range(2)], dim=1)
+        counted = places & energy.isfinite().all(dim=1)
+        chance = flat.mean(dim=2)
+        shown = slice(self.shown)
+        summary: dict[str, Any] = {
+            "pairs": len(mixed),
+            "lam": self.lam,
+            "mixer": called,
+            "layer": layer,
+            "map": list(size),
+            "energy_a": _mean(energy[counted, 0]),
+            "energy_b": _mean(energy[counted, 1]),
+            "energy": _mean(energy[counted]),
+            "chance_a": _mean(chance[counted, 0]),
+            "chance_b": _mean(chance[counted, 1]),
+            "counted": int(counted.sum()),
+            "pair_accuracy": float(known.double().mean()),
+            "empty": float((maps.flatten(2).amax(dim=2) == 0).double().mean()),
+            "plain_classes": [subject.data.classes[k] for k in labels.tolist()],
+            "mixed_classes": [
+                [subject.data.classes[k] for k in pair] for pair in labels_ab[shown].tolist()
+            ],
+            "seed": subject.seed,
+        }
+        plain = grad_cam(subject.model, images, labels, layer=layer)
+        arrays = {
+            "energy": energy.float(),
+            "chance": chance.float(),
+            "counted": counted,
+            "correct": known,
+            "plain.images": _bytes(images),
+            "plain.maps": _bytes(plain),
+            "plain.labels": labels.cpu(),
+            "mixed.images": _bytes(mixed[shown]),
+            "mixed.maps": _bytes(maps[shown]),
+            "mixed.masks": _bytes(masks[shown]),
+            "mixed.labels": labels_ab[shown],
+        }
+        return Found(summary=summary, arrays=arrays)
+
+    def _mixtures(self, subject: Subject) -> tuple[Tensor, Tensor, Tensor, str]:
+        """Mixtures ``(P, C, H, W)``, their two classes and masks, and by what they were mixed."""
+        mixer: Mixer | None = subject.mixer if self.mixer == "own" else None
+        if mixer is not None:
+            states, labels = self._states(subject, mixer)
+            found = _two(states, labels)
+            if bool((found[2].flatten(2).mean(dim=2) > 0).all()):
+                return *found, type(mixer).__name__
+        states, labels = self._states(subject, CutMix())
+        return *_two(states, labels), "CutMix"
+
+    def _states(self, subject: Subject, mixer: Mixer) -> tuple[States, Tensor]:
+        fixed, _ = at_share(mixer, self.lam)
+        test = subject.data.test
+        rows = groups_of(
+            test.labels.cpu(),
+            groups=self.pairs,
+            size=sources_of(fixed),
+            generator=stream(subject.seed, _WORD),
+        )
+        if len(rows) == 0:
+            raise NotApplicableError(f"cam: {len(test)} test images do not make one mixture.")
+        images = test.take(rows.flatten()).to(subject.device).float() / 255
+        labels = test.labels[rows]
+        states = drawn_states(
+            fixed,
+            images.view(*rows.shape, *images.shape[1:]),
+            labels.to(subject.device),
+            draws=1,
+            seed=subject.seed,
+            num_classes=subject.data.num_classes,
+            model=subject.model,
+            progress=lambda share: subject.progress(0.1 + 0.4 * share, "mixing"),
+        )
+        return states, labels.cpu()
+
+    def _read(
+        self, subject: Subject, mixed: Tensor, labels: Tensor, layer: str
+    ) -> tuple[Tensor, Tensor]:
+        """Maps ``(b, 2, H, W)`` of both classes, and logits, on the CPU."""
+        images, classes = mixed.to(subject.device), labels.to(subject.device)
+        maps = [grad_cam(subject.model, images, classes[:, n], layer=layer).cpu() for n in range(2)]
+        with evaluating(subject.model), torch.inference_mode():
+            logits = batch_logits(subject.model, images, classes[:, 0]).cpu()
+        check(logits, labels[:, 0])
+        return torch.stack(maps, dim=1), logits
+
+
+def _layer_of(subject: Subject, images: Tensor) -> str:
+    try:
+        return last_map(subject.model, images, pooled=False)
+    except ValueError as error:
+        raise NotApplicableError(f"cam: {error}") from error
+
+
+def _two(states: States, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mixtures with the labels ``(P, 2)`` and masks ``(P, 2, H, W)`` of their two largest images.
+
+    The first image of a group stays first where it is among them.
+    """
+    masks = states.masks[0]
+    share = masks.flatten(2).mean(dim=2)
+    chosen = share.topk(2, dim=1).indices.sort(dim=1).values
+    grid = chosen[:, :, None, None].expand(-1, -1, *masks.shape[2:])
+    return states.mixed[0], labels.gather(1, chosen), masks.gather(1, grid)
+
+
+def _width(model: nn.Module, images: Tensor) -> int | None:
+    """Give the number of features that the last Linear takes, None where there is no Linear."""
+    if any(isinstance(module, nn.Linear) for module in model.modules()):
+        return classifier(model, images).in_features
+    return None
+
+
+def _mean(values: Tensor) -> float | None:
+    return float(values.double().mean()) if values.numel() else None
+
+
+def _bytes(values: Tensor) -> Tensor:
+    return values.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()

@@ -1,0 +1,190 @@
+"""Corrupted images, the same bytes for any number of workers: each block has its own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mixwright.arguments import check_choice, check_whole
+from mixwright.lab.evaluation.corruption import (
+    blur,
+    colour,
+    digital,
+    elastic,
+    frost,
+    glass,
+    motion,
+    noise,
+    spatter,
+    weather,
+)
+from mixwright.lab.evaluation.corruption.constants import (
+    CONSTANTS,
+    FROST_SCALE,
+    SEVERITIES,
+    TYPES,
+    ConstantsName,
+    constants_for,
+)
+from mixwright.lab.evaluation.corruption.pixels import Bytes, Row
+
+BLOCK = 1000
+"""Images that share a stream of random numbers; part of the protocol."""
+
+_CHUNK_VALUES = 2**20  # at a time, so that what is worked on stays near the processor
+
+Operation = Callable[[Bytes, Row, np.random.Generator], Bytes]
+
+_OPERATIONS: dict[str, Operation] = {
+    "gaussian_noise": noise.gaussian_noise,
+    "shot_noise": noise.shot_noise,
+    "impulse_noise": noise.impulse_noise,
+    "speckle_noise": noise.speckle_noise,
+    "gaussian_blur": blur.gaussian_blur,
+    "defocus_blur": blur.defocus_blur,
+    "zoom_blur": blur.zoom_blur,
+    "glass_blur": glass.glass_blur,
+    "motion_blur": motion.motion_blur,
+    "snow": weather.snow,
+    "fog": weather.fog,
+    "brightness": colour.brightness,
+    "contrast": colour.contrast,
+    "saturate": colour.saturate,
+    "elastic_transform": elastic.elastic_transform,
+    "pixelate": digital.pixelate,
+    "jpeg_compression": digital.jpeg_compression,
+    "spatter": spatter.spatter,
+}
+
+
+def corrupt(
+    images: Tensor,
+    name: str,
+    severity: int,
+    *,
+    seed: int,
+    frost: Path | str | None = None,
+    constants: ConstantsName | None = None,
+) -> Tensor:
+    """Corrupt images as those of CIFAR-10-C, Tiny-ImageNet-C and ImageNet-C were.
+
+    Args:
+        images: ``(n, 3, H, W)`` uint8, sides of at least 8 pixels; grey images have three equal
+            channels.
+        name: one of ``TYPES``.
+        severity: 1 to 5. More is not always further from the image.
+        seed: of all draws, at least 0. Every 1,000 images have a stream of their own, made from
+            seed, type, severity and number of the block.
+        frost: folder of the pictures of ice (see ``load_textures``); None for noise in their
+            place. Read for ``frost`` only.
+        constants: whose strengths to use; None for those of the nearest size (see
+            ``constants_for``).
+
+    Returns:
+        ``(n, 3, H, W)`` uint8 on the CPU.
+
+    Raises:
+        ValueError: images of another shape or dtype, a name or a severity that does not exist,
+            or pictures of ice that are missing.
+
+    Example:
+        >>> grey = torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
+        >>> corrupt(grey, "brightness", 1, seed=0)[0, 0, 0, :3].tolist()
+        [140, 140, 140]
+
+    Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, and their scripts at
+    github.com/hendrycks/robustness.
+
+    Departs: the official files were drawn without a seed and cannot be made again; these have
+    their distributions, and where nothing is drawn agree to one level of 255. ImageNet-C is
+    stored as JPEG besides, and this is not.
+    """
+    _check(images, name, severity)
+    check_whole("corrupt", "seed", seed, low=0)
+    pixels = images.cpu().numpy()
+    parts = [
+        torch.from_numpy(
+            corrupt_block(pixels[first : first + BLOCK], name, severity, seed=seed,
+                          block=first // BLOCK, frost=frost, constants=constants)
+        )
+        for first in range(0, len(pixels), BLOCK)
+    ]  # fmt: skip
+    return torch.cat(parts) if parts else images.cpu().clone()
+
+
+def corrupt_block(
+    images: Bytes,
+    name: str,
+    severity: int,
+    *,
+    seed: int,
+    block: int,
+    frost: Path | str | None = None,
+    constants: ConstantsName | None = None,
+) -> Bytes:
+    """Corrupt the images of one block, as ``corrupt`` does.
+
+    Args:
+        images: ``(n, 3, H, W)`` uint8, at most ``BLOCK``.
+        name: one of ``TYPES``.
+        severity: 1 to 5.
+        seed: of all draws.
+        block: number of the block, from 0.
+        frost: folder of the pictures of ice.
+        constants: whose strengths to use.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    height, width = images.shape[-2:]
+    which = constants or constants_for(height, width)
+    row = CONSTANTS[which][name][severity - 1]
+    operation = _operation(name, which, frost, height, width)
+    words = [seed, crc32(name.encode()), severity, block]
+    rng = np.random.default_rng(np.random.SeedSequence(words))
+    chunk = max(_CHUNK_VALUES // (3 * height * width), 1)
+    out = np.empty_like(images)
+    for first in range(0, len(images), chunk):
+        out[first : first + chunk] = operation(images[first : first + chunk], row, rng)
+    return out
+
+
+def _operation(
+    name: str, which: ConstantsName, folder: Path | str | None, height: int, width: int
+) -> Operation:
+    if name != "frost":
+        return _OPERATIONS[name]
+    return partial(
+        frost.frost,
+        textures=_textures(None if folder is None else Path(folder), which, height, width),
+    )
+
+
+@lru_cache(maxsize=2)
+def _textures(folder: Path | None, which: ConstantsName, height: int, width: int) -> frost.Textures:
+    scale = FROST_SCALE[which]
+    if folder is None:
+        return frost.noise_textures(scale=scale, height=height, width=width)
+    return frost.load_textures(folder, scale=scale, height=height, width=width)
+
+
+def _check(images: Tensor, name: str, severity: int) -> None:
+    check_choice("corrupt", "name", name, TYPES)
+    check_choice("corrupt", "severity", severity, SEVERITIES)
+    if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] != 3:
+        raise ValueError(
+            f"corrupt: images have shape {tuple(images.shape)} and dtype {images.dtype}; expected "
+            "(n, 3, H, W) of torch.uint8, values 0 to 255. Repeat grey images over three channels: "
+            "images.expand(-1, 3, -1, -1)."
+        )
+    if min(images.shape[2:]) < 8:
+        raise ValueError(
+            f"corrupt: images have {images.shape[2]} x {images.shape[3]} pixels; expected sides "
+            "of at least 8, which is as far as the filters reach."
+        )

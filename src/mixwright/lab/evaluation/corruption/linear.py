@@ -1,0 +1,153 @@
+"""Filters and zooms as matrices: what is linear and separable is two products, on any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mixwright.lab.evaluation.corruption.pixels import Floats
+
+Border = Literal["nearest", "reflect", "reflect101"]
+"""What lies beyond the last pixel ``d`` of ``abcd``: ``dddd``, ``dcba`` or ``cbab``."""
+
+Matrix = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+Real = TypeVar("Real", Floats, Matrix)
+
+
+def _nearest(place: Index, side: int) -> Index:
+    return np.clip(place, 0, side - 1)
+
+
+def _reflect(place: Index, side: int) -> Index:
+    place = place % (2 * side)
+    return np.where(place < side, place, 2 * side - 1 - place)
+
+
+def _reflect101(place: Index, side: int) -> Index:
+    period = max(2 * side - 2, 1)
+    place = place % period
+    return np.where(place < side, place, period - place)
+
+
+_INSIDE: dict[Border, Callable[[Index, int], Index]] = {
+    "nearest": _nearest,
+    "reflect": _reflect,
+    "reflect101": _reflect101,
+}
+
+
+def filter_matrix(weights: npt.NDArray[Any], side: int, border: Border) -> Matrix:
+    """Correlation of a line of pixels with a kernel, as a matrix.
+
+    Args:
+        weights: ``(2 r + 1,)``, the kernel around its middle.
+        side: pixels of the line, any number; the kernel may be longer.
+        border: what lies beyond the ends.
+
+    Returns:
+        ``(side, side)`` float64, each row the weights of one output pixel.
+
+    Example:
+        >>> filter_matrix(np.array([1.0, 2.0, 4.0]), 3, "nearest").tolist()
+        [[3.0, 4.0, 0.0], [1.0, 2.0, 4.0], [0.0, 1.0, 6.0]]
+    """
+    radius = len(weights) // 2
+    rows = np.arange(side)
+    matrix = np.zeros((side, side))
+    for shift, weight in zip(range(-radius, radius + 1), weights, strict=True):
+        np.add.at(matrix, (rows, _INSIDE[border](rows + shift, side)), weight)
+    return matrix
+
+
+def gaussian_weights(sigma: float, radius: int) -> Matrix:
+    """A Gaussian at whole numbers from ``-radius`` to ``radius``, of sum 1; a peak for sigma 0."""
+    places = np.arange(-radius, radius + 1)
+    if sigma == 0:
+        return (places == 0).astype(np.float64)
+    weights = np.exp(-(places**2) / (2 * sigma**2))
+    return weights / weights.sum()
+
+
+def gaussian_matrix(
+    side: int, sigma: float, *, truncate: float = 4.0, border: Border = "nearest"
+) -> Matrix:
+    """Gaussian smoothing of a line of pixels, its kernel cut at ``truncate`` sigmas.
+
+    Args:
+        side: pixels of the line.
+        sigma: in pixels; 0 changes nothing.
+        truncate: where the kernel ends, in sigmas, rounded to a pixel.
+        border: what lies beyond the ends.
+
+    Returns:
+        ``(side, side)`` float64.
+    """
+    return filter_matrix(gaussian_weights(sigma, int(truncate * sigma + 0.5)), side, border)
+
+
+def zoom_matrix(side: int, factor: float) -> Matrix:
+    """Enlarge the middle of a line of pixels, linearly between them.
+
+    The ``ceil(side / factor)`` pixels in the middle are drawn out to ``round`` of their number
+    times the factor, end to end, and the middle of that is kept.
+
+    Args:
+        side: pixels of the line.
+        factor: at least 1.
+
+    Returns:
+        ``(side, side)`` float64.
+    """
+    kept = int(np.ceil(side / factor))
+    wide = round(kept * factor)
+    first, trim = (side - kept) // 2, (wide - side) // 2
+    place = (np.arange(side) + trim) * ((kept - 1) / max(wide - 1, 1))
+    left = np.minimum(np.floor(place).astype(np.int64), kept - 1)
+    share = place - left
+    rows = np.arange(side)
+    matrix = np.zeros((side, side))
+    np.add.at(matrix, (rows, first + left), 1 - share)
+    np.add.at(matrix, (rows, first + np.minimum(left + 1, kept - 1)), share)
+    return matrix
+
+
+def separable(planes: Real, rows: Matrix, columns: Matrix) -> Real:
+    """Apply one matrix along the columns of each plane and one along its rows.
+
+    Args:
+        planes: ``(..., H, W)`` floating.
+        rows: ``(H, H)``, says how rows are mixed.
+        columns: ``(W, W)``, says how columns are mixed.
+
+    Returns:
+        ``(..., H, W)`` of the same dtype.
+    """
+    return _product(rows.astype(planes.dtype), _product(planes, columns.T.astype(planes.dtype)))
+
+
+def separable_sum(planes: Floats, rows: Matrix, columns: Matrix) -> Floats:
+    """Sum of several ``separable`` operations on the same planes, in two products.
+
+    Args:
+        planes: ``(..., H, W)``.
+        rows: ``(K, H, H)``.
+        columns: ``(K, W, W)``.
+
+    Returns:
+        ``(..., H, W)`` float32.
+    """
+    count, height, width = len(rows), planes.shape[-2], planes.shape[-1]
+    right = columns.transpose(2, 0, 1).reshape(width, count * width).astype(np.float32)
+    left = rows.transpose(1, 2, 0).reshape(height, height * count).astype(np.float32)
+    mixed = _product(planes.reshape(-1, width), right)
+    return _product(left, mixed.reshape(-1, height * count, width)).reshape(planes.shape)
+
+
+def _product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> Any:
+    """Matrix product by torch: threads of NumPy's wait for each other in every small product."""
+    return torch.matmul(torch.from_numpy(left), torch.from_numpy(right)).numpy()

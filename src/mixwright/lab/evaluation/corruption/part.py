@@ -1,0 +1,231 @@
+"""The evaluation ``corruption``: how often a classifier is right on corrupted test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from mixwright.arguments import check_choice
+from mixwright.lab.evaluation.accuracy import logits_of, rank
+from mixwright.lab.evaluation.clean import clean_logits
+from mixwright.lab.evaluation.corruption.constants import (
+    BENCHMARK_TYPES,
+    SEVERITIES,
+    TYPES,
+    constants_for,
+)
+from mixwright.lab.evaluation.corruption.generate import BLOCK, corrupt_block
+from mixwright.lab.evaluation.corruption.official import OfficialFiles, open_official
+from mixwright.lab.evaluation.corruption.scores import (
+    Accuracies,
+    corruption_errors,
+    family_accuracy,
+    mean_accuracy,
+    mean_corruption_error,
+    relative_corruption_errors,
+)
+from mixwright.lab.evaluation.subject import Arrays, Found, NotApplicableError, Subject
+
+Source = Literal["generated", "official"]
+
+_Block = Callable[[str, int, int, Tensor], Tensor]  # type, severity, number, clean images
+
+_IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corruption:
+    """Corrupt the test images in many ways, and see how often the class is still recognised.
+
+    Args:
+        source: ``generated`` from the test images, or the ``official`` files of CIFAR-10-C or
+            CIFAR-100-C.
+        path: folder of the official files.
+        frost: folder of the five pictures of ice, for ``generated``; empty for a stand-in of
+            noise, whose accuracies are not to be compared with published ones.
+        types: which corruptions; all 19 by default.
+        severities: which of 1 to 5.
+
+    Raises:
+        ValueError: a name or a number that does not exist, or a path where none is read or none
+            where one is needed.
+    """
+
+    source: Source = "generated"
+    path: str = ""
+    frost: str = ""
+    types: tuple[str, ...] = TYPES
+    severities: tuple[int, ...] = SEVERITIES
+
+    name: ClassVar[str] = "corruption"
+    about: ClassVar[str] = "accuracy under 19 corruptions at five severities, made or official"
+
+    def __post_init__(self) -> None:
+        check_choice("Corruption", "source", self.source, ("generated", "official"))
+        for argument, values, known in (
+            ("types", self.types, TYPES),
+            ("severities", self.severities, SEVERITIES),
+        ):
+            for value in values:
+                check_choice("Corruption", argument, value, known)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(
+                    f"Corruption: {argument} is {values!r}; expected at least one, none twice."
+                )
+        if bool(self.path) != (self.source == "official"):
+            raise ValueError(
+                f"Corruption: source is {self.source!r} and path is {self.path!r}; expected the "
+                "folder of the files for 'official', and none for 'generated'."
+            )
+        if self.frost and self.source == "official":
+            raise ValueError(
+                f"Corruption: frost is {self.frost!r}, but the official files hold their frost "
+                "already. Leave it out."
+            )
+
+    def measure(self, subject: Subject) -> Found:
+        """Measure; see ``Part.measure``."""
+        shape = subject.data.test.shape
+        if shape[0] != 3 or min(shape[1:]) < 8:
+            raise NotApplicableError(
+                f"{self.name}: corruptions are made for images of three channels and at least 8 x "
+                f"8 pixels; these have {' x '.join(map(str, shape))}."
+            )
+        block = self._blocks(subject, shape)
+        logits, labels = clean_logits(subject)
+        clean = rank(logits, labels) == 0
+        correct = list[Tensor]()
+        for place, name in enumerate(self.types):
+            share = place / len(self.types)
+            kept = subject.shelf.get(
+                name, lambda name=name, share=share: self._type(subject, name, share, block)
+            )
+            correct.append(kept["correct"])
+        told = torch.stack(correct)
+        accuracy = {
+            name: [float(one) for one in row.double().mean(dim=1)]
+            for name, row in zip(self.types, told, strict=True)
+        }
+        arrays = {"correct": told, "clean": clean.to(torch.uint8)}
+        if self.source == "generated":
+            arrays["sample"] = subject.data.test.take(torch.tensor([0])).cpu()[0]
+        return Found(
+            summary=self._summary(subject, accuracy, float(clean.double().mean())), arrays=arrays
+        )
+
+    def _blocks(self, subject: Subject, shape: tuple[int, int, int]) -> _Block:
+        """What gives the corrupted images of a block."""
+        if self.source == "generated":
+            if "spatter" in self.types and find_spec("cv2") is None:
+                raise ValueError(
+                    f"{self.name}: spatter needs OpenCV, which is not installed; expected the "
+                    "extra lab. Run: pip install 'mixwright[lab]', or name the other types."
+                )
+            return lambda name, severity, block, images: torch.from_numpy(
+                corrupt_block(
+                    images.cpu().numpy(), name, severity, seed=subject.seed, block=block,
+                    frost=self.frost or None,
+                )
+            )  # fmt: skip
+        files = open_official(
+            Path(self.path),
+            self.types,
+            labels=subject.data.test.labels,
+            ids=subject.ids,
+            shape=shape,
+        )
+        return lambda name, severity, block, images: _stored(
+            files, name, severity, subject.ids[block * BLOCK : block * BLOCK + len(images)]
+        )
+
+    def _type(self, subject: Subject, name: str, done: float, block: _Block) -> Arrays:
+        """Where the model is right under one corruption: ``correct`` (severities, n) uint8."""
+        test = subject.data.test
+        rows = torch.arange(len(test)).split(BLOCK)
+        right = torch.empty(len(self.severities), len(test), dtype=torch.uint8)
+        for number, (part, images) in enumerate(zip(rows, test.stream(rows), strict=True)):
+            subject.progress(done + number / len(rows) / len(self.types), name.replace("_", " "))
+            for place, severity in enumerate(self.severities):
+                corrupted = block(name, severity, number, images)
+                logits, labels = logits_of(
+                    subject.model,
+                    _batches(subject, corrupted, test.labels[part]),
+                    autocast=subject.autocast,
+                )
+                right[place, part] = (rank(logits, labels) == 0).to(torch.uint8)
+        return {"correct": right}
+
+    def _summary(self, subject: Subject, accuracy: Accuracies, clean: float) -> dict[str, Any]:
+        made = self.source == "generated"
+        mean = mean_accuracy(accuracy)
+        whole = all(name in accuracy for name in BENCHMARK_TYPES)
+        _, height, width = subject.data.test.shape
+        constants = constants_for(height, width) if made else "cifar"
+        ice = ("pictures" if self.frost else "noise") if made and "frost" in accuracy else None
+        summary: dict[str, Any] = {
+            "images": len(subject.data.test),
+            "source": self.source,
+            "regenerated": made,
+            "constants": constants,
+            "frost": ice,
+            "block": BLOCK if made else None,
+            "seed": subject.seed if made else None,
+            "types": list(self.types),
+            "severities": list(self.severities),
+            "accuracy": {name: list(values) for name, values in accuracy.items()},
+            "by_type": {name: mean_accuracy(accuracy, [name]) for name in accuracy},
+            "by_severity": _by_severity(accuracy, len(self.severities)),
+            "families": family_accuracy(accuracy),
+            "mean": mean,
+            "mean_benchmark": mean_accuracy(accuracy, BENCHMARK_TYPES) if whole else None,
+            "mean_without_frost": _without_frost(accuracy),
+            "mce": mean_corruption_error(accuracy),
+            "mce_benchmark": mean_corruption_error(accuracy, BENCHMARK_TYPES) if whole else None,
+            "clean": clean,
+            "relative_drop": clean - mean,
+        }
+        all_severities = sorted(self.severities) == list(SEVERITIES)
+        if (
+            constants == "imagenet"
+            and subject.data.num_classes == _IMAGENET_CLASSES
+            and whole
+            and all_severities
+        ):
+            errors = corruption_errors(accuracy)
+            relative = relative_corruption_errors(accuracy, clean=clean)
+            summary["imagenet"] = {
+                "ce": errors,
+                "mce": sum(errors.values()) / len(errors),
+                "relative_mce": sum(relative.values()) / len(relative),
+            }
+        return summary
+
+
+def _stored(files: OfficialFiles, name: str, severity: int, ids: Tensor) -> Tensor:
+    return files.images(name, severity, ids)
+
+
+def _batches(subject: Subject, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Corrupted images in [0, 1] with their labels, on the device."""
+    sizes = subject.batch_size
+    for part, own in zip(images.split(sizes), labels.split(sizes), strict=True):
+        yield part.to(subject.device).float().div_(255), own.to(subject.device)
+
+
+def _by_severity(accuracy: Accuracies, count: int) -> list[float]:
+    """Mean over the types at each severity."""
+    return [
+        mean_accuracy({name: [values[place]] for name, values in accuracy.items()})
+        for place in range(count)
+    ]
+
+
+def _without_frost(accuracy: Accuracies) -> float | None:
+    others = [name for name in accuracy if name != "frost"]
+    return mean_accuracy(accuracy, others) if others else None

@@ -1,0 +1,84 @@
+"""The generalisation gap: how much better a model is on the images it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mixwright.arguments import check_whole
+from mixwright.lab.evaluation.accuracy import logits_of, rank
+from mixwright.lab.evaluation.calibration.reliability import nll
+from mixwright.lab.evaluation.clean import clean_logits
+from mixwright.lab.evaluation.subject import Arrays, Found, Subject
+from mixwright.sampling import stream
+
+_CHOICE = 103  # place of the draw in the subject's stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Accuracy and likelihood on clean training images against those on test images.
+
+    Training images are shown as they are, not cropped, flipped or mixed, to the model in
+    evaluation mode: accuracy on mixed batches says nothing of what was memorised.
+
+    Args:
+        images: training images that are shown, drawn by the seed; 0 for all.
+    """
+
+    images: int = 10_000
+
+    name: ClassVar[str] = "gap"
+    about: ClassVar[str] = "accuracy and NLL on clean training images against test images"
+
+    def __post_init__(self) -> None:
+        check_whole("Gap", "images", self.images, low=0)
+
+    def measure(self, subject: Subject) -> Found:
+        """Measure; see ``Part.measure``."""
+        test_logits, test_labels = clean_logits(subject)
+
+        def make() -> Arrays:
+            batches = self._train(subject)
+            logits, labels = logits_of(subject.model, batches, autocast=subject.autocast)
+            return {"logits": logits, "labels": labels}
+
+        kept = subject.shelf.get(f"train.{self.images}.{subject.seed}", make, shared=True)
+        logits, labels = kept["logits"], kept["labels"]
+        correct = rank(logits, labels) == 0
+        train, test = (
+            {"top1": float(right.double().mean()), "nll": nll(said, wanted), "images": len(wanted)}
+            for right, said, wanted in (
+                (correct, logits, labels),
+                (rank(test_logits, test_labels) == 0, test_logits, test_labels),
+            )
+        )
+        summary: dict[str, Any] = {
+            "train": train,
+            "test": test,
+            "top1_gap": train["top1"] - test["top1"],
+            "nll_gap": test["nll"] - train["nll"],
+            "of": len(subject.data.train),
+            "seed": subject.seed,
+        }
+        return Found(summary=summary, arrays={"correct": correct, "ids": self._rows(subject)})
+
+    def _rows(self, subject: Subject) -> Tensor:
+        """Which training images, in rising order."""
+        count = len(subject.data.train)
+        if not self.images or self.images >= count:
+            return torch.arange(count)
+        chosen = torch.randperm(count, generator=stream(subject.seed, _CHOICE))
+        return chosen[: self.images].sort().values
+
+    def _train(self, subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
+        train, rows = subject.data.train, self._rows(subject)
+        parts = rows.split(subject.batch_size)
+        for place, (part, images) in enumerate(zip(parts, train.stream(parts), strict=True)):
+            subject.progress(place / len(parts), "clean training images")
+            shown = images.to(subject.device).float().div_(255)
+            yield shown, train.labels[part].to(subject.device)

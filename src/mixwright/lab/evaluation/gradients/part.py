@@ -1,0 +1,174 @@
+"""The evaluation ``gradients``: which pairs of pixels a classifier reacts to, and how strongly."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.arguments import check_choice, check_whole
+from mixwright.lab.evaluation.gradients.autocorrelation import (
+    MeanMaps,
+    near_and_far,
+    offset_means,
+)
+from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
+from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
+from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
+from mixwright.lab.evaluation.offset_maps import profile
+from mixwright.lab.evaluation.subject import Arrays, Found, Subject
+from mixwright.sampling import stream
+
+_WORD = 61  # tells the draws of this evaluation from those of others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """Differentiate a classifier by the pixels, and look at products of two pixels' gradients.
+
+    For each offset between two pixels: the largest product over all images and places, its 99 %
+    quantile over images, and the mean over places and images, each image brought to one scale.
+    Beside them the norms of the gradient, and the trace of the loss's second derivative.
+
+    Args:
+        of: what is differentiated: ``true``, the logit of the right class; ``predicted``, the
+            largest logit; ``loss``, the cross-entropy; ``norm``, all logits, whose sizes are
+            joined by the Euclidean norm, at the price of one backward pass a class.
+        colour: how channels are joined, ``l2`` or ``linf``; see ``pixel_sizes``.
+        count: so many test images, classes in turn; 0 for all.
+        probes: random signs for the trace, always of the cross-entropy; 0 leaves it out.
+        traced: images whose trace is estimated, the first ones; 0 for all that are looked at.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    of: Literal["true", "predicted", "loss", "norm"] = "true"
+    colour: Literal["l2", "linf"] = "l2"
+    count: int = 2000
+    probes: int = 8
+    traced: int = 500
+
+    name: ClassVar[str] = "gradients"
+    about: ClassVar[str] = "which pairs of pixels the model reacts to, by offset, and curvature"
+
+    def __post_init__(self) -> None:
+        check_choice("Gradients", "of", self.of, ("true", "predicted", "loss", "norm"))
+        check_choice("Gradients", "colour", self.colour, ("l2", "linf"))
+        for argument in ("count", "probes", "traced"):
+            check_whole("Gradients", argument, getattr(self, argument), low=0)
+
+    def measure(self, subject: Subject) -> Found:
+        """See ``Part.measure``."""
+        whole = len(subject.data.test)
+        count = min(self.count or whole, whole)
+        traced = min(self.traced or count, count) if self.probes else 0
+        pieces = list[Arrays]()
+        done = 0
+        for images, labels in subject.batches(count):
+            look = functools.partial(
+                self._piece, subject, images, labels, done, max(0, traced - done)
+            )
+            pieces.append(subject.shelf.get(f"images-{done:06d}-{len(labels)}", look))
+            done += len(labels)
+            subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
+        joined = {name: torch.cat([one[name] for one in pieces]) for name in ("sizes", "l1", "l2")}
+        trace = torch.cat([one["trace"] for one in pieces])
+        names = [field.name for field in fields(MeanMaps)]
+        means = functools.reduce(
+            operator.add, [MeanMaps(**{name: one[name] for name in names}) for one in pieces]
+        )
+        maxima = offset_maxima(
+            joined["sizes"], lambda share: subject.progress(0.9 + 0.1 * share, "offsets")
+        )
+        size = tuple(subject.data.test.shape[1:])
+        reach, inner = near_and_far(*size), near_and_far(*joined["sizes"].shape[1:])
+        summary: dict[str, Any] = {
+            "count": count,
+            "of": self.of,
+            "colour": self.colour,
+            "size": list(size),
+            "size_of_maxima": list(joined["sizes"].shape[1:]),
+            "near": reach[0],
+            "far": reach[1],
+            "near_far": _ratio(means.near[means.used], means.far[means.used]),
+            "near_far_highest": _near_far(maxima.highest, inner),
+            "near_far_q99": _near_far(maxima.q99, inner),
+            "highest_at_0": float(maxima.highest.max()),
+            "l1": float(joined["l1"].mean()),
+            "l2": float(joined["l2"].mean()),
+            "trace": float(trace.mean()) if traced else None,
+            "traced": traced,
+            "probes": self.probes,
+            "no_gradient": float((~means.used).double().mean()),
+            "profile_mean": profile(means.mean).tolist(),
+            "profile_highest": _scaled(profile(maxima.highest), maxima.highest).tolist(),
+            "profile_q99": _scaled(profile(maxima.q99), maxima.q99).tolist(),
+            "profile_signed": _scaled(profile(means.signed), means.signed).tolist(),
+            "batch_size": subject.batch_size,
+            "seed": subject.seed,
+        }
+        arrays = {
+            "mean": means.mean,
+            "signed": means.signed,
+            "highest": maxima.highest,
+            "q99": maxima.q99,
+            "profiles": means.profiles,
+            "near": means.near,
+            "far": means.far,
+            "used": means.used,
+            "l1": joined["l1"],
+            "l2": joined["l2"],
+            "trace": trace,
+            "ids": subject.ids[subject.rows(count)],
+        }
+        return Found(summary=summary, arrays=arrays)
+
+    def _piece(
+        self, subject: Subject, images: Tensor, labels: Tensor, first: int, traced: int
+    ) -> dict[str, Tensor]:
+        """All that is needed of one batch."""
+        gradient = self._gradient(subject.model, images, labels)
+        l1, l2 = gradient_norms(gradient)
+        means = offset_means(gradient, self.colour)
+        trace = l1.new_zeros(0)
+        if traced:
+            trace = hessian_trace(
+                subject.model,
+                images[:traced],
+                value_of("loss", labels[:traced]),
+                probes=self.probes,
+                generator=stream(subject.seed, _WORD, first),
+            )
+        found = {field.name: getattr(means, field.name) for field in fields(MeanMaps)}
+        found |= {"sizes": pooled(pixel_sizes(gradient, self.colour)), "l1": l1, "l2": l2}
+        return {name: one.cpu() for name, one in (found | {"trace": trace}).items()}
+
+    def _gradient(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        if self.of != "norm":
+            return pixel_gradient(model, images, value_of(self.of, labels))[0]
+        parts = images.split(25)  # K gradients of each are held at once
+        return torch.cat([every_gradient(model, part)[0] for part in parts])
+
+
+def _ratio(near: Tensor, far: Tensor) -> float | None:
+    """Mean of near products over mean of far ones; None where there are no far ones."""
+    below = float(far.mean()) if len(far) else 0.0
+    return float(near.mean()) / below if below > 0 else None
+
+
+def _near_far(values: Tensor, reach: tuple[int, int]) -> float | None:
+    height, width = ((side + 1) // 2 for side in values.shape)
+    rows = torch.arange(-(height - 1), height).abs()[:, None]
+    length = torch.maximum(rows, torch.arange(-(width - 1), width).abs()[None, :])
+    return _ratio(values[length <= reach[0]], values[length >= reach[1]])
+
+
+def _scaled(lengths: Tensor, values: Tensor) -> Tensor:
+    """A profile in units of the map's largest value, mostly its middle."""
+    top = values.max()
+    return lengths / top if top > 0 else lengths

@@ -1,0 +1,160 @@
+"""The gradient of a number that a classifier gives, with respect to the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixwright.lab.evaluation.accuracy import evaluating, not_finite, refuse
+
+Value = Callable[[Tensor], Tensor]
+"""From logits ``(B, K)`` to one number an image, ``(B,)``; image b's hangs on row b alone."""
+
+Of = Literal["true", "predicted", "loss"]
+"""Which number of a classifier is differentiated; see ``value_of``."""
+
+
+def value_of(of: Of, labels: Tensor) -> Value:
+    """Give the number of a classifier whose gradient is looked at.
+
+    Args:
+        of: ``"true"``, the logit of the right class; ``"predicted"``, the largest logit;
+            ``"loss"``, the cross-entropy in nats.
+        labels: ``(B,)`` integers, the right classes.
+
+    Returns:
+        A function from logits ``(B, K)`` to ``(B,)``.
+
+    Raises:
+        ValueError: ``of`` is another word.
+
+    Example:
+        >>> value_of("true", torch.tensor([1]))(torch.tensor([[5.0, 3.0]]))
+        tensor([3.])
+    """
+    if of == "true":
+        return lambda logits: logits.gather(1, labels.long()[:, None])[:, 0]
+    if of == "predicted":
+        return lambda logits: logits.amax(dim=1)
+    if of == "loss":
+        return lambda logits: F.cross_entropy(logits.double(), labels.long(), reduction="none")
+    raise ValueError(f"gradients: of is {of!r}; expected one of {', '.join(get_args(Of))}.")
+
+
+@contextmanager
+def differentiating(model: nn.Module, images: Tensor) -> Generator[Tensor]:
+    """Give images that gradients reach, with the model in evaluation mode and full precision.
+
+    Args:
+        model: the classifier; its parts come back to their own modes afterwards.
+        images: ``(B, C, H, W)``.
+
+    Raises:
+        ValueError: the call stands in ``torch.inference_mode``.
+    """
+    if torch.is_inference_mode_enabled() or images.is_inference():
+        raise ValueError(
+            "gradients: called in torch.inference_mode, where none can be taken; expected "
+            "torch.no_grad at most."
+        )
+    full = torch.autocast(images.device.type, enabled=False)
+    with evaluating(model), torch.enable_grad(), full:
+        yield images.detach().requires_grad_()
+
+
+def logits_for_gradients(model: nn.Module, pixels: Tensor) -> Tensor:
+    """Run a classifier on images of ``differentiating`` and refuse what cannot be differentiated.
+
+    Args:
+        model: the classifier.
+        pixels: ``(B, C, H, W)`` that require gradients; not written.
+
+    Returns:
+        ``(B, K)`` logits with their graph.
+
+    Raises:
+        ValueError: the model gives no ``(B, K)``, values that are not finite, or a result that no
+            gradient leaves.
+    """
+    logits = model(pixels.clone())  # networks may write into what they get
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(pixels):
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(
+            f"gradients: for {len(pixels)} images the model returned {what}; expected logits of "
+            "shape (B, K). Wrap a model that returns more, so that it returns its logits."
+        )
+    refuse(int(not_finite(logits.detach()).sum()), 0, len(logits), classes=logits.shape[1])
+    if not logits.requires_grad:
+        raise ValueError(
+            "gradients: no gradient of the logits reaches the images; expected a model that can be "
+            "differentiated. It detaches, or runs under no_grad inside."
+        )
+    return logits
+
+
+def pixel_gradient(model: nn.Module, images: Tensor, value: Value) -> tuple[Tensor, Tensor]:
+    """Differentiate one number of a classifier with respect to each pixel.
+
+    The model runs in evaluation mode, in full precision, and no parameter's ``.grad`` is touched,
+    also inside ``torch.no_grad``.
+
+    Args:
+        model: network from images to logits ``(B, K)``; any ``nn.Module``.
+        images: ``(B, C, H, W)`` floating, as the model takes them.
+        value: from logits to one number an image.
+
+    Returns:
+        The gradient, shape and dtype of ``images``, in the value's unit per unit of a pixel, and
+        the logits ``(B, K)``.
+
+    Raises:
+        ValueError: the model gives no finite logits ``(B, K)``, it cannot be differentiated, or
+            the gradient is not finite.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> _ = model[1].weight.data.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        >>> images, labels = torch.zeros(1, 1, 1, 2), torch.tensor([1])
+        >>> pixel_gradient(model, images, value_of("true", labels))[0]
+        tensor([[[[3., 4.]]]])
+    """
+    with differentiating(model, images) as pixels:
+        logits = logits_for_gradients(model, pixels)
+        (gradient,) = torch.autograd.grad(value(logits).sum(), pixels)
+    return _finite(gradient), logits.detach()
+
+
+def every_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Differentiate every logit with respect to each pixel: one backward pass a class.
+
+    Args:
+        model: see ``pixel_gradient``.
+        images: ``(B, C, H, W)`` floating.
+
+    Returns:
+        ``(B, K * C, H, W)``, classes one after another, and the logits ``(B, K)``.
+
+    Raises:
+        ValueError: see ``pixel_gradient``.
+    """
+    found = list[Tensor]()
+    with differentiating(model, images) as pixels:
+        logits = logits_for_gradients(model, pixels)
+        for column in logits.unbind(dim=1):
+            found += torch.autograd.grad(column.sum(), pixels, retain_graph=True)
+    return _finite(torch.cat(found, dim=1)), logits.detach()
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    odd = int((~gradient.isfinite()).flatten(1).any(dim=1).sum())
+    if odd:
+        raise ValueError(
+            f"gradients: those of {odd} of {len(gradient)} images are NaN or infinite. The model "
+            "has diverged, or overflows in half precision: evaluate in float32."
+        )
+    return gradient

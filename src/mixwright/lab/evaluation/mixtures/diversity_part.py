@@ -1,0 +1,139 @@
+"""The evaluation ``diversity``: how much mixtures of the same images differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.arguments import check_number, check_whole
+from mixwright.lab.evaluation.mixtures.diversity import (
+    cosine_diversity,
+    iou_diversity,
+    mask_diversity,
+    pair_accuracy,
+    pixel_diversity,
+    vendi_score,
+)
+from mixwright.lab.evaluation.mixtures.reference import read_features, reference_of
+from mixwright.lab.evaluation.mixtures.states import (
+    States,
+    at_share,
+    drawn_states,
+    groups_of,
+    kept_states,
+    sources_of,
+)
+from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.sampling import stream
+
+_SHOWN, _COLUMNS = 3, 8  # mixtures and states that are kept as pictures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diversity:
+    """Mix the same images again and again, and measure how different the mixtures are.
+
+    Over independent draws at one share; and for a mixer that was learned also over the epochs of
+    its training, from the pictures that its run kept. Beside them stands how often a reference
+    classifier knows both classes of a mixture, since noise would be the most diverse of all.
+
+    Args:
+        pairs: groups of test images of different classes, at least 1.
+        draws: of each group, at least 2.
+        lam: the share of the first image, in [0, 1], where the mixer can be asked for one.
+        reference: the run whose trained weights give the features; empty for the model that is
+            evaluated. Name one and the same run where methods are compared.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    pairs: int = 64
+    draws: int = 10
+    lam: float = 0.5
+    reference: str = ""
+
+    name: ClassVar[str] = "diversity"
+    about: ClassVar[str] = "how much mixtures of the same images differ, by draw and over epochs"
+
+    def __post_init__(self) -> None:
+        check_whole("Diversity", "pairs", self.pairs, low=1)
+        check_whole("Diversity", "draws", self.draws, low=2)
+        check_number("Diversity", "lam", self.lam, high=1.0)
+
+    def measure(self, subject: Subject) -> Found:
+        """See ``Part.measure``."""
+        if subject.mixer is None:
+            raise NotApplicableError(
+                "the model was trained without a mixer that can be asked for mixtures, so there "
+                "are none to compare."
+            )
+        judge, called = reference_of(subject, self.reference)
+        mixer, follows = at_share(subject.mixer, self.lam)
+        size = sources_of(mixer)
+        test = subject.data.test
+        rows = groups_of(
+            test.labels.cpu(), groups=self.pairs, size=size, generator=stream(subject.seed)
+        )
+        if len(rows) == 0:
+            raise NotApplicableError(f"{len(test)} test images do not make one group of {size}.")
+        images = test.take(rows.flatten()).to(subject.device).float() / 255
+        states = drawn_states(
+            mixer,
+            images.view(*rows.shape, *images.shape[1:]),
+            test.labels[rows].to(subject.device),
+            draws=self.draws,
+            seed=subject.seed,
+            num_classes=subject.data.num_classes,
+            model=subject.model,
+            progress=lambda share: subject.progress(0.9 * share, "draws"),
+        )
+        kept = kept_states(subject)
+        arrays = _pictures("draws", states)
+        summary: dict[str, Any] = {
+            "pairs": len(rows),
+            "sources": size,
+            "lam": self.lam if follows else None,
+            "reference": called,
+            "draws": _judged(states, judge, subject),
+            "epochs": None,
+        }
+        if kept is not None:
+            summary["epochs"] = _judged(kept, judge, subject)
+            arrays |= _pictures("epochs", kept)
+        return Found(summary=summary, arrays=arrays)
+
+
+def _judged(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any]:
+    """All numbers of some states, means over the mixtures."""
+    shape = states.mixed.shape[:2]
+    flat = states.mixed.flatten(0, 1)
+    batches = (part.to(subject.device) for part in flat.split(subject.batch_size))
+    features, logits = read_features(judge, batches)
+    features = features.view(*shape, -1)
+    known = None
+    if states.targets is not None:
+        known = float(pair_accuracy(logits, states.targets.flatten(0, 1)).double().mean())
+    return {
+        "states": list(states.names),
+        "mixtures": shape[1],
+        "mask": float(mask_diversity(states.masks).mean()),
+        "iou": float(iou_diversity(states.masks).mean()),
+        "pixels": float(pixel_diversity(states.mixed).mean()),
+        "cosine": float(cosine_diversity(features).mean()),
+        "vendi": float(vendi_score(features.transpose(0, 1)).mean()),
+        "pair_accuracy": known,
+    }
+
+
+def _pictures(name: str, states: States) -> dict[str, Tensor]:
+    """A few mixtures in a few states, ``(T', P', C, H, W)`` uint8, first and last among them."""
+    places = torch.linspace(0, len(states.names) - 1, min(_COLUMNS, len(states.names)))
+    chosen = states.mixed[places.round().long()][:, :_SHOWN]
+    return {
+        f"{name}.mixed": chosen.mul(255).round().to(torch.uint8),
+        f"{name}.shown": torch.tensor(states.names)[places.round().long()],
+    }

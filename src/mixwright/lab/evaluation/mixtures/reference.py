@@ -1,0 +1,84 @@
+"""One frozen classifier whose features say how far images are from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating
+from mixwright.lab.evaluation.subject import Subject
+from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.lab.training.rebuild import rebuild
+from mixwright.lab.training.recipe import Recipe
+from mixwright.taps import classifier, entering
+
+OWN = "its own model"
+"""How a summary calls the reference where none was named."""
+
+
+def read_features(model: nn.Module, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Give what enters a classifier's last layer, and what leaves it.
+
+    Args:
+        model: network from images to logits; run in evaluation mode, put back after.
+        batches: images ``(B, C, H, W)`` as the model takes them, on its device; at least one.
+
+    Returns:
+        Features ``(M, D)`` and logits ``(M, K)``, float32 on the CPU, in the order of the batches.
+
+    Raises:
+        ValueError: the model has no Linear layer, or gives what is not finite.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+        >>> features, logits = read_features(model, [torch.ones(2, 1, 2, 2)])
+        >>> features.shape, logits.shape
+        (torch.Size([2, 4]), torch.Size([2, 3]))
+    """
+    features, logits = list[Tensor](), list[Tensor]()
+    with evaluating(model), torch.inference_mode():
+        for images in batches:
+            nobody = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+            with entering(model, classifier(model, images)) as tap:
+                logits.append(batch_logits(model, images, nobody).cpu())
+            features.append(tap.value.float().flatten(1).cpu())
+    found = torch.cat(logits)
+    check(found, torch.zeros(len(found), dtype=torch.int64))
+    return torch.cat(features), found
+
+
+def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
+    """Give the classifier that judges, and how a summary calls it.
+
+    Args:
+        subject: whose own model is taken where no run is named.
+        run: a run folder or its ``last.pt``; empty for none.
+
+    Returns:
+        The trained weights in a model for images in [0, 1], on the subject's device, and a name.
+
+    Raises:
+        ValueError: there is no such run, or its model does not fit the subject's images.
+    """
+    if not run:
+        return subject.model, OWN
+    path = Path(run).expanduser()
+    state = load_checkpoint(path / "last.pt" if path.is_dir() else path)
+    missing = [name for name in ("recipe", "model", "classes", "mean", "std") if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"{run} has no {', '.join(missing)}; expected a run folder, or its last.pt."
+        )
+    data = subject.data
+    if len(state["classes"]) != data.num_classes:
+        raise CheckpointError(
+            f"{run} knows {len(state['classes'])} classes, {data.name} has {data.num_classes}; "
+            "expected the same classes. Name a run on this data as reference."
+        )
+    size = {"image_size": data.image_size, "channels": data.channels}
+    model = rebuild(path, state, state["model"], **size)
+    recipe = Recipe.from_json(state["recipe"])
+    return model.to(subject.device), f"{recipe.method}, seed {recipe.seed}"

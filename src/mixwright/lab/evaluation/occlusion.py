@@ -1,0 +1,337 @@
+"""The evaluation ``occlusion``: how often a classifier is right when patches are hidden."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating, rank
+from mixwright.lab.evaluation.subject import Found, Subject
+from mixwright.sampling import stream
+
+Fill = Literal["mean", "black", "noise"]
+
+PAPER_BATCH = 100
+"""Images that share their patches where the paper's protocol is followed."""
+
+_WORD = 63  # tells the draws of this evaluation from those of others
+_SHOWN = 2  # images that are kept as pictures
+
+
+def occlusion_patch(height: int, width: int) -> int:
+    """Choose the side of a patch: about 16 pixels of 224, as much of the side as in the paper.
+
+    Args:
+        height: rows of the images, in pixels.
+        width: columns of the images, in pixels.
+
+    Returns:
+        The largest common divisor of both sides up to ``round(16 / 224 * shorter side)``, at
+        least 1.
+
+    Example:
+        >>> [occlusion_patch(side, side) for side in (28, 32, 64, 224)]
+        [2, 2, 4, 16]
+    """
+    most = max(1, round(16 * min(height, width) / 224))
+    return next(side for side in range(most, 0, -1) if height % side == width % side == 0)
+
+
+def patch_ranks(count: int, patches: int, *, generator: Generator) -> Tensor:
+    """Draw for each image the order in which its patches vanish.
+
+    Args:
+        count: images.
+        patches: of each.
+        generator: the CPU generator.
+
+    Returns:
+        ``(count, patches)`` int64 on the CPU, each row a permutation: the place of each patch in
+        the order, so that at m hidden patches those below m are hidden. Masks are nested in m.
+    """
+    drawn = torch.rand(count, patches, generator=generator, dtype=torch.float64)
+    return drawn.argsort(dim=1)
+
+
+def occlude(images: Tensor, ranks: Tensor, ratio: float, *, patch: int, fill: Tensor) -> Tensor:
+    """Hide the first patches of each image.
+
+    Args:
+        images: ``(B, C, H, W)`` floating; not written.
+        ranks: ``(B, patches)`` of ``patch_ranks``, on the images' device.
+        ratio: share of the patches that is hidden, in [0, 1]; their number is rounded.
+        patch: side of a patch in pixels, a divisor of both sides.
+        fill: what is seen instead; broadcasts to the shape of ``images``.
+
+    Returns:
+        ``(B, C, H, W)``; pixels outside the hidden patches are those of ``images``, bit for bit.
+
+    Raises:
+        ValueError: ``ratio`` is out of range, or ranks and patch do not fit the images.
+
+    Example:
+        >>> images = torch.ones(1, 1, 2, 2)
+        >>> occlude(images, torch.tensor([[2, 0, 1, 3]]), 0.5, patch=1, fill=torch.tensor(0.0))
+        tensor([[[[1., 0.],
+                  [0., 1.]]]])
+    """
+    check_number("occlude", "ratio", ratio, high=1.0)
+    height, width = images.shape[2:]
+    rows, columns = height // max(1, patch), width // max(1, patch)
+    if patch < 1 or height % patch or width % patch or ranks.shape != (len(images), rows * columns):
+        raise ValueError(
+            f"occlude: images are {tuple(images.shape)}, patch is {patch} and ranks are "
+            f"{tuple(ranks.shape)}; expected a divisor of both sides and one rank per image and "
+            "patch. occlusion_patch(height, width) gives a side that fits."
+        )
+    hidden = (ranks < round(ratio * rows * columns)).view(-1, 1, rows, columns)
+    hidden = hidden.repeat_interleave(patch, dim=2).repeat_interleave(patch, dim=3)
+    return torch.where(hidden, fill.to(images), images)
+
+
+def area_under(ratios: Sequence[float], accuracies: Sequence[float], *, end: float = 0.9) -> float:
+    """Average an accuracy over ratios from the first to ``end``, by the trapezoid rule.
+
+    Args:
+        ratios: rising.
+        accuracies: one a ratio.
+        end: the last ratio that counts; at 1 nothing is left to see.
+
+    Returns:
+        The area divided by the length, in the unit of the accuracies; NaN where fewer than two
+        ratios count.
+
+    Example:
+        >>> area_under([0.0, 0.5, 1.0], [1.0, 0.5, 0.0], end=1.0)
+        0.5
+    """
+    used = [(r, a) for r, a in zip(ratios, accuracies, strict=True) if r <= end + 1e-9]
+    if len(used) < 2:
+        return math.nan
+    area = sum((s - r) * (a + b) / 2 for (r, a), (s, b) in itertools.pairwise(used))
+    return area / (used[-1][0] - used[0][0])
+
+
+def half_point(ratios: Sequence[float], accuracies: Sequence[float]) -> float | None:
+    """Find the ratio at which an accuracy has fallen to half of its first value.
+
+    Args:
+        ratios: rising.
+        accuracies: one a ratio.
+
+    Returns:
+        The first such ratio, on straight lines between the values; None where it never falls so
+        far.
+
+    Example:
+        >>> half_point([0.0, 0.5, 1.0], [0.8, 0.6, 0.2])
+        0.75
+    """
+    half = accuracies[0] / 2
+    steps = list(zip(ratios, accuracies, strict=True))
+    for (r, a), (s, b) in itertools.pairwise(steps):
+        if b <= half < a:
+            return r + (s - r) * (a - half) / (a - b)
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occlusion:
+    """Hide a growing share of each image behind patches and count what is still recognised.
+
+    Each image has its own patches, the same for all models, and what is hidden at one ratio stays
+    hidden at the next.
+
+    Args:
+        ratios: shares of the patches that are hidden, rising from 0, in [0, 1].
+        seeds: orders of hiding to average over, at least 1.
+        fill: what is seen instead: ``mean``, the mean colour of the training images; ``black``;
+            ``noise``, even noise in [0, 1], drawn once for each image and seed.
+        patch: side of a patch in pixels, a divisor of the images' sides; 0 for about 16 of 224,
+            which is 2 of 32. A coarser one is 4 of 32; curves of different patches do not compare.
+        per_batch: the paper's protocol: all images of a hundred share their patches, drawn anew
+            for each ratio.
+        count: so many test images, classes in turn; 0 for all.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    ratios: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    seeds: int = 5
+    fill: Fill = "mean"
+    patch: int = 0
+    per_batch: bool = False
+    count: int = 2000
+
+    name: ClassVar[str] = "occlusion"
+    about: ClassVar[str] = "accuracy as patches of the images are hidden"
+
+    def __post_init__(self) -> None:
+        for ratio in self.ratios:
+            check_number("Occlusion", "ratios", ratio, high=1.0)
+        if (
+            len(self.ratios) < 2
+            or self.ratios[0] != 0
+            or sorted(set(self.ratios)) != [*self.ratios]
+        ):
+            raise ValueError(
+                f"Occlusion: ratios is {self.ratios!r}; expected two or more, rising, from 0."
+            )
+        check_choice("Occlusion", "fill", self.fill, get_args(Fill))
+        check_whole("Occlusion", "seeds", self.seeds, low=1)
+        check_whole("Occlusion", "patch", self.patch, low=0)
+        check_whole("Occlusion", "count", self.count, low=0)
+
+    def measure(self, subject: Subject) -> Found:
+        """See ``Part.measure``."""
+        whole = len(subject.data.test)
+        count = min(self.count or whole, whole)
+        channels, height, width = subject.data.test.shape
+        patch = self.patch or occlusion_patch(height, width)
+        if height % patch or width % patch:
+            raise ValueError(
+                f"Occlusion: patch is {patch}, images are {height} x {width}; expected a divisor "
+                "of both sides, or 0."
+            )
+        correct = list[Tensor]()
+        for seed in range(self.seeds):
+            piece = subject.shelf.get(
+                f"seed-{seed}", lambda s=seed: {"correct": self._seed(subject, s, count, patch)}
+            )
+            correct.append(piece["correct"])
+            subject.progress((seed + 1) / self.seeds, f"order {seed + 1} of {self.seeds}")
+        table = torch.stack(correct, dim=1)  # (ratios, seeds, images)
+        per_seed = table.double().mean(dim=2)
+        curve = per_seed.mean(dim=1).tolist()
+        areas = [area_under(self.ratios, column) for column in per_seed.T.tolist()]
+        floor = self._floor(subject, count, (channels, height, width))
+        summary: dict[str, Any] = {
+            "count": count,
+            "ratios": list(self.ratios),
+            "accuracy": curve,
+            "deviation": _deviation(per_seed),
+            "accuracy_per_order": per_seed.T.tolist(),
+            "auc": sum(areas) / len(areas),
+            "auc_per_order": areas,
+            "half": half_point(self.ratios, curve),
+            "floor": floor,
+            "clean": curve[0],
+            "patch": patch,
+            "grid": [height // patch, width // patch],
+            "fill": self.fill,
+            "colour": list(subject.data.mean) if self.fill == "mean" else None,
+            "orders": self.seeds,
+            "per_batch": self.per_batch,
+            "seed": subject.seed,
+        }
+        return Found(
+            summary=summary,
+            arrays={
+                "correct": table,
+                "ids": subject.ids[subject.rows(count)],
+                "shown": self._shown(subject, patch),
+            },
+        )
+
+    def _seed(self, subject: Subject, seed: int, count: int, patch: int) -> Tensor:
+        """``(ratios, n)`` bool, what is recognised with one order of hiding."""
+        columns = list[Tensor]()
+        with evaluating(subject.model), torch.inference_mode():
+            for start, images, labels in _places(subject, count):
+                rows = list[Tensor]()
+                fill = self._fill(subject, images, seed, start)
+                ranks = self._ranks(subject, images, patch, seed, start)
+                for place, ratio in enumerate(self.ratios):
+                    now = ranks[place if self.per_batch else 0].to(images.device)
+                    seen = occlude(images, now, ratio, patch=patch, fill=fill)
+                    logits = batch_logits(subject.model, seen, labels, autocast=subject.autocast)
+                    check(logits, labels)
+                    rows.append((rank(logits, labels) == 0).cpu())
+                columns.append(torch.stack(rows))
+        return torch.cat(columns, dim=1)
+
+    def _ranks(
+        self, subject: Subject, images: Tensor, patch: int, seed: int, start: int
+    ) -> list[Tensor]:
+        """Orders of a batch whose first image is the ``start``-th: one, or one for each ratio."""
+        cells = (images.shape[2] // patch) * (images.shape[3] // patch)
+        places = range(start, start + len(images))
+        if not self.per_batch:
+            own = [
+                patch_ranks(1, cells, generator=stream(subject.seed, _WORD, seed, place))
+                for place in places
+            ]
+            return [torch.cat(own)]
+        blocks = torch.tensor([place // PAPER_BATCH for place in places])
+        found = list[Tensor]()
+        for turn in range(len(self.ratios)):
+            shared = {
+                block: patch_ranks(
+                    1, cells, generator=stream(subject.seed, _WORD, seed, block, turn)
+                )
+                for block in sorted(set(blocks.tolist()))
+            }
+            found.append(torch.cat([shared[block] for block in blocks.tolist()]))
+        return found
+
+    def _fill(self, subject: Subject, images: Tensor, seed: int, start: int) -> Tensor:
+        if self.fill == "black":
+            return images.new_zeros(())
+        if self.fill == "mean":
+            return images.new_tensor(subject.data.mean).view(1, -1, 1, 1)
+        drawn = [
+            torch.rand(images.shape[1:], generator=stream(subject.seed, _WORD, -1 - seed, place))
+            for place in range(start, start + len(images))
+        ]
+        return torch.stack(drawn).to(images)
+
+    def _floor(self, subject: Subject, count: int, shape: tuple[int, ...]) -> float | None:
+        """Accuracy when nothing is seen: how often the class comes that is then guessed."""
+        if self.fill == "noise":
+            return None
+        blank = torch.zeros(1, *shape, device=subject.device)
+        blank = blank + self._fill(subject, blank, 0, 0)
+        with evaluating(subject.model), torch.inference_mode():
+            label = torch.zeros(1, dtype=torch.int64, device=subject.device)
+            logits = batch_logits(subject.model, blank, label, autocast=subject.autocast)
+        check(logits, label)
+        guess = int(logits[0].argmax())
+        return float((subject.data.test.labels[:count] == guess).double().mean())
+
+    def _shown(self, subject: Subject, patch: int) -> Tensor:
+        """``(images, ratios, C, H, W)`` uint8, what is seen of the first images."""
+        images, _ = next(subject.batches(_SHOWN))
+        fill = self._fill(subject, images, 0, 0)
+        ranks = self._ranks(subject, images, patch, 0, 0)
+        seen = [
+            occlude(
+                images,
+                ranks[place if self.per_batch else 0].to(images.device),
+                ratio,
+                patch=patch,
+                fill=fill,
+            )
+            for place, ratio in enumerate(self.ratios)
+        ]
+        return torch.stack(seen, dim=1).mul(255).round().to(torch.uint8).cpu()
+
+
+def _places(subject: Subject, count: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Batches with the place of their first image."""
+    start = 0
+    for images, labels in subject.batches(count):
+        yield start, images, labels
+        start += len(labels)
+
+
+def _deviation(per_seed: Tensor) -> list[float] | None:
+    """Deviation over orders at each ratio; None for a single one."""
+    return per_seed.std(dim=1).tolist() if per_seed.shape[1] > 1 else None

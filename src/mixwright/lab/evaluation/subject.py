@@ -1,0 +1,142 @@
+"""What is evaluated, what an evaluation asks of it, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.lab.data.subset import class_turns
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.mixers import Mixer
+
+Arrays = Mapping[str, Tensor]
+"""Tensors by name, on the CPU."""
+
+
+class NotApplicableError(ValueError):
+    """An evaluation has nothing to measure on this subject; the message says why."""
+
+
+class Cache(Protocol):
+    """Keeps intermediate results, so that an interrupted evaluation goes on where it was."""
+
+    def get(self, key: str, make: Callable[[], Arrays], *, shared: bool = False) -> Arrays:
+        """Give what was kept under a key, or make and keep it.
+
+        Args:
+            key: a name that is unique within the evaluation, letters, digits, ``-`` and ``.``.
+            make: makes the arrays; called only where none are kept.
+            shared: whether they hang on model and images alone, not on the options of the
+                evaluation, so that all evaluations of a subject take the same.
+        """
+        ...
+
+
+class NoCache:
+    """Keeps nothing."""
+
+    def get(self, key: str, make: Callable[[], Arrays], *, shared: bool = False) -> Arrays:
+        """Make the arrays anew."""
+        return make()
+
+
+def quiet(done: float, note: str) -> None:
+    """Say nothing of progress."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """One classifier with one set of weights, and the images it is judged on.
+
+    Args:
+        model: network from images ``(B, C, H, W)`` in [0, 1] to logits ``(B, K)``; normalisation
+            is inside it. On ``device``.
+        data: train and test images; ``data.test`` is what is judged on.
+        ids: ``(n,)`` int64, the place of each test image in the set's own order.
+        device: where batches are wanted.
+        batch_size: images at a time.
+        autocast: dtype to compute in under autocast; None for the model's own.
+        seed: of everything that is drawn; the same for all models that are compared.
+        mixer: how the model was trained, where it is known and mixes.
+        folder: of its training run, where it has one.
+        shelf: keeps intermediate results.
+        progress: told the share done, in [0, 1], and a short note.
+    """
+
+    model: nn.Module
+    data: Dataset
+    ids: Tensor
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    batch_size: int = 250
+    autocast: torch.dtype | None = None
+    seed: int = 0
+    mixer: Mixer | None = None
+    folder: Path | None = None
+    shelf: Cache = field(default_factory=NoCache)
+    progress: Callable[[float, str], None] = quiet
+
+    def rows(self, count: int | None = None) -> Tensor:
+        """Rows of the test images that an evaluation of so many looks at.
+
+        Args:
+            count: how many, of an order in which classes take turns, so that a larger part holds a
+                smaller one and each is fair; None for all, in the set's own order.
+
+        Returns:
+            ``(count,)`` int64, at most as many as there are.
+        """
+        if count is None:
+            return torch.arange(len(self.data.test))
+        return class_turns(self.data.test.labels)[:count]
+
+    def batches(self, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Test images in [0, 1] and their labels, batch by batch, on the device.
+
+        Args:
+            count: see ``rows``.
+        """
+        test = self.data.test
+        rows = self.rows(count).split(self.batch_size)
+        for part, images in zip(rows, test.stream(rows), strict=True):
+            labels = test.labels[part]
+            yield images.to(self.device).float().div_(255), labels.to(self.device)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What an evaluation found.
+
+    Args:
+        summary: plain values for JSON: numbers as numbers, shares as fractions in [0, 1], lists
+            and dicts of them.
+        arrays: tensors to keep beside it, above all ``correct``, bool, the last axis over images.
+    """
+
+    summary: dict[str, Any]
+    arrays: Arrays = field(default_factory=dict[str, Tensor])
+
+
+class Part(Protocol):
+    """One evaluation with its options; implementations are frozen dataclasses.
+
+    ``name`` is how the command line calls it, ``about`` one line for its help.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+
+    def measure(self, subject: Subject) -> Found:
+        """Measure.
+
+        Raises:
+            NotApplicableError: there is nothing to measure on this subject.
+            ValueError: model and data do not fit, or the model gives what cannot be judged.
+        """
+        ...

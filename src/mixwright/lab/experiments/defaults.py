@@ -1,0 +1,103 @@
+"""What a run takes when nothing else is asked for, by data set."""
+
+from typing import Any
+
+from mixwright.lab.models.names import MODELS
+
+METHODS = ("none", "mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
+"""What is compared when no METHOD is named."""
+
+SEEDS = 3
+
+_SMALL = {
+    "model": "resnet18_cifar",
+    "epochs": 200,
+    "batch_size": 128,
+    "lr": 0.1,
+    "weight_decay": 5e-4,
+    "warmup_epochs": 5,
+    "crop_padding": 4,
+    "flip": True,
+    "eval_every": 1,
+}
+
+_FOLDER = _SMALL | {"batch_size": 64, "lr": 0.05, "epochs": 100, "crop_padding": 8}
+
+_OTHER = _SMALL | {"model": "resnet8", "epochs": 20, "warmup_epochs": 1, "crop_padding": 2}
+
+# Photographs of birds, aircraft or cars, from weights learned on ImageNet: a small learning rate
+# at once, every layer trained, no rise at the beginning.
+_FINE = {
+    "model": "resnet18",
+    "pretrained": True,
+    "epochs": 200,
+    "batch_size": 16,
+    "lr": 1e-3,
+    "nesterov": False,
+    "weight_decay": 5e-4,
+    "warmup_epochs": 0,
+    "crop": "resized",
+    "crop_scale": 0.5,
+    "flip": True,
+    "eval_every": 1,
+}
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    # 100 images are four steps an epoch: short epochs, many of them, looked at now and then.
+    "digits": {
+        "model": "smallconv",
+        "epochs": 80,
+        "batch_size": 25,
+        "lr": 0.05,
+        "weight_decay": 5e-4,
+        "warmup_epochs": 5,
+        "crop_padding": 2,
+        "flip": False,
+        "eval_every": 8,
+    },
+    "cifar10": _SMALL,
+    "cifar100": _SMALL,
+    "parquet": _SMALL,
+    "folder": _FOLDER,
+    "cub200": _FINE,
+    "aircraft": _FINE,
+    "cars": _FINE,
+    "tiny-imagenet": _SMALL | {"crop_padding": 8},
+    "imagenet": _SMALL
+    | {"model": "resnet50", "epochs": 100, "batch_size": 256, "weight_decay": 1e-4}
+    | {"decay_norms": False, "crop": "resized", "crop_scale": 0.08},
+    # Small pictures of other things than photographs: a small network, minutes on a CPU.
+    "fashion-mnist": _OTHER,
+    "eurosat": _OTHER | {"crop_padding": 8},
+    "medmnist": _OTHER,
+    "hub": _FOLDER,
+}
+
+# Transformers do not learn with the SGD of convolutional networks.
+_TRANSFORMER = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "grad_clip": 1.0}
+_TRANSFORMERS = ("smallvit", "vit_", "deit", "swin")
+
+
+def recipe_defaults(data: str, model: str | None = None) -> dict[str, Any]:
+    """Settings that suit a data set, and a network.
+
+    Args:
+        data: as given to ``load_data``, e.g. ``digits`` or ``folder:PATH``.
+        model: the network that was asked for, if one was.
+
+    Returns:
+        fields of a recipe; a data set that is not listed gets those of ``folder``, vision
+        transformers get AdamW, and networks of ours, which have no published weights, fresh ones.
+
+    Example:
+        >>> recipe_defaults("digits")["model"], recipe_defaults("cifar10")["epochs"]
+        ('smallconv', 200)
+        >>> recipe_defaults("cifar10", "smallvit")["optimizer"]
+        'adamw'
+        >>> recipe_defaults("cub200")["lr"], recipe_defaults("cub200", "resnet20")["pretrained"]
+        (0.001, False)
+    """
+    settings = dict(_DEFAULTS.get(data.partition(":")[0], _DEFAULTS["folder"]))
+    if model in MODELS and "pretrained" in settings:
+        settings["pretrained"] = False
+    return settings | (_TRANSFORMER if (model or "").startswith(_TRANSFORMERS) else {})

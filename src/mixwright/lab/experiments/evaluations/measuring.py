@@ -1,0 +1,232 @@
+"""Several models through several evaluations, each once: what is there already is read back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import nn
+
+from mixwright.lab.data.digest import images_digest
+from mixwright.lab.data.subset import stratified_rows
+from mixwright.lab.evaluation.subject import Found, NotApplicableError, Part, Subject
+from mixwright.lab.evaluation.validation import validate_model, validate_normalisation
+from mixwright.lab.experiments.evaluations.cache import FolderCache, read_found, write_found
+from mixwright.lab.experiments.evaluations.parts import part_text
+from mixwright.lab.training.checkpoint import weights_digest
+from mixwright.lab.training.machine import version
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+
+KEPT = "kept from before"
+"""The note of a part that was measured by an earlier command."""
+
+_LOOKED_AT = 500  # test images by which a model is checked at the door
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one evaluation found for one candidate.
+
+    Args:
+        candidate: the model.
+        part: the evaluation.
+        found: what it found; None where it has nothing to measure.
+        reason: why there is nothing, if so.
+    """
+
+    candidate: Candidate
+    part: Part
+    found: Found | None
+    reason: str = ""
+
+
+class Told(Protocol):
+    """Is told how far an evaluation is."""
+
+    def __call__(self, candidate: Candidate, part: Part, share: float, note: str) -> None:
+        """Hear that ``share`` of a part is done; the note says with what."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setting:
+    """What all models of one evaluation have in common.
+
+    Args:
+        data: train and test images.
+        ids: ``(n,)`` place of each test image in the set's own order.
+        device: where models run.
+        batch_size: images at a time.
+        seed: of everything that is drawn.
+    """
+
+    data: Dataset
+    ids: Tensor
+    device: torch.device
+    batch_size: int
+    seed: int
+
+
+def setting(
+    data: Dataset, *, test_size: int | None, device: str, batch_size: int, seed: int
+) -> Setting:
+    """Choose the test images.
+
+    Args:
+        data: train and test images.
+        test_size: how many of the test images, evenly by class; None for all.
+        device: name for ``torch.device``.
+        batch_size: images at a time.
+        seed: of everything that is drawn.
+
+    Raises:
+        ValueError: more test images than there are.
+    """
+    ids = torch.arange(len(data.test))
+    if test_size is not None and test_size != len(ids):
+        if not 1 <= test_size <= len(ids):
+            raise ValueError(
+                f"test size is {test_size}; expected 1 to {len(ids)}, as many as there are."
+            )
+        ids = stratified_rows(data.test.labels, test_size)
+        data = replace(data, test=data.test.subset(ids))
+    return Setting(
+        data=data, ids=ids, device=torch.device(device), batch_size=batch_size, seed=seed
+    )
+
+
+def measure_all(
+    candidates: Sequence[Candidate],
+    parts: Sequence[Part],
+    setting: Setting,
+    folder: Path,
+    *,
+    on_progress: Told,
+) -> Iterator[Measured]:
+    """Measure every part of every candidate, or read back what was measured before.
+
+    Args:
+        candidates: the models.
+        parts: the evaluations.
+        setting: what they have in common.
+        folder: where findings are kept, each part in a folder of its own.
+        on_progress: told how far a part is.
+
+    Returns:
+        findings as they come, candidate by candidate.
+
+    Raises:
+        ValueError: a model does not fit the data, or gives what cannot be judged.
+    """
+    for candidate in candidates:  # all of them, before hours are spent on the first
+        _enter(candidate, candidate.load(setting.data).to(setting.device).eval(), setting)
+    images = _images_identity(setting)
+    for candidate in candidates:
+        model = candidate.load(setting.data).to(setting.device).eval()
+        identity = {"weights": weights_digest(model.state_dict()), **images}
+        home = folder / "models" / candidate.slug
+        subject: Subject | None = None
+        for part in parts:
+            place = home / part.name
+            known = identity | {"part": part_text(part), "files": _files_of(part)}
+            found = read_found(place, known)
+            reason, kept = "", KEPT
+            if found is None:
+                kept = ""
+                subject = subject or _subject(candidate, model, setting)
+                shelf, told = _shelf(home, known), _told(on_progress, candidate, part)
+                try:
+                    found = part.measure(replace(subject, shelf=shelf, progress=told))
+                except NotApplicableError as error:
+                    reason = str(error)
+                else:
+                    write_found(place, found, known)
+            on_progress(candidate, part, 1.0, reason or kept)
+            yield Measured(candidate, part, found, reason)
+
+
+def _told(on_progress: Told, candidate: Candidate, part: Part) -> Callable[[float, str], None]:
+    # A part that says 1 has still to be written down: its end is told when it is.
+    return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
+
+
+def _subject(candidate: Candidate, model: nn.Module, setting: Setting) -> Subject:
+    return Subject(
+        model=model,
+        data=setting.data,
+        ids=setting.ids,
+        device=setting.device,
+        batch_size=setting.batch_size,
+        seed=setting.seed,
+        mixer=candidate.mixer(),
+        folder=candidate.folder,
+    )
+
+
+def _shelf(home: Path, known: Mapping[str, Any]) -> FolderCache:
+    """The shelf of one evaluation, beside what all of them share."""
+    pieces = home / "pieces"
+    plain = {key: known[key] for key in known if key not in ("part", "files")}
+    return FolderCache(pieces / _key(known), pieces / _key(plain))
+
+
+def _key(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(identity), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _enter(candidate: Candidate, model: nn.Module, setting: Setting) -> None:
+    """Check at the door what would be found out after hours."""
+    test = setting.data.test
+    rows = stratified_rows(test.labels, min(_LOOKED_AT, len(test)))
+    images = test.take(rows).to(setting.device).float() / 255
+    labels = test.labels[rows].to(setting.device)
+    classes = setting.data.num_classes
+    validate_model(model, images[:2], labels[:2], num_classes=classes, name=candidate.name)
+    if not candidate.doubted:
+        return
+    data = setting.data
+    validate_normalisation(
+        model,
+        images,
+        labels,
+        mean=data.mean,
+        std=data.std,
+        name=candidate.name,
+        batch_size=setting.batch_size,
+    )
+
+
+def _images_identity(setting: Setting) -> dict[str, Any]:
+    """What decides the numbers beside the weights and the evaluation itself."""
+    data = setting.data
+    return {
+        "data": data.name,
+        "test": images_digest(data.test),
+        "train": images_digest(data.train),
+        "statistics": [*data.mean, *data.std],
+        "count": len(setting.ids),
+        "shape": list(data.test.shape),
+        "seed": setting.seed,
+        "mixwright": version(),
+    }
+
+
+def _files_of(part: Part) -> dict[str, Any]:
+    """Files and folders that an evaluation reads by its options, and when they were changed."""
+    options: dict[str, Any] = asdict(part)  # pyright: ignore[reportArgumentType]
+    paths = {key: Path(value) for key, value in options.items() if isinstance(value, str) and value}
+    return {
+        key: [path.stat().st_mtime_ns, path.stat().st_size]
+        for key, path in paths.items()
+        if path.exists()
+    }

@@ -1,0 +1,81 @@
+"""Evaluations by name, and what a text such as ``corruption:severities=1;5`` means."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.experiments.options import read_options, write_value
+from mixwright.lab.experiments.pairs import option_pairs
+from mixwright.lab.experiments.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from mixwright.lab.evaluation.subject import Part
+
+PARTS: dict[str, str] = {
+    "accuracy": "accuracy_part:Accuracy",
+    "calibration": "calibration.part:Calibration",
+    "gap": "gap:Gap",
+    "corruption": "corruption.part:Corruption",
+    "attack": "attack.part:Attack",
+    "occlusion": "occlusion:Occlusion",
+    "cam": "cam:Cam",
+    "gradients": "gradients.part:Gradients",
+    "diversity": "mixtures.diversity_part:Diversity",
+    "fidelity": "mixtures.fidelity_part:Fidelity",
+    "probe": "probe:Probe",
+}
+"""Name of each evaluation and where its class is, in the order in which they are measured."""
+
+ASKED = ("probe",)
+"""Those that are measured only where they are named."""
+
+
+def part_class(name: str) -> type[Part]:
+    """The class of an evaluation, imported when it is asked for."""
+    module, _, cls = PARTS[name].partition(":")
+    return getattr(import_module(f"mixwright.lab.evaluation.{module}"), cls)
+
+
+def parse_parts(text: str | None) -> list[Part]:
+    """Read what is to be measured.
+
+    Args:
+        text: evaluations with their options, spaces between them:
+            ``accuracy corruption:types=fog;snow,severities=5``; None for all but those that must
+            be named.
+
+    Returns:
+        the evaluations, in the order of ``PARTS``.
+
+    Raises:
+        ValueError: a name, an option or a value is not understood.
+    """
+    if text is None:
+        return [part_class(name)() for name in PARTS if name not in ASKED]
+    words = text.split()
+    if not words:
+        raise ValueError(f"nothing is named to measure; expected some of {', '.join(PARTS)}.")
+    found: dict[str, Part] = {}
+    for word in words:
+        name, colon, rest = word.partition(":")
+        if name not in PARTS:
+            raise ValueError(
+                f'there is no evaluation "{name}".{did_you_mean(name, PARTS)} Known are '
+                f"{', '.join(PARTS)}."
+            )
+        if name in found:
+            raise ValueError(f"{name} is named twice; name it once, with all its options.")
+        cls = part_class(name)
+        pairs = option_pairs(f'evaluation "{word}"', rest if colon else None)
+        found[name] = cls(**read_options(cls, pairs))
+    return [found[name] for name in PARTS if name in found]
+
+
+def part_text(part: Part) -> str:
+    """The text that ``parse_parts`` reads as the same evaluation; defaults are left out."""
+    options: dict[str, Any] = asdict(part)  # pyright: ignore[reportArgumentType]
+    usual: dict[str, Any] = asdict(type(part)())  # pyright: ignore[reportArgumentType]
+    given = [f"{k}={write_value(v)}" for k, v in options.items() if v != usual[k]]
+    return f"{part.name}:{','.join(given)}" if given else part.name

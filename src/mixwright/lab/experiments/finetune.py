@@ -1,0 +1,197 @@
+"""Fine-tuning: the weights of one run as the start of another."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.experiments.saved import checkpoint_of
+from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, weights_digest
+from mixwright.lab.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mixwright.lab.data.sets import Dataset
+
+State = dict[str, Any]
+
+_NEEDED = ("recipe", "model", "ema", "classes")
+
+
+def resolve_init(settings: Mapping[str, Any], *, method: str, seed: int) -> dict[str, Any]:
+    """Fields of a recipe in which ``init`` is one run, known by the digest of its weights.
+
+    Args:
+        settings: fields of a recipe; nothing changes where they have no ``init``.
+        method: slug of the run's method, for ``{method}``.
+        seed: of the run, for ``{seed}``.
+
+    Returns:
+        the fields.
+
+    Raises:
+        ValueError: no run or several fit, it is of another network or damaged, or it has no such
+            weights.
+    """
+    init = settings.get("init")
+    if not init:
+        return dict(settings)
+    path = find_start(init, method=method, seed=seed)
+    file = checkpoint_of(path)
+    about = file.stat()
+    which = settings.get("init_weights", "raw")
+    network, digest = _known(str(file), which, about.st_mtime_ns, about.st_size)
+    if network != settings.get("model", network):
+        raise CheckpointError(
+            f"--init {path}: its network is {network}, not {settings['model']}; expected the same. "
+            f"Give --model {network}, or a run of {settings['model']}."
+        )
+    return {**settings, "init": str(path), "init_digest": digest}
+
+
+def find_start(init: str, *, method: str, seed: int) -> Path:
+    """The one path that a pattern means for a run.
+
+    Args:
+        init: a path, in which ``{method}`` and ``{seed}`` stand for the run's own and ``*`` and
+            ``?`` for any letters; ``~`` is the home folder.
+        method: slug of a method, as in names of run folders: ``mixup-alpha-0.2``.
+        seed: of the run.
+
+    Returns:
+        The path, which exists.
+
+    Raises:
+        CheckpointError: none or several exist, or other words stand in braces.
+
+    Example:
+        >>> find_start("nowhere/{method}-s{seed}", method="mixup", seed=3)
+        Traceback (most recent call last):
+        ...
+        ...CheckpointError: --init nowhere/mixup-s3 does not exist; ...
+    """
+    filled = init.replace("{method}", method).replace("{seed}", str(seed))
+    if odd := re.search(r"\{\w*\}", filled):
+        raise CheckpointError(
+            f"--init {init}: {odd[0]} is not known; expected {{method}}, {{seed}}."
+        )
+    path = Path(filled).expanduser()
+    if path.exists():
+        return path
+    found = [Path(one) for one in sorted(glob.glob(str(path)))]
+    found = [one for one in found if one.is_file() or (one / "last.pt").is_file()]
+    if not found:
+        raise CheckpointError(
+            f"--init {filled} does not exist; expected a run folder with a last.pt, or a "
+            "checkpoint. Train it first, or name another."
+        )
+    if len(found) > 1:
+        raise CheckpointError(
+            f"--init {filled} fits {len(found)} runs, {found[0].name} and {found[1].name} among "
+            "them; expected one. Make the pattern narrower, e.g. {method}-s{seed}-* with the dash."
+        )
+    return found[0]
+
+
+def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
+    """Fill a fresh network with the weights that its recipe names.
+
+    Where the classes are others (their names, not only their number), the last Linear keeps the
+    weights that it was just given. Mean and deviation of normalisation are the source's: its
+    weights have learned behind them.
+
+    Args:
+        model: the network in ``Normalised``, with weights drawn from the recipe's seed; changed.
+        recipe: ``init``, ``init_weights`` and ``init_digest`` are read.
+        data: what will be trained on.
+
+    Raises:
+        CheckpointError: the weights are not there, are others than the recipe's, or do not fit.
+    """
+    import torch
+
+    from mixwright.taps import classifier
+
+    assert recipe.init is not None
+    path = Path(recipe.init).expanduser()
+    state = _read(checkpoint_of(path))
+    theirs = Recipe.from_json(state["recipe"]).model
+    if theirs != recipe.model:
+        raise CheckpointError(
+            f"init {path}: its network is {theirs}, not {recipe.model}; expected the same."
+        )
+    weights = _chosen(path, state, recipe.init_weights)
+    if recipe.init_digest not in (None, _digest(weights)):
+        raise CheckpointError(
+            f"init {path}: its {recipe.init_weights} weights have the digest {_digest(weights)}, "
+            f"not {recipe.init_digest}; another training has replaced those this run began from. "
+            "Start a new run, or bring the old ones back."
+        )
+    own: dict[str, Tensor] = model.state_dict()
+    new: set[str] = set()
+    if tuple(state["classes"]) != data.classes:
+        shape = (2, data.channels, data.image_size, data.image_size)
+        head = classifier(model, torch.zeros(shape))
+        name = next(name for name, module in model.named_modules() if module is head)
+        new = {f"{name}.weight", f"{name}.bias"}
+    kept = {name: value for name, value in weights.items() if name not in new}
+    _check_fit(path, kept, {name: value for name, value in own.items() if name not in new})
+    model.load_state_dict({**own, **kept})
+
+
+def _check_fit(path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Refuse weights of other names or shapes."""
+    lacking = [name for name in wanted if name not in given]
+    odd = [name for name in given if name not in wanted]
+    if lacking or odd:
+        raise CheckpointError(
+            f"init {path}: its weights lack {', '.join(lacking[:3]) or 'none'} and have "
+            f"{', '.join(odd[:3]) or 'none'} beside those of this network; expected a run of the "
+            "same network."
+        )
+    for name, value in wanted.items():
+        if given[name].shape != value.shape:
+            raise CheckpointError(
+                f"init {path}: {name} has the shape {tuple(given[name].shape)} there and "
+                f"{tuple(value.shape)} here; expected images of the same channels and, for a "
+                "transformer, the same size. Give --image-size, or another run."
+            )
+
+
+@functools.lru_cache(maxsize=256)
+def _known(file: str, which: str, *stamp: int) -> tuple[str, str]:
+    """Network and digest of the weights in a file; read once while it does not change."""
+    del stamp  # tells a file from one that was there before it
+    state = _read(Path(file))
+    return Recipe.from_json(state["recipe"]).model, _digest(_chosen(Path(file), state, which))
+
+
+def _read(file: Path) -> State:
+    state = load_checkpoint(file)
+    if missing := [name for name in _NEEDED if name not in state]:
+        raise CheckpointError(
+            f"init {file} has no {', '.join(missing)}; expected the checkpoint of a training run."
+        )
+    return state
+
+
+def _chosen(path: Path, state: State, which: str) -> dict[str, Tensor]:
+    """One of the columns of a checkpoint."""
+    if which == "ema":
+        return state["ema"]["model"]
+    if which == "teacher" and state.get("teacher") is None:
+        raise CheckpointError(
+            f"init {path}: its method has no teacher of its own; expected --init-weights raw or "
+            "ema."
+        )
+    return state["model" if which == "raw" else "teacher"]
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """The first eight digits are enough to tell one training from another."""
+    return weights_digest(weights)[:8]

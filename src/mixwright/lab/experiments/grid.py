@@ -1,0 +1,206 @@
+"""Several methods times several seeds: plans the runs, does those that are missing.
+
+The folder is the contract: a run is done when its ``result.json`` is there, so the same command
+again does only what is missing, whatever stopped it the last time.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mixwright.lab.experiments.finetune import resolve_init
+from mixwright.lab.experiments.methods import Method
+from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
+from mixwright.lab.training.files import kept_from_children
+from mixwright.lab.training.recipe import Recipe, recipe_hash
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a comparison.
+
+    Args:
+        method: what is trained with.
+        recipe: all settings, seed and method among them.
+        folder: of the run.
+    """
+
+    method: Method
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.method.text}, seed {self.recipe.seed}"
+
+    @property
+    def log(self) -> Path:
+        """File that takes what the run prints."""
+        return self.folder.parent.parent / "logs" / f"{self.folder.name}.log"
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return (self.folder / "result.json").is_file()
+
+
+def plan_runs(
+    methods: Sequence[Method], settings: Mapping[str, Any], *, seeds: int, out: Path
+) -> list[Planned]:
+    """All runs of a comparison, seed by seed, so that a part of them is a fair comparison too.
+
+    Args:
+        methods: what is compared.
+        settings: fields of the recipe but for method and seed.
+        seeds: number of runs of each method, seeds from 0 on.
+        out: folder of the comparison.
+
+    Returns:
+        the runs, finished ones among them.
+
+    Raises:
+        ValueError: ``seeds`` is below 1, the recipe is refused, or the weights that a run is to
+            start from are not there.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}; at least one is needed, three or more for intervals.")
+    runs: list[Planned] = []
+    for seed in range(seeds):
+        for method in methods:
+            there = resolve_init(settings, method=method.slug, seed=seed)
+            recipe = Recipe.from_fields({**there, "method": method.text, "seed": seed})
+            name = f"{method.slug}-s{seed}-{recipe_hash(recipe)}"
+            runs.append(Planned(method, recipe, out / "runs" / name))
+    return runs
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs find their data and what they run on.
+
+    Args:
+        data_dir: where files of data sets lie.
+        skip_unreadable: leave out images that cannot be read.
+        devices: names of devices, handed out in turn.
+        trust: import the modules that a file behind ``trained:run=`` names.
+    """
+
+    data_dir: str | None
+    skip_unreadable: bool
+    devices: tuple[str, ...]
+    trust: bool = False
+
+
+def run_parallel(
+    runs: Sequence[Planned],
+    place: Place,
+    *,
+    workers: int,
+    on_event: Callable[[Event], None],
+) -> list[Event]:
+    """Do the missing runs in worker processes.
+
+    Args:
+        runs: all of them.
+        place: data and devices.
+        workers: processes at a time; the cores are shared out among them.
+        on_event: told all that happens.
+
+    Returns:
+        one event for each run that was tried, ``done`` or ``failed``.
+    """
+    # Threads beyond the free cores make torch many times slower, so a user's word comes first.
+    threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // workers
+    pool = Pool(
+        workers=workers,
+        threads=max(1, threads),
+        devices=place.devices,
+        on_event=on_event,
+    )
+    return pool.run([_job(run, place) for run in runs if not run.finished])
+
+
+def run_together(
+    runs: Sequence[Planned], place: Place, *, on_event: Callable[[Event], None]
+) -> list[Event]:
+    """Do the missing runs one after another in this process, together with all other ranks.
+
+    Args:
+        runs: all of them, alike on all ranks.
+        place: data and the device of this rank.
+        on_event: told all that happens.
+
+    Returns:
+        one event for each run that was tried, ``done`` or ``failed``.
+    """
+    from mixwright.lab.experiments.run import run as carry_out
+    from mixwright.lab.training.distributed import join
+
+    ends: list[Event] = []
+    world = join(place.devices[0])
+    missing = world.share([not run.finished for run in runs])  # what rank 0 sees counts
+    for run in (run for run, wanted in zip(runs, missing, strict=True) if wanted):
+        job = _job(run, place)
+        on_event(Event("start", job))
+        try:
+            carry_out(
+                run.recipe,
+                run.folder,
+                data_dir=place.data_dir,
+                skip_unreadable=place.skip_unreadable,
+                trust=place.trust,
+                device=str(world.device(place.devices[0])),
+                on_progress=lambda now, job=job: on_event(
+                    Event("progress", job, progress_detail(now))
+                ),
+            )
+            end = Event("done", job)
+        except Exception as error:
+            if world.size > 1:
+                raise  # the others may not know: all must start again, and will resume
+            end = Event("failed", job, {"error": f"{type(error).__name__}: {error}"})
+        ends.append(end)
+        on_event(end)
+    return ends
+
+
+@contextlib.contextmanager
+def alone_in(out: Path) -> Generator[None]:
+    """Keep a second command out of a folder that one is working in.
+
+    Args:
+        out: the folder; made where it is missing.
+
+    Raises:
+        ValueError: another process is at work there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows: two commands in one folder are the user's own care
+        yield
+        return
+    with kept_from_children((out / ".lock").open("w")) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(
+                f"another mixwright is at work in {out}. Wait for it, or give --out another folder."
+            ) from None
+        yield
+
+
+def _job(run: Planned, place: Place) -> Job:
+    request = {
+        "recipe": dataclasses.asdict(run.recipe),
+        "folder": str(run.folder.resolve()),
+        "data_dir": place.data_dir,
+        "skip_unreadable": place.skip_unreadable,
+        "trust": place.trust,
+    }
+    return Job(run.name, run.folder, run.log.resolve(), request)

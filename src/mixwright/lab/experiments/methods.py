@@ -1,0 +1,305 @@
+"""What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``.
+
+``trained:run=PATH`` is the mixer that a run has learned, frozen.
+"""
+
+import hashlib
+import importlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.experiments.alternatives import JOIN, alternatives
+from mixwright.lab.experiments.options import option_types, read_options, write_value
+from mixwright.lab.experiments.pairs import option_pairs
+from mixwright.lab.experiments.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from mixwright.mixers import Mixer
+    from mixwright.objectives.criteria import Criterion
+    from mixwright.objectives.objective import Objective
+
+_CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?::(.*))?")
+_TRAINED = "trained"  # a mixer from a file, which has no class of its own among MIXERS
+_PATHS = (
+    "A path behind trained:run= can have neither a comma nor a + before a letter; rename the "
+    "folder, or bring its mixer to a file of another name by load_mixer and save_mixer."
+)
+_LONGEST = 64  # letters of a slug
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named method with its options.
+
+    Args:
+        name: its name in ``MIXERS`` or ``OBJECTIVES``, ``trained``, or ``package.module:Class``.
+        cls: its class.
+        options: keyword arguments of the class.
+        learns: True for an objective, False for a mixer.
+        trust: whether modules are imported that a file behind ``trained:run=`` names.
+    """
+
+    name: str
+    cls: type
+    options: dict[str, Any]
+    learns: bool
+    trust: bool = False
+
+    @property
+    def text(self) -> str:
+        """The canonical form, options sorted."""
+        options = ",".join(f"{k}={write_value(v)}" for k, v in sorted(self.options.items()))
+        return f"{self.name}:{options}" if options else self.name
+
+    @property
+    def label(self) -> str:
+        """The paper's spelling and the options, for people."""
+        shown = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
+        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(shown.items()))
+        return f"{self.cls.__name__} ({options})" if options else self.cls.__name__
+
+    def make(self, **more: Any) -> Any:
+        """The object itself; ``more`` is passed where the class takes it."""
+        taken = option_types(self.cls)
+        made = self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
+        return made.load(trust=self.trust) if self.name == _TRAINED else made
+
+
+@dataclass(frozen=True)
+class Method:
+    """A METHOD, read and checked.
+
+    Args:
+        parts: what is mixed with; none at all for ``none``, several are drawn by ``OneOf``.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The canonical form; reading it again gives an equal method."""
+        return "+".join(part.text for part in self.parts) or "none"
+
+    @property
+    def label(self) -> str:
+        """How tables and figures call it."""
+        return " + ".join(part.label for part in self.parts) or "No mixing"
+
+    @property
+    def slug(self) -> str:
+        """A name for folders and files; long ones end in a hash, since paths begin alike."""
+        slug = re.sub(r"[^A-Za-z0-9._]+", "-", self.text).strip("-")
+        if len(slug) <= _LONGEST:
+            return slug
+        digits = hashlib.sha256(self.text.encode()).hexdigest()[:8]
+        return f"{slug[: _LONGEST - 9].strip('-')}-{digits}"
+
+    def mixer(self) -> "Mixer | None":
+        """The mixer, or None for ``none`` and for objectives that have none of their own.
+
+        An objective with a ``mixer`` attribute shows that one.
+        """
+        if not self.parts:
+            return None
+        if self.parts[0].learns:
+            return getattr(self.parts[0].make(), "mixer", None)
+        mixers = [part.make() for part in self.parts]
+        if len(mixers) == 1:
+            return mixers[0]
+        from mixwright.mixers.combine import OneOf
+
+        return OneOf(*mixers)
+
+    def objective(self, criterion: "Criterion") -> "Objective":
+        """What a model is trained with.
+
+        Args:
+            criterion: loss of each sample, for the objectives that take one.
+
+        Returns:
+            a fresh objective, not yet built for a model.
+        """
+        from mixwright.objectives.mixed import Mixed
+
+        if self.parts and self.parts[0].learns:
+            return self.parts[0].make(criterion=criterion)
+        return Mixed(self.mixer(), criterion)
+
+
+def parse_method(text: str, *, file: Path | None = None, trust: bool = False) -> Method:
+    """Read a METHOD.
+
+    Args:
+        text: ``none``; a name; ``name:option=value,...``; ``trained:run=PATH``, see
+            ``load_mixer``; several of them joined by ``+``; or a class of your own as
+            ``package.module:Class``, options behind one more colon.
+        file: where the text was read, if the user did not write it here and now. Of other modules
+            than ours it may name those that are imported already: importing runs their code.
+        trust: import the modules that files name, ``file`` and those behind ``trained:run=``.
+
+    Returns:
+        the method; its mixers were made once, so that bad values and files show here.
+
+    Raises:
+        ValueError: a name, option or value is not understood, and the nearest right one is named;
+            no mixer can be read from a path, or a file names a module that is not imported.
+
+    Example:
+        >>> parse_method("none").label
+        'No mixing'
+    """
+    if len(several := alternatives(text)) > 1:
+        raise ValueError(
+            f'method "{text}" stands for {len(several)} methods; expected one. Take one of '
+            f"{', '.join(several)}."
+        )
+    words = [word.strip() for word in JOIN.split(text.strip())]
+    if words == ["none"]:
+        return Method(())
+    if "none" in words:
+        raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
+    befores = ["", *words]
+    parts = tuple(
+        _part(word, before, file, trust) for before, word in zip(befores, words, strict=False)
+    )
+    if len(parts) > 1:
+        for part in parts:
+            if part.learns:
+                raise ValueError(
+                    f'method "{text}": {part.name} is a way of training and stands alone; '
+                    "only mixers can be joined with +."
+                )
+    method = Method(parts)
+    try:
+        for part in parts:
+            part.make()
+    except TypeError as error:
+        raise ValueError(f'method "{text}": {error}') from None
+    return method
+
+
+def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
+    """Read several METHODs; one that is given twice counts once.
+
+    Args:
+        texts: see ``parse_method``; and options may have several values, see ``alternatives``.
+        trust: see ``parse_method``.
+
+    Returns:
+        the methods in the order given.
+
+    Raises:
+        ValueError: see ``parse_method`` and ``alternatives``.
+
+    Example:
+        >>> [method.text for method in parse_methods(["none", "cutmix:alpha=0.2|1"])]
+        ['none', 'cutmix:alpha=0.2', 'cutmix:alpha=1']
+    """
+    every = (one for text in texts for one in alternatives(text))
+    methods = [parse_method(one, trust=trust) for one in every]
+    return list({method.text: method for method in methods}.values())
+
+
+def method_names() -> list[str]:
+    """Every name a METHOD may have: ``none``, the mixers, the objectives.
+
+    Returns:
+        names in the order of the dictionaries.
+    """
+    from mixwright.mixers import MIXERS
+    from mixwright.objectives import OBJECTIVES
+
+    return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
+
+
+def _part(word: str, before: str, file: Path | None, trust: bool) -> Part:
+    """One of the words between the ``+``; the word before it tells whether a path was cut."""
+    from mixwright.mixers import MIXERS
+    from mixwright.objectives import OBJECTIVES
+
+    name, colon, behind = word.partition(":")
+    rest = behind if colon else None
+    own = _CLASS.fullmatch(word)
+    if name == _TRAINED:
+        cls, learns = _trained(word), False
+    elif own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
+        name, rest = f"{own[1]}:{own[2]}", own[3]
+        cls, learns = _own_class(own[1], own[2], file, trust)
+    elif name in MIXERS:
+        cls, learns = MIXERS[name], False
+    elif name in OBJECTIVES and name != "mixed":
+        cls, learns = OBJECTIVES[name], True
+    else:
+        known = method_names()
+        cut = f" {_PATHS}" if before.startswith(f"{_TRAINED}:") else ""
+        raise ValueError(
+            f'there is no method "{name}".{did_you_mean(name, [*known, _TRAINED])} Known are '
+            f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
+            f"own package.module:Class.{cut}"
+        )
+    options = read_options(cls, option_pairs(f'method "{word}"', rest))
+    return Part(name, cls, options, learns, trust)
+
+
+def _trained(word: str) -> type:
+    from mixwright.lab.experiments.trained import Trained
+
+    if not re.fullmatch(rf"{_TRAINED}:\s*run\s*=[^,]+", word):
+        raise ValueError(
+            f'method "{word}": expected trained:run=PATH, the folder of a run whose method learns '
+            f"a mixer, or a file that save_mixer wrote. {_PATHS}"
+        )
+    return Trained
+
+
+def _cannot_import(module: str, name: str, error: Exception) -> ValueError:
+    return ValueError(
+        f'method "{module}:{name}": module {module} cannot be imported '
+        f"({type(error).__name__}: {error}). Mend it; python -c 'import {module}' shows the place."
+    )
+
+
+def _own_class(module: str, name: str, file: Path | None, trust: bool) -> tuple[type, bool]:
+    from mixwright.objectives.objective import Objective
+
+    if file is None or trust:
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+    elif module not in sys.modules and module.partition(".")[0] != "mixwright":
+        raise ValueError(
+            f'method "{module}:{name}": {file} names the module {module}, which is not imported: '
+            "that would run its code, and a file may come from anywhere. Expected a method of "
+            f"ours, or a module that is imported already. In Python import {module} first; or, if "
+            "you trust it, give trust=True, on the command line --trust."
+        )
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
+            raise _cannot_import(module, name, error) from error  # it needs one that is missing
+        raise ValueError(
+            f'method "{module}:{name}": there is no module {module} here or among the installed '
+            "packages. Run from the folder that holds it, or install it."
+        ) from None
+    except Exception as error:  # a module of the user's can fail in any way
+        raise _cannot_import(module, name, error) from error
+    cls = getattr(found, name, None)
+    if not isinstance(cls, type):
+        known = [key for key, value in vars(found).items() if isinstance(value, type)]
+        raise ValueError(
+            f'method "{module}:{name}": module {module} has no class {name}.'
+            f"{did_you_mean(name, known)}"
+        )
+    if issubclass(cls, Objective):
+        return cls, True
+    if not callable(getattr(cls, "plan", None)):
+        raise ValueError(
+            f'method "{module}:{name}": {name} has no method plan(images, labels, *, generator, '
+            "model); a mixer needs one."
+        )
+    return cls, False

@@ -1,0 +1,254 @@
+"""A local process pool over run folders: persistent workers, tries, one log a run."""
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mixwright.lab.training.progress import Progress
+
+TRIES = 3
+
+_LAST_WORDS = 2.0  # seconds to read what a process said before it ended
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run to do.
+
+    Args:
+        name: for people, e.g. ``cutmix seed 0``.
+        folder: its run folder.
+        log: file that takes what the run prints.
+        request: what ``worker.serve`` is told: recipe and folder among it.
+    """
+
+    name: str
+    folder: Path
+    log: Path
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a job.
+
+    Args:
+        kind: ``start``, ``progress``, ``done``, ``retry`` or ``failed``.
+        job: which.
+        detail: of a progress its numbers; of a retry or failure ``error``.
+    """
+
+    kind: Literal["start", "progress", "done", "retry", "failed"]
+    job: Job
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def progress_detail(now: "Progress") -> dict[str, Any]:
+    """What a ``progress`` event holds of the loop's own report.
+
+    Args:
+        now: what the training loop says.
+
+    Returns:
+        share of the run that is done, epoch, epochs, the last top-1 seen and the newest alarms.
+    """
+    return {
+        "share": now.share,
+        "epoch": now.epoch,
+        "epochs": now.epochs,
+        "top1": now.raw,
+        "alarms": list(now.alarms),
+    }
+
+
+class Pool:
+    """Runs jobs in ``workers`` processes, each of which takes job after job.
+
+    A worker that dies (killed, out of memory) is replaced and its job tried again, at most
+    ``TRIES`` times in all: the run folder makes it resume. A job that raises is not tried again,
+    since it would raise again; the others go on.
+
+    Args:
+        workers: number of processes, at least 1.
+        threads: threads of each.
+        devices: devices to hand out in turn, one a worker.
+        on_event: called in the caller's thread for all that happens.
+        command: how a worker is started; the default is this package's.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        threads: int,
+        devices: Sequence[str],
+        on_event: Callable[[Event], None],
+        command: Sequence[str] = (sys.executable, "-m", "mixwright.lab.experiments.worker"),
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; at least one is needed.")
+        self._count, self._threads, self._devices = workers, threads, tuple(devices)
+        self._on_event, self._command = on_event, tuple(command)
+        self._replies: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+        self._workers: set[_Worker] = set()
+
+    def run(self, jobs: Sequence[Job]) -> list[Event]:
+        """Do all jobs.
+
+        Args:
+            jobs: what to do, started in this order.
+
+        Returns:
+            one ``done`` or ``failed`` event a job, in order of their end.
+        """
+        waiting = deque((job, 1) for job in jobs)
+        ends: list[Event] = []
+        try:
+            for place in range(min(self._count, len(jobs))):
+                self._hand_out(self._start(place), waiting)
+            while self._workers:
+                worker, reply = self._replies.get()
+                if worker in self._workers:
+                    end = self._heed(worker, reply, waiting)
+                    if end is not None:
+                        ends.append(end)
+                        self._on_event(end)
+        finally:
+            for worker in tuple(self._workers):
+                worker.stop()
+        return ends
+
+    def _heed(
+        self, worker: "_Worker", reply: dict[str, Any] | None, waiting: deque[tuple[Job, int]]
+    ) -> Event | None:
+        """Act on one message of a worker (None: it is gone); the job's end, if that was it."""
+        assert worker.job is not None
+        job, tries = worker.job
+        if reply is None:
+            error = f"its process ended with code {worker.stop()}\n{last_lines(job.log)}".strip()
+            self._workers.discard(worker)
+            if tries < TRIES:
+                waiting.appendleft((job, tries + 1))
+                self._on_event(Event("retry", job, {"error": error, "tries": tries}))
+            if waiting:
+                self._hand_out(self._start(worker.place), waiting)
+            if tries < TRIES:
+                return None
+            return Event("failed", job, {"error": f"{error}\n(tried {TRIES} times)"})
+        kind = reply.pop("kind")
+        if kind in ("start", "progress"):
+            self._on_event(Event(kind, job, reply))
+            return None
+        self._hand_out(worker, waiting)
+        return Event(kind, job, reply)
+
+    def _start(self, place: int) -> "_Worker":
+        device = self._devices[place % len(self._devices)]
+        worker = _Worker(place, self._command, self._threads, device, self._replies)
+        self._workers.add(worker)
+        return worker
+
+    def _hand_out(self, worker: "_Worker", waiting: deque[tuple[Job, int]]) -> None:
+        if waiting:
+            worker.take(*waiting.popleft())
+        else:
+            self._workers.discard(worker)
+            worker.stop()
+
+
+class _Worker:
+    """One worker process and the threads that listen to it and wait for its end."""
+
+    def __init__(
+        self,
+        place: int,
+        command: Sequence[str],
+        threads: int,
+        device: str,
+        replies: "queue.Queue[tuple[_Worker, dict[str, Any] | None]]",
+    ) -> None:
+        self.place, self.device = place, device
+        self.job: tuple[Job, int] | None = None
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | dict.fromkeys(names, str(threads)),
+            text=True,
+            encoding="utf-8",
+        )
+        assert self._process.stdout is not None
+        listener = threading.Thread(
+            target=self._listen, args=(self._process.stdout, replies), daemon=True
+        )
+        listener.start()
+        threading.Thread(target=self._watch, args=(listener, replies), daemon=True).start()
+
+    def take(self, job: Job, tries: int) -> None:
+        self.job = (job, tries)
+        assert self._process.stdin is not None
+        request = job.request | {"log": str(job.log), "device": self.device}
+        with contextlib.suppress(BrokenPipeError):  # it is gone: the listener says so
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+
+    def stop(self) -> int:
+        """End the process, kindly first; its exit code."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            return self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _listen(
+        self,
+        stdout: IO[str],
+        replies: "queue.Queue[tuple[_Worker, dict[str, Any] | None]]",
+    ) -> None:
+        with stdout:
+            for line in stdout:
+                try:
+                    replies.put((self, json.loads(line)))
+                except json.JSONDecodeError:
+                    continue  # half a line of a process that was killed
+
+    def _watch(
+        self,
+        listener: threading.Thread,
+        replies: "queue.Queue[tuple[_Worker, dict[str, Any] | None]]",
+    ) -> None:
+        """Say when the process is gone, after all that it said itself."""
+        self._process.wait()
+        listener.join(_LAST_WORDS)  # the pipe does not end while a child of the process has it
+        replies.put((self, None))
+
+
+def last_lines(log: Path, count: int = 6) -> str:
+    """The end of a log file.
+
+    Args:
+        log: the file; one that is not there is empty.
+        count: number of lines.
+
+    Returns:
+        the lines, without blank ones.
+    """
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join([line for line in lines if line.strip()][-count:])

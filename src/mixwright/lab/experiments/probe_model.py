@@ -1,0 +1,73 @@
+"""A small net, trained on the spot, for pictures of methods that look through a model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mixwright.lab.experiments.run import new_model
+from mixwright.lab.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset
+
+MODEL = "smallconv"
+_STEPS, _BATCH = 120, 32
+_PIXELS = 32 * 32  # at which it takes so many steps; larger images get fewer
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeModel:
+    """A model for pictures, and how it came about.
+
+    Args:
+        model: for images in [0, 1], in evaluation mode.
+        note: a sentence on it, for captions.
+    """
+
+    model: nn.Module
+    note: str
+
+
+def train_probe_model(
+    data: "Dataset", *, seed: int, on_message: Callable[[str], None] | None = None
+) -> ProbeModel:
+    """Train ``smallconv`` for a few seconds on unmixed images, enough for maps of what it sees.
+
+    Args:
+        data: what to train on.
+        seed: of weights and batches.
+        on_message: told what happens.
+
+    Returns:
+        the net; the same one for the same data, seed and machine.
+    """
+    pixels = data.image_size**2
+    steps = max(20, min(_STEPS, _STEPS * _PIXELS // pixels))
+    if on_message is not None:
+        on_message(f"training {MODEL} on {data.name} for {steps} steps, to look through it ...")
+    model = new_model(Recipe(model=MODEL, seed=seed), data)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    generator = torch.Generator().manual_seed(seed)
+    known, seen = 0, 0
+    for step in range(steps):
+        rows = torch.randint(len(data.train), (_BATCH,), generator=generator)
+        images, labels = data.train.take(rows).float() / 255, data.train.labels[rows]
+        logits = model(images)
+        F.cross_entropy(logits, labels).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        rate.step()
+        if step >= 3 * steps // 4:
+            known += int((logits.argmax(dim=1) == labels).sum())
+            seen += len(labels)
+    note = (
+        f"Methods that look through a model look through a {MODEL} that was trained on unmixed "
+        f"images of {data.name} for {steps} steps just before; it knew {known / seen:.0%} of the "
+        "last training images."
+    )
+    return ProbeModel(model.eval(), note)

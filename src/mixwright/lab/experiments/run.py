@@ -1,0 +1,131 @@
+"""One training run from its recipe: data, model, objective, loop."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mixwright.lab.data.load import load_data
+from mixwright.lab.evaluation.scores import evaluate
+from mixwright.lab.experiments.finetune import load_init
+from mixwright.lab.experiments.methods import parse_method
+from mixwright.lab.models.build import build_model
+from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.training.learner import build_criterion
+from mixwright.lab.training.loop import train
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.training.loop import Result
+    from mixwright.lab.training.progress import Progress
+    from mixwright.lab.training.recipe import Recipe
+
+
+def run(
+    recipe: "Recipe",
+    folder: Path,
+    *,
+    data_dir: str | None = None,
+    skip_unreadable: bool = False,
+    device: str = "cpu",
+    trust: bool = False,
+    on_progress: "Callable[[Progress], None] | None" = None,
+    on_message: Callable[[str], None] | None = None,
+) -> "Result":
+    """Carry out a recipe in a run folder, or what is missing of it.
+
+    Args:
+        recipe: what to train, and how.
+        folder: the run's folder; made where it is missing, resumed where it holds this recipe.
+        data_dir: where files of data sets lie.
+        skip_unreadable: leave out images that cannot be read.
+        device: where to train, e.g. ``cpu`` or ``cuda:0``.
+        trust: import the modules that a file behind ``trained:run=`` names.
+        on_progress: told now and then how far the run is.
+        on_message: told what happens to the data, a sentence at a time.
+
+    Returns:
+        what the loop returns.
+
+    Raises:
+        ValueError: method, data, model or folder do not fit the recipe.
+    """
+    data = dataset(
+        recipe.data,
+        data_dir=data_dir,
+        train_size=recipe.train_size,
+        image_size=recipe.image_size,
+        skip_unreadable=skip_unreadable,
+        on_message=on_message,
+    )
+    return train(
+        recipe,
+        model=new_model(recipe, data),
+        objective=parse_method(recipe.method, trust=trust).objective(build_criterion(recipe)),
+        data=data,
+        evaluate=evaluate,
+        folder=folder,
+        device=torch.device(device),
+        on_progress=on_progress,
+    )
+
+
+_KEPT: "dict[tuple[object, ...], Dataset]" = {}
+
+
+def dataset(
+    name: str,
+    *,
+    data_dir: str | None,
+    train_size: int | None,
+    image_size: int | None,
+    skip_unreadable: bool,
+    on_message: Callable[[str], None] | None = None,
+) -> "Dataset":
+    """``load_data``, kept for the next run of the same process, which is then told nothing."""
+    key = (name, data_dir, train_size, image_size, skip_unreadable)
+    if key not in _KEPT:
+        _KEPT.clear()  # the last one alone: data sets are large
+        _KEPT[key] = load_data(
+            name,
+            data_dir=data_dir,
+            train_size=train_size,
+            image_size=image_size,
+            skip_unreadable=skip_unreadable,
+            on_message=on_message,
+        )
+    return _KEPT[key]
+
+
+def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
+    """The recipe's network with fresh weights, drawn from the recipe's seed, or those of a run.
+
+    Every method of one seed starts from the same weights, which is what makes pairs of runs
+    comparable; where ``init`` gives each its own, a new last layer is still the same for all. The
+    global generator is left as it was.
+
+    Args:
+        recipe: names the network and the seed.
+        data: gives classes, sizes and the statistics of normalisation.
+
+    Returns:
+        a network for images in [0, 1].
+
+    Raises:
+        ValueError: there is no such network, or the weights of ``init`` do not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = build_model(
+            recipe.model,
+            num_classes=data.num_classes,
+            image_size=data.image_size,
+            channels=data.channels,
+            pretrained=recipe.pretrained,
+        )
+    start = Normalised(model, data.mean, data.std)
+    if recipe.init:
+        load_init(start, recipe, data)
+    return start

@@ -1,0 +1,103 @@
+"""A trained model from its run folder or checkpoint, ready to be measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.lab.training.rebuild import rebuild
+from mixwright.lab.training.recipe import Recipe
+
+_NEEDED = ("recipe", "model", "ema", "classes", "mean", "std", "epoch")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds.
+
+    Args:
+        recipe: what was trained.
+        classes: names, by label.
+        epoch: after which it was saved.
+        raw: the trained weights, in a model for images in [0, 1].
+        ema: the averaged weights.
+        teacher: the method's own teacher, in such a model too; None where there is none.
+    """
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+    epoch: int
+    raw: nn.Module
+    ema: nn.Module
+    teacher: nn.Module | None = None
+
+
+def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
+    """Read a checkpoint and build its models.
+
+    Args:
+        path: a checkpoint, or a run folder, whose ``last.pt`` is taken.
+        image_size: side of the images it will be given, in pixels.
+        channels: their channels.
+
+    Returns:
+        its models, in evaluation mode, on the CPU.
+
+    Raises:
+        ValueError: there is no such file, it is damaged or foreign, or its weights do not fit.
+    """
+    state = _whole(path)
+    recipe = Recipe.from_json(state["recipe"])
+    columns = {"raw": state["model"], "ema": state["ema"]["model"]}
+    if state.get("teacher") is not None:  # checkpoints of before have no such entry
+        columns["teacher"] = state["teacher"]
+    models = {
+        column: rebuild(path, state, weights, image_size=image_size, channels=channels)
+        for column, weights in columns.items()
+    }
+    return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), **models)
+
+
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint that a path means: itself, or a run folder's ``last.pt``.
+
+    Args:
+        path: a file or a folder.
+
+    Returns:
+        the file.
+
+    Raises:
+        ValueError: a folder without checkpoints, or nothing at all.
+    """
+    if path.is_dir():
+        if not (path / "last.pt").is_file():
+            inside = sorted(one.parent.name for one in path.glob("**/last.pt"))[:3]
+            hint = f" It holds the runs {', '.join(inside)}, ...; name one." if inside else ""
+            raise CheckpointError(f"{path} holds no last.pt, so it is no run folder.{hint}")
+        return path / "last.pt"
+    return path
+
+
+def recipe_of(path: Path) -> Recipe:
+    """The recipe of a checkpoint or run folder, without building its model."""
+    return Recipe.from_json(_whole(path)["recipe"])
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The sets of weights in a checkpoint or run folder: ``raw``, ``ema``, perhaps ``teacher``."""
+    return ("raw", "ema") if _whole(path).get("teacher") is None else ("raw", "ema", "teacher")
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """The state in a checkpoint, with all that a model is built from."""
+    state = load_checkpoint(checkpoint_of(path))
+    missing = [name for name in _NEEDED if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"{path} has no {', '.join(missing)}; expected a checkpoint of a training run. Give a "
+            "run folder, or its last.pt or best.pt."
+        )
+    return state

@@ -1,0 +1,134 @@
+"""A process that trains the runs it is told to: one request a line in, messages a line out.
+
+Started by ``pool``. What a run prints goes to its log, so that the messages stay alone on the
+pipe. The process ends when its input does, so none outlives the one that started it.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mixwright.lab.experiments.pool import progress_detail
+from mixwright.lab.training.files import kept_from_children
+
+if TYPE_CHECKING:
+    from mixwright.lab.training.progress import Progress
+
+_EVERY = 0.2  # seconds between two messages of progress
+
+
+def main() -> None:
+    """Serve requests from standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started us decides
+    source, out = _own_pipes()
+    requests: queue.Queue[bytes] = queue.Queue()
+
+    def read() -> None:
+        for line in source:
+            requests.put(line)
+        os._exit(0)  # also in the middle of a run: checkpoints make it resume
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        serve(json.loads(requests.get()), out)
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[str]]:
+    """Standard input and output, taken away from everything else in this process.
+
+    Children that a data loader forks close ``sys.stdin``, which takes the lock of its buffer: were
+    a thread reading it at the fork, they would wait for that lock for ever.
+    """
+    source = kept_from_children(os.fdopen(os.dup(0), "rb", buffering=0))  # no buffer, no lock
+    out = kept_from_children(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return source, out
+
+
+def serve(request: dict[str, Any], out: IO[str]) -> None:
+    """Do one run and say how it goes.
+
+    Args:
+        request: ``recipe``, ``folder``, ``log``, ``device`` and the keyword arguments of ``run``.
+        out: where messages go.
+    """
+
+    def say(kind: str, **detail: Any) -> None:
+        out.write(json.dumps({"kind": kind, **detail}) + "\n")
+        out.flush()
+
+    say("start")
+    log = Path(request.pop("log"))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file, _printing_to(file):
+        try:
+            _train(request, say)
+        except Exception as error:
+            traceback.print_exc(file=file)
+            file.flush()
+            say("failed", error=f"{type(error).__name__}: {error}")
+        else:
+            say("done")
+
+
+def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
+    import torch
+
+    from mixwright.lab.experiments.run import run
+    from mixwright.lab.training.recipe import Recipe
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    last = 0.0
+
+    def on_progress(now: "Progress") -> None:
+        nonlocal last
+        if now.step == now.steps or time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            say("progress", **progress_detail(now))
+
+    def on_message(text: str) -> None:
+        sys.stdout.write(f"{text}\n")  # to the run's log
+        sys.stdout.flush()
+
+    recipe = Recipe.from_json(json.dumps(request.pop("recipe")))
+    run(
+        recipe,
+        Path(request.pop("folder")),
+        on_progress=on_progress,
+        on_message=on_message,
+        **request,
+    )
+
+
+@contextlib.contextmanager
+def _printing_to(file: IO[str]) -> Any:
+    """Send what is printed, also by C code, to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in enumerate(kept, start=1):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""One function from a name to a network: our own for small images, timm for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from mixwright.lab.models.names import ModelError
+from mixwright.lab.models.preact import PreActBlock, PreActBottleneck, PreActResNet, WideResNet
+from mixwright.lab.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, ResNet, ThinResNet
+from mixwright.lab.models.smallconv import SmallConv
+from mixwright.lab.models.vit import PATCH, SmallViT
+from mixwright.lab.models.zoo import build_timm
+
+_18 = (2, 2, 2, 2)
+_34 = _50 = (3, 4, 6, 3)
+
+_MAKERS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "smallconv": lambda k, c, s: SmallConv(num_classes=k, channels=c),
+    "resnet18_cifar": lambda k, c, s: ResNet(BasicBlock, 1, _18, num_classes=k, channels=c),
+    "resnet34_cifar": lambda k, c, s: ResNet(BasicBlock, 1, _34, num_classes=k, channels=c),
+    "resnet50_cifar": lambda k, c, s: ResNet(Bottleneck, 4, _50, num_classes=k, channels=c),
+    "resnext50_cifar": lambda k, c, s: ResNet(RESNEXT_32X4D, 4, _50, num_classes=k, channels=c),
+    "preactresnet18": lambda k, c, s: PreActResNet(PreActBlock, _18, num_classes=k, channels=c),
+    "preactresnet34": lambda k, c, s: PreActResNet(PreActBlock, _34, num_classes=k, channels=c),
+    "preactresnet50": lambda k, c, s: PreActResNet(
+        PreActBottleneck, _50, num_classes=k, channels=c
+    ),
+    "wrn28_2": lambda k, c, s: WideResNet(28, 2, num_classes=k, channels=c),
+    "wrn28_8": lambda k, c, s: WideResNet(28, 8, num_classes=k, channels=c),
+    "wrn28_10": lambda k, c, s: WideResNet(28, 10, num_classes=k, channels=c),
+    "resnet8": lambda k, c, s: ThinResNet(8, num_classes=k, channels=c),
+    "resnet20": lambda k, c, s: ThinResNet(20, num_classes=k, channels=c),
+    "resnet56": lambda k, c, s: ThinResNet(56, num_classes=k, channels=c),
+    "smallvit": lambda k, c, s: SmallViT(num_classes=k, channels=c, image_size=s),
+}
+
+SMALLEST = 8
+"""Side in pixels below which our networks would pool nothing into nothing."""
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int,
+    image_size: int,
+    channels: int = 3,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Return a freshly initialised network by its name, or a pretrained one of timm's.
+
+    Our own names are the keys of ``MODELS``; every other name is looked up in timm. Each of ours
+    ends in a Linear layer called ``fc``, behind stages called ``layer1``, ``layer2`` and so on (of
+    ``smallvit`` behind ``blocks.0``, ``blocks.1``, ...).
+    Weights are drawn from torch's global generator: call ``torch.manual_seed`` before.
+
+    Args:
+        name: ``resnet18_cifar``, ``wrn28_10``, ...; or a timm name such as ``convnext_tiny``.
+        num_classes: outputs, at least 1.
+        image_size: side of the images in pixels; timm's transformers are built for exactly this
+            side, our own networks take any from 8 up, ``smallvit`` multiples of 4.
+        channels: channels of the images.
+        pretrained: take timm's weights; the last layer is new where its classes differ.
+
+    Returns:
+        A module from images ``(B, channels, H, W)``, normalised, to logits ``(B, num_classes)``,
+        in training mode. Wrap it in ``Normalised`` for images in [0, 1].
+
+    Raises:
+        ModelError: the name is unknown (the message gives the nearest ones), timm is missing or
+            refuses, weights are not to be had, or a number is out of range.
+
+    Example:
+        >>> net = build_model("resnet20", num_classes=10, image_size=32)
+        >>> sum(p.numel() for p in net.parameters())
+        272474
+    """
+    for what, value, least in (
+        ("num_classes", num_classes, 1),
+        ("channels", channels, 1),
+        ("image_size", image_size, 1),
+    ):
+        if value < least:
+            raise ModelError(f"model {name}: {what} is {value}; expected at least {least}.")
+    if name not in _MAKERS:
+        return build_timm(
+            name,
+            num_classes=num_classes,
+            image_size=image_size,
+            channels=channels,
+            pretrained=pretrained,
+        )
+    if pretrained:
+        raise ModelError(
+            f"model {name}: it is one of ours and has no pretrained weights. Leave pretrained "
+            "off, or take a timm name."
+        )
+    if image_size < SMALLEST:
+        raise ModelError(
+            f"model {name}: image_size is {image_size}; expected at least {SMALLEST} pixels. "
+            "Enlarge the images."
+        )
+    if name == "smallvit" and image_size % PATCH:
+        raise ModelError(
+            f"model {name}: image_size is {image_size}; expected a multiple of {PATCH} pixels, "
+            "the side of a patch. Resize or pad the images."
+        )
+    return _MAKERS[name](num_classes, channels, image_size)

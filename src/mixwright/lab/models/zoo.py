@@ -1,0 +1,105 @@
+"""Networks of timm, which is imported only when a name is asked for that is not ours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from torch import nn
+
+from mixwright.lab.models.names import ModelError, unknown_model
+
+INSTALL = "pip install 'mixwright[zoo]'"
+
+
+def build_timm(
+    name: str, *, num_classes: int, image_size: int, channels: int, pretrained: bool
+) -> nn.Module:
+    """Return timm's network of this name; see ``build_model`` for the arguments.
+
+    ``image_size`` is handed on only to networks that are built for one side (timm marks them
+    ``fixed_input_size``): the others would refuse the argument.
+
+    Raises:
+        ModelError: timm is not installed or does not import, does not know the name, refuses the
+            arguments, or cannot get the pretrained weights.
+    """
+    timm = _timm(name)
+    if not timm.is_model(name):
+        raise unknown_model(name, timm.list_models(), f"timm {timm.__version__} was asked too.")
+    arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
+    try:
+        settings = timm.models.get_pretrained_cfg(name)
+        if settings is not None and getattr(settings, "fixed_input_size", False):
+            arguments["img_size"] = image_size
+        return timm.create_model(name, pretrained=pretrained, **arguments)
+    except OSError as error:  # also what the hub raises where it cannot be reached
+        if not pretrained:
+            raise
+        raise ModelError(_no_weights(name, error)) from error
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"model {name}: timm {timm.__version__} could not build it with {arguments}, "
+            f"pretrained={pretrained}: {error}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Published:
+    """What timm's published weights of a network expect and tell apart.
+
+    Args:
+        classes: that the last layer has.
+        mean: per channel, of images in [0, 1].
+        std: per channel.
+    """
+
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def published(name: str) -> Published:
+    """Ask timm about its published weights of this name.
+
+    Raises:
+        ModelError: timm is not installed or does not import, or knows no weights of this name.
+    """
+    timm = _timm(name)
+    settings = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if settings is None:
+        raise unknown_model(
+            name, timm.list_models(pretrained=True), f"timm {timm.__version__} was asked too."
+        )
+    return Published(int(settings.num_classes), tuple(settings.mean), tuple(settings.std))
+
+
+def _timm(name: str) -> Any:
+    """Return the timm module, or say what is missing."""
+    if find_spec("timm") is None:
+        raise unknown_model(name, hint=f"For the networks of timm: {INSTALL}.")
+    try:
+        return import_module("timm")
+    except (ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"model {name}: it is not one of ours, and timm is installed but does not import "
+            f"({error}). timm needs a torchvision made for this torch: {INSTALL} in a fresh "
+            "environment."
+        ) from error
+
+
+def _no_weights(name: str, error: OSError) -> str:
+    """Say why there are no weights, and how to get them."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        why = "HF_HUB_OFFLINE is set and they are not in the local cache"
+        then = "Unset it where there is a network"
+    else:
+        why = f"they could not be downloaded ({error})"
+        then = "Where there is no network, HF_HUB_OFFLINE=1 says so at once instead of retrying"
+    return (
+        f"model {name}: no pretrained weights: {why}. {then}, or copy the cache folder (HF_HOME) "
+        "of a machine that has them, or leave pretrained off."
+    )

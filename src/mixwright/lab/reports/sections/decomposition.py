@@ -1,0 +1,184 @@
+"""What mixing adds to the loss of a model: label weights, R1, R2, R3 and the remainder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.reports.figures import row_labels
+from mixwright.lab.reports.formatting import number
+from mixwright.lab.reports.palette import FAINT, INK, LINE, SOURCES
+from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TERMS = {
+    "r1": ("R1, first order", SOURCES[0]),
+    "r2": ("R2, gradient products", SOURCES[1]),
+    "r3": ("R3, Hessian", SOURCES[2]),
+    "remainder": ("remainder", SOURCES[4]),
+    "labels": ("label weights", SOURCES[3]),
+}
+
+_SEEN = 0.005  # a smaller part of the longest bar cannot be seen
+
+
+def decomposition(groups: Sequence[Group], shades: Shades) -> Section:
+    """Write the section of loss decompositions; see ``section.Write``.
+
+    Each summary is that of ``theory.Decomposition`` with ``model``, what was looked at in a few
+    words.
+    """
+    first = groups[0].summaries[0]
+    bends = any(abs(float(one["r3"])) > 0 for group in groups for one in group.summaries)
+    reading = (
+        "The analysis says which way mixing pushes: R2 is never negative and holds the input "
+        "gradients small, each pair of pixels as strongly as the map of second moments has it. It "
+        "does not say that little else happens: the remainder vanishes as lam goes to 1, and "
+        "training mixes at any lam."
+    )
+    if not bends:
+        reading += (
+            " R3 is exactly 0, since the model is piecewise linear in its input (its activations "
+            "are ReLU); its kinks are in the remainder."
+        )
+    return Section(
+        title="Loss, expanded around the unmixed images",
+        protocol=(
+            f"Cross-entropy of {first['model']}; mixed - plain = label weights + R1 + R2 + R3 + "
+            f"remainder, expanded to second order around every source image on the way to the "
+            f"mixture that was drawn; {first['images']:,} sources in {first['batches']} batches a "
+            "method, the same plans for all terms; ± is one standard error over batches."
+        ),
+        reading=reading,
+        tables=(_table(groups),),
+        drawings=(
+            Drawing(
+                "terms",
+                "What mixing adds to the loss, in nats; parts to the left of 0 lower it. The tick "
+                "is the sum.",
+                lambda width: _bars(groups, width),
+            ),
+            Drawing(
+                "path",
+                "The loss on the way from the unmixed images (0) to the mixtures (1), and the "
+                "parabola of the expansion (dashed): where the two part, second order ends.",
+                lambda width: _paths(groups, shades, width),
+            ),
+        ),
+    )
+
+
+def _table(groups: Sequence[Group]) -> Table:
+    rows = [
+        (
+            group.label,
+            number(_mean(group, "plain"), 3),
+            _cell(group, "mixed"),
+            *(_cell(group, name) for name in ("labels", "r1", "r2", "r3", "remainder")),
+            number(100 * _explained(group), 0),
+        )
+        for group in groups
+    ]
+    return Table(
+        head=("Method", "plain", "mixed", "labels", "R1", "R2", "R3", "remainder", "explained, %"),
+        rows=tuple(rows),
+        caption="Nats. Labels: what the drawn label weights change of the plain loss; its "
+        "expectation is 0 where weights do not look at images. Explained: everything but the "
+        "remainder, of mixed - plain.",
+        keys=tuple(group.key for group in groups),
+    )
+
+
+def _mean(group: Group, name: str) -> float:
+    return sum(group.values(lambda one: one[name])) / len(group.summaries)
+
+
+def _explained(group: Group) -> float:
+    added = _mean(group, "mixed") - _mean(group, "plain")
+    return (added - _mean(group, "remainder")) / added if added else float("nan")
+
+
+def _cell(group: Group, name: str) -> str:
+    errors = [float(one[f"{name}_error"] or 0) for one in group.summaries]
+    error = sum(one**2 for one in errors) ** 0.5 / len(errors)
+    mean = number(_mean(group, name), 3)
+    return f"{mean} ± {number(error, 3)}" if error else mean
+
+
+def _bars(groups: Sequence[Group], width: float) -> Figure:
+    """A bar a method, its parts one behind the other, negative ones to the left."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    figure = Figure(figsize=(width, 0.95 + 0.3 * len(groups)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvline(0, color=FAINT.light, lw=0.8)
+    least = _SEEN * max(abs(_mean(group, "mixed") - _mean(group, "plain")) for group in groups)
+    used = [name for name in _TERMS if any(abs(_mean(group, name)) > least for group in groups)]
+    for place, group in enumerate(groups):
+        left = right = 0.0
+        for name in used:
+            value = _mean(group, name)
+            start = right if value >= 0 else left
+            axes.barh(-place, value, left=start, height=0.62, color=_TERMS[name][1], lw=0)
+            right, left = right + max(value, 0), left + min(value, 0)
+        total = _mean(group, "mixed") - _mean(group, "plain")
+        axes.plot([total, total], [-place - 0.4, -place + 0.4], color=INK.light, lw=1.6)
+    row_labels(axes, [group.label for group in groups])
+    axes.set_xlabel("added to the loss, nats")
+    handles = [Patch(color=_TERMS[name][1], label=_TERMS[name][0]) for name in used]
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=len(used) if width > 5 else 2,
+        frameon=False,
+        fontsize=8,
+        handlelength=0.9,
+        handleheight=0.9,
+        columnspacing=1.2,
+    )
+    return figure
+
+
+def _paths(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
+    """A panel a method: the loss between the images and the mixtures, and its parabola."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    columns = min(len(groups), 4 if width > 5 else 2)
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(width, 1.25 * rows + 0.35), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(groups) :]:
+        axes.set_visible(False)
+    for axes, group in zip(grid.flat, groups, strict=False):
+        colour = shades[group.key].light
+        shares, losses = _path(group.summaries)
+        slope, bend = _mean(group, "r1"), _mean(group, "r2") + _mean(group, "r3")
+        way = [step / 20 for step in range(21)]
+        axes.axhline(losses[0], color=LINE.light, lw=0.8)
+        axes.plot(
+            way, [losses[0] + slope * t + bend * t * t for t in way], color=FAINT.light, lw=1.2,
+            dashes=(3, 2),
+        )  # fmt: skip
+        axes.plot(shares, losses, color=colour, lw=1.8, marker="o", ms=2.6)
+        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
+        axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        axes.grid(axis="y")
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    tops = [max(_path(group.summaries)[1]) for group in groups]
+    grid[0, 0].set_ylim(0, 1.08 * max(tops))
+    figure.supxlabel("share of the way from image to mixture", fontsize=8.5, color=FAINT.light)
+    figure.supylabel("loss, nats", fontsize=8.5, color=FAINT.light)
+    return figure
+
+
+def _path(summaries: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    shares = [float(share) for share, _, _ in summaries[0]["path"]]
+    losses = [
+        sum(float(one["path"][place][1]) for one in summaries) / len(summaries)
+        for place in range(len(shares))
+    ]
+    return shares, losses

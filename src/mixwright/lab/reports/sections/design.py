@@ -1,0 +1,171 @@
+"""Designed masks: what was wanted of their second moments, and what they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.reports.formatting import number, percent
+from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
+from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mixwright.lab.theory.design.design import Designed
+
+
+def design_groups(designs: Mapping[str, Designed]) -> list[Group]:
+    """Give designs as groups, in their order.
+
+    Args:
+        designs: label -> what ``design_mixer`` gave.
+    """
+    return [
+        Group(
+            key=label, label=label, seeds=(None,), summaries=(made.summary(),),
+            arrays=(made.arrays(),),
+        )
+        for label, made in designs.items()
+    ]  # fmt: skip
+
+
+def design(groups: Sequence[Group], shades: Shades) -> Section:
+    """Write the section of designed mixers, a group each; see ``section.Write``.
+
+    The one summary of a group and its arrays are those of ``theory.design.Designed``.
+    """
+    first = groups[0].summaries[0]
+    height, width = first["size"]
+    return Section(
+        title="Masks by design",
+        protocol=(
+            "a(p) as in the section on second moments, exact mode; the nearest stationary field "
+            "by closed form, made up for exact counts by measuring; checked on "
+            f"{int(first['masks']):,} masks of {height} x {width} pixels that the design has not "
+            "seen. Off by: root mean square difference over all pairs, in parts of the budget "
+            "E[lam (1 - lam)]."
+        ),
+        reading=(
+            "A design can share out the budget, not change it: the mean over all pairs is that of "
+            "lam's law, a pixel has at most twice the budget with itself, and what is above or "
+            "below the budget has to be positive semidefinite. What is left beyond the noise is "
+            "what no field of this kind can have, such as the straight edges of boxes."
+        ),
+        tables=(_table(groups),),
+        drawings=(
+            Drawing(
+                "maps",
+                "The coefficient of two pixels over the offset between them, wanted and achieved, "
+                "on one scale a row; beside them masks with shares from 0.3 to 0.7.",
+                lambda width: _maps(groups, width),
+                vector=False,
+            ),
+            Drawing(
+                "profiles",
+                "The coefficient over distance, the larger of both offsets: wanted as dots, "
+                "achieved as a line, the budget dashed.",
+                lambda width: _profiles(groups, shades, width),
+            ),
+        ),
+    )
+
+
+def _table(groups: Sequence[Group]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for group in groups:
+        found = group.summaries[0]
+        rows.append(
+            (
+                group.label,
+                number(found["alpha"], 2),
+                number(found["depth"], 2),
+                number(found["softness"], 2),
+                number(found["wanted_diagonal"], 3),
+                number(found["achieved_diagonal"], 3),
+                percent(found["distance"]),
+                percent(found["noise"]),
+            )
+        )
+    head = ("Design", "alpha", "depth", "softness", "a(0, 0) wanted", "achieved",
+            "off by, %", "noise, %")  # fmt: skip
+    return Table(
+        head=head,
+        rows=tuple(rows),
+        caption="Depth: how far masks go from even shares (0, MixUp) to 0 and 1; softness: half "
+        "the width of their borders as a share of all pixels; noise: what a perfect design would "
+        "be off by, from the number of masks.",
+        keys=tuple(group.key for group in groups),
+    )
+
+
+def _maps(groups: Sequence[Group], width: float) -> Figure:
+    """Wanted, achieved and a few masks, a row a design."""
+    from matplotlib.figure import Figure
+
+    shown = 3 if width > 5 else 2
+    side = width / (2 + shown)
+    figure = Figure(figsize=(width, (side + 0.17) * len(groups) + 0.1), layout="constrained")
+    grid = figure.subplots(len(groups), 2 + shown, squeeze=False)
+    for axes, group in zip(grid, groups, strict=True):
+        found = group.arrays[0]
+        top = max(float(found[name].max()) for name in ("wanted", "achieved"))
+        for place, name in enumerate(("wanted", "achieved")):
+            _map(axes[place], found[name], top)
+        axes[0].set_title(group.label, loc="left", fontsize=8.5, color=INK.light, pad=3)
+        masks = found["samples"]
+        picks = torch.linspace(0, len(masks) - 1, shown).round().long().tolist()
+        for axis, pick in zip(axes[2:], picks, strict=True):
+            axis.imshow(masks[pick].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            _bare(axis)
+    for axis, said in zip(grid[-1], ("wanted", "achieved", "masks"), strict=False):
+        axis.set_xlabel(said, fontsize=8.5)
+    return figure
+
+
+def _map(axes: Any, values: Tensor, top: float) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ramp = LinearSegmentedColormap.from_list("ramp", RAMP)
+    axes.imshow(values.numpy(), cmap=ramp, vmin=0, vmax=top, interpolation="nearest")
+    _bare(axes)
+
+
+def _bare(axes: Any) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(LINE.light)
+
+
+def _profiles(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    columns = min(len(groups), 4 if width > 5 else 2)
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(width, 1.3 * rows + 0.35), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(groups) :]:
+        axes.set_visible(False)
+    names = ("profile_wanted", "profile_achieved")
+    top = max(max(group.summaries[0][name]) for group in groups for name in names)
+    for axes, group in zip(grid.flat, groups, strict=False):
+        found, colour = group.summaries[0], shades[group.key].light
+        wanted = found["profile_wanted"]
+        step = max(1, len(wanted) // 12)
+        axes.axhline(found["budget"], color=FAINT.light, lw=0.8, dashes=(3, 3))
+        axes.plot(found["profile_achieved"], color=colour, lw=1.8)
+        axes.plot(range(0, len(wanted), step), wanted[::step], "o", ms=2.8, color=INK.light)
+        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
+        axes.set_ylim(0, 1.08 * top)
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+    figure.supxlabel("distance of two pixels, pixels", fontsize=8.5, color=FAINT.light)
+    figure.supylabel("coefficient a", fontsize=8.5, color=FAINT.light)
+    return figure

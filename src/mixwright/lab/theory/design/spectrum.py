@@ -1,0 +1,112 @@
+"""The stationary field whose correlation is nearest to a wanted one.
+
+Correlations of fields are positive semidefinite: the Fourier transform of one, the spectrum, is
+nowhere negative. The field is made on a torus of twice the image's sides, of which the image shows
+a quarter, so that opposite borders know nothing of each other unless that is wanted.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.evaluation.offset_maps import overlap
+
+_ROUNDS = 200
+
+
+def nearest_spectrum(rho: Tensor, *, rounds: int = _ROUNDS) -> Tensor:
+    """Find the field whose correlation is nearest, in the mean square over all pairs of pixels.
+
+    A convex problem: spectra are points of a simplex (not negative, of mean 1, so that each pixel
+    has variance 1), and the correlation is linear in them. Solved by projected gradients with
+    momentum.
+
+    Args:
+        rho: ``(2H - 1, 2W - 1)`` wanted correlation at each offset, offset 0 in the middle;
+            symmetric under a change of sign of both axes.
+        rounds: gradient steps.
+
+    Returns:
+        ``(2H, 2W)`` float64 power at each frequency of the torus, at least 0, of mean 1.
+
+    Example:
+        >>> nearest_spectrum(torch.tensor([[0.0, 1.0, 0.0]])).tolist()  # white noise
+        [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]
+
+    Source: Beck and Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm", SIAM J. Imaging
+    Sciences 2009.
+    """
+    wanted, weight = _on_torus(rho.double()), _on_torus(_pairs(rho))
+    weight = weight / weight.max()  # the largest step that is safe is then 1
+    power = torch.ones_like(wanted)
+    ahead, momentum = power, 1.0
+    for _ in range(rounds):
+        residual = weight * (torch.fft.ifft2(ahead).real - wanted)
+        moved = project_simplex(ahead - torch.fft.fft2(residual).real)
+        after = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+        ahead = moved + (momentum - 1) / after * (moved - power)
+        power, momentum = moved, after
+    return power
+
+
+def project_simplex(power: Tensor) -> Tensor:
+    """The nearest point that is nowhere negative and has mean 1.
+
+    Args:
+        power: any shape, float64.
+
+    Example:
+        >>> project_simplex(torch.tensor([3.0, 2.0, -5.0, 0.0])).tolist()
+        [2.5, 1.5, 0.0, 0.0]
+    """
+    count = power.numel()
+    falling = power.flatten().sort(descending=True).values
+    above = (falling.cumsum(0) - count) / torch.arange(1, count + 1, device=power.device)
+    last = int((falling > above).sum()) - 1
+    return (power - above[last]).clamp_min(0)
+
+
+def spectrum_correlation(power: Tensor) -> Tensor:
+    """Correlation of a field of this spectrum at the offsets within the image.
+
+    Args:
+        power: ``(2H, 2W)``.
+
+    Returns:
+        ``(2H - 1, 2W - 1)`` float64, offset 0 in the middle.
+    """
+    height, width = power.shape[0] // 2, power.shape[1] // 2
+    torus = torch.fft.ifft2(power.double()).real
+    rows, columns = _offsets(height), _offsets(width)
+    return torus[rows[:, None], columns] / torus[0, 0]
+
+
+def pair_shares(offsets: Tensor) -> Tensor:
+    """Share of all pairs of pixels that have each offset: far ones have fewer.
+
+    Args:
+        offsets: any map ``(2H - 1, 2W - 1)``; read for its shape.
+
+    Returns:
+        float64 of that shape, of sum 1.
+    """
+    pairs = _pairs(offsets)
+    return pairs / pairs.sum()
+
+
+def _pairs(offsets: Tensor) -> Tensor:
+    height, width = ((side + 1) // 2 for side in offsets.shape)
+    return overlap((height, width))
+
+
+def _offsets(side: int) -> Tensor:
+    """Where offsets from ``1 - side`` to ``side - 1`` lie on a torus of twice the side."""
+    return torch.arange(1 - side, side) % (2 * side)
+
+
+def _on_torus(offsets: Tensor) -> Tensor:
+    height, width = (offsets.shape[0] + 1) // 2, (offsets.shape[1] + 1) // 2
+    torus = torch.zeros(2 * height, 2 * width, dtype=torch.float64)
+    torus[_offsets(height)[:, None], _offsets(width)] = offsets
+    return torus

@@ -1,0 +1,374 @@
+"""Second moments of masks: how strongly a method weighs each pair of pixels.
+
+Around an image ``x_n`` a mixed image is ``x_n + d`` with ``d = (1 - P_n) * (x_m - x_n)`` for a
+pair. Up to second order the mixed loss is therefore the plain loss plus terms in which the
+derivatives at pixels j and k are weighed by
+
+    a_jk = E[ sum_n w_n (1 - P_n)_j (1 - P_n)_k ],
+
+with ``P_n`` the mask and ``w_n`` the label weight of source n: ``lam (1-M)(1-M) + (1-lam) M M``
+for a pair. Large values far apart tie the gradients of distant pixels; MixUp has one value for all
+pairs, CutMix weighs near ones most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.evaluation.offset_maps import offset_distance, overlap, profile
+from mixwright.lab.theory.plans import Mode
+from mixwright.masks.blocks import area_mean, upsample_blocks
+from mixwright.plan import MixPlan
+
+_AT_A_TIME = 2**21  # numbers of a Fourier transform held at once
+_WHOLE = 1e-6  # rounding of shares that sum to 1
+_NAMES = ("a", "b", "diagonal", "mean", "mean_b", "budget", "weight")
+NEAR, FAR = 1 / 8, 3 / 8
+"""Offsets count as near or far up to, or from, these shares of the longer side: 4 and 12 of 32."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moments:
+    """What the masks of many plans have in common, pair of pixels by pair of pixels.
+
+    Maps are over offsets ``p = (dy, dx)`` between two pixels, the mean over all places where both
+    lie in the image; offset (0, 0) is in the middle. Errors are standard errors over batches.
+
+    Attributes:
+        mode: "exact" or "paper".
+        size: height and width, in pixels.
+        masks: outputs that were planned.
+        batches: independent batches that errors rest on; with one they are NaN.
+        a: ``(2H - 1, 2W - 1)`` float64, ``A(p) = sum_n w_n E[(1 - P_n)_j (1 - P_n)_{j+p}]``,
+            the pull away from the source that is expanded around.
+        a_error: likewise.
+        b: ``B(p) = sum_n w_n sum_{m != n} E[P_m,j P_m,{j+p}]``, the terms that carry the variance
+            between images; equal to ``a`` for two images.
+        b_error: likewise.
+        diagonal: ``(H, W)``, ``a_jj`` of each pixel: where in the image the method acts.
+        mean: mean of ``a_jk`` over all pairs of pixels, far ones and near ones alike.
+        mean_error: its error.
+        mean_b: mean of B over all pairs.
+        budget: ``E[sum_n w_n (1 - w_n)^2]``, ``E[lam (1 - lam)]`` for pairs; equal to ``mean``
+            where labels follow pixels: methods only share it out among the pairs.
+        weight: mean of the label weights' sum, 1 unless the method says otherwise.
+    """
+
+    mode: Mode
+    size: tuple[int, int]
+    masks: int
+    batches: int
+    a: Tensor
+    a_error: Tensor
+    b: Tensor
+    b_error: Tensor
+    diagonal: Tensor
+    mean: float
+    mean_error: float
+    mean_b: float
+    budget: float
+    weight: float
+
+    def at(self, dy: int, dx: int) -> float:
+        """``A`` at an offset in pixels."""
+        return float(self.a[self.size[0] - 1 + dy, self.size[1] - 1 + dx])
+
+    def error_at(self, dy: int, dx: int) -> float:
+        """Standard error of ``at``."""
+        return float(self.a_error[self.size[0] - 1 + dy, self.size[1] - 1 + dx])
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for JSON; means over near and far offsets leave out no direction."""
+        longest = max(self.size)
+        near, far = NEAR * longest, FAR * longest
+        distance = offset_distance(self.size)
+        return {
+            "mode": self.mode,
+            "size": list(self.size),
+            "masks": self.masks,
+            "batches": self.batches,
+            "a0": self.at(0, 0),
+            "a0_error": self.error_at(0, 0),
+            "near": float(self.a[(distance <= near) & (distance > 0)].mean()),
+            "far": float(self.a[distance >= far].mean()),
+            "near_pixels": near,
+            "far_pixels": far,
+            "mean": self.mean,
+            "mean_error": self.mean_error,
+            "mean_b": self.mean_b,
+            "budget": self.budget,
+            "weight": self.weight,
+            "profile": profile(self.a).tolist(),
+            "profile_b": profile(self.b).tolist(),
+        }
+
+    def arrays(self) -> dict[str, Tensor]:
+        """The maps by name."""
+        return {
+            "a": self.a,
+            "a_error": self.a_error,
+            "b": self.b,
+            "b_error": self.b_error,
+            "diagonal": self.diagonal,
+        }
+
+
+def second_moments(
+    plans: Iterable[MixPlan],
+    size: tuple[int, int],
+    *,
+    mode: Mode = "exact",
+    together: int = 1,
+    dtype: torch.dtype = torch.float32,
+) -> Moments:
+    """Measure the offset maps of drawn plans.
+
+    What is done with what a plan may hold: shares and grids of blocks are spread over their
+    pixels; any number of sources counts; sources of one output that show the same row unwarped
+    are one image, and their masks are added up; a warped source is an image of its own, seen
+    where its mask lies; the null source pulls away from the image (it counts in A through the
+    masks of the others) and has no variance (it does not count in B); label weights are used as
+    they are, also where they do not sum to 1 (SnapMix) or do not follow the masks.
+
+    Args:
+        plans: as ``draw_plans`` and ``tilted_plans`` give them.
+        size: height and width of the images, in pixels.
+        mode: "exact", label weights as drawn; "paper", all weight on the first source, for plans
+            of ``tilted_plans``.
+        together: plans that make one independent batch; those of ``tilted_plans`` share out the
+            law of ``lam`` among ``STRATA``. What is left over at the end is not counted.
+        dtype: of the transforms; sums are kept in float64.
+
+    Returns:
+        the moments, on the CPU.
+
+    Raises:
+        ValueError: there is no plan, or masks are larger than the image.
+
+    Example:
+        >>> keep = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+        >>> plan = MixPlan.pair(torch.tensor([0]), keep, pool=1, weight=torch.tensor([0.5]))
+        >>> plan = plan.replace(index=torch.tensor([[0, 1]]), pool=2)
+        >>> found = second_moments([plan], (1, 2))  # two pixels that are never mixed alike
+        >>> [round(found.at(0, dx), 6) for dx in (0, 1)]
+        [0.5, 0.0]
+
+    Source: Park et al. 2022, arXiv:2208.09913; for pairs. ``mode="paper"`` is their coefficient.
+    """
+    found = {name: _Running() for name in _NAMES}
+    masks, batch = 0, _Batch(size, dtype)
+    for number, plan in enumerate(plans, start=1):
+        masks += len(plan)
+        batch.add(_Seen.read(plan, size, mode=mode, dtype=dtype))
+        if number % together == 0:
+            for name, value in batch.means().items():
+                found[name].add(value)
+            batch = _Batch(size, dtype)
+    if found["a"].count == 0:
+        raise ValueError(
+            f"second_moments: {masks} masks and no whole batch; expected at least {together} plans."
+        )
+    return Moments(
+        mode=mode,
+        size=size,
+        masks=masks,
+        batches=found["a"].count,
+        a=found["a"].mean,
+        a_error=found["a"].error,
+        b=found["b"].mean,
+        b_error=found["b"].error,
+        diagonal=found["diagonal"].mean,
+        mean=float(found["mean"].mean),
+        mean_error=float(found["mean"].error),
+        mean_b=float(found["mean_b"].mean),
+        budget=float(found["budget"].mean),
+        weight=float(found["weight"].mean),
+    )
+
+
+def gram(
+    plans: Iterable[MixPlan],
+    size: tuple[int, int],
+    *,
+    mode: Mode = "exact",
+    grid: tuple[int, int] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Tensor, Tensor]:
+    """Measure all pairs of pixels, not their offsets alone: where in the image matters too.
+
+    Args:
+        plans: see ``second_moments``.
+        size: height and width of the images, in pixels.
+        mode: see ``second_moments``.
+        grid: rows and columns of blocks whose mean masks are taken instead of pixels, for images
+            whose pairs of pixels are too many; None for every pixel.
+        dtype: of the products; sums are kept in float64.
+
+    Returns:
+        A and B, each ``(H * W, H * W)`` float64 (or blocks instead of pixels), symmetric and
+        positive semidefinite, rows and columns in reading order.
+
+    Raises:
+        ValueError: there is no plan.
+
+    Example:
+        >>> from mixwright.mixers import MixUp
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> plan = MixUp(lam=0.5).plan(torch.zeros(4, 1, 2, 2), generator=rng)
+        >>> a, b = gram([plan], (2, 2))
+        >>> a.shape, a.unique().round(decimals=6).tolist()
+        (torch.Size([4, 4]), [0.25])
+    """
+    pixels = size[0] * size[1] if grid is None else grid[0] * grid[1]
+    both = torch.zeros(2, pixels, pixels, dtype=torch.float64)
+    masks = 0
+    for plan in plans:
+        seen = _Seen.read(plan, size, mode=mode, dtype=dtype)
+        masks += len(plan)
+        merged = seen.merged if grid is None else area_mean(seen.merged, grid).to(dtype)
+        planes = merged.reshape(-1, pixels)
+        for place, (weight, value) in enumerate(((seen.weight, 1 - planes), (seen.others, planes))):
+            root = value * weight.reshape(-1, 1).sqrt().to(dtype)
+            both[place] += (root.T @ root).double()
+    if masks == 0:
+        raise ValueError("gram: no plans at all; expected at least one.")
+    both /= masks
+    return both[0], both[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Masks and weights of one plan, with sources that show the same image added up.
+
+    Attributes:
+        merged: ``(B, N, H, W)``; the mask of everything that shows source n's image.
+        weight: ``(B, N)`` float64; of its label.
+        others: ``(B, N)`` float64; weight of the labels of all other images, once an image and 0
+            for the null source: how often this image is met as another.
+        paired: whether all outputs have two images, whose masks sum to 1.
+    """
+
+    merged: Tensor
+    weight: Tensor
+    others: Tensor
+    paired: bool
+
+    @classmethod
+    def read(cls, plan: MixPlan, size: tuple[int, int], *, mode: Mode, dtype: torch.dtype) -> _Seen:
+        mask = plan.mask.detach().cpu().to(dtype)
+        if mask.shape[2] > size[0] or mask.shape[3] > size[1]:
+            raise ValueError(
+                f"second moments: masks of {tuple(mask.shape[2:])} pixels for images of {size}; "
+                "expected the size that plans were drawn for."
+            )
+        mask = upsample_blocks(mask, size)
+        index, weight = plan.index.cpu(), plan.weight.detach().cpu().double()
+        if mode == "paper":
+            weight = torch.zeros_like(weight)
+            weight[:, 0] = 1
+        plain = torch.tensor([one is None for one in plan.warp or [None] * index.shape[1]])
+        real = index >= 0
+        known = plain & real
+        same = (index[:, :, None] == index[:, None, :]) & known[:, :, None] & known[:, None, :]
+        same |= torch.eye(index.shape[1], dtype=torch.bool)
+        met_before = same.tril(-1).any(dim=2)
+        if bool(met_before.any()):
+            mask = torch.einsum("bnm,bmhw->bnhw", same.to(dtype), mask)
+        mine = torch.einsum("bnm,bm->bn", same.double(), weight)
+        others = (weight.sum(dim=1, keepdim=True) - mine) * (real & ~met_before)
+        paired = index.shape[1] == 2 and bool(real.all()) and not bool(met_before.any())
+        paired = paired and bool((mask.sum(dim=1) - 1).abs().max() < _WHOLE)
+        return cls(mask.contiguous(), weight, others, paired)
+
+
+class _Batch:
+    """Sums over the plans of one batch."""
+
+    def __init__(self, size: tuple[int, int], dtype: torch.dtype) -> None:
+        self._size, self._dtype = size, dtype
+        height, width = size
+        self._count = 0
+        self._power = torch.zeros(2, 2 * height, width + 1, dtype=torch.float64)
+        self._diagonal = torch.zeros(size, dtype=torch.float64)
+        self._scalars = torch.zeros(4, dtype=torch.float64)
+
+    def add(self, seen: _Seen) -> None:
+        self._count += len(seen.weight)
+        away = 1 - seen.merged
+        shown = _power(seen.merged, seen.others)
+        # Of two images what is away from the one is what is seen of the other.
+        self._power += torch.stack([shown if seen.paired else _power(away, seen.weight), shown])
+        squares = torch.einsum("bn,bnhw->hw", seen.weight.to(away.dtype), away.square())
+        self._diagonal += squares.double()
+        share, weight = seen.merged.double().mean(dim=(2, 3)), seen.weight
+        self._scalars += torch.stack(
+            [
+                (weight * (1 - share).square()).sum(),
+                (seen.others * share.square()).sum(),
+                (weight * (1 - weight).square()).sum(),
+                weight.sum(),
+            ]
+        )
+
+    def means(self) -> dict[str, Tensor]:
+        power, other = self._power / self._count
+        scalars = self._scalars / self._count
+        pairs = overlap(self._size)
+        values = (
+            _offsets(power, self._size) / pairs,
+            _offsets(other, self._size) / pairs,
+            self._diagonal / self._count,
+            *scalars,
+        )
+        return dict(zip(_NAMES, values, strict=True))
+
+
+class _Running:
+    """Mean of equally weighed batches and its standard error."""
+
+    def __init__(self) -> None:
+        self._values = list[Tensor]()
+
+    def add(self, value: Tensor) -> None:
+        self._values.append(value)
+
+    @property
+    def count(self) -> int:
+        return len(self._values)
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.stack(self._values).mean(dim=0)
+
+    @property
+    def error(self) -> Tensor:
+        if self.count < 2:
+            return torch.full_like(self._values[0], torch.nan)
+        return torch.stack(self._values).std(dim=0) / self.count**0.5
+
+
+def _power(planes: Tensor, weights: Tensor) -> Tensor:
+    """``sum_n w_n |F(P_n)|^2`` of planes ``(B, N, H, W)`` padded to twice their size, float64."""
+    height, width = planes.shape[2:]
+    used = (weights != 0).flatten()
+    planes, weights = planes.flatten(0, 1)[used], weights.flatten()[used].to(planes.dtype)
+    power = torch.zeros(2 * height, width + 1, dtype=torch.float64)
+    if len(planes) == 0:
+        return power
+    step = max(1, _AT_A_TIME // (4 * height * width))
+    for part, weight in zip(planes.split(step), weights.split(step), strict=True):
+        found = torch.view_as_real(torch.fft.rfft2(part, s=(2 * height, 2 * width)))
+        power += (weight @ found.square().sum(dim=-1).flatten(1)).view_as(power).double()
+    return power
+
+
+def _offsets(power: Tensor, size: tuple[int, int]) -> Tensor:
+    """From a power spectrum of padded planes to sums over pairs, offset (0, 0) in the middle."""
+    height, width = size
+    around = torch.fft.irfft2(power, s=(2 * height, 2 * width))
+    return around.roll((height - 1, width - 1), (0, 1))[: 2 * height - 1, : 2 * width - 1]

@@ -1,0 +1,168 @@
+"""Plans as a method draws them in training, and as the tilted law of the analysis draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from mixwright import sampling
+from mixwright.arguments import check_whole
+from mixwright.mixers import AGMix, CutMix, FMix, GMix, GridMix, HMix, Mixer, MixUp
+from mixwright.plan import MixPlan
+
+Mode = Literal["exact", "paper"]
+"""How second moments are taken, see ``theory.moments``."""
+
+BATCH = 128
+"""Plans are drawn for so many images at a time."""
+
+STRATA = 32
+"""Groups of plans of ``tilted_plans`` that share out the law of ``lam`` among them."""
+
+_TILTED = (MixUp, CutMix, FMix, GridMix, HMix, GMix, AGMix)  # a mask is drawn for lam of Beta
+_GROUP = 4  # masks that share one draw of lam in paper mode
+_FINE = 64  # draws of lam for each that is taken
+
+
+class Drawn(NamedTuple):
+    """A batch and its plan.
+
+    Attributes:
+        images: ``(pool, C, H, W)``, what the plan applies to.
+        labels: ``(pool,)`` int64.
+        plan: as the method drew it.
+    """
+
+    images: Tensor
+    labels: Tensor
+    plan: MixPlan
+
+
+def draw_plans(
+    mixer: Mixer,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    count: int,
+    generator: Generator,
+    batch_size: int = BATCH,
+    model: nn.Module | None = None,
+) -> Iterator[Drawn]:
+    """Draw plans exactly as in training: random batches, one plan a batch.
+
+    Args:
+        mixer: any.
+        images: ``(M, C, H, W)`` floating, M at least 2; each batch is drawn from them without
+            repetition. Methods that do not read pixels may be given zeros.
+        labels: ``(M,)`` int64; zeros if they are not given.
+        count: outputs to plan, at least 1; rounded up to whole batches.
+        generator: the CPU generator, for batches and plans.
+        batch_size: images a batch; at most M are taken.
+        model: for methods that look through one.
+
+    Yields:
+        the batches.
+
+    Raises:
+        ValueError: there are fewer than 2 images, or ``count`` or ``batch_size`` is out of range.
+
+    Example:
+        >>> from mixwright.mixers import MixUp
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> [one.plan for one in draw_plans(MixUp(), torch.zeros(8, 3, 4, 4), count=8,
+        ...                                 generator=rng)]
+        [MixPlan(B=8, N=2, mask=DenseMask, pool=8, device=cpu)]
+    """
+    check_whole("draw_plans", "count", count, low=1)
+    check_whole("draw_plans", "batch_size", batch_size, low=2)
+    if images.ndim != 4 or len(images) < 2:
+        raise ValueError(
+            f"draw_plans: images have shape {tuple(images.shape)}; expected (M, C, H, W) with at "
+            "least 2 images, since plans mix several."
+        )
+    known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    done = 0
+    while done < count:
+        rows = torch.randperm(len(images), generator=generator)[:batch_size].to(images.device)
+        batch, theirs = images[rows], known.to(images.device)[rows]
+        plan = mixer.plan(batch, theirs, generator=generator, model=model)
+        yield Drawn(batch, theirs, plan)
+        done += len(plan)
+
+
+def tilted_plans(
+    mixer: Mixer,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    count: int,
+    generator: Generator,
+    model: nn.Module | None = None,
+) -> Iterator[Drawn]:
+    """Draw plans whose share ``lam`` follows the tilted law Beta(alpha + 1, alpha) of the analysis.
+
+    That law weighs each share by the label it leaves to the sample itself, so that expanding the
+    loss around the sample alone stands for expanding it around both images. Groups of 4 masks
+    have one ``lam``; every ``STRATA`` groups, one from each stratum of the law, make a sample of
+    it that is independent of the others (``second_moments(together=STRATA)``).
+
+    Args:
+        mixer: MixUp, CutMix, FMix, GridMix, HMix, GMix or AGMix, with ``lam`` left to its law.
+        images: see ``draw_plans``.
+        labels: see ``draw_plans``.
+        count: outputs to plan; rounded up to whole samples of the law, of ``4 * STRATA``.
+        generator: the CPU generator.
+        model: for methods that look through one.
+
+    Yields:
+        the groups.
+
+    Raises:
+        ValueError: the method has no such share, or it is fixed; or there are fewer than 2 images.
+
+    Source: Park et al. 2022, arXiv:2208.09913.
+    """
+    law: Any = mixer
+    _check_tilt(law)
+    if images.ndim != 4 or len(images) < 2:
+        raise ValueError(
+            f"tilted_plans: images have shape {tuple(images.shape)}; expected (M, C, H, W) with at "
+            "least 2 images."
+        )
+    known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    for lam in _tilted(float(law.alpha), -(-count // (_GROUP * STRATA)), generator):
+        rows = torch.randint(len(images), (_GROUP,), generator=generator).to(images.device)
+        batch, theirs = images[rows], known.to(images.device)[rows]
+        at: Mixer = replace(law, lam=lam)
+        plan = at.plan(batch, theirs, generator=generator, model=model)
+        yield Drawn(batch, theirs, plan)
+
+
+def _tilted(alpha: float, samples: int, generator: Generator) -> list[float]:
+    """Draw ``lam``: of ``_FINE`` times as many draws in order, one of each run of ``_FINE``."""
+    law = torch.tensor([[alpha + 1, alpha]]).expand(samples * STRATA * _FINE, 2)
+    draws = sampling.dirichlet(law, generator=generator)[:, 0].clamp(0, 1)
+    runs = draws.view(samples, -1).sort(dim=1).values.view(-1, _FINE)
+    place = torch.randint(_FINE, (len(runs), 1), generator=generator)
+    return runs.gather(1, place)[:, 0].tolist()
+
+
+def _check_tilt(mixer: Any) -> None:
+    if not isinstance(mixer, _TILTED):
+        known = ", ".join(one.__name__ for one in _TILTED)
+        raise _no_tilt(mixer, f"of its masks no such law is known (of {known} it is)")
+    if mixer.lam is not None:
+        raise _no_tilt(mixer, f"its lam is fixed at {mixer.lam:g}")
+    if isinstance(mixer, CutMix) and mixer.minmax is not None:
+        raise _no_tilt(mixer, "its boxes are drawn by minmax and not by lam")
+
+
+def _no_tilt(mixer: object, why: str) -> ValueError:
+    return ValueError(
+        f"{type(mixer).__name__}: paper mode draws lam from the tilted law of Beta(alpha, alpha), "
+        f"and {why}. Use exact mode, which takes plans as they are."
+    )

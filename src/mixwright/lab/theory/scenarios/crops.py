@@ -1,0 +1,127 @@
+"""Object sizes made from photographs: reduced onto a background, or cut out and enlarged.
+
+shrunk(images, side=16, generator=...) -> images of the same size with small objects
+cropped(images, area=(0.25, 0.39), size=32, generator=...) -> images with large objects
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from mixwright import sampling
+from mixwright.arguments import check_range
+from mixwright.lab.data.resize import resized
+from mixwright.masks.fourier import fourier_field
+
+_CHUNK = 1024
+
+
+def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
+    """Reduce images and paste each at a random place of coloured noise.
+
+    The background is low-frequency noise around a random colour, drawn anew for each image, so
+    that it tells nothing of a class.
+
+    Args:
+        images: ``(M, C, S, S)`` uint8.
+        side: what they are reduced to, pixels, in [1, S]; S gives the images back.
+        generator: the CPU generator.
+
+    Returns:
+        ``(M, C, S, S)`` uint8.
+
+    Raises:
+        ValueError: the side is out of range, or images are not square bytes.
+    """
+    size = _side_of(images, "shrunk")
+    if not 1 <= side <= size:
+        raise ValueError(f"shrunk: side is {side}; expected 1 to {size}, the side of the images.")
+    count, channels = images.shape[:2]
+    corner = sampling.integers(0, size - side + 1, (count, 2), like=images, generator=generator)
+    small = resized(images, side)
+    parts: list[Tensor] = []
+    for rows in torch.arange(count).split(_CHUNK):
+        shape = (len(rows) * channels, size, size)
+        white = sampling.normal(shape, like=images, generator=generator)
+        field = fourier_field(white, decay=1.6).view(len(rows), channels, size, size)
+        field = field - field.mean(dim=(2, 3), keepdim=True)
+        field = field / field.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+        shape = (len(rows), channels, 1, 1)
+        colour = sampling.uniform(shape, low=0.2, high=0.8, like=images, generator=generator)
+        parts.append(((colour + 0.12 * field).clamp(0, 1) * 255).round().byte())
+    ground = torch.cat(parts)
+    inside = [_within(corner[:, axis], side, size) for axis in range(2)]
+    ground[(inside[0][:, :, None] & inside[1][:, None, :])[:, None].expand_as(ground)] = (
+        small.flatten()
+    )
+    return ground
+
+
+def cropped(
+    images: Tensor,
+    *,
+    area: tuple[float, float],
+    size: int,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Cut a square out of each image and bring it to a size.
+
+    Args:
+        images: ``(M, C, S, S)`` uint8.
+        area: smallest and largest share of the image that is cut out, in (0, 1]; a share is drawn
+            evenly between them, and its square's side rounded to whole pixels.
+        size: what it is brought to, pixels. An area of 1 and a size of S give the images back.
+        generator: the CPU generator of share and place; None for the middle of the image and of
+            the range, as for testing.
+
+    Returns:
+        ``(M, C, size, size)`` uint8.
+
+    Raises:
+        ValueError: the area is out of range, or images are not square bytes.
+    """
+    whole = _side_of(images, "cropped")
+    check_range("cropped", "area", area, high=1.0, open_low=True)
+    low, high = area
+    count = len(images)
+    if generator is None:
+        share = torch.full((count,), (low + high) / 2)
+        place = torch.full((count, 2), 0.5)
+    else:
+        like = torch.empty(0)
+        share = sampling.uniform((count,), low=low, high=high, like=like, generator=generator)
+        place = sampling.uniform((count, 2), like=like, generator=generator)
+    side = (share.sqrt() * whole).round().clamp(1, whole).long()
+    corner = ((whole - side + 1)[:, None] * place).long().clamp_max(whole - 1)
+    result = images.new_empty(count, images.shape[1], size, size)
+    for one in side.unique().tolist():
+        mine = (side == one).nonzero()[:, 0]
+        at = corner[mine].clamp_max(whole - one)
+        rows = (at[:, :1] + torch.arange(one))[:, None, :, None]
+        columns = (at[:, 1:] + torch.arange(one))[:, None, None, :]
+        channels = torch.arange(images.shape[1])[None, :, None, None]
+        result[mine] = resized(images[mine[:, None, None, None], channels, rows, columns], size)
+    return result
+
+
+def midpoint_side(area: tuple[float, float], size: int) -> int:
+    """Side in pixels of the square of the middle share, as ``cropped`` cuts it for testing."""
+    return max(1, round(math.sqrt(sum(area) / 2) * size))
+
+
+def _within(first: Tensor, side: int, size: int) -> Tensor:
+    place = torch.arange(size)
+    return (place >= first[:, None]) & (place < first[:, None] + side)
+
+
+def _side_of(images: Tensor, name: str) -> int:
+    square = images.ndim == 4 and images.shape[2] == images.shape[3]
+    if not square or images.dtype != torch.uint8:
+        raise ValueError(
+            f"{name}: images have shape {tuple(images.shape)} and dtype {images.dtype}; expected "
+            "square (M, C, S, S) of torch.uint8."
+        )
+    return images.shape[-1]

@@ -1,0 +1,194 @@
+"""The tasks that scenarios are made of: data sets that differ in the size of objects alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.data.lazy import LazyImages
+from mixwright.lab.data.sets import Dataset, ImageSet
+from mixwright.lab.data.statistics import channel_statistics
+from mixwright.lab.data.subset import stratified_rows
+from mixwright.lab.theory.scenarios.crops import cropped, shrunk
+from mixwright.lab.theory.scenarios.sprites import (
+    OUTLINES,
+    TEXTURES,
+    Sprites,
+    draw_sprites,
+    render_sprites,
+    sprite_sides,
+)
+from mixwright.sampling import stream
+
+Rung = Literal["sprites", "cifar", "crops"]
+RUNGS: tuple[Rung, ...] = ("sprites", "cifar", "crops")
+Size = Literal["small", "large"]
+SIZES: tuple[Size, ...] = ("small", "large")
+
+SPRITE_SIDES: dict[Size, tuple[int, int]] = {"small": (8, 10), "large": (26, 30)}
+"""Smallest and largest side of a sprite's box, of 32 pixels."""
+SHRUNK_SIDE = 0.5
+"""Side that a photograph is reduced to where objects are small, as a share of its own."""
+ZOOMED_AREA = (0.25, 0.390625)
+"""Share of a photograph that is enlarged where objects are large: sides of 16 to 20 in 32."""
+CROP_AREA: dict[Size, tuple[float, float]] = {"small": (0.8, 1.0), "large": (0.1, 0.25)}
+"""Share of a larger photograph that is cut out."""
+
+_SIDE = 32
+_STREAM = 612  # word of our streams of draws
+_TRAIN, _TEST = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """One task in both sizes.
+
+    Args:
+        name: of the task, such as ``texture``.
+        data: its images for each size; labels and their order are the same in both.
+        object_share: mean share of a training image that the object's box covers, for each size;
+            for crops the share of the photograph that is seen.
+    """
+
+    name: str
+    data: dict[Size, Dataset]
+    object_share: dict[Size, float]
+
+
+def sprite_tasks(*, train_size: int, test_size: int, seed: int) -> list[Task]:
+    """Two tasks over the same sprites: told by their texture, and told by their outline.
+
+    Args:
+        train_size: sprites to learn from.
+        test_size: sprites to be judged on.
+        seed: of all that is drawn.
+    """
+    train = draw_sprites(train_size, size=_SIDE, generator=stream(seed, _STREAM, _TRAIN))
+    test = draw_sprites(test_size, size=_SIDE, generator=stream(seed, _STREAM, _TEST))
+    pictures = {
+        size: [render_sprites(one, sides=SPRITE_SIDES[size])[0] for one in (train, test)]
+        for size in SIZES
+    }
+    share: dict[Size, float] = {
+        size: float((sprite_sides(train, SPRITE_SIDES[size]) / _SIDE).square().mean())
+        for size in SIZES
+    }
+    kinds: dict[str, tuple[tuple[str, ...], Callable[[Sprites], Tensor]]] = {
+        "texture": (tuple(TEXTURES), lambda sprites: sprites.texture),
+        "outline": (tuple(OUTLINES), lambda sprites: sprites.outline),
+    }
+    tasks: list[Task] = []
+    for name, (classes, label) in kinds.items():
+        data: dict[Size, Dataset] = {
+            size: dataset(
+                f"sprites-{name}-{size}",
+                ImageSet(pictures[size][0], label(train)),
+                ImageSet(pictures[size][1], label(test)),
+                classes,
+                mirrored=False,
+            )
+            for size in SIZES
+        }
+        tasks.append(Task(name=name, data=data, object_share=share))
+    return tasks
+
+
+def cifar_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> Task:
+    """Photographs reduced onto a background, and their enlarged middles.
+
+    Args:
+        data: square images, such as CIFAR-10; a fixed choice of each class is taken.
+        train_size: images to learn from.
+        test_size: images to be judged on.
+        seed: of places and backgrounds.
+    """
+    train, test, size = _chosen(data, train_size=train_size, test_size=test_size)
+    side = max(1, round(SHRUNK_SIDE * size))
+    reduced = [
+        ImageSet(shrunk(one.images, side=side, generator=stream(seed, _STREAM, part)), one.labels)
+        for part, one in enumerate((train, test))
+    ]
+    small = reduced[0], reduced[1]
+    large = _cropped(train, test, area=ZOOMED_AREA, size=size, seed=seed)
+    return Task(
+        name=data.name,
+        data={
+            "small": dataset(f"{data.name}-small", *small, data.classes, mirrored=data.mirrored),
+            "large": dataset(f"{data.name}-large", *large, data.classes, mirrored=data.mirrored),
+        },
+        object_share={"small": (side / size) ** 2, "large": sum(ZOOMED_AREA) / 2},
+    )
+
+
+def crop_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> Task:
+    """Larger photographs, cut nearly whole or as a small part, and brought to 32 pixels.
+
+    Args:
+        data: square images of more than 32 pixels, such as Tiny-ImageNet at 64.
+        train_size: images to learn from.
+        test_size: images to be judged on.
+        seed: of the cuts.
+    """
+    train, test, _ = _chosen(data, train_size=train_size, test_size=test_size)
+    return Task(
+        name=data.name,
+        data={
+            size: dataset(
+                f"{data.name}-{size}",
+                *_cropped(train, test, area=CROP_AREA[size], size=_SIDE, seed=seed),
+                data.classes,
+                mirrored=data.mirrored,
+            )
+            for size in SIZES
+        },
+        object_share={size: sum(CROP_AREA[size]) / 2 for size in SIZES},
+    )
+
+
+def dataset(
+    name: str, train: ImageSet, test: ImageSet, classes: tuple[str, ...], *, mirrored: bool
+) -> Dataset:
+    """Make a data set of images in memory, with the statistics of its training images."""
+    mean, std = channel_statistics(train)
+    return Dataset(
+        name=name,
+        train=train,
+        test=test,
+        classes=classes,
+        mean=mean,
+        std=std,
+        note=f"{name}, made for two scenarios of object size.",
+        mirrored=mirrored,
+    )
+
+
+def _cropped(
+    train: ImageSet, test: ImageSet, *, area: tuple[float, float], size: int, seed: int
+) -> tuple[ImageSet, ImageSet]:
+    drawn = cropped(train.images, area=area, size=size, generator=stream(seed, _STREAM, _TRAIN))
+    middle = cropped(test.images, area=area, size=size)
+    return ImageSet(drawn, train.labels), ImageSet(middle, test.labels)
+
+
+def _chosen(data: Dataset, *, train_size: int, test_size: int) -> tuple[ImageSet, ImageSet, int]:
+    """A fixed choice of each class, in memory, and the side of the images."""
+    _, height, width = data.train.shape
+    if height != width:
+        raise ValueError(
+            f"scenarios: images of {data.name} are {height} by {width}; expected square ones. "
+            "Load them with an image_size."
+        )
+    parts: list[ImageSet] = []
+    for images, wanted in ((data.train, train_size), (data.test, test_size)):
+        rows = stratified_rows(images.labels, min(wanted, len(images)))
+        parts.append(_taken(images, rows))
+    return parts[0], parts[1], height
+
+
+def _taken(images: ImageSet | LazyImages, rows: Tensor) -> ImageSet:
+    pixels = torch.cat(list(images.stream(rows.split(256))))
+    return ImageSet(pixels, images.labels[rows])

@@ -1,0 +1,60 @@
+"""Training: from a recipe to a folder of records and checkpoints."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mixwright.lab.training.checkpoint import CheckpointError as CheckpointError
+    from mixwright.lab.training.checkpoint import load_checkpoint as load_checkpoint
+    from mixwright.lab.training.checkpoint import save_checkpoint as save_checkpoint
+    from mixwright.lab.training.epoch import DivergedError as DivergedError
+    from mixwright.lab.training.folder import RunError as RunError
+    from mixwright.lab.training.folder import RunFolder as RunFolder
+    from mixwright.lab.training.learner import build_criterion as build_criterion
+    from mixwright.lab.training.loop import train as train
+    from mixwright.lab.training.progress import Progress as Progress
+    from mixwright.lab.training.recipe import Recipe as Recipe
+    from mixwright.lab.training.recipe import RecipeError as RecipeError
+    from mixwright.lab.training.recipe import recipe_hash as recipe_hash
+    from mixwright.lab.training.result import Result as Result
+
+_HOMES = {
+    "CheckpointError": "checkpoint",
+    "DivergedError": "epoch",
+    "Progress": "progress",
+    "Recipe": "recipe",
+    "RecipeError": "recipe",
+    "Result": "result",
+    "RunError": "folder",
+    "RunFolder": "folder",
+    "build_criterion": "learner",
+    "load_checkpoint": "checkpoint",
+    "recipe_hash": "recipe",
+    "save_checkpoint": "checkpoint",
+    "train": "loop",
+}
+
+__all__ = [
+    "CheckpointError",
+    "DivergedError",
+    "Progress",
+    "Recipe",
+    "RecipeError",
+    "Result",
+    "RunError",
+    "RunFolder",
+    "build_criterion",
+    "load_checkpoint",
+    "recipe_hash",
+    "save_checkpoint",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use, so that recipes can be read without torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,210 @@
+"""The folder of a run: what it is, what it did, what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import IO, Any, Self
+
+from mixwright.lab.training.files import kept_from_children, plain, write_whole
+from mixwright.lab.training.recipe import Recipe, RecipeError, differences
+
+Record = dict[str, Any]
+
+
+class RunError(ValueError):
+    """A run cannot start where it is told to, or cannot go on."""
+
+
+class RunFolder:
+    """Where one run keeps its records and checkpoints.
+
+        recipe.json     what is run
+        metrics.jsonl   one line per epoch
+        last.pt         everything needed to continue after the last finished epoch
+        best.pt         the weights of the epoch with the highest raw top-1
+        result.json     written last: its presence says that the run is finished
+
+    A folder belongs to one recipe; the same recipe continues in it, any other is refused. Nothing
+    is touched before ``open``.
+
+    Args:
+        path: the folder; made by ``open`` where it does not exist.
+        recipe: what is to be run.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        self.recipe = recipe
+        self.last = path / "last.pt"
+        self.best = path / "best.pt"
+        self._metrics = path / "metrics.jsonl"
+        self._result = path / "result.json"
+        self._lock: IO[bytes] | None = None
+
+    def open(self) -> None:
+        """Take the folder for this run.
+
+        Raises:
+            RunError: it holds another recipe or other files, another process runs in it, or it
+                cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take()
+            self._lock = _locked(self.path / ".lock")
+            self._take()  # another process may have come between
+            recipe = self.path / "recipe.json"
+            if not recipe.exists():
+                write_whole(recipe, lambda file: file.write(self.recipe.to_json().encode()))
+        except OSError as error:
+            raise RunError(
+                f"run folder {self.path} cannot be used: {error}. Choose a folder on a disk with "
+                "room that you may write to."
+            ) from error
+
+    def close(self) -> None:
+        """Leave the folder to others; harmless when it is not held."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        """Open the folder for the length of a ``with`` block."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add the line of an epoch.
+
+        Raises:
+            RunError: the disk is full or cannot be written to.
+        """
+        self._guarded(lambda: self._add(_line(record)))
+
+    def rewrite(self, records: Sequence[Record]) -> None:
+        """Bring ``metrics.jsonl`` to the state of a checkpoint.
+
+        A run that was interrupted may have written a line more than its last checkpoint knows
+        of, perhaps in part; after a loss of power lines may be missing.
+
+        Args:
+            records: of all epochs up to the checkpoint.
+
+        Raises:
+            RunError: the disk is full or cannot be written to.
+        """
+        text = "".join(map(_line, records)).encode()
+        if (self._metrics.read_bytes() if self._metrics.exists() else b"") != text:
+            self._guarded(lambda: write_whole(self._metrics, lambda file: file.write(text)))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``, after which the run counts as finished."""
+        text = json.dumps(plain(result), indent=2, allow_nan=False) + "\n"
+        self._guarded(lambda: write_whole(self._result, lambda file: file.write(text.encode())))
+
+    def result(self) -> Record | None:
+        """What ``finish`` wrote, or None while the run is not finished.
+
+        Raises:
+            RunError: ``result.json`` is damaged.
+        """
+        if not self._result.exists():
+            return None
+        record = _record(self._result.read_text())
+        if record is None:
+            raise RunError(f"{self._result} is damaged. Delete it: the last epoch is read again.")
+        return record
+
+    def _add(self, line: str) -> None:
+        with self._metrics.open("a") as file:
+            file.write(line)
+
+    def _guarded(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OSError as error:
+            raise RunError(
+                f"run folder {self.path} could not be written to: {error}. Make room, then give "
+                "the same command again to continue from the last checkpoint."
+            ) from error
+
+    def _take(self) -> None:
+        recipe = self.path / "recipe.json"
+        if not recipe.exists():
+            # Hidden names: our lock, and temporary files of a run killed at its very start.
+            names = sorted(entry.name for entry in self.path.iterdir() if entry.name[0] != ".")
+            if names:
+                more = ", ..." if len(names) > 3 else ""
+                raise RunError(
+                    f"run folder {self.path} has no recipe.json but holds {', '.join(names[:3])}"
+                    f"{more}; expected a new or empty folder, or one of an earlier run. Choose "
+                    "another."
+                )
+            return
+        try:
+            there = Recipe.from_json(recipe.read_text())
+        except (RecipeError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"{recipe} cannot be read ({error}); expected the recipe of an earlier run. "
+                "Choose another folder."
+            ) from error
+        changed = differences(there, self.recipe)
+        if changed:
+            told = "; ".join(
+                f"{name} {old!r} there, {new!r} now" for name, (old, new) in changed.items()
+            )
+            raise RunError(
+                f"run folder {self.path} belongs to another recipe: {told}. Choose another folder, "
+                "or go back to the recipe there to continue it."
+            )
+
+
+def median_step(records: Sequence[Record]) -> float:
+    """Median step seconds over epochs, the first left out as warm-up where there are more."""
+    return median(record["step_seconds"] for record in (records[1:] or records))
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(plain(record), allow_nan=False) + "\n"
+
+
+def _record(line: str) -> Record | None:
+    try:
+        read = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """Hold a lock for as long as this process lives; None where the system has none."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    file = kept_from_children(path.open("ab"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise RunError(
+            f"run folder {path.parent} is in use by another process. Wait for it, or choose "
+            "another folder."
+        ) from None
+    except OSError:  # a file system without locks
+        file.close()
+        return None
+    return file

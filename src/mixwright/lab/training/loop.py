@@ -1,0 +1,364 @@
+"""Training, from a recipe to a result."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mixwright.lab.data.batches import Batches
+from mixwright.lab.data.sets import Dataset
+from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from mixwright.lab.training.distributed import join
+from mixwright.lab.training.epoch import AUGMENT, ORDER, SEEN, TERM, Trained, streams, train_epoch
+from mixwright.lab.training.folder import Record, RunFolder, median_step
+from mixwright.lab.training.machine import commit, machine, version
+from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
+from mixwright.lab.training.progress import Progress
+from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
+from mixwright.lab.training.result import Result, sounded
+from mixwright.lab.training.session import Session, micro_batch, prepare
+from mixwright.objectives.objective import Objective
+from mixwright.sampling import stream
+from mixwright.taps import evaluating
+
+_CONTINUED = (
+    *("recipe", "model", "ema", "optimizer", "objective"),
+    *("epoch", "best", "seconds", "records"),
+)
+
+
+class ScoresLike(Protocol):
+    """A dataclass of numbers with a ``top1``, such as ``evaluation.Scores``."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def top1(self) -> float:
+        """Share of images whose first guess is right."""
+        ...
+
+
+class Evaluate(Protocol):
+    """How a model is judged; ``evaluation.evaluate`` is one."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        /,
+        *,
+        reduce: Callable[[Tensor], Tensor] | None = None,
+    ) -> ScoresLike:
+        """Scores of the model over the batches; ``reduce`` adds up over processes."""
+        ...
+
+
+def train(
+    recipe: Recipe,
+    *,
+    model: nn.Module,
+    objective: Objective,
+    data: Dataset,
+    evaluate: Evaluate,
+    folder: str | Path,
+    device: torch.device | str = "cpu",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Train a model by a recipe, in a folder that remembers how far it came.
+
+    Called again with the same recipe and folder, an interrupted run continues after its last
+    finished epoch, on the CPU bit for bit as if nothing had happened; a finished one returns its
+    result at once. All draws come from the recipe's seed, the process's rank and the epoch, and
+    torch's global generator is left as it was found.
+
+    Started by ``torchrun`` or ``srun``, the processes train together: ``batch_size`` counts over
+    all of them, each draws its own augmentation and mixing, metrics are over all images, and
+    rank 0 alone writes. Batch norm's running statistics are each process's own within an epoch;
+    those of rank 0 are evaluated and saved, and all go on from them.
+
+    Raw and averaged weights are evaluated in float32 every ``eval_every`` epochs and after the
+    last one, and with them the teacher of an objective that has one of its own. After each epoch
+    with mixing the objective is asked for alarms, which stop nothing.
+
+    Args:
+        recipe: what to do. Its data, model and method are taken as given by the next three.
+        model: images ``(B, C, H, W)`` in [0, 1] to logits ``(B, K)``; moved to the device and
+            changed.
+        objective: how it learns; not built yet.
+        data: images to learn from and to be judged on.
+        evaluate: how models are judged.
+        folder: the run's own folder; see ``RunFolder``.
+        device: ``cpu``, ``cuda`` (of several, the one of the local rank) or another of torch's.
+        on_progress: called on rank 0 a few times an epoch, and after each epoch is saved.
+
+    Returns:
+        The result, which ``result.json`` holds too.
+
+    Raises:
+        RunError: the folder is another recipe's, foreign, or in use.
+        CheckpointError: ``last.pt`` is damaged, or a checkpoint cannot be written.
+        RecipeError: the batch cannot be divided by the processes.
+        DivergedError: a loss or a weight became NaN or infinite; the last checkpoint is kept.
+    """
+    world = join(device)
+    micro_batch(recipe, world)  # before anything is written
+    run = RunFolder(Path(folder), recipe)
+    world.first_does(run.open)
+    try:
+        finished = world.first_does(run.result)
+        if finished is not None:
+            return Result.from_record(finished)
+        here = world.device(device)
+        with _torch_set_for(recipe, here):
+            session = prepare(
+                recipe, model=model, objective=objective, data=data, world=world, device=here
+            )
+            return _Run(run, session, evaluate, on_progress).go()
+    finally:
+        run.close()
+
+
+class _Run:
+    """The epochs of one call of ``train``."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        session: Session,
+        evaluate: Evaluate,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.folder = folder
+        self.session = session
+        self.evaluate = evaluate
+        self.on_progress = on_progress
+        self.epoch = 0
+        self.records: list[Record] = []
+        self.best: dict[str, dict[str, Any]] = {}
+        self.scores: dict[str, dict[str, Any]] | None = None  # of the last epoch, if evaluated
+        self.seen: dict[str, dict[str, Any]] = {}  # the newest that there are
+        self.alarms: tuple[str, ...] = ()  # of the newest finished epoch
+        self.before = 0.0  # seconds of earlier calls
+        self.started = time.perf_counter()
+        self.steps_done = 0
+
+    def go(self) -> Result:
+        self._resume()
+        recipe = self.session.recipe
+        while self.epoch < recipe.epochs:
+            self.epoch += 1
+            trained = train_epoch(self.session, self.epoch, self._report)
+            self.session.equalise()
+            self.scores = self._judge()
+            self.seen = self.scores or self.seen
+            better = self._keep_best()
+            self.alarms = self._alarms(trained.means)
+            self.records.append(self._record(trained))
+            self.session.world.first_does(lambda better=better: self._save(better=better))
+            self.steps_done += self.session.steps
+            self._report(0, trained.means, trained.lr, finished=True)
+        result = self._result()
+        self.session.world.first_does(lambda: self.folder.finish(result.to_record()))
+        return result
+
+    def _resume(self) -> None:
+        """Continue from the last checkpoint, where there is one."""
+        world, folder = self.session.world, self.folder
+
+        def read() -> dict[str, Any] | None:
+            state = load_checkpoint(folder.last) if folder.last.exists() else None
+            if state is not None:
+                _continues(state, self.session.recipe, folder.last)
+            folder.rewrite(state["records"] if state else [])
+            return state
+
+        state = world.first_does(read)
+        if state is not None:
+            self.session.restore(state)
+            self.epoch, self.best, self.before = state["epoch"], state["best"], state["seconds"]
+            self.records = state["records"]
+            self.scores = self.records[-1]["test"]
+            self.seen = next((r["test"] for r in reversed(self.records) if r["test"]), {})
+            self.alarms = tuple(self.records[-1].get("alarms", ()))
+
+    def _judge(self) -> dict[str, dict[str, Any]] | None:
+        """Scores of raw and averaged weights, and of an own teacher, in epochs that have them."""
+        session, recipe = self.session, self.session.recipe
+        if self.epoch % recipe.eval_every and self.epoch < recipe.epochs:
+            return None
+        seeds = streams(recipe.seed, session.world.rank, self.epoch)  # the epoch's images again
+        session.objective.before_evaluation(
+            session.train.epoch(order=seeds[ORDER], augment=seeds[AUGMENT])
+        )
+        session.equalise()  # each process has measured its own part
+        together = {"reduce": session.world.sum} if session.world.size > 1 else {}
+        session.model.eval()
+        columns = {"raw": session.model, "ema": session.ema.model}
+        teacher = session.objective.own_teacher()
+        if teacher is not None:
+            columns["teacher"] = teacher
+        scores: dict[str, dict[str, Any]] = {}
+        for name, model in columns.items():
+            with evaluating(model):  # a teacher may keep norm layers in a mode of its own
+                scores[name] = asdict(self.evaluate(model, session.test, **together))
+        return scores
+
+    def _alarms(self, means: dict[str, float]) -> tuple[str, ...]:
+        """What the objective finds wrong; it is not asked about epochs that did not mix."""
+        recipe = self.session.recipe
+        if self.epoch > recipe.epochs - recipe.mix_off_epochs:
+            return ()
+        named = _by_name(means)
+        plain = {**named.pop("seen"), **named.pop("terms"), **named}
+        return self.session.objective.alarms(plain, progress=self.epoch / recipe.epochs)
+
+    def _keep_best(self) -> bool:
+        """Note the best epoch of each column; says whether the raw weights are the best yet."""
+        better = {
+            name: {**scores, "epoch": self.epoch}
+            for name, scores in (self.scores or {}).items()
+            if name not in self.best or scores["top1"] > self.best[name]["top1"]
+        }
+        self.best = {**self.best, **better}
+        return "raw" in better
+
+    def _save(self, *, better: bool) -> None:
+        """The epoch's line, then the checkpoints: ``last.pt`` is what says that it is done."""
+        self.folder.append(self.records[-1])
+        if is_snapshot_epoch(self.epoch, self.session.recipe.epochs):
+            session = self.session
+            save_mask_snapshots(
+                self.folder.path, self.epoch, objective=session.objective, data=session.data
+            )
+        place = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
+        if better:
+            save_checkpoint(self.folder.best, {**self.session.weights(), **place})
+        state = {**self.session.state(), **place, "records": self.records}
+        save_checkpoint(self.folder.last, state)
+
+    def _record(self, trained: Trained) -> Record:
+        recipe = self.session.recipe
+        return {
+            "epoch": self.epoch,
+            "progress": self.epoch / recipe.epochs,
+            "lr": trained.lr,
+            "train": _by_name(trained.means),
+            "test": self.scores,
+            "alarms": list(self.alarms),
+            "seconds": trained.seconds,
+            "step_seconds": trained.step_seconds,
+            "images_per_second": trained.images / trained.seconds,
+            "seed": recipe.seed,
+            "commit": commit(),
+            "method": recipe.method,
+        }
+
+    def _result(self) -> Result:
+        session, recipe = self.session, self.session.recipe
+        if self.scores is None:
+            raise RuntimeError("the last epoch is always evaluated")
+        return Result(
+            recipe=recipe,
+            hash=recipe_hash(recipe),
+            seed=recipe.seed,
+            commit=commit(),
+            mixwright=version(),
+            torch=torch.__version__,
+            machine={**machine(session.device), "processes": session.world.size},
+            epochs=recipe.epochs,
+            train=self.records[-1]["train"],
+            raw=self.scores["raw"],
+            ema=self.scores["ema"],
+            best=self.best,
+            step_seconds=median_step(self.records),
+            seconds=self._seconds(),
+            parameters=sum(p.numel() for p in session.model.parameters() if p.requires_grad),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            teacher=self.scores.get("teacher"),
+            alarms=sounded(self.records),
+        )
+
+    def _seconds(self) -> float:
+        return self.before + time.perf_counter() - self.started
+
+    def _report(
+        self, step: int, means: dict[str, float], lr: float, *, finished: bool = False
+    ) -> None:
+        """Tell how far the run is; ``finished`` when the epoch has been saved."""
+        session, recipe = self.session, self.session.recipe
+        if self.on_progress is None or not session.world.first:
+            return
+        done = self.steps_done + step
+        left = (recipe.epochs - self.epoch) * session.steps
+        left += 0 if finished else session.steps - step
+        top1 = {name: scores["top1"] for name, scores in self.seen.items()}
+        self.on_progress(
+            Progress(
+                epoch=self.epoch,
+                epochs=recipe.epochs,
+                step=session.steps if finished else step,
+                steps=session.steps,
+                loss=means["loss"],
+                accuracy=means["accuracy"],
+                lr=lr,
+                seconds_left=left * (time.perf_counter() - self.started) / done,
+                raw=top1.get("raw"),
+                ema=top1.get("ema"),
+                teacher=top1.get("teacher"),
+                alarms=self.alarms,
+            )
+        )
+
+
+def _continues(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
+    """Refuse a checkpoint that this recipe's run did not leave to go on from."""
+    advice = "Delete it to train from the start, or copy this run's own in its place."
+    missing = [name for name in _CONTINUED if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"checkpoint {path} has no {', '.join(missing)}; expected what a run needs to continue "
+            f"(a best.pt holds weights alone). {advice}"
+        )
+    try:
+        other = differences(Recipe.from_json(state["recipe"]), recipe)
+    except RecipeError as error:
+        raise CheckpointError(f"checkpoint {path}: {error} {advice}") from error
+    if other:
+        fields = ", ".join(f"{name} {was!r} not {now!r}" for name, (was, now) in other.items())
+        raise CheckpointError(
+            f"checkpoint {path} belongs to another recipe ({fields}); expected this run's. {advice}"
+        )
+
+
+def _by_name(means: dict[str, float]) -> dict[str, Any]:
+    terms = {name.removeprefix(TERM): v for name, v in means.items() if name.startswith(TERM)}
+    seen = {name.removeprefix(SEEN): v for name, v in means.items() if name.startswith(SEEN)}
+    return {"loss": means["loss"], "accuracy": means["accuracy"], "terms": terms, "seen": seen}
+
+
+@contextlib.contextmanager
+def _torch_set_for(recipe: Recipe, device: torch.device) -> Generator[None, None, None]:
+    """Torch's global generator and switches as the recipe wants them; put back at the end."""
+    strict = torch.are_deterministic_algorithms_enabled()
+    lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    search = torch.backends.cudnn.benchmark
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        # For what an objective builds; each epoch seeds anew.
+        torch.manual_seed(int(torch.randint(2**62, (), generator=stream(recipe.seed))))
+        torch.use_deterministic_algorithms(
+            strict or recipe.deterministic, warn_only=lenient and not recipe.deterministic
+        )
+        torch.backends.cudnn.benchmark = not recipe.deterministic
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(strict, warn_only=lenient)
+            torch.backends.cudnn.benchmark = search

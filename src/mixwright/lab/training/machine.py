@@ -1,0 +1,85 @@
+"""Where a run took place: machine, versions, commit."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """Describe the machine for a record.
+
+    Args:
+        device: the one that was trained on.
+
+    Returns:
+        Platform, processor, cores, torch's threads, Python's version and the device's name.
+    """
+    cuda = device.type == "cuda"
+    return {
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if cuda else device.type,
+    }
+
+
+@functools.cache
+def version() -> str:
+    """The version of mixwright that runs."""
+    try:
+        return importlib.metadata.version("mixwright")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
+        return "unknown"
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the mixwright that runs, or None where it is not a git checkout.
+
+    A ``+`` at the end says that files of the package had been changed since that commit.
+    """
+    return commit_of(Path(__file__).resolve().parents[2])
+
+
+def commit_of(package: Path) -> str | None:
+    """The commit of the checkout that a package belongs to; see ``commit``."""
+    # A package installed below somebody else's checkout must not take that one's commit.
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    head = _git(package, "rev-parse", "HEAD")
+    changed = _git(package, "status", "--porcelain", "--", ".")
+    return None if head is None else head + ("+" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open() as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

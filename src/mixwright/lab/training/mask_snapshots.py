@@ -1,0 +1,96 @@
+"""What a learned mixer does with the same few images, epoch after epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.data.sets import Dataset
+from mixwright.lab.training.checkpoint import load_checkpoint, save_checkpoint
+from mixwright.objectives.objective import Objective
+from mixwright.sampling import stream
+
+SHOWN = 6
+_FOLDER, _SEED = "masks", 7
+
+
+def is_snapshot_epoch(epoch: int, epochs: int) -> bool:
+    """Whether masks of an epoch are kept: of the powers of two, and of the last.
+
+    Masks change fast at first and slowly later.
+
+    Example:
+        >>> [epoch for epoch in range(1, 13) if is_snapshot_epoch(epoch, 12)]
+        [1, 2, 4, 8, 12]
+    """
+    return epoch == epochs or epoch & (epoch - 1) == 0
+
+
+def save_mask_snapshots(folder: Path, epoch: int, *, objective: Objective, data: Dataset) -> None:
+    """Draw masks for a few test images and keep them; does nothing where no mixer is learned.
+
+    Who is mixed and with which shares is drawn alike in every epoch, so that only the masks
+    change.
+
+    Args:
+        folder: of the run; the file is ``masks/epoch-0012.pt`` in it.
+        epoch: its number.
+        objective: asked for ``trained_mixer()``.
+        data: whose first test images are taken.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    mixer = objective.trained_mixer()
+    if mixer is None:
+        return
+    rows = torch.arange(min(SHOWN, len(data.test)))
+    pixels = data.test.take(rows)
+    device = next(objective.parameters()).device
+    images = pixels.to(device).float() / 255
+    plan = mixer.plan(images, generator=stream(_SEED))
+    place = folder / _FOLDER
+    place.mkdir(exist_ok=True)
+    state = {
+        "epoch": epoch,
+        "images": pixels.cpu(),
+        "index": plan.index.cpu(),
+        "weight": plan.weight.cpu(),
+        "mask": plan.mask.mul(255).round().to(torch.uint8).cpu(),
+        "mixed": plan.images(images).clamp(0, 1).mul(255).round().to(torch.uint8).cpu(),
+    }
+    save_checkpoint(place / f"epoch-{epoch:04d}.pt", state)
+
+
+def read_mask_snapshots(folder: Path) -> list[dict[str, Any]]:
+    """Read what ``save_mask_snapshots`` kept in a run's folder, by epoch.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        for each epoch ``epoch``, ``images`` ``(B, C, H, W)``, ``index`` ``(B, N)``, ``weight``
+        ``(B, N)``, ``mask`` ``(B, N, H, W)`` and ``mixed`` ``(B, C, H, W)``, pictures as uint8;
+        nothing where no mixer was learned.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    return [load_checkpoint(path) for path in sorted((folder / _FOLDER).glob("epoch-*.pt"))]
+
+
+def colour_masks(state: dict[str, Any], colours: Tensor) -> Tensor:
+    """Paint whose pixel it is.
+
+    Args:
+        state: of an epoch, as ``read_mask_snapshots`` gives it.
+        colours: ``(N', 3)`` in [0, 1], of at least as many sources.
+
+    Returns:
+        ``(B, 3, H, W)`` float32 in [0, 1].
+    """
+    mask = state["mask"].float() / 255
+    return torch.einsum("bnhw,nc->bchw", mask, colours[: mask.shape[1]]).clamp(0, 1)

@@ -1,0 +1,204 @@
+"""The optimiser of a run: the model's parameters, and those that the objective brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from torch import nn
+from torch.optim import SGD, AdamW
+from torch.optim import Optimizer as TorchOptimizer
+
+from mixwright.arguments import check_choice, check_number
+from mixwright.lab.training.recipe import Optimizer as Kind
+from mixwright.lab.training.recipe import Recipe
+from mixwright.lab.training.schedule import learning_rate
+
+_OF_KIND: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum", "nesterov"),
+    "adamw": ("betas", "eps"),
+}
+_KNOWN = (
+    *("params", "name", "optimizer", "lr", "min_lr", "warmup", "weight_decay"),
+    *(key for keys in _OF_KIND.values() for key in keys),
+)
+
+
+class Optimisers:
+    """Several optimisers that step as one, for parameters that learn by different rules.
+
+    Args:
+        parts: the optimisers; no parameter is in two of them.
+
+    Example:
+        >>> weights = nn.Linear(2, 1), nn.Linear(1, 2)
+        >>> both = Optimisers([SGD(weights[0].parameters()), AdamW(weights[1].parameters())])
+        >>> len(both.param_groups), len(both.state_dict()["parts"])
+        (2, 2)
+    """
+
+    def __init__(self, parts: Sequence[TorchOptimizer]) -> None:
+        self.parts = tuple(parts)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all of them; the dictionaries are theirs."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def step(self) -> None:
+        """Let each take its step."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all, for ``load_state_dict``."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what ``state_dict`` gave.
+
+        Raises:
+            ValueError: it is of another number of optimisers, or of other groups.
+            KeyError: it is of a single optimiser.
+        """
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
+
+
+def build_optimizer(
+    recipe: Recipe, *, model: nn.Module, extra: Sequence[dict[str, Any]] = ()
+) -> TorchOptimizer | Optimisers:
+    """Build SGD or AdamW over the model's parameters and any further groups.
+
+    Args:
+        recipe: gives the kind and its numbers.
+        model: its trainable parameters form the first group; the second holds those without
+            weight decay where ``decay_norms`` is off.
+        extra: further groups, from ``Objective.param_groups``. Beside ``params``, a group may
+            state ``name``, for messages; ``optimizer``, ``"sgd"`` or ``"adamw"``; ``lr``, its
+            highest rate, and ``min_lr``, what its cosine falls to; ``warmup``, whether it warms
+            up with the model; ``weight_decay``; ``momentum`` and ``nesterov``, which count with
+            SGD only; ``betas`` and ``eps``, with AdamW only. What it does not state is as for the
+            model, and where the model has none as torch has it; a rate below the recipe's
+            ``min_lr`` is its own floor.
+
+    Returns:
+        The optimiser; ``Optimisers`` where groups want another kind than the recipe's. Its groups
+        hold ``highest``, ``lowest`` and ``warms``, which ``set_rates`` reads.
+
+    Raises:
+        ValueError: a group states something unknown or a value out of range, a parameter is in
+            two groups, or there is nothing to train.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    flat = [p for p in trained if p.ndim < 2 and not recipe.decay_norms]
+    flat_ids = {id(p) for p in flat}
+    groups = [
+        _group(recipe, {"params": [p for p in trained if id(p) not in flat_ids]}),
+        _group(recipe, {"params": flat, "weight_decay": 0.0}),
+    ]
+    groups += [_group(recipe, stated, number) for number, stated in enumerate(extra)]
+    groups = [group for group in groups if group["params"]]
+    if not groups:
+        raise ValueError(
+            "build_optimizer: no parameter requires a gradient; expected a model that can be "
+            "trained. Call model.requires_grad_(True)."
+        )
+    _check_apart(groups)
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for group in groups:
+        by_kind.setdefault(group.pop("optimizer"), []).append(group)
+    parts = [_torch_optimizer(kind, of_kind) for kind, of_kind in by_kind.items()]
+    return parts[0] if len(parts) == 1 else Optimisers(parts)
+
+
+def set_rates(
+    optimizer: TorchOptimizer | Optimisers, progress: float, *, step: float, warmup: float
+) -> float:
+    """Set the learning rate of each group, from its own highest to its own lowest.
+
+    Args:
+        optimizer: from ``build_optimizer``.
+        progress: share of the run that is done, in [0, 1).
+        step: share of the run that the coming step is.
+        warmup: share of the run that is warm-up, for the groups that warm up.
+
+    Returns:
+        The rate of the first group, the model's.
+    """
+    groups = optimizer.param_groups
+    for group in groups:
+        group["lr"] = learning_rate(
+            progress,
+            step=step,
+            highest=group["highest"],
+            lowest=group["lowest"],
+            warmup=warmup if group["warms"] else 0.0,
+        )
+    return groups[0]["lr"]
+
+
+def _group(recipe: Recipe, stated: Mapping[str, Any], number: int = 0) -> dict[str, Any]:
+    """A group with everything that its kind wants to know, checked."""
+    group = f"parameter group {stated.get('name', number)!r}"
+    unknown = [key for key in stated if key not in _KNOWN]
+    if unknown or "params" not in stated:
+        wrong = f"states {unknown[0]!r}" if unknown else "has no 'params'"
+        raise ValueError(
+            f"{group}: it {wrong}; expected params and any of {', '.join(_KNOWN[1:])}."
+        )
+    kind = stated.get("optimizer", recipe.optimizer)
+    check_choice(group, "optimizer", kind, get_args(Kind))
+    momentum = stated.get("momentum", recipe.momentum)
+    highest = stated.get("lr", recipe.lr)
+    check_number(group, "lr", highest)  # before the floor is compared with it
+    check_number(group, "momentum", momentum, high=1.0)
+    numbers = {
+        "min_lr": min(recipe.min_lr, highest),
+        "weight_decay": recipe.weight_decay,
+        "eps": 1e-8,
+        **stated,
+    }
+    check_number(group, "min_lr", numbers["min_lr"], high=highest)
+    for key in ("weight_decay", "eps"):
+        check_number(group, key, numbers[key])
+    for beta in stated.get("betas", ()):
+        check_number(group, "betas", beta, high=1.0)
+    switches = {"warmup": True, "nesterov": recipe.nesterov and momentum > 0, **stated}
+    for key in ("warmup", "nesterov"):
+        check_choice(group, key, switches[key], (True, False))
+    settings = {**stated, "momentum": momentum, "nesterov": switches["nesterov"]}
+    return {
+        **{key: settings[key] for key in ("name", *_OF_KIND[kind]) if key in settings},
+        "params": list(stated["params"]),
+        "optimizer": kind,
+        "lr": highest,
+        "weight_decay": numbers["weight_decay"],
+        "highest": highest,
+        "lowest": numbers["min_lr"],
+        "warms": switches["warmup"],
+    }
+
+
+def _check_apart(groups: Sequence[dict[str, Any]]) -> None:
+    """Refuse a parameter that two groups hold; torch looks within one optimiser only."""
+    seen: set[int] = set()
+    for number, group in enumerate(groups):
+        ids = [id(parameter) for parameter in group["params"]]
+        if len({*ids} | seen) < len(ids) + len(seen):
+            named = f"parameter group {group['name']!r}" if "name" in group else f"group {number}"
+            raise ValueError(
+                f"build_optimizer: {named} (the model's come first) holds a parameter twice, or "
+                "one of an earlier group; expected each in one group. Leave it out of one."
+            )
+        seen.update(ids)
+
+
+def _torch_optimizer(kind: str, groups: list[dict[str, Any]]) -> TorchOptimizer:
+    # Every group states its own numbers; the first one's are but the defaults torch asks for.
+    return (AdamW if kind == "adamw" else SGD)(groups, lr=groups[0]["lr"], foreach=True)

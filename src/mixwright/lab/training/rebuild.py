@@ -1,0 +1,60 @@
+"""A network from its checkpoint: built by the recipe's name, filled with the weights kept there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixwright.lab.models.build import build_model
+from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.training.checkpoint import CheckpointError
+from mixwright.lab.training.recipe import Recipe
+
+
+def rebuild(
+    path: Path,
+    state: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    *,
+    image_size: int,
+    channels: int,
+) -> Normalised:
+    """Build the network of a checkpoint with one of its sets of weights.
+
+    torch's global generator is left as it was: first weights are drawn, but to be replaced.
+
+    Args:
+        path: where the state comes from, for messages.
+        state: of the checkpoint; ``recipe``, ``classes``, ``mean`` and ``std`` are read.
+        weights: one of its sets.
+        image_size: side of the images that it will be given, in pixels.
+        channels: their channels.
+
+    Returns:
+        a model for images in [0, 1], in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: the weights do not fit the network for such images.
+        ValueError: there is no network of the recipe's name.
+    """
+    recipe = Recipe.from_json(state["recipe"])
+    with torch.random.fork_rng(devices=[]):
+        net = build_model(
+            recipe.model,
+            num_classes=len(state["classes"]),
+            image_size=image_size,
+            channels=channels,
+        )
+    model = Normalised(net, state["mean"], state["std"])
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: its weights do not fit {recipe.model} for images of {channels} channels "
+            f"and {image_size} pixels: {str(error).splitlines()[0]}"
+        ) from None
+    return model.eval()

@@ -1,0 +1,206 @@
+"""The forms in which a plan holds its masks: as little as was drawn.
+
+A form stores the shares of the first N - 1 sources; the last source takes what is left. Boxes and
+shares stay as small as they are, so that applying a plan can slice where a rendered mask would be
+read pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseMask:
+    """Shares written out: one number a sample, one a block, or one a pixel.
+
+    Attributes:
+        values: ``(B, N - 1, *spatial)``, each spatial size 1, a divisor of the image's (a grid of
+            equal blocks) or the image's; float32 in [0, 1], or bool, which marks a mask of 0 and
+            1. With ``whole`` it has all N planes.
+        whole: whether the plane of the last source is given too.
+    """
+
+    values: Tensor
+    whole: bool = False
+
+    @property
+    def sources(self) -> int:
+        """N, the number of sources."""
+        return self.values.shape[1] + (0 if self.whole else 1)
+
+    @property
+    def binary(self) -> bool:
+        """Whether every share is known to be 0 or 1."""
+        return self.values.dtype == torch.bool
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The spatial sizes of ``values``."""
+        return tuple(self.values.shape[2:])
+
+    @property
+    def constant(self) -> bool:
+        """Whether a source has the same share of all pixels of a sample."""
+        return math.prod(self.size) == 1
+
+    def first(self) -> Tensor:
+        """Give the shares of the first N - 1 sources, ``(B, N - 1, *spatial)``."""
+        return self.values[:, : self.sources - 1]
+
+    def means(self) -> Tensor:
+        """Give the mean share of the first N - 1 sources, ``(B, N - 1)`` float32."""
+        return self.first().float().flatten(2).mean(dim=2) if self.size else self.first().float()
+
+    def expand(self, count: int) -> DenseMask:
+        """Repeat a form of one sample for ``count`` samples, without copying."""
+        return replace(self, values=self.values.expand(count, *self.values.shape[1:]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """One box a sample, with one share of the first of two sources inside and one outside.
+
+    Attributes:
+        edges: ``(B, D, 2)`` int64; first row and the row after the last, for each of the D
+            spatial dimensions. Equal numbers make an empty box.
+        size: the D spatial sizes of the images, in pixels.
+        inside: ``(B,)`` float32 in [0, 1], or None for 0: all of the partner.
+        outside: ``(B,)`` float32 in [0, 1], or None for 1: all of the sample itself.
+    """
+
+    edges: Tensor
+    size: tuple[int, ...]
+    inside: Tensor | None = None
+    outside: Tensor | None = None
+
+    @property
+    def sources(self) -> int:
+        """N, always 2."""
+        return 2
+
+    @property
+    def binary(self) -> bool:
+        """Whether every share is known to be 0 or 1."""
+        return self.inside is None and self.outside is None
+
+    def shares(self) -> tuple[Tensor, Tensor]:
+        """Give the shares inside and outside, ``(B,)`` float32 each."""
+        like = self.edges[:, 0, 0]
+        inside = torch.zeros_like(like, dtype=torch.float32) if self.inside is None else self.inside
+        outside = (
+            torch.ones_like(like, dtype=torch.float32) if self.outside is None else self.outside
+        )
+        return inside, outside
+
+    def hit(self) -> Tensor:
+        """Render the box: ``(B, 1, *size)`` float32, 1 inside and 0 outside."""
+        return self._render(1.0)
+
+    def first(self) -> Tensor:
+        """Render the shares of the first source, ``(B, 1, *size)`` float32."""
+        if self.binary:
+            return self._render(-1.0).add_(1)
+        inside, outside = (share.view(-1, *([1] * (len(self.size) + 1))) for share in self.shares())
+        return self._render(1.0).mul_(inside - outside).add_(outside)
+
+    def _render(self, level: float) -> Tensor:
+        """Write ``level`` inside and 0 outside, in one pass over the pixels."""
+        count, dims, _ = self.edges.shape
+        place = torch.arange(max(self.size), device=self.edges.device)
+        within = (place >= self.edges[..., :1]) & (place < self.edges[..., 1:])
+        factors = within.float()  # (B, D, longest side)
+        hit = torch.full((count, *([1] * (dims + 1))), level, device=self.edges.device)
+        for axis, length in enumerate(self.size):
+            shape = [count] + [1] * (dims + 1)
+            shape[axis + 2] = length
+            hit = hit * factors[:, axis, :length].reshape(shape)
+        return hit
+
+    def fraction(self) -> Tensor:
+        """Give the part of the image that the box covers, ``(B,)`` float32."""
+        return (self.edges[..., 1] - self.edges[..., 0]).prod(dim=1).float() / math.prod(self.size)
+
+    def means(self) -> Tensor:
+        """Give the mean share of the first source, ``(B, 1)`` float32."""
+        covered = self.fraction()
+        if self.binary:
+            return (1 - covered)[:, None]
+        inside, outside = self.shares()
+        return torch.lerp(outside, inside, covered)[:, None]
+
+    def expand(self, count: int) -> Box:
+        """Repeat a form of one sample for ``count`` samples, without copying."""
+        return replace(
+            self,
+            edges=self.edges.expand(count, *self.edges.shape[1:]),
+            inside=None if self.inside is None else self.inside.expand(count),
+            outside=None if self.outside is None else self.outside.expand(count),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeparableMask:
+    """A share that is a row factor times a column factor: ``base + scale * row * column``.
+
+    Attributes:
+        rows: ``(B, H)`` float32.
+        columns: ``(B, W)`` float32.
+        base: ``(B,)`` float32.
+        scale: ``(B,)`` float32.
+        binary: whether every share is known to be 0 or 1.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    base: Tensor
+    scale: Tensor
+    binary: bool = False
+
+    @property
+    def sources(self) -> int:
+        """N, always 2."""
+        return 2
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The spatial size (H, W)."""
+        return (self.rows.shape[1], self.columns.shape[1])
+
+    def first(self) -> Tensor:
+        """Render the shares of the first source, ``(B, 1, H, W)``."""
+        rows = (self.scale[:, None] * self.rows)[:, None, :, None]
+        # Two passes that are vectorised; addcmul of three broadcast operands is not.
+        return (rows * self.columns[:, None, None, :]).add_(self.base[:, None, None, None])
+
+    def means(self) -> Tensor:
+        """Give the mean share of the first source, ``(B, 1)`` float32."""
+        product = self.rows.mean(dim=1) * self.columns.mean(dim=1)
+        return (self.base + self.scale * product)[:, None]
+
+    def expand(self, count: int) -> SeparableMask:
+        """Repeat a form of one sample for ``count`` samples, without copying."""
+        return replace(
+            self,
+            rows=self.rows.expand(count, -1),
+            columns=self.columns.expand(count, -1),
+            base=self.base.expand(count),
+            scale=self.scale.expand(count),
+        )
+
+
+MaskForm = DenseMask | Box | SeparableMask
+
+
+def share(values: Tensor, dims: int) -> DenseMask:
+    """Hold one share a sample, for images of ``dims`` spatial dimensions.
+
+    Args:
+        values: ``(B,)`` in [0, 1].
+        dims: number of spatial dimensions, at least 0.
+    """
+    return DenseMask(values.float().view(-1, 1, *([1] * dims)))

@@ -1,0 +1,92 @@
+"""Held masks written out, brought to a size, and chosen row by row from two."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from mixwright.masks.blocks import upsample_blocks
+from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
+
+
+def all_planes(held: MaskForm) -> Tensor:
+    """Render the masks of all N sources, bool where they are known to be 0 or 1."""
+    if isinstance(held, DenseMask) and held.whole:
+        return held.values
+    first = held.first()
+    if first.dtype == torch.bool:
+        last = ~first.any(dim=1, keepdim=True)
+    else:
+        last = (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)
+    return torch.cat([first, last], dim=1)
+
+
+def resolve(values: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Bring masks ``(..., *spatial)`` to a size: constants as they are, block grids repeated.
+
+    Raises:
+        ValueError: a spatial size is neither 1 nor a divisor of the wanted one.
+    """
+    have = tuple(values.shape[2:])
+    if have == size or math.prod(have) == 1:
+        # A constant fits images of any rank, token sequences included.
+        return values if have == size else values.view(*values.shape[:2], *([1] * len(size)))
+    if len(have) != len(size) or any(new % old for new, old in zip(size, have, strict=True)):
+        raise ValueError(
+            f"plan: masks of spatial size {have} do not fit images of spatial size {size}; each "
+            "size must be 1, a divisor, or equal. Draw the plan for these images, or resize it "
+            "with plan.at(...)."
+        )
+    return upsample_blocks(values, size)
+
+
+def chosen(select: Tensor, mine: MaskForm, theirs: MaskForm) -> MaskForm:
+    """Choose rows of two masks in the most compact form that holds both."""
+    if isinstance(mine, Box) or isinstance(theirs, Box):
+        a, b = _as_box(mine, theirs), _as_box(theirs, mine)
+        if a is not None and b is not None and a.size == b.size:
+            edges = torch.where(select[:, None, None], a.edges, b.edges)
+            if a.binary and b.binary:
+                return Box(edges, a.size)
+            (ai, ao), (bi, bo) = a.shares(), b.shares()
+            return Box(edges, a.size, torch.where(select, ai, bi), torch.where(select, ao, bo))
+    a, b = mine.first(), theirs.first()
+    sizes = [tuple(one.shape[2:]) for one in (a, b)]
+    if sizes[0] != sizes[1]:
+        # Both divide the image, so their least common multiple does.
+        size = tuple(math.lcm(*pair) for pair in zip(*sizes, strict=True))
+        a, b = resolve(a, size), resolve(b, size)
+    if mine.binary and theirs.binary:
+        a, b = a.bool(), b.bool()
+    else:
+        a, b = a.float(), b.float()
+    return DenseMask(torch.where(select.view(-1, *([1] * (a.ndim - 1))), a, b))
+
+
+def _as_box(held: MaskForm, like: MaskForm) -> Box | None:
+    if isinstance(held, Box):
+        return held
+    if not isinstance(held, DenseMask) or not held.constant or held.sources != 2:
+        return None
+    assert isinstance(like, Box)
+    empty = torch.zeros_like(like.edges)
+    if held.binary:  # a share of 0 or 1: the box is all of the image or nothing
+        other = ~held.first().view(-1).bool()
+        stop = torch.stack([other * length for length in like.size], dim=1)
+        return Box(torch.stack([empty[..., 0], stop], dim=2), like.size)
+    level = held.means()[:, 0]
+    return Box(empty, like.size, level, level)
+
+
+def chosen_fill(select: Tensor, mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+    """Choose rows of what two plans show for their null source, where they have one."""
+    if mine is None or theirs is None:
+        return theirs if mine is None else mine
+    if mine is theirs:
+        return mine
+    rank = max(mine.ndim, theirs.ndim, 2)
+    a, b = (one[None] if one.ndim == 1 else one for one in (mine, theirs))
+    a, b = (one.view(*one.shape, *([1] * (rank - one.ndim))) for one in (a, b))
+    return torch.where(select.view(-1, *([1] * (rank - 1))), a, b)

@@ -1,0 +1,475 @@
+"""Who is mixed, where, and how much of each label: decided once, applied to everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from mixwright.masks.blocks import area_mean
+from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
+from mixwright.masks.mask_ops import all_planes, chosen, chosen_fill
+from mixwright.plan.blending import blend
+from mixwright.plan.checking import check_sizes, check_values
+from mixwright.plan.labelling import class_count, mixed_loss, mixed_targets, weighted_accuracy
+from mixwright.warps import Warp
+
+_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, init=False, repr=False)
+class MixPlan:
+    """The record of one mixed batch: B outputs, N sources each.
+
+    ``images[b] = sum_n mask[b, n] * warp_n(pool[index[b, n]])`` and
+    ``target[b] = sum_n weight[b, n] * label[index[b, n]]``. Images, labels, loss, metrics and
+    pictures all follow from it, so they cannot disagree.
+
+    Attributes:
+        index: ``(B, N)`` int64, rows of the pool. Column 0 is the sample itself where a method has
+            a base. -1 is the null source, a constant fill without label.
+        weight: ``(B, N)`` float32, share of each source's label, at least 0; rows sum to 1 unless
+            the method says otherwise.
+        held: the masks in the form in which they were drawn; ``mask`` renders them.
+        pool: number of rows of the images and labels that the plan applies to.
+        warp: for each of the N sources None or its resampling; None if there is none at all.
+        fill: what the null source shows, in the images' scale: a 0-d or ``(C,)`` tensor, or one
+            that broadcasts to ``(B, C, *spatial)``; None without null source.
+        lam: ``(B,)`` float32, the share of own pixels that was asked for (clipping and rounding
+            make the measured ``weight`` differ), or None.
+        own: whether output b is known to have row b as its first source, so that these rows need
+            not be gathered.
+
+    Example:
+        >>> plan = MixPlan.pair(torch.tensor([1, 0]), torch.full((2, 1, 1, 1), 0.75))
+        >>> plan.images(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)).flatten().tolist()
+        [0.25, 0.75]
+        >>> plan.targets(torch.tensor([0, 1]), num_classes=2).tolist()
+        [[0.75, 0.25], [0.25, 0.75]]
+    """
+
+    index: Tensor
+    weight: Tensor
+    held: MaskForm
+    pool: int
+    warp: tuple[Warp | None, ...] | None
+    fill: Tensor | None
+    lam: Tensor | None
+    own: bool
+
+    def __init__(
+        self,
+        *,
+        index: Tensor,
+        mask: Tensor | MaskForm,
+        weight: Tensor,
+        pool: int,
+        warp: tuple[Warp | None, ...] | None = None,
+        fill: Tensor | None = None,
+        lam: Tensor | None = None,
+        own: bool = False,
+    ) -> None:
+        """Check shapes; values are read by ``check`` only.
+
+        Args:
+            index: see the attributes.
+            mask: ``(B, N, *spatial)`` floating, each spatial size 1, a divisor of the images' (a
+                grid of blocks) or the images'; sums to 1 over N. Or a form of ``masks.held``.
+            weight: see the attributes.
+            pool: see the attributes.
+            warp: see the attributes.
+            fill: see the attributes.
+            lam: see the attributes.
+            own: see the attributes.
+
+        Raises:
+            ValueError: the shapes do not belong together.
+        """
+        held = DenseMask(mask, whole=True) if isinstance(mask, Tensor) else mask
+        if index.ndim != 2 or index.dtype != torch.int64:
+            raise ValueError(
+                f"MixPlan: index has shape {tuple(index.shape)} and dtype {index.dtype}; expected "
+                "an int64 (B, N) tensor of rows of the pool."
+            )
+        if weight.shape != index.shape:
+            raise ValueError(
+                f"MixPlan: weight has shape {tuple(weight.shape)}; expected that of index, "
+                f"{tuple(index.shape)}: one label weight for each source."
+            )
+        sources = index.shape[1]
+        if held.sources != sources or (warp is not None and len(warp) != sources):
+            raise ValueError(
+                f"MixPlan: index names {sources} sources a sample, the mask has {held.sources} and "
+                f"warp {sources if warp is None else len(warp)}; expected one of each a source."
+            )
+        fields: dict[str, Any] = {
+            "index": index,
+            "weight": weight.float(),
+            "held": held,
+            "pool": int(pool),
+            "warp": None if warp is None or all(one is None for one in warp) else warp,
+            "fill": fill,
+            "lam": lam,
+            "own": own and pool == len(index),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    # ------------------------------------------------------------------ making plans
+
+    @classmethod
+    def pair(
+        cls,
+        partner: Tensor,
+        keep: Tensor | MaskForm,
+        *,
+        weight: Tensor | None = None,
+        warp: tuple[Warp | None, ...] | None = None,
+        lam: Tensor | None = None,
+        pool: int | None = None,
+    ) -> Self:
+        """Mix each sample with one partner.
+
+        Args:
+            partner: ``(B,)`` int64, row of the pool of the other sample.
+            keep: ``(B, 1, *spatial)`` in [0, 1] floating or bool, 1 where a sample keeps its own
+                pixel; or a form of ``masks.held``.
+            weight: ``(B,)`` label weight of the sample itself; by default the mean of ``keep``.
+            warp: resampling of the sample and of its partner.
+            lam: ``(B,)`` the share that was asked for.
+            pool: rows of the pool, by default B.
+
+        Raises:
+            ValueError: ``partner`` is not an int64 ``(B,)`` or ``keep`` does not fit it.
+        """
+        if partner.ndim != 1 or partner.dtype != torch.int64:
+            raise ValueError(
+                f"MixPlan.pair: partner has shape {tuple(partner.shape)} and dtype {partner.dtype};"
+                " expected an int64 (B,) tensor."
+            )
+        count = len(partner)
+        if isinstance(keep, Tensor):
+            if keep.ndim < 2 or keep.shape[:2] != (count, 1):
+                raise ValueError(
+                    f"MixPlan.pair: keep has shape {tuple(keep.shape)}; expected ({count}, 1, "
+                    "*spatial), one plane a sample. A share a sample is keep[:, None, None, None]."
+                )
+            keep = DenseMask(keep if keep.dtype == torch.bool else keep.float())
+        own = keep.means()[:, 0] if weight is None else weight.float()
+        me = torch.arange(count, device=partner.device)
+        return cls(
+            index=torch.stack([me, partner], dim=1),
+            mask=keep,
+            weight=torch.stack([own, 1 - own], dim=1),
+            pool=count if pool is None else pool,
+            warp=warp,
+            lam=lam,
+            own=True,
+        )
+
+    @classmethod
+    def identity(cls, images: Tensor) -> Self:
+        """Leave each sample as it is: one source, the sample itself.
+
+        Args:
+            images: ``(B, C, *spatial)``.
+        """
+        count = len(images)
+        me = torch.arange(count, device=images.device)
+        every = torch.ones((count, 1), dtype=torch.bool, device=images.device)
+        ones = every.float()
+        return cls(
+            index=me[:, None],
+            mask=DenseMask(every.view(count, 1, *([1] * (images.ndim - 2))), whole=True),
+            weight=ones,
+            pool=count,
+            lam=ones[:, 0],
+            own=True,
+        )
+
+    def replace(self, **changes: Any) -> Self:
+        """Give the plan with other values of the constructor's arguments, ``weight`` above all.
+
+        Args:
+            **changes: arguments of the constructor.
+
+        Raises:
+            TypeError: a name is not an argument of the constructor.
+        """
+        now: dict[str, Any] = {
+            "index": self.index,
+            "mask": self.held,
+            "weight": self.weight,
+            "pool": self.pool,
+            "warp": self.warp,
+            "fill": self.fill,
+            "lam": self.lam,
+            "own": self.own and "index" not in changes,
+        }
+        return type(self)(**(now | changes))
+
+    # ------------------------------------------------------------------ reading plans
+
+    @property
+    def mask(self) -> Tensor:
+        """The masks of all N sources, ``(B, N, *spatial)`` float32; they sum to 1 over N."""
+        held = self.held
+        if isinstance(held, DenseMask) and held.whole:
+            return held.values.float()
+        first = held.first().float()
+        return torch.cat([first, (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)], dim=1)
+
+    @property
+    def boxes(self) -> Tensor | None:
+        """Boxes, ``(B, D, 2)`` int64: first row and the row after the last; None without boxes."""
+        return self.held.edges if isinstance(self.held, Box) else None
+
+    def __len__(self) -> int:
+        """Give B, the number of outputs."""
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        """Say the shape of the plan, never its values."""
+        count, sources = self.index.shape
+        parts = [f"B={count}", f"N={sources}", f"mask={type(self.held).__name__}"]
+        parts += [f"pool={self.pool}", f"device={self.index.device}"]
+        parts += [] if self.warp is None else ["warp"]
+        parts += [] if self.fill is None else ["fill"]
+        return f"MixPlan({', '.join(parts)})"
+
+    def labels(self, labels: Tensor) -> Tensor:
+        """Give the labels of every source, unmixed.
+
+        With ``weight`` these are the pieces of the usual pair of losses:
+        ``a, b = plan.labels(y).unbind(1)`` and ``lam = plan.weight[:, 0]``.
+
+        Args:
+            labels: ``(pool,)`` or ``(pool, K)``.
+
+        Returns:
+            ``(B, N)`` or ``(B, N, K)``, dtype of ``labels``. A null source shows row 0, at
+            weight 0.
+        """
+        self._fits("labels", labels)
+        return labels[self.index.clamp_min(0)]
+
+    # ------------------------------------------------------------------ applying plans
+
+    def images(self, images: Tensor) -> Tensor:
+        """Mix images, or feature maps of the size that the plan was made for.
+
+        Args:
+            images: ``(pool, C, *spatial)``, uint8, float16, bfloat16, float32 or float64, any
+                memory format; not written. uint8 is mixed in float32 and rounded half to even.
+                Finite: on the CPU a NaN or infinite pixel may reach its pair through a mask of 0.
+
+        Returns:
+            ``(B, C, *spatial)``, dtype, device and memory format of ``images``, fresh memory.
+
+        Raises:
+            ValueError: rows, sizes or dtype do not fit the plan.
+        """
+        self._fits("images", images)
+        if images.dtype not in _DTYPES:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
+            raise ValueError(
+                f"plan.images: images have dtype {images.dtype}; expected one of {known}."
+            )
+        if not isinstance(self.held, DenseMask) and tuple(images.shape[2:]) != self.held.size:
+            raise ValueError(
+                f"plan.images: images have spatial size {tuple(images.shape[2:])}, the plan was "
+                f"drawn for {self.held.size}. Draw it for these images, or use plan.at(...)."
+            )
+        with torch.autocast(images.device.type, enabled=False):
+            return blend(
+                images,
+                index=self.index,
+                held=self.held,
+                warp=self.warp,
+                fill=self.fill,
+                own=self.own,
+            )
+
+    def targets(self, labels: Tensor, num_classes: int | None = None) -> Tensor:
+        """Mix labels to dense targets.
+
+        Args:
+            labels: ``(pool,)`` int64 class indices, or ``(pool, K)`` floating, soft or multi-hot.
+            num_classes: K for class indices, where it is required; never guessed.
+
+        Returns:
+            ``(B, K)`` float32 (float64 for float64 labels), linear in the labels.
+
+        Raises:
+            ValueError: shape or dtype is another, ``num_classes`` is missing or contradicts the
+                labels, or (on the CPU) a label is out of range.
+        """
+        self._fits("labels", labels)
+        return mixed_targets(labels, index=self.index, weight=self.weight, num_classes=num_classes)
+
+    def loss(
+        self, criterion: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Mix the losses of the sources' labels; for losses linear in the target the usual loss.
+
+        Args:
+            criterion: takes ``(logits, labels of one source)`` and returns ``(B,)``, one loss a
+                sample, such as ``CrossEntropyLoss(reduction="none")``.
+            logits: ``(B, K)`` of the mixed images.
+            labels: ``(pool,)`` or ``(pool, K)``, whatever the criterion takes.
+
+        Returns:
+            0-d, the mean over the batch of the weighted losses.
+
+        Raises:
+            ValueError: the criterion reduces over the batch, or shapes do not fit.
+        """
+        self._fits("labels", labels)
+        return mixed_loss(criterion, logits, labels, index=self.index, weight=self.weight)
+
+    def accuracy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Measure top-1 accuracy on mixed images, each source counting by its label weight.
+
+        Args:
+            logits: ``(B, K)`` of the mixed images.
+            labels: ``(pool,)`` class indices, or ``(pool, K)`` soft, which count by the share of
+                the predicted class.
+
+        Returns:
+            0-d float32 in [0, 1]: the weight of hits divided by the sum of all weights.
+        """
+        self._fits("labels", labels)
+        return weighted_accuracy(logits, self.labels(labels), weight=self.weight)
+
+    def at(self, *size: int) -> Self:
+        """Give the plan for feature maps of another spatial size, masks by area mean.
+
+        Args:
+            *size: the spatial sizes, in pixels, as many as the plan has.
+
+        Returns:
+            A plan with masks of that size; index and weight are the same.
+
+        Raises:
+            ValueError: sizes are not as many whole numbers as there are spatial dimensions, or
+                the null source shows a picture.
+        """
+        check_sizes(size, dims=len(self.held.size), fill=self.fill)
+        if self.warp is None and isinstance(self.held, DenseMask) and self.held.constant:
+            return self
+        with torch.autocast(self.index.device.type, enabled=False):
+            first = area_mean(self.held.first().float(), size)
+        warp = None if self.warp is None else tuple(one and one.at(size) for one in self.warp)
+        return self.replace(mask=DenseMask(first), warp=warp)
+
+    # ------------------------------------------------------------------ combining and checking
+
+    def where(self, select: Tensor, other: MixPlan) -> Self:
+        """Keep the rows of this plan where ``select``, take those of ``other`` elsewhere.
+
+        Plans with warps are joined along N: the sources of the plan that was not chosen stay in
+        the list with mask and weight 0.
+
+        Args:
+            select: ``(B,)`` bool.
+            other: a plan of the same pool and number of outputs.
+
+        Raises:
+            ValueError: pools or numbers of outputs differ.
+        """
+        if (self.pool, len(self)) != (other.pool, len(other)) or select.shape != (len(self),):
+            raise ValueError(
+                f"plan.where: pools {self.pool} and {other.pool}, outputs {len(self)} and "
+                f"{len(other)}, select {tuple(select.shape)}; expected the same pool, the same "
+                "outputs and one choice for each."
+            )
+        mine, theirs = self, other
+        if self.warp is not None or other.warp is not None:
+            mine, theirs = _side_by_side(self, other)
+        elif self.index.shape[1] != other.index.shape[1]:
+            most = max(self.index.shape[1], other.index.shape[1])
+            mine, theirs = _padded(self, most), _padded(other, most)
+        rows = select[:, None]
+        warp = None
+        if mine.warp is not None and theirs.warp is not None:
+            warp = tuple(a or b for a, b in zip(mine.warp, theirs.warp, strict=True))
+        return self.replace(
+            index=torch.where(rows, mine.index, theirs.index),
+            mask=chosen(select, mine.held, theirs.held),
+            weight=torch.where(rows, mine.weight, theirs.weight),
+            warp=warp,
+            fill=chosen_fill(select, mine.fill, theirs.fill),
+            lam=None
+            if mine.lam is None or theirs.lam is None
+            else torch.where(select, mine.lam, theirs.lam),
+            own=self.own and other.own and warp is None,
+        )
+
+    def check(self, labels: Tensor | None = None, num_classes: int | None = None) -> Self:
+        """Read all values and say what is wrong; the device waits, so this is for debugging.
+
+        Args:
+            labels: also checked where given: class indices ``(pool,)`` need to be in range.
+            num_classes: K for class indices.
+
+        Returns:
+            The plan itself.
+
+        Raises:
+            ValueError: an index outside the pool, a mask or weight below 0 or not finite, masks
+                that do not sum to 1, a label out of range.
+        """
+        if labels is not None:
+            self._fits("labels", labels)
+            if not labels.is_floating_point():
+                class_count(labels, num_classes, read=True)
+        check_values(
+            index=self.index,
+            held=self.held,
+            weight=self.weight,
+            pool=self.pool,
+            null=self.fill is not None,
+        )
+        return self
+
+    def _fits(self, what: str, rows: Tensor) -> None:
+        if rows.ndim == 0 or len(rows) != self.pool:
+            raise ValueError(
+                f"plan: {what} have shape {tuple(rows.shape)}; expected {self.pool} rows, the pool "
+                "that the plan was drawn for. Pass the same batch that was given to plan()."
+            )
+
+
+def _padded(plan: MixPlan, sources: int) -> MixPlan:
+    """Add sources of mask and weight 0, which repeat column 0."""
+    missing = sources - plan.index.shape[1]
+    if missing == 0:
+        return plan
+    own = plan.index[:, :1].expand(-1, missing)
+    mask = all_planes(plan.held)
+    blank = torch.zeros_like(mask[:, :1]).expand(-1, missing, *mask.shape[2:])
+    zero = torch.zeros_like(plan.weight[:, :1]).expand(-1, missing)
+    return plan.replace(
+        index=torch.cat([plan.index, own], dim=1),
+        mask=DenseMask(torch.cat([mask, blank], dim=1)[:, :-1]),
+        weight=torch.cat([plan.weight, zero], dim=1),
+        warp=None if plan.warp is None else (*plan.warp, *([None] * missing)),
+    )
+
+
+def _side_by_side(first: MixPlan, second: MixPlan) -> tuple[MixPlan, MixPlan]:
+    """Give both plans the sources of both, each with its own masks and weights."""
+    n, m = first.index.shape[1], second.index.shape[1]
+    mine, theirs = _padded(first, n + m), _padded(second, n + m)
+    order = [*range(m, n + m), *range(m)]
+    index = torch.cat([first.index, second.index], dim=1)
+    warp = (*(first.warp or [None] * n), *(second.warp or [None] * m))
+    return mine.replace(index=index, warp=warp), theirs.replace(
+        index=index,
+        mask=DenseMask(all_planes(theirs.held)[:, order][:, :-1]),
+        weight=theirs.weight[:, order],
+        warp=warp,
+    )

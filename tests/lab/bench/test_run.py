@@ -1,0 +1,382 @@
+"""The bench on tiny batches and fake clocks: what the record holds, and what it says."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import types
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from mixwright.lab.bench import BenchRecord, run_bench, steps
+from mixwright.lab.bench.benchmarks import COPY, LERP, default_mixers
+from mixwright.lab.bench.budgets import LARGE, SMALL, Budget, budget_of
+from mixwright.lab.bench.measured import MEASURED, measured
+from mixwright.lab.bench.mixing import measure_shape
+from mixwright.lab.bench.peers import of_peers
+from mixwright.lab.bench.solver import measure_solver
+from mixwright.lab.bench.steps import StepModel, measure_steps
+from mixwright.mixers import CARDS, MIXERS, CutMix, MixUp
+from mixwright.objectives import Mixed, Objective
+
+TINY = (4, 3, 8, 8)
+SMALL_STEP = StepModel("smallconv", TINY)
+PEERS = ("torchvision", "timm", "kornia")
+
+
+@pytest.fixture
+def no_peers(monkeypatch):
+    """Make every peer look as if it were not installed."""
+    for name in PEERS:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def counting():
+    """Make a timer that runs the call and gives 1, 2, 3, ... seconds."""
+    ticks = itertools.count(1)
+
+    def timer(call):
+        call()
+        return float(next(ticks))
+
+    return timer
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_the_record_is_complete(tmp_path, monkeypatch):
+    monkeypatch.setattr("mixwright.lab.bench.run.WARM_UP", 1)  # less of what takes its time
+    monkeypatch.setattr("mixwright.lab.bench.benchmarks._PLANS", 1)
+    record = run_bench(shapes=[TINY], rounds=2, timer=counting())
+    (one,) = record.shapes
+    rows = {(row.name, row.part): row for row in one.rows}
+    for name in default_mixers():
+        if CARDS[name.partition(":")[0]].needs == "model":
+            assert f"{name}:per=batch" not in default_mixers()
+        for part in ("all", "plan", "apply", "with targets"):
+            assert rows[name, part].group == "mixwright"
+    assert {row.name for row in one.rows if row.group == "floor"} == {LERP, COPY}
+    assert set(MIXERS) <= set(default_mixers())
+    assert "cutmix:per=batch" in default_mixers()
+    assert (one.shape, one.dtype, one.rounds, one.warm_up) == (TINY, "float32", 2, 1)
+    assert all(row.time.turns == 2 for row in one.rows)
+    assert (record.torch, record.threads, record.device) == (torch.__version__, 1, "cpu")
+    assert record.machine["threads"] == 1
+    assert record.mixwright
+    record.write(tmp_path / "new" / "bench.json")
+    assert BenchRecord.read(tmp_path / "new" / "bench.json") == record
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_missing_peers_are_listed():
+    record = run_bench([], shapes=[TINY], rounds=1, timer=counting())
+    assert record.libraries == dict.fromkeys(PEERS, "not installed")
+    assert {row.group for row in record.shapes[0].rows} == {"floor"}
+
+
+def test_a_peer_that_cannot_be_imported_says_why(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.setitem(sys.modules, "kornia", None)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torchvision":
+                raise RuntimeError("operator torchvision::nms does not exist\nmore")
+
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    found, versions = of_peers(torch.zeros(TINY), torch.zeros(4, dtype=torch.int64))
+    assert found == []
+    assert versions["torchvision"] == "not usable: operator torchvision::nms does not exist"
+
+
+def test_an_installed_peer_is_called_as_its_users_call_it(monkeypatch):
+    calls = []
+
+    class Mix:
+        def __init__(self, *, num_classes):
+            self.num_classes = num_classes
+
+        def __call__(self, images, labels):
+            calls.append((self.num_classes, images.shape, labels.shape))
+
+    library = types.ModuleType("torchvision")
+    library.__version__ = "0.99"
+    transforms = types.ModuleType("torchvision.transforms.v2")
+    transforms.MixUp = transforms.CutMix = Mix
+    monkeypatch.setitem(sys.modules, "torchvision", library)
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", transforms)
+    for name in ("timm", "kornia"):
+        monkeypatch.setitem(sys.modules, name, None)
+    record = run_bench([], shapes=[TINY], rounds=1, timer=counting())
+    assert record.libraries["torchvision"] == "0.99"
+    assert [row.name for row in record.shapes[0].rows if row.group == "peer"] == [
+        "torchvision MixUp, per batch",
+        "torchvision CutMix, per batch",
+    ]
+    assert set(calls) == {(100, torch.Size(TINY), torch.Size([4]))}
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_ratios_are_to_the_floors_of_the_same_run():
+    # Turns: lerp, copy, then four parts of cutmix. One warm-up round, then two that count.
+    clock = iter([9.0] * 6 + [2.0, 1.0, 6.0, 3.0, 4.0, 8.0] + [4.0, 3.0, 5.0, 3.0, 4.0, 8.0])
+
+    def timer(call):
+        call()
+        return next(clock)
+
+    record, _ = measure_shape(
+        {"cutmix": CutMix()},
+        TINY,
+        device=torch.device("cpu"),
+        timer=timer,
+        warm_up=1,
+        rounds=2,
+    )
+    rows = {(row.name, row.part): row for row in record.rows}
+    lerp, whole = rows[LERP, "all"], rows["cutmix", "all"]
+    assert (lerp.times_lerp, lerp.times_copy) == (1.0, 2.0)
+    assert rows[COPY, "all"].times_lerp == 0.5
+    assert (whole.time.least, whole.time.median) == (5.0, 5.5)
+    assert (whole.times_lerp, whole.times_copy) == (2.5, 5.0)
+    assert whole.median_times_lerp == 5.5 / 3.0
+    assert whole.budget is None  # no budget was set for this shape
+    assert next(clock, None) is None
+
+
+@pytest.mark.parametrize(("seconds", "within"), [(0.5e-3, True), (0.7e-3, False)])
+@pytest.mark.usefixtures("no_peers")
+def test_verdicts_follow_the_budget(seconds, within):
+    def timer(call):
+        call()
+        return seconds
+
+    record = run_bench(["cutmix"], shapes=[SMALL], rounds=1, timer=timer)
+    verdicts = {row.part: row.within for row in record.shapes[0].rows if row.name == "cutmix"}
+    assert verdicts == {"all": within, "plan": None, "apply": None, "with targets": None}
+
+
+def test_budgets():
+    assert budget_of("hmix", LARGE) == Budget(times_lerp=1.3)
+    assert budget_of("gmix", LARGE) == Budget(times_lerp=3.0)
+    assert budget_of("miamix", SMALL) == Budget(seconds=5e-3)
+    assert budget_of("cutmix:per=batch", SMALL) is None
+    assert budget_of("puzzlemix", LARGE) is None  # its passes through the model are what it costs
+    assert budget_of("cutmix", TINY) is None
+    assert Budget(times_lerp=1.3).allows(seconds=99.0, times_lerp=1.3)
+    assert not Budget(times_lerp=1.3).allows(seconds=0.0, times_lerp=1.31)
+
+
+class Looking:
+    """A mixer that looks through the model, and counts on being given labels."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        assert model(images).shape == (len(images), 100)
+        assert labels.shape == (len(images),)
+        return MixUp().plan(images, generator=generator)
+
+
+class Headed(Objective):
+    """A way of training with a head of its own."""
+
+    def build(self, model, num_classes):
+        self.head = torch.nn.Linear(num_classes, 1)
+
+    def forward(self, model, images, labels, *, generator, progress):
+        losses = Mixed()(model, images, labels, generator=generator, progress=progress)
+        return type(losses)(losses.total + self.head(losses.logits).mean(), {}, losses.logits)
+
+
+class Refusing(Objective):
+    """A way of training for other networks than ours."""
+
+    def forward(self, model, images, labels, *, generator, progress):
+        raise ValueError("Refusing: the model has no attention; expected a transformer.")
+
+
+def measure(learners, **more):
+    given = {"device": torch.device("cpu"), "timer": counting(), "rounds": 1, "model": SMALL_STEP}
+    return measure_steps(learners, **(given | more))
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_mixers_that_look_are_given_a_model():
+    record = run_bench({"mine": Looking()}, shapes=[TINY], rounds=1, timer=counting())
+    parts = [row.part for row in record.shapes[0].rows if row.name == "mine"]
+    assert parts == ["all", "plan", "apply", "with targets"]
+
+
+def test_steps_state_both_shares():
+    # Steps none, mixup; mixup's clock reads its plan and its images first. It is tried out once
+    # before; one warm-up round, two that count.
+    rounds = [9.0, 9.0, 9.0, 9.0], [10.0, 1.5, 0.5, 16.0], [8.0, 0.25, 0.75, 10.0]
+    clock = itertools.chain.from_iterable(rounds)
+
+    def timer(call):
+        call()
+        return next(clock)
+
+    record = measure({"mixup": partial(Mixed, MixUp())}, timer=timer, rounds=2)
+    none, mixup = record.rows
+    assert (none.name, none.share, none.times, none.exact) == ("none", 0.0, 1.0, 1.0)
+    assert none.mixing is not None
+    assert none.mixing.least == 0.0
+    assert (mixup.step.mean, mixup.mixing.mean) == (13.0, 1.5)
+    assert mixup.share == 1.5 / 13
+    assert mixup.times == 13 / 9
+    assert mixup.least_times == 10 / 8
+    assert mixup.exact == 1.0
+    assert next(clock, None) is None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_kind_of_method_is_measured(precision, tmp_path):
+    learners = {
+        "miamix": partial(Mixed, MIXERS["miamix"]()),
+        "mine": partial(Mixed, Looking()),
+        "headed": Headed,
+        "refusing": Refusing,
+    }
+    record = measure(learners, precision=precision)
+    assert (record.precision, record.model, record.shape) == (precision, "smallconv", TINY)
+    assert [row.name for row in record.rows] == ["none", "miamix", "mine", "headed"]
+    assert record.refused == {
+        "refusing": "Refusing: the model has no attention; expected a transformer."
+    }
+    _, miamix, mine, headed = record.rows
+    assert (miamix.exact, mine.exact, headed.exact) == (1.0, None, None)
+    assert (headed.mixing, headed.share, headed.within) == (None, None, None)
+
+
+def test_the_whole_step_has_a_budget_too(monkeypatch):
+    solved = []
+    monkeypatch.setattr(steps, "measure_solver", lambda *_, step, **__: solved.append(step) or ())
+    learners = {"puzzlemix": partial(Mixed, MixUp()), "miamix": partial(Mixed, MixUp())}
+    for row in measure(learners).rows:
+        assert (row.share_budget, row.times_budget, row.within) == (None, None, None)
+    monkeypatch.setattr(steps, "STEP_MODEL", SMALL_STEP)  # where budgets hold
+    assert measure(learners).rows[2].share_budget == 0.03
+    # PuzzleMix in name alone: its budget is 2.1 times none.
+    for seconds, within in ((2.1, True), (2.2, False)):
+        clock = iter([1.0, 1.0, 1.0, 1.0, 1.0, 0.1, 0.1, seconds])
+
+        def timer(call, clock=clock):
+            call()
+            return next(clock)
+
+        row = measure({"puzzlemix": partial(Mixed, MixUp())}, timer=timer).rows[1]
+        assert (row.times, row.times_budget, row.within) == (seconds, 2.1, within)
+        assert solved[-1] == seconds
+
+
+def test_a_method_that_seldom_does_much_is_held_against_its_mean(monkeypatch):
+    solved = []
+    monkeypatch.setattr(steps, "measure_solver", lambda *_, step, **__: solved.append(step) or ())
+    monkeypatch.setattr(steps, "STEP_MODEL", SMALL_STEP)
+    # Two of three steps are cheap: neither the least nor the median keeps a secret.
+    clock = iter([1.0] * 4 + [1.0, 0.1, 0.1, 1.5] * 2 + [1.0, 0.1, 0.1, 4.5])
+
+    def timer(call):
+        call()
+        return next(clock)
+
+    row = measure({"puzzlemix": partial(Mixed, MixUp())}, timer=timer, rounds=3).rows[1]
+    assert (row.times, row.least_times, row.within) == (2.5, 1.5, False)
+    assert solved == [2.5]
+
+
+def test_the_solver_is_timed_on_each_grid():
+    rows = measure_solver(
+        torch.rand(3, 3, 32, 48), step=10.0, timer=counting(), warm_up=1, rounds=2
+    )
+    assert [row.grid for row in rows] == [2, 4, 8, 16]
+    assert [row.time.least for row in rows] == [5.0, 6.0, 7.0, 8.0]
+    assert [row.share for row in rows] == [0.7, 0.8, 0.9, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "shape"),
+    [
+        ("resnet18_cifar", "resnet18_cifar", (128, 3, 32, 32)),
+        (" deit_tiny_patch16_224", "deit_tiny_patch16_224", (32, 3, 224, 224)),
+        ("smallconv@4x1x8x8", "smallconv", (4, 1, 8, 8)),
+    ],
+)
+def test_a_network_is_written_with_its_batch(text, name, shape):
+    assert StepModel.read(text) == StepModel(name, shape)
+
+
+@pytest.mark.parametrize("text", ["smallconv@4x8x8", "smallconv@0x3x8x8", "@4x3x8x8", ""])
+def test_a_network_that_cannot_be_read(text):
+    with pytest.raises(ValueError, match="expected NAME, or NAME@BxCxHxW"):
+        StepModel.read(text)
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_training_measures_mixers_and_objectives(tmp_path):
+    given = {"shapes": [], "training": True, "rounds": 1, "timer": counting()}
+    record = run_bench(
+        ["cutmix"],
+        objectives={"headed": Headed, "refusing": Refusing},
+        step_models=[SMALL_STEP, StepModel("resnet8", TINY)],
+        **given,
+    )
+    places = [(one.model, one.precision) for one in record.steps]
+    assert places == [(m, p) for m in ("smallconv", "resnet8") for p in ("fp32", "bf16")]
+    for one in record.steps:
+        assert {"none", "cutmix", "headed"} <= {row.name for row in one.rows}
+        assert list(one.refused) == ["refusing"]
+    record.write(tmp_path / "bench.json")
+    assert BenchRecord.read(tmp_path / "bench.json") == record
+    with pytest.raises(ValueError, match="no objective 'mixd'; expected names of OBJECTIVES"):
+        run_bench([], objectives=["mixd"], **given)
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_nothing_of_the_process_changes():
+    torch.manual_seed(3)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    run_bench(["mixup"], shapes=[TINY], rounds=1, threads=threads + 1, timer=counting())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mixers": ["cutmx"]}, "no mixer 'cutmx'; expected names of MIXERS: mixup, cutmix"),
+        ({"mixers": {"mine": 3}}, "3 is no mixer"),
+        ({"shapes": [(1, 3, 8, 8)]}, r"a shape is \(1, 3, 8, 8\); expected"),
+        ({"shapes": [(8, 8)]}, r"a shape is \(8, 8\); expected"),
+        ({"threads": 0}, "threads is 0; expected at least 1"),
+        ({"rounds": 0}, "rounds is 0; expected at least 1"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        run_bench(**arguments)
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path):
+    for text in ("{", "[]", '{"format": 9}', '{"format": 1}'):
+        (tmp_path / "bench.json").write_text(text)
+        with pytest.raises(ValueError, match="no record of mixwright bench"):
+            BenchRecord.read(tmp_path / "bench.json")
+
+
+def test_what_list_says_was_measured_is_what_the_record_holds() -> None:
+    path = Path(__file__).parents[3] / "benchmarks" / "results" / "bench" / "steps.json"
+    steps = json.loads(path.read_text())["steps"]
+    assert [one["model"] for one in steps] == list(MEASURED)
+    for one in steps:
+        plain = one["rows"][0]["step"]["median"]
+        told = MEASURED[one["model"]]
+        assert [row["name"] for row in one["rows"][1:]] == list(told)
+        for row in one["rows"][1:]:
+            assert told[row["name"]] == round(row["step"]["median"] / plain, 2)
+    assert measured("puzzlemix") == "1.53 x (resnet18_cifar), 1.80 x (deit_tiny_patch16_224)"
+    assert measured("fmix") == ""

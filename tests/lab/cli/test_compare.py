@@ -1,0 +1,91 @@
+"""The main job from end to end, with a run that is killed and one that fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mixwright.lab.analysis.comparison import read_comparison
+from mixwright.lab.cli import main
+from mixwright.lab.experiments import grid
+from mixwright.lab.experiments.pool import Event, Job
+from mixwright.lab.reports import html
+
+ODD = '''
+import os, pathlib, signal
+from dataclasses import dataclass
+from mixwright.mixers import MixUp
+
+@dataclass(frozen=True)
+class DiesOnce:
+    """Kills its process without warning in the second epoch, the first time."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        metrics = list(pathlib.Path("out/runs").glob("odd*DiesOnce*/metrics.jsonl"))
+        if metrics and not pathlib.Path("died").exists():
+            pathlib.Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return MixUp().plan(images, labels, generator=generator)
+
+@dataclass(frozen=True)
+class Fails:
+    def plan(self, images, labels=None, *, generator, model=None):
+        raise RuntimeError("this one fails")
+'''
+
+COMMAND = [
+    "compare", "none", "odd.mixers:DiesOnce", "odd.mixers:Fails", "--seeds", "1", "--epochs", "2",
+    "--train-size", "20", "--batch-size", "10", "--workers", "1", "--out", "out",
+]  # fmt: skip
+
+
+def test_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "__init__.py").touch()
+    (tmp_path / "odd" / "mixers.py").write_text(ODD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(COMMAND) == 1  # one run failed
+    shown = capsys.readouterr().out
+    assert (tmp_path / "died").exists()
+    assert "3 methods x 1 seed: smallconv on digits" in shown
+    assert "trying again" in shown
+    assert "odd.mixers:Fails, seed 0 FAILED" in shown
+    assert "RuntimeError: this one fails" in shown
+    record = read_comparison(tmp_path / "out")
+    assert [method.text for method in record.methods] == ["none", "odd.mixers:DiesOnce"]
+    assert [failure.name for failure in record.failures] == ["odd.mixers:Fails, seed 0"]
+    for method in record.methods:
+        run = tmp_path / "out" / method.runs[0].folder
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in lines] == [1, 2]
+    assert "data:image/png" in (tmp_path / "out" / "report.html").read_text()
+    assert any("this one fails" in log.read_text() for log in (tmp_path / "out/logs").iterdir())
+
+    # The same command tries what failed, and nothing else.
+    asked: list[str] = []
+
+    class Listener:
+        def __init__(self, **settings: object) -> None: ...
+
+        def run(self, jobs: list[Job]) -> list[Event]:
+            asked.extend(job.name for job in jobs)
+            return []
+
+    monkeypatch.setattr(grid, "Pool", Listener)
+    monkeypatch.setattr(html, "write_report", lambda record, out, *, data: out / "report.html")
+    before = record.methods
+    assert main(COMMAND) == 0
+    assert asked == ["odd.mixers:Fails, seed 0"]
+    again = [word for word in COMMAND if not word.endswith("Fails")]
+    assert main(again) == 0
+    assert len(asked) == 1
+    assert read_comparison(tmp_path / "out").methods == before
+
+    with grid.alone_in(tmp_path / "out"):
+        assert main(again) == 2
+    assert "another mixwright is at work" in capsys.readouterr().err

@@ -1,0 +1,78 @@
+"""Words to dataclasses, and what is said about words that are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.cli.options import CompareOptions
+from mixwright.lab.cli.parser import parse
+
+
+def read(*words: str) -> CompareOptions:
+    return parse(CompareOptions, words, prog="mixwright compare", about="About.")
+
+
+def test_words_in_any_order() -> None:
+    options = read("none", "--epochs", "3", "mixup", "--lr=0.1", "--skip-unreadable", "a+b:c=1")
+    assert options.methods == ("none", "mixup", "a+b:c=1")
+    assert (options.epochs, options.lr, options.skip_unreadable) == (3, 0.1, True)
+    assert options.model is None
+    assert options.recipe_fields() == {"data": "digits", "epochs": 3, "lr": 0.1}
+
+
+def test_underscores_negative_numbers_and_truth() -> None:
+    options = read("--batch_size", "8", "--min-lr", "-1", "--flip", "false")
+    assert (options.batch_size, options.min_lr, options.flip) == (8, -1.0, False)
+
+
+def test_a_file_gives_options_and_words_win(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("epochs: 7\nlr: 0.5\nmethods: [none, cutmix]\n")
+    options = read("--lr", "0.3", "--config", str(tmp_path / "c.yaml"))
+    assert (options.epochs, options.lr, options.methods) == (7, 0.3, ("none", "cutmix"))
+    assert read("fmix", "--config", str(tmp_path / "c.yaml")).methods == ("fmix",)
+    (tmp_path / "c.yaml").write_text("epchs: 7\n")
+    with pytest.raises(UsageError, match='Did you mean "epochs"'):
+        read("--config", str(tmp_path / "c.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--epoch", "3"], 'no option --epoch. Did you mean "--epochs"?'),
+        (["--epochs"], "--epochs needs a value"),
+        (["--epochs", "--lr", "1"], "--epochs needs a value"),
+        (["--epochs", "x"], "--epochs is x; expected a whole number."),
+        (["--epochs", "2.5"], "--epochs is 2.5; expected a whole number."),
+        (["--lr", "fast"], "--lr is fast; expected a number."),
+        (["--flip", "maybe"], "--flip is maybe; expected true or false."),
+        (["--precision", "fp61"], "--precision is fp61; expected fp32 or bf16."),
+        (["--optimizer", "sgdd"], 'Did you mean "sgd"?'),
+        (["--skip-unreadable=1"], "--skip-unreadable takes no value"),
+        (["-e", "3"], "no option -e"),
+    ],
+)
+def test_what_is_wrong_is_named(words: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(*words)
+    assert said in str(caught.value)
+
+
+def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        read("--help")
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    for name in CompareOptions.__dataclass_fields__:
+        if name != "methods":
+            assert f"--{name.replace('_', '-')} " in shown, name
+    assert "mixwright compare [METHOD ...] [options]" in shown
+    assert "About." in shown
+
+
+@pytest.mark.parametrize("flag", ["--method", "--methods"])
+def test_what_stands_without_dashes_is_no_option(flag: str) -> None:
+    with pytest.raises(UsageError, match=rf"{flag} is no option: METHOD is written without dashes"):
+        read(flag, "cutmix")

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import pytest
+
+import mixwright.lab.data
+from mixwright.lab.data import DATA_LINES, DATA_SETS, DataError, load_data, parse_data
+from mixwright.lab.data.load import _HOMES
+
+
+def test_names_are_listed_with_a_line_each():
+    assert (
+        *("digits", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "cub200", "aircraft"),
+        *("cars", "fashion-mnist", "eurosat", "medmnist:NAME"),
+        *("folder:PATH", "parquet:PATH", "hub:NAME"),
+    ) == DATA_SETS
+    assert set(_HOMES) == {name.partition(":")[0] for name in DATA_SETS}
+    assert all(DATA_LINES[name] for name in DATA_SETS)
+
+
+def test_a_path_may_hold_colons():
+    assert parse_data("folder:c:/photographs") == ("folder", "c:/photographs")
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("cifar-10", r"'cifar-10' is not known. Did you mean 'cifar10'\?"),
+        ("Digits", r"Did you mean 'digits'\?"),
+        ("CIFAR10", r"Did you mean 'cifar10'\?"),
+        ("folders:x", r"Did you mean 'folder:PATH'\?"),
+        ("zzz", r"'zzz' is not known. Choose one of: digits, cifar10, cifar100, tiny-imagenet, "),
+        ("tiny_imagenet", r"Did you mean 'tiny-imagenet'\?"),
+        ("hub:", "lacks its name; write hub:NAME, e.g. hub:owner/name"),
+        ("medmnist", "lacks its name; write medmnist:NAME, e.g. medmnist:pathmnist"),
+        ("", "'' is not known"),
+        ("folder:", "lacks its path; write folder:PATH"),
+        ("parquet", "lacks its path; write parquet:PATH"),
+        ("digits:there", "digits takes nothing after its name"),
+    ],
+)
+def test_names_that_are_refused(spec: str, says: str):
+    with pytest.raises(DataError, match=says):
+        parse_data(spec)
+    with pytest.raises(DataError, match=says):
+        load_data(spec)
+
+
+def test_names_are_read_without_torch():
+    code = (
+        "import sys; from mixwright.lab.data import parse_data; parse_data('digits');"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there():
+    for name in mixwright.lab.data.__all__:
+        assert getattr(mixwright.lab.data, name).__doc__
+    assert sorted(dir(mixwright.lab.data)) == sorted(mixwright.lab.data.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mixwright.lab.data.nothing

@@ -1,0 +1,200 @@
+"""The evaluation: what it counts, what it keeps, what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lab.evaluation.judged import images_and_labels, small, subject
+from mixwright.lab.data.sets import ImageSet
+from mixwright.lab.evaluation.corruption import TYPES, Corruption, corrupt
+from mixwright.lab.evaluation.subject import NotApplicableError
+
+
+class Kept:
+    """A shelf that counts what it has made."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, object] = {}
+        self.made: list[str] = []
+
+    def get(self, key, make, *, shared=False):
+        if key not in self.kept:
+            self.made.append(key)
+            self.kept[key] = make()
+        return self.kept[key]
+
+
+def right(model, images, labels) -> list[int]:
+    with torch.no_grad():
+        return (model.eval()(images.float() / 255).argmax(dim=1) == labels).int().tolist()
+
+
+def test_generated_counts_what_the_model_gets_right() -> None:
+    model = small()
+    given = subject(model, seed=4)
+    found = Corruption(types=("fog", "gaussian_noise"), severities=(2, 5)).measure(given)
+    images, labels = images_and_labels()
+    for place, name in enumerate(("fog", "gaussian_noise")):
+        for row, severity in enumerate((2, 5)):
+            expected = right(model, corrupt(images, name, severity, seed=4), labels)
+            assert found.arrays["correct"][place, row].tolist() == expected
+            assert found.summary["accuracy"][name][row] == sum(expected) / len(expected)
+    assert found.arrays["clean"].tolist() == right(model, images, labels)
+    assert found.arrays["correct"].dtype == torch.uint8
+    summary = found.summary
+    assert summary["clean"] == pytest.approx(sum(found.arrays["clean"].tolist()) / 20)
+    assert summary["mean"] == pytest.approx(float(found.arrays["correct"].double().mean()))
+    assert summary["mce"] == pytest.approx(1 - summary["mean"])
+    assert summary["relative_drop"] == pytest.approx(summary["clean"] - summary["mean"])
+    assert summary["by_severity"] == pytest.approx(
+        found.arrays["correct"].double().mean(dim=(0, 2)).tolist()
+    )
+    assert summary["regenerated"] is True
+    assert summary["constants"] == "cifar"
+    assert summary["frost"] is None
+    assert summary["mean_benchmark"] is None
+    assert summary["families"] == {}
+    assert torch.equal(found.arrays["sample"], images[0])
+    json.dumps(summary, allow_nan=False)
+
+
+def test_all_types_at_all_severities_and_the_model_is_left_as_it_was() -> None:
+    model = small().train()
+    told: list[tuple[float, str]] = []
+    given = subject(model, count=4, progress=lambda share, note: told.append((share, note)))
+    found = Corruption().measure(given)
+    assert found.arrays["correct"].shape == (19, 5, 4)
+    assert found.summary["types"] == list(TYPES)
+    assert set(found.summary["families"]) == {"noise", "blur", "weather", "digital", "extra"}
+    assert found.summary["frost"] == "noise"
+    others = [place for place, name in enumerate(TYPES) if name != "frost"]
+    mean = float(found.arrays["correct"][others].double().mean())
+    assert found.summary["mean_without_frost"] == pytest.approx(mean)
+    assert found.summary["mean"] != pytest.approx(mean)
+    assert found.summary["mean_benchmark"] == pytest.approx(
+        float(found.arrays["correct"][:15].double().mean())
+    )
+    assert "imagenet" not in found.summary
+    assert model.training
+    shares = [share for share, note in told if note != "clean test images"]
+    assert shares == sorted(shares)
+    assert len(shares) == 19
+    assert all(0 <= share < 1 for share in shares)
+
+
+def test_the_same_seed_gives_the_same_and_another_does_not() -> None:
+    part = Corruption(types=("gaussian_noise",), severities=(5,))
+    first, again, other = (
+        part.measure(subject(small(), count=200, seed=seed)).arrays["correct"] for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_batches_do_not_matter() -> None:
+    part = Corruption(types=("snow", "glass_blur"), severities=(3,))
+    one, other = (
+        part.measure(subject(small(), batch_size=size)).arrays["correct"] for size in (3, 20)
+    )
+    assert torch.equal(one, other)
+
+
+def test_finished_types_are_not_made_again() -> None:
+    shelf = Kept()
+    given = subject(small(), shelf=shelf)
+    part = Corruption(types=("fog", "snow"), severities=(1,))
+    first = part.measure(given)
+    assert shelf.made == ["clean", "fog", "snow"]
+    del shelf.kept["snow"]
+    second = part.measure(given)
+    assert shelf.made == ["clean", "fog", "snow", "snow"]
+    assert torch.equal(first.arrays["correct"], second.arrays["correct"])
+
+
+def write_official(folder: Path, images, labels, types) -> None:
+    np.save(folder / "labels.npy", np.tile(labels.numpy(), 5).astype(np.uint8))
+    for name in types:
+        blocks = [corrupt(images, name, severity, seed=9) for severity in range(1, 6)]
+        np.save(folder / f"{name}.npy", torch.cat(blocks).permute(0, 2, 3, 1).numpy())
+
+
+def test_official_files_are_judged_at_their_places(tmp_path: Path) -> None:
+    model = small()
+    images, labels = images_and_labels()
+    write_official(tmp_path, images, labels, ("fog", "pixelate"))
+    part = Corruption(source="official", path=str(tmp_path), types=("pixelate", "fog"))
+    whole = part.measure(subject(model))
+    for place, name in enumerate(("pixelate", "fog")):
+        for row in range(5):
+            expected = right(model, corrupt(images, name, row + 1, seed=9), labels)
+            assert whole.arrays["correct"][place, row].tolist() == expected
+    assert whole.summary["regenerated"] is False
+    assert whole.summary["source"] == "official"
+    assert whole.summary["seed"] is None
+    assert "sample" not in whole.arrays
+    rows = torch.tensor([7, 2, 19])
+    given = subject(model)
+    some = replace(
+        given, ids=rows, data=replace(given.data, test=ImageSet(images[rows], labels[rows]))
+    )
+    found = part.measure(some)
+    assert torch.equal(found.arrays["correct"], whole.arrays["correct"][:, :, rows])
+
+
+def test_official_files_of_other_images_are_refused(tmp_path: Path) -> None:
+    images, labels = images_and_labels()
+    write_official(tmp_path, images, labels.flip(0), ("fog",))
+    with pytest.raises(ValueError, match="another label"):
+        Corruption(source="official", path=str(tmp_path), types=("fog",)).measure(subject(small()))
+    write_official(tmp_path, images, images_and_labels(20, 14)[1], ("fog",))
+    with pytest.raises(ValueError, match="of 14 x 14 x 3"):
+        Corruption(source="official", path=str(tmp_path), types=("fog",)).measure(
+            subject(small(), side=14)
+        )
+
+
+def test_images_without_three_channels_do_not_apply() -> None:
+    given = subject(small())
+    grey = ImageSet(given.data.test.images[:, :1], given.data.test.labels)
+    with pytest.raises(NotApplicableError, match="1 x 12 x 12"):
+        Corruption().measure(replace(given, data=replace(given.data, test=grey)))
+
+
+def test_without_opencv_spatter_is_refused_before_the_work(monkeypatch) -> None:
+    monkeypatch.setattr("mixwright.lab.evaluation.corruption.part.find_spec", lambda _: None)
+    shelf = Kept()
+    with pytest.raises(ValueError, match="spatter needs OpenCV"):
+        Corruption(types=("fog", "spatter")).measure(subject(small(), shelf=shelf))
+    assert shelf.made == []
+    Corruption(types=("fog",), severities=(1,)).measure(subject(small()))
+
+
+def test_broken_models_are_refused() -> None:
+    model = small()
+    model.fc.weight.data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="NaN"):
+        Corruption(types=("fog",)).measure(subject(model))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": "made"}, "source is 'made'"),
+        ({"types": ("rain",)}, "types is 'rain'"),
+        ({"types": ()}, "at least one"),
+        ({"types": ("fog", "fog")}, "none twice"),
+        ({"severities": (0,)}, "severities is 0"),
+        ({"source": "official"}, "path is ''"),
+        ({"path": "somewhere"}, "none for 'generated'"),
+        ({"source": "official", "path": "x", "frost": "y"}, "hold their frost"),
+    ],
+)
+def test_options_are_checked(options, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Corruption(**options)

@@ -1,0 +1,51 @@
+"""The ratio of two near-far ratios and its interval over images."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from mixwright.lab.evaluation.gradients.relative import relative_near_far
+from mixwright.sampling import stream
+
+
+def images(seed: int, count: int = 400) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    near = 1 + 0.3 * torch.rand(count, generator=generator)
+    return near, near * (0.4 + 0.2 * torch.rand(count, generator=generator))
+
+
+def test_a_model_beside_itself_is_one_and_sure() -> None:
+    found = relative_near_far(images(0), images(0), generator=stream(0))
+    assert found.mean == pytest.approx(1.0)
+    assert found.low == pytest.approx(1.0)
+    assert found.high == pytest.approx(1.0)
+
+
+def test_it_is_the_ratio_of_ratios_of_means() -> None:
+    (near, far), (base_near, base_far) = images(0), images(1)
+    expected = float(near.mean() / far.mean() / (base_near.mean() / base_far.mean()))
+    found = relative_near_far(images(0), images(1), generator=stream(0))
+    assert found.mean == pytest.approx(expected)
+    assert found.low < expected < found.high
+    assert found.count == 400
+
+
+def test_its_spread_is_that_of_the_delta_method() -> None:
+    (near, far), (base_near, base_far) = images(0), images(1)
+    columns = [one.double() for one in (near, far, base_near, base_far)]
+    signs = (1, -1, -1, 1)
+    moved = sum(
+        sign * (one - one.mean()) / one.mean() for sign, one in zip(signs, columns, strict=True)
+    )
+    found = relative_near_far(images(0), images(1), generator=stream(0))
+    assert isinstance(moved, Tensor)
+    error = float(moved.std()) / 400**0.5 * found.mean
+    assert found.deviation == pytest.approx(error, rel=0.1)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+
+
+def test_images_must_be_the_same() -> None:
+    with pytest.raises(ValueError, match="on the same images"):
+        relative_near_far(images(0), images(1, 399), generator=stream(0))

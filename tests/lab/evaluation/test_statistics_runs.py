@@ -1,0 +1,172 @@
+"""Over runs: paired and Welch t, no-worse claims, planning, Holm, simultaneous intervals, ranks."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mixwright.lab.analysis.statistics import (
+    Ranks,
+    holm,
+    mean_ranks,
+    not_worse,
+    paired_t,
+    runs_needed,
+    simultaneous_intervals,
+    t_interval,
+    welch_t,
+)
+from mixwright.lab.analysis.statistics.ranks import critical_difference
+
+OWN, OTHER = [0.91, 0.93, 0.92, 0.95], [0.90, 0.915, 0.925, 0.92]
+
+
+def test_paired_t_has_its_known_answer_and_agrees_with_scipy() -> None:
+    known = paired_t([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5)
+    assert known.p == pytest.approx(0.0132356, abs=1e-7)
+    found, oracle = paired_t(OWN, OTHER), stats.ttest_rel(OWN, OTHER)
+    ends = oracle.confidence_interval(0.95)
+    assert found.p == pytest.approx(oracle.pvalue)
+    assert found.interval.low == pytest.approx(ends.low)
+    assert found.interval.high == pytest.approx(ends.high)
+    assert paired_t(OTHER, OWN).p == pytest.approx(found.p)
+
+
+def test_equal_runs_differ_by_nothing() -> None:
+    same = paired_t(OWN, OWN)
+    assert (same.interval.mean, same.p) == (0.0, 1.0)
+    assert welch_t([0.5, 0.5], [0.5, 0.5]).p == 1.0
+    assert paired_t([0.6, 0.7, 0.8], [0.5, 0.6, 0.7]).p < 1e-9
+    alone = paired_t([0.6], [0.5])
+    assert math.isnan(alone.p)
+    assert math.isnan(alone.interval.low)
+
+
+def test_welch_agrees_with_scipy() -> None:
+    few = OTHER[:3]
+    found, oracle = welch_t(OWN, few), stats.ttest_ind(OWN, few, equal_var=False)
+    ends = oracle.confidence_interval(0.95)
+    assert found.p == pytest.approx(oracle.pvalue)
+    assert (found.interval.low, found.interval.high) == pytest.approx((ends.low, ends.high))
+    assert found.interval.count == 7
+    assert welch_t([0.5, 0.5], [0.4, 0.4]).p == 0.0
+
+
+def test_no_worse_is_shown_by_a_bound_and_never_by_a_large_p() -> None:
+    near = [0.001, -0.001, 0.0, 0.002, -0.002]
+    found = not_worse(near)
+    assert found.shown
+    assert found.bound == pytest.approx(-2.131847 * t_interval(near).deviation / math.sqrt(5))
+    oracle = stats.ttest_1samp(near, -0.003, alternative="greater")
+    assert found.p == pytest.approx(oracle.pvalue)
+    assert found.shown == (found.p < 0.05)
+    wide = [0.05, -0.05, 0.0]  # no difference to be seen, and nothing shown
+    assert paired_t(wide, [0.0] * 3).p == 1.0
+    assert not not_worse(wide).shown
+    assert not not_worse([0.01]).shown
+    assert not not_worse(near, margin=0.001).shown
+    assert not_worse([0.0, 0.0]).p == 0.0
+
+
+def test_runs_that_are_needed() -> None:
+    assert runs_needed(0.3, deviation=0.25) == 7
+    # Three runs each with a deviation of 0.25 have a half-width of 0.57.
+    assert runs_needed(0.567, deviation=0.25) == 3
+    assert runs_needed(0.566, deviation=0.25) == 4
+    assert runs_needed(1.0, deviation=0.0) == 2
+    for width in (0.05, 0.31, 0.9):
+        for paired in (False, True):
+            need = runs_needed(width, deviation=0.4, paired=paired)
+            groups = 1 if paired else 2
+
+            def half(runs: int, groups: int = groups) -> float:
+                t = stats.t.ppf(0.975, groups * (runs - 1))
+                return float(t * 0.4 * math.sqrt(groups / runs))
+
+            assert half(need) <= width
+            assert need == 2 or half(need - 1) > width
+
+
+def test_holm_has_its_known_answer_and_follows_the_definition() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 5, 19):
+        ps = list(rng.uniform(size=size) ** 3)
+        rank = {p: place for place, p in enumerate(sorted(ps))}
+        slow = [max(min(1.0, (size - rank[q]) * q) for q in ps if rank[q] <= rank[p]) for p in ps]
+        assert holm(ps) == pytest.approx(slow)
+    with_hole = holm([0.02, math.nan, 0.04])
+    assert with_hole[::2] == pytest.approx([0.04, 0.04])
+    assert math.isnan(with_hole[1])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_simultaneous_intervals_are_those_of_a_smaller_share() -> None:
+    family = [[1.0, 2.0, 4.0], [0.0, 0.5, 0.2], [3.0, 3.0, 3.1]]
+    for interval, values in zip(simultaneous_intervals(family), family, strict=True):
+        t = stats.t.ppf(1 - 0.05 / 6, 2)
+        assert interval.half_width == pytest.approx(t * stats.sem(values))
+
+
+def test_critical_differences_of_the_literature() -> None:
+    # Studentised range over sqrt(2): 2.343, 2.569, 2.728 for three, four and five methods.
+    assert critical_difference(3, 1) / math.sqrt(3 * 4 / 6) == pytest.approx(2.343, abs=1e-3)
+    assert critical_difference(5, 30) == pytest.approx(2.728 * math.sqrt(30 / 180), abs=1e-3)
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
+    assert critical_difference(5, 30, level=0.9) < critical_difference(5, 30)
+
+
+def test_mean_ranks() -> None:
+    scores = np.array([[0.9, 0.8, 0.7, 0.7], [0.8, 0.9, 0.6, 0.5], [0.9, 0.7, 0.8, 0.6]])
+    found = mean_ranks(scores)
+    assert found.mean == pytest.approx((4 / 3, 2.0, (3.5 + 3 + 2) / 3, (3.5 + 4 + 4) / 3))
+    assert sum(found.mean) == pytest.approx(10)
+    assert found.p == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
+    assert mean_ranks(np.ones((3, 3))).p == 1.0
+    assert found.blocks == 3
+
+
+def test_groups_that_cannot_be_told_apart() -> None:
+    def groups(*mean: float, distance: float = 1.0) -> tuple[tuple[int, ...], ...]:
+        return Ranks(mean=mean, blocks=5, p=0.0, distance=distance).alike
+
+    assert groups(1.0, 1.5, 2.2, 4.0) == ((0, 1), (1, 2))
+    assert groups(4.0, 1.0, 1.5) == ((1, 2),)
+    assert groups(1.0, 1.2, 1.4) == ((0, 1, 2),)
+    assert groups(1.0, 2.0, 3.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: paired_t([1.0], [1.0, 2.0]), "1 scores against 2"),
+        (lambda: paired_t([math.nan, 1.0], [1.0, 2.0]), "not finite"),
+        (lambda: welch_t([1.0], [1.0, 2.0]), "1 and 2 runs"),
+        (lambda: not_worse([1.0, 2.0], margin=0.0), "margin is 0.0"),
+        (lambda: not_worse([1.0, 2.0], level=0.4), "level is 0.4"),
+        (lambda: runs_needed(0.0, deviation=1.0), "half_width is 0.0"),
+        (lambda: holm([0.5, 1.5]), "1.5 is no p-value"),
+        (lambda: simultaneous_intervals([[1.0]], level=1.0), "level is 1.0"),
+        (lambda: mean_ranks([[1.0, 2.0], [1.0, 2.0]]), r"shape \(2, 2\)"),
+        (lambda: critical_difference(1, 3), "1 methods"),
+    ],
+)
+def test_bad_arguments(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_the_interval_alone_costs_no_import() -> None:
+    script = (
+        "import sys; from mixwright.lab.analysis.statistics import Interval, t_interval, holm\n"
+        "from mixwright.lab.analysis.statistics import paired_t\n"
+        "print(sorted({'torch', 'scipy', 'numpy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,152 @@
+"""What a word on the command line means as a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mixwright.lab.cli import main
+from mixwright.lab.data.load import load_data
+from mixwright.lab.experiments.evaluations.models_to_evaluate import (
+    checked_candidates,
+    find_candidates,
+)
+from mixwright.lab.models.normalised import Normalised
+
+MODULE = """
+from torch import nn
+
+class Flat(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+
+ready = Flat()
+
+def number():
+    return 7
+"""
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("comparison")
+    short = ["--epochs", "1", "--train-size", "20", "--batch-size", "10", "--seeds", "2"]
+    assert main(["compare", "none", "mixup", *short, "--workers", "1", "--out", str(out)]) == 0
+    return out
+
+
+def find(word: object, weights: str = "all", normalise: str = "inside"):
+    return find_candidates(str(word), weights=weights, normalise=normalise)
+
+
+def test_a_comparison_is_all_its_runs_grouped_by_method(comparison: Path) -> None:
+    many = find(comparison)
+    assert len(many) == 8
+    groups = {one.group: [] for one in many}
+    for one in many:
+        groups[one.group].append(one.seed)
+    assert {key: sorted(seeds) for key, seeds in groups.items()} == {
+        "none raw": [0, 1],
+        "none ema": [0, 1],
+        "mixup raw": [0, 1],
+        "mixup ema": [0, 1],
+    }
+    assert {one.label for one in many if one.baseline} == {
+        "No mixing, trained weights",
+        "No mixing, EMA",
+    }
+    assert len({one.slug for one in many}) == 8
+
+
+def test_a_run_is_its_weights_and_knows_its_mixer(comparison: Path) -> None:
+    folder = next((comparison / "runs").glob("mixup-s1-*"))
+    (one,) = find(folder, weights="ema")
+    assert (one.label, one.seed, one.weights, one.folder) == ("MixUp", 1, "ema", folder)
+    assert type(one.mixer()).__name__ == "MixUp"
+    data = load_data("digits")
+    (raw,) = find(folder / "last.pt", weights="raw")
+    images = torch.rand(2, 3, 32, 32)
+    assert not torch.equal(one.load(data)(images), raw.load(data)(images))
+    assert raw.slug != one.slug
+
+
+def test_weights_that_are_not_there(comparison: Path) -> None:
+    with pytest.raises(ValueError, match="no run has weights of the kind 'teacher'"):
+        find(comparison, weights="teacher")
+
+
+def test_models_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ownnets.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    data = load_data("digits")
+    (one,) = find("ownnets:Flat")
+    assert isinstance(one.load(data), nn.Sequential)
+    assert one.doubted
+    assert one.mixer() is None
+    (ready,) = find("ownnets:ready", normalise="data")
+    model = ready.load(data)
+    assert isinstance(model, Normalised)
+    assert model.mean.flatten().tolist() == pytest.approx(data.mean)
+    assert not find("ownnets:ready", normalise="unchecked")[0].doubted
+    with pytest.raises(ValueError, match=r"gave a int; expected a torch\.nn\.Module"):
+        find("ownnets:number")[0].load(data)
+    with pytest.raises(ValueError, match="module ownnets has no Flaz"):
+        find("ownnets:Flaz")
+    with pytest.raises(ValueError, match="there is no module nowhere here"):
+        find("nowhere:Flat")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("runs/nowhere", "there is no runs/nowhere"),
+        ("gone.pt", "there is no gone.pt"),
+        ("resnet8", "a network without weights"),
+    ],
+)
+def test_words_that_mean_nothing(word: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        find(word)
+
+
+def test_runs_of_several_data_sets_are_not_mixed_up(comparison: Path) -> None:
+    import dataclasses
+
+    one, other, *_ = find(comparison)
+    assert one.recipe is not None
+    assert checked_candidates([one, other]) == [one, other]
+    foreign = dataclasses.replace(other, recipe=dataclasses.replace(one.recipe, data="cifar10"))
+    with pytest.raises(
+        ValueError, match=r"differ in data \('digits', 'cifar10'\).*expected one recipe"
+    ):
+        checked_candidates([one, foreign])
+
+
+def test_left_over_runs_of_another_recipe_are_no_seeds(comparison: Path) -> None:
+    other = ["--epochs", "2", "--train-size", "20", "--batch-size", "10", "--seeds", "1"]
+    out = ["--workers", "1", "--out", str(comparison)]
+    record = (comparison / "comparison.json").read_bytes()
+    assert main(["compare", "none", *other, *out]) == 0
+    old = next((comparison / "runs").glob("none-s0-*"))
+    (comparison / "comparison.json").write_bytes(record)
+    folders = {one.folder.name for one in find(comparison) if one.folder}
+    assert len(folders) == 4  # those of the record, without the run of two epochs
+    (comparison / "comparison.json").unlink()
+    try:
+        with pytest.raises(ValueError, match=r"these runs differ in epochs \(1, 2\)"):
+            checked_candidates(find(comparison))
+    finally:
+        (comparison / "comparison.json").write_bytes(record)
+    assert len(checked_candidates([*find(old), *find(old)])) == 2
+
+
+def test_the_best_epoch_is_another_model_than_the_last(comparison: Path) -> None:
+    folder = next((comparison / "runs").glob("mixup-s0-*"))
+    last, best = find(folder, weights="raw")[0], find(folder / "best.pt", weights="raw")[0]
+    assert last.group != best.group
+    assert last.slug != best.slug
+    assert best.label == "MixUp (best.pt)"

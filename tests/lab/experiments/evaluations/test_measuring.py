@@ -1,0 +1,168 @@
+"""Several models through several evaluations: once each, resumed after an interruption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from mixwright.lab.data.load import load_data
+from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.lab.experiments.evaluations.cache import FolderCache, read_arrays, write_arrays
+from mixwright.lab.experiments.evaluations.measuring import Measured, Setting, measure_all, setting
+from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+from mixwright.lab.experiments.evaluations.record import evaluation_record, write_evaluation
+
+CALLS: list[str] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """Counts test images; stops like a killed process where it is told to."""
+
+    name: ClassVar[str] = "count"
+    about: ClassVar[str] = "counts"
+    stop: bool = False
+    least: int = 0
+
+    def measure(self, subject: Subject) -> Found:
+        CALLS.append("count")
+        pieces = [
+            subject.shelf.get(f"piece-{k}", lambda k=k: self.piece(subject, k)) for k in range(3)
+        ]
+        whole = sum(int(piece["n"]) for piece in pieces)
+        return Found(summary={"count": whole, "share": 0.5}, arrays={"ids": subject.ids})
+
+    def piece(self, subject: Subject, k: int) -> dict[str, torch.Tensor]:
+        CALLS.append(f"piece {k}")
+        if self.stop and k == 2:
+            raise KeyboardInterrupt
+        return {"n": torch.tensor(sum(len(labels) for _, labels in subject.batches()))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Never:
+    """Has nothing to measure."""
+
+    name: ClassVar[str] = "never"
+    about: ClassVar[str] = "never"
+
+    def measure(self, subject: Subject) -> Found:
+        raise NotApplicableError("there is no mixer")
+
+
+def candidate(seed: int = 0) -> Candidate:
+    def load(data: object) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+
+    return Candidate(group="own", label="Own", name="own", seed=seed, weights="own", load=load)
+
+
+def common(test_size: int | None = 30) -> Setting:
+    data = load_data("digits")
+    return setting(data, test_size=test_size, device="cpu", batch_size=20, seed=0)
+
+
+def run(folder: Path, *parts: object, models: int = 1, test_size: int = 30) -> list[Measured]:
+    CALLS.clear()
+    many = [candidate(seed) for seed in range(models)]
+    told = lambda *_: None  # noqa: E731
+    return list(measure_all(many, parts, common(test_size), folder, on_progress=told))  # pyright: ignore
+
+
+def test_each_part_is_measured_once_and_read_back(tmp_path: Path) -> None:
+    first = run(tmp_path, Count(), Never())
+    assert [one.found and one.found.summary["count"] for one in first] == [90, None]
+    assert first[1].reason == "there is no mixer"
+    again = run(tmp_path, Count(), Never())
+    assert CALLS == []
+    assert again[0].found is not None
+    assert again[0].found.summary == first[0].found.summary  # pyright: ignore
+    assert torch.equal(again[0].found.arrays["ids"], common().ids)
+
+
+def test_an_interrupted_part_goes_on_at_its_last_piece(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Count(stop=True))
+    assert CALLS == ["count", "piece 0", "piece 1", "piece 2"]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Count(stop=True))
+    assert CALLS == ["count", "piece 2"]
+
+
+def test_other_weights_options_or_images_are_measured_anew(tmp_path: Path) -> None:
+    run(tmp_path, Count())
+    run(tmp_path, Count(), models=2)
+    assert CALLS.count("count") == 1  # the second model alone
+    run(tmp_path, Count(least=1))
+    assert CALLS.count("count") == 1
+    run(tmp_path, Count(least=1), test_size=20)
+    assert CALLS.count("count") == 1
+    run(tmp_path, Count(least=1), test_size=20)
+    assert CALLS == []
+
+
+def test_the_record_keeps_everything_and_null_for_nan(tmp_path: Path) -> None:
+    measured = run(tmp_path, Count(), Never())
+    record = evaluation_record(measured, [Count(), Never()], common(), command="mixwright")
+    (model,) = record["models"]
+    assert model["parts"]["count"]["count"] == 90
+    assert model["skipped"] == {"never": "there is no mixer"}
+    assert record["test_images"] == 30
+    model["parts"]["count"]["share"] = float("nan")
+    text = write_evaluation(tmp_path / "out", record).read_text()
+    assert '"share": null' in text
+
+
+def test_test_images_are_a_fair_part(tmp_path: Path) -> None:
+    part = common()
+    whole = load_data("digits")
+    assert torch.equal(part.data.test.labels, whole.test.labels[part.ids])
+    assert part.data.test.labels.bincount().tolist() == [3] * 10
+    with pytest.raises(ValueError, match="test size is 900; expected 1 to 797"):
+        common(900)
+
+
+def test_damaged_pieces_are_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    write_arrays(file, {"x": torch.arange(3)})
+    assert read_arrays(file)["x"].tolist() == [0, 1, 2]  # pyright: ignore
+    file.write_bytes(file.read_bytes()[:-30])
+    assert read_arrays(file) is None
+    shelf = FolderCache(tmp_path, tmp_path / "shared")
+    made = shelf.get("a", lambda: {"x": torch.ones(1)})
+    assert made["x"].tolist() == [1.0]
+    assert read_arrays(file)["x"].tolist() == [1.0]  # pyright: ignore
+
+
+def test_what_hangs_on_the_model_alone_is_made_once_for_all_evaluations(tmp_path: Path) -> None:
+    def of(part: str) -> FolderCache:
+        return FolderCache(tmp_path / part, tmp_path / "shared")
+
+    of("first").get("clean", lambda: {"x": torch.ones(1)}, shared=True)
+    assert of("second").get("clean", dict, shared=True)["x"].tolist() == [1.0]
+    assert of("second").get("clean", dict) == {}
+
+
+def test_other_pixels_and_other_training_images_are_seen() -> None:
+    import dataclasses
+
+    from mixwright.lab.experiments.evaluations.measuring import _images_identity
+
+    plain = common()
+    changed = plain.data.test.images.clone()
+    changed[-1, 0, 0, 0] ^= 1
+    test = dataclasses.replace(plain.data.test, images=changed)
+    fewer = plain.data.train.subset(torch.arange(50))
+    for data in (
+        dataclasses.replace(plain.data, test=test),
+        dataclasses.replace(plain.data, train=fewer),
+    ):
+        other = dataclasses.replace(plain, data=data)
+        assert _images_identity(other) != _images_identity(plain)
+    assert _images_identity(common()) == _images_identity(plain)

@@ -1,0 +1,229 @@
+"""Samples show what the plan did."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+
+from mixwright.lab.experiments.methods import Method, Part, parse_method
+from mixwright.lab.reports.gallery import (
+    Exhibit,
+    choose_images,
+    exhibit,
+    gallery_figure,
+    looks_through_model,
+    png,
+)
+from mixwright.lab.reports.palette import FAINT, SOURCES
+from mixwright.lab.reports.samples import draw
+from mixwright.mixers import CutMix, MixUp, ResizeMix
+from mixwright.objectives import Mixed, Objective
+from mixwright.plan import MixPlan
+
+CLASSES = ("a", "b", "c", "d")
+
+
+def colour(hexes: str) -> torch.Tensor:
+    return torch.tensor([int(hexes[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+
+
+def test_masks_are_painted_by_source_and_labels_follow() -> None:
+    images = torch.eye(4)[:, :, None, None].expand(4, 4, 8, 8)[:, :3].contiguous()
+    for mixer in (CutMix(lam=0.75), MixUp(lam=0.75)):
+        for b, sample in enumerate(draw(mixer, images, torch.arange(4), CLASSES, seed=1)):
+            own, other = sample.labels
+            assert own.name == CLASSES[b]
+            assert own.source == 0
+            assert own.weight + other.weight == 1
+            assert len(sample.partners) == 1
+            partner = CLASSES.index(other.name)
+            torch.testing.assert_close(sample.partners[0], images[partner])
+            share = own.weight * colour(SOURCES[0]) + other.weight * colour(SOURCES[1])
+            torch.testing.assert_close(sample.mask.mean(dim=(1, 2)), share)
+            want = own.weight * images[b] + other.weight * images[partner]
+            torch.testing.assert_close(sample.mixed.mean(dim=(1, 2)), want.mean(dim=(1, 2)))
+
+
+def test_a_fill_has_no_label() -> None:
+    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    shown = exhibit(parse_method("cutout"), images, torch.arange(4), CLASSES, count=2, seed=0)
+    assert len(shown.samples) == 2
+    for b, sample in enumerate(shown.samples):
+        assert sample.partners == ()
+        hole = (sample.mask - colour(FAINT.light)[:, None, None]).abs().amax(dim=0) < 1e-6
+        own = (sample.mask - colour(SOURCES[0])[:, None, None]).abs().amax(dim=0) < 1e-6
+        assert hole.any()
+        assert (hole | own).all()
+        assert [label.name for label in sample.labels] == [CLASSES[b]]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Five images shared out among outputs, in bands; the first output shows nothing of itself."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        weight = torch.tensor([[0.0, 0.25, 0.0, 0.5, 0.25], [0.25, 0.5, 0.0, 0.0, 0.25]])
+        rows = torch.arange(8).view(1, 1, 8, 1)
+        ends = (8 * weight.cumsum(dim=1)).view(2, 5, 1, 1)
+        mask = ((rows < ends) & (rows >= ends - 8 * weight.view(2, 5, 1, 1))).float()
+        return MixPlan(
+            index=torch.arange(5).expand(2, 5), mask=mask.expand(2, 5, 8, 8), weight=weight, pool=5
+        )
+
+
+def test_of_many_sources_the_heaviest_are_shown() -> None:
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    other, own = draw(Shared(), images, torch.arange(5) % 4, CLASSES, seed=0)
+    # Nothing of itself: the heaviest stands first. Classes of rows 3, 1 and 4, which is 0 again.
+    assert [(one.name, one.weight, one.source) for one in other.labels] == [
+        ("d", 0.5, 0),
+        ("b", 0.25, 1),
+        ("a", 0.25, 2),
+    ]
+    assert torch.equal(other.own, images[3])
+    assert [torch.equal(one, images[k]) for one, k in zip(other.partners, (1, 4), strict=True)] == [
+        True,
+        True,
+    ]
+    for rows, place in ((slice(0, 2), 1), (slice(2, 6), 0), (slice(6, 8), 2)):
+        want = colour(SOURCES[place])[:, None, None].expand(3, rows.stop - rows.start, 8)
+        torch.testing.assert_close(other.mask[:, rows], want)
+    # Its own row comes first although another one weighs as much or more.
+    own_names = [one.name for one in own.labels]
+    assert own_names == ["b", "a", "a"]
+    assert torch.equal(own.own, images[1])
+
+
+def test_of_many_sources_those_without_a_share_are_no_partners() -> None:
+    class Alone:
+        def plan(self, images, labels=None, *, generator, model=None):
+            mask = torch.tensor([[0.0, 1.0, 0.0]])[..., None, None]
+            index = torch.arange(3)[None]
+            return MixPlan(index=index, mask=mask, weight=mask[..., 0, 0], pool=3)
+
+    images = torch.rand(3, 3, 8, 8)
+    (sample,) = draw(Alone(), images, torch.arange(3), CLASSES, seed=0)
+    assert torch.equal(sample.own, images[1])
+    assert sample.partners == ()
+    assert [(one.name, one.source) for one in sample.labels] == [("b", 0)]
+
+
+def test_all_three_sources_are_shown_the_heaviest_partner_first() -> None:
+    class Three:
+        def plan(self, images, labels=None, *, generator, model=None):
+            shares = torch.tensor([[0.5, 0.1, 0.4]])
+            index = torch.arange(3)[None]
+            return MixPlan(index=index, mask=shares[..., None, None], weight=shares, pool=3)
+
+    images = torch.rand(3, 3, 8, 8)
+    (sample,) = draw(Three(), images, torch.arange(3), CLASSES, seed=0)
+    assert all(torch.equal(one, images[k]) for one, k in zip(sample.partners, (2, 1), strict=True))
+    shown = Exhibit("three", "Three", (sample,), "")
+    assert len(gallery_figure([shown]).axes) == 6  # own, two partners, mask, mixed, labels
+
+
+def test_more_sources_than_colours() -> None:
+    images = torch.rand(20, 3, 8, 8)
+
+    class Twenty:
+        def plan(self, images, labels=None, *, generator, model=None):
+            even = torch.full((20, 20), 0.05)
+            mask = even[..., None, None]
+            return MixPlan(index=torch.arange(20).expand(20, 20), mask=mask, weight=even, pool=20)
+
+    samples = draw(Twenty(), images, torch.zeros(20, dtype=torch.int64), CLASSES, seed=0)
+    for b, sample in enumerate(samples):
+        assert torch.equal(sample.own, images[b])
+        assert [one.source for one in sample.labels] == list(range(20))
+
+
+def test_resampled_partners_are_shown_whole() -> None:
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for sample in draw(ResizeMix(), images, torch.arange(4), CLASSES, seed=0):
+        assert torch.equal(sample.partners[0], images[CLASSES.index(sample.labels[1].name)])
+        pasted = sample.mask[0] != colour(SOURCES[0])[0]
+        torch.testing.assert_close(sample.mixed[:, ~pasted], sample.own[:, ~pasted])
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Mixes by what a model says."""
+
+    def plan(self, images, labels=None, *, generator, model=None):
+        if model is None:
+            raise ValueError("Looking: it needs a model.")
+        return MixUp(lam=float(model(images)[0, 0])).plan(images, generator=generator)
+
+
+class Within(Objective):
+    """A way of training without a mixer."""
+
+
+def test_methods_are_given_the_model() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    method = Method((Part("here:Looking", Looking, {}, learns=False),))
+    given = (method, images, torch.arange(4), CLASSES)
+    assert exhibit(*given, count=2, seed=0).note == "ValueError: Looking: it needs a model."
+
+    class Quarter(torch.nn.Module):
+        def forward(self, images):
+            return torch.full((len(images), 4), 0.25)
+
+    shown = exhibit(*given, count=2, seed=0, model=Quarter())
+    assert [sample.labels[0].weight for sample in shown.samples] == [0.25, 0.25]
+
+
+def test_who_looks_through_a_model() -> None:
+    assert not looks_through_model(parse_method("none"))
+    assert not looks_through_model(parse_method("mixup+cutmix"))
+    assert looks_through_model(Method((Part("here:Looking", Looking, {}, learns=False),)))
+    for mixer, looks in ((Looking(), True), (MixUp(), False)):
+        part = Part("mixed", Mixed, {"mixer": mixer}, learns=True)
+        assert looks_through_model(Method((part,))) is looks
+
+
+def test_what_mixes_within_training_says_so() -> None:
+    method = Method((Part("within", Within, {}, learns=True),))
+    shown = exhibit(method, torch.rand(4, 3, 8, 8), torch.arange(4), CLASSES, count=2, seed=0)
+    assert shown.samples == ()
+    assert "no plan to draw" in shown.note
+
+
+def test_labels_that_training_may_weigh_otherwise_are_marked() -> None:
+    images = torch.rand(4, 3, 8, 8)
+    for mixer in (MixUp(), CutMix()):
+        method = Method((Part("mixed", Mixed, {"mixer": mixer}, learns=True),))
+        shown = exhibit(method, images, torch.arange(4), CLASSES, count=2, seed=0)
+        assert len(shown.samples) == 2
+        assert "may weigh the labels otherwise" in shown.note
+    assert not exhibit(
+        parse_method("mixup"), images, torch.arange(4), CLASSES, count=1, seed=0
+    ).note
+
+
+def test_what_cannot_be_drawn_says_so() -> None:
+    images = torch.rand(4, 3, 8, 8, 8)
+    shown = exhibit(parse_method("fmix"), images, torch.arange(4), CLASSES, count=2, seed=0)
+    assert shown.samples == ()
+    assert "2-D" in shown.note
+
+
+def test_images_of_each_class_in_turn() -> None:
+    from mixwright.lab.data.load import load_data
+
+    digits = load_data("digits")
+    images, labels = choose_images(digits, 12)
+    assert labels.tolist() == [*range(10), 0, 1]
+    assert images.shape == (12, 3, 32, 32)
+    assert 0 <= images.min() < images.max() <= 1
+
+
+def test_pictures_are_reduced_never_enlarged() -> None:
+    for channels, mode in ((1, "L"), (3, "RGB")):
+        for side, shown in ((8, 8), (300, 96)):
+            image = Image.open(io.BytesIO(png(torch.rand(channels, side, side))))
+            assert image.size == (shown, shown)
+            assert image.mode == mode

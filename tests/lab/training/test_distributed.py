@@ -1,0 +1,242 @@
+"""Two processes that talk through gloo, against one that does everything."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lab.training.tiny import Blend, Doubling, Turns, digest, recipe, run, tiny_data, tiny_net
+from mixwright.lab.evaluation.scores import evaluate
+from mixwright.lab.training.checkpoint import load_checkpoint
+from mixwright.lab.training.distributed import first_host, map_slurm
+from mixwright.objectives.mixed import Mixed
+
+MIXED = {"epochs": 3, "accumulate": 2, "batch_size": 8, "mix_off_epochs": 1}
+PLAIN = {"epochs": 2, "batch_size": 10, "crop_padding": 0, "flip": False}
+
+
+class StoppedError(Exception):
+    pass
+
+
+def two_ranks(folder: Path) -> None:
+    """What each of the two processes does; its findings go to a file."""
+    torch.set_num_threads(1)
+    rank = int(os.environ.get("SLURM_PROCID") or os.environ["RANK"])
+    mine = folder / f"rank{rank}"
+    reports: list[int] = []
+
+    net, objective = tiny_net(), Blend()
+    result = run(
+        mine / "straight",
+        recipe(**MIXED),
+        model=net,
+        objective=objective,
+        data=tiny_data(train=33),
+        on_progress=lambda progress: reports.append(progress.epoch),
+    )
+    found = {
+        "weights": digest([net.state_dict(), objective.state_dict()]),
+        "calls": objective.calls,
+        "result": result.to_record(),
+        "reports": len(reports),
+    }
+
+    def stop_in_the_second_epoch() -> None:
+        if objective.calls and stopped.steps >= 5:
+            raise StoppedError
+
+    stopped = Blend()
+    stopped.on_start = stop_in_the_second_epoch
+    given = {"data": tiny_data(train=33)}
+    with pytest.raises(StoppedError):
+        run(mine / "resumed", recipe(**MIXED), objective=stopped, **given)
+    again, later = tiny_net(), Blend()
+    run(mine / "resumed", recipe(**MIXED), model=again, objective=later, **given)
+    found["resumed"] = digest([again.state_dict(), later.state_dict()])
+
+    for name, one in (("turns", Turns()), ("doubling", Doubling())):
+        net = tiny_net()
+        run(mine / name, recipe(epochs=3), model=net, objective=one)
+        found[name] = digest([net.state_dict(), one.state_dict()])
+    found["counts"] = [call["count"] for call in one.calls]
+
+    # The ranks begin with different weights: those of rank 0 count.
+    plain = tiny_net(norm=False, dropout=0.0)
+    with torch.no_grad():
+        plain[0].weight.add_(rank)
+    run(mine / "plain", recipe(**PLAIN), model=plain, objective=Mixed(None))
+
+    try:
+        run(mine / "plain", recipe(**PLAIN, lr=0.2))
+    except ValueError as error:
+        found["refused"] = str(error)
+    found["folders"] = mine.exists()
+    (folder / f"found{rank}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The findings of two processes, started as srun starts them."""
+    folder = tmp_path_factory.mktemp("pair")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "import sys, pathlib; from training.test_distributed import two_ranks; "
+    code += "two_ranks(pathlib.Path(sys.argv[1]))"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, str(folder)],
+            cwd=Path(__file__).parents[2],
+            env={
+                **kept,
+                "SLURM_PROCID": str(rank),
+                "SLURM_NTASKS": "2",
+                "SLURM_LOCALID": str(rank),
+                "SLURM_JOB_NODELIST": "nowhere[1-2]",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "OMP_NUM_THREADS": "1",
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=600)[1] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+    assert [process.returncode for process in started] == [0, 0], "\n".join(errors)
+    return folder, [json.loads((folder / f"found{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_ranks_end_with_equal_weights_and_statistics(pair):
+    _, (one, other) = pair
+    assert one["weights"] == other["weights"]
+
+
+def test_ranks_draw_differently_and_see_other_images(pair):
+    _, (one, other) = pair
+    # 33 images: 17 for each rank, in micro batches of 2 with one of 3, during two mixed epochs.
+    assert [c["count"] for c in one["calls"]] == ([2] * 7 + [3]) * 2
+    assert [c["count"] for c in other["calls"]] == ([2] * 7 + [3]) * 2
+    for what in ("images", "share"):
+        seen = [{str(call[what]) for call in rank["calls"]} for rank in (one, other)]
+        assert len(seen[0]) == len(seen[1]) == 16
+        assert not seen[0] & seen[1]
+
+
+def test_training_metrics_are_over_all_processes(pair):
+    folder, found = pair
+    lines = (folder / "rank0/straight/metrics.jsonl").read_text().splitlines()
+    first = [call for rank in found for call in rank["calls"][:8]]
+    mean = sum(call["loss"] * call["count"] for call in first) / sum(c["count"] for c in first)
+    assert json.loads(lines[0])["train"]["loss"] == pytest.approx(mean, rel=1e-6)
+
+
+def test_scores_are_over_the_whole_test_set_each_image_once(pair):
+    folder, found = pair
+    test = tiny_data().test
+    saved = load_checkpoint(folder / "rank0/straight/last.pt")
+    for column, state in (("raw", saved["model"]), ("ema", saved["ema"]["model"])):
+        net = tiny_net()
+        net.load_state_dict(state)
+        alone = evaluate(net, [(test.images.float() / 255, test.labels)])
+        for rank in found:
+            scores = rank["result"][column]
+            assert scores["count"] == len(test) == 23
+            assert scores["top1"] == pytest.approx(alone.top1)
+            assert scores["nll"] == pytest.approx(alone.nll, rel=1e-6)
+            assert scores["ece"] == pytest.approx(alone.ece, rel=1e-6)
+
+
+def test_only_rank_0_writes_and_reports(pair):
+    folder, (one, other) = pair
+    assert (one["folders"], other["folders"]) == (True, False)
+    assert not (folder / "rank1").exists()
+    assert one["reports"] > 0
+    assert other["reports"] == 0
+    assert (folder / "rank0/straight/result.json").exists()
+    assert len((folder / "rank0/resumed/metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_two_ranks_resume_bit_for_bit(pair):
+    _, found = pair
+    assert found[0]["resumed"] == found[1]["resumed"] == found[0]["weights"]
+
+
+def test_players_that_rest_and_data_that_grow_keep_the_ranks_together(pair):
+    folder, (one, other) = pair
+    for name in ("turns", "doubling"):
+        assert one[name] == other[name]
+        assert len((folder / f"rank0/{name}/metrics.jsonl").read_text().splitlines()) == 3
+    # 40 images, then 80: shares of 20 and 40 in batches of 5.
+    assert one["counts"] == other["counts"] == [5] * 4 + [5] * 8 * 2
+
+
+def test_errors_of_rank_0_reach_all(pair):
+    _, found = pair
+    for rank in found:
+        assert "belongs to another recipe: epochs" not in rank["refused"]
+        assert "lr 0.1 there, 0.2 now" in rank["refused"]
+
+
+def test_two_processes_take_the_steps_of_one(pair, tmp_path):
+    folder, _ = pair
+    net = tiny_net(norm=False, dropout=0.0)
+    run(tmp_path, recipe(**PLAIN), model=net, objective=Mixed(None))
+    saved = load_checkpoint(folder / "rank0/plain/last.pt")["model"]
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(saved[name], value, rtol=1e-4, atol=1e-6)
+    start = tiny_net(norm=False, dropout=0.0).state_dict()
+    assert (start["0.weight"] - saved["0.weight"]).abs().max() > 0.01
+
+
+def test_variables_of_slurm_become_those_of_torch():
+    slurm = {
+        "SLURM_PROCID": "5",
+        "SLURM_NTASKS": "8",
+        "SLURM_LOCALID": "1",
+        "SLURM_JOB_NODELIST": "a[3,5-9]",
+        "SLURM_JOB_ID": "4711",
+    }
+    here = dict(slurm)
+    map_slurm(here)
+    assert {name: value for name, value in here.items() if name not in slurm} == {
+        "RANK": "5",
+        "WORLD_SIZE": "8",
+        "LOCAL_RANK": "1",
+        "MASTER_ADDR": "a3",
+        "MASTER_PORT": "19711",
+    }
+    for changes in ({"SLURM_NTASKS": "1"}, {"WORLD_SIZE": "2"}):
+        here = before = {**slurm, **changes}
+        map_slurm(here)
+        assert here == before
+    alone: dict[str, str] = {}
+    map_slurm(alone)
+    assert alone == {}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("n1", "n1"),
+        ("n1,n2", "n1"),
+        ("n[01-12]", "n01"),
+        ("n[3,7]", "n3"),
+        ("rack[2-4]-ib,x", "rack2-ib"),
+        ("host-a.example,b", "host-a.example"),
+    ],
+)
+def test_first_host_of_a_list(nodes, first):
+    assert first_host(nodes) == first
