@@ -203,7 +203,7 @@ def test_signs_of_the_code(
         for parameter in objective.players().network.parameters():
             parameter -= 1e-3 * parameter.grad
     objective.steps = number
-    assert sign * (step(objective, model).seen[key] - before.seen[key]) > 0
+    assert sign * (step(objective, model).diagnostics[key] - before.diagnostics[key]) > 0
 
 
 def test_the_first_losses_are_those_of_chance() -> None:
@@ -213,7 +213,7 @@ def test_the_first_losses_are_those_of_chance() -> None:
     nn.init.zeros_(model.fc.bias)
     chance = math.log(CLASSES)
     even, odd = step(objective, model), step(objective, model, seed=1)
-    likeness = float(even.seen["likeness"])
+    likeness = float(even.diagnostics["likeness"])
     assert float(even.total.detach()) == pytest.approx(1.7 * chance + 0.7 * likeness, abs=0.1)
     assert float(odd.total.detach()) == pytest.approx(3 * chance, abs=0.1)
 
@@ -287,15 +287,15 @@ def test_alarms() -> None:
     objective, _ = built(AdAutoMix())
     objective.steps = 3000
     well = {"mask spread": 0.1, "mask largest": 0.5, "mixed loss": 1.0, "teacher loss": 1.0}
-    assert objective.alarms(well, progress=0.5) == ()
+    assert objective.warnings(well, progress=0.5) == ()
     for change, word in (
         ({"mask spread": 1e-3}, "flat"),
         ({"mask largest": 0.99}, "takes all"),
         ({"mixed loss": 3.0}, "runs away"),
     ):
-        (sentence,) = objective.alarms(well | change, progress=0.5)
+        (sentence,) = objective.warnings(well | change, progress=0.5)
         assert word in sentence
-    assert objective.alarms(well | {"mask spread": 1e-3}, progress=0.05) == ()
+    assert objective.warnings(well | {"mask spread": 1e-3}, progress=0.05) == ()
 
 
 @pytest.mark.parametrize(

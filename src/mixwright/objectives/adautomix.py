@@ -237,13 +237,13 @@ class AdAutoMix(Learning):
             {name: term.detach() for name, term in terms.items()},
             logits,
             mixture.plan,
-            seen={name: value.detach() for name, value in seen.items()}
+            diagnostics={name: value.detach() for name, value in seen.items()}
             | mask_numbers(mixture.mask, mixture.lam),
         )
 
-    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
-        """See ``Objective.alarms``; looks at the masks, and whether the generator runs away."""
-        found = super().alarms(means, progress=progress)
+    def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        """See ``Objective.warnings``; looks at the masks, and whether the generator runs away."""
+        found = super().warnings(means, progress=progress)
         chance = math.log(max(2, self._classes))
         student, teacher = means.get("mixed loss", 0.0), means.get("teacher loss", math.inf)
         fair = isinstance(self.criterion, CrossEntropy)  # whose chance is ln K

@@ -77,7 +77,7 @@ class LearnedPairs(Learning):
             {name: term.detach() for name, term in terms.items()},
             mixed,
             seen_by_student,
-            seen=mask_numbers(mask, lam),
+            diagnostics=mask_numbers(mask, lam),
         )
 
     def _weight(self, progress: float) -> float:

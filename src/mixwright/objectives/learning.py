@@ -291,8 +291,8 @@ class Learning(Objective):
             return groups
         return [part for group in groups for part in _by_decay(group)]
 
-    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
-        """See ``Objective.alarms``; looks at the masks."""
+    def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        """See ``Objective.warnings``; looks at the masks."""
         found = list[str]()
         spread, largest = means.get("mask spread", 1.0), means.get("mask largest", 0.0)
         if spread < 5e-3 and progress > (0.2 if self.steps > 500 else 0.5):

@@ -177,8 +177,8 @@ class MEADA(Objective):
             self._grown = replace(data, train=replace(data.train, images=images, labels=labels))
         return self._grown
 
-    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
-        """See ``Objective.alarms``; says so when the run is too short for the data to grow."""
+    def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+        """See ``Objective.warnings``; says so when the run is too short for the data to grow."""
         del means
         epochs = round(self.epochs / progress) if progress > 0 else 0
         if self.online is not None or not self.rounds or not 0 < epochs <= self.every:

@@ -22,7 +22,7 @@ class Losses:
         logits: ``(B, K)`` of the images that the model saw, for metrics.
         plan: how these images were mixed; None where they were not.
         labels: labels of the plan's pool where that is not the batch; None where it is.
-        seen: named 0-d numbers worth watching that are no parts of ``total``.
+        diagnostics: named 0-d numbers worth watching that are no parts of ``total``.
     """
 
     total: Tensor
@@ -30,7 +30,7 @@ class Losses:
     logits: Tensor
     plan: MixPlan | None = None
     labels: Tensor | None = None
-    seen: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class Objective(Module):
@@ -132,11 +132,11 @@ class Objective(Module):
         """Give the modules that ``torch.compile`` is worth using on, beside the model."""
         return ()
 
-    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+    def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
         """Say what has gone wrong, judged by the means of an epoch.
 
         Args:
-            means: ``loss``, ``accuracy``, and the names of ``Losses.terms`` and ``Losses.seen``.
+            means: ``loss``, ``accuracy``, and those of ``Losses.terms`` and ``Losses.diagnostics``.
             progress: share of training that is done, in [0, 1].
 
         Returns:

@@ -234,7 +234,7 @@ class Taught(Mixed):
     def own_teacher(self) -> nn.Module | None:
         return self.kept
 
-    def alarms(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
+    def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
         return (f"loss {means['loss']:.4f} is [odd]",)
 
 

@@ -23,7 +23,7 @@ def _quickly(monkeypatch):
             net = SmallConv(num_classes=data.num_classes, channels=data.channels, width=2)
         return ProbeModel(net.eval(), "It was not trained.")
 
-    monkeypatch.setattr("mixwright.lab.experiments.probe_model.train_for_pictures", sit)
+    monkeypatch.setattr("mixwright.lab.experiments.probe_model.train_probe_model", sit)
     monkeypatch.setattr(theory_jobs, "_EXPANDED", 8)
 
 

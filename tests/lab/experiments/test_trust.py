@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from mixwright.lab.experiments.record import read_comparison
-from training.tiny import tiny_data
 
 import mixwright as mw
+from lab.training.tiny import tiny_data
+from mixwright.lab.analysis.comparison import read_comparison
 from mixwright.lab.cli import main
 from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.scores import evaluate

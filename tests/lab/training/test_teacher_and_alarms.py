@@ -48,7 +48,7 @@ class Taught(Blend):
     def own_teacher(self):
         return self.kept
 
-    def alarms(self, means, *, progress):
+    def warnings(self, means, *, progress):
         self.asked.append((dict(means), progress))
         epoch = round(4 * progress)
         found = [f"flat by 0.{epoch}"] if epoch != 2 else []

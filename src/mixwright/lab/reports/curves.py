@@ -36,7 +36,7 @@ class Curves:
         raw: top-1 of the trained weights on test images.
         ema: top-1 of the averaged weights.
         teacher: top-1 of the method's own teacher; empty where it has none.
-        seen: what else its objective showed, by name; see ``Losses.seen``.
+        seen: what else its objective showed, by name; see ``Losses.diagnostics``.
     """
 
     train: Curve

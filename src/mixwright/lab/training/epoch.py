@@ -34,7 +34,7 @@ Group = list[tuple[Tensor, Tensor]]
 ORDER, AUGMENT, MIX, MODULES = range(4)
 
 # Before the names of an objective's terms and of what else it shows, which are its own to choose.
-TERM, SEEN = "term ", "seen "
+TERM, DIAGNOSTIC = "term ", "diagnostic "
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Trained:
 
     Args:
         means: loss, accuracy, each term of the objective (``TERM`` before its name) and what else
-            it shows (``SEEN``), means over the images of all processes.
+            it shows (``DIAGNOSTIC``), means over the images of all processes.
         lr: learning rate of the last step.
         seconds: wall time, with what the objective does before the first step, without evaluation.
         step_seconds: median time of an optimiser step.
@@ -132,9 +132,9 @@ def _gradients(
                 )
             (losses.total * (len(labels) / whole)).backward()
         terms = {TERM + name: value for name, value in losses.terms.items()}
-        seen = {SEEN + name: value for name, value in losses.seen.items()}
+        shown = {DIAGNOSTIC + name: value for name, value in losses.diagnostics.items()}
         accuracy = _accuracy(losses, labels)
-        meter.add({**terms, **seen, "loss": losses.total, "accuracy": accuracy}, len(labels))
+        meter.add({**terms, **shown, "loss": losses.total, "accuracy": accuracy}, len(labels))
 
 
 @torch.no_grad()
@@ -161,7 +161,7 @@ def _update(session: Session, progress: float) -> float:
 
 
 def _finite(means: dict[str, float], session: Session, epoch: int, step: int) -> dict[str, float]:
-    watched = {name: mean for name, mean in means.items() if not name.startswith(SEEN)}
+    watched = {name: mean for name, mean in means.items() if not name.startswith(DIAGNOSTIC)}
     bad = next((name for name, mean in watched.items() if not math.isfinite(mean)), None)
     if bad is None or bad == "accuracy":
         return means

@@ -17,7 +17,15 @@ from mixwright.lab.data.batches import Batches
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.training.distributed import join
-from mixwright.lab.training.epoch import AUGMENT, ORDER, SEEN, TERM, Trained, streams, train_epoch
+from mixwright.lab.training.epoch import (
+    AUGMENT,
+    DIAGNOSTIC,
+    ORDER,
+    TERM,
+    Trained,
+    streams,
+    train_epoch,
+)
 from mixwright.lab.training.folder import Record, RunFolder, median_step
 from mixwright.lab.training.machine import commit, machine, version
 from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
@@ -218,7 +226,7 @@ class _Run:
             return ()
         named = _by_name(means)
         plain = {**named.pop("seen"), **named.pop("terms"), **named}
-        return self.session.objective.alarms(plain, progress=self.epoch / recipe.epochs)
+        return self.session.objective.warnings(plain, progress=self.epoch / recipe.epochs)
 
     def _keep_best(self) -> bool:
         """Note the best epoch of each column; says whether the raw weights are the best yet."""
@@ -340,8 +348,10 @@ def _continues(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
 
 def _by_name(means: dict[str, float]) -> dict[str, Any]:
     terms = {name.removeprefix(TERM): v for name, v in means.items() if name.startswith(TERM)}
-    seen = {name.removeprefix(SEEN): v for name, v in means.items() if name.startswith(SEEN)}
-    return {"loss": means["loss"], "accuracy": means["accuracy"], "terms": terms, "seen": seen}
+    shown = {
+        name.removeprefix(DIAGNOSTIC): v for name, v in means.items() if name.startswith(DIAGNOSTIC)
+    }
+    return {"loss": means["loss"], "accuracy": means["accuracy"], "terms": terms, "seen": shown}
 
 
 @contextlib.contextmanager
