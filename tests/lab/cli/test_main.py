@@ -182,9 +182,9 @@ def test_train_then_evaluate(
     assert main([*quick, "--out", str(tmp_path / "scores")]) == 0
     record = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
     for column in ("raw", "ema"):
-        assert record[column] == pytest.approx(result[column], rel=1e-5)
+        assert record[column] == pytest.approx(result["scores"][column], rel=1e-5)
     shown = capsys.readouterr().out
-    assert f"{100 * result['raw']['top1']:.1f}" in shown
+    assert f"{100 * result['scores']['raw']['top1']:.1f}" in shown
     assert "[4/4] mixup-s0 (ema): calibration done" in shown
     page = (tmp_path / "scores" / "report.html").read_text()
     assert "MixUp, EMA" in page
@@ -192,21 +192,21 @@ def test_train_then_evaluate(
     assert "It holds the runs run" in capsys.readouterr().err
     whole = load_checkpoint(run / "last.pt")
     broken = {name: torch.full_like(value, torch.nan) if value.is_floating_point() else value
-              for name, value in whole["model"].items()}  # fmt: skip
+              for name, value in whole["weights"]["raw"].items()}  # fmt: skip
     for state, said in (
-        ({name: value for name, value in whole.items() if name != "ema"}, "has no ema"),
-        ({**whole, "model": broken}, "finite"),
+        ({name: value for name, value in whole.items() if name != "ema_updates"}, "has no ema"),
+        ({**whole, "weights": {**whole["weights"], "raw": broken}}, "finite"),
     ):
         save_checkpoint(run / "last.pt", state)
         assert main(quick) == 2
         assert said in capsys.readouterr().err
-    save_checkpoint(run / "last.pt", {**whole, "teacher": whole["ema"]["model"]})
+    three = {**whole["weights"], "teacher": whole["weights"]["ema"]}
+    save_checkpoint(run / "last.pt", {**whole, "weights": three})
     assert main([*quick, "--out", str(tmp_path / "three")]) == 0
     assert "MixUp, own teacher" in capsys.readouterr().out
     record = json.loads((tmp_path / "three" / "evaluation.json").read_text())
     assert record["teacher"] == record["ema"]
-    old = {name: value for name, value in whole.items() if name != "teacher"}
-    save_checkpoint(run / "last.pt", old)  # of before there was such an entry
+    save_checkpoint(run / "last.pt", whole)
     assert main(quick) == 0
     assert "teacher" not in capsys.readouterr().out
     (folder,) = (tmp_path / "runs" / "evaluate").iterdir()
@@ -249,14 +249,14 @@ def test_a_teacher_and_its_alarms_from_training_to_evaluation(
     shown = capsys.readouterr().out
     result = json.loads((run / "result.json").read_text())
     assert "trained EMA teacher" in " ".join(shown.split())
-    assert f"{100 * result['teacher']['top1']:.2f}" in shown
+    assert f"{100 * result['scores']['teacher']['top1']:.2f}" in shown
     assert shown.count("mixup, seed 0: loss ") == 1  # while it trained, once for both epochs
     assert shown.count("alarm, epochs 1 to 2: loss ") == 1
     assert shown.count("is [odd]") == 2
     only = ["--only", "accuracy calibration"]
     assert main(["evaluate", str(run), *only, "--out", str(tmp_path / "scores")]) == 0
     record = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
-    assert record["teacher"] == pytest.approx(result["teacher"], rel=1e-5)
+    assert record["teacher"] == pytest.approx(result["scores"]["teacher"], rel=1e-5)
     assert record["teacher"] != record["ema"]
 
 

@@ -16,7 +16,7 @@ from mixwright.lab.training.progress import Progress
 def now(*alarms: str, epoch: int = 1) -> dict[str, object]:
     return progress_detail(
         Progress(epoch=epoch, epochs=4, step=1, steps=2, loss=1.0, accuracy=0.5, lr=0.1,
-                 seconds_left=1.0, raw=0.5, ema=None, alarms=alarms)
+                 seconds_left=1.0, scores={"raw": 0.5}, warnings=alarms)
     )  # fmt: skip
 
 

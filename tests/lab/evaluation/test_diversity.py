@@ -325,6 +325,6 @@ def test_a_named_run_is_the_reference(tmp_path):
     save_checkpoint(tmp_path / "last.pt", state | {"classes": list("abc")})
     with pytest.raises(ValueError, match="knows 3 classes"):
         reference_of(subject, str(tmp_path))
-    save_checkpoint(tmp_path / "last.pt", {"model": {}})
+    save_checkpoint(tmp_path / "last.pt", {"weights": {}})
     with pytest.raises(ValueError, match="has no recipe, classes"):
         reference_of(subject, str(tmp_path))

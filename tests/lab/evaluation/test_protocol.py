@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mixwright.lab.evaluation.protocol import PROTOCOLS, protocol_score, read_epochs, run_protocols
+from mixwright.lab.evaluation.protocol import PROTOCOLS, protocol_score, run_protocols
 
 
 def rising(last: int, first: int = 1) -> dict[int, float]:
@@ -86,13 +84,3 @@ def test_columns_of_a_run_and_their_own_medians_of_top5() -> None:
     assert run_protocols([]) == {}
     assert set(run_protocols(lines(25, every=20))["raw"]) == {"median10", "median11_compat", "best"}
     assert run_protocols(lines(4, every=2))["raw"]["median10"]["note"].startswith("the run has 4")
-
-
-def test_lines_are_read_and_half_a_line_is_not(tmp_path: Path) -> None:
-    assert read_epochs(tmp_path) == []
-    text = "".join(json.dumps(line) + "\n" for line in lines(3))
-    (tmp_path / "metrics.jsonl").write_text(text + '{"epoch": 4, "te')
-    assert read_epochs(tmp_path) == lines(3)
-    (tmp_path / "metrics.jsonl").write_text('{"epoch"\n' + text)
-    with pytest.raises(ValueError, match="line 1 is no JSON"):
-        read_epochs(tmp_path)

@@ -67,7 +67,7 @@ def started(runs: Path, *, classes: int, seed: int = 0, method: str = "none", **
 def test_all_but_the_last_layer_is_the_runs(runs: Path):
     for method in ("none", "mixup"):
         recipe, state = started(runs, classes=4, method=method)
-        source = load_checkpoint(Path(str(recipe.init)) / "last.pt")["model"]
+        source = load_checkpoint(Path(str(recipe.init)) / "last.pt")["weights"]["raw"]
         fresh = new_model(Recipe(**TINY), data_of(4)).state_dict()
         for name, value in state.items():
             wanted = fresh if name.startswith("model.fc.") else source
@@ -78,15 +78,16 @@ def test_all_but_the_last_layer_is_the_runs(runs: Path):
 
 def test_the_last_layer_stays_where_the_classes_do(runs: Path):
     recipe, state = started(runs, classes=3)
-    source = load_checkpoint(Path(str(recipe.init)) / "last.pt")["model"]
+    source = load_checkpoint(Path(str(recipe.init)) / "last.pt")["weights"]["raw"]
     assert all(torch.equal(value, source[name]) for name, value in state.items())
 
 
 def test_averaged_weights(runs: Path):
     recipe, state = started(runs, classes=3, init_weights="ema")
     source = load_checkpoint(Path(str(recipe.init)) / "last.pt")
-    assert all(torch.equal(value, source["ema"]["model"][name]) for name, value in state.items())
-    assert not torch.equal(state["model.fc.weight"], source["model"]["model.fc.weight"])
+    weights = source["weights"]
+    assert all(torch.equal(value, weights["ema"][name]) for name, value in state.items())
+    assert not torch.equal(state["model.fc.weight"], weights["raw"]["model.fc.weight"])
     with pytest.raises(CheckpointError, match="no teacher of its own; expected --init-weights raw"):
         started(runs, classes=3, init_weights="teacher")
 
@@ -109,7 +110,7 @@ def test_folders_of_different_starts_never_mix(runs: Path, tmp_path: Path):
     shutil.copytree(next(runs.glob("none-s0-*")), place)
     before = Recipe.from_fields(resolve_init({**TINY, "init": str(place)}, method="none", seed=0))
     state = load_checkpoint(place / "last.pt")
-    state["model"]["model.fc.bias"] += 1
+    state["weights"]["raw"]["model.fc.bias"] += 1
     save_checkpoint(place / "last.pt", state)
     after = Recipe.from_fields(resolve_init({**TINY, "init": str(place)}, method="none", seed=0))
     assert recipe_hash(before) != recipe_hash(after)
@@ -145,7 +146,7 @@ def test_starts_that_are_refused(runs: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"other.pt cannot be read"):
         resolve_init({**TINY, "init": str(tmp_path / "other.pt")}, method="none", seed=0)
     save_checkpoint(tmp_path / "bare.pt", {"kind": "mixer"})
-    with pytest.raises(CheckpointError, match=r"bare.pt has no recipe, model, ema, classes"):
+    with pytest.raises(CheckpointError, match=r"has no recipe, weights, ema_updates, classes"):
         resolve_init({**TINY, "init": str(tmp_path / "bare.pt")}, method="none", seed=0)
     with pytest.raises(RecipeError, match="pretrained is True; expected false where init is"):
         Recipe(init=start, pretrained=True)
@@ -164,7 +165,7 @@ def test_starts_that_are_refused(runs: Path, tmp_path: Path):
 )
 def test_weights_that_do_not_fit(runs: Path, tmp_path: Path, change: Any, says: str):
     state = load_checkpoint(next(runs.glob("none-s0-*")) / "last.pt")
-    change(state["model"])
+    change(state["weights"]["raw"])
     save_checkpoint(tmp_path / "odd.pt", state)
     with pytest.raises(CheckpointError, match=says):
         new_model(Recipe(**TINY, init=str(tmp_path / "odd.pt")), data_of(4))

@@ -188,7 +188,7 @@ def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
     save_checkpoint(path, {"kind": "mixer", "layer": "layer2"})
     with pytest.raises(ValueError, match="has no sources, alpha"):
         load_mixer(path)
-    save_checkpoint(path, {"model": {}})
+    save_checkpoint(path, {"weights": {}})
     with pytest.raises(ValueError, match="has no recipe, objective, classes"):
         load_mixer(path)
     save_mixer(learned(), path, encoder=HOW)

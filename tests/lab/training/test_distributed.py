@@ -87,7 +87,7 @@ def pair(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = "import sys, pathlib; from training.test_distributed import two_ranks; "
+    code = "import sys, pathlib; from lab.training.test_distributed import two_ranks; "
     code += "two_ranks(pathlib.Path(sys.argv[1]))"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
     started = [
@@ -147,12 +147,12 @@ def test_scores_are_over_the_whole_test_set_each_image_once(pair):
     folder, found = pair
     test = tiny_data().test
     saved = load_checkpoint(folder / "rank0/straight/last.pt")
-    for column, state in (("raw", saved["model"]), ("ema", saved["ema"]["model"])):
+    for column, state in saved["weights"].items():
         net = tiny_net()
         net.load_state_dict(state)
         alone = evaluate(net, [(test.images.float() / 255, test.labels)])
         for rank in found:
-            scores = rank["result"][column]
+            scores = rank["result"]["scores"][column]
             assert scores["count"] == len(test) == 23
             assert scores["top1"] == pytest.approx(alone.top1)
             assert scores["nll"] == pytest.approx(alone.nll, rel=1e-6)
@@ -194,7 +194,7 @@ def test_two_processes_take_the_steps_of_one(pair, tmp_path):
     folder, _ = pair
     net = tiny_net(norm=False, dropout=0.0)
     run(tmp_path, recipe(**PLAIN), model=net, objective=Mixed(None))
-    saved = load_checkpoint(folder / "rank0/plain/last.pt")["model"]
+    saved = load_checkpoint(folder / "rank0/plain/last.pt")["weights"]["raw"]
     for name, value in net.state_dict().items():
         torch.testing.assert_close(saved[name], value, rtol=1e-4, atol=1e-6)
     start = tiny_net(norm=False, dropout=0.0).state_dict()

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from lab.training.tiny import recipe
-from mixwright.lab.training.folder import RunError, RunFolder, median_step
+from mixwright.lab.training.folder import RunError, RunFolder, median_step, read_metrics
 
 
 def test_a_new_folder_takes_the_recipe(tmp_path):
@@ -101,3 +101,14 @@ def test_median_step_leaves_out_the_first_epoch():
     records = [{"step_seconds": s} for s in (9.0, 1.0, 4.0, 2.0)]
     assert median_step(records) == 2.0
     assert median_step(records[:1]) == 9.0
+
+
+def test_metrics_are_read_and_half_a_line_is_not(tmp_path):
+    assert read_metrics(tmp_path) == []
+    lines = [{"epoch": epoch, "train": {"loss": 1.0}, "warnings": []} for epoch in (1, 2, 3)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text("\n" + text + '{"epoch": 4, "te')
+    assert read_metrics(tmp_path) == lines
+    (tmp_path / "metrics.jsonl").write_text('{"epoch"\n' + text)
+    with pytest.raises(ValueError, match="line 1 is no JSON"):
+        read_metrics(tmp_path)

@@ -62,7 +62,7 @@ def test_resumed_is_straight(tmp_path: Path, name: str) -> None:
     torch.manual_seed(99)
     run(resumed, of, model=net(), objective=MAKERS[name](), **given)
     one, other = (load_checkpoint(folder / "last.pt") for folder in (straight, resumed))
-    for part in ("model", "ema", "objective", "optimizer", "teacher"):
+    for part in ("weights", "ema_updates", "objective", "optimizer"):
         assert digest(one[part]) == digest(other[part]), part
     kept = [read_mask_snapshots(folder) for folder in (straight, resumed)]
     assert [state["epoch"] for state in kept[0]] == [1, 2, 3]
@@ -100,7 +100,7 @@ def test_a_term_that_breaks_is_named_and_the_checkpoint_kept(tmp_path: Path) -> 
 def test_the_record_tells_of_masks(tmp_path: Path) -> None:
     run(tmp_path, recipe(epochs=2), model=net(), objective=AdAutoMix(), data=tiny_data())
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    seen = lines[-1]["train"]["seen"]
+    seen = lines[-1]["train"]["diagnostics"]
     wanted = {"mask spread", "mask largest", "mask follows lam", "likeness", "teacher loss"}
     assert wanted <= set(seen)
     assert lines[-1]["test"]["teacher"]["top1"] >= 0
@@ -170,7 +170,7 @@ def test_two_processes_learn_what_one_does_on_the_whole_batch(
 ) -> None:
     """Without batch normalisation, and with partners of one's own half."""
     monkeypatch.setattr(learning, "draw_sources", learning.draw_sources)  # put back afterwards
-    code = "import sys; from training.test_learned import one_rank; "
+    code = "import sys; from lab.training.test_learned import one_rank; "
     code += "one_rank(sys.argv[1], int(sys.argv[2]))"
     started = [
         subprocess.Popen(

@@ -61,7 +61,7 @@ def test_resumed_is_straight(tmp_path, changes, epoch, step):
     objective = Blend()
     resumed = run(tmp_path / "killed", of, objective=objective)
     assert left(tmp_path / "killed") == left(tmp_path / "straight")
-    assert (resumed.raw, resumed.ema, resumed.best) == (straight.raw, straight.ema, straight.best)
+    assert (resumed.scores, resumed.best) == (straight.scores, straight.best)
     assert int(objective.steps) == 16
     assert resumed.seconds > 0
 
@@ -109,14 +109,14 @@ def test_killed_between_the_line_and_the_checkpoint(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("taken", "said"),
+    ("taken", "message"),
     [
         ({"seed": 5}, "another recipe .seed 5 not 7."),
         ({"method": "blends", "lr": 0.2}, "method 'blends' not .*, lr 0.2 not "),
         (None, "has no optimizer, objective, records"),  # the run's own best.pt
     ],
 )
-def test_a_foreign_checkpoint_is_refused(tmp_path, taken, said):
+def test_a_foreign_checkpoint_is_refused(tmp_path, taken, message):
     folder = tmp_path / "here"
     with pytest.raises(KilledError):
         run(folder, recipe(), on_progress=kill_at(2, 4))
@@ -126,7 +126,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path, taken, said):
         source = tmp_path / "other" / "last.pt"
     (folder / "last.pt").write_bytes(source.read_bytes())
     before = (folder / "metrics.jsonl").read_bytes()
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         run(folder, recipe())
     assert (folder / "metrics.jsonl").read_bytes() == before
 
@@ -162,4 +162,4 @@ def test_a_longer_test_set_does_not_disturb_training(tmp_path):
     run(tmp_path / "a", recipe(epochs=2), data=tiny_data(test=23))
     run(tmp_path / "b", recipe(epochs=2, eval_every=2), data=tiny_data(test=31))
     states = [load_checkpoint(tmp_path / name / "last.pt") for name in "ab"]
-    assert digest(states[0]["model"]) == digest(states[1]["model"])
+    assert digest(states[0]["weights"]["raw"]) == digest(states[1]["weights"]["raw"])

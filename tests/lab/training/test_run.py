@@ -24,7 +24,7 @@ def metrics(folder):
 
 
 def weights(folder, name="last.pt"):
-    return load_checkpoint(folder / name)["model"]
+    return load_checkpoint(folder / name)["weights"]["raw"]
 
 
 def test_a_run_leaves_what_it_promises(tmp_path):
@@ -43,8 +43,8 @@ def test_a_run_leaves_what_it_promises(tmp_path):
 
     written = json.loads((tmp_path / "result.json").read_text())
     assert Result.from_record(written) == result
-    assert result.raw == lines[2]["test"]["raw"]
-    assert result.ema == lines[2]["test"]["ema"]
+    assert result.scores == lines[2]["test"]
+    assert (written["format"], written["scores"]) == (2, lines[2]["test"])
     assert result.epochs == 3
     assert result.parameters == sum(p.numel() for p in tiny_net().parameters())
     assert result.train == lines[2]["train"]
@@ -54,7 +54,9 @@ def test_a_run_leaves_what_it_promises(tmp_path):
 
     # 40 images in batches of 10: progress is asked for after each step, and after each epoch.
     assert [(p.epoch, p.step) for p in seen] == [(e, s) for e in (1, 2, 3) for s in (1, 2, 3, 4)]
-    assert [p.raw is None for p in seen] == [True] * 7 + [False] * 5
+    assert [dict(p.scores) for p in seen[:7]] == [{}] * 7
+    for progress, line in ((seen[7], lines[1]), (seen[10], lines[1]), (seen[11], lines[2])):
+        assert progress.scores == {name: line["test"][name]["top1"] for name in ("raw", "ema")}
     assert seen[-1].share == 1
     assert seen[-1].seconds_left == 0
     assert all(math.isfinite(p.seconds_left) for p in seen)
@@ -83,13 +85,14 @@ def test_the_scores_are_those_of_the_saved_weights(tmp_path):
     result = run(tmp_path, recipe(epochs=2))
     saved = load_checkpoint(tmp_path / "last.pt")
     test = tiny_data().test
-    for column, state in (("raw", saved["model"]), ("ema", saved["ema"]["model"])):
+    assert [*saved["weights"]] == ["raw", "ema"]
+    for column, state in saved["weights"].items():
         net = tiny_net()
         net.load_state_dict(state)
         scores = evaluate(net, [(test.images.float() / 255, test.labels)])
-        assert getattr(result, column)["top1"] == scores.top1
-        assert getattr(result, column)["nll"] == pytest.approx(scores.nll, rel=1e-6)
-    assert result.raw != result.ema
+        assert result.scores[column]["top1"] == scores.top1
+        assert result.scores[column]["nll"] == pytest.approx(scores.nll, rel=1e-6)
+    assert result.scores["raw"] != result.scores["ema"]
 
 
 def test_weights_are_averaged_after_every_step(tmp_path):
@@ -107,10 +110,12 @@ def test_weights_are_averaged_after_every_step(tmp_path):
             steps += 1
 
     run(tmp_path, of, objective=Watched())
-    saved = load_checkpoint(tmp_path / "last.pt")["ema"]["model"]
-    assert steps == 8
+    saved = load_checkpoint(tmp_path / "last.pt")
+    assert steps == saved["ema_updates"] == 8
     for name, value in average.items():
-        torch.testing.assert_close(saved[name], value.detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            saved["weights"]["ema"][name], value.detach(), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_micro_batches_have_the_gradient_of_the_whole(tmp_path):
@@ -272,7 +277,7 @@ def test_a_full_disk_stops_the_run_and_the_run_goes_on_later(tmp_path, monkeypat
     assert load_checkpoint(tmp_path / "full" / "last.pt")["epoch"] == 2
     monkeypatch.setattr("torch.save", save)
     result = run(tmp_path / "full", recipe())
-    assert (result.raw, result.ema) == (straight.raw, straight.ema)
+    assert result.scores == straight.scores
 
 
 def test_channels_last_and_adamw_train_too(tmp_path):
@@ -292,7 +297,7 @@ def test_channels_last_and_adamw_train_too(tmp_path):
     of = recipe(epochs=2, channels_last=True, optimizer="adamw", lr=0.01, loss="bce")
     result = run(tmp_path, of, objective=Watched())
     assert all(formats)
-    assert math.isfinite(result.raw["nll"])
+    assert math.isfinite(result.scores["raw"]["nll"])
 
 
 def test_bf16_computes_in_bf16_and_keeps_float32_weights(tmp_path):

@@ -58,9 +58,9 @@ def main(words: Sequence[str]) -> int:
     from mixwright.lab.cli.table import scores_table
     from mixwright.lab.reports.warnings import epochs_of
 
-    console.print(scores_table(result["raw"], result["ema"], result["teacher"]))
-    for alarm in result["alarms"]:
-        say(console, f"alarm, {epochs_of(alarm)}: {alarm['said']}")
+    console.print(scores_table(*map(result["scores"].get, ("raw", "ema", "teacher"))))
+    for warning in result["warnings"]:
+        say(console, f"alarm, {epochs_of(warning)}: {warning['message']}")
     say(console, f"run  {folder}")
     return 0
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from mixwright.arguments import check_choice
 from mixwright.lab.evaluation.accuracy import rank
 from mixwright.lab.evaluation.clean import clean_logits
-from mixwright.lab.evaluation.protocol import PROTOCOLS, Protocol, read_epochs, run_protocols
+from mixwright.lab.evaluation.protocol import PROTOCOLS, Protocol, run_protocols
 from mixwright.lab.evaluation.subject import Found, Subject
+from mixwright.lab.training.folder import read_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,5 +106,5 @@ def class_accuracy(correct: Tensor, labels: Tensor, *, classes: int) -> list[flo
 
 def _protocols(subject: Subject) -> dict[str, dict[str, dict[str, Any]]] | None:
     """By column and protocol; None where the subject comes from no run."""
-    records = [] if subject.folder is None else read_epochs(subject.folder)
+    records = [] if subject.folder is None else read_metrics(subject.folder)
     return run_protocols(records) or None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 Protocol = Literal["median10", "median11_compat", "final", "best"]
@@ -131,33 +129,6 @@ def run_protocols(
                 "note": first.note,
             }
     return found
-
-
-def read_epochs(folder: Path) -> list[dict[str, Any]]:
-    """Read the lines of a run's ``metrics.jsonl``.
-
-    Args:
-        folder: of the run.
-
-    Returns:
-        one record an epoch; none where there is no such file. A last line that was cut short by
-        a crash is left out.
-    """
-    try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    records: list[dict[str, Any]] = []
-    for place, line in enumerate(lines):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            if place < len(lines) - 1:
-                raise ValueError(
-                    f"{folder / 'metrics.jsonl'}: line {place + 1} is no JSON. Remove it, or the "
-                    "run folder to have its run done anew."
-                ) from None
-    return records
 
 
 def _scores(records: Sequence[Mapping[str, Any]], column: str, measure: str) -> dict[int, float]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.experiments.saved import checkpoint_of
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, weights_digest
+from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 
-_NEEDED = ("recipe", "model", "ema", "classes")
+_NEEDED = ("recipe", "weights", "ema_updates", "classes")
 
 
 def resolve_init(settings: Mapping[str, Any], *, method: str, seed: int) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def _known(file: str, which: str, *stamp: int) -> tuple[str, str]:
 
 
 def _read(file: Path) -> State:
-    state = load_checkpoint(file)
+    state = convert_checkpoint(load_checkpoint(file))
     if missing := [name for name in _NEEDED if name not in state]:
         raise CheckpointError(
             f"init {file} has no {', '.join(missing)}; expected the checkpoint of a training run."
@@ -182,14 +183,12 @@ def _read(file: Path) -> State:
 
 def _chosen(path: Path, state: State, which: str) -> dict[str, Tensor]:
     """One of the columns of a checkpoint."""
-    if which == "ema":
-        return state["ema"]["model"]
-    if which == "teacher" and state.get("teacher") is None:
+    if which not in state["weights"]:
         raise CheckpointError(
             f"init {path}: its method has no teacher of its own; expected --init-weights raw or "
             "ema."
         )
-    return state["model" if which == "raw" else "teacher"]
+    return state["weights"][which]
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

@@ -66,8 +66,8 @@ def progress_detail(now: "Progress") -> dict[str, Any]:
         "share": now.share,
         "epoch": now.epoch,
         "epochs": now.epochs,
-        "top1": now.raw,
-        "alarms": list(now.alarms),
+        "top1": now.scores.get("raw"),
+        "alarms": list(now.warnings),
     }
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from torch import nn
 
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe
 
-_NEEDED = ("recipe", "model", "ema", "classes", "mean", "std", "epoch")
+_NEEDED = ("recipe", "weights", "ema_updates", "classes", "mean", "std", "epoch")
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,9 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
     """
     state = _whole(path)
     recipe = Recipe.from_json(state["recipe"])
-    columns = {"raw": state["model"], "ema": state["ema"]["model"]}
-    if state.get("teacher") is not None:  # checkpoints of before have no such entry
-        columns["teacher"] = state["teacher"]
     models = {
         column: rebuild(path, state, weights, image_size=image_size, channels=channels)
-        for column, weights in columns.items()
+        for column, weights in state["weights"].items()
     }
     return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), **models)
 
@@ -88,12 +86,12 @@ def recipe_of(path: Path) -> Recipe:
 
 def columns_of(path: Path) -> tuple[str, ...]:
     """The sets of weights in a checkpoint or run folder: ``raw``, ``ema``, perhaps ``teacher``."""
-    return ("raw", "ema") if _whole(path).get("teacher") is None else ("raw", "ema", "teacher")
+    return tuple(_whole(path)["weights"])
 
 
 def _whole(path: Path) -> dict[str, Any]:
     """The state in a checkpoint, with all that a model is built from."""
-    state = load_checkpoint(checkpoint_of(path))
+    state = convert_checkpoint(load_checkpoint(checkpoint_of(path)))
     missing = [name for name in _NEEDED if name not in state]
     if missing:
         raise CheckpointError(

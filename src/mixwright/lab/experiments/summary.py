@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.analysis.comparison import Comparison, Failure, MethodRecord, RunRecord
 from mixwright.lab.analysis.significance_of_comparison import COLUMNS, judged, paired
 from mixwright.lab.analysis.statistics import Interval, t_interval
-from mixwright.lab.evaluation.protocol import read_epochs, run_protocols
+from mixwright.lab.evaluation.protocol import run_protocols
 from mixwright.lab.experiments.grid import Planned
 from mixwright.lab.experiments.methods import Method
+from mixwright.lab.training.convert import convert_result
+from mixwright.lab.training.folder import read_metrics
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -156,20 +158,23 @@ def _run(run: Planned, result: Mapping[str, Any], out: Path) -> RunRecord:
     return RunRecord(
         seed=result["seed"],
         folder=run.folder.relative_to(out).as_posix(),
-        raw=result["raw"],
-        ema=result["ema"],
+        raw=result["scores"]["raw"],
+        ema=result["scores"]["ema"],
         best=result["best"],
         step_seconds=result["step_seconds"],
         seconds=result["seconds"],
-        teacher=result.get("teacher"),
-        alarms=result.get("alarms", []),
-        protocols=run_protocols(read_epochs(run.folder)),
+        teacher=result["scores"].get("teacher"),
+        alarms=[
+            {"said" if name == "message" else name: value for name, value in warning.items()}
+            for warning in result["warnings"]
+        ],
+        protocols=run_protocols(read_metrics(run.folder)),
     )
 
 
 def _result(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return convert_result(json.loads((folder / "result.json").read_text(encoding="utf-8")))
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{folder / 'result.json'}: damaged ({error}). Delete it to have its run finished anew."

@@ -18,6 +18,7 @@ from mixwright.lab.experiments.saved import checkpoint_of
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.recipe import Recipe
 from mixwright.masknets import MaskNet
@@ -28,7 +29,7 @@ from mixwright.objectives.objective import Objective
 _KIND = "mixer"
 _PLAIN = ("layer", "sources", "alpha", "per", "margin", "margin_of")  # attributes kept as they are
 _IN_FILE = (*_PLAIN, "network", "encoder", "about")
-_IN_RUN = ("recipe", "model", "objective", "classes", "mean", "std", "shape")
+_IN_RUN = ("recipe", "weights", "objective", "classes", "mean", "std", "shape")
 _BUILD = ("name", "num_classes", "image_size", "channels")  # arguments of build_model
 _SCALE = ("mean", "std")  # of Normalised
 
@@ -157,7 +158,7 @@ def load_mixer(
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, to be replaced
         if state.get("kind") == _KIND:
             return _from_file(file, state, encoder)
-        return _from_run(file, state, encoder, trust)
+        return _from_run(file, convert_checkpoint(state), encoder, trust)
 
 
 def _file(path: Path) -> Path:
@@ -204,7 +205,7 @@ def _from_run(
     how: dict[str, Any] = {"name": recipe.model, "num_classes": len(state["classes"])}
     how |= {"image_size": side, "channels": channels, "mean": state["mean"], "std": state["std"]}
     model = _encoder(file, how, encoder)
-    _fill(model, state["model"], file, recipe.model)
+    _fill(model, state["weights"]["raw"], file, recipe.model)
     objective.build(model, len(state["classes"]))
     _fill(objective, state["objective"], file, recipe.method)
     mixer: object = objective.trained_mixer()

@@ -1,6 +1,5 @@
 """Learning curves of a method: its runs' ``metrics.jsonl``, one value an epoch and seed."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mixwright.lab.analysis.comparison import MethodRecord
+from mixwright.lab.training.folder import read_metrics
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def read_curves(method: MethodRecord, folder: Path) -> Curves:
     Returns:
         curves; empty ones where nothing was measured.
     """
-    runs = [_lines(folder / run.folder / "metrics.jsonl") for run in method.runs]
+    runs = [read_metrics(folder / run.folder) for run in method.runs]
     return Curves(
         train=_curve(runs, ("train", "accuracy")),
         raw=_curve(runs, ("test", "raw", "top1")),
         ema=_curve(runs, ("test", "ema", "top1")),
         teacher=_curve(runs, ("test", "teacher", "top1")),
-        seen={name: _curve(runs, ("train", "seen", name)) for name in _names(runs)},
+        seen={name: _curve(runs, ("train", "diagnostics", name)) for name in _names(runs)},
     )
 
 
@@ -85,7 +85,7 @@ def _curve(runs: list[list[dict[str, Any]]], path: tuple[str, ...]) -> Curve:
 
 def _names(runs: list[list[dict[str, Any]]]) -> list[str]:
     """Names of what was seen, in the order of the records."""
-    shown = [line["train"].get("seen", {}) for run in runs for line in run]
+    shown = [line["train"].get("diagnostics", {}) for run in runs for line in run]
     return list(dict.fromkeys(name for names in shown for name in names))
 
 
@@ -94,11 +94,3 @@ def _find(line: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in text.splitlines() if line.strip()]

@@ -27,27 +27,27 @@ class DivergedError(RunError):
 
 
 T = TypeVar("T")
-Group = list[tuple[Tensor, Tensor]]
+MicroBatches = list[tuple[Tensor, Tensor]]
 
 # Last words of the seeds of an epoch's streams. Order, crops and flips do not depend on the
 # method, so that runs of one seed see the same images whatever mixes them.
 ORDER, AUGMENT, MIX, MODULES = range(4)
 
-# Before the names of an objective's terms and of what else it shows, which are its own to choose.
+# Before the names of an objective's terms and diagnostics, which are its own to choose.
 TERM, DIAGNOSTIC = "term ", "diagnostic "
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What an epoch of training was like.
+class EpochSummary:
+    """An epoch of training in numbers.
 
     Args:
-        means: loss, accuracy, each term of the objective (``TERM`` before its name) and what else
-            it shows (``DIAGNOSTIC``), means over the images of all processes.
+        means: loss, accuracy, and each term (``TERM`` before its name) and diagnostic
+            (``DIAGNOSTIC``) of the objective, means over the images of all processes.
         lr: learning rate of the last step.
         seconds: wall time, with what the objective does before the first step, without evaluation.
         step_seconds: median time of an optimiser step.
-        images: images seen by all processes.
+        images: images of all processes.
     """
 
     means: dict[str, float]
@@ -59,16 +59,13 @@ class Trained:
 
 def train_epoch(
     session: Session, epoch: int, on_means: Callable[[int, dict[str, float], float], None]
-) -> Trained:
-    """Train for one pass over the images.
+) -> EpochSummary:
+    """Train for one pass over the images; the session changes.
 
     Args:
-        session: the run; changed.
+        session: the run.
         epoch: number of the epoch, from 1.
         on_means: called now and then with the steps done, the means so far and the rate.
-
-    Returns:
-        What it was like.
 
     Raises:
         DivergedError: a loss or a weight is not finite.
@@ -79,7 +76,7 @@ def train_epoch(
     torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[MODULES])))
     meter, timer = Meter(), StepTimer(session.device)
     session.learner.train()
-    started, seen, rate = time.perf_counter(), 0, 0.0
+    started, images, rate = time.perf_counter(), 0, 0.0
     session.begin_epoch()
     steps = session.steps
     read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
@@ -89,7 +86,7 @@ def train_epoch(
         progress = (epoch - 1 + step / steps) / recipe.epochs  # epochs may differ in their steps
         _gradients(session, group, meter, seeds[MIX], progress, epoch)
         rate = _update(session, progress)
-        seen += sum(len(labels) for _, labels in group)
+        images += sum(len(labels) for _, labels in group)
         timer.lap()
         if (step + 1) % read_every == 0 and step + 1 < steps:
             means = _finite(meter.means(session.world), session, epoch, step + 1)
@@ -97,8 +94,8 @@ def train_epoch(
     means = _finite(meter.means(session.world), session, epoch, steps)
     seconds = time.perf_counter() - started
     _check_weights(session, epoch)
-    images = sum(session.world.gather(seen))
-    return Trained(means, rate, seconds, timer.median(), images)
+    images = sum(session.world.gather(images))
+    return EpochSummary(means, rate, seconds, timer.median(), images)
 
 
 def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
@@ -112,7 +109,7 @@ def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
 
 def _gradients(
     session: Session,
-    group: Group,
+    group: MicroBatches,
     meter: Meter,
     generator: Generator,
     progress: float,
@@ -132,9 +129,9 @@ def _gradients(
                 )
             (losses.total * (len(labels) / whole)).backward()
         terms = {TERM + name: value for name, value in losses.terms.items()}
-        shown = {DIAGNOSTIC + name: value for name, value in losses.diagnostics.items()}
+        more = {DIAGNOSTIC + name: value for name, value in losses.diagnostics.items()}
         accuracy = _accuracy(losses, labels)
-        meter.add({**terms, **shown, "loss": losses.total, "accuracy": accuracy}, len(labels))
+        meter.add({**terms, **more, "loss": losses.total, "accuracy": accuracy}, len(labels))
 
 
 @torch.no_grad()
@@ -145,7 +142,7 @@ def _accuracy(losses: Losses, labels: Tensor) -> Tensor:
 
 
 def _update(session: Session, progress: float) -> float:
-    """Step all players; returns the model's learning rate."""
+    """Step all players; return the model's learning rate."""
     recipe, optimizer = session.recipe, session.optimizer
     if recipe.grad_clip is not None:  # each player by itself: one must not silence the other
         for player in (session.model, session.objective):
@@ -161,6 +158,7 @@ def _update(session: Session, progress: float) -> float:
 
 
 def _finite(means: dict[str, float], session: Session, epoch: int, step: int) -> dict[str, float]:
+    """Return the means; refuse a loss or a term that is not a finite number."""
     watched = {name: mean for name, mean in means.items() if not name.startswith(DIAGNOSTIC)}
     bad = next((name for name, mean in watched.items() if not math.isfinite(mean)), None)
     if bad is None or bad == "accuracy":
@@ -171,7 +169,7 @@ def _finite(means: dict[str, float], session: Session, epoch: int, step: int) ->
 
 
 def _check_weights(session: Session, epoch: int) -> None:
-    """A bad gradient in the very last step shows in the weights only."""
+    """Refuse weights that are not finite: a bad gradient in the last step shows there only."""
     players = (session.model, session.objective)
     named = list(itertools.chain.from_iterable(player.named_parameters() for player in players))
     norms = torch.stack([weight.detach().float().norm() for _, weight in named]).tolist()

@@ -9,6 +9,7 @@ from statistics import median
 from types import TracebackType
 from typing import IO, Any, Self
 
+from mixwright.lab.training.convert import convert_epoch, convert_result
 from mixwright.lab.training.files import kept_from_children, plain, write_whole
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences
 
@@ -16,7 +17,7 @@ Record = dict[str, Any]
 
 
 class RunError(ValueError):
-    """A run cannot start where it is told to, or cannot go on."""
+    """A run cannot start in its folder, or cannot continue."""
 
 
 class RunFolder:
@@ -54,9 +55,9 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._take()
+            self._check()
             self._lock = _locked(self.path / ".lock")
-            self._take()  # another process may have come between
+            self._check()  # another process may have come between
             recipe = self.path / "recipe.json"
             if not recipe.exists():
                 write_whole(recipe, lambda file: file.write(self.recipe.to_json().encode()))
@@ -67,7 +68,7 @@ class RunFolder:
             ) from error
 
     def close(self) -> None:
-        """Leave the folder to others; harmless when it is not held."""
+        """Release the folder; harmless when it is not held."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -95,13 +96,10 @@ class RunFolder:
         self._guarded(lambda: self._add(_line(record)))
 
     def rewrite(self, records: Sequence[Record]) -> None:
-        """Bring ``metrics.jsonl`` to the state of a checkpoint.
+        """Bring ``metrics.jsonl`` to the records of all epochs up to a checkpoint.
 
         A run that was interrupted may have written a line more than its last checkpoint knows
         of, perhaps in part; after a loss of power lines may be missing.
-
-        Args:
-            records: of all epochs up to the checkpoint.
 
         Raises:
             RunError: the disk is full or cannot be written to.
@@ -123,10 +121,13 @@ class RunFolder:
         """
         if not self._result.exists():
             return None
-        record = _record(self._result.read_text())
-        if record is None:
+        try:
+            record = json.loads(self._result.read_text())
+        except json.JSONDecodeError:
+            record = None
+        if not isinstance(record, dict):
             raise RunError(f"{self._result} is damaged. Delete it: the last epoch is read again.")
-        return record
+        return convert_result(record)
 
     def _add(self, line: str) -> None:
         with self._metrics.open("a") as file:
@@ -141,7 +142,8 @@ class RunFolder:
                 "the same command again to continue from the last checkpoint."
             ) from error
 
-    def _take(self) -> None:
+    def _check(self) -> None:
+        """Refuse a folder that holds another recipe or other files."""
         recipe = self.path / "recipe.json"
         if not recipe.exists():
             # Hidden names: our lock, and temporary files of a run killed at its very start.
@@ -163,13 +165,43 @@ class RunFolder:
             ) from error
         changed = differences(there, self.recipe)
         if changed:
-            told = "; ".join(
+            listed = "; ".join(
                 f"{name} {old!r} there, {new!r} now" for name, (old, new) in changed.items()
             )
             raise RunError(
-                f"run folder {self.path} belongs to another recipe: {told}. Choose another folder, "
-                "or go back to the recipe there to continue it."
+                f"run folder {self.path} belongs to another recipe: {listed}. Choose another "
+                "folder, or go back to the recipe there to continue it."
             )
+
+
+def read_metrics(folder: Path) -> list[Record]:
+    """Read the lines of a run's ``metrics.jsonl``, of either format, as those of format 2.
+
+    Returns:
+        one record an epoch; none where there is no such file. A last line that was cut short by
+        a crash is left out.
+
+    Raises:
+        ValueError: another line is no JSON.
+    """
+    file = folder / "metrics.jsonl"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    records: list[Record] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(convert_epoch(json.loads(line)))
+        except json.JSONDecodeError:
+            if number < len(lines):
+                raise ValueError(
+                    f"{file}: line {number} is no JSON. Remove it, or the run folder to have its "
+                    "run done anew."
+                ) from None
+    return records
 
 
 def median_step(records: Sequence[Record]) -> float:
@@ -179,14 +211,6 @@ def median_step(records: Sequence[Record]) -> float:
 
 def _line(record: Mapping[str, Any]) -> str:
     return json.dumps(plain(record), allow_nan=False) + "\n"
-
-
-def _record(line: str) -> Record | None:
-    try:
-        read = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return read if isinstance(read, dict) else None
 
 
 def _locked(path: Path) -> IO[bytes] | None:

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from mixwright.lab.data.batches import Batches
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.distributed import join
 from mixwright.lab.training.epoch import (
     AUGMENT,
     DIAGNOSTIC,
     ORDER,
     TERM,
-    Trained,
+    EpochSummary,
     streams,
     train_epoch,
 )
@@ -31,14 +32,14 @@ from mixwright.lab.training.machine import commit, machine, version
 from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
 from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
-from mixwright.lab.training.result import Result, sounded
+from mixwright.lab.training.result import Result, warning_spans
 from mixwright.lab.training.session import Session, micro_batch, prepare
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
 from mixwright.taps import evaluating
 
 _CONTINUED = (
-    *("recipe", "model", "ema", "optimizer", "objective"),
+    *("recipe", "weights", "ema_updates", "optimizer", "objective"),
     *("epoch", "best", "seconds", "records"),
 )
 
@@ -55,7 +56,7 @@ class ScoresLike(Protocol):
 
 
 class Evaluate(Protocol):
-    """How a model is judged; ``evaluation.evaluate`` is one."""
+    """How a model is scored; ``evaluation.evaluate`` is one."""
 
     def __call__(
         self,
@@ -94,15 +95,15 @@ def train(
 
     Raw and averaged weights are evaluated in float32 every ``eval_every`` epochs and after the
     last one, and with them the teacher of an objective that has one of its own. After each epoch
-    with mixing the objective is asked for alarms, which stop nothing.
+    with mixing the objective is asked for warnings, which stop nothing.
 
     Args:
-        recipe: what to do. Its data, model and method are taken as given by the next three.
+        recipe: what to do. Its data, model and method only name the next three arguments.
         model: images ``(B, C, H, W)`` in [0, 1] to logits ``(B, K)``; moved to the device and
             changed.
         objective: how it learns; not built yet.
-        data: images to learn from and to be judged on.
-        evaluate: how models are judged.
+        data: images to train and to test on.
+        evaluate: how models are scored.
         folder: the run's own folder; see ``RunFolder``.
         device: ``cpu``, ``cuda`` (of several, the one of the local rank) or another of torch's.
         on_progress: called on rank 0 a few times an epoch, and after each epoch is saved.
@@ -129,7 +130,7 @@ def train(
             session = prepare(
                 recipe, model=model, objective=objective, data=data, world=world, device=here
             )
-            return _Run(run, session, evaluate, on_progress).go()
+            return _Run(run, session, evaluate, on_progress).finish()
     finally:
         run.close()
 
@@ -152,27 +153,28 @@ class _Run:
         self.records: list[Record] = []
         self.best: dict[str, dict[str, Any]] = {}
         self.scores: dict[str, dict[str, Any]] | None = None  # of the last epoch, if evaluated
-        self.seen: dict[str, dict[str, Any]] = {}  # the newest that there are
-        self.alarms: tuple[str, ...] = ()  # of the newest finished epoch
-        self.before = 0.0  # seconds of earlier calls
+        self.newest_scores: dict[str, dict[str, Any]] = {}
+        self.warnings: tuple[str, ...] = ()  # of the newest finished epoch
+        self.earlier_seconds = 0.0  # of earlier calls
         self.started = time.perf_counter()
         self.steps_done = 0
 
-    def go(self) -> Result:
+    def finish(self) -> Result:
+        """Train the epochs that are missing."""
         self._resume()
         recipe = self.session.recipe
         while self.epoch < recipe.epochs:
             self.epoch += 1
-            trained = train_epoch(self.session, self.epoch, self._report)
+            summary = train_epoch(self.session, self.epoch, self._report)
             self.session.equalise()
-            self.scores = self._judge()
-            self.seen = self.scores or self.seen
+            self.scores = self._evaluate()
+            self.newest_scores = self.scores or self.newest_scores
             better = self._keep_best()
-            self.alarms = self._alarms(trained.means)
-            self.records.append(self._record(trained))
+            self.warnings = self._warnings(summary.means)
+            self.records.append(self._record(summary))
             self.session.world.first_does(lambda better=better: self._save(better=better))
             self.steps_done += self.session.steps
-            self._report(0, trained.means, trained.lr, finished=True)
+            self._report(0, summary.means, summary.lr, finished=True)
         result = self._result()
         self.session.world.first_does(lambda: self.folder.finish(result.to_record()))
         return result
@@ -182,22 +184,24 @@ class _Run:
         world, folder = self.session.world, self.folder
 
         def read() -> dict[str, Any] | None:
-            state = load_checkpoint(folder.last) if folder.last.exists() else None
-            if state is not None:
-                _continues(state, self.session.recipe, folder.last)
-            folder.rewrite(state["records"] if state else [])
+            if not folder.last.exists():
+                folder.rewrite([])
+                return None
+            state = convert_checkpoint(load_checkpoint(folder.last))
+            _check_resumable(state, self.session.recipe, folder.last)
+            folder.rewrite(state["records"])
             return state
 
         state = world.first_does(read)
         if state is not None:
             self.session.restore(state)
-            self.epoch, self.best, self.before = state["epoch"], state["best"], state["seconds"]
-            self.records = state["records"]
+            self.epoch, self.best, self.records = state["epoch"], state["best"], state["records"]
+            self.earlier_seconds = state["seconds"]
             self.scores = self.records[-1]["test"]
-            self.seen = next((r["test"] for r in reversed(self.records) if r["test"]), {})
-            self.alarms = tuple(self.records[-1].get("alarms", ()))
+            self.newest_scores = next((r["test"] for r in reversed(self.records) if r["test"]), {})
+            self.warnings = tuple(self.records[-1]["warnings"])
 
-    def _judge(self) -> dict[str, dict[str, Any]] | None:
+    def _evaluate(self) -> dict[str, dict[str, Any]] | None:
         """Scores of raw and averaged weights, and of an own teacher, in epochs that have them."""
         session, recipe = self.session, self.session.recipe
         if self.epoch % recipe.eval_every and self.epoch < recipe.epochs:
@@ -209,27 +213,27 @@ class _Run:
         session.equalise()  # each process has measured its own part
         together = {"reduce": session.world.sum} if session.world.size > 1 else {}
         session.model.eval()
-        columns = {"raw": session.model, "ema": session.ema.model}
+        models = {"raw": session.model, "ema": session.ema.model}
         teacher = session.objective.own_teacher()
         if teacher is not None:
-            columns["teacher"] = teacher
+            models["teacher"] = teacher
         scores: dict[str, dict[str, Any]] = {}
-        for name, model in columns.items():
+        for name, model in models.items():
             with evaluating(model):  # a teacher may keep norm layers in a mode of its own
                 scores[name] = asdict(self.evaluate(model, session.test, **together))
         return scores
 
-    def _alarms(self, means: dict[str, float]) -> tuple[str, ...]:
-        """What the objective finds wrong; it is not asked about epochs that did not mix."""
+    def _warnings(self, means: dict[str, float]) -> tuple[str, ...]:
+        """Ask the objective what went wrong; not about epochs that did not mix."""
         recipe = self.session.recipe
         if self.epoch > recipe.epochs - recipe.mix_off_epochs:
             return ()
         named = _by_name(means)
-        plain = {**named.pop("seen"), **named.pop("terms"), **named}
-        return self.session.objective.warnings(plain, progress=self.epoch / recipe.epochs)
+        flat = {**named.pop("diagnostics"), **named.pop("terms"), **named}
+        return self.session.objective.warnings(flat, progress=self.epoch / recipe.epochs)
 
     def _keep_best(self) -> bool:
-        """Note the best epoch of each column; says whether the raw weights are the best yet."""
+        """Note the best epoch of each set of weights; return whether the raw ones improved."""
         better = {
             name: {**scores, "epoch": self.epoch}
             for name, scores in (self.scores or {}).items()
@@ -239,31 +243,31 @@ class _Run:
         return "raw" in better
 
     def _save(self, *, better: bool) -> None:
-        """The epoch's line, then the checkpoints: ``last.pt`` is what says that it is done."""
+        """Write the epoch's line, then the checkpoints: ``last.pt`` marks the epoch as done."""
         self.folder.append(self.records[-1])
         if is_snapshot_epoch(self.epoch, self.session.recipe.epochs):
             session = self.session
             save_mask_snapshots(
                 self.folder.path, self.epoch, objective=session.objective, data=session.data
             )
-        place = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
+        position = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
         if better:
-            save_checkpoint(self.folder.best, {**self.session.weights(), **place})
-        state = {**self.session.state(), **place, "records": self.records}
+            save_checkpoint(self.folder.best, {**self.session.weights(), **position})
+        state = {**self.session.state(), **position, "records": self.records}
         save_checkpoint(self.folder.last, state)
 
-    def _record(self, trained: Trained) -> Record:
+    def _record(self, summary: EpochSummary) -> Record:
         recipe = self.session.recipe
         return {
             "epoch": self.epoch,
             "progress": self.epoch / recipe.epochs,
-            "lr": trained.lr,
-            "train": _by_name(trained.means),
+            "lr": summary.lr,
+            "train": _by_name(summary.means),
             "test": self.scores,
-            "alarms": list(self.alarms),
-            "seconds": trained.seconds,
-            "step_seconds": trained.step_seconds,
-            "images_per_second": trained.images / trained.seconds,
+            "warnings": list(self.warnings),
+            "seconds": summary.seconds,
+            "step_seconds": summary.step_seconds,
+            "images_per_second": summary.images / summary.seconds,
             "seed": recipe.seed,
             "commit": commit(),
             "method": recipe.method,
@@ -283,31 +287,28 @@ class _Run:
             machine={**machine(session.device), "processes": session.world.size},
             epochs=recipe.epochs,
             train=self.records[-1]["train"],
-            raw=self.scores["raw"],
-            ema=self.scores["ema"],
+            scores=self.scores,
             best=self.best,
             step_seconds=median_step(self.records),
             seconds=self._seconds(),
             parameters=sum(p.numel() for p in session.model.parameters() if p.requires_grad),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            teacher=self.scores.get("teacher"),
-            alarms=sounded(self.records),
+            warnings=warning_spans(self.records),
         )
 
     def _seconds(self) -> float:
-        return self.before + time.perf_counter() - self.started
+        return self.earlier_seconds + time.perf_counter() - self.started
 
     def _report(
         self, step: int, means: dict[str, float], lr: float, *, finished: bool = False
     ) -> None:
-        """Tell how far the run is; ``finished`` when the epoch has been saved."""
+        """Report how far the run is; ``finished`` when the epoch has been saved."""
         session, recipe = self.session, self.session.recipe
         if self.on_progress is None or not session.world.first:
             return
         done = self.steps_done + step
         left = (recipe.epochs - self.epoch) * session.steps
         left += 0 if finished else session.steps - step
-        top1 = {name: scores["top1"] for name, scores in self.seen.items()}
         self.on_progress(
             Progress(
                 epoch=self.epoch,
@@ -318,16 +319,14 @@ class _Run:
                 accuracy=means["accuracy"],
                 lr=lr,
                 seconds_left=left * (time.perf_counter() - self.started) / done,
-                raw=top1.get("raw"),
-                ema=top1.get("ema"),
-                teacher=top1.get("teacher"),
-                alarms=self.alarms,
+                scores={name: scores["top1"] for name, scores in self.newest_scores.items()},
+                warnings=self.warnings,
             )
         )
 
 
-def _continues(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
-    """Refuse a checkpoint that this recipe's run did not leave to go on from."""
+def _check_resumable(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
+    """Refuse a checkpoint that this recipe's run cannot continue from."""
     advice = "Delete it to train from the start, or copy this run's own in its place."
     missing = [name for name in _CONTINUED if name not in state]
     if missing:
@@ -347,16 +346,20 @@ def _continues(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
 
 
 def _by_name(means: dict[str, float]) -> dict[str, Any]:
-    terms = {name.removeprefix(TERM): v for name, v in means.items() if name.startswith(TERM)}
-    shown = {
-        name.removeprefix(DIAGNOSTIC): v for name, v in means.items() if name.startswith(DIAGNOSTIC)
+    def those(prefix: str) -> dict[str, float]:
+        return {k.removeprefix(prefix): v for k, v in means.items() if k.startswith(prefix)}
+
+    return {
+        "loss": means["loss"],
+        "accuracy": means["accuracy"],
+        "terms": those(TERM),
+        "diagnostics": those(DIAGNOSTIC),
     }
-    return {"loss": means["loss"], "accuracy": means["accuracy"], "terms": terms, "seen": shown}
 
 
 @contextlib.contextmanager
 def _torch_set_for(recipe: Recipe, device: torch.device) -> Generator[None, None, None]:
-    """Torch's global generator and switches as the recipe wants them; put back at the end."""
+    """Set torch's global generator and switches by the recipe; restore them at the end."""
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     search = torch.backends.cudnn.benchmark

@@ -1,4 +1,4 @@
-"""What a learned mixer does with the same few images, epoch after epoch."""
+"""Masks of a learned mixer for the same few images, epoch after epoch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mixwright.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
 
-SHOWN = 6
+IMAGES = 6
 _FOLDER, _SEED = "masks", 7
 
 
 def is_snapshot_epoch(epoch: int, epochs: int) -> bool:
-    """Whether masks of an epoch are kept: of the powers of two, and of the last.
+    """Return whether masks of an epoch are kept: those of the powers of two, and of the last.
 
     Masks change fast at first and slowly later.
 
@@ -30,7 +30,7 @@ def is_snapshot_epoch(epoch: int, epochs: int) -> bool:
 
 
 def save_mask_snapshots(folder: Path, epoch: int, *, objective: Objective, data: Dataset) -> None:
-    """Draw masks for a few test images and keep them; does nothing where no mixer is learned.
+    """Draw masks for a few test images and save them; do nothing where no mixer is learned.
 
     Who is mixed and with which shares is drawn alike in every epoch, so that only the masks
     change.
@@ -47,13 +47,13 @@ def save_mask_snapshots(folder: Path, epoch: int, *, objective: Objective, data:
     mixer = objective.trained_mixer()
     if mixer is None:
         return
-    rows = torch.arange(min(SHOWN, len(data.test)))
+    rows = torch.arange(min(IMAGES, len(data.test)))
     pixels = data.test.take(rows)
     device = next(objective.parameters()).device
     images = pixels.to(device).float() / 255
     plan = mixer.plan(images, generator=stream(_SEED))
-    place = folder / _FOLDER
-    place.mkdir(exist_ok=True)
+    masks = folder / _FOLDER
+    masks.mkdir(exist_ok=True)
     state = {
         "epoch": epoch,
         "images": pixels.cpu(),
@@ -62,14 +62,11 @@ def save_mask_snapshots(folder: Path, epoch: int, *, objective: Objective, data:
         "mask": plan.mask.mul(255).round().to(torch.uint8).cpu(),
         "mixed": plan.images(images).clamp(0, 1).mul(255).round().to(torch.uint8).cpu(),
     }
-    save_checkpoint(place / f"epoch-{epoch:04d}.pt", state)
+    save_checkpoint(masks / f"epoch-{epoch:04d}.pt", state)
 
 
 def read_mask_snapshots(folder: Path) -> list[dict[str, Any]]:
-    """Read what ``save_mask_snapshots`` kept in a run's folder, by epoch.
-
-    Args:
-        folder: of the run.
+    """Read what ``save_mask_snapshots`` saved in a run's folder, by epoch.
 
     Returns:
         for each epoch ``epoch``, ``images`` ``(B, C, H, W)``, ``index`` ``(B, N)``, ``weight``
@@ -83,7 +80,7 @@ def read_mask_snapshots(folder: Path) -> list[dict[str, Any]]:
 
 
 def colour_masks(state: dict[str, Any], colours: Tensor) -> Tensor:
-    """Paint whose pixel it is.
+    """Return pictures in which the colour of a pixel says which source it comes from.
 
     Args:
         state: of an epoch, as ``read_mask_snapshots`` gives it.

@@ -1,6 +1,7 @@
-"""What a run says about itself while it trains."""
+"""How far a run is, as it reports while it trains."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
@@ -19,10 +20,9 @@ class Progress:
         accuracy: weighted training accuracy of this epoch so far, in [0, 1].
         lr: learning rate of the last step.
         seconds_left: estimate for the rest of the run, evaluation included.
-        raw: top-1 of the raw weights when they were evaluated last; None before.
-        ema: top-1 of the averaged weights, likewise.
-        teacher: top-1 of the objective's own teacher, likewise; None where it has none.
-        alarms: what the objective found wrong in the newest finished epoch, a sentence each.
+        scores: top-1 of the newest evaluation by set of weights: ``raw``, ``ema`` and, where the
+            objective has one, ``teacher``; empty before the first.
+        warnings: of the objective about the newest finished epoch, a sentence each.
     """
 
     epoch: int
@@ -33,10 +33,8 @@ class Progress:
     accuracy: float
     lr: float
     seconds_left: float
-    raw: float | None
-    ema: float | None
-    teacher: float | None = None
-    alarms: tuple[str, ...] = ()
+    scores: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -44,17 +42,11 @@ class Progress:
         return (self.epoch - 1 + self.step / self.steps) / self.epochs
 
 
-def warning_kind(said: str) -> str:
-    """What an alarm is about: its sentence without the numbers, which move from epoch to epoch.
-
-    Args:
-        said: the sentence.
-
-    Returns:
-        a text that is the same for the same thing gone wrong.
+def warning_kind(message: str) -> str:
+    """Return a warning without its numbers, which vary from epoch to epoch.
 
     Example:
         >>> warning_kind("masks vary by 0.0041 only") == warning_kind("masks vary by 3e-05 only")
         True
     """
-    return _NUMBER.sub("#", said)
+    return _NUMBER.sub("#", message)

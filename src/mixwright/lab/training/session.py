@@ -1,4 +1,4 @@
-"""What a run holds in memory, and how it is saved and continued."""
+"""What a run holds in memory, and how it is saved and resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TEST_BATCH = 250
 
 @dataclass(eq=False)
 class Session:
-    """The players of a run, on their device; what is learned from may change between epochs.
+    """The objects of a run, on their device; the training set may change between epochs.
 
     Args:
         recipe: what is run.
@@ -37,13 +37,13 @@ class Session:
         learner: both in one module, wrapped in DDP where there are several processes.
         optimizer: over all their parameters.
         ema: the averaged weights.
-        train: batches of this process to learn from, in this epoch.
-        test: batches of this process to be judged on.
+        train: batches of this process to train on, in this epoch.
+        test: batches of this process to test on.
         data: the run's own data set, as it was given.
         world: the processes.
         device: of this process.
-        learned: the data set that ``train`` is of: the run's own, or what the objective made of
-            it.
+        train_data: the data set that ``train`` is of: the run's own, or what the objective made
+            of it.
     """
 
     recipe: Recipe
@@ -57,7 +57,7 @@ class Session:
     data: Dataset
     world: World
     device: torch.device
-    learned: Dataset
+    train_data: Dataset
 
     @property
     def steps(self) -> int:
@@ -65,7 +65,7 @@ class Session:
         return -(-len(self.train) // self.recipe.accumulate)
 
     def begin_epoch(self) -> None:
-        """Let the objective begin an epoch, and learn from the data that it gives.
+        """Let the objective begin an epoch, and train on the data that it returns.
 
         It is given the run's own data each time, so a resumed run needs nothing that the
         objective's state does not hold.
@@ -92,7 +92,7 @@ class Session:
                 f"{sizes} images; expected the same set in each. Draw from a stream that all "
                 "processes share."
             )
-        if data is not self.learned:
+        if data is not self.train_data:
             old = self.train
             self.train = Batches(
                 data.train,
@@ -103,10 +103,10 @@ class Session:
                 world=old.world,
                 shuffle=old.shuffle,
             )
-            self.learned = data
+            self.train_data = data
 
     def state(self) -> dict[str, Any]:
-        """All that decides how the run continues after an epoch.
+        """Return all that decides how the run continues after an epoch.
 
         No generator is in it: each epoch's are made anew from (seed, rank, epoch), so that any
         number of processes can continue. Buffers are rank 0's.
@@ -118,13 +118,15 @@ class Session:
         }
 
     def weights(self) -> dict[str, Any]:
-        """What is needed to use the model: weights, averaged weights, classes, statistics."""
+        """Return what is needed to use the model: its sets of weights, classes, statistics."""
+        weights = {"raw": self.model.state_dict(), "ema": self.ema.model.state_dict()}
         teacher = self.objective.own_teacher()
+        if teacher is not None:
+            weights["teacher"] = teacher.state_dict()
         return {
             "recipe": self.recipe.to_json(),
-            "model": self.model.state_dict(),
-            "ema": self.ema.state_dict(),
-            "teacher": None if teacher is None else teacher.state_dict(),
+            "weights": weights,
+            "ema_updates": self.ema.t,
             "classes": list(self.data.classes),
             "mean": list(self.data.mean),
             "std": list(self.data.std),
@@ -138,8 +140,9 @@ class Session:
             CheckpointError: the state belongs to another model or objective.
         """
         try:
-            self.model.load_state_dict(state["model"])
-            self.ema.load_state_dict(state["ema"])
+            weights = state["weights"]  # a teacher's are in the objective's own state too
+            self.model.load_state_dict(weights["raw"])
+            self.ema.load_state_dict({"model": weights["ema"], "t": state["ema_updates"]})
             self._restore_optimizer(state["optimizer"])
             self.objective.load_state_dict(state["objective"])
         except (KeyError, RuntimeError, ValueError) as error:
@@ -204,19 +207,16 @@ def prepare(
         data=data,
         world=world,
         device=device,
-        learned=data,
+        train_data=data,
     )
 
 
 def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
-    """What is done to training images before they are mixed.
+    """Return what is done to training images before they are mixed.
 
     Args:
         recipe: crop and flip are read.
         mirrored: whether the data set allows mirror images.
-
-    Returns:
-        a function of images and a generator.
     """
     flip = recipe.flip and mirrored
     if recipe.crop == "resized":
@@ -225,7 +225,7 @@ def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
 
 
 def micro_batch(recipe: Recipe, world: World) -> int:
-    """Images that one process sees at once.
+    """Return how many images one process has in a micro batch.
 
     Raises:
         RecipeError: the batch cannot be divided by processes and micro batches.

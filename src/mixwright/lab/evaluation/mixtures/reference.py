@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating
 from mixwright.lab.evaluation.subject import Subject
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe
 from mixwright.taps import classifier, entering
@@ -66,8 +67,10 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
     if not run:
         return subject.model, OWN
     path = Path(run).expanduser()
-    state = load_checkpoint(path / "last.pt" if path.is_dir() else path)
-    missing = [name for name in ("recipe", "model", "classes", "mean", "std") if name not in state]
+    state = convert_checkpoint(load_checkpoint(path / "last.pt" if path.is_dir() else path))
+    missing = [
+        name for name in ("recipe", "weights", "classes", "mean", "std") if name not in state
+    ]
     if missing:
         raise CheckpointError(
             f"{run} has no {', '.join(missing)}; expected a run folder, or its last.pt."
@@ -79,6 +82,6 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
             "expected the same classes. Name a run on this data as reference."
         )
     size = {"image_size": data.image_size, "channels": data.channels}
-    model = rebuild(path, state, state["model"], **size)
+    model = rebuild(path, state, state["weights"]["raw"], **size)
     recipe = Recipe.from_json(state["recipe"])
     return model.to(subject.device), f"{recipe.method}, seed {recipe.seed}"

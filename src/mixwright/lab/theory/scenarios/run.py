@@ -298,9 +298,9 @@ def _train(
 
 def _scores(result: Result, task: Task, size: Size) -> dict[str, float]:
     return {
-        "top1": result.raw["top1"],
-        "ema_top1": result.ema["top1"],
-        "nll": result.raw["nll"],
+        "top1": result.scores["raw"]["top1"],
+        "ema_top1": result.scores["ema"]["top1"],
+        "nll": result.scores["raw"]["nll"],
         "train_accuracy": result.train["accuracy"],
         "object_share": task.object_share[size],
         "seconds": result.seconds,

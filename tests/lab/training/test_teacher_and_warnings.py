@@ -12,7 +12,7 @@ from lab.training.tiny import Blend, digest, recipe, run, tiny_data, tiny_net
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.training import loop
 from mixwright.lab.training.checkpoint import load_checkpoint
-from mixwright.lab.training.result import Result, sounded
+from mixwright.lab.training.result import Result, warning_spans
 from mixwright.lab.training.session import Session
 
 
@@ -37,7 +37,7 @@ class Taught(Blend):
 
     def forward(self, model, images, labels, *, generator, progress):
         losses = super().forward(model, images, labels, generator=generator, progress=progress)
-        object.__setattr__(losses, "seen", {"share": torch.tensor(0.25)})
+        object.__setattr__(losses, "diagnostics", {"share": torch.tensor(0.25)})
         return losses
 
     def before_evaluation(self, batches):
@@ -65,20 +65,20 @@ def test_the_own_teacher_is_a_column_of_its_own(tmp_path):
     result = run(tmp_path, of, objective=objective, on_progress=seen.append)
     test = tiny_data().test
     scores = evaluate(tiny_net(), [(test.images.float() / 255, test.labels)])
-    assert result.teacher is not None
-    assert result.teacher["top1"] == scores.top1
-    assert result.teacher["nll"] == pytest.approx(scores.nll, rel=1e-6)
-    assert result.teacher != result.raw
+    teacher = result.scores["teacher"]
+    assert teacher["top1"] == scores.top1
+    assert teacher["nll"] == pytest.approx(scores.nll, rel=1e-6)
+    assert teacher != result.scores["raw"]
     lines = metrics(tmp_path)
     assert [line["test"] and [*line["test"]] for line in lines] == [
         None, ["raw", "ema", "teacher"], None, ["raw", "ema", "teacher"],
     ]  # fmt: skip
-    assert lines[3]["test"]["teacher"] == result.teacher
-    assert result.best["teacher"] == {**result.teacher, "epoch": 2}  # frozen: the earlier of equals
-    assert [p.teacher for p in seen[-2:]] == [result.teacher["top1"]] * 2
-    assert seen[0].teacher is None
+    assert lines[3]["test"]["teacher"] == teacher
+    assert result.best["teacher"] == {**teacher, "epoch": 2}  # frozen: the earlier of equals
+    assert [p.scores["teacher"] for p in seen[-2:]] == [teacher["top1"]] * 2
+    assert seen[0].scores == {}
     for name in ("last.pt", "best.pt"):
-        assert digest(load_checkpoint(tmp_path / name)["teacher"]) == digest(
+        assert digest(load_checkpoint(tmp_path / name)["weights"]["teacher"]) == digest(
             tiny_net().state_dict()
         )
     assert objective.kept is not None
@@ -89,14 +89,11 @@ def test_the_own_teacher_is_a_column_of_its_own(tmp_path):
 
 def test_without_a_teacher_there_is_no_third_column(tmp_path):
     result = run(tmp_path, recipe(epochs=1))
-    assert result.teacher is None
-    assert result.alarms == []
+    assert [*result.scores] == ["raw", "ema"]
+    assert result.warnings == []
     assert [*result.best] == ["raw", "ema"]
-    assert load_checkpoint(tmp_path / "last.pt")["teacher"] is None
-    assert metrics(tmp_path)[0]["alarms"] == []
-    written = json.loads((tmp_path / "result.json").read_text())
-    del written["teacher"], written["alarms"]  # a result of before there were such fields
-    assert Result.from_record(written) == result
+    assert [*load_checkpoint(tmp_path / "last.pt")["weights"]] == ["raw", "ema"]
+    assert metrics(tmp_path)[0]["warnings"] == []
 
 
 def test_before_an_evaluation_the_epochs_images_come_again_unmixed(tmp_path, monkeypatch):
@@ -118,18 +115,18 @@ def test_before_an_evaluation_the_epochs_images_come_again_unmixed(tmp_path, mon
     assert told == ["equal 0", "equal 1", *each, "equal 1", "equal 2", *each]
 
 
-def test_alarms_are_kept_with_their_epochs(tmp_path):
+def test_warnings_are_kept_with_their_epochs(tmp_path):
     objective, seen = Taught(), []
     result = run(tmp_path, recipe(), objective=objective, on_progress=seen.append)
-    assert [line["alarms"] for line in metrics(tmp_path)] == [
+    assert [line["warnings"] for line in metrics(tmp_path)] == [
         ["flat by 0.1"], [], ["flat by 0.3", "too large"], ["flat by 0.4"],
     ]  # fmt: skip
-    assert result.alarms == [
-        {"first": 1, "last": 4, "said": "flat by 0.4"},
-        {"first": 3, "last": 3, "said": "too large"},
+    assert result.warnings == [
+        {"first": 1, "last": 4, "message": "flat by 0.4"},
+        {"first": 3, "last": 3, "message": "too large"},
     ]
     # Those of the newest finished epoch: an epoch under way does not silence them.
-    ends = {(p.epoch, p.step): p.alarms for p in seen}
+    ends = {(p.epoch, p.step): p.warnings for p in seen}
     assert ends[1, 1] == ()
     assert ends[1, 4] == ends[2, 1] == ("flat by 0.1",)
     assert ends[2, 4] == ends[3, 3] == ()
@@ -141,19 +138,19 @@ def test_alarms_are_kept_with_their_epochs(tmp_path):
     assert progress == 0.25
 
 
-def test_epochs_without_mixing_raise_no_alarm(tmp_path):
+def test_epochs_without_mixing_raise_no_warning(tmp_path):
     objective = Taught()
     result = run(tmp_path, recipe(mix_off_epochs=2), objective=objective)
     assert len(objective.asked) == 2
-    assert result.alarms == [{"first": 1, "last": 1, "said": "flat by 0.1"}]
-    assert metrics(tmp_path)[3]["alarms"] == []
+    assert result.warnings == [{"first": 1, "last": 1, "message": "flat by 0.1"}]
+    assert metrics(tmp_path)[3]["warnings"] == []
 
 
 class KilledError(Exception):
     pass
 
 
-def test_teacher_and_alarms_outlive_an_interruption(tmp_path):
+def test_teacher_and_warnings_outlive_an_interruption(tmp_path):
     def die(progress):
         if (progress.epoch, progress.step) == (4, 2):
             raise KilledError
@@ -163,18 +160,20 @@ def test_teacher_and_alarms_outlive_an_interruption(tmp_path):
         run(tmp_path / "killed", recipe(), objective=Taught(), on_progress=die)
     seen = []
     resumed = run(tmp_path / "killed", recipe(), objective=Taught(), on_progress=seen.append)
-    assert seen[0].alarms == ("flat by 0.3", "too large")
-    assert (resumed.teacher, resumed.alarms) == (straight.teacher, straight.alarms)
+    assert seen[0].warnings == ("flat by 0.3", "too large")
+    assert (resumed.scores, resumed.warnings) == (straight.scores, straight.warnings)
 
 
-def test_a_checkpoint_of_before_there_were_alarms_goes_on(tmp_path, monkeypatch):
+def test_a_checkpoint_from_before_there_were_warnings_goes_on(tmp_path, monkeypatch):
     save = loop.save_checkpoint
 
     def as_before(path, state):
-        state = {name: value for name, value in state.items() if name != "teacher"}
         state = copy.deepcopy(state)
+        weights = state.pop("weights")
+        ema = {"t": state.pop("ema_updates"), "model": weights["ema"]}
+        state |= {"model": weights["raw"], "ema": ema}
         for record in state.get("records", []):
-            record.pop("alarms", None)
+            del record["warnings"]
         for group in state.get("optimizer", {}).get("param_groups", []):
             for key in ("highest", "lowest", "warms"):
                 del group[key]
@@ -189,16 +188,16 @@ def test_a_checkpoint_of_before_there_were_alarms_goes_on(tmp_path, monkeypatch)
     with pytest.raises(KilledError):
         run(tmp_path, recipe(), on_progress=die)
     monkeypatch.setattr(loop, "save_checkpoint", save)
-    assert run(tmp_path, recipe()).alarms == []
+    assert run(tmp_path, recipe()).warnings == []
 
 
-def test_alarms_that_differ_in_numbers_count_as_one():
+def test_warnings_that_differ_in_numbers_count_as_one():
     lines = [
-        {"epoch": 1, "alarms": ["off by 2e-05 of 10"]},
-        {"epoch": 2},
-        {"epoch": 3, "alarms": ["other", "off by 0.3 of 10"]},
+        {"epoch": 1, "warnings": ["off by 2e-05 of 10"]},
+        {"epoch": 2, "warnings": []},
+        {"epoch": 3, "warnings": ["other", "off by 0.3 of 10"]},
     ]
-    assert sounded(lines) == [
-        {"first": 1, "last": 3, "said": "off by 0.3 of 10"},
-        {"first": 3, "last": 3, "said": "other"},
+    assert warning_spans(lines) == [
+        {"first": 1, "last": 3, "message": "off by 0.3 of 10"},
+        {"first": 3, "last": 3, "message": "other"},
     ]
