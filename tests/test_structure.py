@@ -26,6 +26,7 @@ CORE = (
     "adapters",
 )
 LAB = (
+    "settings",
     "data",
     "models",
     "training",

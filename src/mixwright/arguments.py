@@ -1,8 +1,9 @@
-"""What constructors refuse: numbers out of range, words nobody knows."""
+"""What constructors refuse: numbers out of range, unknown words; and which word was meant."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import cast
 
 
@@ -78,3 +79,33 @@ def check_whole(name: str, argument: str, value: object, *, low: int) -> None:
         raise ValueError(
             f"{name}: {argument} is {value!r}; expected a whole number, at least {low}."
         )
+
+
+def nearest(word: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return up to ``count`` known words most like ``word``, the nearest first.
+
+    Case and the signs ``-``, ``_`` and spaces do not count.
+
+    Example:
+        >>> nearest("cut_mx", ["mixup", "cutmix"]), nearest("zebra", ["mixup", "cutmix"])
+        (['cutmix'], [])
+    """
+    from difflib import get_close_matches  # needed for mistakes alone: startup does without it
+
+    plain = {_plain(name): name for name in known}
+    return [plain[name] for name in get_close_matches(_plain(word), plain, n=count, cutoff=cutoff)]
+
+
+def did_you_mean(word: str, known: Iterable[str], *, quote: str = '"') -> str:
+    """Return a sentence that names the nearest known word, a blank before it; or nothing.
+
+    Example:
+        >>> did_you_mean("mixupp", ["mixup", "cutmix"])
+        ' Did you mean "mixup"?'
+    """
+    near = nearest(word, known)
+    return f" Did you mean {quote}{near[0]}{quote}?" if near else ""
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "").replace(" ", "")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.parser import option, parse
-from mixwright.lab.experiments.suggest import did_you_mean
 
 ABOUT = """List what there is. WHAT is methods, data, models or evaluations; without it, all."""
 
@@ -97,7 +97,7 @@ def first_line(cls: type) -> str:
 
 def options_of(cls: type) -> str:
     """The options that a METHOD of this class takes, with their defaults."""
-    from mixwright.lab.experiments.options import option_types
+    from mixwright.lab.settings import option_types
 
     parameters = inspect.signature(cls).parameters
     return ", ".join(
@@ -111,7 +111,7 @@ def options_of(cls: type) -> str:
 
 def _default(value: object, kind: object) -> str:
     """The text of a default, where a METHOD could say it."""
-    from mixwright.lab.experiments.options import read_value, write_value
+    from mixwright.lab.settings import read_value, write_value
 
     text = write_value(value)
     try:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
-from mixwright.lab.experiments.suggest import did_you_mean
 
 COMMANDS = {
     "compare": "train with several methods and seeds, and report on them",

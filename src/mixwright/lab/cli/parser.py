@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
-from mixwright.lab.experiments.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -298,8 +298,8 @@ def _model(data: "Dataset", run: str | None) -> tuple[nn.Module, str, str]:
 
 def _wanted(job: Job, word: str, *, masks: int) -> Any:
     """A kernel, or a map of coefficients."""
+    from mixwright.arguments import did_you_mean
     from mixwright.lab.experiments.methods import parse_method
-    from mixwright.lab.experiments.suggest import did_you_mean
     from mixwright.lab.theory.design import KERNELS
     from mixwright.mixers import MIXERS
 

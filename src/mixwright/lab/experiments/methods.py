@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.experiments.alternatives import JOIN, alternatives
-from mixwright.lab.experiments.options import option_types, read_options, write_value
 from mixwright.lab.experiments.pairs import option_pairs
-from mixwright.lab.experiments.suggest import did_you_mean
+from mixwright.lab.settings import option_types, read_options, write_value
 
 if TYPE_CHECKING:
     from mixwright.mixers import Mixer

@@ -12,8 +12,8 @@ from typing import Any
 
 from mixwright.lab.analysis.comparison import Comparison, MethodRecord
 from mixwright.lab.experiments.alternatives import JOIN
-from mixwright.lab.experiments.options import write_value
 from mixwright.lab.experiments.pairs import option_pairs
+from mixwright.lab.settings import write_value
 from mixwright.lab.training.files import write_whole
 
 COLUMNS = ("raw", "ema", "teacher")

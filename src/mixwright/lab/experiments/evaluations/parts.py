@@ -6,9 +6,9 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.experiments.options import read_options, write_value
+from mixwright.arguments import did_you_mean
 from mixwright.lab.experiments.pairs import option_pairs
-from mixwright.lab.experiments.suggest import did_you_mean
+from mixwright.lab.settings import read_options, write_value
 
 if TYPE_CHECKING:
     from mixwright.lab.evaluation.subject import Part

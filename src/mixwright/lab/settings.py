@@ -1,24 +1,42 @@
-"""Values of options, read from text by the types a class declares for them."""
+"""Typed settings: the one place that turns text and JSON into values of declared types.
+
+``read_value`` takes what a user wrote, ``check_fields`` what Python gave, ``decode`` what
+``json.loads`` gave.
+"""
 
 import dataclasses
 import inspect
+import math
 import re
 import types
 import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from mixwright.lab.experiments.suggest import did_you_mean
+from mixwright.arguments import did_you_mean
+
+T = TypeVar("T")
 
 _NUMBERS = re.compile(r"[\d.]+(-[\d.]+)+")  # 2-6; not -1 and not 1e-3
+_UNIONS = (typing.Union, types.UnionType)
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    Path: "a path",
+    type(None): "null",
+}
 
 
 class _MisfitError(ValueError):
-    """A text is no value of a type; ``expected`` says what one is, without a full stop."""
+    """A value is none of a type; ``expected`` says what one is, without a full stop."""
 
-    def __init__(self, expected: str, hint: str = "") -> None:
+    def __init__(self, expected: str, hint: str = "", *, value: object = "", at: str = "") -> None:
         super().__init__(f"expected {expected}.{hint}")
-        self.expected, self.hint = expected, hint
+        self.expected, self.hint, self.value, self.at = expected, hint, value, at
 
 
 class _PythonOnlyError(ValueError):
@@ -27,6 +45,10 @@ class _PythonOnlyError(ValueError):
     def __init__(self, kind: Any) -> None:
         name = getattr(kind, "__name__", str(kind))
         super().__init__(f"it takes a {name}, which can be given in Python only.")
+
+
+class _FieldsError(ValueError):
+    """A record has a field that its class lacks, or lacks one."""
 
 
 def option_types(cls: type) -> dict[str, Any]:
@@ -114,7 +136,7 @@ def read_value(text: str, kind: Any) -> Any:
         ((2, 6), None)
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         return _read_union(text, inner)
     if origin is Literal:
         return _read_literal(text, inner)
@@ -247,3 +269,175 @@ def _hints(of: Any) -> dict[str, Any]:
             known[error.name] = type(error.name, (_Unresolved,), {})
         except TypeError:
             return {}
+
+
+def check_fields(record: Any, *, where: str, error: type[ValueError] = ValueError) -> None:
+    """Bring every field of a frozen dataclass to its declared type, in its ``__post_init__``.
+
+    Whole numbers become floats where floats are declared, so that records of 1 and of 1.0 are
+    written alike; every float is finite.
+
+    Args:
+        record: the dataclass.
+        where: what messages call it.
+        error: raised for a value of another type.
+    """
+    for name, kind in _types(type(record)).items():
+        value = getattr(record, name)
+        try:
+            found = _fit(value, kind, name)
+            if isinstance(found, float) and not math.isfinite(found):
+                raise _MisfitError(_WORDS[float], value=value, at=name)
+        except _MisfitError as misfit:
+            raise error(_misfit_text(where, misfit)) from None
+        object.__setattr__(record, name, found)
+
+
+def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = ValueError) -> T:
+    """Rebuild a dataclass from what ``json.loads`` made of it.
+
+    Dataclasses within it, tuples, lists, mappings, unions, ``Literal`` and ``Path`` are rebuilt as
+    declared; null in place of a float is NaN, which JSON lacks; fields that are missing take their
+    defaults; ``Any`` takes all.
+
+    Args:
+        cls: the dataclass; all types that it names can be imported.
+        raw: the object of fields.
+        where: what messages call it: a file, or the kind of record.
+        error: raised where ``raw`` does not fit.
+
+    Returns:
+        the record.
+
+    Raises:
+        ValueError: as ``error``: a field is unknown, missing or of another type.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Score:
+        ...     mean: float
+        ...     seeds: tuple[int, ...] = ()
+        >>> decode(Score, {"mean": None, "seeds": [0, 1]}, where="score.json")
+        Score(mean=nan, seeds=(0, 1))
+        >>> decode(Score, {"mean": 1, "seeds": [0, "1"]}, where="score.json")
+        Traceback (most recent call last):
+        ...
+        ValueError: score.json: seeds[1] is '1'; expected a whole number.
+    """
+    try:
+        return _fit_record(raw, cls, "")
+    except _MisfitError as misfit:
+        raise error(_misfit_text(where, misfit)) from None
+    except _FieldsError as fields:
+        raise error(f"{where}: {fields}") from None
+
+
+def _misfit_text(where: str, misfit: _MisfitError) -> str:
+    value = misfit.value
+    several = isinstance(value, Mapping | list | tuple)  # may be long: its type says enough
+    shown = f"a {type(value).__name__}" if several else repr(value)
+    found = f"{misfit.at} is {shown}" if misfit.at else f"JSON holds {shown}"
+    return f"{where}: {found}; expected {misfit.expected}.{misfit.hint}"
+
+
+def _fit(value: Any, kind: Any, at: str) -> Any:
+    """The value in a declared type; ``at`` is its place, for messages."""
+    origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if kind is Any:
+        return value
+    if origin in _UNIONS:
+        return _fit_union(value, inner, at)
+    if origin is Literal:
+        return _fit_literal(value, inner, at)
+    if dataclasses.is_dataclass(kind):
+        return _fit_record(value, kind, at)
+    if origin in (tuple, list, Sequence):
+        return _fit_several(value, origin, inner, at)
+    if origin in (dict, Mapping):
+        return _fit_mapping(value, inner, at)
+    if kind is float and (value is None or type(value) in (int, float)):
+        return math.nan if value is None else float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if type(value) is kind:  # not isinstance: True is no number
+        return value
+    raise _MisfitError(_WORDS.get(kind, f"a {kind.__name__}"), value=value, at=at)
+
+
+def _fit_union(value: Any, kinds: tuple[Any, ...], at: str) -> Any:
+    if type(value) in kinds:  # 3 of int | float stays an int, None is no NaN
+        return value
+    others = [kind for kind in kinds if kind is not type(None)]
+    if len(others) == 1 and dataclasses.is_dataclass(others[0]):
+        return _fit(value, others[0], at)  # its own message says more
+    misfits: list[_MisfitError] = []
+    for kind in kinds:
+        try:
+            return _fit(value, kind, at)
+        except _MisfitError as misfit:
+            misfits.append(misfit)
+    expected = " or ".join(misfit.expected for misfit in misfits)
+    raise _MisfitError(expected, "".join(misfit.hint for misfit in misfits), value=value, at=at)
+
+
+def _fit_literal(value: Any, words: tuple[Any, ...], at: str) -> Any:
+    for word in words:
+        if type(value) is type(word) and value == word:
+            return value
+    choices = [str(word) for word in words]
+    hint = did_you_mean(str(value), choices, quote="'")
+    raise _MisfitError(f"one of {', '.join(choices)}", hint, value=value, at=at)
+
+
+def _fit_record(value: Any, cls: Any, at: str) -> Any:
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, Mapping):
+        raise _MisfitError("an object of fields", value=value, at=at)
+    raw: Mapping[str, Any] = value
+    kinds, of = _types(cls), f" of {at}" if at else ""
+    for name in raw:
+        if name not in kinds:
+            hint = did_you_mean(str(name), kinds, quote="'") or f" Known: {', '.join(kinds)}."
+            raise _FieldsError(f"field {name!r}{of} is not known.{hint}")
+    for field in dataclasses.fields(cls):
+        needed = field.default is field.default_factory is dataclasses.MISSING
+        if field.init and needed and field.name not in raw:
+            raise _FieldsError(f"field {field.name!r}{of} is missing.")
+    inside = f"{at}." if at else ""
+    return cls(**{name: _fit(raw[name], kinds[name], f"{inside}{name}") for name in raw})
+
+
+def _fit_several(value: Any, origin: Any, kinds: tuple[Any, ...], at: str) -> Any:
+    if not isinstance(value, list | tuple):
+        raise _MisfitError("a list", value=value, at=at)
+    values: Sequence[Any] = value
+    if not kinds or origin is not tuple or kinds[-1] is Ellipsis:
+        kinds = (kinds[0] if kinds else Any,) * len(values)
+    if len(kinds) != len(values):
+        raise _MisfitError(f"a list of {len(kinds)}", value=value, at=at)
+    pairs = enumerate(zip(values, kinds, strict=True))
+    found = [_fit(one, kind, f"{at}[{place}]") for place, (one, kind) in pairs]
+    return found if origin is list else tuple(found)
+
+
+def _fit_mapping(value: Any, kinds: tuple[Any, ...], at: str) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise _MisfitError("an object", value=value, at=at)
+    raw: Mapping[Any, Any] = value
+    key_kind, kind = kinds or (Any, Any)
+    found: dict[Any, Any] = {}
+    for key, one in raw.items():  # keys are text in JSON, whatever they were
+        try:
+            known = read_value(key, key_kind) if isinstance(key, str) else key
+        except _MisfitError as misfit:
+            raise _FieldsError(f"{at} has the key {key!r}; expected {misfit.expected}.") from None
+        found[known] = _fit(one, kind, f"{at}[{key!r}]")
+    return found
+
+
+@cache
+def _types(cls: type) -> dict[str, Any]:
+    """The fields that a dataclass is made of, and their types."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}

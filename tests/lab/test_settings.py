@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from torch import nn
 
-from mixwright.lab.experiments.options import option_types, read_options, read_value, write_value
+from mixwright.lab.settings import option_types, read_options, read_value, write_value
 from mixwright.mixers import CutMix, Mixer, MixUp
 
 if TYPE_CHECKING:
