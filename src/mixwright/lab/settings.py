@@ -10,8 +10,9 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +30,14 @@ _WORDS = {
     Path: "a path",
     type(None): "null",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What the values of a field keep beside their type; ``expected`` says it in messages."""
+
+    expected: str
+    keeps: Callable[[Any], bool]
 
 
 class _MisfitError(ValueError):
@@ -49,6 +58,48 @@ class _PythonOnlyError(ValueError):
 
 class _FieldsError(ValueError):
     """A record has a field that its class lacks, or lacks one."""
+
+
+def option(
+    default: Any,
+    about: str,
+    *,
+    metavar: str | None = None,
+    group: str = "options",
+    rule: Rule | None = None,
+) -> Any:
+    """Return a dataclass field that is an option of the command line.
+
+    Args:
+        default: its value when it is not given; True and False make plain switches.
+        about: one line for ``--help``.
+        metavar: what stands for the value; nothing for those with a few words to choose from.
+        group: heading under which ``--help`` lists it.
+        rule: what its values keep, for ``check_fields``; None, where it is allowed, passes.
+    """
+    metadata = {"about": about, "metavar": metavar, "group": group, "rule": rule}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@cache
+def field_types(cls: type) -> dict[str, Any]:
+    """Return the fields that a dataclass is made of, and their types."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def without_none(kind: Any) -> Any:
+    """Return a type without None, where a union has it."""
+    if typing.get_origin(kind) not in _UNIONS:
+        return kind
+    return reduce(or_, (member for member in typing.get_args(kind) if member is not type(None)))
+
+
+def choices(kind: Any) -> tuple[str, ...]:
+    """Return the words of a ``Literal`` or of a truth value; of other types none."""
+    if kind is bool:
+        return "true", "false"
+    return tuple(map(str, typing.get_args(kind))) if typing.get_origin(kind) is Literal else ()
 
 
 def option_types(cls: type) -> dict[str, Any]:
@@ -271,26 +322,41 @@ def _hints(of: Any) -> dict[str, Any]:
             return {}
 
 
-def check_fields(record: Any, *, where: str, error: type[ValueError] = ValueError) -> None:
-    """Bring every field of a frozen dataclass to its declared type, in its ``__post_init__``.
+def check_value(value: Any, kind: Any) -> Any:
+    """Return a value of Python in its declared type; whole numbers become floats.
 
-    Whole numbers become floats where floats are declared, so that records of 1 and of 1.0 are
-    written alike; every float is finite.
+    Raises:
+        ValueError: it is of another type, or a float that is not finite.
+    """
+    found = _fit(value, kind, "")
+    if isinstance(found, float) and not math.isfinite(found):
+        raise _MisfitError(_WORDS[float], value=value)
+    return found
+
+
+def check_fields(record: Any, *, where: str, error: type[ValueError] = ValueError) -> None:
+    """Bring every field of a frozen dataclass to its declared type, and check its rule.
+
+    For ``__post_init__``. Records of 1 and of 1.0 are then written alike; see ``check_value``.
 
     Args:
         record: the dataclass.
         where: what messages call it.
-        error: raised for a value of another type.
+        error: raised for a value that does not fit.
     """
-    for name, kind in _types(type(record)).items():
+    kinds = field_types(type(record))
+    for field in dataclasses.fields(record):
+        name, rule = field.name, field.metadata.get("rule")
         value = getattr(record, name)
         try:
-            found = _fit(value, kind, name)
-            if isinstance(found, float) and not math.isfinite(found):
-                raise _MisfitError(_WORDS[float], value=value, at=name)
+            value = check_value(value, kinds[name])
+            if rule and value is not None and not rule.keeps(value):
+                also = ", or null" if type(None) in typing.get_args(kinds[name]) else ""
+                raise _MisfitError(rule.expected + also)
         except _MisfitError as misfit:
+            misfit.value, misfit.at = value, name
             raise error(_misfit_text(where, misfit)) from None
-        object.__setattr__(record, name, found)
+        object.__setattr__(record, name, value)
 
 
 def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = ValueError) -> T:
@@ -395,7 +461,7 @@ def _fit_record(value: Any, cls: Any, at: str) -> Any:
     if not isinstance(value, Mapping):
         raise _MisfitError("an object of fields", value=value, at=at)
     raw: Mapping[str, Any] = value
-    kinds, of = _types(cls), f" of {at}" if at else ""
+    kinds, of = field_types(cls), f" of {at}" if at else ""
     for name in raw:
         if name not in kinds:
             hint = did_you_mean(str(name), kinds, quote="'") or f" Known: {', '.join(kinds)}."
@@ -434,10 +500,3 @@ def _fit_mapping(value: Any, kinds: tuple[Any, ...], at: str) -> dict[Any, Any]:
             raise _FieldsError(f"{at} has the key {key!r}; expected {misfit.expected}.") from None
         found[known] = _fit(one, kind, f"{at}[{key!r}]")
     return found
-
-
-@cache
-def _types(cls: type) -> dict[str, Any]:
-    """The fields that a dataclass is made of, and their types."""
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}

@@ -124,6 +124,14 @@ def test_the_hash_is_pinned():
     assert recipe_hash(Recipe()) == "79b14eb2"
 
 
+def test_a_field_that_comes_later_gives_older_runs_no_new_names():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later(Recipe):
+        more: int = 0
+
+    assert recipe_hash(Later()) == recipe_hash(Recipe()) != recipe_hash(Later(more=1))
+
+
 def test_recipe_is_read_without_torch():
     code = (
         "import sys; from mixwright.lab.training import Recipe, recipe_hash; recipe_hash(Recipe());"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from mixwright.lab.bench.budgets import Budget
 from mixwright.lab.bench.overhead import Overhead
 from mixwright.lab.bench.timing import Timing
+from mixwright.lab.settings import decode
+from mixwright.lab.training.files import write_json
 
 FORMAT = 3
 
@@ -82,9 +82,9 @@ class StepRow:
         times_budget: largest ``times`` wanted, or None.
         within: whether the step keeps its budgets, by ``times`` and ``share``; None without one.
         overhead: what the step takes beyond that of ``none``, with its interval, from the same
-            turns; None for ``none`` itself, and in records of before.
+            turns; None for ``none`` itself, and in older records.
         memory: most bytes in use during a step: of the process on the CPU, of tensors on CUDA;
-            None where nobody tells, and in records of before.
+            None where the system does not report it, and in older records.
     """
 
     name: str
@@ -130,7 +130,7 @@ class StepRecord:
         refused: methods that do not work with this network, and why.
         solver: PuzzleMix's solver; empty where PuzzleMix was not measured.
         load: processes that wanted a core in the minute before the steps and in the last minute
-            of them, as the system tells; empty where it does not, and in records of before.
+            of them, as the system reports; empty where it does not, and in older records.
     """
 
     model: str
@@ -182,9 +182,7 @@ class BenchRecord:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
-        os.replace(part, path)
+        write_json(path, dataclasses.asdict(self))
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -194,51 +192,12 @@ class BenchRecord:
             ValueError: the file is no record of this format.
         """
         try:
-            found: dict[str, Any] = json.loads(Path(path).read_text())
-            if found["format"] != FORMAT:
-                raise ValueError(f"its format is {found['format']}; expected {FORMAT}")
-            return _record(cls, found)
-        except (KeyError, TypeError, ValueError) as error:
+            raw = json.loads(Path(path).read_text(encoding="utf-8"))
+            there = raw.get("format") if isinstance(raw, dict) else None
+            if there != FORMAT:
+                raise ValueError(f"its format is {there}; expected {FORMAT}")
+            return decode(cls, raw, where="its fields")
+        except ValueError as error:
             raise ValueError(
                 f"{path} is no record of mixwright bench: {error}. Measure anew."
             ) from error
-
-
-def _record(cls: type[Any], found: Mapping[str, Any]) -> Any:
-    shapes = tuple(
-        ShapeRecord(**one | {"shape": tuple(one["shape"]), "rows": tuple(map(_row, one["rows"]))})
-        for one in found["shapes"]
-    )
-    steps = tuple(
-        StepRecord(
-            **one
-            | {
-                "shape": tuple(one["shape"]),
-                "rows": tuple(map(_step, one["rows"])),
-                "solver": tuple(map(_solver, one["solver"])),
-                "load": tuple(one.get("load", ())),
-            }
-        )
-        for one in found["steps"]
-    )
-    return cls(**{**found, "shapes": shapes, "steps": steps})
-
-
-def _row(one: dict[str, Any]) -> Row:
-    budget = None if one["budget"] is None else Budget(**one["budget"])
-    fields: dict[str, Any] = {**one, "time": Timing(**one["time"]), "budget": budget}
-    return Row(**fields)
-
-
-def _step(one: dict[str, Any]) -> StepRow:
-    fields: dict[str, Any] = {**one, "step": Timing(**one["step"])}
-    if one["mixing"] is not None:
-        fields["mixing"] = Timing(**one["mixing"])
-    if one.get("overhead") is not None:
-        fields["overhead"] = Overhead(**one["overhead"])
-    return StepRow(**fields)
-
-
-def _solver(one: dict[str, Any]) -> SolverRow:
-    fields: dict[str, Any] = {**one, "time": Timing(**one["time"])}
-    return SolverRow(**fields)

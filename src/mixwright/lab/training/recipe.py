@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
+
+from mixwright.lab.settings import Rule, check_fields, decode, option
 
 Optimizer = Literal["sgd", "adamw"]
-Loss = Literal["ce", "bce"]
-Precision = Literal["fp32", "bf16"]
-Crop = Literal["shift", "resized"]
-Weights = Literal["raw", "ema", "teacher"]
+
+DATA = "data and model"
+TRAINING = "training (unset ones follow the data set)"
+"""Headings of ``--help``."""
+
+_NAME = Rule("a name", lambda value: bool(value.strip()))
+_COUNT = Rule("a whole number, at least 1", lambda value: value >= 1)
+_POSITIVE = Rule("a number above 0", lambda value: value > 0)
+_NOT_NEGATIVE = Rule("a number, at least 0", lambda value: value >= 0)
+_BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
+_AREA = Rule("a share of the area in (0, 1]", lambda value: 0 < value <= 1)
+_PATH = Rule("a path", lambda value: bool(value.strip()))
+
+
+def _data(default: Any, about: str, metavar: str | None = None, rule: Rule | None = None) -> Any:
+    return option(default, about, metavar=metavar, group=DATA, rule=rule)
+
+
+def _training(
+    default: Any, about: str, metavar: str | None = None, rule: Rule | None = None
+) -> Any:
+    return option(default, about, metavar=metavar, group=TRAINING, rule=rule)
 
 
 class RecipeError(ValueError):
@@ -27,50 +45,8 @@ class Recipe:
     """One training run: what is learned, how, and from which seed.
 
     Two runs with equal recipes on one kind of machine give equal numbers. Where files lie, the
-    device and the number of processes are no part of it.
-
-    Args:
-        data: name of the data set, as ``load_data`` takes it.
-        model: name of the network, as ``build_model`` takes it.
-        method: how samples are mixed, e.g. ``cutmix`` or ``mixup:alpha=0.2+cutmix``.
-        epochs: passes over the training images, at least 1.
-        batch_size: images per optimiser step, over all processes and micro batches together.
-        optimizer: ``sgd`` or ``adamw``.
-        lr: learning rate at its highest, above 0.
-        momentum: of SGD, in [0, 1).
-        nesterov: whether SGD looks ahead; needs momentum.
-        weight_decay: at least 0; decoupled from the gradient with ``adamw``.
-        decay_norms: whether weight decay also pulls at biases and at the scales of norm layers
-            (every parameter of fewer than two dimensions), as CIFAR recipes do.
-        warmup_epochs: epochs of linear rise to ``lr``; fractions count.
-        min_lr: learning rate that the cosine falls to, at most ``lr``.
-        loss: ``ce``, softmax cross-entropy, or ``bce``, a binary cross-entropy per class.
-        label_smoothing: share of each label spread evenly over all classes, in [0, 1).
-        ema_decay: of the averaged weights that are evaluated beside the raw ones, in [0, 1).
-        mix_off_epochs: epochs at the end that train on unmixed images with the plain loss.
-        precision: ``fp32``, or ``bf16`` for bfloat16 autocast while training; weights and
-            evaluation stay float32.
-        accumulate: micro batches per optimiser step; ``batch_size`` is divided by it. Samples are
-            mixed, and batch norm looks, within a micro batch.
-        grad_clip: largest gradient norm, of the model's and of the objective's parameters each;
-            null for no limit.
-        channels_last: whether images and weights lie channel by channel within a pixel.
-        compile: whether the network runs through ``torch.compile``.
-        deterministic: whether torch refuses operations that differ from run to run.
-        crop: how training images are cropped at random: ``shift``, moved by up to
-            ``crop_padding`` pixels, or ``resized``, a rectangle of them enlarged.
-        crop_padding: largest random shift of a training image, in pixels.
-        crop_scale: smallest area of an enlarged rectangle, as a share of the image, in (0, 1].
-        flip: whether training images are mirrored at random, where the data set allows it.
-        pretrained: whether the network starts from published weights.
-        init: run folder or checkpoint whose weights the network starts from; null for fresh ones.
-        init_weights: which of its weights: ``raw``, ``ema`` or ``teacher``.
-        init_digest: eight hex digits of these weights, so that another training into the same
-            folder is another start; null to take what is there.
-        train_size: training images used, drawn evenly over classes; null for the set's default.
-        image_size: height and width in pixels that images are brought to; null to leave them.
-        eval_every: epochs between evaluations; the last epoch is always evaluated.
-        seed: of everything that is drawn.
+    device and the number of processes are no part of it. Fields of ``_data`` and ``_training`` are
+    options of ``mixwright train`` and ``compare``.
 
     Raises:
         RecipeError: a value is out of its range or two of them contradict.
@@ -84,74 +60,96 @@ class Recipe:
         mixwright.lab.training.recipe.RecipeError: recipe: lr is -1.0; expected a number above 0.
     """
 
-    data: str = "digits"
-    model: str = "smallconv"
-    method: str = "none"
-    epochs: int = 20
-    batch_size: int = 50
-    optimizer: Optimizer = "sgd"
-    lr: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    decay_norms: bool = True
-    warmup_epochs: float = 1.0
-    min_lr: float = 0.0
-    loss: Loss = "ce"
-    label_smoothing: float = 0.0
-    ema_decay: float = 0.999
-    mix_off_epochs: int = 0
-    precision: Precision = "fp32"
-    accumulate: int = 1
-    grad_clip: float | None = None
-    channels_last: bool = False
-    compile: bool = False
-    deterministic: bool = False
-    crop: Crop = "shift"
-    crop_padding: int = 4
-    crop_scale: float = 0.5
-    flip: bool = True
-    pretrained: bool = False
-    init: str | None = None
-    init_weights: Weights = "raw"
+    data: str = _data(
+        "digits",
+        "digits (default), cifar10, cub200, folder:PATH, hub:NAME; mixwright list shows all",
+        "NAME",
+        _NAME,
+    )
+    model: str = _data("smallconv", "one of ours (mixwright list) or any timm name", "NAME", _NAME)
+    method: str = dataclasses.field(default="none", metadata={"rule": _NAME})  # a METHOD
+    epochs: int = _training(20, "passes over the training images", "COUNT", _COUNT)
+    # All micro batches of a step together.
+    batch_size: int = _training(50, "images a step, over all processes", "COUNT", _COUNT)
+    optimizer: Optimizer = _training("sgd", "the optimiser")  # noqa: RUF009
+    lr: float = _training(0.1, "learning rate at its highest", "RATE", _POSITIVE)
+    momentum: float = _training(0.9, "of SGD", "SHARE", _BELOW_ONE)
+    nesterov: bool = _training(True, "whether SGD looks ahead")  # needs momentum
+    # Decoupled from the gradient with adamw.
+    weight_decay: float = _training(5e-4, "weight decay", "RATE", _NOT_NEGATIVE)
+    # Pulls at every parameter of fewer than two dimensions, as CIFAR recipes do.
+    decay_norms: bool = _training(True, "whether it pulls at biases and norm layers too")
+    warmup_epochs: float = _training(
+        1.0, "epochs in which the learning rate grows to its highest", "N", _NOT_NEGATIVE
+    )
+    min_lr: float = _training(0.0, "learning rate at the end of the cosine", "RATE", _NOT_NEGATIVE)
+    # Softmax cross-entropy, or a binary cross-entropy per class.
+    loss: Literal["ce", "bce"] = _training("ce", "cross-entropy or binary cross-entropy")
+    label_smoothing: float = _training(
+        0.0, "share of each label spread over all classes", "SHARE", _BELOW_ONE
+    )
+    # They are evaluated beside the raw ones.
+    ema_decay: float = _training(
+        0.999, "decay of the averaged weights (the EMA column)", "SHARE", _BELOW_ONE
+    )
+    # They train with the plain loss.
+    mix_off_epochs: int = _training(
+        0, "last epochs in which nothing is mixed", "COUNT", _NOT_NEGATIVE
+    )
+    # bf16 is bfloat16 autocast while training; weights and evaluation stay float32.
+    precision: Literal["fp32", "bf16"] = _training("fp32", "arithmetic of the model")
+    # It divides batch_size; samples are mixed, and batch norm looks, within a micro batch.
+    accumulate: int = _training(1, "backward passes that make one step", "COUNT", _COUNT)
+    # Of the model's and of the objective's parameters each; None for no limit.
+    grad_clip: float | None = _training(None, "largest norm of the gradient", "NORM", _POSITIVE)
+    channels_last: bool = _training(False, "memory format of images and model")
+    compile: bool = _training(False, "torch.compile the model")
+    deterministic: bool = _training(False, "refuse operations that differ from run to run")
+    crop: Literal["shift", "resized"] = _training(
+        "shift", "random cropping: by shifting, or by enlarging a rectangle"
+    )
+    crop_padding: int = _training(4, "largest shift by random cropping", "PIXELS", _NOT_NEGATIVE)
+    crop_scale: float = _training(
+        0.5, "smallest share of the image in an enlarged rectangle", "SHARE", _AREA
+    )
+    flip: bool = _training(True, "mirror images at random")  # where the data set allows it
+    pretrained: bool = _data(False, "start from timm's published weights")
+    init: str | None = _data(
+        None,
+        "start from the weights of a run folder or checkpoint; {method} and {seed} stand for the "
+        "run's own, * for any letters",
+        "RUN",
+        _PATH,
+    )
+    init_weights: Literal["raw", "ema", "teacher"] = _data(
+        "raw", "which of its weights (default raw)"
+    )
+    # Eight hex digits of these weights, so that another training into the same folder is another
+    # start; None to take what is there.
     init_digest: str | None = None
-    train_size: int | None = None
-    image_size: int | None = None
-    eval_every: int = 1
-    seed: int = 0
+    train_size: int | None = _data(
+        None,
+        "images to train on, chosen evenly by class; digits: 100, others: all",
+        "COUNT",
+        _COUNT,
+    )
+    image_size: int | None = _data(
+        None, "side of the images in pixels; unset keeps theirs", "PIXELS", _COUNT
+    )
+    # The last epoch is always evaluated.
+    eval_every: int = _training(1, "epochs between two looks at the test images", "COUNT", _COUNT)
+    seed: int = 0  # of everything that is drawn
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = _of_type(field.name, str(field.type), getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
-        for name in ("data", "model", "method"):
-            _need(self, name, bool(getattr(self, name).strip()), "a name")
-        for name in ("epochs", "batch_size", "accumulate", "eval_every"):
-            _need(self, name, getattr(self, name) >= 1, "a whole number, at least 1")
-        for name in ("train_size", "image_size"):
-            value = getattr(self, name)
-            _need(self, name, value is None or value >= 1, "a whole number, at least 1, or null")
-        for name in ("weight_decay", "min_lr", "warmup_epochs", "mix_off_epochs", "crop_padding"):
-            _need(self, name, getattr(self, name) >= 0, "a number, at least 0")
-        for name in ("momentum", "label_smoothing", "ema_decay"):
-            _need(self, name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
-        _need(self, "lr", self.lr > 0, "a number above 0")
-        _need(self, "crop_scale", 0 < self.crop_scale <= 1, "a share of the area in (0, 1]")
-        _need(self, "init", self.init is None or bool(self.init.strip()), "a path, or null")
-        clip = self.grad_clip
-        _need(self, "grad_clip", clip is None or clip > 0, "a number above 0, or null")
-        self._agree()
-
-    def _agree(self) -> None:
-        """Check the fields against each other."""
+        check_fields(self, where="recipe", error=RecipeError)
         epochs = f"at most epochs, which is {self.epochs}"
-        _need(self, "warmup_epochs", self.warmup_epochs <= self.epochs, epochs)
-        _need(self, "mix_off_epochs", self.mix_off_epochs <= self.epochs, epochs)
-        _need(self, "min_lr", self.min_lr <= self.lr, f"at most lr, which is {self.lr}")
-        _need(self, "pretrained", not (self.pretrained and self.init), "false where init is given")
+        self._need("warmup_epochs", self.warmup_epochs <= self.epochs, epochs)
+        self._need("mix_off_epochs", self.mix_off_epochs <= self.epochs, epochs)
+        self._need("min_lr", self.min_lr <= self.lr, f"at most lr, which is {self.lr}")
+        self._need("pretrained", not (self.pretrained and self.init), "false where init is given")
         if self.optimizer == "sgd":
             fits = self.momentum > 0 or not self.nesterov
-            _need(self, "momentum", fits, "above 0 with nesterov; or set nesterov to false")
+            self._need("momentum", fits, "above 0 with nesterov; or set nesterov to false")
         if self.batch_size % self.accumulate:
             raise RecipeError(
                 f"recipe: batch_size {self.batch_size} is not a multiple of accumulate "
@@ -159,8 +157,12 @@ class Recipe:
                 f"{max(1, self.batch_size // self.accumulate) * self.accumulate}."
             )
 
+    def _need(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise RecipeError(f"recipe: {name} is {getattr(self, name)!r}; expected {expected}.")
+
     def to_json(self) -> str:
-        """The recipe as indented JSON, fields in the order of this class."""
+        """Return the recipe as indented JSON, fields in the order of this class."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
@@ -174,10 +176,6 @@ class Recipe:
             read = json.loads(text)
         except json.JSONDecodeError as error:
             raise RecipeError(f"recipe: not valid JSON ({error}).") from error
-        if not isinstance(read, dict):
-            raise RecipeError(
-                f"recipe: JSON holds a {type(read).__name__}; expected an object of fields."
-            )
         return cls.from_fields(read)
 
     @classmethod
@@ -187,84 +185,41 @@ class Recipe:
         Raises:
             RecipeError: a field is unknown or a value is wrong.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
-                raise RecipeError(f"recipe: field {name!r} is not known.{hint}")
-        return cls(**fields)
+        return decode(cls, fields, where="recipe", error=RecipeError)
 
 
-_LATER = ("crop", "crop_scale", "init", "init_weights", "init_digest")
+# Fields that decide every hash. Those that came later are left out at their defaults, so that a
+# new field gives older runs no new names.
+_HASHED = frozenset(
+    (
+        "data", "model", "method", "epochs", "batch_size", "optimizer", "lr", "momentum",
+        "nesterov", "weight_decay", "decay_norms", "warmup_epochs", "min_lr", "loss",
+        "label_smoothing", "ema_decay", "mix_off_epochs", "precision", "accumulate", "grad_clip",
+        "channels_last", "compile", "deterministic", "crop_padding", "flip", "pretrained",
+        "train_size", "image_size", "eval_every", "seed",
+    )
+)  # fmt: skip
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Eight hex digits that name a recipe, its seed included.
+    """Return eight hex digits that name a recipe, its seed included.
 
-    Equal recipes have equal hashes on every machine; the order of fields does not count. Fields
-    that came later count where they are not at their defaults, so that older runs keep their
-    names.
+    Equal recipes have equal hashes on every machine; the order of fields does not count.
 
     Example:
         >>> recipe_hash(Recipe(lr=1)) == recipe_hash(Recipe(lr=1.0)) != recipe_hash(Recipe(seed=1))
         True
     """
-    values = dataclasses.asdict(recipe)
-    for field in dataclasses.fields(recipe):
-        if field.name in _LATER and values[field.name] == field.default:
-            del values[field.name]
+    values = {
+        field.name: value
+        for field in dataclasses.fields(recipe)
+        if (value := getattr(recipe, field.name)) != field.default or field.name in _HASHED
+    }
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def differences(one: Recipe, other: Recipe) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two recipes differ, with both values."""
-    pairs = (
-        (field.name, getattr(one, field.name), getattr(other, field.name))
-        for field in dataclasses.fields(Recipe)
-    )
-    return {name: (left, right) for name, left, right in pairs if left != right}
-
-
-def _need(recipe: Recipe, name: str, holds: bool, expected: str) -> None:
-    if not holds:
-        raise RecipeError(f"recipe: {name} is {getattr(recipe, name)!r}; expected {expected}.")
-
-
-_CHOICES = {
-    "Optimizer": get_args(Optimizer),
-    "Loss": get_args(Loss),
-    "Precision": get_args(Precision),
-    "Crop": get_args(Crop),
-    "Weights": get_args(Weights),
-}
-_WORDS = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a finite number",
-    "bool": "true or false",
-}
-
-
-def _of_type(name: str, annotation: str, value: object) -> object:
-    """The value in the field's type (whole numbers become floats), or an error."""
-    kind, _, optional = annotation.partition(" | ")
-    if optional and value is None:
-        return None
-    if kind in _CHOICES:
-        if value in _CHOICES[kind]:
-            return value
-        near = difflib.get_close_matches(str(value).lower(), _CHOICES[kind], n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise RecipeError(
-            f"recipe: {name} is {value!r}; expected one of {', '.join(_CHOICES[kind])}.{hint}"
-        )
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        # One spelling for 1 and 1.0, or equal recipes would differ in their hashes.
-        if math.isfinite(value):
-            return float(value)
-    elif type(value).__name__ == kind:
-        return value
-    also = " or null" if optional else ""
-    raise RecipeError(f"recipe: {name} is {value!r}; expected {_WORDS[kind]}{also}.")
+    """Return the fields in which two recipes differ, with both values."""
+    left, right = dataclasses.asdict(one), dataclasses.asdict(other)
+    return {name: (left[name], right[name]) for name in left if left[name] != right[name]}

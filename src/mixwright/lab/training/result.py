@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from mixwright.lab.settings import decode
 from mixwright.lab.training.convert import FORMAT, convert_result
 from mixwright.lab.training.progress import warning_kind
 from mixwright.lab.training.recipe import Recipe
@@ -68,7 +69,7 @@ class Result:
         """Read what ``to_record`` gave, or a record of format 1."""
         fields = convert_result(record)
         del fields["format"]
-        return cls(**{**fields, "recipe": Recipe.from_fields(fields["recipe"])})
+        return decode(cls, fields, where="result")
 
 
 def warning_spans(records: Iterable[Mapping[str, Any]]) -> list[Numbers]:
