@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.parser import parse
+from mixwright.lab.training.recipe import Recipe
 
 
 def read(*words: str) -> CompareOptions:
@@ -36,6 +38,38 @@ def test_a_file_gives_options_and_words_win(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("epchs: 7\n")
     with pytest.raises(UsageError, match='Did you mean "epochs"'):
         read("--config", str(tmp_path / "c.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("epochs: 2.5", "--epochs is 2.5; expected a whole number."),
+        ("lr: fast", "--lr is fast; expected a number."),
+        ("flip: 3", "--flip is 3; expected true or false."),
+        ("methods: 3", "--methods is 3; expected a list."),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(line)
+    with pytest.raises(UsageError) as caught:
+        read("--config", str(tmp_path / "c.yaml"))
+    assert message in str(caught.value)
+
+
+def test_a_file_may_write_numbers_as_python_does(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("lr: 1e-3\nmin_lr: 0\nmethods: cutmix:minmax=0.2;0.8\n")
+    options = read("--config", str(tmp_path / "c.yaml"))
+    assert (options.lr, options.min_lr) == (0.001, 0.0)
+    assert type(options.min_lr) is float
+    assert options.methods == ("cutmix:minmax=0.2;0.8",)
+
+
+def test_every_field_of_a_recipe_that_says_what_it_is_about_is_an_option() -> None:
+    named = {field.name for field in fields(Recipe)} - {"method", "seed", "init_digest"}
+    options = {field.name: field for field in fields(CompareOptions)}
+    assert named <= set(options)
+    for name in named - {"data"}:
+        assert options[name].default is None, name
 
 
 @pytest.mark.parametrize(

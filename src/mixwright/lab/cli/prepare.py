@@ -29,7 +29,7 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
     from mixwright.lab.experiments.defaults import recipe_defaults
 
     given = options.recipe_fields()
-    settings = recipe_defaults(options.data, options.model) | given
+    settings = recipe_defaults(options.data, given.get("model")) | given
     if "init" in given and "pretrained" not in given:
         settings["pretrained"] = False  # a run's weights are asked for in its place
     if "warmup_epochs" not in given:
