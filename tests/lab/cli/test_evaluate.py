@@ -82,7 +82,7 @@ def test_the_same_command_again_measures_nothing(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from mixwright.lab.evaluation.accuracy_part import Accuracy
+    from mixwright.lab.evaluation.accuracy import Accuracy
 
     words = ["evaluate", str(comparison), "--only", "accuracy", "--out", str(tmp_path)]
     assert main(words) == 0

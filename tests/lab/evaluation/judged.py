@@ -67,13 +67,13 @@ def subject(model: nn.Module, *, count: int = 20, side: int = 12, **changes: Any
 
 
 class Counting:
-    """A shelf that keeps everything and says what it was asked to make."""
+    """A cache that keeps everything and says what it was asked to make."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
         self.made: list[str] = []
 
-    def get(self, key: str, make: Any) -> Any:
+    def get_or_compute(self, key: str, make: Any) -> Any:
         if key not in self.kept:
             self.made.append(key)
             self.kept[key] = make()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.evaluation import ece, nll, reliability
-from mixwright.lab.evaluation.accuracy import topk_accuracy
 from mixwright.lab.evaluation.calibration.binning import (
     adaptive_ece,
     classwise_ece,
@@ -17,6 +16,7 @@ from mixwright.lab.evaluation.calibration.binning import (
     noise_floor,
 )
 from mixwright.lab.evaluation.calibration.temperature import fit_temperature, temperature_slope
+from mixwright.lab.evaluation.predictions import topk_accuracy
 
 
 def noisy(n: int = 400, classes: int = 5, scale: float = 3.0) -> tuple[Tensor, Tensor]:

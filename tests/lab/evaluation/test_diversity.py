@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lab.evaluation.small import small_subject
-from mixwright.lab.evaluation.mixtures.diversity import (
+from mixwright.lab.evaluation.mixtures.diversity import Diversity
+from mixwright.lab.evaluation.mixtures.diversity_scores import (
     cosine_diversity,
     iou_diversity,
     mask_diversity,
@@ -21,7 +22,6 @@ from mixwright.lab.evaluation.mixtures.diversity import (
     pixel_diversity,
     vendi_score,
 )
-from mixwright.lab.evaluation.mixtures.diversity_part import Diversity
 from mixwright.lab.evaluation.mixtures.reference import read_features, reference_of
 from mixwright.lab.evaluation.mixtures.states import (
     at_share,

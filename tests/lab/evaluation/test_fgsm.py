@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lab.evaluation.judged import MEAN, STD, images_and_labels, small
-from mixwright.lab.evaluation.accuracy import correct_on
 from mixwright.lab.evaluation.attack.fgsm import fgsm
 from mixwright.lab.evaluation.attack.legacy import legacy_fgsm
 from mixwright.lab.evaluation.attack.losses import attack_loss, loss_gradient
+from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.lab.evaluation.subject import NotApplicableError
 from mixwright.lab.models.normalised import Normalised
 

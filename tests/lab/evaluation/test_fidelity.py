@@ -14,7 +14,8 @@ from torch import nn
 
 from cases import cases
 from lab.evaluation.small import small_subject
-from mixwright.lab.evaluation.mixtures.fidelity import (
+from mixwright.lab.evaluation.mixtures.fidelity import Fidelity
+from mixwright.lab.evaluation.mixtures.fidelity_scores import (
     area_error,
     degenerate_share,
     ks_distance,
@@ -22,7 +23,6 @@ from mixwright.lab.evaluation.mixtures.fidelity import (
     label_error,
     nearest_distance,
 )
-from mixwright.lab.evaluation.mixtures.fidelity_part import Fidelity
 from mixwright.lab.evaluation.mixtures.laws import law_of, per_sample, stages_of, with_options
 from mixwright.lab.evaluation.subject import NotApplicableError
 from mixwright.lab.models.smallconv import SmallConv

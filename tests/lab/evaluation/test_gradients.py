@@ -20,8 +20,8 @@ from mixwright.lab.evaluation.gradients.autocorrelation import (
     offset_means,
 )
 from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
+from mixwright.lab.evaluation.gradients.gradients import Gradients
 from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
-from mixwright.lab.evaluation.gradients.part import Gradients
 from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
 from mixwright.lab.evaluation.offset_maps import overlap, profile
 from mixwright.sampling import stream
@@ -254,8 +254,8 @@ def test_norms() -> None:
 
 @pytest.mark.parametrize("of", ["true", "predicted", "loss", "norm"])
 def test_the_part_reports_what_the_functions_say(of: Any) -> None:
-    model, shelf = small(), Counting()
-    judge = subject(model, shelf=shelf)
+    model, cache = small(), Counting()
+    judge = subject(model, cache=cache)
     part = Gradients(of=of, probes=2, traced=10)
     found = part.measure(judge)
     json.dumps(found.summary)
@@ -276,9 +276,9 @@ def test_the_part_reports_what_the_functions_say(of: Any) -> None:
     assert found.summary["trace"] == pytest.approx(float(found.arrays["trace"].mean()))
     assert found.summary["count"] == len(found.arrays["near"]) == 20
     assert found.summary["no_gradient"] == 0
-    assert len(shelf.made) == 3
+    assert len(cache.made) == 3
     assert part.measure(judge).summary == found.summary
-    assert len(shelf.made) == 3
+    assert len(cache.made) == 3
 
 
 def test_counts_and_no_trace() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lab.evaluation.judged import MEAN, Counting, images_and_labels, small, subject
-from mixwright.lab.evaluation.accuracy import logits_of, rank
 from mixwright.lab.evaluation.occlusion import (
     Occlusion,
     area_under,
@@ -21,6 +20,7 @@ from mixwright.lab.evaluation.occlusion import (
     occlusion_patch,
     patch_ranks,
 )
+from mixwright.lab.evaluation.predictions import logits_of, rank
 from mixwright.sampling import stream
 
 
@@ -88,7 +88,7 @@ def clean_of(judge: Any) -> Tensor:
 def test_nothing_hidden_is_the_clean_accuracy_and_all_hidden_the_floor(
     fill: Any, per_batch: bool
 ) -> None:
-    judge = subject(small(), shelf=(shelf := Counting()))
+    judge = subject(small(), cache=(cache := Counting()))
     part = Occlusion(ratios=(0, 0.3, 0.9, 1), seeds=2, fill=fill, patch=3, per_batch=per_batch)
     found = part.measure(judge)
     json.dumps(found.summary)
@@ -108,7 +108,7 @@ def test_nothing_hidden_is_the_clean_accuracy_and_all_hidden_the_floor(
         assert len(set(labels[guess].tolist())) == 1
         assert floor == float((labels == labels[guess[0]]).double().mean())
     assert found.summary["grid"] == [4, 4]
-    assert shelf.made == ["seed-0", "seed-1"]
+    assert cache.made == ["seed-0", "seed-1"]
 
 
 def test_the_summary_averages_over_orders() -> None:

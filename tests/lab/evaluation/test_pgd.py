@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from lab.evaluation.judged import MEAN, STD, Counting, images_and_labels, small, subject
 from mixwright.lab.data.subset import class_turns
-from mixwright.lab.evaluation.accuracy import correct_on
+from mixwright.lab.evaluation.attack.attack import Attack
 from mixwright.lab.evaluation.attack.autoattack import autoattack
 from mixwright.lab.evaluation.attack.fgsm import fgsm
-from mixwright.lab.evaluation.attack.part import Attack
 from mixwright.lab.evaluation.attack.pgd import pgd
+from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.lab.models.normalised import Normalised
 from mixwright.sampling import stream
 
@@ -160,7 +160,7 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
 
 def test_the_part_reports_each_condition_of_the_same_images() -> None:
     model = Normalised(small(), MEAN, STD)
-    judge = subject(model, shelf=(shelf := Counting()))
+    judge = subject(model, cache=(cache := Counting()))
     found = Attack(eps=4, epsilons=(1, 8), steps=2, alpha=2).measure(judge)
     summary = found.summary
     json.dumps(summary)
@@ -187,9 +187,9 @@ def test_the_part_reports_each_condition_of_the_same_images() -> None:
     assert not bool((right["pgd2/8"] & ~clean).any())
     assert summary["legacy"]["legacy"] == float(right["legacy"].double().mean())
     assert summary["no_gradient"] == 0
-    assert shelf.made == ["images-000000-7", "images-000007-7", "images-000014-6"]
+    assert cache.made == ["images-000000-7", "images-000007-7", "images-000014-6"]
     again = Attack(eps=4, epsilons=(1, 8), steps=2, alpha=2).measure(judge)
-    assert len(shelf.made) == 3
+    assert len(cache.made) == 3
     assert again.summary == summary
 
 

@@ -166,21 +166,21 @@ def test_on_digits_the_model_stays_bit_for_bit_and_the_score_too():
     assert (fixed["strength"], fixed["held_out"]) == (0.5, None)
 
 
-def test_features_are_kept_on_the_shelf():
+def test_features_are_cached():
     class Cache:
         def __init__(self) -> None:
             self.kept: dict[str, Any] = {}
 
-        def get(self, key: str, make: Any, *, shared: bool = False) -> Any:
+        def get_or_compute(self, key: str, make: Any, *, shared: bool = False) -> Any:
             assert not shared  # they hang on the data that is probed
             if key not in self.kept:
                 self.kept[key] = make()
             return self.kept[key]
 
-    shelf, steps = Cache(), []
-    who = subject(shelf=shelf, progress=lambda share, note: steps.append(share))
+    cache, steps = Cache(), []
+    who = subject(cache=cache, progress=lambda share, note: steps.append(share))
     found = Probe(train_size=40).measure(who).summary
-    assert sorted(shelf.kept) == ["test", "train"]
+    assert sorted(cache.kept) == ["test", "train"]
     for weight in who.model.parameters():
         weight.data.fill_(torch.nan)
     assert Probe(train_size=40).measure(who).summary == found

@@ -30,7 +30,7 @@ def test_every_listed_name_has_a_maker_and_the_other_way_round() -> None:
 def test_the_names_are_read_without_torch() -> None:
     code = (
         "import sys; from mixwright.lab.models import MODELS, ModelError; "
-        "from mixwright.lab.evaluation import t_interval; "
+        "from mixwright.lab.analysis.statistics import t_interval; "
         "sys.exit('torch' in sys.modules or 'resnet20' not in MODELS)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

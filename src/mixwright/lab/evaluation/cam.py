@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mixwright.arguments import check_choice, check_number, check_whole
-from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating
-from mixwright.lab.evaluation.mixtures.diversity import pair_accuracy
+from mixwright.lab.evaluation.mixtures.diversity_scores import pair_accuracy
 from mixwright.lab.evaluation.mixtures.states import (
     States,
     at_share,
@@ -19,11 +18,12 @@ from mixwright.lab.evaluation.mixtures.states import (
     groups_of,
     sources_of,
 )
-from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.lab.evaluation.predictions import batch_logits, check_logits
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.mixers import CutMix
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import stream
-from mixwright.taps import as_map, classifier, last_map, replacing
+from mixwright.taps import as_map, classifier, evaluating, last_map, replacing
 
 _WORD = 64  # tells the draws of this evaluation from those of others
 _FLAT = 1e-4  # masks that vary less say nothing about places
@@ -73,7 +73,7 @@ def class_map(
     full = torch.autocast(images.device.type, enabled=False)
     with evaluating(model), torch.enable_grad(), full, replacing(model, name, hold):
         logits = batch_logits(model, images.detach().clone(), classes)
-        check(logits.detach(), classes)
+        check_logits(logits.detach(), classes)
         wanted = logits.gather(1, classes.long()[:, None]).sum()
         (slope,) = torch.autograd.grad(wanted, kept[0], allow_unused=True, materialize_grads=True)
     width, size = _width(model, images), images.shape[2:]
@@ -170,6 +170,13 @@ class Cam:
 
     name: ClassVar[str] = "cam"
     about: ClassVar[str] = "where the model sees the classes, in images and in mixtures of two"
+    pictures: ClassVar[tuple[str, ...]] = (
+        "plain.images",
+        "plain.maps",
+        "mixed.images",
+        "mixed.maps",
+        "mixed.masks",
+    )
 
     def __post_init__(self) -> None:
         check_whole("Cam", "pairs", self.pairs, low=1)
@@ -177,8 +184,8 @@ class Cam:
         check_number("Cam", "lam", self.lam, high=1.0)
         check_choice("Cam", "mixer", self.mixer, ("own", "cutmix"))
 
-    def measure(self, subject: Subject) -> Found:
-        """See ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         images, labels = next(subject.batches(self.shown))
         layer = self.layer or _layer_of(subject, images)
         size = class_map(subject.model, images[:1], labels[:1], layer=layer).shape[1:]
@@ -237,7 +244,7 @@ class Cam:
             "mixed.masks": _bytes(masks[shown]),
             "mixed.labels": labels_ab[shown],
         }
-        return Found(summary=summary, arrays=arrays)
+        return Measurement(summary=summary, arrays=arrays)
 
     def _mixtures(self, subject: Subject) -> tuple[Tensor, Tensor, Tensor, str]:
         """Mixtures ``(P, C, H, W)``, their two classes and masks, and by what they were mixed."""
@@ -283,7 +290,7 @@ class Cam:
         maps = [grad_cam(subject.model, images, classes[:, n], layer=layer).cpu() for n in range(2)]
         with evaluating(subject.model), torch.inference_mode():
             logits = batch_logits(subject.model, images, classes[:, 0]).cpu()
-        check(logits, labels[:, 0])
+        check_logits(logits, labels[:, 0])
         return torch.stack(maps, dim=1), logits
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mixwright.lab.evaluation.accuracy import logits_of
+from mixwright.lab.evaluation.predictions import logits_of
 from mixwright.lab.evaluation.subject import Arrays, Subject
 
 
@@ -27,5 +27,5 @@ def clean_logits(subject: Subject) -> tuple[Tensor, Tensor]:
         logits, labels = logits_of(subject.model, subject.batches(), autocast=subject.autocast)
         return {"logits": logits, "labels": labels}
 
-    kept = subject.shelf.get("clean", make, shared=True)
+    kept = subject.cache.get_or_compute("clean", make, shared=True)
     return kept["logits"], kept["labels"]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_whole
-from mixwright.lab.evaluation.accuracy import logits_of, rank
 from mixwright.lab.evaluation.calibration.reliability import nll
 from mixwright.lab.evaluation.clean import clean_logits
-from mixwright.lab.evaluation.subject import Arrays, Found, Subject
+from mixwright.lab.evaluation.predictions import logits_of, rank
+from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
 from mixwright.sampling import stream
 
 _CHOICE = 103  # place of the draw in the subject's stream
@@ -34,12 +34,13 @@ class Gap:
 
     name: ClassVar[str] = "gap"
     about: ClassVar[str] = "accuracy and NLL on clean training images against test images"
+    pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_whole("Gap", "images", self.images, low=0)
 
-    def measure(self, subject: Subject) -> Found:
-        """Measure; see ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         test_logits, test_labels = clean_logits(subject)
 
         def make() -> Arrays:
@@ -47,7 +48,9 @@ class Gap:
             logits, labels = logits_of(subject.model, batches, autocast=subject.autocast)
             return {"logits": logits, "labels": labels}
 
-        kept = subject.shelf.get(f"train.{self.images}.{subject.seed}", make, shared=True)
+        kept = subject.cache.get_or_compute(
+            f"train.{self.images}.{subject.seed}", make, shared=True
+        )
         logits, labels = kept["logits"], kept["labels"]
         correct = rank(logits, labels) == 0
         train, test = (
@@ -65,7 +68,7 @@ class Gap:
             "of": len(subject.data.train),
             "seed": subject.seed,
         }
-        return Found(summary=summary, arrays={"correct": correct, "ids": self._rows(subject)})
+        return Measurement(summary=summary, arrays={"correct": correct, "ids": self._rows(subject)})
 
     def _rows(self, subject: Subject) -> Tensor:
         """Which training images, in rising order."""

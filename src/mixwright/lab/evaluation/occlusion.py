@@ -12,9 +12,10 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright.arguments import check_choice, check_number, check_whole
-from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating, rank
-from mixwright.lab.evaluation.subject import Found, Subject
+from mixwright.lab.evaluation.predictions import batch_logits, check_logits, rank
+from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import stream
+from mixwright.taps import evaluating
 
 Fill = Literal["mean", "black", "noise"]
 
@@ -173,6 +174,7 @@ class Occlusion:
 
     name: ClassVar[str] = "occlusion"
     about: ClassVar[str] = "accuracy as patches of the images are hidden"
+    pictures: ClassVar[tuple[str, ...]] = ("shown",)
 
     def __post_init__(self) -> None:
         for ratio in self.ratios:
@@ -190,8 +192,8 @@ class Occlusion:
         check_whole("Occlusion", "patch", self.patch, low=0)
         check_whole("Occlusion", "count", self.count, low=0)
 
-    def measure(self, subject: Subject) -> Found:
-        """See ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         whole = len(subject.data.test)
         count = min(self.count or whole, whole)
         channels, height, width = subject.data.test.shape
@@ -203,7 +205,7 @@ class Occlusion:
             )
         correct = list[Tensor]()
         for seed in range(self.seeds):
-            piece = subject.shelf.get(
+            piece = subject.cache.get_or_compute(
                 f"seed-{seed}", lambda s=seed: {"correct": self._seed(subject, s, count, patch)}
             )
             correct.append(piece["correct"])
@@ -232,7 +234,7 @@ class Occlusion:
             "per_batch": self.per_batch,
             "seed": subject.seed,
         }
-        return Found(
+        return Measurement(
             summary=summary,
             arrays={
                 "correct": table,
@@ -253,7 +255,7 @@ class Occlusion:
                     now = ranks[place if self.per_batch else 0].to(images.device)
                     seen = occlude(images, now, ratio, patch=patch, fill=fill)
                     logits = batch_logits(subject.model, seen, labels, autocast=subject.autocast)
-                    check(logits, labels)
+                    check_logits(logits, labels)
                     rows.append((rank(logits, labels) == 0).cpu())
                 columns.append(torch.stack(rows))
         return torch.cat(columns, dim=1)
@@ -302,7 +304,7 @@ class Occlusion:
         with evaluating(subject.model), torch.inference_mode():
             label = torch.zeros(1, dtype=torch.int64, device=subject.device)
             logits = batch_logits(subject.model, blank, label, autocast=subject.autocast)
-        check(logits, label)
+        check_logits(logits, label)
         guess = int(logits[0].argmax())
         return float((subject.data.test.labels[:count] == guess).double().mean())
 

@@ -15,7 +15,7 @@ from mixwright.arguments import check_number, check_whole
 from mixwright.lab.data import load_data
 from mixwright.lab.data.names import parse_data
 from mixwright.lab.data.subset import split_rows
-from mixwright.lab.evaluation.subject import Arrays, Found, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
 from mixwright.taps import classifier, entering, evaluating
 
 if TYPE_CHECKING:
@@ -247,14 +247,15 @@ class Probe:
 
     name: ClassVar[str] = "probe"
     about: ClassVar[str] = "a linear classifier on frozen features, on another data set (data=NAME)"
+    pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         parse_data(self.data)  # a name that does not exist is told before hours of other work
         check_whole("Probe", "train_size", self.train_size, low=0)
         check_number("Probe", "strength", self.strength)
 
-    def measure(self, subject: Subject) -> Found:
-        """Measure; see ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         data = _loaded(self.data, self.data_dir, self.train_size, subject.data.image_size)
         if data.channels != subject.data.channels:
             raise NotApplicableError(
@@ -269,7 +270,7 @@ class Probe:
             def make(images: ImageSet | LazyImages = images) -> Arrays:
                 return {"features": self._features(subject, images)}
 
-            kept[part] = subject.shelf.get(part, make)["features"]
+            kept[part] = subject.cache.get_or_compute(part, make)["features"]
         subject.progress(0.8, "linear classifier")
         train_labels, test_labels = data.train.labels, data.test.labels
         strength, scores = self.strength, None
@@ -300,7 +301,7 @@ class Probe:
             "converged": readout.converged,
             "iterations": readout.iterations,
         }
-        return Found(summary=summary, arrays={"correct": correct, "labels": test_labels})
+        return Measurement(summary=summary, arrays={"correct": correct, "labels": test_labels})
 
     def _features(self, subject: Subject, images: ImageSet | LazyImages) -> Tensor:
         return penultimate(

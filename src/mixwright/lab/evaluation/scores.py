@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mixwright.lab.evaluation.accuracy import (
+from mixwright.lab.evaluation.calibration.reliability import Reliability, reliability, surprise
+from mixwright.lab.evaluation.predictions import (
     Batches,
     batch_logits,
-    evaluating,
     not_finite,
     out_of_range,
     rank,
     refuse,
 )
-from mixwright.lab.evaluation.calibration.reliability import Reliability, reliability, surprise
+from mixwright.taps import evaluating
 
 BINS = 15
 

@@ -25,15 +25,17 @@ class NotApplicableError(ValueError):
 
 
 class Cache(Protocol):
-    """Keeps intermediate results, so that an interrupted evaluation goes on where it was."""
+    """Keeps intermediate results, so that an interrupted evaluation continues where it was."""
 
-    def get(self, key: str, make: Callable[[], Arrays], *, shared: bool = False) -> Arrays:
-        """Give what was kept under a key, or make and keep it.
+    def get_or_compute(
+        self, key: str, make: Callable[[], Arrays], *, shared: bool = False
+    ) -> Arrays:
+        """Return what was kept under a key, or make and keep it.
 
         Args:
             key: a name that is unique within the evaluation, letters, digits, ``-`` and ``.``.
             make: makes the arrays; called only where none are kept.
-            shared: whether they hang on model and images alone, not on the options of the
+            shared: whether they depend on model and images alone, not on the options of the
                 evaluation, so that all evaluations of a subject take the same.
         """
         ...
@@ -42,13 +44,15 @@ class Cache(Protocol):
 class NoCache:
     """Keeps nothing."""
 
-    def get(self, key: str, make: Callable[[], Arrays], *, shared: bool = False) -> Arrays:
+    def get_or_compute(
+        self, key: str, make: Callable[[], Arrays], *, shared: bool = False
+    ) -> Arrays:
         """Make the arrays anew."""
         return make()
 
 
 def quiet(done: float, note: str) -> None:
-    """Say nothing of progress."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,8 +70,8 @@ class Subject:
         seed: of everything that is drawn; the same for all models that are compared.
         mixer: how the model was trained, where it is known and mixes.
         folder: of its training run, where it has one.
-        shelf: keeps intermediate results.
-        progress: told the share done, in [0, 1], and a short note.
+        cache: keeps intermediate results.
+        progress: called with the share done, in [0, 1], and a short note.
     """
 
     model: nn.Module
@@ -79,29 +83,22 @@ class Subject:
     seed: int = 0
     mixer: Mixer | None = None
     folder: Path | None = None
-    shelf: Cache = field(default_factory=NoCache)
+    cache: Cache = field(default_factory=NoCache)
     progress: Callable[[float, str], None] = quiet
 
     def rows(self, count: int | None = None) -> Tensor:
-        """Rows of the test images that an evaluation of so many looks at.
+        """Return the rows ``(count,)`` int64 of the test images that an evaluation looks at.
 
         Args:
             count: how many, of an order in which classes take turns, so that a larger part holds a
-                smaller one and each is fair; None for all, in the set's own order.
-
-        Returns:
-            ``(count,)`` int64, at most as many as there are.
+                smaller one and each is fair; at most all. None for all, in the set's own order.
         """
         if count is None:
             return torch.arange(len(self.data.test))
         return class_turns(self.data.test.labels)[:count]
 
     def batches(self, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Test images in [0, 1] and their labels, batch by batch, on the device.
-
-        Args:
-            count: see ``rows``.
-        """
+        """Yield test images in [0, 1] and labels, batch by batch, on the device; see ``rows``."""
         test = self.data.test
         rows = self.rows(count).split(self.batch_size)
         for part, images in zip(rows, test.stream(rows), strict=True):
@@ -110,8 +107,8 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
-    """What an evaluation found.
+class Measurement:
+    """What an evaluation measured.
 
     Args:
         summary: plain values for JSON: numbers as numbers, shares as fractions in [0, 1], lists
@@ -123,16 +120,19 @@ class Found:
     arrays: Arrays = field(default_factory=dict[str, Tensor])
 
 
-class Part(Protocol):
+class Evaluation(Protocol):
     """One evaluation with its options; implementations are frozen dataclasses.
 
-    ``name`` is how the command line calls it, ``about`` one line for its help.
+    ``name`` is how the command line calls it, ``about`` one line for its help. ``pictures`` names
+    the ``Measurement.arrays`` that figures show, of the first seed or averaged over seeds; the
+    others are for inference.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
+    pictures: ClassVar[tuple[str, ...]]
 
-    def measure(self, subject: Subject) -> Found:
+    def measure(self, subject: Subject) -> Measurement:
         """Measure.
 
         Raises:

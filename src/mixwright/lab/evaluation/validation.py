@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mixwright.lab.evaluation.accuracy import batch_logits, check, correct_on, evaluating
+from mixwright.lab.evaluation.predictions import batch_logits, check_logits, correct_on
 from mixwright.lab.models.normalised import Normalised
+from mixwright.taps import evaluating
 
 
 class ModelMisfitError(ValueError):
@@ -52,7 +53,7 @@ def validate_model(
             f"{name} tells {logits.shape[1]} classes apart, the data has {num_classes}; expected "
             "as many. Evaluate on the data it was trained on, or fine-tune it first."
         )
-    check(logits, labels)
+    check_logits(logits, labels)
     return logits
 
 

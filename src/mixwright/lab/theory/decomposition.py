@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mixwright.lab.evaluation.accuracy import check, evaluating
+from mixwright.lab.evaluation.predictions import check_logits
 from mixwright.lab.theory.plans import Drawn
 from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.taps import evaluating
 
 STEPS = (0.1, 0.25, 0.5, 0.75)
 """Where the loss is followed on the way from a source to the mixed image, which is at 1."""
@@ -222,7 +223,7 @@ def _batch(
     images, labels, plan = one
     mixed = plan.images(images)
     logits = model(mixed)
-    check(logits.float(), torch.zeros_like(labels[:1]).expand(len(logits)))
+    check_logits(logits.float(), torch.zeros_like(labels[:1]).expand(len(logits)))
     plain = loss(model(images), labels).double().mean()
     known = plan.labels(labels)
     sums = torch.zeros(5, dtype=torch.float64, device=images.device)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from mixwright.lab.evaluation.accuracy import evaluating
+from mixwright.taps import evaluating
 
 
 def first_layer(model: nn.Module, images: Tensor) -> nn.Conv2d | nn.Linear:

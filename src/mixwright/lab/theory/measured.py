@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mixwright import sampling
 from mixwright.lab.evaluation.offset_maps import overlap
-from mixwright.lab.evaluation.subject import Found
+from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.theory.closed_forms import ClosedForm, closed_form
 from mixwright.lab.theory.moments import Moments, second_moments
 from mixwright.lab.theory.plans import BATCH, STRATA, Mode, draw_plans, tilted_plans
@@ -25,7 +25,7 @@ def measure_moments(
     batch_size: int = BATCH,
     seed: int = 0,
     model: nn.Module | None = None,
-) -> Found:
+) -> Measurement:
     """Draw plans of a method, take their second moments, and compare with what they must be.
 
     Args:
@@ -66,7 +66,7 @@ def measure_moments(
     closed = closed_form(mixer, size, mode=mode)
     summary = moments.summary() | {"closed": None if closed is None else _check(moments, closed)}
     arrays = moments.arrays() | ({} if closed is None else {"closed": closed.a})
-    return Found(summary=summary, arrays=arrays)
+    return Measurement(summary=summary, arrays=arrays)
 
 
 def _check(moments: Moments, closed: ClosedForm) -> dict[str, Any]:

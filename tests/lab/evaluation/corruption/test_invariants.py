@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from mixwright.lab.evaluation.corruption import SEVERITIES, TYPES, constants_for, corrupt, generate
 from mixwright.lab.evaluation.corruption import frost as ice
-from mixwright.lab.evaluation.corruption.constants import CONSTANTS
+from mixwright.lab.evaluation.corruption import generate
+from mixwright.lab.evaluation.corruption.constants import (
+    CONSTANTS,
+    SEVERITIES,
+    TYPES,
+    constants_for,
+)
 from mixwright.lab.evaluation.corruption.elastic import elastic_transform
+from mixwright.lab.evaluation.corruption.generate import corrupt
 from mixwright.lab.evaluation.corruption.spatter import MUD, spatter
 
 FIXED = ("defocus_blur", "gaussian_blur", "glass_blur", "motion_blur", "zoom_blur", "pixelate",

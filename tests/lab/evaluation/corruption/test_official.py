@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mixwright.lab.evaluation.corruption import open_official
+from mixwright.lab.evaluation.corruption.official import open_official
 
 LABELS = torch.tensor([3, 1, 0, 2, 1, 3])
 IDS = torch.arange(6)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from mixwright.lab.evaluation.corruption import (
-    BENCHMARK_TYPES,
-    FAMILIES,
-    TYPES,
+from mixwright.lab.evaluation.corruption.constants import BENCHMARK_TYPES, FAMILIES, TYPES
+from mixwright.lab.evaluation.corruption.scores import (
+    ALEXNET_CLEAN_ERROR,
+    ALEXNET_ERROR,
     corruption_errors,
     family_accuracy,
     mean_accuracy,
     mean_corruption_error,
     relative_corruption_errors,
 )
-from mixwright.lab.evaluation.corruption.scores import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 
 
 def table() -> dict[str, list[float]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mixwright.lab.evaluation.corruption import SEVERITIES, TYPES, Corruption
+from mixwright.lab.evaluation.corruption.constants import SEVERITIES, TYPES
+from mixwright.lab.evaluation.corruption.corruption import Corruption
 from mixwright.lab.evaluation.corruption.scores import mean_accuracy
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import NONE

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mixwright.lab.data.load import load_data
-from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_arrays, write_arrays
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting, measure_all, setting
 from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
@@ -29,13 +29,13 @@ class Count:
     stop: bool = False
     least: int = 0
 
-    def measure(self, subject: Subject) -> Found:
+    def measure(self, subject: Subject) -> Measurement:
         CALLS.append("count")
         pieces = [
-            subject.shelf.get(f"piece-{k}", lambda k=k: self.piece(subject, k)) for k in range(3)
+            subject.cache.get_or_compute(f"piece-{k}", lambda k=k: self.piece(subject, k)) for k in range(3)
         ]
         whole = sum(int(piece["n"]) for piece in pieces)
-        return Found(summary={"count": whole, "share": 0.5}, arrays={"ids": subject.ids})
+        return Measurement(summary={"count": whole, "share": 0.5}, arrays={"ids": subject.ids})
 
     def piece(self, subject: Subject, k: int) -> dict[str, torch.Tensor]:
         CALLS.append(f"piece {k}")
@@ -51,7 +51,7 @@ class Never:
     name: ClassVar[str] = "never"
     about: ClassVar[str] = "never"
 
-    def measure(self, subject: Subject) -> Found:
+    def measure(self, subject: Subject) -> Measurement:
         raise NotApplicableError("there is no mixer")
 
 
@@ -134,8 +134,8 @@ def test_damaged_pieces_are_made_anew(tmp_path: Path) -> None:
     assert read_arrays(file)["x"].tolist() == [0, 1, 2]  # pyright: ignore
     file.write_bytes(file.read_bytes()[:-30])
     assert read_arrays(file) is None
-    shelf = FolderCache(tmp_path, tmp_path / "shared")
-    made = shelf.get("a", lambda: {"x": torch.ones(1)})
+    cache = FolderCache(tmp_path, tmp_path / "shared")
+    made = cache.get_or_compute("a", lambda: {"x": torch.ones(1)})
     assert made["x"].tolist() == [1.0]
     assert read_arrays(file)["x"].tolist() == [1.0]  # pyright: ignore
 
@@ -144,9 +144,9 @@ def test_what_hangs_on_the_model_alone_is_made_once_for_all_evaluations(tmp_path
     def of(part: str) -> FolderCache:
         return FolderCache(tmp_path / part, tmp_path / "shared")
 
-    of("first").get("clean", lambda: {"x": torch.ones(1)}, shared=True)
-    assert of("second").get("clean", dict, shared=True)["x"].tolist() == [1.0]
-    assert of("second").get("clean", dict) == {}
+    of("first").get_or_compute("clean", lambda: {"x": torch.ones(1)}, shared=True)
+    assert of("second").get_or_compute("clean", dict, shared=True)["x"].tolist() == [1.0]
+    assert of("second").get_or_compute("clean", dict) == {}
 
 
 def test_other_pixels_and_other_training_images_are_seen() -> None:

@@ -11,8 +11,8 @@ import pytest
 from lab.evaluation.small import small_subject
 from lab.reports.fabricated import fabricate
 from mixwright.lab.analysis.statistics import t_interval
-from mixwright.lab.evaluation.mixtures.diversity_part import Diversity
-from mixwright.lab.evaluation.mixtures.fidelity_part import Fidelity
+from mixwright.lab.evaluation.mixtures.diversity import Diversity
+from mixwright.lab.evaluation.mixtures.fidelity import Fidelity
 from mixwright.lab.reports import figures
 from mixwright.lab.reports.formatting import NONE, TIMES
 from mixwright.lab.reports.palette import method_shades

@@ -12,9 +12,9 @@ import torch
 
 from lab.evaluation.judged import MEAN, STD, small, subject
 from mixwright.lab.analysis.statistics import t_interval
-from mixwright.lab.evaluation.attack.part import Attack
+from mixwright.lab.evaluation.attack.attack import Attack
 from mixwright.lab.evaluation.cam import Cam
-from mixwright.lab.evaluation.gradients.part import Gradients
+from mixwright.lab.evaluation.gradients.gradients import Gradients
 from mixwright.lab.evaluation.occlusion import Occlusion
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.reports.figures import styled

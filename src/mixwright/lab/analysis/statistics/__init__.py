@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mixwright.lab.analysis.statistics.images import bootstrap_interval as bootstrap_interval
     from mixwright.lab.analysis.statistics.images import mcnemar as mcnemar
     from mixwright.lab.analysis.statistics.images import sign_flip_p as sign_flip_p
+    from mixwright.lab.analysis.statistics.images import wilson_interval as wilson_interval
     from mixwright.lab.analysis.statistics.multiplicity import holm as holm
     from mixwright.lab.analysis.statistics.multiplicity import (
         simultaneous_intervals as simultaneous_intervals,
@@ -38,53 +39,18 @@ if TYPE_CHECKING:
     from mixwright.lab.analysis.statistics.types import across_types as across_types
     from mixwright.lab.analysis.statistics.types import exact_sign_flip_p as exact_sign_flip_p
 
-_HOMES = {
-    "AcrossTypes": "types",
-    "Difference": "runs",
-    "Discordance": "images",
-    "NotWorse": "runs",
-    "Ranks": "ranks",
-    "across_types": "types",
-    "bootstrap_interval": "images",
-    "crossed_interval": "resampling",
-    "ece_difference": "calibration",
-    "ece_interval": "calibration",
-    "exact_sign_flip_p": "types",
-    "holm": "multiplicity",
-    "mcnemar": "images",
-    "mean_ranks": "ranks",
-    "not_worse": "runs",
-    "paired_t": "runs",
-    "runs_needed": "runs",
-    "sign_flip_p": "images",
-    "simultaneous_intervals": "multiplicity",
-    "welch_t": "runs",
+_NAMES = {
+    "calibration": "ece_difference ece_interval",
+    "images": "Discordance bootstrap_interval mcnemar sign_flip_p wilson_interval",
+    "multiplicity": "holm simultaneous_intervals",
+    "ranks": "Ranks mean_ranks",
+    "resampling": "crossed_interval",
+    "runs": "Difference NotWorse not_worse paired_t runs_needed welch_t",
+    "types": "AcrossTypes across_types exact_sign_flip_p",
 }
+"""Module -> the public names that it holds."""
 
-__all__ = [
-    "AcrossTypes",
-    "Difference",
-    "Discordance",
-    "Interval",
-    "NotWorse",
-    "Ranks",
-    "across_types",
-    "bootstrap_interval",
-    "crossed_interval",
-    "ece_difference",
-    "ece_interval",
-    "exact_sign_flip_p",
-    "holm",
-    "mcnemar",
-    "mean_ranks",
-    "not_worse",
-    "paired_t",
-    "runs_needed",
-    "sign_flip_p",
-    "simultaneous_intervals",
-    "t_interval",
-    "welch_t",
-]
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:

@@ -54,6 +54,27 @@ class Discordance:
     mid_p: float
 
 
+def wilson_interval(right: int, count: int, level: float = 0.95) -> tuple[float, float]:
+    """Return where an accuracy would lie on other images of the same kind, for this one run.
+
+    Args:
+        right: images that are right.
+        count: images, at least 1.
+        level: share of such intervals that hold the true accuracy, in (0, 1).
+
+    Returns:
+        Lower and upper end, fractions, after Wilson.
+
+    Example:
+        >>> [round(end, 3) for end in wilson_interval(8, 10)]
+        [0.49, 0.943]
+    """
+    from scipy.stats import binomtest
+
+    ends = binomtest(right, count).proportion_ci(level, method="wilson")
+    return float(ends.low), float(ends.high)
+
+
 def bootstrap_interval(
     values: npt.ArrayLike,
     *,

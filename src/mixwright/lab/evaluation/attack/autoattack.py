@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import check_number
-from mixwright.lab.evaluation.accuracy import correct_on, evaluating
 from mixwright.lab.evaluation.attack.pgd import Adversarial
+from mixwright.lab.evaluation.predictions import correct_on
+from mixwright.taps import evaluating
 
 INSTALL = "pip install pyautoattack"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Generator, Tensor, nn
 
 from mixwright.arguments import check_number, check_whole
-from mixwright.lab.evaluation.accuracy import correct_on
 from mixwright.lab.evaluation.attack.losses import Loss, loss_gradient
+from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.sampling import uniform
 
 

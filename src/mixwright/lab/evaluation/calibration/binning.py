@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from mixwright.lab.evaluation.accuracy import check, rank
 from mixwright.lab.evaluation.calibration.reliability import reliability
+from mixwright.lab.evaluation.predictions import check_logits, rank
 
 
 def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
@@ -25,7 +25,7 @@ def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
         A fraction in [0, 1]; the softmax is taken in float64.
 
     Raises:
-        ValueError: shapes that do not fit, values that ``check`` refuses, or ``bins`` below 1.
+        ValueError: shapes that do not fit, values that ``check_logits`` refuses, or ``bins`` below 1.
 
     Example:
         >>> sure = torch.tensor([0.55] * 10 + [0.95] * 10)
@@ -36,7 +36,7 @@ def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
 
     Source: Nguyen and O'Connor 2015; Nixon et al. 2019, arXiv:1904.01685.
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     if bins < 1:
         raise ValueError(f"adaptive_ece: bins is {bins}; expected at least 1.")
     confidence = logits.double().softmax(dim=1).amax(dim=1)
@@ -64,7 +64,7 @@ def classwise_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
         A fraction in [0, 1].
 
     Raises:
-        ValueError: shapes that do not fit, values that ``check`` refuses, or ``bins`` below 1.
+        ValueError: shapes that do not fit, values that ``check_logits`` refuses, or ``bins`` below 1.
 
     Example:
         >>> logits = torch.zeros(4, 2)  # one half each
@@ -73,7 +73,7 @@ def classwise_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
 
     Source: Kull et al. 2019, arXiv:1910.12656.
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     likely = logits.double().softmax(dim=1).T.contiguous()
     errors = [reliability(own, labels == k, bins=bins).ece for k, own in enumerate(likely)]
     return sum(errors) / len(errors)

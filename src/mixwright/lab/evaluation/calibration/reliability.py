@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mixwright.lab.evaluation.accuracy import check, rank
+from mixwright.lab.evaluation.predictions import check_logits, rank
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
         A fraction in [0, 1]; the softmax is taken in float64.
 
     Raises:
-        ValueError: shapes that do not fit, or values that ``check`` refuses.
+        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     confidence = logits.double().softmax(dim=1).amax(dim=1)
     return reliability(confidence, rank(logits, labels) == 0, bins=bins).ece
 
@@ -141,13 +141,13 @@ def nll(logits: Tensor, labels: Tensor) -> float:
         Nats per image, at least 0, from a log-softmax in float64: nothing is clipped.
 
     Raises:
-        ValueError: shapes that do not fit, or values that ``check`` refuses.
+        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
 
     Example:
         >>> round(nll(torch.zeros(1, 100), torch.tensor([7])), 5)
         4.60517
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     return float(surprise(logits, labels).mean())
 
 
@@ -168,7 +168,7 @@ def brier(logits: Tensor, labels: Tensor) -> float:
         A number in [0, 2], the sum over classes, not halved.
 
     Raises:
-        ValueError: shapes that do not fit, or values that ``check`` refuses.
+        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
 
     Example:
         >>> brier(torch.zeros(1, 4), torch.tensor([0]))
@@ -176,7 +176,7 @@ def brier(logits: Tensor, labels: Tensor) -> float:
 
     Source: Brier 1950.
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     likely = logits.double().softmax(dim=1)
     own = likely.gather(1, labels.long()[:, None]).squeeze(1)
     return float((likely.square().sum(dim=1) - 2 * own + 1).mean())

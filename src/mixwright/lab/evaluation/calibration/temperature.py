@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from mixwright.lab.evaluation.accuracy import check
 from mixwright.lab.evaluation.calibration.reliability import nll
+from mixwright.lab.evaluation.predictions import check_logits
 
 LOWEST, HIGHEST = 0.01, 100.0
 """Temperatures are looked for between these."""
@@ -31,7 +31,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         rises on beyond it: for a model that is always right, or no better than chance.
 
     Raises:
-        ValueError: shapes that do not fit, or values that ``check`` refuses.
+        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
 
     Example:
         >>> sure = torch.tensor([[2.0, 0.0]]).repeat(4, 1)  # 88 % sure, 75 % right
@@ -40,7 +40,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     Source: Guo et al. 2017, arXiv:1706.04599.
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     with torch.inference_mode(mode=False), torch.enable_grad():
         # Copies made here are no inference tensors, which would refuse a gradient.
         scores, wanted = logits.detach().clone().double(), labels.clone().long()
@@ -79,9 +79,9 @@ def temperature_slope(logits: Tensor, labels: Tensor, temperature: float) -> flo
         Its derivative, nats per unit of temperature; 0 at the optimum.
 
     Raises:
-        ValueError: shapes that do not fit, or values that ``check`` refuses.
+        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
     """
-    check(logits, labels)
+    check_logits(logits, labels)
     scores = logits.double()
     likely = (scores / temperature).softmax(dim=1)
     own = scores.gather(1, labels.long()[:, None]).squeeze(1)

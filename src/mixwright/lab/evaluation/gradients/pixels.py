@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.lab.evaluation.accuracy import evaluating, not_finite, refuse
+from mixwright.lab.evaluation.predictions import not_finite, refuse
+from mixwright.taps import evaluating
 
 Value = Callable[[Tensor], Tensor]
 """From logits ``(B, K)`` to one number an image, ``(B,)``; image b's hangs on row b alone."""

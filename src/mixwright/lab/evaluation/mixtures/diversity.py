@@ -1,197 +1,145 @@
-"""How different the mixtures are that a mixer makes of one and the same images.
-
-States are what is compared: epochs of a mixer that learns, or independent draws of one that does
-not. Everything else, the images and the share asked for, is held fixed.
-"""
+"""The evaluation ``diversity``: how much mixtures of the same images differ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from mixwright.arguments import check_number, check_whole
+from mixwright.lab.evaluation.mixtures.diversity_scores import (
+    cosine_diversity,
+    iou_diversity,
+    mask_diversity,
+    pair_accuracy,
+    pixel_diversity,
+    vendi_score,
+)
+from mixwright.lab.evaluation.mixtures.reference import read_features, reference_of
+from mixwright.lab.evaluation.mixtures.states import (
+    States,
+    at_share,
+    drawn_states,
+    groups_of,
+    kept_states,
+    sources_of,
+)
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.sampling import stream
+
+_SHOWN, _COLUMNS = 3, 8  # mixtures and states that are kept as pictures
 
 
-def mask_diversity(masks: Tensor) -> Tensor:
-    """Return how much of a mixture belongs to somebody else in another state.
+@dataclass(frozen=True, kw_only=True)
+class Diversity:
+    """Mix the same images again and again, and measure how different the mixtures are.
 
-    The mean over all pairs of states of ``sum_n |M_n - M'_n| / 2``, averaged over pixels: for two
-    sources that is the mean of ``|M - M'|``.
-
-    Args:
-        masks: ``(T, P, N, *spatial)`` floating in [0, 1], which sum to at most 1 over N: T states
-            of P mixtures of N sources, the n-th source the same in each state. T is at least 2.
-
-    Returns:
-        ``(P,)`` float64 in [0, 1]; 0 where the mask never changes.
-
-    Raises:
-        ValueError: ``masks`` has another shape, or fewer than two states.
-
-    Example:
-        >>> mask = torch.rand(3, 8, 8)
-        >>> both = torch.stack([mask, 1 - mask], dim=1)  # two sources of three mixtures
-        >>> turned = mask_diversity(torch.stack([both, both.flip(1)]))
-        >>> torch.allclose(turned, (2 * mask - 1).abs().double().mean(dim=(1, 2)))
-        True
-
-    Source: the comparison over epochs of Qin et al., "Adversarial AutoMixup", ICLR 2024,
-    arXiv:2312.11954, which shows pictures and gives no number.
-    """
-    _check("mask_diversity", masks, least=4, expected="(T, P, N, *spatial)")
-    return _pairwise(masks, lambda a, b: (a - b).abs().sum(dim=1).flatten(1).mean(dim=1) / 2)
-
-
-def iou_diversity(masks: Tensor, *, threshold: float = 0.5) -> Tensor:
-    """Return how little the first source's regions overlap: one minus their mean IoU.
+    Over independent draws at one share; and for a mixer that was learned also over the epochs of
+    its training, from the pictures that its run kept. Beside them stands how often a reference
+    classifier knows both classes of a mixture, since noise would be the most diverse of all.
 
     Args:
-        masks: as for ``mask_diversity``; the first source alone is read.
-        threshold: a pixel belongs to the region where the mask is above it, in [0, 1).
-
-    Returns:
-        ``(P,)`` float64 in [0, 1]. Two empty regions count as the same, an empty and another as
-        wholly different.
-
-    Raises:
-        ValueError: see ``mask_diversity``; or ``threshold`` is out of range.
-
-    Example:
-        >>> left, right = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0]] * 2)
-        >>> states = torch.stack([left, right, left, left])[:, None, None]
-        >>> iou_diversity(states).tolist()  # three of six pairs of states have nothing in common
-        [0.5]
-    """
-    _check("iou_diversity", masks, least=4, expected="(T, P, N, *spatial)")
-    if not 0 <= threshold < 1:
-        raise ValueError(f"iou_diversity: threshold is {threshold}; expected it in [0, 1).")
-    regions = (masks[:, :, 0] > threshold).flatten(2)
-
-    def apart(a: Tensor, b: Tensor) -> Tensor:
-        union = (a | b).sum(dim=1).double()
-        shared = (a & b).sum(dim=1).double()
-        return torch.where(union > 0, 1 - shared / union.clamp_min(1), 0.0)
-
-    return _pairwise(regions, apart)
-
-
-def pixel_diversity(images: Tensor) -> Tensor:
-    """Return the mean distance of a pixel to the same pixel in another state.
-
-    Args:
-        images: ``(T, P, C, H, W)`` floating in [0, 1], T at least 2.
-
-    Returns:
-        ``(P,)`` float64 in [0, 1], the mean over pairs of states, channels and pixels.
+        pairs: groups of test images of different classes, at least 1.
+        draws: of each group, at least 2.
+        lam: the share of the first image, in [0, 1], where the mixer can be asked for one.
+        reference: the run whose trained weights give the features; empty for the model that is
+            evaluated. Name one and the same run where methods are compared.
 
     Raises:
-        ValueError: ``images`` has another shape, or fewer than two states.
+        ValueError: an argument is out of range.
     """
-    _check("pixel_diversity", images, least=3, expected="(T, P, C, H, W)")
-    return _pairwise(images, lambda a, b: (a - b).abs().flatten(1).mean(dim=1))
 
+    pairs: int = 64
+    draws: int = 10
+    lam: float = 0.5
+    reference: str = ""
 
-def cosine_diversity(features: Tensor) -> Tensor:
-    """Return the mean cosine distance between a mixture's features in two states.
+    name: ClassVar[str] = "diversity"
+    about: ClassVar[str] = "how much mixtures of the same images differ, by draw and over epochs"
+    pictures: ClassVar[tuple[str, ...]] = (
+        "draws.mixed",
+        "draws.shown",
+        "epochs.mixed",
+        "epochs.shown",
+    )
 
-    Args:
-        features: ``(T, P, D)`` floating, T at least 2.
+    def __post_init__(self) -> None:
+        check_whole("Diversity", "pairs", self.pairs, low=1)
+        check_whole("Diversity", "draws", self.draws, low=2)
+        check_number("Diversity", "lam", self.lam, high=1.0)
 
-    Returns:
-        ``(P,)`` float64 in [0, 2]; features of length 0 are at distance 1 from all others.
-
-    Raises:
-        ValueError: ``features`` has another shape, or fewer than two states.
-
-    Example:
-        >>> cosine_diversity(torch.eye(3)[:, None])
-        tensor([1.], dtype=torch.float64)
-    """
-    _check("cosine_diversity", features, least=3, expected="(T, P, D)")
-    unit = F.normalize(features.double(), dim=2)
-    return _pairwise(unit, lambda a, b: (1 - (a * b).sum(dim=1)).clamp_min(0))
-
-
-def vendi_score(features: Tensor) -> Tensor:
-    """Return the effective number of different samples among m.
-
-    The exponential of the entropy of the eigenvalues of ``K / m``, K the cosines of all pairs.
-
-    Args:
-        features: ``(..., m, D)`` floating, m at least 1.
-
-    Returns:
-        ``(...)`` float64, from 1 (all alike) to m (all orthogonal).
-
-    Raises:
-        ValueError: ``features`` has another shape, or no sample.
-
-    Example:
-        >>> [round(float(vendi_score(one)), 6) for one in (torch.eye(5), torch.ones(5, 3))]
-        [5.0, 1.0]
-
-    Source: Friedman and Dieng, "The Vendi Score: A Diversity Evaluation Metric for Machine
-    Learning", 2022, arXiv:2210.02410.
-    """
-    if features.ndim < 2 or features.shape[-2] < 1:
-        raise ValueError(
-            f"vendi_score: features have shape {tuple(features.shape)}; expected (..., m, D) with "
-            "m at least 1."
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
+        if subject.mixer is None:
+            raise NotApplicableError(
+                "the model was trained without a mixer that can be asked for mixtures, so there "
+                "are none to compare."
+            )
+        judge, called = reference_of(subject, self.reference)
+        mixer, follows = at_share(subject.mixer, self.lam)
+        size = sources_of(mixer)
+        test = subject.data.test
+        rows = groups_of(
+            test.labels.cpu(), groups=self.pairs, size=size, generator=stream(subject.seed)
         )
-    unit = F.normalize(features.double(), dim=-1)
-    kernel = unit @ unit.transpose(-2, -1) / features.shape[-2]
-    values = torch.linalg.eigvalsh(kernel).clamp_min(0)
-    values = values / values.sum(dim=-1, keepdim=True).clamp_min(1e-300)
-    return torch.special.entr(values).sum(dim=-1).exp()
-
-
-def pair_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return where a classifier's first guesses are just the classes that were mixed.
-
-    For a mixture of two classes: whether its two first guesses are these two. It guards numbers of
-    diversity, which noise would win.
-
-    Args:
-        logits: ``(M, K)``, finite.
-        targets: ``(M, K)``, mixed labels; classes with a weight above 0 were mixed.
-
-    Returns:
-        ``(M,)`` bool; ties go to the lower class index.
-
-    Raises:
-        ValueError: the shapes differ, or a row of ``targets`` names no class.
-
-    Example:
-        >>> logits, targets = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[0.5, 0.0, 0.5]])
-        >>> pair_accuracy(logits, targets).item()
-        True
-    """
-    mixed = targets > 0
-    if logits.shape != targets.shape or logits.ndim != 2 or not bool(mixed.any(dim=1).all()):
-        raise ValueError(
-            f"pair_accuracy: logits are {tuple(logits.shape)} and targets {tuple(targets.shape)}; "
-            "expected both (M, K), and at least one class of weight above 0 in each row."
+        if len(rows) == 0:
+            raise NotApplicableError(f"{len(test)} test images do not make one group of {size}.")
+        images = test.take(rows.flatten()).to(subject.device).float() / 255
+        states = drawn_states(
+            mixer,
+            images.view(*rows.shape, *images.shape[1:]),
+            test.labels[rows].to(subject.device),
+            draws=self.draws,
+            seed=subject.seed,
+            num_classes=subject.data.num_classes,
+            model=subject.model,
+            progress=lambda share: subject.progress(0.9 * share, "draws"),
         )
-    order = logits.argsort(dim=1, descending=True, stable=True)
-    ranked = mixed.gather(1, order)
-    count = mixed.sum(dim=1, keepdim=True)
-    first = torch.arange(logits.shape[1], device=logits.device) < count
-    return (ranked == first).all(dim=1)
+        kept = kept_states(subject)
+        arrays = _pictures("draws", states)
+        summary: dict[str, Any] = {
+            "pairs": len(rows),
+            "sources": size,
+            "lam": self.lam if follows else None,
+            "reference": called,
+            "draws": _judged(states, judge, subject),
+            "epochs": None,
+        }
+        if kept is not None:
+            summary["epochs"] = _judged(kept, judge, subject)
+            arrays |= _pictures("epochs", kept)
+        return Measurement(summary=summary, arrays=arrays)
 
 
-def _pairwise(states: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Average a distance of two states, ``(P,)``, over all pairs of them."""
-    count = len(states)
-    total = torch.zeros(states.shape[1], dtype=torch.float64, device=states.device)
-    for first in range(count):
-        for second in range(first + 1, count):
-            total += distance(states[first], states[second]).double()
-    return total / (count * (count - 1) / 2)
+def _judged(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any]:
+    """All numbers of some states, means over the mixtures."""
+    shape = states.mixed.shape[:2]
+    flat = states.mixed.flatten(0, 1)
+    batches = (part.to(subject.device) for part in flat.split(subject.batch_size))
+    features, logits = read_features(judge, batches)
+    features = features.view(*shape, -1)
+    known = None
+    if states.targets is not None:
+        known = float(pair_accuracy(logits, states.targets.flatten(0, 1)).double().mean())
+    return {
+        "states": list(states.names),
+        "mixtures": shape[1],
+        "mask": float(mask_diversity(states.masks).mean()),
+        "iou": float(iou_diversity(states.masks).mean()),
+        "pixels": float(pixel_diversity(states.mixed).mean()),
+        "cosine": float(cosine_diversity(features).mean()),
+        "vendi": float(vendi_score(features.transpose(0, 1)).mean()),
+        "pair_accuracy": known,
+    }
 
 
-def _check(name: str, states: Tensor, *, least: int, expected: str) -> None:
-    if states.ndim < least or len(states) < 2:
-        raise ValueError(
-            f"{name}: got {tuple(states.shape)}; expected {expected} with at least two states."
-        )
+def _pictures(name: str, states: States) -> dict[str, Tensor]:
+    """A few mixtures in a few states, ``(T', P', C, H, W)`` uint8, first and last among them."""
+    places = torch.linspace(0, len(states.names) - 1, min(_COLUMNS, len(states.names)))
+    chosen = states.mixed[places.round().long()][:, :_SHOWN]
+    return {
+        f"{name}.mixed": chosen.mul(255).round().to(torch.uint8),
+        f"{name}.shown": torch.tensor(states.names)[places.round().long()],
+    }

@@ -1,173 +1,237 @@
-"""Whether masks and labels are what was asked for, and how far mixtures lie from real images."""
+"""The evaluation ``fidelity``: masks and labels as asked for, and mixtures near real images."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-DEGENERATE = 0.02
-"""A source with a smaller share of the pixels than this is hardly there."""
-
-Cdf = Callable[[Any], Any]
-"""Cumulative distribution function of an array of numbers."""
-
-
-def area_error(areas: Tensor, asked: Tensor) -> float:
-    """Return how far the shares of pixels are from those that were asked for.
-
-    Args:
-        areas: ``(B,)`` floating, the mean of each mask.
-        asked: ``(B,)`` floating, the share it should have.
-
-    Returns:
-        The mean absolute difference, in [0, 1]; 0 for methods that are exact.
-
-    Raises:
-        ValueError: the shapes are not one and the same ``(B,)``.
-
-    Example:
-        >>> area_error(torch.tensor([0.5, 0.25]), torch.tensor([0.5, 0.75]))
-        0.25
-    """
-    _check_like("area_error", areas, asked, dims=1)
-    return float((areas.double() - asked.double()).abs().mean())
+from mixwright.arguments import check_whole
+from mixwright.lab.evaluation.mixtures.fidelity_scores import (
+    DEGENERATE,
+    area_error,
+    degenerate_share,
+    ks_distance,
+    ks_noise,
+    label_error,
+    nearest_distance,
+)
+from mixwright.lab.evaluation.mixtures.laws import Law, law_of, per_sample, stages_of
+from mixwright.lab.evaluation.mixtures.reference import read_features, reference_of
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.mixers.mixer import Mixer
+from mixwright.sampling import stream
 
 
-def label_error(areas: Tensor, weights: Tensor) -> float:
-    """Return how much of a label speaks of another image than the pixels show.
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Many mixtures of one mixer, on the CPU.
 
     Args:
-        areas: ``(B, N)`` floating, the share of pixels of each source.
-        weights: ``(B, N)`` floating, its share of the label.
-
-    Returns:
-        The mean total variation, ``sum_n |area_n - weight_n| / 2``, in [0, 1].
-
-    Raises:
-        ValueError: the shapes are not one and the same ``(B, N)``.
-
-    Example:
-        >>> label_error(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]))
-        0.5
+        areas: ``(M, N)`` float32, share of pixels of each source; the first is the own one.
+        weights: ``(M, N)`` float32, share of the label.
+        asked: ``(M,)`` float32, the own share that was asked for; None where none was.
+        rows: ``(M, N)`` int64, test images of the sources; -1 for a fill.
+        mixed: ``(D, C, H, W)`` float32 in [0, 1], the first D of the mixtures.
     """
-    _check_like("label_error", areas, weights, dims=2)
-    return float((areas.double() - weights.double()).abs().sum(dim=1).mean() / 2)
+
+    areas: Tensor
+    weights: Tensor
+    asked: Tensor | None
+    rows: Tensor
+    mixed: Tensor
 
 
-def degenerate_share(areas: Tensor, *, least: float = DEGENERATE) -> float:
-    """Return the share of mixtures that are hardly mixed.
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """Draw many plans, and compare their masks with what was asked and with their labels.
+
+    Mixers that draw once a batch draw for each sample here, so that draws are independent.
+    MiAMix is measured before and after its masks are augmented. How far mixtures lie from real
+    images is measured in features, in distances of real images to each other.
 
     Args:
-        areas: ``(B, N)`` floating, the share of pixels of each source.
-        least: a mixture is degenerate where one source has more than ``1 - least``; for two
-            sources: where the own share is below ``least`` or above ``1 - least``. In [0, 0.5).
-
-    Returns:
-        A share in [0, 1].
+        count: mixtures whose masks are measured, at least 2.
+        distances: of them those whose distance to real images is; 0 for none.
+        reals: test images that they are compared with, at least 2.
+        bins: of the histogram of own shares, at least 2.
+        reference: see ``Diversity``.
 
     Raises:
-        ValueError: ``areas`` is not ``(B, N)``, or ``least`` is out of range.
-
-    Example:
-        >>> degenerate_share(torch.tensor([[0.99, 0.01], [0.5, 0.5]]))
-        0.5
+        ValueError: an argument is out of range.
     """
-    if areas.ndim != 2 or not 0 <= least < 0.5:
-        raise ValueError(
-            f"degenerate_share: areas are {tuple(areas.shape)} and least is {least}; expected "
-            "(B, N) and a share in [0, 0.5)."
+
+    count: int = 2048
+    distances: int = 512
+    reals: int = 2000
+    bins: int = 20
+    reference: str = ""
+
+    name: ClassVar[str] = "fidelity"
+    about: ClassVar[str] = "masks and labels against what was asked; mixtures' distance to images"
+    pictures: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for argument, low in (("count", 2), ("distances", 0), ("reals", 2), ("bins", 2)):
+            check_whole("Fidelity", argument, getattr(self, argument), low=low)
+
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
+        if subject.mixer is None:
+            raise NotApplicableError(
+                "the model was trained without a mixer that can be asked for plans, so there "
+                "are no masks to measure."
+            )
+        mixer = per_sample(subject.mixer)
+        stages = stages_of(mixer)
+        steps = 1 + len(stages)
+        drawn = self._draw(mixer, subject, keep=self.distances)
+        subject.progress(0.9 / steps, "masks")
+        law = law_of(mixer)
+        summary: dict[str, Any] = {
+            "count": len(drawn.areas),
+            "sources": drawn.areas.shape[1],
+            "law": None if law is None else law.name,
+            "ks_noise": ks_noise(len(drawn.areas)),
+            "degenerate_below": DEGENERATE,
+            **_numbers(drawn, law),
+            "histogram": _histogram(drawn.areas[:, 0], self.bins),
+            "expected": _expected(law, drawn.asked, self.bins),
+            "stages": {},
+            "distance": None,
+        }
+        before: Tensor | None = None
+        for place, (stage, one) in enumerate(stages.items(), start=2):
+            of_stage = drawn if one is mixer else self._draw(one, subject, keep=0)
+            own = of_stage.areas[:, 0]
+            before = own if before is None else before
+            moved = float((own - before).abs().double().mean())
+            summary["stages"][stage] = {**_numbers(of_stage, law), "moved": moved}
+            subject.progress(0.9 * place / steps, stage)
+        if self.distances > 0:
+            summary["distance"] = self._distance(drawn, subject)
+        arrays = {"areas": drawn.areas[:, 0].contiguous()}
+        return Measurement(
+            summary=summary,
+            arrays=arrays if drawn.asked is None else arrays | {"asked": drawn.asked},
         )
-    return float((areas.amax(dim=1) > 1 - least).double().mean())
+
+    def _draw(self, mixer: Mixer, subject: Subject, *, keep: int) -> Drawn:
+        """Plan batches of shuffled test images, from the first again where they do not suffice."""
+        test, views = subject.data.test, int(getattr(mixer, "views", 1))
+        order = torch.randperm(len(test), generator=stream(subject.seed))
+        every = order[torch.arange(self.count) % len(test)]
+        plans = list[Drawn]()
+        # Parts of equal size: a batch of one would have nobody to be mixed with.
+        parts = -(-self.count // max(2, min(subject.batch_size, len(test))))
+        for place, rows in enumerate(every.tensor_split(parts)):
+            images = test.take(rows).to(subject.device).float().div_(255)
+            images = torch.cat([images] * views)
+            labels = torch.cat([test.labels[rows].to(subject.device)] * views)
+            with torch.random.fork_rng(devices=[]):
+                plan = mixer.plan(
+                    images, labels, generator=stream(subject.seed, place), model=subject.model
+                )
+            areas = plan.mask.detach().flatten(2).mean(dim=2).cpu()
+            index = plan.index.cpu()
+            wanted = max(0, keep - sum(len(one.mixed) for one in plans))
+            shown = plan.images(images)[:wanted] if wanted else images[:0]
+            plans.append(
+                Drawn(
+                    areas=areas,
+                    weights=plan.weight.detach().cpu(),
+                    asked=None if plan.lam is None else plan.lam.detach().cpu(),
+                    rows=torch.where(index < 0, -1, rows[index.clamp_min(0) % len(rows)]),
+                    mixed=shown.detach().float().clamp(0, 1).cpu(),
+                )
+            )
+        return _joined(plans)
+
+    def _distance(self, drawn: Drawn, subject: Subject) -> dict[str, Any]:
+        """Distances of mixtures to real images, in those of real images to each other."""
+        judge, called = reference_of(subject, self.reference)
+        count, test = len(drawn.mixed), subject.data.test
+        sources = drawn.rows[:count]
+        # The sources are among the real images, whatever the number of these.
+        mixed = sources[sources >= 0].unique().tolist()
+        rows = torch.tensor(list(dict.fromkeys([*mixed, *subject.rows(len(test)).tolist()])))
+        rows = rows[: max(self.reals, len(mixed))]
+        place = torch.full((len(test) + 1,), -1)
+        place[rows] = torch.arange(len(rows))
+        size = subject.batch_size
+
+        def features(batches: Iterable[Tensor]) -> Tensor:
+            return read_features(judge, (one.to(subject.device) for one in batches))[0]
+
+        reals = features(test.take(part).float() / 255 for part in rows.split(size))
+        points = features(drawn.mixed.split(size))
+        own = place[sources]  # row -1 names the last place, which is none's
+        base = place[drawn.rows[:count, 0]]
+        real = nearest_distance(reals[base], reals, without=base[:, None])
+        any_real = nearest_distance(points, reals)
+        others = nearest_distance(points, reals, without=own)
+        scale = float(real.mean())
+        return {
+            "count": count,
+            "reals": len(rows),
+            "reference": called,
+            "real": scale if math.isfinite(scale) else None,
+            "nearest": _ratio(any_real, scale),
+            "nearest_other": _ratio(others, scale),
+        }
 
 
-def ks_distance(values: Tensor, law: Cdf | Tensor) -> float:
-    """Return the largest gap between two cumulative distributions (Kolmogorov and Smirnov).
-
-    Args:
-        values: ``(n,)`` finite, what was drawn, n at least 1.
-        law: the distribution it should follow, as a function from an array of numbers to their
-            cumulative probabilities; or ``(m,)`` other draws of it.
-
-    Returns:
-        A distance in [0, 1]. For n independent draws of the law itself it is below
-        ``1.36 / sqrt(n)`` in 95 of 100 cases (``ks_noise``).
-
-    Raises:
-        ValueError: there are no values.
-
-    Example:
-        >>> ks_distance(torch.tensor([0.25, 0.75]), lambda x: x)
-        0.25
-        >>> ks_distance(torch.tensor([0.0, 1.0]), torch.tensor([1.0]))
-        0.5
-    """
-    if values.ndim != 1 or len(values) == 0 or (isinstance(law, Tensor) and len(law) == 0):
-        raise ValueError(
-            f"ks_distance: values are {tuple(values.shape)}; expected (n,) with n at least 1, and "
-            "as much of the other sample."
-        )
-    drawn = values.double().sort().values.cpu()
-    if isinstance(law, Tensor):
-        others = law.double().sort().values.cpu()
-        places = torch.cat([drawn, others])
-        own = torch.searchsorted(drawn, places, right=True) / len(drawn)
-        theirs = torch.searchsorted(others, places, right=True) / len(others)
-        return float((own.double() - theirs.double()).abs().max())
-    expected = torch.as_tensor(law(drawn.numpy()), dtype=torch.float64)
-    after = torch.searchsorted(drawn, drawn, right=True).double() / len(drawn)
-    before = torch.searchsorted(drawn, drawn).double() / len(drawn)
-    return float(torch.maximum(after - expected, expected - before).max())
+def _ratio(distances: Tensor, scale: float) -> float | None:
+    """Mean distance in units of another; None where there is nobody to be distant from."""
+    mean = float(distances.mean())
+    return mean / scale if math.isfinite(mean) and math.isfinite(scale) and scale > 0 else None
 
 
-def ks_noise(count: int) -> float:
-    """Give the distance that ``count`` draws of the law itself exceed in 1 of 20 cases, roughly."""
-    return 1.36 / math.sqrt(count)
+def _numbers(drawn: Drawn, law: Law | None) -> dict[str, float | None]:
+    own, asked = drawn.areas[:, 0], drawn.asked
+    should = asked if law is None else law.cdf
+    return {
+        "area": None if asked is None else area_error(own, asked),
+        "label": label_error(drawn.areas, drawn.weights),
+        "label_sum": float((drawn.weights.double().sum(dim=1) - 1).abs().max()),
+        "degenerate": degenerate_share(drawn.areas),
+        "ks_asked": None if asked is None or law is None else ks_distance(asked, law.cdf),
+        "ks_realised": None if should is None else ks_distance(own, should),
+    }
 
 
-def nearest_distance(points: Tensor, reals: Tensor, *, without: Tensor | None = None) -> Tensor:
-    """Return how far each point is from the nearest real one.
+def _histogram(shares: Tensor, bins: int) -> list[float]:
+    """The share of mixtures in each bin of own shares from 0 to 1."""
+    return (shares.double().histc(bins, 0, 1) / len(shares)).tolist()
 
-    Args:
-        points: ``(B, D)`` floating, features of mixtures.
-        reals: ``(R, D)`` floating, features of real images.
-        without: ``(B, M)`` int64, rows of ``reals`` that do not count for a point, such as the
-            images it was mixed from; -1 for none. Real points are given their own row.
 
-    Returns:
-        ``(B,)`` float64, Euclidean; infinite where no real point is left.
+def _expected(law: Law | None, asked: Tensor | None, bins: int) -> list[float] | None:
+    """What the histogram would be if all were as asked."""
+    if law is None:
+        return None if asked is None else _histogram(asked, bins)
+    below = torch.as_tensor(law.cdf(torch.linspace(0, 1, bins + 1, dtype=torch.float64).numpy()))
+    return below.diff().tolist()
 
-    Raises:
-        ValueError: the shapes do not belong together.
 
-    Example:
-        >>> reals = torch.tensor([[0.0], [3.0]])
-        >>> nearest_distance(torch.tensor([[1.0]]), reals).tolist()
-        [1.0]
-        >>> nearest_distance(reals, reals, without=torch.tensor([[0], [1]])).tolist()
-        [3.0, 3.0]
-    """
-    if points.ndim != 2 or reals.ndim != 2 or points.shape[1] != reals.shape[1]:
-        raise ValueError(
-            f"nearest_distance: points are {tuple(points.shape)} and reals {tuple(reals.shape)}; "
-            "expected (B, D) and (R, D)."
-        )
-    # Not by inner products, whose rounding hides that a point is a real one.
-    apart = torch.cdist(
-        points.double(), reals.double(), compute_mode="donot_use_mm_for_euclid_dist"
+def _joined(parts: list[Drawn]) -> Drawn:
+    """Put batches behind each other; those of fewer sources get empty ones."""
+    most = max(one.areas.shape[1] for one in parts)
+
+    def column(name: str, blank: int) -> Tensor:
+        each: list[Tensor] = [getattr(one, name) for one in parts]
+        wide = [functional.pad(one, (0, most - one.shape[1]), value=blank) for one in each]
+        return torch.cat(wide)
+
+    asked = [one.asked for one in parts if one.asked is not None]
+    return Drawn(
+        areas=column("areas", 0),
+        weights=column("weights", 0),
+        asked=torch.cat(asked) if len(asked) == len(parts) else None,
+        rows=column("rows", -1),
+        mixed=torch.cat([one.mixed for one in parts]),
     )
-    if without is not None:
-        one_more = torch.cat([apart, apart.new_zeros(len(apart), 1)], dim=1)  # -1 names this one
-        apart = one_more.scatter(1, without % one_more.shape[1], math.inf)[:, :-1]
-    return apart.amin(dim=1)
-
-
-def _check_like(name: str, one: Tensor, other: Tensor, *, dims: int) -> None:
-    if one.shape != other.shape or one.ndim != dims:
-        raise ValueError(
-            f"{name}: got {tuple(one.shape)} and {tuple(other.shape)}; expected the same shape, "
-            f"with {dims} {'axis' if dims == 1 else 'axes'}."
-        )

@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from mixwright.lab.evaluation.mixtures.fidelity import Cdf
+from mixwright.lab.evaluation.mixtures.fidelity_scores import Cdf
 from mixwright.mixers import (
     AGMix,
     CutMix,

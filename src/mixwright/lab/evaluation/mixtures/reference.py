@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mixwright.lab.evaluation.accuracy import batch_logits, check, evaluating
+from mixwright.lab.evaluation.predictions import batch_logits, check_logits
 from mixwright.lab.evaluation.subject import Subject
 from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe
-from mixwright.taps import classifier, entering
+from mixwright.taps import classifier, entering, evaluating
 
 OWN = "its own model"
 """How a summary calls the reference where none was named."""
@@ -47,7 +47,7 @@ def read_features(model: nn.Module, batches: Iterable[Tensor]) -> tuple[Tensor, 
                 logits.append(batch_logits(model, images, nobody).cpu())
             features.append(tap.value.float().flatten(1).cpu())
     found = torch.cat(logits)
-    check(found, torch.zeros(len(found), dtype=torch.int64))
+    check_logits(found, torch.zeros(len(found), dtype=torch.int64))
     return torch.cat(features), found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwright.lab.evaluation.subject import Found
+from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.training.files import write_json, write_whole
 
 Arrays = Mapping[str, Tensor]
@@ -30,7 +30,9 @@ class FolderCache:
     def __init__(self, folder: Path, shared: Path) -> None:
         self.folder, self.shared = folder, shared
 
-    def get(self, key: str, make: Callable[[], Arrays], *, shared: bool = False) -> Arrays:
+    def get_or_compute(
+        self, key: str, make: Callable[[], Arrays], *, shared: bool = False
+    ) -> Arrays:
         """Read what was kept, or make and keep it; a file that cannot be read is made anew."""
         file = (self.shared if shared else self.folder) / f"{key}.npz"
         kept = read_arrays(file)
@@ -56,7 +58,7 @@ def read_arrays(file: Path) -> dict[str, Tensor] | None:
         return None
 
 
-def write_found(folder: Path, found: Found, identity: Mapping[str, Any]) -> None:
+def write_found(folder: Path, found: Measurement, identity: Mapping[str, Any]) -> None:
     """Keep what a part found, and of what.
 
     Args:
@@ -69,7 +71,7 @@ def write_found(folder: Path, found: Found, identity: Mapping[str, Any]) -> None
     write_json(folder / "found.json", {"identity": dict(identity), "summary": found.summary})
 
 
-def read_found(folder: Path, identity: Mapping[str, Any]) -> Found | None:
+def read_found(folder: Path, identity: Mapping[str, Any]) -> Measurement | None:
     """What was found of the same thing before, or None."""
     try:
         kept = json.loads((folder / "found.json").read_text(encoding="utf-8"))
@@ -78,4 +80,4 @@ def read_found(folder: Path, identity: Mapping[str, Any]) -> Found | None:
     arrays = read_arrays(folder / "arrays.npz")
     if not isinstance(kept, dict) or kept.get("identity") != dict(identity) or arrays is None:
         return None
-    return Found(summary=kept["summary"], arrays=arrays)
+    return Measurement(summary=kept["summary"], arrays=arrays)

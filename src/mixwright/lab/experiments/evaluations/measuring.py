@@ -14,7 +14,7 @@ from torch import nn
 
 from mixwright.lab.data.digest import images_digest
 from mixwright.lab.data.subset import stratified_rows
-from mixwright.lab.evaluation.subject import Found, NotApplicableError, Part, Subject
+from mixwright.lab.evaluation.subject import Evaluation, Measurement, NotApplicableError, Subject
 from mixwright.lab.evaluation.validation import validate_model, validate_normalisation
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_found, write_found
 from mixwright.lab.experiments.evaluations.parts import part_text
@@ -45,15 +45,15 @@ class Measured:
     """
 
     candidate: Candidate
-    part: Part
-    found: Found | None
+    part: Evaluation
+    found: Measurement | None
     reason: str = ""
 
 
 class Told(Protocol):
     """Is told how far an evaluation is."""
 
-    def __call__(self, candidate: Candidate, part: Part, share: float, note: str) -> None:
+    def __call__(self, candidate: Candidate, part: Evaluation, share: float, note: str) -> None:
         """Hear that ``share`` of a part is done; the note says with what."""
         ...
 
@@ -107,7 +107,7 @@ def setting(
 
 def measure_all(
     candidates: Sequence[Candidate],
-    parts: Sequence[Part],
+    parts: Sequence[Evaluation],
     setting: Setting,
     folder: Path,
     *,
@@ -146,7 +146,7 @@ def measure_all(
                 subject = subject or _subject(candidate, model, setting)
                 shelf, told = _shelf(home, known), _told(on_progress, candidate, part)
                 try:
-                    found = part.measure(replace(subject, shelf=shelf, progress=told))
+                    found = part.measure(replace(subject, cache=shelf, progress=told))
                 except NotApplicableError as error:
                     reason = str(error)
                 else:
@@ -155,7 +155,9 @@ def measure_all(
             yield Measured(candidate, part, found, reason)
 
 
-def _told(on_progress: Told, candidate: Candidate, part: Part) -> Callable[[float, str], None]:
+def _told(
+    on_progress: Told, candidate: Candidate, part: Evaluation
+) -> Callable[[float, str], None]:
     # A part that says 1 has still to be written down: its end is told when it is.
     return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
 
@@ -221,7 +223,7 @@ def _images_identity(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _files_of(part: Part) -> dict[str, Any]:
+def _files_of(part: Evaluation) -> dict[str, Any]:
     """Files and folders that an evaluation reads by its options, and when they were changed."""
     options: dict[str, Any] = asdict(part)  # pyright: ignore[reportArgumentType]
     paths = {key: Path(value) for key, value in options.items() if isinstance(value, str) and value}

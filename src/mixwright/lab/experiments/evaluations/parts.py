@@ -11,19 +11,19 @@ from mixwright.lab.experiments.pairs import option_pairs
 from mixwright.lab.settings import read_options, write_value
 
 if TYPE_CHECKING:
-    from mixwright.lab.evaluation.subject import Part
+    from mixwright.lab.evaluation.subject import Evaluation
 
 PARTS: dict[str, str] = {
-    "accuracy": "accuracy_part:Accuracy",
-    "calibration": "calibration.part:Calibration",
+    "accuracy": "accuracy:Accuracy",
+    "calibration": "calibration.calibration:Calibration",
     "gap": "gap:Gap",
-    "corruption": "corruption.part:Corruption",
-    "attack": "attack.part:Attack",
+    "corruption": "corruption.corruption:Corruption",
+    "attack": "attack.attack:Attack",
     "occlusion": "occlusion:Occlusion",
     "cam": "cam:Cam",
-    "gradients": "gradients.part:Gradients",
-    "diversity": "mixtures.diversity_part:Diversity",
-    "fidelity": "mixtures.fidelity_part:Fidelity",
+    "gradients": "gradients.gradients:Gradients",
+    "diversity": "mixtures.diversity:Diversity",
+    "fidelity": "mixtures.fidelity:Fidelity",
     "probe": "probe:Probe",
 }
 """Name of each evaluation and where its class is, in the order in which they are measured."""
@@ -32,13 +32,13 @@ ASKED = ("probe",)
 """Those that are measured only where they are named."""
 
 
-def part_class(name: str) -> type[Part]:
+def part_class(name: str) -> type[Evaluation]:
     """The class of an evaluation, imported when it is asked for."""
     module, _, cls = PARTS[name].partition(":")
     return getattr(import_module(f"mixwright.lab.evaluation.{module}"), cls)
 
 
-def parse_parts(text: str | None) -> list[Part]:
+def parse_parts(text: str | None) -> list[Evaluation]:
     """Read what is to be measured.
 
     Args:
@@ -57,7 +57,7 @@ def parse_parts(text: str | None) -> list[Part]:
     words = text.split()
     if not words:
         raise ValueError(f"nothing is named to measure; expected some of {', '.join(PARTS)}.")
-    found: dict[str, Part] = {}
+    found: dict[str, Evaluation] = {}
     for word in words:
         name, colon, rest = word.partition(":")
         if name not in PARTS:
@@ -73,7 +73,7 @@ def parse_parts(text: str | None) -> list[Part]:
     return [found[name] for name in PARTS if name in found]
 
 
-def part_text(part: Part) -> str:
+def part_text(part: Evaluation) -> str:
     """The text that ``parse_parts`` reads as the same evaluation; defaults are left out."""
     options: dict[str, Any] = asdict(part)  # pyright: ignore[reportArgumentType]
     usual: dict[str, Any] = asdict(type(part)())  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mixwright.lab.evaluation.subject import Part
+from mixwright.lab.evaluation.subject import Evaluation
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
 from mixwright.lab.training.files import write_json
 from mixwright.lab.training.machine import commit, machine, version
@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 def evaluation_record(
-    measured: Sequence[Measured], parts: Sequence[Part], setting: Setting, *, command: str
+    measured: Sequence[Measured], parts: Sequence[Evaluation], setting: Setting, *, command: str
 ) -> dict[str, Any]:
     """Gather findings with all that decides them.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mixwright.lab.analysis.relative_gradients import relative_near_far
 from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.evaluation.gradients.relative import relative_near_far
 from mixwright.lab.reports.formatting import NONE, number, percent, spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.sections.lines import interval_line, legend

@@ -29,8 +29,8 @@ class Group:
         key: unique among the groups of a report; key of ``Shades``.
         label: how people call it.
         seeds: of its runs; (None,) for a single model that has none.
-        summaries: one ``Found.summary`` a seed, as read back from JSON.
-        arrays: one ``Found.arrays`` a seed.
+        summaries: one ``Measurement.summary`` a seed, as read back from JSON.
+        arrays: one ``Measurement.arrays`` a seed.
         baseline: whether others are compared with it.
     """
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice
-from mixwright.lab.evaluation.accuracy import logits_of, rank
 from mixwright.lab.evaluation.clean import clean_logits
 from mixwright.lab.evaluation.corruption.constants import (
     BENCHMARK_TYPES,
@@ -20,8 +19,8 @@ from mixwright.lab.evaluation.corruption.constants import (
     TYPES,
     constants_for,
 )
-from mixwright.lab.evaluation.corruption.generate import BLOCK, corrupt_block
-from mixwright.lab.evaluation.corruption.official import OfficialFiles, open_official
+from mixwright.lab.evaluation.corruption.generate import BLOCK, corrupt, corrupt_block
+from mixwright.lab.evaluation.corruption.official import open_official
 from mixwright.lab.evaluation.corruption.scores import (
     Accuracies,
     corruption_errors,
@@ -30,7 +29,8 @@ from mixwright.lab.evaluation.corruption.scores import (
     mean_corruption_error,
     relative_corruption_errors,
 )
-from mixwright.lab.evaluation.subject import Arrays, Found, NotApplicableError, Subject
+from mixwright.lab.evaluation.predictions import logits_of, rank
+from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
 
 Source = Literal["generated", "official"]
 
@@ -65,6 +65,7 @@ class Corruption:
 
     name: ClassVar[str] = "corruption"
     about: ClassVar[str] = "accuracy under 19 corruptions at five severities, made or official"
+    pictures: ClassVar[tuple[str, ...]] = ("sample", "sheet")
 
     def __post_init__(self) -> None:
         check_choice("Corruption", "source", self.source, ("generated", "official"))
@@ -89,8 +90,8 @@ class Corruption:
                 "already. Leave it out."
             )
 
-    def measure(self, subject: Subject) -> Found:
-        """Measure; see ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         shape = subject.data.test.shape
         if shape[0] != 3 or min(shape[1:]) < 8:
             raise NotApplicableError(
@@ -103,7 +104,7 @@ class Corruption:
         correct = list[Tensor]()
         for place, name in enumerate(self.types):
             share = place / len(self.types)
-            kept = subject.shelf.get(
+            kept = subject.cache.get_or_compute(
                 name, lambda name=name, share=share: self._type(subject, name, share, block)
             )
             correct.append(kept["correct"])
@@ -114,8 +115,11 @@ class Corruption:
         }
         arrays = {"correct": told, "clean": clean.to(torch.uint8)}
         if self.source == "generated":
-            arrays["sample"] = subject.data.test.take(torch.tensor([0])).cpu()[0]
-        return Found(
+            sample = subject.data.test.take(torch.tensor([0])).cpu()
+            arrays["sample"] = sample[0]
+            if find_spec("cv2") is not None:  # spatter is among the 19
+                arrays["sheet"] = corruption_sheet(sample, seed=subject.seed)
+        return Measurement(
             summary=self._summary(subject, accuracy, float(clean.double().mean())), arrays=arrays
         )
 
@@ -140,8 +144,8 @@ class Corruption:
             ids=subject.ids,
             shape=shape,
         )
-        return lambda name, severity, block, images: _stored(
-            files, name, severity, subject.ids[block * BLOCK : block * BLOCK + len(images)]
+        return lambda name, severity, block, images: files.images(
+            name, severity, subject.ids[block * BLOCK : block * BLOCK + len(images)]
         )
 
     def _type(self, subject: Subject, name: str, done: float, block: _Block) -> Arrays:
@@ -207,8 +211,16 @@ class Corruption:
         return summary
 
 
-def _stored(files: OfficialFiles, name: str, severity: int, ids: Tensor) -> Tensor:
-    return files.images(name, severity, ids)
+def corruption_sheet(images: Tensor, *, seed: int) -> Tensor:
+    """Corrupt one image ``(1, 3, H, W)`` uint8 in all ways, for a figure: ``(19, 5, 3, H, W)``.
+
+    Types are in the order of ``TYPES``, severities from 1 to 5; frost is the stand-in of noise.
+    """
+    rows = [
+        torch.cat([corrupt(images, name, severity, seed=seed) for severity in SEVERITIES])
+        for name in TYPES
+    ]
+    return torch.stack(rows)
 
 
 def _batches(subject: Subject, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice, check_number, check_whole
-from mixwright.lab.evaluation.accuracy import correct_on
 from mixwright.lab.evaluation.attack.autoattack import autoattack, check_autoattack
 from mixwright.lab.evaluation.attack.fgsm import step
 from mixwright.lab.evaluation.attack.legacy import legacy_fgsm, normalised_inside
 from mixwright.lab.evaluation.attack.losses import LOSSES, Loss, loss_gradient
 from mixwright.lab.evaluation.attack.pgd import pgd
-from mixwright.lab.evaluation.subject import Found, NotApplicableError, Subject
+from mixwright.lab.evaluation.predictions import correct_on
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.lab.models.normalised import Normalised
 from mixwright.sampling import stream
 
@@ -60,6 +60,7 @@ class Attack:
 
     name: ClassVar[str] = "attack"
     about: ClassVar[str] = "accuracy under FGSM and PGD, and AutoAttack where it is asked for"
+    pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         for size in (self.eps, *self.epsilons):
@@ -76,8 +77,8 @@ class Attack:
         """All sizes that are attacked, in rising order, in levels of 255."""
         return tuple(sorted({float(size) for size in (self.eps, *self.epsilons)}))
 
-    def measure(self, subject: Subject) -> Found:
-        """See ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         every = len(subject.data.test)
         count = min(self.count or every, every)
         whole, note = self._normalised(subject)
@@ -85,7 +86,7 @@ class Attack:
         correct, zero = list[Tensor](), list[Tensor]()
         done = 0
         for images, labels in subject.batches(count):
-            piece = subject.shelf.get(
+            piece = subject.cache.get_or_compute(
                 f"images-{done:06d}-{len(labels)}",
                 lambda x=images, y=labels, n=done: self._piece(subject, x, y, n, whole),
             )
@@ -116,7 +117,7 @@ class Attack:
             survived = self._strongest(subject)
             arrays["correct_autoattack"] = survived
             summary["autoattack"] = self._against(survived, right)
-        return Found(summary=summary, arrays=arrays)
+        return Measurement(summary=summary, arrays=arrays)
 
     def _normalised(self, subject: Subject) -> tuple[Normalised | None, str]:
         """The normalisation that the legacy attack takes apart, or why there is none."""
@@ -204,7 +205,7 @@ class Attack:
                 return {"robust": found.robust.cpu()}
 
             survived.append(
-                subject.shelf.get(f"autoattack-{done:06d}-{len(labels)}", make)["robust"]
+                subject.cache.get_or_compute(f"autoattack-{done:06d}-{len(labels)}", make)["robust"]
             )
             done += len(labels)
             subject.progress(1.0, f"AutoAttack on {done:,} of {count:,} images")

@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixwright.lab.evaluation.gradients.relative import relative_near_far
+from mixwright.lab.analysis.relative_gradients import (
+    profile_half_widths,
+    relative_near_far,
+    relative_near_far_of_runs,
+)
 from mixwright.sampling import stream
 
 
@@ -49,3 +53,30 @@ def test_its_spread_is_that_of_the_delta_method() -> None:
 def test_images_must_be_the_same() -> None:
     with pytest.raises(ValueError, match="on the same images"):
         relative_near_far(images(0), images(1, 399), generator=stream(0))
+
+
+def test_runs_are_averaged_image_by_image_first() -> None:
+    own = [
+        {"near": torch.tensor([1.0, 3.0]), "far": torch.ones(2)},
+        {"near": torch.tensor([3.0, 5.0]), "far": torch.ones(2)},
+    ]
+    other = [{"near": torch.tensor([2.0, 2.0]), "far": torch.tensor([1.0, 3.0])}] * 2
+    found = relative_near_far_of_runs(own, other, generator=stream(0))
+    assert found is not None
+    assert found.mean == pytest.approx(3.0)  # mean near 2 and 4, far 1; the other's ratio is 1
+    assert found.count == 2
+
+
+def test_runs_of_other_images_have_no_ratio() -> None:
+    near, far = images(0, 5)
+    five, four = {"near": near, "far": far}, {"near": near[:4], "far": far[:4]}
+    one = {"near": near[:1], "far": far[:1]}
+    for own, other in (([five], [four]), ([one], [one]), ([], [])):
+        assert relative_near_far_of_runs(own, other, generator=stream(0)) is None
+
+
+def test_half_widths_of_a_profile() -> None:
+    profiles = torch.tensor([[1.0, 5.0], [3.0, 5.0], [100.0, 0.0]])
+    found = profile_half_widths(profiles, torch.tensor([True, True, False]))
+    assert found == pytest.approx([1.96, 0.0])  # deviation sqrt(2) over sqrt(2) images
+    assert profile_half_widths(profiles[:1], torch.tensor([True])) is None

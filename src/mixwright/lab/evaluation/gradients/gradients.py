@@ -20,7 +20,7 @@ from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian
 from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
 from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
 from mixwright.lab.evaluation.offset_maps import profile
-from mixwright.lab.evaluation.subject import Arrays, Found, Subject
+from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
 from mixwright.sampling import stream
 
 _WORD = 61  # tells the draws of this evaluation from those of others
@@ -55,6 +55,7 @@ class Gradients:
 
     name: ClassVar[str] = "gradients"
     about: ClassVar[str] = "which pairs of pixels the model reacts to, by offset, and curvature"
+    pictures: ClassVar[tuple[str, ...]] = ("mean", "highest")
 
     def __post_init__(self) -> None:
         check_choice("Gradients", "of", self.of, ("true", "predicted", "loss", "norm"))
@@ -62,8 +63,8 @@ class Gradients:
         for argument in ("count", "probes", "traced"):
             check_whole("Gradients", argument, getattr(self, argument), low=0)
 
-    def measure(self, subject: Subject) -> Found:
-        """See ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         whole = len(subject.data.test)
         count = min(self.count or whole, whole)
         traced = min(self.traced or count, count) if self.probes else 0
@@ -73,7 +74,7 @@ class Gradients:
             look = functools.partial(
                 self._piece, subject, images, labels, done, max(0, traced - done)
             )
-            pieces.append(subject.shelf.get(f"images-{done:06d}-{len(labels)}", look))
+            pieces.append(subject.cache.get_or_compute(f"images-{done:06d}-{len(labels)}", look))
             done += len(labels)
             subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
         joined = {name: torch.cat([one[name] for one in pieces]) for name in ("sizes", "l1", "l2")}
@@ -126,7 +127,7 @@ class Gradients:
             "trace": trace,
             "ids": subject.ids[subject.rows(count)],
         }
-        return Found(summary=summary, arrays=arrays)
+        return Measurement(summary=summary, arrays=arrays)
 
     def _piece(
         self, subject: Subject, images: Tensor, labels: Tensor, first: int, traced: int

@@ -12,18 +12,20 @@ import torch
 
 from lab.evaluation.judged import images_and_labels, small, subject
 from mixwright.lab.data.sets import ImageSet
-from mixwright.lab.evaluation.corruption import TYPES, Corruption, corrupt
+from mixwright.lab.evaluation.corruption.constants import TYPES
+from mixwright.lab.evaluation.corruption.corruption import Corruption
+from mixwright.lab.evaluation.corruption.generate import corrupt
 from mixwright.lab.evaluation.subject import NotApplicableError
 
 
 class Kept:
-    """A shelf that counts what it has made."""
+    """A cache that counts what it has made."""
 
     def __init__(self) -> None:
         self.kept: dict[str, object] = {}
         self.made: list[str] = []
 
-    def get(self, key, make, *, shared=False):
+    def get_or_compute(self, key, make, *, shared=False):
         if key not in self.kept:
             self.made.append(key)
             self.kept[key] = make()
@@ -106,14 +108,14 @@ def test_batches_do_not_matter() -> None:
 
 
 def test_finished_types_are_not_made_again() -> None:
-    shelf = Kept()
-    given = subject(small(), shelf=shelf)
+    cache = Kept()
+    given = subject(small(), cache=cache)
     part = Corruption(types=("fog", "snow"), severities=(1,))
     first = part.measure(given)
-    assert shelf.made == ["clean", "fog", "snow"]
-    del shelf.kept["snow"]
+    assert cache.made == ["clean", "fog", "snow"]
+    del cache.kept["snow"]
     second = part.measure(given)
-    assert shelf.made == ["clean", "fog", "snow", "snow"]
+    assert cache.made == ["clean", "fog", "snow", "snow"]
     assert torch.equal(first.arrays["correct"], second.arrays["correct"])
 
 
@@ -122,6 +124,17 @@ def write_official(folder: Path, images, labels, types) -> None:
     for name in types:
         blocks = [corrupt(images, name, severity, seed=9) for severity in range(1, 6)]
         np.save(folder / f"{name}.npy", torch.cat(blocks).permute(0, 2, 3, 1).numpy())
+
+
+def test_the_sheet_shows_the_first_image_in_all_ways() -> None:
+    found = Corruption(types=("fog",), severities=(1,)).measure(subject(small(), seed=3)).arrays
+    first = images_and_labels()[0][:1]
+    assert torch.equal(found["sample"], first[0])
+    assert found["sheet"].shape == (19, 5, 3, 12, 12)
+    assert found["sheet"].dtype == torch.uint8
+    for name, severity in (("gaussian_noise", 1), ("frost", 5), ("saturate", 4)):
+        shown = found["sheet"][TYPES.index(name), severity - 1]
+        assert torch.equal(shown, corrupt(first, name, severity, seed=3)[0])
 
 
 def test_official_files_are_judged_at_their_places(tmp_path: Path) -> None:
@@ -137,7 +150,7 @@ def test_official_files_are_judged_at_their_places(tmp_path: Path) -> None:
     assert whole.summary["regenerated"] is False
     assert whole.summary["source"] == "official"
     assert whole.summary["seed"] is None
-    assert "sample" not in whole.arrays
+    assert not {"sample", "sheet"} & set(whole.arrays)
     rows = torch.tensor([7, 2, 19])
     given = subject(model)
     some = replace(
@@ -167,11 +180,11 @@ def test_images_without_three_channels_do_not_apply() -> None:
 
 
 def test_without_opencv_spatter_is_refused_before_the_work(monkeypatch) -> None:
-    monkeypatch.setattr("mixwright.lab.evaluation.corruption.part.find_spec", lambda _: None)
-    shelf = Kept()
+    monkeypatch.setattr("mixwright.lab.evaluation.corruption.corruption.find_spec", lambda _: None)
+    cache = Kept()
     with pytest.raises(ValueError, match="spatter needs OpenCV"):
-        Corruption(types=("fog", "spatter")).measure(subject(small(), shelf=shelf))
-    assert shelf.made == []
+        Corruption(types=("fog", "spatter")).measure(subject(small(), cache=cache))
+    assert cache.made == []
     Corruption(types=("fog",), severities=(1,)).measure(subject(small()))
 
 

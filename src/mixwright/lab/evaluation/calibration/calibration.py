@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_number, check_whole
-from mixwright.lab.analysis.statistics.calibration import ece_interval
-from mixwright.lab.evaluation.accuracy import rank
 from mixwright.lab.evaluation.calibration.binning import (
     adaptive_ece,
     classwise_ece,
@@ -27,10 +25,11 @@ from mixwright.lab.evaluation.calibration.reliability import (
 )
 from mixwright.lab.evaluation.calibration.temperature import fit_temperature
 from mixwright.lab.evaluation.clean import clean_logits
-from mixwright.lab.evaluation.subject import Found, Subject
+from mixwright.lab.evaluation.predictions import rank
+from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import stream
 
-_FLOOR, _HALVES, _IMAGES = 101, 102, 104  # places of the draws in the subject's stream
+_FLOOR, _HALVES = 101, 102  # words of the subject's random streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class Calibration:
         share: of the test images that the temperature is fitted on, drawn by the seed, above 0 and
             at most 0.99; it is judged on the others.
         draws: of outcomes for the noise floor, at least 1.
-        resamples: of the images, for the intervals of the errors, at least 2.
+        resamples: of the images, for the intervals of the errors in the analysis, at least 2.
     """
 
     bins: tuple[int, ...] = (15, 10)
@@ -53,6 +52,7 @@ class Calibration:
 
     name: ClassVar[str] = "calibration"
     about: ClassVar[str] = "calibration errors, NLL, Brier score, and temperature scaling"
+    pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if not self.bins:
@@ -63,8 +63,8 @@ class Calibration:
         check_whole("Calibration", "draws", self.draws, low=1)
         check_whole("Calibration", "resamples", self.resamples, low=2)
 
-    def measure(self, subject: Subject) -> Found:
-        """Measure; see ``Part.measure``."""
+    def measure(self, subject: Subject) -> Measurement:
+        """See ``Evaluation.measure``."""
         logits, labels = clean_logits(subject)
         confidence = logits.double().softmax(dim=1).amax(dim=1)
         correct = rank(logits, labels) == 0
@@ -95,24 +95,16 @@ class Calibration:
             "labels": labels,
             "ids": subject.ids,
         }
-        return Found(summary=summary, arrays=arrays)
+        return Measurement(summary=summary, arrays=arrays)
 
     def _binned(
         self, confidence: Tensor, correct: Tensor, *, bins: int, seed: int
     ) -> dict[str, Any]:
-        """All about one number of bins: errors, table, interval over images, noise floor."""
-        interval = ece_interval(
-            confidence,
-            correct,
-            generator=stream(seed, _IMAGES, bins),
-            bins=bins,
-            resamples=self.resamples,
-        )
+        """Errors, table and noise floor of one number of bins."""
         floor = noise_floor(
             confidence, generator=stream(seed, _FLOOR, bins), bins=bins, draws=self.draws
         )
-        errors = _errors(reliability(confidence, correct, bins=bins))
-        return {**errors, "interval": [interval.low, interval.high], "floor": floor}
+        return {**_errors(reliability(confidence, correct, bins=bins)), "floor": floor}
 
     def _temperature(self, logits: Tensor, labels: Tensor, *, seed: int) -> dict[str, Any] | None:
         """Fitted on some of the images, judged on the others; None where there are too few."""
