@@ -55,7 +55,7 @@ def test_boxes_counted_one_by_one(place, weighed):
         for k in range(20):
             dy, dx = k // width - j // width, k % width - j % width
             found[dy + height - 1, dx + width - 1] += pairs[j, k]
-    a, mean = box_moments(law, SIZE, place=place, weighed=weighed)
+    a, mean = box_moments(law, SIZE, placing=place, weighed=weighed)
     torch.testing.assert_close(a, found / overlap(SIZE), atol=1e-12, rtol=0)
     assert mean == pytest.approx(float(pairs.mean()), abs=1e-12)
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mixwright.lab.theory.decomposition import decompose, derivatives_along
-from mixwright.lab.theory.plans import Drawn, draw_plans
+from mixwright.lab.theory.plans import PlannedBatch, draw_plans
 from mixwright.mixers import Cutout, HMix, MiAMix, MixUp, OneOf, ResizeMix
 
 
@@ -38,7 +38,7 @@ def batches(mixer, count=12, seed=0, **more):
 
 
 def exactly(drawn):
-    return [Drawn(one.images.double(), one.labels, one.plan) for one in drawn]
+    return [PlannedBatch(one.images.double(), one.labels, one.plan) for one in drawn]
 
 
 class Bowl(nn.Module):
@@ -125,7 +125,9 @@ def test_remainder_is_of_third_order():
         mixer = MixUp(lam=1 - share)
         plan = mixer.plan(images, generator=rng)
         plan = plan.replace(weight=torch.tensor([[1.0, 0.0]]).repeat(6, 1))
-        left.append(decompose(net(), [Drawn(images, labels, plan)], criterion=nats).remainder.mean)
+        left.append(
+            decompose(net(), [PlannedBatch(images, labels, plan)], criterion=nats).remainder.mean
+        )
     assert left[0] / left[1] == pytest.approx(8, rel=0.1)
 
 
@@ -133,10 +135,10 @@ def test_nothing_mixed_adds_nothing_and_labels_are_told_apart():
     images, labels = data()
     rng = torch.Generator().manual_seed(0)
     same = MixUp(lam=1.0).plan(images, generator=rng)
-    found = decompose(net(), [Drawn(images, labels, same)], criterion=nats)
+    found = decompose(net(), [PlannedBatch(images, labels, same)], criterion=nats)
     assert found.added == pytest.approx(0, abs=1e-12)
     heavy = same.replace(weight=same.weight * 1.5)
-    found = decompose(net(), [Drawn(images, labels, heavy)], criterion=nats)
+    found = decompose(net(), [PlannedBatch(images, labels, heavy)], criterion=nats)
     assert found.labels.mean == pytest.approx(found.plain.mean / 2)
     assert found.remainder.mean == pytest.approx(0, abs=1e-12)
     assert found.explained == pytest.approx(1)
@@ -201,6 +203,6 @@ def test_broken_models_and_no_batches_raise():
     with torch.no_grad():
         broken[3].bias[0] = float("nan")
     with pytest.raises(ValueError, match="finite"):
-        decompose(broken, [Drawn(images, labels, plan)])
+        decompose(broken, [PlannedBatch(images, labels, plan)])
     with pytest.raises(ValueError, match="no batches"):
         decompose(net(), [])

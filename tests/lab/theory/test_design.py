@@ -48,7 +48,7 @@ from mixwright.sampling import stream
 def measured(mixer: Mixer, side: int, *, count: int = 2048, seed: int = 9) -> Moments:
     images = torch.zeros(128, 1, side, side)
     drawn = draw_plans(mixer, images, count=count, generator=stream(seed))
-    return second_moments((one.plan for one in drawn), (side, side))
+    return second_moments((batch.plan for batch in drawn), (side, side))
 
 
 def blurred(side: int, width: float) -> Tensor:

@@ -11,7 +11,7 @@ from mixwright.lab.theory.closed_forms import mixup_coefficient
 from mixwright.lab.theory.decomposition import decompose
 from mixwright.lab.theory.first_layer import filter_noise, first_layer, first_layer_regulariser
 from mixwright.lab.theory.moments import gram, second_moments
-from mixwright.lab.theory.plans import Drawn, draw_plans
+from mixwright.lab.theory.plans import PlannedBatch, draw_plans
 from mixwright.lab.theory.relation import rank_correlation
 from mixwright.mixers import CutMix, MixUp
 
@@ -38,7 +38,7 @@ def filters():
 def pairs_of(mixer, size=4, count=512, pool=64):
     rng = torch.Generator().manual_seed(1)
     blank = torch.zeros(pool, 1, size, size)
-    plans = [one.plan for one in draw_plans(mixer, blank, count=count, generator=rng)]
+    plans = [batch.plan for batch in draw_plans(mixer, blank, count=count, generator=rng)]
     return gram(plans, (size, size), dtype=torch.float64)[0], plans
 
 
@@ -75,7 +75,7 @@ def test_value_is_the_expectation_of_r2_over_plans():
             me = torch.arange(5)
             plan = CutMix().plan(pictures, generator=torch.Generator().manual_seed(0))
             drawn.append(
-                Drawn(
+                PlannedBatch(
                     pictures,
                     labels,
                     plan.replace(
@@ -131,7 +131,7 @@ def test_noise_is_what_moves_the_filters_outputs():
     rng = torch.Generator().manual_seed(0)
     pictures = torch.rand(256, 2, 12, 12, generator=rng).double()
     drawn = list(draw_plans(CutMix(), pictures, count=2048, generator=rng))
-    moments = second_moments([one.plan for one in drawn], (12, 12))
+    moments = second_moments([batch.plan for batch in drawn], (12, 12))
     noise = filter_noise(model, pictures, moments.a)
     conv = model.model[0]
     moved, count = torch.zeros(3).double(), 0

@@ -16,7 +16,7 @@ from mixwright.plan import MixPlan
 def drawn(mixer, size=(8, 8), count=256, seed=0, **more):
     images = torch.zeros(64, 3, *size)
     rng = torch.Generator().manual_seed(seed)
-    return [one.plan for one in draw_plans(mixer, images, count=count, generator=rng, **more)]
+    return [batch.plan for batch in draw_plans(mixer, images, count=count, generator=rng, **more)]
 
 
 def slow(plans, size):
@@ -125,7 +125,7 @@ def test_the_measured_table():
 
 def test_paper_mode_draws_the_tilted_law():
     images, rng = torch.zeros(8, 1, 32, 32), torch.Generator().manual_seed(0)
-    plans = [one.plan for one in tilted_plans(CutMix(), images, count=2048, generator=rng)]
+    plans = [batch.plan for batch in tilted_plans(CutMix(), images, count=2048, generator=rng)]
     moments = second_moments(plans, (32, 32), mode="paper", together=STRATA)
     assert (moments.masks, moments.batches) == (2048, 16)
     for place, value in zip(((0, 0), (0, 8), (16, 16)), (0.211, 0.141, 0.023), strict=True):

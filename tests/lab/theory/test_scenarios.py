@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from mixwright.lab.data.sets import Dataset, ImageSet
+from mixwright.lab.evaluation.subject import Found
 from mixwright.lab.reports.figures import styled
+from mixwright.lab.reports.formatting import MINUS
 from mixwright.lab.reports.palette import method_shades
-from mixwright.lab.reports.sections.scenarios import interaction, scenario_groups, scenarios
+from mixwright.lab.reports.sections.scenarios import interaction, scenarios
+from mixwright.lab.reports.sections.section import Group
 from mixwright.lab.theory.scenarios.crops import cropped, midpoint_side, shrunk
-from mixwright.lab.theory.scenarios.run import Scenarios, run_scenarios
+from mixwright.lab.theory.scenarios.run import run_scenarios
 from mixwright.lab.theory.scenarios.sprites import (
     OUTLINES,
     TEXTURES,
@@ -62,8 +65,8 @@ def test_a_box_holds_all_that_its_outline_changes():
     blank = dataclasses.replace(sprites, colours=sprites.colours[:, :1].expand(-1, 3, -1).clone())
     calm = torch.zeros_like(sprites.ground)
     shown, none = (
-        render_sprites(dataclasses.replace(one, ground=calm, noise=calm), sides=(8, 8))[0]
-        for one in (sprites, blank)
+        render_sprites(dataclasses.replace(part, ground=calm, noise=calm), sides=(8, 8))[0]
+        for part in (sprites, blank)
     )
     changed = (shown != none).any(dim=1)
     for axis in (1, 2):
@@ -96,9 +99,9 @@ def test_both_sizes_show_the_same_sprites_and_labels():
 
 def test_far_from_an_object_both_sizes_show_the_same_ground():
     sprites = draw_sprites(20, size=32, generator=stream(2))
-    place = torch.zeros_like(sprites.place)  # all in the upper left corner
-    sprites = dataclasses.replace(sprites, place=place)
-    small, large = (render_sprites(sprites, sides=(one, one))[0] for one in (8, 16))
+    corner = torch.zeros_like(sprites.position)  # all in the upper left corner
+    sprites = dataclasses.replace(sprites, position=corner)
+    small, large = (render_sprites(sprites, sides=(side, side))[0] for side in (8, 16))
     assert torch.equal(small[:, :, 17:, 17:], large[:, :, 17:, 17:])
     assert not torch.equal(small[:, :, :16, :16], large[:, :, :16, :16])
 
@@ -179,7 +182,7 @@ def test_images_that_are_not_square_bytes_are_refused():
 
 SMALL = {
     "methods": {"mixup": MixUp(), "cutmix": CutMix()},
-    "rung": "cifar",
+    "dataset_kind": "cifar",
     "data": photographs(side=16),
     "epochs": 1,
     "train_size": 20,
@@ -189,96 +192,107 @@ SMALL = {
 
 
 def test_runs_are_kept_paired_and_repeated_exactly(tmp_path):
-    notes: list[float] = []
+    shares: list[float] = []
     found = run_scenarios(
-        **SMALL, folder=tmp_path, progress=lambda share, note: notes.append(share)
+        **SMALL, folder=tmp_path, progress=lambda share, note: shares.append(share)
     )
-    assert notes == sorted(notes)
-    assert notes[-1] == 1.0
-    assert len(notes) == 2 * 2 * 2 + 1
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert len(shares) == 2 * 2 * 2 + 1
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")}
     assert len(stamps) == 8
+    assert list(found) == ["mixup", "cutmix"]
+    first, second = (result.summary for result in found["cutmix"])
+    assert (first["seed"], second["seed"]) == (0, 1)
+    assert (first["dataset_kind"], first["pair"]) == ("cifar", ["cutmix", "mixup"])
+    assert set(first["tasks"]["photographs"]["small"]) == {
+        "top1", "ema_top1", "nll", "train_accuracy", "object_share", "seconds",
+    }  # fmt: skip
     again = run_scenarios(**SMALL, folder=tmp_path)
-    assert again.to_record() == found.to_record()
+    assert summaries(again) == summaries(found)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("result.json")} == stamps
-    assert Scenarios.from_record(found.to_record()).to_record() == found.to_record()
     recipes = [path.read_text() for path in tmp_path.rglob("recipe.json")]
     assert len(set(recipes)) == 8
     with pytest.raises(ValueError, match="another recipe"):
         run_scenarios(**(SMALL | {"methods": {"mixup": MixUp(alpha=2.0)}}), folder=tmp_path)
 
 
-def of_scores(**scores: list[tuple[float, float]]) -> Scenarios:
-    """Scenarios with made up accuracies on small and on large objects, a pair a seed."""
-    summaries = {
-        name: [
-            {
-                "seed": seed,
-                "tasks": {
-                    "texture": {
-                        size: {"top1": top1, "object_share": share}
-                        for size, top1, share in zip(SIZES, pair, (0.08, 0.77), strict=True)
-                    }
-                },
-                "pair": ["cutmix", "mixup"],
-                "rung": "sprites",
-                "model": "smallconv",
-                "train_size": 1,
-                "test_size": 1,
-                "epochs": 1,
-                "optimizer": "adamw",
-                "lr": 0.1,
-            }
-            for seed, pair in enumerate(pairs)
-        ]
+def summaries(found: dict[str, list[Found]]) -> dict[str, list[dict[str, object]]]:
+    return {name: [result.summary for result in results] for name, results in found.items()}
+
+
+def of_scores(**scores: list[tuple[float, float]]) -> dict[str, Group]:
+    """Groups with made up accuracies on small and on large objects, a pair a seed."""
+    return {
+        name: Group(
+            key=name,
+            label=name,
+            seeds=tuple(range(len(pairs))),
+            summaries=tuple(
+                {
+                    "tasks": {
+                        "texture": {
+                            size: {"top1": top1, "object_share": share}
+                            for size, top1, share in zip(SIZES, pair, (0.08, 0.77), strict=True)
+                        }
+                    },
+                    "pair": ["cutmix", "mixup"],
+                    "dataset_kind": "sprites",
+                    "model": "smallconv",
+                    "train_size": 1,
+                    "test_size": 1,
+                    "epochs": 1,
+                    "optimizer": "adamw",
+                    "lr": 0.1,
+                }
+                for pair in pairs
+            ),
+            baseline=name == "none",
+        )
         for name, pairs in scores.items()
     }
-    count = len(next(iter(scores.values())))
-    return Scenarios(
-        summaries=summaries,
-        seeds=tuple(range(count)),
-        tasks=("texture",),
-        pair=("cutmix", "mixup"),
-    )
 
 
 def test_the_interaction_is_the_papers():
-    found = of_scores(mixup=[(0.583, 0.677)], cutmix=[(0.644, 0.670)])
-    assert found.delta("texture", "small").mean == pytest.approx(0.061)
-    assert found.delta("texture", "large").mean == pytest.approx(-0.007)
-    assert found.interaction("texture").mean == pytest.approx(0.068)
+    groups = of_scores(mixup=[(0.583, 0.677)], cutmix=[(0.644, 0.670)])
+    found = interaction(groups["cutmix"], groups["mixup"], "texture")
+    assert found is not None
+    assert found.mean == pytest.approx(0.068)
+    assert math.isnan(found.low)  # one seed
+    section = scenarios(list(groups.values()), method_shades(list(groups), None))
+    row = section.tables[1].rows[0]
+    assert row[1:] == ("+6.1", f"{MINUS}0.7", "+6.8")
 
 
 def test_the_interaction_is_paired_by_seed():
-    found = of_scores(
+    groups = of_scores(
         none=[(0.1, 0.5), (0.3, 0.9), (0.2, 0.1)],
         mixup=[(0.50, 0.60), (0.30, 0.90), (0.70, 0.20)],
         cutmix=[(0.56, 0.61), (0.37, 0.92), (0.78, 0.23)],  # by seed 0.05, 0.05 and 0.05
     )
-    interval = found.interaction("texture")
-    assert interval.mean == pytest.approx(0.05)
-    assert interval.half_width == pytest.approx(0, abs=1e-12)
-    groups = {group.key: group for group in scenario_groups(found)}
-    shown = interaction(groups["cutmix"], groups["mixup"], "texture")
-    assert shown is not None
-    assert shown.mean == pytest.approx(interval.mean)
+    found = interaction(groups["cutmix"], groups["mixup"], "texture")
+    assert found is not None
+    assert found.mean == pytest.approx(0.05)
+    assert found.half_width == pytest.approx(0, abs=1e-12)
     section = scenarios(list(groups.values()), method_shades(list(groups), "none"))
+    assert section.protocol.startswith("Sprites: the same images with objects of 8 % (small)")
     assert section.tables[0].head[1:] == ("texture, small", "texture, large")
-    assert section.tables[1].rows[0][0] == "cutmix \N{MINUS SIGN} mixup"
+    assert section.tables[1].rows[0][0] == f"cutmix {MINUS} mixup"
     assert section.tables[1].rows[0][-1] == "+5.0 ± 0.0"
     assert section.tables[1].keys == ("cutmix", "none")
     assert "texture: +5.0 ± 0.0 points." in section.reading
     with styled():
         figure = section.drawings[0].make(6.6)
-    assert [one.get_text() for one in figure.axes[0].get_yticklabels()] == ["mixup", "cutmix"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["mixup", "cutmix"]
 
 
-def test_a_wide_interval_is_said_to_be_one():
+def test_the_reading_names_a_wide_interval_and_a_single_seed():
     wide = of_scores(mixup=[(0.5, 0.6), (0.3, 0.9)], cutmix=[(0.6, 0.6), (0.3, 0.91)])
-    for found, said in ((wide, "points, not told from chance"), (None, "from one seed")):
-        shown = found or of_scores(mixup=[(0.5, 0.6)], cutmix=[(0.6, 0.6)])
-        groups = scenario_groups(shown)
-        assert said in scenarios(groups, method_shades(["mixup", "cutmix"], None)).reading
+    single = of_scores(mixup=[(0.5, 0.6)], cutmix=[(0.6, 0.6)])
+    for groups, message in ((wide, "points, not told from chance"), (single, "from one seed")):
+        section = scenarios(list(groups.values()), method_shades(list(groups), None))
+        assert message in section.reading
 
 
 def test_sprites_are_trained_on_in_both_tasks(tmp_path):
@@ -290,18 +304,18 @@ def test_sprites_are_trained_on_in_both_tasks(tmp_path):
         seeds=1,
         folder=tmp_path,
     )
-    assert found.tasks == ("texture", "outline")
-    assert math.isnan(found.interaction("outline").low)
-    assert found.to_record()["headline"]["outline"]["interaction"]["low"] is None
-    with pytest.raises(ValueError, match="gmix was not trained"):
-        found.delta("outline", "small", first="gmix")
+    assert [len(results) for results in found.values()] == [1, 1]
+    for results in found.values():
+        assert list(results[0].summary["tasks"]) == ["texture", "outline"]
+    share = found["mixup"][0].summary["tasks"]["outline"]["large"]["object_share"]
+    assert share == pytest.approx((28 / 32) ** 2, abs=0.05)  # sides of 26 to 30 of 32 pixels
 
 
 def test_wrong_settings_are_named():
     for change, message in (
         ({"methods": {}}, "there are no methods"),
-        ({"data": None}, "rung cifar has no data"),
-        ({"rung": "moon"}, "rung is 'moon'"),
+        ({"data": None}, "dataset_kind cifar has no data"),
+        ({"dataset_kind": "moon"}, "dataset_kind is 'moon'"),
         ({"seeds": 0}, "seeds is 0"),
         ({"epochs": 1.5}, "epochs is 1.5"),
     ):

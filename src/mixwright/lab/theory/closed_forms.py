@@ -63,7 +63,7 @@ def closed_form(mixer: Mixer, size: tuple[int, int], *, mode: Mode = "exact") ->
     if isinstance(mixer, Cutout) and mixer.holes == 1 and mode == "exact":
         side = mixer.length if isinstance(mixer.length, int) else int(mixer.length * min(size))
         a, mean = box_moments(
-            [(1.0, (int(side), int(side)))], size, place="official", weighed=False
+            [(1.0, (int(side), int(side)))], size, placing="official", weighed=False
         )
         return ClosedForm(a=a, mean=mean, rule="all places of the hole counted")
     if not isinstance(mixer, MixUp | CutMix) or (mode == "paper" and mixer.lam is not None):
@@ -75,12 +75,12 @@ def closed_form(mixer: Mixer, size: tuple[int, int], *, mode: Mode = "exact") ->
         a = torch.full((2 * height - 1, 2 * width - 1), mean, dtype=torch.float64)
         rule = "alpha / (2 (2 alpha + 1))" if lam is None else "lam (1 - lam)"
         return ClosedForm(a=a, mean=mean, rule=rule)
-    law, place = _cutmix_law(mixer, size, mode), mixer.box
+    law, placing = _cutmix_law(mixer, size, mode), mixer.box
     if mixer.minmax is not None and mixer.lam is None:
         if mode == "paper":
             return None
-        place = "fit"
-    a, mean = box_moments(law, size, place=place, weighed=mode == "exact")
+        placing = "fit"
+    a, mean = box_moments(law, size, placing=placing, weighed=mode == "exact")
     return ClosedForm(a=a, mean=mean, rule="all sides and places of the box counted")
 
 
@@ -100,22 +100,15 @@ def mixup_coefficient(alpha: float) -> float:
 
 
 def box_moments(
-    law: Law, size: tuple[int, int], *, place: Placing, weighed: bool
+    law: Law, size: tuple[int, int], *, placing: Placing, weighed: bool
 ) -> tuple[Tensor, float]:
-    """Second moments of one box of the partner a mask, with all its places counted.
+    """Return the offset map of one box a mask, and its mean over all pairs of pixels.
 
-    Args:
-        law: of its sides.
-        size: height and width of the image, in pixels.
-        place: where it may lie, see ``CutMix``.
-        weighed: True weighs both images by what is left of them (exact mode); False gives
-            ``E[I_j I_k]`` alone (paper mode, and holes without a label).
-
-    Returns:
-        the offset map ``(2H - 1, 2W - 1)`` float64, and the mean over all pairs of pixels.
+    All places of the box are counted. ``weighed`` weighs both images by what is left of them
+    (exact mode); otherwise it is ``E[I_j I_k]`` alone (paper mode, and holes without a label).
 
     Example:
-        >>> a, mean = box_moments([(1.0, (1, 1))], (2, 2), place="fit", weighed=True)
+        >>> a, mean = box_moments([(1.0, (1, 1))], (2, 2), placing="fit", weighed=True)
         >>> mean  # the partner always has a quarter: 1/4 * 3/4
         0.1875
     """
@@ -123,13 +116,13 @@ def box_moments(
     both = torch.zeros(2 * height - 1, 2 * width - 1, dtype=torch.float64)
     single = torch.zeros_like(both)
     first = second = 0.0
-    known = {
-        (side, n): _Axis.count(side, n, place)
+    axes = {
+        (side, n): _Axis.count(side, n, placing)
         for _, sides in law
         for side, n in zip(sides, size, strict=True)
     }
     for chance, (rows, columns) in law:
-        y, x = known[rows, height], known[columns, width]
+        y, x = axes[rows, height], axes[columns, width]
         both += chance * torch.outer(y.both, x.both)
         single += chance * torch.outer(y.single, x.single)
         first += chance * y.first * x.first
@@ -143,16 +136,15 @@ def box_moments(
 
 
 def similar_boxes(below: Callable[[float], float], size: tuple[int, int]) -> Law:
-    """Law of the sides ``floor(n * sqrt(share))`` of boxes similar to the image.
+    """Return the law of the sides ``floor(n * sqrt(share))`` of boxes similar to the image.
 
-    Args:
-        below: distribution function of the share, which has no atoms.
-        size: height and width, in pixels.
+    ``below`` is the distribution function of the share, which has no atoms.
 
     Example:
         >>> similar_boxes(lambda share: share, (2, 2))
         [(0.25, (0, 0)), (0.75, (1, 1))]
     """
+    # Sides change only where a share is (k / n)^2, so any share between two steps stands for all.
     steps = sorted({(k / n) ** 2 for n in size for k in range(n + 1)})
     law: Law = []
     for low, high in pairwise(steps):
@@ -179,11 +171,13 @@ class _Axis:
     second: float
 
     @classmethod
-    def count(cls, side: int, n: int, place: Placing) -> _Axis:
-        put = {"official": clipped_box, "fit": fitted_box, "uniform": uniform_box}[place]
-        places = {"official": n, "fit": n - side + 1, "uniform": max(1, n + side - 1)}[place]
-        where = ((torch.arange(places, dtype=torch.float64) + 0.5) / places)[:, None]
-        edges = put(torch.full((places, 1), side), where, (n,))[:, 0].double()
+    def count(cls, side: int, n: int, placing: Placing) -> _Axis:
+        # The mixer's own function places the boxes; the middles of as many equal parts of [0, 1]
+        # as there are places stand for its uniform draw, and meet each place once.
+        place = {"official": clipped_box, "fit": fitted_box, "uniform": uniform_box}[placing]
+        count = {"official": n, "fit": n - side + 1, "uniform": max(1, n + side - 1)}[placing]
+        draws = ((torch.arange(count, dtype=torch.float64) + 0.5) / count)[:, None]
+        edges = place(torch.full((count, 1), side), draws, (n,))[:, 0].double()
         begin, end = edges[:, :1], edges[:, 1:]
         offset = torch.arange(1 - n, n, dtype=torch.float64)
         length = end - begin
@@ -213,7 +207,7 @@ def _cutmix_law(mixer: CutMix, size: tuple[int, int], mode: Mode) -> Law:
 
 
 def _drawn_sides(low: float, high: float) -> dict[int, float]:
-    """Chances of ``floor`` of a uniform draw."""
+    """Return the chances of ``floor`` of a uniform draw."""
     if low == high:
         return {int(low): 1.0}
     sides = range(int(low), int(high) + 1)
@@ -221,7 +215,7 @@ def _drawn_sides(low: float, high: float) -> dict[int, float]:
 
 
 def _partner_share(alpha: float, mode: Mode) -> Callable[[float], float]:
-    """Distribution function of ``1 - lam``; tilted, it is that of Beta(alpha, alpha + 1)."""
+    """Return the distribution function of ``1 - lam``; Beta(alpha, alpha + 1) where tilted."""
     if alpha == 1:
         return (lambda share: share) if mode == "exact" else (lambda share: 1 - (1 - share) ** 2)
     from scipy.special import betainc

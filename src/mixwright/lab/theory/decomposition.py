@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.lab.evaluation.predictions import check_logits
-from mixwright.lab.theory.plans import Drawn
+from mixwright.lab.theory.plans import PlannedBatch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.taps import evaluating
 
@@ -89,11 +89,11 @@ class Decomposition:
         names = ("plain", "mixed", "labels", "r1", "r2", "r3", "remainder")
         estimates: dict[str, Estimate] = {name: getattr(self, name) for name in names}
         return {
-            **{name: one.mean for name, one in estimates.items()},
-            **{f"{name}_error": one.error for name, one in estimates.items()},
+            **{name: estimate.mean for name, estimate in estimates.items()},
+            **{f"{name}_error": estimate.error for name, estimate in estimates.items()},
             "added": self.added,
             "explained": self.explained,
-            "path": [[share, one.mean, one.error] for share, one in self.path],
+            "path": [[share, loss.mean, loss.error] for share, loss in self.path],
             "batches": self.batches,
             "images": self.images,
         }
@@ -101,7 +101,7 @@ class Decomposition:
 
 def decompose(
     model: nn.Module,
-    drawn: Iterable[Drawn],
+    drawn: Iterable[PlannedBatch],
     *,
     criterion: Criterion | None = None,
     steps: Sequence[float] = STEPS,
@@ -150,20 +150,19 @@ def decompose(
     loss = CrossEntropy() if criterion is None else criterion
     rows, paths, images = list[Tensor](), list[Tensor](), 0
     with evaluating(model), torch.no_grad():
-        for one in drawn:
-            row, path, count = _batch(model, one, loss, steps)
+        for batch in drawn:
+            row, path, count = _expanded(model, batch, loss, steps)
             rows.append(row)
             paths.append(path)
             images += count
     if not rows:
         raise ValueError("decompose: no batches at all; expected at least one.")
-    plain, mixed, labels, r1, r2, r3 = (
-        _estimate(values) for values in torch.stack(rows).unbind(dim=1)
-    )
-    every = torch.stack(rows)
-    remainder = _estimate(every[:, 1] - every[:, 0] - every[:, 2:].sum(dim=1))
+    terms = torch.stack(rows)
+    plain, mixed, labels, r1, r2, r3 = (_estimate(values) for values in terms.unbind(dim=1))
+    # Remainders are taken batch by batch, for what the terms of one batch share cancels there.
+    remainder = _estimate(terms[:, 1] - terms[:, 0] - terms[:, 2:].sum(dim=1))
     followed = [_estimate(values) for values in torch.stack(paths).unbind(dim=1)]
-    start = _estimate(every[:, 0] + every[:, 2])
+    start = _estimate(terms[:, 0] + terms[:, 2])
     shares = (0.0, *(float(step) for step in steps), 1.0)
     return Decomposition(
         plain=plain,
@@ -182,7 +181,7 @@ def decompose(
 def derivatives_along(
     function: Callable[[Tensor], Tensor], point: Tensor, direction: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Value, first and second derivative along a direction, by two nested forward modes.
+    """Return value, first and second derivative along a direction, by nested forward modes.
 
     Args:
         function: twice differentiable, one output tensor.
@@ -197,6 +196,8 @@ def derivatives_along(
         (tensor(8.), tensor(12.), tensor(12.))
     """
 
+    # The inner product gives (f, f'd); the outer one differentiates both along d again, which
+    # gives (f'd, d'f''d): the second derivative costs four forwards, and no Hessian is made.
     def first(at: Tensor) -> tuple[Tensor, Tensor]:
         value, slope, *_ = torch.func.jvp(function, (at,), (direction,))
         return value, slope
@@ -216,16 +217,16 @@ def _forward_mode() -> Generator[None]:
         yield
 
 
-def _batch(
-    model: nn.Module, one: Drawn, loss: Criterion, steps: Sequence[float]
+def _expanded(
+    model: nn.Module, batch: PlannedBatch, loss: Criterion, steps: Sequence[float]
 ) -> tuple[Tensor, Tensor, int]:
     """Of one plan: plain, mixed, labels, R1, R2, R3; the loss along the way; sources expanded."""
-    images, labels, plan = one
+    images, labels, plan = batch
     mixed = plan.images(images)
     logits = model(mixed)
     check_logits(logits.float(), torch.zeros_like(labels[:1]).expand(len(logits)))
     plain = loss(model(images), labels).double().mean()
-    known = plan.labels(labels)
+    source_labels = plan.labels(labels)
     sums = torch.zeros(5, dtype=torch.float64, device=images.device)
     path = torch.zeros(len(steps), dtype=torch.float64, device=images.device)
     count = 0
@@ -233,28 +234,29 @@ def _batch(
         used = ((plan.weight[:, n] != 0) & (plan.index[:, n] >= 0)).nonzero()[:, 0]
         if len(used) == 0:
             continue
-        weight, target = plan.weight[used, n].double(), known[used, n]
-        at = images[plan.index[used, n]]
-        way = mixed[used] - at
-        terms = _terms(model, at, way, lambda z, y=target: loss(z, y))
+        weight, target = plan.weight[used, n].double(), source_labels[used, n]
+        source = images[plan.index[used, n]]
+        way = mixed[used] - source
+        terms = _terms(model, source, way, lambda z, y=target: loss(z, y))
         terms.append(loss(logits[used], target))
         sums += torch.stack([(weight * term.double()).sum() for term in terms])
-        path += torch.stack(
-            [(weight * loss(model(at + t * way), target).double()).sum() for t in steps]
-        ) if steps else path  # fmt: skip
+        for number, t in enumerate(steps):
+            path[number] += (weight * loss(model(source + t * way), target).double()).sum()
         count += len(used)
     start, r1, r2, r3, end = (sums / len(plan)).unbind()
     return torch.stack([plain, end, start - plain, r1, r2, r3]).cpu(), path.cpu() / len(plan), count
 
 
 def _terms(
-    model: nn.Module, at: Tensor, way: Tensor, loss: Callable[[Tensor], Tensor]
+    model: nn.Module, source: Tensor, way: Tensor, loss: Callable[[Tensor], Tensor]
 ) -> list[Tensor]:
     """Loss at the source, and its terms R1, R2 and R3, for each sample."""
-    logits, moved, bent = derivatives_along(model, at, way)
-    start, first, second = derivatives_along(loss, logits, moved)
-    third: Tensor = torch.func.jvp(loss, (logits,), (bent,))[1]
-    return [start, first, second / 2, third / 2]
+    # The chain rule, split where the loss meets the logits: their first derivative u gives g'u and
+    # u'Hu, their second derivative v gives g'v.
+    logits, u, v = derivatives_along(model, source, way)
+    start, first, second = derivatives_along(loss, logits, u)
+    bend: Tensor = torch.func.jvp(loss, (logits,), (v,))[1]
+    return [start, first, second / 2, bend / 2]
 
 
 def _estimate(values: Tensor) -> Estimate:

@@ -14,12 +14,20 @@ neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from mixwright.lab.evaluation.subject import Measurement
+from mixwright.lab.theory.moments import gram
+from mixwright.lab.theory.plans import draw_plans
+from mixwright.mixers import Mixer
+from mixwright.sampling import stream
 from mixwright.taps import evaluating
 
 
@@ -41,26 +49,68 @@ def first_layer(model: nn.Module, images: Tensor) -> nn.Conv2d | nn.Linear:
         >>> first_layer(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), torch.zeros(1, 1, 8, 8))
         Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))
     """
-    met = list[nn.Conv2d | nn.Linear]()
-
-    def meet(layer: nn.Module, _inputs: object, _output: object) -> None:
-        assert isinstance(layer, nn.Conv2d | nn.Linear)
-        met.append(layer)
-
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(meet) for layer in layers]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(images[:1])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not met:
+    # Modules are registered in any order; the calls of one forward tell which comes first.
+    with evaluating(model), torch.no_grad(), _recorded(layers) as calls:
+        model(images[:1])
+    if not calls:
         raise ValueError(
             f"first_layer: {type(model).__name__} calls no Conv2d and no Linear layer; expected a "
             "network that begins with one."
         )
-    return met[0]
+    layer = calls[0][0]
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    return layer
+
+
+def measure_first_layer(
+    mixer: Mixer,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    offsets: Tensor,
+    count: int,
+) -> Measurement:
+    """Measure what a method asks of the filters of a model's first layer.
+
+    Args:
+        mixer: of two images, all of whose pixels come from one or the other.
+        model: one whose first layer is a convolution without groups.
+        images: ``(M, C, H, W)``, as the model takes them.
+        labels: ``(M,)``.
+        offsets: ``a`` of ``second_moments`` of the method.
+        count: masks whose pairs of pixels are counted for R2.
+
+    Returns:
+        ``summary`` has ``layer`` in words, ``r2_moments``, R2 from moments alone (None for images
+        of more than 1024 pixels), and lists ``coefficient`` and ``roughness``, one value a filter,
+        see ``FilterNoise``; ``arrays`` has these two.
+
+    Raises:
+        ValueError: see ``filter_noise``.
+    """
+    noise = filter_noise(model, images, offsets)
+    layer = first_layer(model, images)
+    height, width = int(images.shape[2]), int(images.shape[3])
+    r2 = None
+    if height * width <= _PIXELS:
+        drawn = draw_plans(mixer, images, labels, count=count, generator=stream(0, 3), model=model)
+        pairs, _ = gram((batch.plan for batch in drawn), (height, width))
+        few = images[:_IMAGES]
+        r2 = float(
+            first_layer_regulariser(
+                model, few, pairs, partners=min(_PARTNERS, len(few) - 1), generator=stream(0, 4)
+            ).detach()
+        )
+    kernel = " x ".join(str(side) for side in layer.weight.shape[2:])
+    arrays = {"coefficient": noise.coefficient, "roughness": noise.roughness}
+    summary: dict[str, Any] = {
+        "layer": f"{layer.weight.shape[0]} of {kernel} pixels",
+        "r2_moments": r2,
+        **{name: values.tolist() for name, values in arrays.items()},
+    }
+    return Measurement(summary=summary, arrays=arrays)
 
 
 def first_layer_regulariser(
@@ -113,9 +163,10 @@ def first_layer_regulariser(
         total = images.new_zeros(())
         for shift in shifts:
             change = images.roll(shift, 0) - images
-            seen = torch.einsum("kbchw,bchw->kbhw", gradients, change).flatten(2)
-            mean = torch.einsum("bk,kbp->bp", chances, seen)
-            each = torch.einsum("kbp,pq,kbq->bk", seen, pairs, seen)
+            # diag(p) - p p' is a variance: the mean of squares less the square of the mean.
+            moved = torch.einsum("kbchw,bchw->kbhw", gradients, change).flatten(2)
+            mean = torch.einsum("bk,kbp->bp", chances, moved)
+            each = torch.einsum("kbp,pq,kbq->bk", moved, pairs, moved)
             both = torch.einsum("bp,pq,bq->b", mean, pairs, mean)
             total = total + ((chances * each).sum(dim=1) - both).mean() / 2
     return total / len(shifts)
@@ -143,7 +194,7 @@ class FilterNoise:
 
 
 def filter_noise(model: nn.Module, images: Tensor, offsets: Tensor) -> FilterNoise:
-    """Judge the first convolution's filters by the data and a method's offset map.
+    """Return how much of what the first convolution's filters see is mixing.
 
     Windows that lie in the image are taken; the mean over all places stands for each place, in
     the masks and in the data.
@@ -165,12 +216,15 @@ def filter_noise(model: nn.Module, images: Tensor, offsets: Tensor) -> FilterNoi
             f"filter_noise: the first layer is {layer}; expected a Conv2d without groups whose "
             "padding is given in pixels."
         )
-    inputs = _inputs(model, layer, images)
+    with evaluating(model), torch.no_grad(), _recorded([layer]) as calls:
+        model(images)
+    inputs = calls[0][1].cpu()  # the images, normalised where the model does so
     rows, columns = layer.kernel_size
     windows = F.unfold(inputs, (rows, columns), dilation=layer.dilation, stride=layer.stride)
     windows = windows.double() - windows.double().mean(dim=0, keepdim=True)
     scale = (len(windows) - 1) * windows.shape[2]
     covariance = torch.einsum("mip,mjp->ij", windows, windows) / scale
+    # between[i, j]: the method's coefficient of pixels i and j of a window, by their offset.
     height, width = inputs.shape[2:]
     y = torch.arange(rows).repeat_interleave(columns) * layer.dilation[0]
     x = torch.arange(columns).repeat(rows) * layer.dilation[1]
@@ -179,6 +233,8 @@ def filter_noise(model: nn.Module, images: Tensor, offsets: Tensor) -> FilterNoi
     ]
     repeated = between.repeat(inputs.shape[1], inputs.shape[1])
     weight = layer.weight.detach().cpu().double().flatten(1)
+    # By Cauchy-Schwarz the squared sum is at most the count times the sum of squares, and equal
+    # where all weights of a channel are one number.
     sums = layer.weight.detach().cpu().double().sum(dim=(2, 3)).square().sum(dim=1)
     smooth = sums / (rows * columns * weight.square().sum(dim=1))
     return FilterNoise(
@@ -190,40 +246,33 @@ def filter_noise(model: nn.Module, images: Tensor, offsets: Tensor) -> FilterNoi
 
 def _gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """``(K, B, C, H, W)`` gradients of the logits, linear in W, and ``(B, K)`` probabilities."""
-    layer = first_layer(model, images)
-    kept = list[Tensor]()
-
-    def keep(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
-        kept.append(output)
-
-    hook = layer.register_forward_hook(keep)
     points = images.detach().requires_grad_()
-    try:
+    with _recorded([first_layer(model, images)]) as calls:
         logits: Tensor = model(points)
-    finally:
-        hook.remove()
-    seen = kept[0]
+    output = calls[0][2]
     gradients = list[Tensor]()
+    # Two steps back: from the logits to the layer's output, held fixed by detach(), and through the
+    # layer with a graph. What comes out is linear in W and in nothing else.
     for k in range(logits.shape[1]):
-        (behind,) = torch.autograd.grad(logits[:, k].sum(), seen, retain_graph=True)
+        (behind,) = torch.autograd.grad(logits[:, k].sum(), output, retain_graph=True)
         (before,) = torch.autograd.grad(
-            seen, points, behind.detach(), retain_graph=True, create_graph=True
+            output, points, behind.detach(), retain_graph=True, create_graph=True
         )
         gradients.append(before)
     return torch.stack(gradients), logits.detach().softmax(dim=1)
 
 
-def _inputs(model: nn.Module, layer: nn.Module, images: Tensor) -> Tensor:
-    """What the first layer is given: the images, normalised where the model does so."""
-    kept = list[Tensor]()
+@contextmanager
+def _recorded(layers: Iterable[nn.Module]) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
+    """Keep each call of some layers, in order: the layer, its input and its output."""
+    calls = list[tuple[nn.Module, Tensor, Tensor]]()
 
-    def keep(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        kept.append(inputs[0])
+    def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append((layer, inputs[0], output))
 
-    hook = layer.register_forward_pre_hook(keep)
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
-        with evaluating(model), torch.no_grad():
-            model(images)
+        yield calls
     finally:
-        hook.remove()
-    return kept[0].cpu()
+        for hook in hooks:
+            hook.remove()

@@ -41,7 +41,7 @@ def measure_moments(
     Returns:
         ``summary`` is that of ``Moments`` with ``closed``, None or a dict of ``mean`` and ``a0``
         as they must be, and how far off the map is in standard errors, root mean square over all
-        pairs of pixels (``deviation``; about 1 is chance, and since offsets hang on each other it
+        pairs of pixels (``deviation``; about 1 is chance, and since offsets depend on each other it
         may well be 2); ``arrays`` are its maps, with ``closed`` where there is one.
 
     Raises:
@@ -62,7 +62,7 @@ def measure_moments(
     else:
         drawn = tilted_plans(mixer, images, labels, count=count, generator=generator, model=model)
     together = 1 if mode == "exact" else STRATA
-    moments = second_moments((one.plan for one in drawn), size, mode=mode, together=together)
+    moments = second_moments((batch.plan for batch in drawn), size, mode=mode, together=together)
     closed = closed_form(mixer, size, mode=mode)
     summary = moments.summary() | {"closed": None if closed is None else _check(moments, closed)}
     arrays = moments.arrays() | ({} if closed is None else {"closed": closed.a})
@@ -73,7 +73,7 @@ def _check(moments: Moments, closed: ClosedForm) -> dict[str, Any]:
     height, width = moments.size
     pairs = overlap(moments.size)
     off, chance = (
-        float((pairs * one.square()).sum()) for one in (moments.a - closed.a, moments.a_error)
+        float((pairs * map_.square()).sum()) for map_ in (moments.a - closed.a, moments.a_error)
     )
     return {
         "rule": closed.rule,

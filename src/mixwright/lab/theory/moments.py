@@ -25,8 +25,8 @@ from mixwright.lab.theory.plans import Mode
 from mixwright.masks.blocks import area_mean, upsample_blocks
 from mixwright.plan import MixPlan
 
-_AT_A_TIME = 2**21  # numbers of a Fourier transform held at once
-_WHOLE = 1e-6  # rounding of shares that sum to 1
+_CHUNK = 2**21  # numbers of a Fourier transform held at once
+_ROUNDING = 1e-6  # of shares that sum to 1
 _NAMES = ("a", "b", "diagonal", "mean", "mean_b", "budget", "weight")
 NEAR, FAR = 1 / 8, 3 / 8
 """Offsets count as near or far up to, or from, these shares of the longer side: 4 and 12 of 32."""
@@ -98,24 +98,18 @@ class Moments:
             "far": float(self.a[distance >= far].mean()),
             "near_pixels": near,
             "far_pixels": far,
-            "mean": self.mean,
-            "mean_error": self.mean_error,
-            "mean_b": self.mean_b,
-            "budget": self.budget,
-            "weight": self.weight,
+            **{
+                name: getattr(self, name)
+                for name in ("mean", "mean_error", "mean_b", "budget", "weight")
+            },
             "profile": profile(self.a).tolist(),
             "profile_b": profile(self.b).tolist(),
         }
 
     def arrays(self) -> dict[str, Tensor]:
         """The maps by name."""
-        return {
-            "a": self.a,
-            "a_error": self.a_error,
-            "b": self.b,
-            "b_error": self.b_error,
-            "diagonal": self.diagonal,
-        }
+        names = ("a", "a_error", "b", "b_error", "diagonal")
+        return {name: getattr(self, name) for name in names}
 
 
 def second_moments(
@@ -160,35 +154,44 @@ def second_moments(
 
     Source: Park et al. 2022, arXiv:2208.09913; for pairs. ``mode="paper"`` is their coefficient.
     """
-    found = {name: _Running() for name in _NAMES}
-    masks, batch = 0, _Batch(size, dtype)
+    batches = list[dict[str, Tensor]]()
+    masks, sums = 0, _BatchSums(size)
     for number, plan in enumerate(plans, start=1):
         masks += len(plan)
-        batch.add(_Seen.read(plan, size, mode=mode, dtype=dtype))
+        sums.add(_ImageMasks.read(plan, size, mode=mode, dtype=dtype))
         if number % together == 0:
-            for name, value in batch.means().items():
-                found[name].add(value)
-            batch = _Batch(size, dtype)
-    if found["a"].count == 0:
+            batches.append(sums.means())
+            sums = _BatchSums(size)
+    if not batches:
         raise ValueError(
             f"second_moments: {masks} masks and no whole batch; expected at least {together} plans."
         )
+    values = {name: torch.stack([batch[name] for batch in batches]) for name in batches[0]}
+    mean = {name: value.mean(dim=0) for name, value in values.items()}
+    error = {name: _standard_error(values[name]) for name in ("a", "b", "mean")}
     return Moments(
         mode=mode,
         size=size,
         masks=masks,
-        batches=found["a"].count,
-        a=found["a"].mean,
-        a_error=found["a"].error,
-        b=found["b"].mean,
-        b_error=found["b"].error,
-        diagonal=found["diagonal"].mean,
-        mean=float(found["mean"].mean),
-        mean_error=float(found["mean"].error),
-        mean_b=float(found["mean_b"].mean),
-        budget=float(found["budget"].mean),
-        weight=float(found["weight"].mean),
+        batches=len(batches),
+        a=mean["a"],
+        a_error=error["a"],
+        b=mean["b"],
+        b_error=error["b"],
+        diagonal=mean["diagonal"],
+        mean=float(mean["mean"]),
+        mean_error=float(error["mean"]),
+        mean_b=float(mean["mean_b"]),
+        budget=float(mean["budget"]),
+        weight=float(mean["weight"]),
     )
+
+
+def _standard_error(values: Tensor) -> Tensor:
+    """Of the mean of equally weighed batches, along dimension 0; NaN for one batch."""
+    if len(values) < 2:
+        return torch.full_like(values[0], torch.nan)
+    return values.std(dim=0) / len(values) ** 0.5
 
 
 def gram(
@@ -228,13 +231,16 @@ def gram(
     both = torch.zeros(2, pixels, pixels, dtype=torch.float64)
     masks = 0
     for plan in plans:
-        seen = _Seen.read(plan, size, mode=mode, dtype=dtype)
+        found = _ImageMasks.read(plan, size, mode=mode, dtype=dtype)
         masks += len(plan)
-        merged = seen.merged if grid is None else area_mean(seen.merged, grid).to(dtype)
-        planes = merged.reshape(-1, pixels)
-        for place, (weight, value) in enumerate(((seen.weight, 1 - planes), (seen.others, planes))):
-            root = value * weight.reshape(-1, 1).sqrt().to(dtype)
-            both[place] += (root.T @ root).double()
+        shown = found.shown if grid is None else area_mean(found.shown, grid).to(dtype)
+        planes = shown.reshape(-1, pixels)
+        for total, weight, values in (
+            (both[0], found.weight, 1 - planes),
+            (both[1], found.others, planes),
+        ):
+            root = values * weight.reshape(-1, 1).sqrt().to(dtype)
+            total += (root.T @ root).double()
     if masks == 0:
         raise ValueError("gram: no plans at all; expected at least one.")
     both /= masks
@@ -242,24 +248,26 @@ def gram(
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _ImageMasks:
     """Masks and weights of one plan, with sources that show the same image added up.
 
     Attributes:
-        merged: ``(B, N, H, W)``; the mask of everything that shows source n's image.
+        shown: ``(B, N, H, W)``; the mask of everything that shows source n's image.
         weight: ``(B, N)`` float64; of its label.
         others: ``(B, N)`` float64; weight of the labels of all other images, once an image and 0
             for the null source: how often this image is met as another.
         paired: whether all outputs have two images, whose masks sum to 1.
     """
 
-    merged: Tensor
+    shown: Tensor
     weight: Tensor
     others: Tensor
     paired: bool
 
     @classmethod
-    def read(cls, plan: MixPlan, size: tuple[int, int], *, mode: Mode, dtype: torch.dtype) -> _Seen:
+    def read(
+        cls, plan: MixPlan, size: tuple[int, int], *, mode: Mode, dtype: torch.dtype
+    ) -> _ImageMasks:
         mask = plan.mask.detach().cpu().to(dtype)
         if mask.shape[2] > size[0] or mask.shape[3] > size[1]:
             raise ValueError(
@@ -271,96 +279,74 @@ class _Seen:
         if mode == "paper":
             weight = torch.zeros_like(weight)
             weight[:, 0] = 1
-        plain = torch.tensor([one is None for one in plan.warp or [None] * index.shape[1]])
+        # same[b, n, m]: sources n and m of output b show one image. A warped source shows an image
+        # of its own, and so does the null source (index -1).
+        unwarped = torch.tensor([warp is None for warp in plan.warp or [None] * index.shape[1]])
         real = index >= 0
-        known = plain & real
-        same = (index[:, :, None] == index[:, None, :]) & known[:, :, None] & known[:, None, :]
+        plain = unwarped & real
+        same = (index[:, :, None] == index[:, None, :]) & plain[:, :, None] & plain[:, None, :]
         same |= torch.eye(index.shape[1], dtype=torch.bool)
-        met_before = same.tril(-1).any(dim=2)
-        if bool(met_before.any()):
+        repeated = same.tril(-1).any(dim=2)  # an earlier source shows this image already
+        if bool(repeated.any()):
             mask = torch.einsum("bnm,bmhw->bnhw", same.to(dtype), mask)
-        mine = torch.einsum("bnm,bm->bn", same.double(), weight)
-        others = (weight.sum(dim=1, keepdim=True) - mine) * (real & ~met_before)
-        paired = index.shape[1] == 2 and bool(real.all()) and not bool(met_before.any())
-        paired = paired and bool((mask.sum(dim=1) - 1).abs().max() < _WHOLE)
+        own = torch.einsum("bnm,bm->bn", same.double(), weight)
+        others = (weight.sum(dim=1, keepdim=True) - own) * (real & ~repeated)
+        paired = index.shape[1] == 2 and bool(real.all()) and not bool(repeated.any())
+        paired = paired and bool((mask.sum(dim=1) - 1).abs().max() < _ROUNDING)
         return cls(mask.contiguous(), weight, others, paired)
 
 
-class _Batch:
+class _BatchSums:
     """Sums over the plans of one batch."""
 
-    def __init__(self, size: tuple[int, int], dtype: torch.dtype) -> None:
-        self._size, self._dtype = size, dtype
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
         height, width = size
         self._count = 0
         self._power = torch.zeros(2, 2 * height, width + 1, dtype=torch.float64)
         self._diagonal = torch.zeros(size, dtype=torch.float64)
         self._scalars = torch.zeros(4, dtype=torch.float64)
 
-    def add(self, seen: _Seen) -> None:
-        self._count += len(seen.weight)
-        away = 1 - seen.merged
-        shown = _power(seen.merged, seen.others)
-        # Of two images what is away from the one is what is seen of the other.
-        self._power += torch.stack([shown if seen.paired else _power(away, seen.weight), shown])
-        squares = torch.einsum("bn,bnhw->hw", seen.weight.to(away.dtype), away.square())
+    def add(self, masks: _ImageMasks) -> None:
+        weight, away = masks.weight, 1 - masks.shown
+        self._count += len(weight)
+        power_b = _power(masks.shown, masks.others)
+        # Of two images what is away from the one is what is shown of the other: A is B, and half
+        # of the transforms are spared.
+        power_a = power_b if masks.paired else _power(away, weight)
+        self._power += torch.stack([power_a, power_b])
+        squares = torch.einsum("bn,bnhw->hw", weight.to(away.dtype), away.square())
         self._diagonal += squares.double()
-        share, weight = seen.merged.double().mean(dim=(2, 3)), seen.weight
+        share = masks.shown.double().mean(dim=(2, 3))
         self._scalars += torch.stack(
             [
                 (weight * (1 - share).square()).sum(),
-                (seen.others * share.square()).sum(),
+                (masks.others * share.square()).sum(),
                 (weight * (1 - weight).square()).sum(),
                 weight.sum(),
             ]
         )
 
     def means(self) -> dict[str, Tensor]:
-        power, other = self._power / self._count
-        scalars = self._scalars / self._count
+        a, b = (_offsets(power, self._size) for power in self._power / self._count)
         pairs = overlap(self._size)
-        values = (
-            _offsets(power, self._size) / pairs,
-            _offsets(other, self._size) / pairs,
-            self._diagonal / self._count,
-            *scalars,
-        )
+        scalars = self._scalars / self._count
+        values = (a / pairs, b / pairs, self._diagonal / self._count, *scalars)
         return dict(zip(_NAMES, values, strict=True))
-
-
-class _Running:
-    """Mean of equally weighed batches and its standard error."""
-
-    def __init__(self) -> None:
-        self._values = list[Tensor]()
-
-    def add(self, value: Tensor) -> None:
-        self._values.append(value)
-
-    @property
-    def count(self) -> int:
-        return len(self._values)
-
-    @property
-    def mean(self) -> Tensor:
-        return torch.stack(self._values).mean(dim=0)
-
-    @property
-    def error(self) -> Tensor:
-        if self.count < 2:
-            return torch.full_like(self._values[0], torch.nan)
-        return torch.stack(self._values).std(dim=0) / self.count**0.5
 
 
 def _power(planes: Tensor, weights: Tensor) -> Tensor:
     """``sum_n w_n |F(P_n)|^2`` of planes ``(B, N, H, W)`` padded to twice their size, float64."""
+    # Wiener-Khinchin: sums of P_j P_{j+p} over all pixels j are the transform of |F(P)|^2, in
+    # H W log(H W) steps instead of (H W)^2 for all offsets p. Zeros around the plane keep opposite
+    # borders from meeting. Spectra are added up before going back: the transform is linear.
     height, width = planes.shape[2:]
     used = (weights != 0).flatten()
     planes, weights = planes.flatten(0, 1)[used], weights.flatten()[used].to(planes.dtype)
     power = torch.zeros(2 * height, width + 1, dtype=torch.float64)
     if len(planes) == 0:
         return power
-    step = max(1, _AT_A_TIME // (4 * height * width))
+    step = max(1, _CHUNK // (4 * height * width))
     for part, weight in zip(planes.split(step), weights.split(step), strict=True):
         found = torch.view_as_real(torch.fft.rfft2(part, s=(2 * height, 2 * width)))
         power += (weight @ found.square().sum(dim=-1).flatten(1)).view_as(power).double()
@@ -370,5 +356,5 @@ def _power(planes: Tensor, weights: Tensor) -> Tensor:
 def _offsets(power: Tensor, size: tuple[int, int]) -> Tensor:
     """From a power spectrum of padded planes to sums over pairs, offset (0, 0) in the middle."""
     height, width = size
-    around = torch.fft.irfft2(power, s=(2 * height, 2 * width))
-    return around.roll((height - 1, width - 1), (0, 1))[: 2 * height - 1, : 2 * width - 1]
+    torus = torch.fft.irfft2(power, s=(2 * height, 2 * width))
+    return torus.roll((height - 1, width - 1), (0, 1))[: 2 * height - 1, : 2 * width - 1]

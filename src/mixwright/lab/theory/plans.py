@@ -23,12 +23,12 @@ BATCH = 128
 STRATA = 32
 """Groups of plans of ``tilted_plans`` that share out the law of ``lam`` among them."""
 
-_TILTED = (MixUp, CutMix, FMix, GridMix, HMix, GMix, AGMix)  # a mask is drawn for lam of Beta
+_TILTED = (MixUp, CutMix, FMix, GridMix, HMix, GMix, AGMix)  # they draw a mask for a lam of Beta
 _GROUP = 4  # masks that share one draw of lam in paper mode
 _FINE = 64  # draws of lam for each that is taken
 
 
-class Drawn(NamedTuple):
+class PlannedBatch(NamedTuple):
     """A batch and its plan.
 
     Attributes:
@@ -51,7 +51,7 @@ def draw_plans(
     generator: Generator,
     batch_size: int = BATCH,
     model: nn.Module | None = None,
-) -> Iterator[Drawn]:
+) -> Iterator[PlannedBatch]:
     """Draw plans exactly as in training: random batches, one plan a batch.
 
     Args:
@@ -73,25 +73,19 @@ def draw_plans(
     Example:
         >>> from mixwright.mixers import MixUp
         >>> rng = torch.Generator().manual_seed(0)
-        >>> [one.plan for one in draw_plans(MixUp(), torch.zeros(8, 3, 4, 4), count=8,
-        ...                                 generator=rng)]
+        >>> batches = draw_plans(MixUp(), torch.zeros(8, 3, 4, 4), count=8, generator=rng)
+        >>> [batch.plan for batch in batches]
         [MixPlan(B=8, N=2, mask=DenseMask, pool=8, device=cpu)]
     """
     check_whole("draw_plans", "count", count, low=1)
     check_whole("draw_plans", "batch_size", batch_size, low=2)
-    if images.ndim != 4 or len(images) < 2:
-        raise ValueError(
-            f"draw_plans: images have shape {tuple(images.shape)}; expected (M, C, H, W) with at "
-            "least 2 images, since plans mix several."
-        )
-    known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    labels = _checked_labels("draw_plans", images, labels)
     done = 0
     while done < count:
         rows = torch.randperm(len(images), generator=generator)[:batch_size].to(images.device)
-        batch, theirs = images[rows], known.to(images.device)[rows]
-        plan = mixer.plan(batch, theirs, generator=generator, model=model)
-        yield Drawn(batch, theirs, plan)
-        done += len(plan)
+        planned = _planned(mixer, images[rows], labels[rows], generator, model)
+        yield planned
+        done += len(planned.plan)
 
 
 def tilted_plans(
@@ -102,7 +96,7 @@ def tilted_plans(
     count: int,
     generator: Generator,
     model: nn.Module | None = None,
-) -> Iterator[Drawn]:
+) -> Iterator[PlannedBatch]:
     """Draw plans whose share ``lam`` follows the tilted law Beta(alpha + 1, alpha) of the analysis.
 
     That law weighs each share by the label it leaves to the sample itself, so that expanding the
@@ -128,32 +122,45 @@ def tilted_plans(
     """
     law: Any = mixer
     _check_tilt(law)
-    if images.ndim != 4 or len(images) < 2:
-        raise ValueError(
-            f"tilted_plans: images have shape {tuple(images.shape)}; expected (M, C, H, W) with at "
-            "least 2 images."
-        )
-    known = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    labels = _checked_labels("tilted_plans", images, labels)
     for lam in _tilted(float(law.alpha), -(-count // (_GROUP * STRATA)), generator):
         rows = torch.randint(len(images), (_GROUP,), generator=generator).to(images.device)
-        batch, theirs = images[rows], known.to(images.device)[rows]
-        at: Mixer = replace(law, lam=lam)
-        plan = at.plan(batch, theirs, generator=generator, model=model)
-        yield Drawn(batch, theirs, plan)
+        yield _planned(replace(law, lam=lam), images[rows], labels[rows], generator, model)
+
+
+def _checked_labels(name: str, images: Tensor, labels: Tensor | None) -> Tensor:
+    if images.ndim != 4 or len(images) < 2:
+        raise ValueError(
+            f"{name}: images have shape {tuple(images.shape)}; expected (M, C, H, W) with at "
+            "least 2 images, since plans mix several."
+        )
+    if labels is None:
+        labels = torch.zeros(len(images), dtype=torch.int64)
+    return labels.to(images.device)
+
+
+def _planned(
+    mixer: Mixer, images: Tensor, labels: Tensor, generator: Generator, model: nn.Module | None
+) -> PlannedBatch:
+    plan = mixer.plan(images, labels, generator=generator, model=model)
+    return PlannedBatch(images, labels, plan)
 
 
 def _tilted(alpha: float, samples: int, generator: Generator) -> list[float]:
-    """Draw ``lam``: of ``_FINE`` times as many draws in order, one of each run of ``_FINE``."""
+    # Stratified sampling. Masks depend on lam strongly, so independent draws of lam would be most
+    # of the noise of a measurement. Sorting 64 times as many draws and taking one at random of each
+    # run of 64 gives one draw of every stratum of the law, in order, whatever the law is: no
+    # quantile function is needed, and each draw by itself still follows the law.
     law = torch.tensor([[alpha + 1, alpha]]).expand(samples * STRATA * _FINE, 2)
     draws = sampling.dirichlet(law, generator=generator)[:, 0].clamp(0, 1)
     runs = draws.view(samples, -1).sort(dim=1).values.view(-1, _FINE)
-    place = torch.randint(_FINE, (len(runs), 1), generator=generator)
-    return runs.gather(1, place)[:, 0].tolist()
+    chosen = torch.randint(_FINE, (len(runs), 1), generator=generator)
+    return runs.gather(1, chosen)[:, 0].tolist()
 
 
 def _check_tilt(mixer: Any) -> None:
     if not isinstance(mixer, _TILTED):
-        known = ", ".join(one.__name__ for one in _TILTED)
+        known = ", ".join(kind.__name__ for kind in _TILTED)
         raise _no_tilt(mixer, f"of its masks no such law is known (of {known} it is)")
     if mixer.lam is not None:
         raise _no_tilt(mixer, f"its lam is fixed at {mixer.lam:g}")

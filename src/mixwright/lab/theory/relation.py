@@ -11,8 +11,8 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
     Meant for the map a(p) of a method and the change that it made to the mean product of input
     gradients p apart, relative to training without mixing (``map / map_of_none - 1``). The more a
     pair of pixels weighs in the regulariser, the more its product should fall: a correlation near
-    -1 is what the analysis foretells, for MixUp, whose map is flat, nothing. Offsets hang on each
-    other, so there is no honest p-value.
+    -1 is what the analysis predicts; for MixUp, whose map is flat, it predicts nothing. Offsets
+    depend on each other, so there is no honest p-value.
 
     Args:
         coefficients: ``(2H - 1, 2W - 1)``, such as ``Moments.a``.
@@ -37,16 +37,16 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
             f"{tuple(change.shape)}; expected two of one shape (2H - 1, 2W - 1)."
         )
     half = coefficients.numel() // 2 + 1  # maps are symmetric: the rest says the same again
-    first, second = (one.flatten()[:half].double().cpu() for one in (coefficients, change))
+    first, second = (map_.flatten()[:half].double().cpu() for map_ in (coefficients, change))
     known = first.isfinite() & second.isfinite()
-    one, other = (_ranks(values[known]) for values in (first, second))
-    one, other = one - one.mean(), other - other.mean()
-    length = float(one.norm() * other.norm())
-    return float(one @ other) / length if length else float("nan")
+    first, second = (_ranks(values[known]) for values in (first, second))
+    first, second = first - first.mean(), second - second.mean()
+    length = float(first.norm() * second.norm())
+    return float(first @ second) / length if length else float("nan")
 
 
 def _ranks(values: Tensor) -> Tensor:
     """Ranks from 1; equal values share their mean rank."""
-    _, place, count = values.unique(return_inverse=True, return_counts=True)
+    _, index, count = values.unique(return_inverse=True, return_counts=True)
     last = count.cumsum(0).double()
-    return (last - (count.double() - 1) / 2)[place]
+    return (last - (count.double() - 1) / 2)[index]

@@ -11,7 +11,6 @@ from mixwright.lab.reports.formatting import MINUS, signed, spread
 from mixwright.lab.reports.palette import FAINT, INK, Shade
 from mixwright.lab.reports.sections.panels import panels
 from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
-from mixwright.lab.theory.scenarios.run import Scenarios
 from mixwright.lab.theory.scenarios.tasks import SIZES
 
 if TYPE_CHECKING:
@@ -19,25 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _Read = Callable[[Mapping[str, Any]], float]
-
-
-def scenario_groups(found: Scenarios, labels: Mapping[str, str] | None = None) -> list[Group]:
-    """Give every method of the scenarios as a group, in their order.
-
-    Args:
-        found: what ``run_scenarios`` gave.
-        labels: how methods are called, where not by their names.
-    """
-    return [
-        Group(
-            key=name,
-            label=(labels or {}).get(name, name),
-            seeds=found.seeds,
-            summaries=tuple(summaries),
-            baseline=name == "none",
-        )
-        for name, summaries in found.summaries.items()
-    ]
 
 
 def scenarios(groups: Sequence[Group], shades: Shades) -> Section:
@@ -53,8 +33,8 @@ def scenarios(groups: Sequence[Group], shades: Shades) -> Section:
     return Section(
         title="Small and large objects",
         protocol=(
-            f"Rung {first['rung']}: the same images with objects of {sizes} of the area, the same "
-            f"regime for training and test; {first['model']}, {first['train_size']:,} training and "
+            f"{first['dataset_kind'].capitalize()}: the same images with objects of {sizes} of the "
+            f"area, the same regime for training and test; {first['model']}, {first['train_size']:,} training and "
             f"{first['test_size']:,} test images, {first['epochs']} epochs of "
             f"{first['optimizer']} at {first['lr']:g}; top-1 of the raw weights after the last "
             f"epoch; {seeds} {'seed' if seeds == 1 else 'seeds'}, paired, 95 % t intervals."

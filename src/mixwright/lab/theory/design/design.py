@@ -30,6 +30,7 @@ from torch import Generator, Tensor
 
 from mixwright.arguments import check_number, check_whole
 from mixwright.lab.evaluation.offset_maps import profile
+from mixwright.lab.theory.closed_forms import mixup_coefficient
 from mixwright.lab.theory.design.kernels import Kernel
 from mixwright.lab.theory.design.law import correlation, likeness, likeness_range
 from mixwright.lab.theory.design.spectrum import nearest_spectrum, pair_shares, spectrum_correlation
@@ -86,14 +87,15 @@ class Designed:
         return design
 
     def summary(self) -> dict[str, Any]:
-        """Plain values for JSON; maps are in ``arrays``."""
-        middle = tuple(side - 1 for side in self.design.size)
+        """Return plain values for JSON; maps are in ``arrays``."""
+        design = self.design
+        middle = tuple(side - 1 for side in design.size)
         largest = (self.achieved - self.wanted).abs().max()
         return {
-            "size": list(self.design.size),
-            "alpha": self.design.alpha,
-            "depth": self.design.depth,
-            "softness": self.design.softness,
+            "size": list(design.size),
+            "alpha": design.alpha,
+            "depth": design.depth,
+            "softness": design.softness,
             "budget": self.budget,
             "wanted_mean": self.wanted_mean,
             "wanted_diagonal": float(self.wanted[middle]),
@@ -108,29 +110,24 @@ class Designed:
         }
 
     def arrays(self) -> dict[str, Tensor]:
-        """The maps by name."""
-        return {
-            "wanted": self.wanted,
-            "attainable": self.attainable,
-            "achieved": self.achieved,
-            "error": self.error,
-            "samples": self.samples,
-        }
+        """Return the maps by name."""
+        names = ("wanted", "attainable", "achieved", "error", "samples")
+        return {name: getattr(self, name) for name in names}
 
 
 def budget(alpha: float) -> float:
-    """``E[lam (1 - lam)]`` of Beta(alpha, alpha), the mean of a map over all pairs of pixels.
+    """Return ``E[lam (1 - lam)]`` of Beta(alpha, alpha), the mean of a map over all pairs.
 
     Example:
         >>> round(budget(1.0), 4)
         0.1667
     """
     check_number("budget", "alpha", alpha)
-    return alpha / (2 * (2 * alpha + 1))
+    return mixup_coefficient(alpha)  # MixUp has the budget everywhere
 
 
 def alpha_of(mean: float) -> float:
-    """The Beta law whose budget is ``mean``, in (0, 1/4)."""
+    """Return alpha of the Beta law whose budget is ``mean``, in (0, 1/4)."""
     if not 0 < mean < 0.25:
         raise ValueError(
             f"design: the wanted map has a mean of {mean:.4g} over all pairs of pixels; expected "
@@ -143,7 +140,7 @@ def alpha_of(mean: float) -> float:
 def wanted_map(
     kernel: Kernel, *, size: tuple[int, int], alpha: float = 1.0, contrast: float = 1.0
 ) -> Tensor:
-    """The map of a kernel, brought to the budget and the diagonal that it must have.
+    """Return the map of a kernel, brought to the budget and the diagonal that it must have.
 
     Args:
         kernel: likeness by offset in shares of the sides; its scale and level do not matter.
@@ -180,7 +177,7 @@ def wanted_map(
 
 
 def pair_mean(offsets: Tensor) -> float:
-    """Mean of a map over all pairs of pixels: far offsets have fewer pairs.
+    """Return the mean of a map over all pairs of pixels: far offsets have fewer pairs.
 
     Example:
         >>> pair_mean(torch.tensor([[0.0, 1.0, 0.0]]))  # two pixels: each with itself, and 2 pairs
@@ -189,9 +186,9 @@ def pair_mean(offsets: Tensor) -> float:
     return float((pair_shares(offsets) * offsets.double()).sum())
 
 
-def map_distance(one: Tensor, other: Tensor) -> float:
-    """Root mean square difference of two maps over all pairs of pixels."""
-    return math.sqrt(pair_mean((one.double() - other.double()).square()))
+def map_distance(first: Tensor, second: Tensor) -> float:
+    """Return the root mean square difference of two maps over all pairs of pixels."""
+    return math.sqrt(pair_mean((first.double() - second.double()).square()))
 
 
 def design_mixer(
@@ -204,7 +201,7 @@ def design_mixer(
     masks: int = 4096,
     seed: int = 0,
 ) -> Designed:
-    """Make a mixer whose masks have wanted second moments.
+    """Design a mixer whose masks have wanted second moments.
 
     Args:
         wanted: a kernel of ``kernels`` or your own, brought to the budget by ``wanted_map``; or
@@ -216,7 +213,7 @@ def design_mixer(
         contrast: see ``wanted_map``; a map brings its own.
         rounds: of measuring and asking again; 0 trusts the closed form.
         masks: drawn in each round and for the final measurement, at least 256.
-        seed: of all that is drawn; the final measurement has draws of its own.
+        seed: of all draws; the final measurement has draws of its own.
 
     Returns:
         the mixer, with the wanted, the attainable and the achieved map and their distance.
@@ -242,16 +239,19 @@ def design_mixer(
     level = budget(law)
     mean = pair_mean(target)
     excess = (target - mean) / level
+    # Of borders that come about equally near the sharpest are taken: SOFTNESSES rise.
     fits = [_fitted(excess, law, softness) for softness in SOFTNESSES]
     least = min(fit.distance for fit in fits)
     best = first = next(fit for fit in fits if fit.distance <= _NEARLY * least)
+    # Fixed-point rounds: what exact counts take from the closed form depends little on the field,
+    # so asking for that much more makes up for most of it.
     for number in range(rounds if best.design.depth else 0):
-        probe = FieldMix(design=best.design)
-        found = (_measured(probe, masks, stream(seed, 1, number)).a - level) / level
+        measured = _measured(best.design, masks, stream(seed, 1, number))
+        found = (measured.a - level) / level
         best = _fitted(excess, law, best.design.softness, lost=best.promised - found)
 
+    measured = _measured(best.design, masks, stream(seed, 2))
     mixer = FieldMix(design=best.design)
-    measured = _measured(mixer, masks, stream(seed, 2))
     noise = math.sqrt(pair_mean(measured.a_error.square()))
     return Designed(
         mixer=mixer,
@@ -264,7 +264,7 @@ def design_mixer(
         distance=map_distance(measured.a, target) / level,
         noise=noise / level,
         masks=measured.masks,
-        samples=_samples(mixer, seed),
+        samples=_samples(mixer, best.design.size, seed),
     )
 
 
@@ -285,6 +285,8 @@ class _Fit:
 
 def _fitted(excess: Tensor, alpha: float, softness: float, lost: Tensor | None = None) -> _Fit:
     """Fit a field; ``lost`` is what exact counts take from the closed form, to be made up for."""
+    # Depth comes from the diagonal, where the likeness is known; what is left of the map divided by
+    # depth^2 is the likeness that the field itself must have.
     middle = tuple((side - 1) // 2 for side in excess.shape)
     top = likeness_range(alpha, softness)[1]
     strength = min(1.0, max(0.0, float(excess[middle])) / top)  # depth^2
@@ -293,30 +295,25 @@ def _fitted(excess: Tensor, alpha: float, softness: float, lost: Tensor | None =
     asked = excess if lost is None else excess + lost
     alike = asked / strength if strength else torch.zeros_like(excess)
     power = nearest_spectrum(correlation(alike, alpha=alpha, softness=softness))
-    depth = math.sqrt(strength)
-    reached = likeness(spectrum_correlation(power), alpha=alpha, softness=softness)
+    promised = strength * likeness(spectrum_correlation(power), alpha=alpha, softness=softness)
     return _Fit(
-        design=Design.of(power, alpha=alpha, depth=depth, softness=softness),
-        promised=strength * reached,
-        distance=map_distance(strength * reached, excess),
+        design=Design.of(power, alpha=alpha, depth=math.sqrt(strength), softness=softness),
+        promised=promised,
+        distance=map_distance(promised, excess),
     )
 
 
-def _measured(mixer: FieldMix, masks: int, generator: Generator) -> Moments:
-    design = mixer.design
-    assert isinstance(design, Design)
+def _measured(design: Design, masks: int, generator: Generator) -> Moments:
+    mixer: Mixer = FieldMix(design=design)
     images = torch.zeros(128, 1, *design.size)
-    made: Mixer = mixer
-    drawn = draw_plans(made, images, count=masks, generator=generator)
-    return second_moments((one.plan for one in drawn), design.size)
+    drawn = draw_plans(mixer, images, count=masks, generator=generator)
+    return second_moments((batch.plan for batch in drawn), design.size)
 
 
-def _samples(mixer: FieldMix, seed: int) -> Tensor:
-    """A few masks for pictures, with shares from 0.3 to 0.7."""
-    design = mixer.design
-    assert isinstance(design, Design)
+def _samples(mixer: FieldMix, size: tuple[int, int], seed: int) -> Tensor:
+    """Draw a few masks for pictures, with shares from 0.3 to 0.7."""
     lam = torch.linspace(0.3, 0.7, 6)
-    return mixer.keep(lam, size=design.size, generator=stream(seed, 3)).first()[:, 0].float()
+    return mixer.keep(lam, size=size, generator=stream(seed, 3)).first()[:, 0].float()
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:

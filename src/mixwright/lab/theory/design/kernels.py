@@ -17,7 +17,7 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
 def near(scale: float = 0.15) -> Kernel:
-    """Near pixels alike, far ones not: ``exp(-|p| / scale)``.
+    """Return ``exp(-|p| / scale)``: near pixels alike, far ones not.
 
     Args:
         scale: length in shares of the side at which the likeness has fallen to 1 / e, above 0.
@@ -31,7 +31,7 @@ def near(scale: float = 0.15) -> Kernel:
 
 
 def ellipse(down: float = 0.08, right: float = 0.4) -> Kernel:
-    """As ``near``, with a length for each direction: regions that are long one way.
+    """Return ``near`` with a length for each direction: regions that are long one way.
 
     Args:
         down: length of the likeness downwards, in shares of the height, above 0.
@@ -43,7 +43,7 @@ def ellipse(down: float = 0.08, right: float = 0.4) -> Kernel:
 
 
 def ring(radius: float = 0.4, fade: float = 0.6) -> Kernel:
-    """Pixels alike about a radius apart, with a valley between: spots of even spacing.
+    """Return a kernel that rises again a radius apart: spots of even spacing.
 
     Args:
         radius: distance at which likeness rises again, in shares of the side, above 0.
@@ -59,7 +59,7 @@ def ring(radius: float = 0.4, fade: float = 0.6) -> Kernel:
 
 
 def stripes(period: float = 0.5, scale: float = 0.4) -> Kernel:
-    """Pixels alike that are whole periods apart downwards: a waving likeness that fades.
+    """Return a kernel that rises again every period downwards, and fades.
 
     Args:
         period: in shares of the height, above 0.
@@ -77,3 +77,21 @@ KERNELS: dict[str, Callable[..., Kernel]] = {
     "stripes": stripes,
 }
 """Name -> maker of a kernel, whose arguments are plain numbers."""
+
+
+def parse_kernel(text: str) -> Kernel:
+    """Read a kernel and its options from a text such as ``near:scale=0.1``.
+
+    Raises:
+        ValueError: the kernel does not take these options; its name is one of ``KERNELS``.
+
+    Example:
+        >>> parse_kernel("near:scale=0.5")(torch.tensor(0.3), torch.tensor(0.4)).round(decimals=4)
+        tensor(0.3679)
+    """
+    name, _, rest = text.partition(":")
+    try:
+        pairs = [item.split("=") for item in rest.split(",") if item]
+        return KERNELS[name](**{key.strip(): float(value) for key, value in pairs})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{error}. Write it like near:scale=0.1.") from None

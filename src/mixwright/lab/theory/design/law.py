@@ -22,7 +22,7 @@ _TERMS = 300  # of the series for soft masks, which falls off fast
 
 
 def orthant(level: Tensor, rho: Tensor) -> Tensor:
-    """Probability that two standard normals of one correlation both exceed a level.
+    """Return the probability that two standard normals of one correlation both exceed a level.
 
     Args:
         level: t, any shape; infinities are allowed.
@@ -41,7 +41,8 @@ def orthant(level: Tensor, rho: Tensor) -> Tensor:
     from numpy.polynomial.legendre import leggauss
 
     t, angle = torch.broadcast_tensors(level.double(), rho.double().clamp(-1, 1).asin())
-    nodes, weights = (torch.from_numpy(one) for one in leggauss(_NODES))
+    # Gauss-Legendre over x from 0 to asin(rho), where the integrand is smooth up to rho = +-1.
+    nodes, weights = (torch.from_numpy(array) for array in leggauss(_NODES))
     x = angle[..., None] * (nodes + 1) / 2
     density = torch.exp(-t[..., None].square() / (1 + x.sin()).clamp_min(1e-300))
     apart = torch.special.ndtr(-t).square()
@@ -49,7 +50,7 @@ def orthant(level: Tensor, rho: Tensor) -> Tensor:
 
 
 def likeness(rho: Tensor, *, alpha: float, softness: float = 0.0) -> Tensor:
-    """Likeness of two pixels of cut fields, see the module.
+    """Return the likeness of two pixels of cut fields, see the module.
 
     Args:
         rho: correlation of the field there, in [-1, 1], any shape.
@@ -70,27 +71,13 @@ def likeness(rho: Tensor, *, alpha: float, softness: float = 0.0) -> Tensor:
 
 
 def correlation(wanted: Tensor, *, alpha: float, softness: float = 0.0) -> Tensor:
-    """The correlation that gives a likeness: the inverse of ``likeness``.
-
-    Args:
-        wanted: likeness, any shape; what no correlation reaches is cut off.
-        alpha: of the Beta law of ``lam``, above 0.
-        softness: see ``likeness``.
-
-    Returns:
-        float64 in [-1, 1].
-    """
+    """Return the float64 correlation that gives a likeness; what none reaches is cut off."""
     table = _table(alpha, softness)
     return _interpolated(wanted.double().clamp(table[0], table[-1]), table, _angles()).sin()
 
 
 def likeness_range(alpha: float, softness: float = 0.0) -> tuple[float, float]:
-    """Least and largest likeness: of opposite pixels, below 0, and of a pixel with itself.
-
-    Args:
-        alpha: of the Beta law of ``lam``, above 0.
-        softness: see ``likeness``.
-    """
+    """Return the likeness of opposite pixels, below 0, and that of a pixel with itself."""
     table = _table(alpha, softness)
     return float(table[0]), float(table[-1])
 
@@ -106,7 +93,9 @@ def _table(alpha: float, softness: float) -> Tensor:
 
     check_number("likeness", "alpha", alpha, open_low=True)
     check_number("likeness", "softness", softness, high=0.5)
-    nodes, weights = (torch.from_numpy(one) for one in roots_jacobi(_NODES, alpha - 1, alpha - 1))
+    # Gauss-Jacobi: its weight function is the density of Beta(alpha, alpha) itself, so that the
+    # mean over lam is exact for smooth integrands, also where that density is infinite at 0 and 1.
+    nodes, weights = map(torch.from_numpy, roots_jacobi(_NODES, alpha - 1, alpha - 1))
     lam, weights = (nodes + 1) / 2, weights / weights.sum()
     rho = _angles().sin()
     if softness == 0:
@@ -117,22 +106,21 @@ def _table(alpha: float, softness: float) -> Tensor:
         excess = torch.zeros_like(rho)
         for share in shares.flip(0):  # Horner's rule
             excess = (excess + share) * rho
+    # The inverse needs a rising table; rounding alone can make it fall.
     return (excess / (weights @ (lam - lam.square()))).clamp_max(1).cummax(dim=0).values
 
 
 def _hermite_shares(lam: Tensor, softness: float) -> Tensor:
-    """What each power of the correlation contributes to ``E[M_j M_k] - lam^2`` of soft masks.
+    """Return what each power of the correlation adds to ``E[M_j M_k] - lam^2`` of soft masks.
 
     A mask is a function of the field's value at its pixel; with its coefficients c_n in normalised
     Hermite polynomials, ``E[M_j M_k] = sum_n c_n^2 rho^n`` (Mehler). A ramp is a mean of steps at
-    levels t, whose c_n is ``phi(t) h_{n-1}(t) / sqrt(n)``.
-
-    Returns:
-        ``(len(lam), _TERMS)`` float64, the squares from n = 1.
+    levels t, whose c_n is ``phi(t) h_{n-1}(t) / sqrt(n)``, with h by its three-term recurrence.
+    The squares from n = 1 are ``(len(lam), _TERMS)`` float64.
     """
     from numpy.polynomial.legendre import leggauss
 
-    nodes, weights = (torch.from_numpy(one) for one in leggauss(_NODES))
+    nodes, weights = (torch.from_numpy(array) for array in leggauss(_NODES))
     room = torch.minimum(lam, 1 - lam).clamp_max(softness)[:, None]
     level = torch.special.ndtri((1 - lam[:, None] + room * nodes).clamp(1e-300, 1 - 1e-16))
     before = torch.zeros_like(level)

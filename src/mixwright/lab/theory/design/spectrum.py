@@ -16,7 +16,7 @@ _ROUNDS = 200
 
 
 def nearest_spectrum(rho: Tensor, *, rounds: int = _ROUNDS) -> Tensor:
-    """Find the field whose correlation is nearest, in the mean square over all pairs of pixels.
+    """Return the spectrum of the field whose correlation is nearest, over all pairs of pixels.
 
     A convex problem: spectra are points of a simplex (not negative, of mean 1, so that each pixel
     has variance 1), and the correlation is linear in them. Solved by projected gradients with
@@ -37,8 +37,11 @@ def nearest_spectrum(rho: Tensor, *, rounds: int = _ROUNDS) -> Tensor:
     Source: Beck and Teboulle, "A Fast Iterative Shrinkage-Thresholding Algorithm", SIAM J. Imaging
     Sciences 2009.
     """
+    # FISTA. A gradient is two Fourier transforms; with weights of at most 1 it has Lipschitz
+    # constant 1 in these units, so a step of 1 is safe and needs no search. Offsets that the image
+    # does not have weigh nothing: there the field is free.
     wanted, weight = _on_torus(rho.double()), _on_torus(_pairs(rho))
-    weight = weight / weight.max()  # the largest step that is safe is then 1
+    weight = weight / weight.max()
     power = torch.ones_like(wanted)
     ahead, momentum = power, 1.0
     for _ in range(rounds):
@@ -51,31 +54,23 @@ def nearest_spectrum(rho: Tensor, *, rounds: int = _ROUNDS) -> Tensor:
 
 
 def project_simplex(power: Tensor) -> Tensor:
-    """The nearest point that is nowhere negative and has mean 1.
-
-    Args:
-        power: any shape, float64.
+    """Return the nearest point that is nowhere negative and has mean 1.
 
     Example:
         >>> project_simplex(torch.tensor([3.0, 2.0, -5.0, 0.0])).tolist()
         [2.5, 1.5, 0.0, 0.0]
     """
+    # The nearest point is power - level, cut off at 0. Sorted, the level at which the n largest
+    # have the wanted sum is known for every n, and the right n is the last whose value is above it.
     count = power.numel()
     falling = power.flatten().sort(descending=True).values
-    above = (falling.cumsum(0) - count) / torch.arange(1, count + 1, device=power.device)
-    last = int((falling > above).sum()) - 1
-    return (power - above[last]).clamp_min(0)
+    levels = (falling.cumsum(0) - count) / torch.arange(1, count + 1, device=power.device)
+    last = int((falling > levels).sum()) - 1
+    return (power - levels[last]).clamp_min(0)
 
 
 def spectrum_correlation(power: Tensor) -> Tensor:
-    """Correlation of a field of this spectrum at the offsets within the image.
-
-    Args:
-        power: ``(2H, 2W)``.
-
-    Returns:
-        ``(2H - 1, 2W - 1)`` float64, offset 0 in the middle.
-    """
+    """Return the correlation ``(2H - 1, 2W - 1)`` of a field of this spectrum ``(2H, 2W)``."""
     height, width = power.shape[0] // 2, power.shape[1] // 2
     torus = torch.fft.ifft2(power.double()).real
     rows, columns = _offsets(height), _offsets(width)
@@ -83,14 +78,7 @@ def spectrum_correlation(power: Tensor) -> Tensor:
 
 
 def pair_shares(offsets: Tensor) -> Tensor:
-    """Share of all pairs of pixels that have each offset: far ones have fewer.
-
-    Args:
-        offsets: any map ``(2H - 1, 2W - 1)``; read for its shape.
-
-    Returns:
-        float64 of that shape, of sum 1.
-    """
+    """Return the share of all pairs of pixels that have each offset of a map of this shape."""
     pairs = _pairs(offsets)
     return pairs / pairs.sum()
 
@@ -101,7 +89,7 @@ def _pairs(offsets: Tensor) -> Tensor:
 
 
 def _offsets(side: int) -> Tensor:
-    """Where offsets from ``1 - side`` to ``side - 1`` lie on a torus of twice the side."""
+    """Return where offsets from ``1 - side`` to ``side - 1`` lie on a torus of twice the side."""
     return torch.arange(1 - side, side) % (2 * side)
 
 

@@ -23,7 +23,7 @@ def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
     """Reduce images and paste each at a random place of coloured noise.
 
     The background is low-frequency noise around a random colour, drawn anew for each image, so
-    that it tells nothing of a class.
+    that it says nothing about the class.
 
     Args:
         images: ``(M, C, S, S)`` uint8.
@@ -89,32 +89,33 @@ def cropped(
     count = len(images)
     if generator is None:
         share = torch.full((count,), (low + high) / 2)
-        place = torch.full((count, 2), 0.5)
+        position = torch.full((count, 2), 0.5)
     else:
         like = torch.empty(0)
         share = sampling.uniform((count,), low=low, high=high, like=like, generator=generator)
-        place = sampling.uniform((count, 2), like=like, generator=generator)
+        position = sampling.uniform((count, 2), like=like, generator=generator)
     side = (share.sqrt() * whole).round().clamp(1, whole).long()
-    corner = ((whole - side + 1)[:, None] * place).long().clamp_max(whole - 1)
+    corner = ((whole - side + 1)[:, None] * position).long().clamp_max(whole - 1)
     result = images.new_empty(count, images.shape[1], size, size)
-    for one in side.unique().tolist():
-        mine = (side == one).nonzero()[:, 0]
-        at = corner[mine].clamp_max(whole - one)
-        rows = (at[:, :1] + torch.arange(one))[:, None, :, None]
-        columns = (at[:, 1:] + torch.arange(one))[:, None, None, :]
-        channels = torch.arange(images.shape[1])[None, :, None, None]
-        result[mine] = resized(images[mine[:, None, None, None], channels, rows, columns], size)
+    # Cuts of one side are one tensor: they are gathered and resized together, side by side.
+    channels = torch.arange(images.shape[1])[None, :, None, None]
+    for length in side.unique().tolist():
+        chosen = (side == length).nonzero()[:, 0]
+        first = corner[chosen].clamp_max(whole - length)
+        rows = (first[:, :1] + torch.arange(length))[:, None, :, None]
+        columns = (first[:, 1:] + torch.arange(length))[:, None, None, :]
+        result[chosen] = resized(images[chosen[:, None, None, None], channels, rows, columns], size)
     return result
 
 
 def midpoint_side(area: tuple[float, float], size: int) -> int:
-    """Side in pixels of the square of the middle share, as ``cropped`` cuts it for testing."""
+    """Return the side of the square that ``cropped`` cuts for testing, in pixels."""
     return max(1, round(math.sqrt(sum(area) / 2) * size))
 
 
 def _within(first: Tensor, side: int, size: int) -> Tensor:
-    place = torch.arange(size)
-    return (place >= first[:, None]) & (place < first[:, None] + side)
+    pixel = torch.arange(size)
+    return (pixel >= first[:, None]) & (pixel < first[:, None] + side)
 
 
 def _side_of(images: Tensor, name: str) -> int:

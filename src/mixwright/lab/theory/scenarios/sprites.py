@@ -11,7 +11,7 @@ ranges) is drawn once and rendered at any size, so that both scenarios show the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from mixwright import sampling
 from mixwright.masks.fourier import fourier_field
 
-_FINE = 3  # points a pixel and axis at which an outline is looked at
+_FINE = 3  # points a pixel and axis at which an outline is evaluated
 _ROWS = 256  # sprites rendered together
 _TILT = math.radians(18)  # largest turn of an outline or a texture either way
 _PERIODS = (3.0, 5.0)  # of stripes, in pixels
@@ -61,8 +61,8 @@ def _stripes(angle: float, period: float) -> _Texture:
 
 
 def _checks(angle: float, period: float) -> _Texture:
-    one, other = _stripes(angle, period), _stripes(angle + math.pi / 2, period)
-    return lambda x, y: one(x, y) * other(x, y)
+    along, across = _stripes(angle, period), _stripes(angle + math.pi / 2, period)
+    return lambda x, y: along(x, y) * across(x, y)
 
 
 TEXTURES: dict[str, _Texture] = {
@@ -79,13 +79,13 @@ TEXTURES: dict[str, _Texture] = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sprites:
-    """What is drawn of M sprites before any size is known.
+    """M sprites before any size is known.
 
     Args:
         outline: ``(M,)`` int64, index into ``OUTLINES``.
         texture: ``(M,)`` int64, index into ``TEXTURES``.
         scale: ``(M,)`` in [0, 1], where a side lies in the range of its scenario.
-        place: ``(M, 2)`` in [0, 1], row and column within the room that a side leaves.
+        position: ``(M, 2)`` in [0, 1], row and column within the room that a side leaves.
         tilt: ``(M, 2)`` turn of outline and texture, radians.
         phase: ``(M, 2)`` shift of the texture, pixels.
         colours: ``(M, 3, 3)`` of the background and the two of the texture, RGB in [0, 1].
@@ -96,7 +96,7 @@ class Sprites:
     outline: Tensor
     texture: Tensor
     scale: Tensor
-    place: Tensor
+    position: Tensor
     tilt: Tensor
     phase: Tensor
     colours: Tensor
@@ -109,12 +109,7 @@ class Sprites:
 
 
 def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
-    """Draw sprites; every outline and every texture as often as any other, to within one.
-
-    Args:
-        count: M, at least 1.
-        size: S, height and width of the images, pixels.
-        generator: the CPU generator.
+    """Draw sprites of images of ``size`` pixels; outlines and textures come equally often.
 
     Example:
         >>> sprites = draw_sprites(20, size=32, generator=sampling.stream(0))
@@ -134,16 +129,17 @@ def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
     field = field - field.mean(dim=(1, 2), keepdim=True)
     field = field / field.std(dim=(1, 2), keepdim=True).clamp_min(1e-6)
     back = uniform(count, 3, low=0.3, high=0.7)
-    seen = _spread(uniform(count), *_SILHOUETTE)[:, None]
+    # Contrasts are spread over a wide range, so that neither task is easy for all sprites or none.
+    contrast = _spread(uniform(count), *_SILHOUETTE)[:, None]
     grain = _spread(uniform(count), *_GRAIN)[:, None]
     hue = uniform(count, 3, low=-1.0, high=1.0)
-    middle = back + seen * hue / hue.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    middle = back + contrast * hue / hue.norm(dim=1, keepdim=True).clamp_min(1e-6)
     colours = torch.stack([back, middle - grain / 2, middle + grain / 2], dim=1)
     return Sprites(
         outline=shuffled(len(OUTLINES)),
         texture=shuffled(len(TEXTURES)),
         scale=uniform(count),
-        place=uniform(count, 2),
+        position=uniform(count, 2),
         tilt=uniform(count, 2, low=-_TILT, high=_TILT),
         phase=uniform(count, 2, high=20.0),
         colours=colours.clamp(0, 1),
@@ -153,12 +149,12 @@ def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
 
 
 def _spread(chance: Tensor, low: float, high: float) -> Tensor:
-    """Numbers from low to high, evenly in their logarithm."""
+    """Spread numbers in [0, 1] from low to high, evenly in their logarithm."""
     return low * (high / low) ** chance
 
 
 def render_sprites(sprites: Sprites, *, sides: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Show sprites at the sizes of one scenario.
+    """Render sprites at the sizes of one scenario.
 
     Args:
         sprites: what was drawn.
@@ -187,7 +183,7 @@ def render_sprites(sprites: Sprites, *, sides: tuple[int, int]) -> tuple[Tensor,
 
 
 def sprite_sides(sprites: Sprites, sides: tuple[int, int]) -> Tensor:
-    """Side of each sprite's box in a scenario: ``(M,)`` float32 of whole pixels."""
+    """Return the side of each sprite's box in a scenario: ``(M,)`` float32 of whole pixels."""
     low, high = sides
     return (low + sprites.scale * (high - low + 1)).floor().clamp_max(high)
 
@@ -196,44 +192,50 @@ def _render(
     sprites: Sprites, rows: Tensor, sides: tuple[int, int], size: int
 ) -> tuple[Tensor, Tensor]:
     side = sprite_sides(sprites, sides)[rows]
-    corner = (sprites.place[rows] * (size - side + 1)[:, None]).floor()
+    corner = (sprites.position[rows] * (size - side + 1)[:, None]).floor()
     corner = torch.minimum(corner, (size - side)[:, None])
     centre = corner + side[:, None] / 2
 
     cover = _covered(sprites, rows, centre, side, size)
     pattern = _patterned(sprites, rows, size)
-    back, one, other = sprites.colours[rows].unbind(dim=1)
+    back, dark, bright = sprites.colours[rows].unbind(dim=1)
     ground = back[:, :, None, None] + _GROUND * sprites.ground[rows]
-    inside = torch.lerp(one[:, :, None, None], other[:, :, None, None], pattern)
+    inside = torch.lerp(dark[:, :, None, None], bright[:, :, None, None], pattern)
     image = torch.lerp(ground, inside, cover[:, None]) + _NOISE * sprites.noise[rows]
     return (image.clamp(0, 1) * 255).round().byte(), cover.mean(dim=(1, 2))
 
 
 def _covered(sprites: Sprites, rows: Tensor, centre: Tensor, side: Tensor, size: int) -> Tensor:
-    """Share of each pixel that lies inside the outline, ``(R, S, S)``."""
+    """Return the share of each pixel that lies inside the outline, ``(R, S, S)``."""
+    # Supersampling: an outline is tested at 3 x 3 points a pixel, which softens its border.
     fine = (torch.arange(size * _FINE) + 0.5) / _FINE
     y = ((fine - centre[:, :1]) * 2 / side[:, None])[:, :, None]
     x = ((fine - centre[:, 1:]) * 2 / side[:, None])[:, None, :]
-    turn = sprites.tilt[rows, 0][:, None, None]
-    turned_x, turned_y = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
-    inside = torch.zeros(turned_x.shape)
-    for place, outline in enumerate(OUTLINES.values()):
-        mine = sprites.outline[rows] == place
-        inside[mine] = outline(turned_x[mine], turned_y[mine]).float()
-    within = (x.abs() <= 1) & (y.abs() <= 1)  # a turned outline may not leave its box
-    inside = inside * within
+    turned = _turned(x, y, sprites.tilt[rows, 0])
+    inside = _by_kind(sprites.outline[rows], tuple(OUTLINES.values()), *turned)
+    inside = inside * ((x.abs() <= 1) & (y.abs() <= 1))  # a turned outline may not leave its box
     return inside.view(len(rows), size, _FINE, size, _FINE).mean(dim=(2, 4))
 
 
 def _patterned(sprites: Sprites, rows: Tensor, size: int) -> Tensor:
-    """Which of its two colours a texture has at each pixel: ``(R, 1, S, S)`` in [0, 1]."""
-    place = torch.arange(size, dtype=torch.float32)
-    turn = sprites.tilt[rows, 1][:, None, None]
-    y = place[None, :, None] + sprites.phase[rows, 0][:, None, None]
-    x = place[None, None, :] + sprites.phase[rows, 1][:, None, None]
-    turned_x, turned_y = x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
-    pattern = torch.zeros(turned_x.shape)
-    for index, texture in enumerate(TEXTURES.values()):
-        mine = sprites.texture[rows] == index
-        pattern[mine] = texture(turned_x[mine], turned_y[mine])
+    """Return which of its colours a texture has at each pixel: ``(R, 1, S, S)`` in [0, 1]."""
+    pixel = torch.arange(size, dtype=torch.float32)
+    y = pixel[None, :, None] + sprites.phase[rows, 0][:, None, None]
+    x = pixel[None, None, :] + sprites.phase[rows, 1][:, None, None]
+    turned = _turned(x, y, sprites.tilt[rows, 1])
+    pattern = _by_kind(sprites.texture[rows], tuple(TEXTURES.values()), *turned)
     return (0.5 + 0.5 * pattern)[:, None]
+
+
+def _turned(x: Tensor, y: Tensor, tilt: Tensor) -> tuple[Tensor, Tensor]:
+    cos, sin = tilt.cos()[:, None, None], tilt.sin()[:, None, None]
+    return x * cos + y * sin, y * cos - x * sin
+
+
+def _by_kind(kind: Tensor, functions: Sequence[_Texture], x: Tensor, y: Tensor) -> Tensor:
+    """Apply to each sprite the function of its kind, ``(R, S, S)`` float32."""
+    values = torch.zeros(x.shape)
+    for number, function in enumerate(functions):
+        chosen = kind == number
+        values[chosen] = function(x[chosen], y[chosen]).float()
+    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,8 +24,8 @@ from mixwright.lab.theory.scenarios.sprites import (
 )
 from mixwright.sampling import stream
 
-Rung = Literal["sprites", "cifar", "crops"]
-RUNGS: tuple[Rung, ...] = ("sprites", "cifar", "crops")
+DatasetKind = Literal["sprites", "cifar", "crops"]
+DATASET_KINDS: tuple[DatasetKind, ...] = ("sprites", "cifar", "crops")
 Size = Literal["small", "large"]
 SIZES: tuple[Size, ...] = ("small", "large")
 
@@ -60,17 +60,11 @@ class Task:
 
 
 def sprite_tasks(*, train_size: int, test_size: int, seed: int) -> list[Task]:
-    """Two tasks over the same sprites: told by their texture, and told by their outline.
-
-    Args:
-        train_size: sprites to learn from.
-        test_size: sprites to be judged on.
-        seed: of all that is drawn.
-    """
+    """Make two tasks over the same sprites: classify their texture, and classify their outline."""
     train = draw_sprites(train_size, size=_SIDE, generator=stream(seed, _STREAM, _TRAIN))
     test = draw_sprites(test_size, size=_SIDE, generator=stream(seed, _STREAM, _TEST))
     pictures = {
-        size: [render_sprites(one, sides=SPRITE_SIDES[size])[0] for one in (train, test)]
+        size: [render_sprites(part, sides=SPRITE_SIDES[size])[0] for part in (train, test)]
         for size in SIZES
     }
     share: dict[Size, float] = {
@@ -98,50 +92,39 @@ def sprite_tasks(*, train_size: int, test_size: int, seed: int) -> list[Task]:
 
 
 def cifar_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> Task:
-    """Photographs reduced onto a background, and their enlarged middles.
+    """Make a task of photographs reduced onto a background, and of their enlarged middles.
 
-    Args:
-        data: square images, such as CIFAR-10; a fixed choice of each class is taken.
-        train_size: images to learn from.
-        test_size: images to be judged on.
-        seed: of places and backgrounds.
+    Of ``data``, square images such as CIFAR-10, a fixed choice of each class is taken; ``seed`` is
+    that of positions and backgrounds.
     """
     train, test, size = _chosen(data, train_size=train_size, test_size=test_size)
     side = max(1, round(SHRUNK_SIDE * size))
     reduced = [
-        ImageSet(shrunk(one.images, side=side, generator=stream(seed, _STREAM, part)), one.labels)
-        for part, one in enumerate((train, test))
+        ImageSet(shrunk(part.images, side=side, generator=stream(seed, _STREAM, word)), part.labels)
+        for word, part in ((_TRAIN, train), (_TEST, test))
     ]
-    small = reduced[0], reduced[1]
-    large = _cropped(train, test, area=ZOOMED_AREA, size=size, seed=seed)
+    enlarged = _cropped(train, test, area=ZOOMED_AREA, size=size, seed=seed)
     return Task(
         name=data.name,
         data={
-            "small": dataset(f"{data.name}-small", *small, data.classes, mirrored=data.mirrored),
-            "large": dataset(f"{data.name}-large", *large, data.classes, mirrored=data.mirrored),
+            "small": _like(data, "small", reduced),
+            "large": _like(data, "large", enlarged),
         },
         object_share={"small": (side / size) ** 2, "large": sum(ZOOMED_AREA) / 2},
     )
 
 
 def crop_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> Task:
-    """Larger photographs, cut nearly whole or as a small part, and brought to 32 pixels.
+    """Make a task of larger photographs, cut nearly whole or as a small part, at 32 pixels.
 
-    Args:
-        data: square images of more than 32 pixels, such as Tiny-ImageNet at 64.
-        train_size: images to learn from.
-        test_size: images to be judged on.
-        seed: of the cuts.
+    ``data`` are square images of more than 32 pixels, such as Tiny-ImageNet at 64.
     """
     train, test, _ = _chosen(data, train_size=train_size, test_size=test_size)
     return Task(
         name=data.name,
         data={
-            size: dataset(
-                f"{data.name}-{size}",
-                *_cropped(train, test, area=CROP_AREA[size], size=_SIDE, seed=seed),
-                data.classes,
-                mirrored=data.mirrored,
+            size: _like(
+                data, size, _cropped(train, test, area=CROP_AREA[size], size=_SIDE, seed=seed)
             )
             for size in SIZES
         },
@@ -152,7 +135,7 @@ def crop_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> T
 def dataset(
     name: str, train: ImageSet, test: ImageSet, classes: tuple[str, ...], *, mirrored: bool
 ) -> Dataset:
-    """Make a data set of images in memory, with the statistics of its training images."""
+    """Return a data set of images in memory, with the statistics of its training images."""
     mean, std = channel_statistics(train)
     return Dataset(
         name=name,
@@ -166,12 +149,17 @@ def dataset(
     )
 
 
+def _like(data: Dataset, size: Size, parts: Sequence[ImageSet]) -> Dataset:
+    train, test = parts
+    return dataset(f"{data.name}-{size}", train, test, data.classes, mirrored=data.mirrored)
+
+
 def _cropped(
     train: ImageSet, test: ImageSet, *, area: tuple[float, float], size: int, seed: int
-) -> tuple[ImageSet, ImageSet]:
+) -> list[ImageSet]:
     drawn = cropped(train.images, area=area, size=size, generator=stream(seed, _STREAM, _TRAIN))
     middle = cropped(test.images, area=area, size=size)
-    return ImageSet(drawn, train.labels), ImageSet(middle, test.labels)
+    return [ImageSet(drawn, train.labels), ImageSet(middle, test.labels)]
 
 
 def _chosen(data: Dataset, *, train_size: int, test_size: int) -> tuple[ImageSet, ImageSet, int]:
