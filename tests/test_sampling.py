@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixwright import sampling
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 LIKE = torch.zeros(1)
 
@@ -126,3 +126,18 @@ def test_device_draws_follow_the_cpu_generator() -> None:
     assert a.device.type == "cuda"
     assert torch.equal(a, b)
     assert not torch.equal(a, sampling.beta(0.4, 64, like=like, generator=stream(10)))
+
+
+def test_words_of_streams_keep_their_numbers() -> None:
+    """Every published draw of the laboratory follows from these."""
+    numbers = {name: int(word) for name, word in Stream.__members__.items()}
+    assert numbers == {
+        "ORDER": 0, "AUGMENT": 1, "MIX": 2, "MODULES": 3, "LOADER": 1, "MOMENTS": 0,
+        "THEORY_IMAGES": 1, "EXPANSION": 2, "FIRST_LAYER_PLANS": 3, "FIRST_LAYER_PARTNERS": 4,
+        "DESIGN_ROUNDS": 1, "DESIGN_CHECK": 2, "DESIGN_EXAMPLES": 3, "BENCH_RESAMPLES": 1,
+        "GRADIENTS": 61, "ATTACK": 62, "OCCLUSION": 63, "CAM": 64,
+        "CALIBRATION_FLOOR": 101, "CALIBRATION_HALVES": 102, "GAP": 103,
+        "CALIBRATION_IMAGES": 104, "IMAGE_TESTS": 201, "ACROSS_TYPES": 202, "PER_TYPE": 203,
+        "SPRITES": 612,
+    }  # fmt: skip
+    assert torch.equal(stream(5, Stream.CAM).get_state(), stream(5, 64).get_state())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Literal
 
 import torch
@@ -22,8 +23,43 @@ Pairing = Literal["cycle", "perm", "flip", "roll"]
 PAIRINGS: tuple[Pairing, ...] = ("cycle", "perm", "flip", "roll")
 
 
+class Stream(IntEnum):
+    """Words that tell the random streams of one seed apart: ``stream(seed, Stream.CAM)``.
+
+    A number never changes, or all draws that it leads to would. Where the words before it differ
+    in number or meaning, two of them may be equal; Python then calls the later name an alias.
+    """
+
+    ORDER = 0  # training, after seed and epoch: the order of samples, alike on all ranks
+    AUGMENT = 1  # training, after seed, rank and epoch: crops and flips
+    MIX = 2  # likewise: plans of mixers and objectives
+    MODULES = 3  # likewise: dropout and whatever else draws from torch's global generator
+    LOADER = 1  # ``Mix.collate``, after seed and rank: plans drawn in workers of a loader
+    MOMENTS = 0  # theory: plans whose second moments are measured
+    THEORY_IMAGES = 1  # ``mixwright theory``: the images that a model is looked at with
+    EXPANSION = 2  # likewise: plans of the expansion of the loss
+    FIRST_LAYER_PLANS = 3  # likewise: plans of the first layer's regulariser
+    FIRST_LAYER_PARTNERS = 4  # likewise: partners when it is computed from moments
+    DESIGN_ROUNDS = 1  # ``design_mixer``: masks of each round of correction
+    DESIGN_CHECK = 2  # likewise: masks of the finished design
+    DESIGN_EXAMPLES = 3  # likewise: masks that are shown
+    BENCH_RESAMPLES = 1  # overhead: pairs drawn again for an interval
+    GRADIENTS = 61  # evaluation: input gradients on mixed images
+    ATTACK = 62  # evaluation: random starts of attacks
+    OCCLUSION = 63  # evaluation: order of patches and noise that covers them
+    CAM = 64  # evaluation: plans that class activation maps are shown for
+    CALIBRATION_FLOOR = 101  # evaluation: labels of a perfectly calibrated model
+    CALIBRATION_HALVES = 102  # evaluation: the half that a temperature is fitted on
+    GAP = 103  # evaluation: training images that the gap is measured on
+    CALIBRATION_IMAGES = 104  # evaluation: images drawn again for intervals
+    IMAGE_TESTS = 201  # report: intervals and p-values over images
+    ACROSS_TYPES = 202  # report: corruption types drawn again
+    PER_TYPE = 203  # report: p-values of each corruption type
+    SPRITES = 612  # scenarios of the theory: sprites and their crops
+
+
 def stream(*words: int) -> Generator:
-    """Make a CPU generator for a place in a run, such as ``(seed, rank, epoch)``.
+    """Make a CPU generator for a place in a run, such as ``(seed, rank, epoch, Stream.MIX)``.
 
     Equal words give equal streams; any other words, or the same in another order, give another
     stream.

@@ -15,9 +15,7 @@ from mixwright.arguments import check_number, check_whole
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.plan import MixPlan
-from mixwright.sampling import stream
-
-_LOADER = 1  # the first word after the seed: loader forms draw from streams of their own
+from mixwright.sampling import Stream, stream
 
 
 class Mix:
@@ -149,7 +147,7 @@ class Mix:
         if place != self._batches_of:
             self._batches_of, self._batches = place, 0
         rank = _rank() if self._rank is None else self._rank
-        words = (self.seed, rank, _LOADER, *place, self._batches)
+        words = (self.seed, rank, Stream.LOADER, *place, self._batches)
         self._batches += 1
         plan = self.mixer.plan(images, labels, generator=stream(*words))
         return plan.images(images), self.targets(plan, labels)

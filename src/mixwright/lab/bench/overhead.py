@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from mixwright.lab.bench.timing import Call, Timer, in_turn
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 BLOCKS, STEPS, WARM_UP = 10, 20, 10
 """Pairs of blocks, steps of a block, and steps of each that are not counted."""
@@ -157,7 +157,9 @@ def _interval(ratios: Sequence[float], seed: int) -> tuple[float | None, float |
     if len(ratios) < 2:
         return None, None
     values = torch.tensor(ratios, dtype=torch.float64)
-    drawn = torch.randint(len(values), (_RESAMPLES, len(values)), generator=stream(seed, 1))
+    drawn = torch.randint(
+        len(values), (_RESAMPLES, len(values)), generator=stream(seed, Stream.BENCH_RESAMPLES)
+    )
     ordered = values[drawn].sort(dim=1).values
     middle = len(values) // 2
     medians = ordered[:, middle]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mixwright import sampling
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.prepare import tell
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.reports.sections.section import Group
 from mixwright.lab.theory.plans import BATCH, Mode, draw_plans
+from mixwright.sampling import Stream, stream
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -83,7 +83,7 @@ def prepare(
     from mixwright.lab.reports.gallery import looks_through_model
 
     looking = frozenset(method.text for method in methods if looks_through_model(method))
-    rows = torch.randperm(len(data.train), generator=sampling.stream(0, 1))[:_IMAGES]
+    rows = torch.randperm(len(data.train), generator=stream(0, Stream.THEORY_IMAGES))[:_IMAGES]
     images = data.train.take(rows).float().div_(255).to(device)
     labels = data.train.labels[rows].to(device)
     model, note, name = None, "", ""
@@ -133,7 +133,7 @@ def expanded(job: Job, method: Method) -> Group:
     for seed in range(job.seeds):
         drawn = draw_plans(
             _mixer(method), job.images, job.labels, count=_EXPANDED,
-            generator=sampling.stream(seed, 2), batch_size=100, model=job.model,
+            generator=stream(seed, Stream.EXPANSION), batch_size=100, model=job.model,
         )  # fmt: skip
         summaries.append(decompose(job.model, drawn).summary() | {"model": job.model_name})
     return Group(
@@ -179,14 +179,14 @@ def pressed(job: Job, moments: Group, terms: Group, *, masks: int) -> Group | No
         count = max(2, masks // (8 if method.text in job.looking else 1))
         drawn = draw_plans(
             _mixer(method), job.images, job.labels, count=count,
-            generator=sampling.stream(0, 3), model=job.model,
+            generator=stream(0, Stream.FIRST_LAYER_PLANS), model=job.model,
         )  # fmt: skip
         pairs, _ = gram((one.plan for one in drawn), job.size)
         images = job.images[:100]
         by_moments = float(
             first_layer_regulariser(
                 job.model, images, pairs, partners=min(8, len(images) - 1),
-                generator=sampling.stream(0, 4),
+                generator=stream(0, Stream.FIRST_LAYER_PARTNERS),
             ).detach()
         )  # fmt: skip
     measured = terms.summaries[0]

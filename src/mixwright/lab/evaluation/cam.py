@@ -22,10 +22,9 @@ from mixwright.lab.evaluation.predictions import batch_logits, check_logits
 from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.mixers import CutMix
 from mixwright.mixers.mixer import Mixer
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 from mixwright.taps import as_map, classifier, evaluating, last_map, replacing
 
-_WORD = 64  # tells the draws of this evaluation from those of others
 _FLAT = 1e-4  # masks that vary less say nothing about places
 
 
@@ -264,7 +263,7 @@ class Cam:
             test.labels.cpu(),
             groups=self.pairs,
             size=sources_of(fixed),
-            generator=stream(subject.seed, _WORD),
+            generator=stream(subject.seed, Stream.CAM),
         )
         if len(rows) == 0:
             raise NotApplicableError(f"cam: {len(test)} test images do not make one mixture.")

@@ -14,7 +14,7 @@ from mixwright.lab.evaluation.calibration.reliability import nll
 from mixwright.lab.evaluation.clean import clean_logits
 from mixwright.lab.evaluation.predictions import logits_of, rank
 from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 _CHOICE = 103  # place of the draw in the subject's stream
 
@@ -75,7 +75,7 @@ class Gap:
         count = len(subject.data.train)
         if not self.images or self.images >= count:
             return torch.arange(count)
-        chosen = torch.randperm(count, generator=stream(subject.seed, _CHOICE))
+        chosen = torch.randperm(count, generator=stream(subject.seed, Stream.GAP))
         return chosen[: self.images].sort().values
 
     def _train(self, subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:

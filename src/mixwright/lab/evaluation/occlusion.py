@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits, rank
 from mixwright.lab.evaluation.subject import Measurement, Subject
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating
 
 Fill = Literal["mean", "black", "noise"]
@@ -22,7 +22,6 @@ Fill = Literal["mean", "black", "noise"]
 PAPER_BATCH = 100
 """Images that share their patches where the paper's protocol is followed."""
 
-_WORD = 63  # tells the draws of this evaluation from those of others
 _SHOWN = 2  # images that are kept as pictures
 
 
@@ -268,7 +267,7 @@ class Occlusion:
         places = range(start, start + len(images))
         if not self.per_batch:
             own = [
-                patch_ranks(1, cells, generator=stream(subject.seed, _WORD, seed, place))
+                patch_ranks(1, cells, generator=stream(subject.seed, Stream.OCCLUSION, seed, place))
                 for place in places
             ]
             return [torch.cat(own)]
@@ -277,7 +276,7 @@ class Occlusion:
         for turn in range(len(self.ratios)):
             shared = {
                 block: patch_ranks(
-                    1, cells, generator=stream(subject.seed, _WORD, seed, block, turn)
+                    1, cells, generator=stream(subject.seed, Stream.OCCLUSION, seed, block, turn)
                 )
                 for block in sorted(set(blocks.tolist()))
             }
@@ -290,7 +289,9 @@ class Occlusion:
         if self.fill == "mean":
             return images.new_tensor(subject.data.mean).view(1, -1, 1, 1)
         drawn = [
-            torch.rand(images.shape[1:], generator=stream(subject.seed, _WORD, -1 - seed, place))
+            torch.rand(
+                images.shape[1:], generator=stream(subject.seed, Stream.OCCLUSION, -1 - seed, place)
+            )
             for place in range(start, start + len(images))
         ]
         return torch.stack(drawn).to(images)

@@ -30,6 +30,9 @@ from mixwright.mixers import Mixer
 from mixwright.sampling import stream
 from mixwright.taps import evaluating
 
+_PIXELS = 1024  # of larger images there are too many pairs of pixels to count
+_IMAGES, _PARTNERS = 100, 8  # that R2 is taken over
+
 
 def first_layer(model: nn.Module, images: Tensor) -> nn.Conv2d | nn.Linear:
     """Find the layer of weights that an image meets first.
@@ -95,12 +98,23 @@ def measure_first_layer(
     height, width = int(images.shape[2]), int(images.shape[3])
     r2 = None
     if height * width <= _PIXELS:
-        drawn = draw_plans(mixer, images, labels, count=count, generator=stream(0, 3), model=model)
+        drawn = draw_plans(
+            mixer,
+            images,
+            labels,
+            count=count,
+            generator=stream(0, Stream.FIRST_LAYER_PLANS),
+            model=model,
+        )
         pairs, _ = gram((batch.plan for batch in drawn), (height, width))
         few = images[:_IMAGES]
         r2 = float(
             first_layer_regulariser(
-                model, few, pairs, partners=min(_PARTNERS, len(few) - 1), generator=stream(0, 4)
+                model,
+                few,
+                pairs,
+                partners=min(_PARTNERS, len(few) - 1),
+                generator=stream(0, Stream.FIRST_LAYER_PARTNERS),
             ).detach()
         )
     kernel = " x ".join(str(side) for side in layer.weight.shape[2:])

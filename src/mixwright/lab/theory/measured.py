@@ -55,7 +55,7 @@ def measure_moments(
         'alpha / (2 (2 alpha + 1))'
     """
     size = int(images.shape[2]), int(images.shape[3])
-    generator = sampling.stream(seed, 0)
+    generator = sampling.stream(seed, sampling.Stream.MOMENTS)
     if mode == "exact":
         drawn = draw_plans(mixer, images, labels, count=count, generator=generator,
                            batch_size=batch_size, model=model)  # fmt: skip

@@ -19,7 +19,7 @@ from mixwright.lab.training.meter import Meter, StepTimer
 from mixwright.lab.training.optimiser import set_rates
 from mixwright.lab.training.session import Session
 from mixwright.objectives.objective import Losses
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 
 class DivergedError(RunError):
@@ -31,7 +31,6 @@ MicroBatches = list[tuple[Tensor, Tensor]]
 
 # Last words of the seeds of an epoch's streams. Order, crops and flips do not depend on the
 # method, so that runs of one seed see the same images whatever mixes them.
-ORDER, AUGMENT, MIX, MODULES = range(4)
 
 # Before the names of an objective's terms and diagnostics, which are its own to choose.
 TERM, DIAGNOSTIC = "term ", "diagnostic "
@@ -73,18 +72,18 @@ def train_epoch(
     recipe = session.recipe
     seeds = streams(recipe.seed, session.world.rank, epoch)
     # Dropout draws from torch's global generator, which is put back at the end of the run.
-    torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[MODULES])))
+    torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[Stream.MODULES])))
     meter, timer = Meter(), StepTimer(session.device)
     session.learner.train()
     started, images, rate = time.perf_counter(), 0, 0.0
     session.begin_epoch()
     steps = session.steps
     read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
-    batches = session.train.epoch(order=seeds[ORDER], augment=seeds[AUGMENT])
+    batches = session.train.epoch(order=seeds[Stream.ORDER], augment=seeds[Stream.AUGMENT])
     timer.lap()
     for step, group in enumerate(_groups(batches, recipe.accumulate)):
         progress = (epoch - 1 + step / steps) / recipe.epochs  # epochs may differ in their steps
-        _gradients(session, group, meter, seeds[MIX], progress, epoch)
+        _gradients(session, group, meter, seeds[Stream.MIX], progress, epoch)
         rate = _update(session, progress)
         images += sum(len(labels) for _, labels in group)
         timer.lap()
@@ -99,12 +98,13 @@ def train_epoch(
 
 
 def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
-    """The generators of an epoch, in the order of ``ORDER``, ``AUGMENT``, ``MIX``, ``MODULES``.
+    """The generators of an epoch, at ``Stream.ORDER``, ``AUGMENT``, ``MIX`` and ``MODULES``.
 
-    Those of the order are alike on all ranks, all others differ.
+    Those of the order are alike on all ranks, all others differ. Order, crops and flips do not
+    depend on the method, so that runs of one seed see the same images whatever mixes them.
     """
-    own = [stream(seed, rank, epoch, word) for word in (AUGMENT, MIX, MODULES)]
-    return [stream(seed, epoch, ORDER), *own]
+    own = [stream(seed, rank, epoch, word) for word in (Stream.AUGMENT, Stream.MIX, Stream.MODULES)]
+    return [stream(seed, epoch, Stream.ORDER), *own]
 
 
 def _gradients(

@@ -19,9 +19,7 @@ from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, 
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.distributed import join
 from mixwright.lab.training.epoch import (
-    AUGMENT,
     DIAGNOSTIC,
-    ORDER,
     TERM,
     EpochSummary,
     streams,
@@ -35,7 +33,7 @@ from mixwright.lab.training.recipe import Recipe, RecipeError, differences, reci
 from mixwright.lab.training.result import Result, warning_spans
 from mixwright.lab.training.session import Session, micro_batch, prepare
 from mixwright.objectives.objective import Objective
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating
 
 _CONTINUED = (
@@ -208,7 +206,7 @@ class _Run:
             return None
         seeds = streams(recipe.seed, session.world.rank, self.epoch)  # the epoch's images again
         session.objective.before_evaluation(
-            session.train.epoch(order=seeds[ORDER], augment=seeds[AUGMENT])
+            session.train.epoch(order=seeds[Stream.ORDER], augment=seeds[Stream.AUGMENT])
         )
         session.equalise()  # each process has measured its own part
         together = {"reduce": session.world.sum} if session.world.size > 1 else {}

@@ -32,7 +32,8 @@ class Count:
     def measure(self, subject: Subject) -> Measurement:
         CALLS.append("count")
         pieces = [
-            subject.cache.get_or_compute(f"piece-{k}", lambda k=k: self.piece(subject, k)) for k in range(3)
+            subject.cache.get_or_compute(f"piece-{k}", lambda k=k: self.piece(subject, k))
+            for k in range(3)
         ]
         whole = sum(int(piece["n"]) for piece in pieces)
         return Measurement(summary={"count": whole, "share": 0.5}, arrays={"ids": subject.ids})

@@ -17,9 +17,8 @@ from mixwright.lab.evaluation.attack.pgd import pgd
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.lab.models.normalised import Normalised
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
-_WORD = 62  # tells the draws of this evaluation from those of others
 LEGACY = ("legacy", "legacy-clamp-alone", "legacy-without-clamp")
 
 
@@ -155,7 +154,9 @@ class Attack:
                 alpha=self.alpha * size / self.eps / 255,
                 steps=self.steps,
                 restarts=self.restarts,
-                generator=stream(subject.seed, _WORD, first),  # the same starts at every size
+                generator=stream(
+                    subject.seed, Stream.ATTACK, first
+                ),  # the same starts at every size
                 skip_wrong=True,
                 loss=self.loss,
             ).robust

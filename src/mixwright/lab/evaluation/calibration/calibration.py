@@ -27,7 +27,7 @@ from mixwright.lab.evaluation.calibration.temperature import fit_temperature
 from mixwright.lab.evaluation.clean import clean_logits
 from mixwright.lab.evaluation.predictions import rank
 from mixwright.lab.evaluation.subject import Measurement, Subject
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 _FLOOR, _HALVES = 101, 102  # words of the subject's random streams
 
@@ -102,13 +102,16 @@ class Calibration:
     ) -> dict[str, Any]:
         """Errors, table and noise floor of one number of bins."""
         floor = noise_floor(
-            confidence, generator=stream(seed, _FLOOR, bins), bins=bins, draws=self.draws
+            confidence,
+            generator=stream(seed, Stream.CALIBRATION_FLOOR, bins),
+            bins=bins,
+            draws=self.draws,
         )
         return {**_errors(reliability(confidence, correct, bins=bins)), "floor": floor}
 
     def _temperature(self, logits: Tensor, labels: Tensor, *, seed: int) -> dict[str, Any] | None:
         """Fitted on some of the images, judged on the others; None where there are too few."""
-        order = torch.randperm(len(labels), generator=stream(seed, _HALVES))
+        order = torch.randperm(len(labels), generator=stream(seed, Stream.CALIBRATION_HALVES))
         fitted, judged = order.tensor_split([round(self.share * len(labels))])
         if not len(fitted) or not len(judged):
             return None

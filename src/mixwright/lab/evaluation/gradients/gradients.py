@@ -21,7 +21,7 @@ from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_size
 from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
 from mixwright.lab.evaluation.offset_maps import profile
 from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 _WORD = 61  # tells the draws of this evaluation from those of others
 
@@ -143,7 +143,7 @@ class Gradients:
                 images[:traced],
                 value_of("loss", labels[:traced]),
                 probes=self.probes,
-                generator=stream(subject.seed, _WORD, first),
+                generator=stream(subject.seed, Stream.GRADIENTS, first),
             )
         found = {field.name: getattr(means, field.name) for field in fields(MeanMaps)}
         found |= {"sizes": pooled(pixel_sizes(gradient, self.colour)), "l1": l1, "l2": l2}

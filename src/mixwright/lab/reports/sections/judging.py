@@ -19,7 +19,7 @@ from mixwright.lab.analysis.statistics import (
 )
 from mixwright.lab.reports.sections.pairing import common
 from mixwright.lab.reports.sections.section import Group
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,7 +113,7 @@ def _images(
     if mine is None or theirs is None or mine.shape != theirs.shape or mine.shape[1] < 2:
         return None, None, math.nan
     per_image = (mine - theirs).mean(dim=0).numpy()
-    words = (0, 201, place)  # of the stream of this report
+    words = (0, Stream.IMAGE_TESTS, place)
     return (
         bootstrap_interval(per_image, generator=stream(*words, 0)),
         crossed_interval(mine.numpy(), theirs.numpy(), generator=stream(*words, 1)),

@@ -22,7 +22,7 @@ from mixwright.lab.reports.sections.judging import stacked
 from mixwright.lab.reports.sections.pairing import common, families
 from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
 from mixwright.lab.reports.verdict import CLAIM
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +112,9 @@ def by_type(own: Group, base: Group, *, place: int = 0) -> ByType | None:
         runs=len(seeds),
         differences=differences,
         p_holm=_per_type(own, base, seeds, types, place=place),
-        across=across_types(differences, generator=stream(0, 202, place), families=_FAMILY),
+        across=across_types(
+            differences, generator=stream(0, Stream.ACROSS_TYPES, place), families=_FAMILY
+        ),
     )
 
 
@@ -171,7 +173,7 @@ def _per_type(
             )
             .mean(dim=(0, 1))
             .numpy(),
-            generator=stream(0, 203, place, number),
+            generator=stream(0, Stream.PER_TYPE, place, number),
         )
         for number, name in enumerate(types)
     ]

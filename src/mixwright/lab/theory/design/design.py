@@ -38,7 +38,7 @@ from mixwright.lab.theory.moments import Moments, second_moments
 from mixwright.lab.theory.plans import draw_plans
 from mixwright.mixers.fieldmix import Design, FieldMix
 from mixwright.mixers.mixer import Mixer
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 _LEAST = 1e-6  # smaller excesses count as none
 _NEARLY = 1.05  # borders are as sharp as they can be without losing more than this
@@ -246,11 +246,11 @@ def design_mixer(
     # Fixed-point rounds: what exact counts take from the closed form depends little on the field,
     # so asking for that much more makes up for most of it.
     for number in range(rounds if best.design.depth else 0):
-        measured = _measured(best.design, masks, stream(seed, 1, number))
+        measured = _measured(best.design, masks, stream(seed, Stream.DESIGN_ROUNDS, number))
         found = (measured.a - level) / level
         best = _fitted(excess, law, best.design.softness, lost=best.promised - found)
 
-    measured = _measured(best.design, masks, stream(seed, 2))
+    measured = _measured(best.design, masks, stream(seed, Stream.DESIGN_CHECK))
     mixer = FieldMix(design=best.design)
     noise = math.sqrt(pair_mean(measured.a_error.square()))
     return Designed(
@@ -313,7 +313,11 @@ def _measured(design: Design, masks: int, generator: Generator) -> Moments:
 def _samples(mixer: FieldMix, size: tuple[int, int], seed: int) -> Tensor:
     """Draw a few masks for pictures, with shares from 0.3 to 0.7."""
     lam = torch.linspace(0.3, 0.7, 6)
-    return mixer.keep(lam, size=size, generator=stream(seed, 3)).first()[:, 0].float()
+    return (
+        mixer.keep(lam, size=size, generator=stream(seed, Stream.DESIGN_EXAMPLES))
+        .first()[:, 0]
+        .float()
+    )
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:

@@ -39,7 +39,6 @@ CROP_AREA: dict[Size, tuple[float, float]] = {"small": (0.8, 1.0), "large": (0.1
 """Share of a larger photograph that is cut out."""
 
 _SIDE = 32
-_STREAM = 612  # word of our streams of draws
 _TRAIN, _TEST = 0, 1
 
 
@@ -61,8 +60,8 @@ class Task:
 
 def sprite_tasks(*, train_size: int, test_size: int, seed: int) -> list[Task]:
     """Make two tasks over the same sprites: classify their texture, and classify their outline."""
-    train = draw_sprites(train_size, size=_SIDE, generator=stream(seed, _STREAM, _TRAIN))
-    test = draw_sprites(test_size, size=_SIDE, generator=stream(seed, _STREAM, _TEST))
+    train = draw_sprites(train_size, size=_SIDE, generator=stream(seed, Stream.SPRITES, _TRAIN))
+    test = draw_sprites(test_size, size=_SIDE, generator=stream(seed, Stream.SPRITES, _TEST))
     pictures = {
         size: [render_sprites(part, sides=SPRITE_SIDES[size])[0] for part in (train, test)]
         for size in SIZES
@@ -100,7 +99,10 @@ def cifar_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> 
     train, test, size = _chosen(data, train_size=train_size, test_size=test_size)
     side = max(1, round(SHRUNK_SIDE * size))
     reduced = [
-        ImageSet(shrunk(part.images, side=side, generator=stream(seed, _STREAM, word)), part.labels)
+        ImageSet(
+            shrunk(part.images, side=side, generator=stream(seed, Stream.SPRITES, word)),
+            part.labels,
+        )
         for word, part in ((_TRAIN, train), (_TEST, test))
     ]
     enlarged = _cropped(train, test, area=ZOOMED_AREA, size=size, seed=seed)
@@ -157,7 +159,9 @@ def _like(data: Dataset, size: Size, parts: Sequence[ImageSet]) -> Dataset:
 def _cropped(
     train: ImageSet, test: ImageSet, *, area: tuple[float, float], size: int, seed: int
 ) -> list[ImageSet]:
-    drawn = cropped(train.images, area=area, size=size, generator=stream(seed, _STREAM, _TRAIN))
+    drawn = cropped(
+        train.images, area=area, size=size, generator=stream(seed, Stream.SPRITES, _TRAIN)
+    )
     middle = cropped(test.images, area=area, size=size)
     return [ImageSet(drawn, train.labels), ImageSet(middle, test.labels)]
 
