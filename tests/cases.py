@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -87,8 +88,8 @@ class Case:
 
     def build(self, **changes: Any) -> Mixer:
         """Make the same mixer with other settings."""
-        fields = {name: getattr(self.mixer, name) for name in type(self.mixer).__annotations__}
-        return type(self.mixer)(**(fields | changes))
+        mixer: Any = self.mixer
+        return dataclasses.replace(mixer, **changes)
 
 
 CASES = (

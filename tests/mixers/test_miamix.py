@@ -13,7 +13,7 @@ from torch import Tensor
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers import AGMix, CutMix, FMix, GMix, GridMix, HMix, MiAMix, MixUp
 from mixwright.mixers.layers import draw_layers
-from mixwright.mixers.pairs import PairMixer
+from mixwright.mixers.pair_mixer import MaskMethod
 from mixwright.sampling import stream
 
 IMAGES = torch.rand(512, 1, 8, 8, generator=stream(9))
@@ -134,7 +134,7 @@ def test_the_default_methods_are_the_papers():
     "method", [MixUp(), CutMix(), FMix(), GridMix(), HMix(), GMix(), AGMix()], ids=repr
 )
 @pytest.mark.parametrize("lam", [0.2, 0.7])
-def test_one_layer_of_one_method_is_that_method(method: PairMixer, lam: float):
+def test_one_layer_of_one_method_is_that_method(method: MaskMethod, lam: float):
     def law(mixer: object) -> Tensor:
         plan = mixer.plan(IMAGES, generator=stream(0)).check()  # type: ignore[attr-defined]
         return plan.mask[:, :1].expand(-1, 1, 8, 8)[:, 0]

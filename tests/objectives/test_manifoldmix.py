@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.lab.models import build_model
+from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import Per
 from mixwright.objectives.manifoldmix import ManifoldMix, mixed_features
 from mixwright.objectives.mixed import Mixed
 from mixwright.objectives.objective import Losses

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.gaussian import area_variance, turned_bump
 from mixwright.masks.mask_forms import DenseMask
-from mixwright.mixers.pairs import Per, check_pair, pair_plan
-from mixwright.plan import MixPlan
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class AGMix:
+class AGMix(ShareMixer):
     """Fade from one image to the other over a random ellipse.
 
     The bump of GMix with the covariance ``[[1, q], [q, 1]]``, turned by a random angle. The label
@@ -66,19 +65,8 @@ class AGMix:
         check_pair(self)
         check_number("AGMix", "q_max", self.q_max, high=0.99)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        return pair_plan(self, images, labels, generator=generator)
-
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         height, width = size
         cy = sampling.integers(0, height, (len(lam),), like=lam, generator=generator)
         cx = sampling.integers(0, width, (len(lam),), like=lam, generator=generator)

@@ -13,9 +13,8 @@ from mixwright.arguments import check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
-from mixwright.mixers.partnering import with_partners
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import FeatureMean, Saliency, SaliencyWord, check_saliency, salience
@@ -23,7 +22,7 @@ from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentiveCutMix:
+class AttentiveCutMix(PairMixer):
     """Keep the most attentive cells of the sample; all others come from the partner.
 
     A map of what matters is averaged over the cells of a grid and the highest are kept. The label
@@ -97,18 +96,10 @@ class AttentiveCutMix:
                 "expected saliency='features', the only one that looks at them."
             )
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; the model is needed without teacher, labels where saliency is."""
-        check_batch("AttentiveCutMix", images, labels, dims=2)
-        if len(images) == 1:
-            return alone(images)
+        """See ``PairMixer.mix``; the model is needed without teacher, labels where saliency is."""
         maps = salience(self._looks(), images, labels, model=model, name="AttentiveCutMix")
         size = tuple(images.shape[2:])
         shape = [min(self.grid, length) for length in size]
@@ -120,13 +111,8 @@ class AttentiveCutMix:
             own = highest(cell_means(maps, shape), kept.expand(len(images)))
             # Along a side that is a multiple a cell stays one number.
             held = [new if new % old else old for new, old in zip(size, shape, strict=True)]
-            return with_partners(
-                images,
-                DenseMask(upsample_blocks(own, held)),
-                pairing=self.pairing,
-                generator=generator,
-                lam=lam,
-            )
+            draw = PairDraw(mask=DenseMask(upsample_blocks(own, held)), lam=lam)
+            return draw.with_partners(images, pairing=self.pairing, generator=generator)
 
     def _lam(self, images: Tensor, cells: int, *, generator: Generator) -> Tensor:
         """Give the shares of cells that are asked for, ``(B,)`` or ``(1,)``."""

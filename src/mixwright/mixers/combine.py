@@ -12,8 +12,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
-from mixwright.mixers.mixer import Mixer, check_mixer
-from mixwright.mixers.pairs import PERS, Per
+from mixwright.mixers.mixer import PERS, Mixer, Per, check_mixer
 from mixwright.plan import MixPlan
 from mixwright.saliency import sharing
 

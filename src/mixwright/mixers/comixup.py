@@ -13,8 +13,8 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.mask_forms import DenseMask
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import alone
+from mixwright.mixers.mixer import check_batch
+from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
@@ -108,7 +108,7 @@ class CoMixup:
         check_batch("CoMixup", images, labels, dims=2)
         count, (height, width) = len(images), images.shape[2:]
         if count == 1:
-            return alone(images)
+            return singleton_plan(images)
         maps = salience(self.saliency, images, labels, model=model, name="CoMixup")
         size = min(self.group, count)
         groups = -(-count // size)

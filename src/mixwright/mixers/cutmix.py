@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice
 from mixwright.masks.box import box_sides, clipped_box, fitted_box, uniform_box
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, check_pair, pair_plan
-from mixwright.plan import MixPlan
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, draw_lam
 from mixwright.sampling import Pairing
 
 Placing = Literal["official", "fit", "uniform"]
@@ -24,7 +22,7 @@ PLACINGS: tuple[Placing, ...] = ("official", "fit", "uniform")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutMix:
+class CutMix(RandomPairMixer):
     """Paste a box of the partner into the sample.
 
     The box is similar to the image and has the area ``1 - lam`` before it is clipped; the label
@@ -62,6 +60,9 @@ class CutMix:
     ``Sometimes(CutMix(per="batch", pairing="perm"), 0.5, per="batch")`` is theirs on CIFAR.
     """
 
+    dims: ClassVar[int | None] = None
+    least_dims: ClassVar[int] = 1
+
     alpha: float = 1.0
     box: Placing = "official"
     minmax: tuple[float, float] | None = None
@@ -80,27 +81,16 @@ class CutMix:
                     "0 < low <= high < 1, shares of the image's sides."
                 )
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        check_batch("CutMix", images, labels)
-        if images.ndim < 3:
-            raise ValueError(
-                f"CutMix: images have shape {tuple(images.shape)}; expected at least one spatial "
-                "axis, (B, C, L). MixUp mixes vectors."
-            )
-        plan = pair_plan(self, images, labels, generator=generator, dims=None)
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
+        lam = draw_lam(self, images, generator=generator)
+        mask = self.keep(lam, size=tuple(images.shape[2:]), generator=generator)
         # Drawn sides follow no share that was asked for.
-        return plan if self.minmax is None or self.lam is not None else plan.replace(lam=None)
+        asked = self.minmax is None or self.lam is not None
+        return PairDraw(mask=mask, lam=lam if asked else None)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         shape = (len(lam), len(size))
         place = sampling.uniform(shape, like=lam, generator=generator)
         if self.minmax is not None and self.lam is None:

@@ -14,8 +14,8 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.box import clipped_box
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import PERS, Per
+from mixwright.mixers.mixer import PERS, Per, check_batch
+from mixwright.mixers.pair_mixer import count_draws
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 
@@ -88,12 +88,7 @@ class Cutout:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model are not read."""
-        check_batch("Cutout", images, labels)
-        if images.ndim < 3:
-            raise ValueError(
-                f"Cutout: images have shape {tuple(images.shape)}; expected at least one spatial "
-                "axis, (B, C, L)."
-            )
+        check_batch("Cutout", images, labels, least=1)
         if isinstance(self.fill, tuple) and len(self.fill) != images.shape[1]:
             raise ValueError(
                 f"Cutout: fill has {len(self.fill)} numbers, images have {images.shape[1]} "
@@ -115,7 +110,7 @@ class Cutout:
 
     def _keep(self, images: Tensor, *, generator: Generator) -> MaskForm:
         size: Sequence[int] = tuple(images.shape[2:])
-        rows = 1 if self.per == "batch" else len(images)
+        rows = count_draws(self.per, images)
         side = self.length if isinstance(self.length, int) else int(self.length * min(size))
         sides = torch.full((rows, len(size)), side, device=images.device)
         shape = (self.holes, rows, len(size))

@@ -10,15 +10,14 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 from torch.nn.functional import interpolate
 
 from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.fourier import rank_mask, soft_rank_mask
 from mixwright.masks.mask_forms import DenseMask
-from mixwright.mixers.pairs import Per, check_pair, pair_plan
-from mixwright.plan import MixPlan
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, draw_lam
 from mixwright.sampling import Pairing
 
 _KIND = "mixwright-design"
@@ -120,7 +119,7 @@ class Design:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FieldMix:
+class FieldMix(RandomPairMixer):
     """Mix two images along the borders of a designed random field.
 
     The highest ``lam * H * W`` pixels of a Gaussian field are the sample's own, rounded up or down
@@ -162,23 +161,16 @@ class FieldMix:
             object.__setattr__(self, "design", Design.load(self.design))
         if self.alpha is None and isinstance(self.design, Design):
             object.__setattr__(self, "alpha", self.design.alpha)
-        settled: Any = self  # alpha is a number from here on
-        check_pair(settled)
+        check_pair(self)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
         settled: Any = self
-        return pair_plan(settled, images, labels, generator=generator)
+        lam = draw_lam(settled, images, generator=generator)
+        return PairDraw(mask=self.keep(lam, size=images.shape[2:], generator=generator), lam=lam)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         design = self.design
         assert isinstance(design, Design)
         height, width = design.size

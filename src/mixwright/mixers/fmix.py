@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
@@ -19,11 +18,8 @@ from mixwright.masks.fourier import (
     soft_rank_mask,
 )
 from mixwright.masks.mask_forms import DenseMask
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam, pair_plan
-from mixwright.mixers.partnering import with_partners
-from mixwright.plan import MixPlan
-from mixwright.precision import drawing
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws, draw_lam
 from mixwright.sampling import Pairing
 
 Spectrum = Literal["isotropic", "official"]
@@ -31,7 +27,7 @@ SPECTRA: tuple[Spectrum, ...] = ("isotropic", "official")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FMix:
+class FMix(RandomPairMixer):
     """Mix two images along the smooth border of a random region.
 
     Each mask keeps the brightest pixels of low-frequency noise, ``lam * H * W`` of them, rounded
@@ -85,30 +81,23 @@ class FMix:
         check_number("FMix", "max_soft", self.max_soft, high=0.5)
         check_choice("FMix", "spectrum", self.spectrum, SPECTRA)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        if not self.reformulate:
-            return pair_plan(self, images, labels, generator=generator)
-        check_batch("FMix", images, labels, dims=2)
-        if len(images) == 1:
-            return alone(images)
-        with drawing(images):
-            lam = self._reformulated_lam(images, generator=generator)
-            held = self.keep(lam, size=images.shape[2:], generator=generator)
-            own = torch.ones_like(lam)
-            return with_partners(
-                images, held, pairing=self.pairing, generator=generator, lam=lam, own=own
-            )
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
+        if self.reformulate and self.lam is None:
+            rows = count_draws(self.per, images)
+            own = torch.full((rows,), self.alpha + 1.0, device=images.device)
+            concentration = torch.stack([own, own - 1.0], dim=1)
+            lam = sampling.dirichlet(concentration, generator=generator)[:, 0]
+        else:
+            lam = draw_lam(self, images, generator=generator)
+        return PairDraw(
+            mask=self.keep(lam, size=images.shape[2:], generator=generator),
+            lam=lam,
+            own_weight=torch.ones_like(lam) if self.reformulate else None,
+        )
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         height, width = size
         rows = len(lam)
         if self.spectrum == "official":
@@ -126,11 +115,3 @@ class FMix:
         if self.max_soft > 0:
             return DenseMask(soft_rank_mask(field, kept, softness=self.max_soft))
         return DenseMask(rank_mask(field, kept))
-
-    def _reformulated_lam(self, images: Tensor, *, generator: Generator) -> Tensor:
-        if self.lam is not None:
-            return draw_lam(self, images, generator=generator)
-        rows = 1 if self.per == "batch" else len(images)
-        own = torch.full((rows,), self.alpha + 1.0, device=images.device)
-        concentration = torch.stack([own, own - 1.0], dim=1)
-        return sampling.dirichlet(concentration, generator=generator)[:, 0]

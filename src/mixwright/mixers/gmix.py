@@ -7,18 +7,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.masks.gaussian import area_variance, calibrated_variance, gaussian_factor
 from mixwright.masks.mask_forms import SeparableMask
-from mixwright.mixers.pairs import Per, check_pair, pair_plan
-from mixwright.plan import MixPlan
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class GMix:
+class GMix(ShareMixer):
     """Fade from one image to the other with the distance from a uniform pixel.
 
     The image with the smaller share shows through a round bump that would cover its share of an
@@ -61,19 +60,8 @@ class GMix:
     def __post_init__(self) -> None:
         check_pair(self)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        return pair_plan(self, images, labels, generator=generator)
-
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> SeparableMask:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         height, width = size
         cy = sampling.integers(0, height, (len(lam),), like=lam, generator=generator)
         cx = sampling.integers(0, width, (len(lam),), like=lam, generator=generator)

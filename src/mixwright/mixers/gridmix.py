@@ -8,18 +8,14 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.lattice import cell_mask, lattice_factors
 from mixwright.masks.mask_forms import DenseMask, MaskForm, SeparableMask
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, alone, check_pair, pair_plan
-from mixwright.mixers.partnering import with_partners
-from mixwright.plan import MixPlan
-from mixwright.precision import drawing
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws, draw_lam
 from mixwright.sampling import Pairing
 
 Variant = Literal["lattice", "cells"]
@@ -27,7 +23,7 @@ VARIANTS: tuple[Variant, ...] = ("lattice", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridMix:
+class GridMix(RandomPairMixer):
     """Paste the partner into a regular grid.
 
     Two methods share this name. The lattice tiles a random crop with patches; the top left part
@@ -99,29 +95,19 @@ class GridMix:
         for number in self.holes:
             check_whole("GridMix", "holes", number, low=1)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
         if self.lam_range is None or self.lam is not None:
-            return pair_plan(self, images, labels, generator=generator)
-        check_batch("GridMix", images, labels, dims=2)
-        if len(images) == 1:
-            return alone(images)
-        with drawing(images):
-            rows = 1 if self.per == "batch" else len(images)
+            lam = draw_lam(self, images, generator=generator)
+        else:
             low, high = self.lam_range
-            lam = sampling.uniform((rows,), low=low, high=high, like=images, generator=generator)
-            held = self.keep(lam, size=images.shape[2:], generator=generator)
-            return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
+            shape = (count_draws(self.per, images),)
+            lam = sampling.uniform(shape, low=low, high=high, like=images, generator=generator)
+        mask = self.keep(lam, size=images.shape[2:], generator=generator)
+        return PairDraw(mask=mask, lam=lam)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> MaskForm:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         if self.variant == "cells":
             return self._cells(lam, size=size, generator=generator)
         return self._lattice(lam, size=size, generator=generator)

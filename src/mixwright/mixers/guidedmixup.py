@@ -12,8 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice
 from mixwright.masks.blocks import area_mean
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import alone
+from mixwright.mixers.pair_mixer import PairMixer
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
@@ -27,7 +26,7 @@ _LONGEST = 32  # pixels of the maps that are compared
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedMixup:
+class GuidedMixup(PairMixer):
     """Mix each pixel in proportion to its saliency in the two images, and pair what differs.
 
     Maps are blurred and scaled to sum 1; a sample keeps ``own / (own + partner's)`` of a pixel,
@@ -73,18 +72,10 @@ class GuidedMixup:
         check_blur("GuidedMixup", self.blur, self.sigma)
         check_choice("GuidedMixup", "pairing", self.pairing, GUIDED_PAIRINGS)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are read as far as ``saliency`` needs them."""
-        check_batch("GuidedMixup", images, labels, dims=2)
-        if len(images) == 1:
-            return alone(images)
+        """See ``PairMixer.mix``; labels and model are read as far as ``saliency`` needs them."""
         found = salience(self.saliency, images, labels, model=model, name="GuidedMixup")
         with drawing(images):
             found = blurred(found, width=self.blur, sigma=self.sigma)

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers.pairs import Per, check_pair, pair_plan
-from mixwright.plan import MixPlan
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class HMix:
+class HMix(ShareMixer):
     """Paste a box of the partner and average the two images outside.
 
     The box takes ``ratio`` of the partner's share, clipped at the border; outside, the share of
@@ -60,19 +59,8 @@ class HMix:
         check_pair(self)
         check_number("HMix", "ratio", self.ratio, high=1.0)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        return pair_plan(self, images, labels, generator=generator)
-
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         place = sampling.uniform((len(lam), 2), like=lam, generator=generator)
         edges = clipped_box(box_sides((1 - lam) * self.ratio, size), place, size)
         left = 1 - Box(edges, tuple(size)).fraction()

@@ -13,7 +13,7 @@ from mixwright import sampling
 from mixwright.masks.augment import smoothed, turned
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.mask_ops import resolve
-from mixwright.mixers.pairs import PairMixer
+from mixwright.mixers.pair_mixer import MaskMethod
 
 # The paper names the augmentations but not their ranges.
 _MAX_SHEAR = 0.3
@@ -97,7 +97,7 @@ class Layers:
 def draw_layers(
     shares: Tensor,
     depths: Tensor,
-    methods: Sequence[PairMixer],
+    methods: Sequence[MaskMethod],
     weights: Sequence[float],
     *,
     size: Sequence[int],

@@ -12,8 +12,8 @@ from torch.nn import Module
 
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masknets import MaskNet
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import PERS, Per, alone
+from mixwright.mixers.mixer import PERS, Per, check_batch
+from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.mixers.sources import OFS, Of, Sources, draw_count, draw_sources, masked_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
@@ -123,7 +123,7 @@ class LearnedMixer(Module):
                 f"Pass model=... to plan() or Mix, or make it with {_NAME}(encoder, ...)."
             )
         if len(images) == 1:
-            return alone(images)
+            return singleton_plan(images)
         self._follow(images)
         with drawing(images):
             count = draw_count(self.sources, generator=generator)

@@ -14,13 +14,13 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.agmix import AGMix
-from mixwright.mixers.checks import check_batch
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.fmix import FMix
 from mixwright.mixers.gridmix import GridMix
 from mixwright.mixers.layers import draw_layers, happens, to_device
+from mixwright.mixers.mixer import Per, check_batch
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import PairMixer, Per, alone, check_pair
+from mixwright.mixers.pair_mixer import MaskMethod, check_pair, count_draws, singleton_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
@@ -84,7 +84,7 @@ class MiAMix:
     side), one partner for all layers of a sample, and a self-mix without a second loaded view.
     """
 
-    methods: tuple[PairMixer, ...] = (MixUp(), CutMix(), FMix(), GridMix(), AGMix())
+    methods: tuple[MaskMethod, ...] = (MixUp(), CutMix(), FMix(), GridMix(), AGMix())
     weights: tuple[float, ...] = (2.0, 1.0, 1.0, 1.0, 1.0)
     alpha: float = 1.0
     k_max: int = 2
@@ -140,7 +140,7 @@ class MiAMix:
                 "view of each sample half a batch behind the first. Or set views=1."
             )
         if len(images) == 1:
-            return alone(images)
+            return singleton_plan(images)
         with drawing(images):
             partner, warp = self._pair(images[:count], generator=generator)
             lam, keep = self._merged(images[:count], generator=generator)
@@ -153,7 +153,7 @@ class MiAMix:
             )
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
-        """See ``PairMixer.keep``; all layers together leave the share ``lam``."""
+        """See ``MaskMethod.keep``; all layers together leave the share ``lam``."""
         shares, depths = self._shares(len(lam), lam, generator=generator, lam=lam)
         return DenseMask(self._masks(shares, depths, size=size, generator=generator)[:, None])
 
@@ -186,7 +186,7 @@ class MiAMix:
     # ------------------------------------------------------------------ sampling
 
     def _merged(self, images: Tensor, *, generator: Generator) -> tuple[Tensor, Tensor]:
-        rows = 1 if self.per == "batch" else len(images)
+        rows = count_draws(self.per, images)
         lam = None
         if self.lam is not None:
             lam = torch.full((rows,), float(self.lam), device=images.device)

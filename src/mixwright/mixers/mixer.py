@@ -1,13 +1,18 @@
-"""What a mixer is."""
+"""What a mixer is, and what every mixer refuses: batches of the wrong shape."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.plan import MixPlan
+
+Per = Literal["sample", "batch"]
+"""Whether each sample or each batch has a draw of its own."""
+
+PERS: tuple[Per, ...] = ("sample", "batch")
 
 
 @runtime_checkable
@@ -47,4 +52,43 @@ def check_mixer(name: str, mixer: object) -> None:
         raise ValueError(
             f"{name}: {mixer!r} is no mixer; expected an object with a plan(...) method, "
             "such as CutMix()."
+        )
+
+
+def check_batch(
+    name: str, images: Tensor, labels: Tensor | None, *, dims: int | None = None, least: int = 0
+) -> None:
+    """Refuse a batch of the wrong shape.
+
+    Args:
+        name: the mixer's, for the message.
+        images: the batch.
+        labels: its labels, if any.
+        dims: wanted number of spatial dimensions; None for ``least`` or more.
+        least: 0, or 1 for mixers that cannot mix vectors.
+
+    Raises:
+        ValueError: images have no batch or spatial axes as wanted, or labels are of another
+            number.
+    """
+    spatial = images.ndim - 2
+    if dims is not None and spatial != dims:
+        raise ValueError(
+            f"{name}: images have shape {tuple(images.shape)}; expected (B, C, H, W): {name} is "
+            "defined for 2-D images. MixUp, CutMix and Cutout take any number of dimensions."
+        )
+    if spatial < 0 or 0 in images.shape:
+        raise ValueError(
+            f"{name}: images have shape {tuple(images.shape)}; expected (B, C, *spatial) with at "
+            "least one of each. A single image needs a batch axis: image[None]."
+        )
+    if labels is not None and (labels.ndim == 0 or len(labels) != len(images)):
+        raise ValueError(
+            f"{name}: labels have shape {tuple(labels.shape)}; expected one label for each of the "
+            f"{len(images)} images."
+        )
+    if spatial < least:
+        raise ValueError(
+            f"{name}: images have shape {tuple(images.shape)}; expected at least one spatial "
+            "axis, (B, C, L). MixUp mixes vectors."
         )

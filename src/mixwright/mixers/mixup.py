@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright.masks.mask_forms import MaskForm, share
-from mixwright.mixers.pairs import Per, check_pair, pair_plan
-from mixwright.plan import MixPlan
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixUp:
+class MixUp(ShareMixer):
     """Average two images, pixel by pixel, by one share.
 
     The label weight of the sample is its share ``lam``. Works for any number of spatial
@@ -43,6 +43,8 @@ class MixUp:
     themselves: ``MixUp(per="batch", pairing="perm")`` is theirs.
     """
 
+    dims: ClassVar[int | None] = None
+
     alpha: float = 1.0
     lam: float | None = None
     per: Per = "sample"
@@ -51,17 +53,6 @@ class MixUp:
     def __post_init__(self) -> None:
         check_pair(self)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        return pair_plan(self, images, labels, generator=generator, dims=None)
-
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> MaskForm:
-        """See ``PairMixer.keep``; nothing is drawn."""
+        """See ``MaskMethod.keep``; nothing is drawn."""
         return share(lam, len(size))

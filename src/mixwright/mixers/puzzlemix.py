@@ -15,8 +15,8 @@ from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.puzzle.energy import block_puzzle
 from mixwright.masks.puzzle.solver import puzzle_labels
 from mixwright.masks.puzzle.transport import block_transport
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
@@ -27,7 +27,7 @@ _MOST = 16  # finest grid of transport, unless the mask's own is finer: its tabl
 
 
 @dataclass(frozen=True, kw_only=True)
-class PuzzleMix:
+class PuzzleMix(PairMixer):
     """Lay two images together like a puzzle, block by block, so that both stay recognisable.
 
     On a grid of blocks a mask is found that hides little of what is salient in either image, has
@@ -119,19 +119,11 @@ class PuzzleMix:
         for value in self.std or ():
             check_number(name, "std", value, open_low=True)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; needs labels and model if the saliency does."""
-        check_batch("PuzzleMix", images, labels, dims=2)
+        """See ``PairMixer.mix``; needs labels and model if the saliency does."""
         count, (height, width) = len(images), images.shape[2:]
-        if count == 1:
-            return alone(images)
         found = salience(self.saliency, images, labels, model=model, name="PuzzleMix")
         fitting = [side for side in self.blocks if height % side == width % side == 0] or [1]
         (choice,) = sampling.choices([1.0] * len(fitting), 1, generator=generator)

@@ -7,18 +7,14 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import PERS, Per, alone
-from mixwright.mixers.partnering import with_partners
-from mixwright.plan import MixPlan
-from mixwright.precision import drawing
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws
+from mixwright.sampling import Pairing
 from mixwright.warps import INTERPOLATIONS, Interpolation, Rect
 
 Law = Literal["uniform", "beta"]
@@ -28,7 +24,7 @@ PLACEMENTS: tuple[Placement, ...] = ("fit", "official-clip")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResizeMix:
+class ResizeMix(RandomPairMixer):
     """Shrink the whole partner and paste it at a random place.
 
     Both sides shrink by a factor tau, so the partner's label weight is about ``tau ** 2``; it is
@@ -80,51 +76,30 @@ class ResizeMix:
         check_number("ResizeMix", "alpha", self.alpha, open_low=True)
         check_choice("ResizeMix", "interpolation", self.interpolation, INTERPOLATIONS)
         check_choice("ResizeMix", "placement", self.placement, PLACEMENTS)
-        if self.lam is not None:
-            check_number("ResizeMix", "lam", self.lam, high=1.0)
-        check_choice("ResizeMix", "per", self.per, PERS)
-        check_choice("ResizeMix", "pairing", self.pairing, PAIRINGS)
+        check_pair(self)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        check_batch("ResizeMix", images, labels, dims=2)
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
         count, (height, width) = len(images), images.shape[2:]
-        if count == 1:
-            return alone(images)
-        with drawing(images):
-            tau = self._tau(images, generator=generator)
-            lengths = torch.stack([tau * height, tau * width], dim=1)
-            # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.
-            sides = (lengths + 1e-3).floor().long().expand(count, 2)
-            place = sampling.uniform((count, 2), like=images, generator=generator)
-            put = fitted_box if self.placement == "fit" else clipped_box
-            edges = put(sides, place, (height, width))
-            whole = edges.new_zeros(2, 2)
-            whole[0, 1], whole[1, 1] = height, width
-            warp = Rect(
-                source=whole.float().expand(count, 2, 2),
-                target=edges.float(),
-                size=(height, width),
-                interpolation=self.interpolation,
-            )
-            return with_partners(
-                images,
-                Box(edges, (height, width)),
-                pairing=self.pairing,
-                generator=generator,
-                lam=1 - tau * tau,
-                warp=warp,
-            )
+        tau = self._tau(images, generator=generator)
+        lengths = torch.stack([tau * height, tau * width], dim=1)
+        # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.
+        sides = (lengths + 1e-3).floor().long().expand(count, 2)
+        place = sampling.uniform((count, 2), like=images, generator=generator)
+        put = fitted_box if self.placement == "fit" else clipped_box
+        edges = put(sides, place, (height, width))
+        whole = edges.new_zeros(2, 2)
+        whole[0, 1], whole[1, 1] = height, width
+        warp = Rect(
+            source=whole.float().expand(count, 2, 2),
+            target=edges.float(),
+            size=(height, width),
+            interpolation=self.interpolation,
+        )
+        return PairDraw(mask=Box(edges, (height, width)), lam=1 - tau * tau, warp=warp)
 
     def _tau(self, images: Tensor, *, generator: Generator) -> Tensor:
-        rows = 1 if self.per == "batch" else len(images)
+        rows = count_draws(self.per, images)
         if self.lam is not None:
             return torch.full((rows,), (1 - self.lam) ** 0.5, device=images.device)
         low, high = self.scope

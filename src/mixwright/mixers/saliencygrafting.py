@@ -12,8 +12,8 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.masks.mask_forms import DenseMask
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
@@ -25,7 +25,7 @@ _EQUAL = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class SaliencyGrafting:
+class SaliencyGrafting(PairMixer):
     """Graft salient blocks of the partner, each by chance, onto the sample.
 
     Blocks of the partner whose softened saliency is at least average are candidates, and each is
@@ -79,18 +79,10 @@ class SaliencyGrafting:
         check_number("SaliencyGrafting", "temperature", self.temperature, open_low=True)
         check_saliency("SaliencyGrafting", self.saliency)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; model and labels are needed where the saliency needs them."""
-        check_batch("SaliencyGrafting", images, labels, dims=2)
-        if len(images) == 1:
-            return alone(images)
+        """See ``PairMixer.mix``; model and labels are needed where the saliency needs them."""
         maps = salience(self.saliency, images, labels, model=model, name="SaliencyGrafting")
         count, (height, width) = len(images), images.shape[2:]
         side = common_grid(self.grid, height, width)

@@ -11,8 +11,8 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
@@ -20,7 +20,7 @@ from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class SaliencyMix:
+class SaliencyMix(PairMixer):
     """Paste the box around the partner's most salient pixel into the sample.
 
     The box is CutMix's, similar to the image and of the area ``1 - lam`` before it is clipped at
@@ -67,19 +67,11 @@ class SaliencyMix:
         check_pair(self)
         check_saliency("SaliencyMix", self.saliency)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are read as far as ``saliency`` needs them."""
-        check_batch("SaliencyMix", images, labels, dims=2)
+        """See ``PairMixer.mix``; labels and model are read as far as ``saliency`` needs them."""
         count, size = len(images), tuple(images.shape[2:])
-        if count == 1:
-            return alone(images)
         with drawing(images):
             lam = draw_lam(self, images, generator=generator)
             partner = sampling.partners(

@@ -6,23 +6,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_range
+from mixwright.arguments import check_range
 from mixwright.masks.gaussian import gaussian_factor
 from mixwright.masks.mask_forms import SeparableMask
-from mixwright.mixers.checks import check_batch
 from mixwright.mixers.gmix import calibrated_spot
-from mixwright.mixers.pairs import PERS, Per, alone
-from mixwright.mixers.partnering import with_partners
-from mixwright.plan import MixPlan
-from mixwright.precision import drawing
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws
+from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmoothMix:
+class SmoothMix(RandomPairMixer):
     """Fade to the partner around a uniform pixel.
 
     The width of the spot is drawn, not its share; the label weight is the mean of the mask (at 32
@@ -62,37 +58,17 @@ class SmoothMix:
 
     def __post_init__(self) -> None:
         check_range("SmoothMix", "sigma", self.sigma, open_low=True)
-        if self.lam is not None:
-            check_number("SmoothMix", "lam", self.lam, high=1.0)
-        check_choice("SmoothMix", "per", self.per, PERS)
-        check_choice("SmoothMix", "pairing", self.pairing, PAIRINGS)
+        check_pair(self)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
-    ) -> MixPlan:
-        """See ``Mixer.plan``; labels and model are not read."""
-        check_batch("SmoothMix", images, labels, dims=2)
-        if len(images) == 1:
-            return alone(images)
-        with drawing(images):
-            lam, held = self._spot(images, generator=generator)
-            return with_partners(
-                images,
-                held,
-                pairing=self.pairing,
-                generator=generator,
-                lam=lam,
-                own=1 - held.means()[:, 0] if self.invert_labels else None,
-            )
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
+        lam, spot = self._spot(images, generator=generator)
+        inverted = 1 - spot.means()[:, 0] if self.invert_labels else None
+        return PairDraw(mask=spot, lam=lam, own_weight=inverted)
 
     def _spot(self, images: Tensor, *, generator: Generator) -> tuple[Tensor | None, SeparableMask]:
         height, width = images.shape[2:]
-        rows = 1 if self.per == "batch" else len(images)
+        rows = count_draws(self.per, images)
         cy = sampling.integers(0, height, (rows,), like=images, generator=generator)
         cx = sampling.integers(0, width, (rows,), like=images, generator=generator)
         if self.lam is not None:

@@ -12,18 +12,17 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import PERS, Per, alone
-from mixwright.mixers.partnering import with_partners
+from mixwright.mixers.mixer import Per
+from mixwright.mixers.pair_mixer import PairDraw, PairMixer, check_pair, count_draws
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.sampling import Pairing
 from mixwright.warps import Rect
 
 
 @dataclass(frozen=True, kw_only=True)
-class SnapMix:
+class SnapMix(PairMixer):
     """Resize a box of the partner into a box of the sample; weigh labels by what each box holds.
 
     Two boxes are drawn independently, each of area ``1 - lam`` with its own ``lam``, clipped at
@@ -75,28 +74,17 @@ class SnapMix:
         check_number("SnapMix", "beta", self.beta)
         check_choice("SnapMix", "official_same_label", self.official_same_label, (False, True))
         check_saliency("SnapMix", self.saliency)
-        if self.lam is not None:
-            check_number("SnapMix", "lam", self.lam, high=1.0)
-        check_choice("SnapMix", "per", self.per, PERS)
-        check_choice("SnapMix", "pairing", self.pairing, PAIRINGS)
+        check_pair(self)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; model and labels are needed where the saliency needs them."""
-        check_batch("SnapMix", images, labels, dims=2)
+        """See ``PairMixer.mix``; model and labels are needed where the saliency needs them."""
         if self.official_same_label and labels is None:
             raise ValueError(
                 "SnapMix: labels missing; official_same_label compares them. Pass labels=... to "
                 "plan(), or leave official_same_label out."
             )
-        if len(images) == 1:
-            return alone(images)
         maps = salience(self.saliency, images, labels, model=model, name="SnapMix")
         size = (images.shape[2], images.shape[3])
         with drawing(images):
@@ -105,19 +93,11 @@ class SnapMix:
                 _box(one, size, generator=generator).expand(len(images), 2, 2) for one in lam
             )
             target, source, mixed = whole_or_nothing(target, source)
-            plan = with_partners(
-                images,
-                Box(target, size),
-                pairing=self.pairing,
-                generator=generator,
-                lam=lam[0],
-                warp=Rect(
-                    source=source.float(),
-                    target=target.float(),
-                    size=size,
-                    interpolation="corners",
-                ),
+            warp = Rect(
+                source=source.float(), target=target.float(), size=size, interpolation="corners"
             )
+            draw = PairDraw(mask=Box(target, size), lam=lam[0], warp=warp)
+            plan = draw.with_partners(images, pairing=self.pairing, generator=generator)
             partner = plan.index[:, 1]
             weight = shares_of(maps, maps[partner], target=target, source=source)
             if labels is not None and self.official_same_label:
@@ -127,7 +107,7 @@ class SnapMix:
 
     def _lam(self, images: Tensor, *, generator: Generator) -> Tensor:
         """Draw the shares of both boxes, ``(2, B)`` or ``(2, 1)``."""
-        rows = 1 if self.per == "batch" else len(images)
+        rows = count_draws(self.per, images)
         if self.lam is not None:
             return torch.full((2, rows), float(self.lam), device=images.device)
         return sampling.beta(self.beta, 2 * rows, like=images, generator=generator).view(2, rows)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.masks.mask_forms import DenseMask
-from mixwright.mixers.pairs import Per
+from mixwright.mixers.mixer import Per
 from mixwright.plan import MixPlan
 
 Sources = int | tuple[int, int]

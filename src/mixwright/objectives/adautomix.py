@@ -16,7 +16,7 @@ from torch.nn import Module
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masknets import Generator as MaskGenerator
 from mixwright.masknets import MaskLoss, MaskLossName, Upsampling, mask_numbers
-from mixwright.mixers.pairs import Per
+from mixwright.mixers.mixer import Per
 from mixwright.mixers.sources import Of, Sources, draw_count, masked_plan, shares_plan
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.games import GAMES, Game, GameName, scale_grad

@@ -12,8 +12,8 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.masks.sinkhorn import square_distances, transport
+from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import Per
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.manifoldmix import mixed_features
 from mixwright.objectives.objective import Losses, Objective

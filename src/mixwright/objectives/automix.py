@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mixwright.masknets import MaskLoss, MaskLossName, MixBlock, Upsampling
-from mixwright.mixers.pairs import Per
+from mixwright.mixers.mixer import Per
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.learned_pairs import LearnedPairs
 from mixwright.objectives.momentum import Statistics

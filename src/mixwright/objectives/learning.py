@@ -16,9 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masknets import MaskNet
-from mixwright.mixers.checks import check_batch
 from mixwright.mixers.learned import LearnedMixer
-from mixwright.mixers.pairs import PERS, Per
+from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.mixers.sources import OFS, Of, Sources, draw_sources
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.grouped import grouped_norm

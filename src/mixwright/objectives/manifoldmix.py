@@ -6,8 +6,8 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import Per
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.plan import MixPlan

@@ -12,7 +12,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
-from mixwright.mixers.checks import check_batch
+from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.taps import bare, classifier, entering, evaluating

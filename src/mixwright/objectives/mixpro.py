@@ -15,13 +15,11 @@ from mixwright.arguments import check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
-from mixwright.mixers.checks import check_batch
 from mixwright.mixers.combine import OneOf
 from mixwright.mixers.cutmix import CutMix
-from mixwright.mixers.mixer import Mixer
+from mixwright.mixers.mixer import Mixer, Per, check_batch
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import Per, alone, check_pair, draw_lam
-from mixwright.mixers.partnering import with_partners
+from mixwright.mixers.pair_mixer import PairDraw, check_pair, draw_lam, singleton_plan
 from mixwright.objectives.attention_shares import keep_at, own_share, with_own_weight
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses
@@ -81,17 +79,18 @@ class MaskMix:
         """See ``Mixer.plan``; of the model the side of its patches is read, if it is given."""
         check_batch("MaskMix", images, labels, dims=2)
         if len(images) == 1:
-            return alone(images)
+            return singleton_plan(images)
         with drawing(images):
             # One share may serve the batch; which cells it is, is each sample's own.
             lam = draw_lam(self, images, generator=generator).expand(len(images))
             size = (images.shape[2], images.shape[3])
             side = self.patch or _quarter(size, patch_side(model))
             held = replace(self, patch=side).keep(lam, size=size, generator=generator)
-            return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
+            draw = PairDraw(mask=held, lam=lam)
+            return draw.with_partners(images, pairing=self.pairing, generator=generator)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
-        """See ``PairMixer.keep``."""
+        """See ``MaskMethod.keep``."""
         height, width = size
         side = self.patch or _quarter((height, width), None)
         grid = cell_grid((height, width), side)

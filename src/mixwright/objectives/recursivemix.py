@@ -13,8 +13,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.pairs import PERS, Per
+from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.regions import box_features

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mixwright.arguments import check_number
 from mixwright.masknets import MaskLoss, MaskLossName, PairBlock, Upsampling
-from mixwright.mixers.pairs import Per
+from mixwright.mixers.mixer import Per
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.learned_pairs import LearnedPairs
 from mixwright.objectives.momentum import Statistics

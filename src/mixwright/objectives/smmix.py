@@ -11,8 +11,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.mask_forms import Box
 from mixwright.masks.windows import extreme_windows, inside_windows
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.mixer import Mixer
+from mixwright.mixers.mixer import Mixer, check_batch
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses

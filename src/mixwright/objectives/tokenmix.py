@@ -13,11 +13,9 @@ from torch.nn import Module
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.token_blocks import block_tokens, random_tokens
-from mixwright.mixers.checks import check_batch
-from mixwright.mixers.mixer import Mixer
+from mixwright.mixers.mixer import Mixer, check_batch
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import alone
-from mixwright.mixers.partnering import with_partners
+from mixwright.mixers.pair_mixer import PairDraw, singleton_plan
 from mixwright.objectives.criteria import BinaryCrossEntropy, Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
@@ -79,7 +77,7 @@ class TokenBlocks:
         """See ``Mixer.plan``; of the model the side of its patches is read, if it is given."""
         check_batch("TokenBlocks", images, labels, dims=2)
         if len(images) == 1:
-            return alone(images)
+            return singleton_plan(images)
         with drawing(images):
             size = (images.shape[2], images.shape[3])
             side = self.patch or patch_side(model) or max(4, round(min(size) / 14))
@@ -92,7 +90,8 @@ class TokenBlocks:
             keep = ~taken[None, None].to(images.device, non_blocking=True)
             held = cell_planes(keep, side=side, size=size)
             lam = torch.full((1,), float(self.lam), device=images.device)
-            return with_partners(images, held, pairing=self.pairing, generator=generator, lam=lam)
+            draw = PairDraw(mask=held, lam=lam)
+            return draw.with_partners(images, pairing=self.pairing, generator=generator)
 
 
 class TokenMix(Switching):

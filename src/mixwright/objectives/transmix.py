@@ -7,9 +7,8 @@ from torch.nn import Module
 
 from mixwright.arguments import check_choice
 from mixwright.mixers.cutmix import CutMix
-from mixwright.mixers.mixer import Mixer
+from mixwright.mixers.mixer import Mixer, Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pairs import Per
 from mixwright.objectives.attention_shares import (
     RESIZES,
     Resize,

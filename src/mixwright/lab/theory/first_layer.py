@@ -27,7 +27,7 @@ from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.theory.moments import gram
 from mixwright.lab.theory.plans import draw_plans
 from mixwright.mixers import Mixer
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating
 
 _PIXELS = 1024  # of larger images there are too many pairs of pixels to count

@@ -29,9 +29,6 @@ class DivergedError(RunError):
 T = TypeVar("T")
 MicroBatches = list[tuple[Tensor, Tensor]]
 
-# Last words of the seeds of an epoch's streams. Order, crops and flips do not depend on the
-# method, so that runs of one seed see the same images whatever mixes them.
-
 # Before the names of an objective's terms and diagnostics, which are its own to choose.
 TERM, DIAGNOSTIC = "term ", "diagnostic "
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_choice, check_number, check_whole
-from mixwright.mixers.checks import check_batch
+from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.dada.found import Found, SubPolicy, augmented
 from mixwright.objectives.dada.influence import ORDERS, Order

@@ -8,7 +8,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
-from mixwright.mixers.checks import check_batch
+from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.spectral.amplitude import whole
 from mixwright.taps import bare, evaluating
 

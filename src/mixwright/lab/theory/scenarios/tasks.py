@@ -22,7 +22,7 @@ from mixwright.lab.theory.scenarios.sprites import (
     render_sprites,
     sprite_sides,
 )
-from mixwright.sampling import stream
+from mixwright.sampling import Stream, stream
 
 DatasetKind = Literal["sprites", "cifar", "crops"]
 DATASET_KINDS: tuple[DatasetKind, ...] = ("sprites", "cifar", "crops")
