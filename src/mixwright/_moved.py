@@ -19,6 +19,8 @@ _LAB = (
 )  # fmt: skip
 MOVED = {f"mixwright.{room}": f"mixwright.lab.{room}" for room in _LAB} | {
     "mixwright.evaluation.statistics": "mixwright.lab.analysis.statistics",
+    "mixwright.training.checkpoint": "mixwright.checkpoint",
+    "mixwright.training.files": "mixwright.files",
     "mixwright.theory.design.fieldmix": "mixwright.mixers.fieldmix",
     "mixwright.blending": "mixwright.plan.blending",
     "mixwright.labelling": "mixwright.plan.labelling",

@@ -14,6 +14,8 @@ from torch.nn.functional import interpolate
 
 from mixwright import sampling
 from mixwright.arguments import check_number
+from mixwright.checkpoint import tensor_bytes
+from mixwright.files import write_whole
 from mixwright.masks.fourier import rank_mask, soft_rank_mask
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.mixer import Per
@@ -60,13 +62,12 @@ class Design:
     ) -> Design:
         """Take a spectrum of all frequencies, ``(2H, 2W)``."""
         height, width = power.shape[0] // 2, power.shape[1] // 2
-        half = power[:, : width + 1].float().contiguous().cpu()
         return cls(
             size=(height, width),
             alpha=alpha,
             depth=depth,
             softness=softness,
-            power=half.numpy().tobytes(),
+            power=tensor_bytes(power[:, : width + 1].float()),
         )
 
     def amplitude(self, like: Tensor) -> Tensor:
@@ -76,7 +77,7 @@ class Design:
         return flat.view(2 * height, width + 1).sqrt().to(like.device)
 
     def save(self, path: str | Path) -> None:
-        """Write the design as JSON; the folder exists."""
+        """Write the design as JSON, whole or not at all; the folder exists."""
         flat = torch.frombuffer(bytearray(self.power), dtype=torch.float32)
         record = {
             "kind": _KIND,
@@ -87,7 +88,7 @@ class Design:
             "softness": self.softness,
             "power": flat.tolist(),
         }
-        Path(path).write_text(json.dumps(record), encoding="utf-8")
+        write_whole(Path(path), lambda file: file.write(json.dumps(record).encode()))
 
     @classmethod
     def load(cls, path: str | Path) -> Design:
@@ -101,7 +102,7 @@ class Design:
             if record["kind"] != _KIND or record["version"] != _VERSION:
                 raise KeyError("kind")
             height, width = record["size"]
-            power = torch.tensor(record["power"], dtype=torch.float32).numpy().tobytes()
+            power = tensor_bytes(torch.tensor(record["power"], dtype=torch.float32))
             return cls(
                 size=(height, width),
                 alpha=record["alpha"],

@@ -57,8 +57,8 @@ class LearnedMixer(Module):
 
     Example:
         >>> from mixwright.masknets import MixBlock
-        >>> from mixwright.lab.models.smallconv import SmallConv
-        >>> mixer = LearnedMixer(SmallConv(num_classes=5), MixBlock(32), layer="layer2")
+        >>> encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+        >>> mixer = LearnedMixer(encoder, MixBlock(8), layer="0")
         >>> rng = torch.Generator().manual_seed(0)
         >>> mixer.plan(torch.rand(4, 3, 32, 32), generator=rng)
         MixPlan(B=4, N=2, mask=DenseMask, pool=4, device=cpu)

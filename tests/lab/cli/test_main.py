@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from lab.data.pictures import picture, write
+from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.cli import main
 from mixwright.lab.cli.list import passes
 from mixwright.lab.cli.main import COMMANDS
@@ -22,7 +23,6 @@ from mixwright.lab.cli.prepare import first_process
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.experiments import probe_model
 from mixwright.lab.experiments import run as experiment
-from mixwright.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.mixers import MIXERS
 from mixwright.mixers.cards import Card
 from mixwright.objectives import OBJECTIVES

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lab.evaluation.small import small_subject
+from mixwright.checkpoint import save_checkpoint
 from mixwright.lab.evaluation.mixtures.diversity import Diversity
 from mixwright.lab.evaluation.mixtures.diversity_scores import (
     cosine_diversity,
@@ -32,7 +33,6 @@ from mixwright.lab.evaluation.mixtures.states import (
 )
 from mixwright.lab.evaluation.subject import NotApplicableError
 from mixwright.lab.models.smallconv import SmallConv
-from mixwright.lab.training.checkpoint import save_checkpoint
 from mixwright.masknets import Generator, MixBlock
 from mixwright.mixers import CoMixup, CutMix, Cutout, GuidedMixup, MiAMix, MixUp
 from mixwright.mixers.combine import OneOf, Sometimes

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lab.training.tiny import tiny_data
+from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data import Augment, Dataset, ResizedCrop
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.defaults import recipe_defaults
@@ -19,7 +20,6 @@ from mixwright.lab.experiments.grid import plan_runs
 from mixwright.lab.experiments.methods import parse_method, parse_methods
 from mixwright.lab.experiments.run import new_model
 from mixwright.lab.experiments.summary import about_data, summarise
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe, RecipeError, recipe_hash

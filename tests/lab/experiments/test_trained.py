@@ -12,18 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from lab.training.tiny import tiny_data
+from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.evaluation.scores import evaluate
-from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.trained import load_mixer, save_mixer
+from mixwright.lab.experiments.methods import Method, Part, parse_method
+from mixwright.lab.experiments.trained import Trained
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
-from mixwright.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe
 from mixwright.masknets import Generator, MaskNet, MixBlock
 from mixwright.mixers import MixUp, OneOf
 from mixwright.mixers.learned import LearnedMixer
+from mixwright.mixers.mixer_file import load_mixer, save_mixer
 from mixwright.objectives.criteria import CrossEntropy
 from mixwright.objectives.mixed import Mixed
 from mixwright.sampling import stream
@@ -285,9 +286,6 @@ def test_a_run_can_be_trained_with_it(runs: Path, tmp_path: Path) -> None:
 
 def test_names_of_long_paths_differ() -> None:
     start = "runs/compare/with-a-rather-long-name-that-goes-on-and-on/automix-s"
-    from mixwright.lab.experiments.methods import Method, Part
-    from mixwright.lab.experiments.trained import Trained
-
     slugs = {
         Method((Part("trained", Trained, {"run": Path(f"{start}{seed}")}, False),)).slug
         for seed in range(3)

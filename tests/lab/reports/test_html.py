@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from lab.reports.fabricated import fabricate
+from mixwright.checkpoint import CheckpointError
 from mixwright.lab.analysis.comparison import Comparison, Failure
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments import saved
@@ -26,7 +27,6 @@ from mixwright.lab.reports.gallery import Exhibit, exhibit
 from mixwright.lab.reports.html import render_report, write_gallery, write_report
 from mixwright.lab.reports.palette import method_shades
 from mixwright.lab.reports.tables import headline
-from mixwright.lab.training.checkpoint import CheckpointError
 from mixwright.lab.training.recipe import Recipe
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 STATE = {"epoch": 3, "weights": {"a": torch.arange(5000.0)}, "best": {}, "note": None}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lab.training.test_learned import net
 from lab.training.test_resume import KilledError, kill_at
 from lab.training.tiny import digest, recipe, run
-from mixwright.lab.training.checkpoint import load_checkpoint
+from mixwright.checkpoint import load_checkpoint
 from mixwright.lab.training.convert import convert_checkpoint, convert_epoch, convert_result
 from mixwright.lab.training.folder import read_metrics
 from mixwright.lab.training.recipe import Recipe, recipe_hash

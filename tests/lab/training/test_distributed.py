@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from lab.training.tiny import Blend, Doubling, Turns, digest, recipe, run, tiny_data, tiny_net
+from mixwright.checkpoint import load_checkpoint
 from mixwright.lab.evaluation.scores import evaluate
-from mixwright.lab.training.checkpoint import load_checkpoint
 from mixwright.lab.training.distributed import first_host, map_slurm
 from mixwright.objectives.mixed import Mixed
 

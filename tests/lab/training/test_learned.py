@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lab.training.tiny import digest, recipe, run, tiny_data
+from mixwright.checkpoint import load_checkpoint
 from mixwright.lab.models.vit import SmallViT
-from mixwright.lab.training.checkpoint import load_checkpoint
 from mixwright.lab.training.epoch import DivergedError
 from mixwright.lab.training.learner import Learner
 from mixwright.lab.training.mask_snapshots import read_mask_snapshots

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lab.training.tiny import Blend, Turns, digest, recipe, run, tiny_data
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.checkpoint import CheckpointError, load_checkpoint
 
 # The clock, and the commit, which may change between two processes.
 TIMES = {"seconds", "step_seconds", "images_per_second", "commit"}

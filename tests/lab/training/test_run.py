@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from lab.training.tiny import Blend, digest, recipe, run, tiny_data, tiny_net
+from mixwright.checkpoint import CheckpointError, load_checkpoint
 from mixwright.lab.evaluation.scores import Scores, evaluate
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
 from mixwright.lab.training.epoch import DivergedError
 from mixwright.lab.training.recipe import RecipeError
 from mixwright.lab.training.result import Result

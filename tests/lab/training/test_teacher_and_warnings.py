@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from lab.training.tiny import Blend, digest, recipe, run, tiny_data, tiny_net
+from mixwright.checkpoint import load_checkpoint
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.training import loop
-from mixwright.lab.training.checkpoint import load_checkpoint
 from mixwright.lab.training.result import Result, warning_spans
 from mixwright.lab.training.session import Session
 

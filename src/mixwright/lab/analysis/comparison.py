@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mixwright.files import write_json
 from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.training.files import write_json
 
 FORMAT = 1
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from mixwright.files import write_json
 from mixwright.lab.bench.budgets import Budget
 from mixwright.lab.bench.overhead import Overhead
 from mixwright.lab.bench.timing import Timing
 from mixwright.lab.settings import decode
-from mixwright.lab.training.files import write_json
 
 FORMAT = 3
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.files import write_json
 from mixwright.lab.cli.theory_jobs import Job
 from mixwright.lab.reports.formatting import duration
 from mixwright.lab.reports.page import write_page
 from mixwright.lab.reports.palette import method_shades
 from mixwright.lab.reports.sections.section import Group, Write
-from mixwright.lab.training.files import write_json
 
 if TYPE_CHECKING:
     from mixwright.lab.reports.palette import Shade

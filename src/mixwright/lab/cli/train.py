@@ -68,10 +68,10 @@ def main(words: Sequence[str]) -> int:
 def _train(
     recipe: "Recipe", folder: Path, device: str, options: TrainOptions, console: "Console"
 ) -> dict[str, Any]:
+    from mixwright.checkpoint import CheckpointError
     from mixwright.lab.data.errors import DataError
     from mixwright.lab.experiments.pool import Event, Job, progress_detail
     from mixwright.lab.experiments.run import run
-    from mixwright.lab.training.checkpoint import CheckpointError
     from mixwright.lab.training.folder import RunError
     from mixwright.lab.training.recipe import RecipeError
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.experiments.saved import checkpoint_of
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, weights_digest
+from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint, weights_digest
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.recipe import Recipe
 

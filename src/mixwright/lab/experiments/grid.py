@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixwright.files import kept_from_children
 from mixwright.lab.experiments.finetune import resolve_init
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
-from mixwright.lab.training.files import kept_from_children
 from mixwright.lab.training.recipe import Recipe, recipe_hash
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
+from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe
@@ -56,27 +56,6 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
         for column, weights in state["weights"].items()
     }
     return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), **models)
-
-
-def checkpoint_of(path: Path) -> Path:
-    """The checkpoint that a path means: itself, or a run folder's ``last.pt``.
-
-    Args:
-        path: a file or a folder.
-
-    Returns:
-        the file.
-
-    Raises:
-        ValueError: a folder without checkpoints, or nothing at all.
-    """
-    if path.is_dir():
-        if not (path / "last.pt").is_file():
-            inside = sorted(one.parent.name for one in path.glob("**/last.pt"))[:3]
-            hint = f" It holds the runs {', '.join(inside)}, ...; name one." if inside else ""
-            raise CheckpointError(f"{path} holds no last.pt, so it is no run folder.{hint}")
-        return path / "last.pt"
-    return path
 
 
 def recipe_of(path: Path) -> Recipe:

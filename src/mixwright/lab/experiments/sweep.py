@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixwright.files import write_whole
 from mixwright.lab.analysis.comparison import Comparison, MethodRecord
 from mixwright.lab.experiments.alternatives import JOIN
 from mixwright.lab.experiments.pairs import option_pairs
 from mixwright.lab.settings import write_value
-from mixwright.lab.training.files import write_whole
 
 COLUMNS = ("raw", "ema", "teacher")
 SCORES = ("top1", "nll", "ece")

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from mixwright.files import kept_from_children
 from mixwright.lab.experiments.pool import progress_detail
-from mixwright.lab.training.files import kept_from_children
 
 if TYPE_CHECKING:
     from mixwright.lab.training.progress import Progress

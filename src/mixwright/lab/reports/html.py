@@ -108,7 +108,8 @@ def _exhibit(
 
 def _learned(run: Path, method: "Method") -> "Mixer | None":
     """The mixer that a run has learned, if its method learns one."""
-    from mixwright.lab.experiments.trained import learns_mixer, load_mixer
+    from mixwright.lab.experiments.trained import learns_mixer
+    from mixwright.mixers.mixer_file import load_mixer
 
     if not method.parts or not learns_mixer(method.parts[0].cls):
         return None

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mixwright.checkpoint import CheckpointError
 from mixwright.lab.reports.palette import SOURCES
 from mixwright.lab.reports.samples import rgb
-from mixwright.lab.training.checkpoint import CheckpointError
 from mixwright.lab.training.mask_snapshots import colour_masks, read_mask_snapshots
 
 _ROWS = 6

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mixwright.lab.training.checkpoint import CheckpointError as CheckpointError
-    from mixwright.lab.training.checkpoint import load_checkpoint as load_checkpoint
-    from mixwright.lab.training.checkpoint import save_checkpoint as save_checkpoint
+    from mixwright.checkpoint import CheckpointError as CheckpointError
+    from mixwright.checkpoint import load_checkpoint as load_checkpoint
+    from mixwright.checkpoint import save_checkpoint as save_checkpoint
     from mixwright.lab.training.epoch import DivergedError as DivergedError
     from mixwright.lab.training.folder import RunError as RunError
     from mixwright.lab.training.folder import RunFolder as RunFolder
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from mixwright.lab.training.result import Result as Result
 
 _HOMES = {
-    "CheckpointError": "checkpoint",
-    "DivergedError": "epoch",
-    "Progress": "progress",
-    "Recipe": "recipe",
-    "RecipeError": "recipe",
-    "Result": "result",
-    "RunError": "folder",
-    "RunFolder": "folder",
-    "build_criterion": "learner",
-    "load_checkpoint": "checkpoint",
-    "recipe_hash": "recipe",
-    "save_checkpoint": "checkpoint",
-    "train": "loop",
+    "CheckpointError": "mixwright.checkpoint",
+    "DivergedError": "mixwright.lab.training.epoch",
+    "Progress": "mixwright.lab.training.progress",
+    "Recipe": "mixwright.lab.training.recipe",
+    "RecipeError": "mixwright.lab.training.recipe",
+    "Result": "mixwright.lab.training.result",
+    "RunError": "mixwright.lab.training.folder",
+    "RunFolder": "mixwright.lab.training.folder",
+    "build_criterion": "mixwright.lab.training.learner",
+    "load_checkpoint": "mixwright.checkpoint",
+    "recipe_hash": "mixwright.lab.training.recipe",
+    "save_checkpoint": "mixwright.checkpoint",
+    "train": "mixwright.lab.training.loop",
 }
 
 __all__ = [
@@ -57,4 +57,4 @@ def __getattr__(name: str) -> object:
     """Import a public name on first use, so that recipes can be read without torch."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

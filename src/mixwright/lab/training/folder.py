@@ -9,8 +9,8 @@ from statistics import median
 from types import TracebackType
 from typing import IO, Any, Self
 
+from mixwright.files import kept_from_children, plain, write_whole
 from mixwright.lab.training.convert import convert_epoch, convert_result
-from mixwright.lab.training.files import kept_from_children, plain, write_whole
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences
 
 Record = dict[str, Any]

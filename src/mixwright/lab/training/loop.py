@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data.batches import Batches
 from mixwright.lab.data.sets import Dataset
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.distributed import join
 from mixwright.lab.training.epoch import (

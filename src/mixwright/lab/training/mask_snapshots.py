@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.data.sets import Dataset
-from mixwright.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import stream
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixwright.checkpoint import CheckpointError
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
-from mixwright.lab.training.checkpoint import CheckpointError
 from mixwright.lab.training.recipe import Recipe
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mixwright.checkpoint import CheckpointError
 from mixwright.lab.data.augment import Augment, Augmentation, ResizedCrop
 from mixwright.lab.data.batches import Batches
 from mixwright.lab.data.sets import Dataset
-from mixwright.lab.training.checkpoint import CheckpointError
 from mixwright.lab.training.distributed import World
 from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.learner import Learner, build_criterion, spread

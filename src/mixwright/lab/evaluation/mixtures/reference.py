@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mixwright.checkpoint import CheckpointError, load_checkpoint
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits
 from mixwright.lab.evaluation.subject import Subject
-from mixwright.lab.training.checkpoint import CheckpointError, load_checkpoint
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixwright.files import write_json, write_whole
 from mixwright.lab.evaluation.subject import Measurement
-from mixwright.lab.training.files import write_json, write_whole
 
 Arrays = Mapping[str, Tensor]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from mixwright.checkpoint import weights_digest
 from mixwright.lab.data.digest import images_digest
 from mixwright.lab.data.subset import stratified_rows
 from mixwright.lab.evaluation.subject import Evaluation, Measurement, NotApplicableError, Subject
 from mixwright.lab.evaluation.validation import validate_model, validate_normalisation
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_found, write_found
 from mixwright.lab.experiments.evaluations.parts import part_text
-from mixwright.lab.training.checkpoint import weights_digest
 from mixwright.lab.training.machine import version
 
 if TYPE_CHECKING:

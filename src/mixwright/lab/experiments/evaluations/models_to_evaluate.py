@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from mixwright.checkpoint import checkpoint_of
 from mixwright.lab.analysis.comparison import read_comparison
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.saved import checkpoint_of, columns_of, load_saved, recipe_of
+from mixwright.lab.experiments.saved import columns_of, load_saved, recipe_of
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.names import MODELS
 from mixwright.lab.models.normalised import Normalised
@@ -80,7 +81,8 @@ class Candidate:
             return None
         method = parse_method(self.recipe.method, file=self.file)  # imported when it was found
         if method.parts and method.parts[0].learns and self.file is not None:
-            from mixwright.lab.experiments.trained import learns_mixer, load_mixer
+            from mixwright.lab.experiments.trained import learns_mixer
+            from mixwright.mixers.mixer_file import load_mixer
 
             if learns_mixer(method.parts[0].cls):
                 return load_mixer(self.file)

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from mixwright.files import write_json
 from mixwright.lab.evaluation.subject import Evaluation
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
-from mixwright.lab.training.files import write_json
 from mixwright.lab.training.machine import commit, machine, version
 
 FORMAT = 1

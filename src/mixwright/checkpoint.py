@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import zipfile
 from collections.abc import Mapping
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from mixwright.lab.training.files import write_whole
+from mixwright.files import write_whole
 
 FORMAT = "mixwright-checkpoint"
 VERSION = 1
@@ -79,7 +81,44 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
+def checkpoint_of(path: Path) -> Path:
+    """Return the checkpoint that a path means: itself, or a run folder's ``last.pt``.
+
+    Raises:
+        CheckpointError: a folder without one.
+    """
+    if path.is_dir():
+        if not (path / "last.pt").is_file():
+            inside = sorted(file.parent.name for file in path.glob("**/last.pt"))[:3]
+            hint = f" It holds the runs {', '.join(inside)}, ...; name one." if inside else ""
+            raise CheckpointError(f"{path} holds no last.pt, so it is no run folder.{hint}")
+        return path / "last.pt"
+    return path
+
+
+def fill(module: nn.Module, weights: Mapping[str, Any], where: object, what: str) -> None:
+    """Load weights into a module.
+
+    Args:
+        module: is written.
+        weights: its state dict.
+        where: the file they come from, for messages.
+        what: the module's name in messages.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    try:
+        module.load_state_dict(weights)
+    except (RuntimeError, KeyError, ValueError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise CheckpointError(
+            f"{where}: the weights do not fit the {what}: {' '.join(lines[:3])[:400]} "
+            "Give the architecture that was trained."
+        ) from None
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
     """Name weights by what they are: SHA-256 of names, shapes and values, in hex digits.
 
     Args:
@@ -87,10 +126,17 @@ def weights_digest(weights: Mapping[str, torch.Tensor]) -> str:
     """
     whole = hashlib.sha256()
     for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
+        value = weights[name]
         whole.update(f"{name} {tuple(value.shape)} {value.dtype};".encode())
-        whole.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        whole.update(tensor_bytes(value))
     return whole.hexdigest()
+
+
+def tensor_bytes(value: Tensor) -> bytes:
+    """Return a tensor's values as raw bytes, in this machine's order."""
+    # Straight from memory: tensors give no buffer, and NumPy belongs to the extra `lab`.
+    flat = value.detach().cpu().contiguous()
+    return ctypes.string_at(flat.data_ptr(), flat.nbytes)
 
 
 def _read(path: Path) -> object:
