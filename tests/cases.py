@@ -17,6 +17,7 @@ from mixwright.mixers import (
     CoMixup,
     CutMix,
     Cutout,
+    FieldMix,
     FMix,
     GMix,
     GridMix,
@@ -32,6 +33,7 @@ from mixwright.mixers import (
     SmoothMix,
     SnapMix,
 )
+from mixwright.mixers.fieldmix import Design
 from mixwright.plan import MixPlan
 from probe import CLASSES, probe
 
@@ -92,6 +94,10 @@ class Case:
         return dataclasses.replace(mixer, **changes)
 
 
+_FREQUENCY = torch.fft.fftfreq(16, dtype=torch.float64)
+FIELD = torch.exp(-36 * (_FREQUENCY[:, None].square() + _FREQUENCY.square()))
+FIELD = FIELD / FIELD.mean()  # the spectrum of smooth fields, for images of 8 x 8
+
 CASES = (
     Case(name="mixup", mixer=MixUp(), lam_exact=True, dims=(0, 1, 2, 3), uneven=False),
     Case(name="cutmix", mixer=CutMix(), binary=True, dims=(1, 2, 3)),
@@ -129,6 +135,17 @@ CASES = (
     Case(name="fmix-official", mixer=FMix(spectrum="official"), binary=True, lam_exact=True),
     Case(
         name="fmix-one-label", mixer=FMix(reformulate=True), binary=True, labels_follow_pixels=False
+    ),
+    Case(
+        name="fieldmix",
+        mixer=FieldMix(design=Design.of(FIELD, alpha=1.0)),
+        binary=True,
+        lam_exact=True,
+    ),
+    Case(
+        name="fieldmix-soft",
+        mixer=FieldMix(design=Design.of(FIELD, alpha=1.0, depth=0.7, softness=0.1)),
+        lam_exact=True,
     ),
     Case(name="gridmix", mixer=GridMix(), binary=True),
     Case(name="gridmix-phase", mixer=GridMix(phase=True), binary=True),

@@ -49,6 +49,8 @@ def test_every_mixer_has_a_row_a_name_and_a_card():
         assert CARDS[name].title == mixer.__name__
         assert mixer.__name__.lower() == name
     for case in CASES:
+        if type(case.mixer) not in MIXERS.values():
+            continue
         card = CARDS[type(case.mixer).__name__.lower()]
         assert (card.dims == "any") == (3 in case.dims)
 
@@ -371,7 +373,7 @@ def test_wrong_batches_are_refused(case):
 def test_numbers_out_of_range_are_refused(case, value):
     taken = [one for one in ("alpha", "lam") if hasattr(case.mixer, one)]
     for argument in taken:
-        if (argument, value) != ("lam", None):
+        if value is not None or getattr(type(case.mixer), argument) is not None:  # the default
             with pytest.raises(ValueError, match=f"{type(case.mixer).__name__}: {argument} is"):
                 case.build(**{argument: value})
 

@@ -13,6 +13,7 @@ from mixwright.mixers.combine import set_progress as set_progress
 from mixwright.mixers.comixup import CoMixup as CoMixup
 from mixwright.mixers.cutmix import CutMix as CutMix
 from mixwright.mixers.cutout import Cutout as Cutout
+from mixwright.mixers.fieldmix import FieldMix as FieldMix
 from mixwright.mixers.fmix import FMix as FMix
 from mixwright.mixers.gmix import GMix as GMix
 from mixwright.mixers.gridmix import GridMix as GridMix

@@ -61,7 +61,7 @@ def test_a_design_from_a_map_that_was_written(tmp_path, capsys):
     assert main(["theory", "mixup", "--design", str(written), *words]) == 0
     record = json.loads((tmp_path / "theory.json").read_text())
     (made,) = record["sections"]["design"].values()
-    assert made["seeds"][0]["method"].startswith("mixwright.lab.theory.design:FieldMix:design=")
+    assert made["seeds"][0]["method"].startswith("mixwright:FieldMix:design=")
     assert (tmp_path / "design.json").is_file()
 
 

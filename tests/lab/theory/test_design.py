@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import math
@@ -11,8 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import Case
-from mixers import test_promises as promises
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.palette import method_shades
@@ -271,77 +268,18 @@ def test_what_cannot_be_designed_is_refused(change, message):
         design_mixer(**({"wanted": near(), "size": (4, 4)} | change))
 
 
-# ------------------------------------------------------------------ the mixer
+# ------------------------------------------------------------------ as a METHOD, on a page
 
 
-HARD = FieldMix(design=Design.of(blurred(8, 6.0), alpha=1.0))
-SOFT = FieldMix(design=Design.of(blurred(8, 6.0), alpha=1.0, depth=0.7, softness=0.1))
-CASES = {
-    "fmix": Case(name="fieldmix", mixer=HARD, binary=True, lam_exact=True),
-    "fmix-soft": Case(name="fieldmix-soft", mixer=SOFT, lam_exact=True),
-}
-
-
-def _promised() -> list[object]:
-    """Every promise of the table that an FMix of the same facts makes, with its other values."""
-    found = []
-    for like, case in CASES.items():
-        for name, promise in vars(promises).items():
-            marks = [one for one in getattr(promise, "pytestmark", ()) if name[:5] == "test_"]
-            rows = [one for mark in marks if mark.args[0] == "case" for one in mark.args[1]]
-            if like not in [getattr(row, "name", "") for row in rows]:
-                continue
-            others = [mark.args for mark in marks if mark.args[0] != "case"]
-            for values in itertools.product(*(choice for _, choice in others)):
-                if name == "test_numbers_out_of_range_are_refused" and values == (None,):
-                    continue  # None is the design's own alpha
-                given = dict(zip((word for word, _ in others), values, strict=True))
-                label = "-".join([case.name, name[5:], *map(str, values)])
-                found.append(pytest.param(promise, {"case": case, **given}, id=label))
-    return found
-
-
-@pytest.mark.parametrize(("promise", "given"), _promised())
-def test_promises_of_the_table_hold(promise, given, monkeypatch):
-    if "monkeypatch" in inspect.signature(promise).parameters:
-        given = {**given, "monkeypatch": monkeypatch}
-    promise(**given)
-
-
-def test_shares_are_exact_and_masks_two_levels():
-    plan = SOFT.plan(torch.zeros(64, 1, 8, 8), generator=stream(0))
-    kept = plan.weight[:, 0] * 64
-    torch.testing.assert_close(kept, kept.round(), atol=1e-4, rtol=0)
-    deep = FieldMix(design=Design.of(blurred(8, 6.0), alpha=1.0, depth=0.5), lam=0.25)
-    mask = deep.plan(torch.zeros(4, 1, 8, 8), generator=stream(0)).mask[:, 0]
-    assert mask.unique().tolist() == [0.125, 0.625]
-
-
-def test_designs_are_kept_in_files_and_used_as_a_method(tmp_path):
+@pytest.mark.parametrize("address", ["mixwright", "mixwright.mixers", "mixwright.theory.design"])
+@pytest.mark.filterwarnings("ignore:mixwright.theory:DeprecationWarning")  # of older records
+def test_a_design_in_a_file_is_used_as_a_method(address, tmp_path):
     path = tmp_path / "design.json"
-    made = SOFT.design
-    assert isinstance(made, Design)
+    made = Design.of(blurred(8, 6.0), alpha=1.0)
     made.save(path)
-    assert Design.load(path) == made
-    assert FieldMix(design=path) == SOFT
-    mixer = parse_method(f"mixwright.lab.theory.design:FieldMix:design={path},alpha=0.5").mixer()
-    assert mixer == FieldMix(design=made, alpha=0.5)
-    assert len(repr(SOFT)) < 300
-    quarter = Design.of(blurred(8, 6.0), alpha=0.25)
-    assert FieldMix(design=quarter).alpha == 0.25
-    assert FieldMix(design=quarter, alpha=0.0).alpha == 0
-
-
-def test_files_without_a_design_are_refused(tmp_path):
-    path = tmp_path / "design.json"
-    with pytest.raises(ValueError, match="cannot be read"):
-        FieldMix(design=path)
-    for text in ("{}", "[", json.dumps({"kind": "mixwright-design", "version": 1, "size": [2, 2]})):
-        path.write_text(text)
-        with pytest.raises(ValueError, match="holds no design"):
-            FieldMix(design=path)
-    with pytest.raises(ValueError, match="bytes of spectrum"):
-        Design(size=(4, 4), alpha=1.0, depth=1.0, softness=0.0, power=b"1234")
+    method = parse_method(f"{address}:FieldMix:design={path},alpha=0.5")
+    assert method.text == f"{address}:FieldMix:alpha=0.5,design={path}"
+    assert method.mixer() == FieldMix(design=made, alpha=0.5)
 
 
 def test_the_section_shows_what_was_measured():

@@ -224,7 +224,7 @@ def designed(job: Job, word: str, *, masks: int, folder: Path) -> Group:
     made.design.save(path)
     summary = made.summary() | {
         "word": word,
-        "method": f"mixwright.lab.theory.design:FieldMix:design={path}",
+        "method": f"mixwright:FieldMix:design={path}",
     }
     return Group(word, word, (0,), (summary,), (made.arrays(),))
 

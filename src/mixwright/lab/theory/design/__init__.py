@@ -5,7 +5,7 @@ designed.mixer     an ordinary mixer, FieldMix
 designed.wanted, designed.attainable, designed.achieved     (2H - 1, 2W - 1) maps over offsets
 designed.distance      root mean square difference of wanted and achieved, in budgets
 designed.summary()     plain values for JSON;  designed.arrays()  the maps by name
-designed.design.save(path)      then METHOD mixwright.lab.theory.design:FieldMix:design=PATH
+designed.design.save(path)      then METHOD mixwright:FieldMix:design=PATH
 """
 
 from __future__ import annotations
