@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mixwright
 
 HOME = Path(mixwright.__file__).parent
@@ -14,6 +16,8 @@ CORE = (
     "_moved",
     "arguments",
     "precision",
+    "files",
+    "checkpoint",
     "sampling",
     "masks",
     "warps",
@@ -41,6 +45,20 @@ LAB = (
 ROOMS = (*CORE, *(f"lab.{room}" for room in LAB))
 LEAVES = ("lab.data", "lab.models")  # import nothing but the core, and not each other
 
+# Where the core asks the laboratory: to rebuild an encoder by name, and to read a run's folder.
+# The command's door and the table of old addresses are of neither.
+EXCEPTION = ("mixers/mixer_file.py", "lab.experiments.mixer_of_run")
+_EXCEPTED = "from mixwright.lab.experiments import mixer_of_run"
+NEITHER = ("__main__.py", "_moved.py")
+PUBLIC = """
+    DADA MEADA MIXERS OBJECTIVES AGMix AdAutoMix AlignMix AttentiveCutMix AutoMix
+    BinaryCrossEntropy CoMixup CrossEntropy CutMix Cutout DecoupledMix FMix FieldMix GMix GridMix
+    GuidedMixup HMix LearnedMixer Losses ManifoldMix MiAMix Mix MixPlan MixPro MixUp Mixed Mixer
+    Objective OneOf PuzzleMix RecursiveMix ResizeMix SAMix SMMix SaliencyGrafting SaliencyMix
+    Scheduled SmoothMix SnapMix Sometimes Spectral TokenMix TokenMixup TransMix adapters load_mixer
+    save_mixer
+"""
+
 
 def _room(module: str) -> str:
     """The room of a module below ``mixwright``, e.g. ``lab.data`` of ``lab.data.sources.cifar``."""
@@ -49,18 +67,21 @@ def _room(module: str) -> str:
 
 
 def _imports(file: Path) -> set[str]:
-    """Name the modules of ours that a file imports, wherever in the file."""
+    """Name what a file imports from us, wherever in the file, without the leading ``mixwright.``.
+
+    Of ``from mixwright.room import name`` that is ``room.name``, which may be a module or a name
+    in ``room``.
+    """
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            if node.module in ("mixwright", "mixwright.lab"):
-                found |= {f"{node.module}.{name.name}" for name in node.names}
-            elif node.module and node.module.startswith("mixwright."):
-                found.add(node.module)
+            found |= {f"{node.module}.{name.name}" for name in node.names}
         elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names if name.name.startswith("mixwright.")}
-    return {_room(module.removeprefix("mixwright.")) for module in found}
+            found |= {name.name for name in node.names}
+    ours = {name.removeprefix("mixwright.") for name in found if name.startswith("mixwright.")}
+    path = file.as_posix()
+    return {name for name in ours if not (path.endswith(EXCEPTION[0]) and name == EXCEPTION[1])}
 
 
 def _arrows_that_point_back(home: Path) -> list[str]:
@@ -69,7 +90,7 @@ def _arrows_that_point_back(home: Path) -> list[str]:
         room = _room(".".join(file.relative_to(home).with_suffix("").parts))
         if room in ("__init__", "__main__", "lab.__init__"):
             continue
-        for target in sorted(_imports(file)):
+        for target in sorted({_room(name) for name in _imports(file)}):
             if target == room or target.startswith("__"):
                 continue
             name = f"{file.relative_to(home)} -> {target}"
@@ -78,6 +99,52 @@ def _arrows_that_point_back(home: Path) -> list[str]:
             elif ROOMS.index(target) > ROOMS.index(room) or (room in LEAVES and target in LEAVES):
                 back.append(name)
     return back
+
+
+def _cycles(home: Path) -> list[list[str]]:
+    """Find the groups of files that import one another in a circle."""
+    files: dict[str, Path] = {}
+    for file in home.rglob("*.py"):
+        parts = file.relative_to(home).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    arrows = {
+        module: {
+            target if target in files else target.rpartition(".")[0] for target in _imports(file)
+        }
+        for module, file in files.items()
+    }
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for target in arrows.get(todo.pop(), ()):
+                if target not in seen:
+                    seen.add(target)
+                    todo.append(target)
+        return seen
+
+    after = {module: reached(module) for module in files}
+    circles = {
+        tuple(sorted(other for other in after[module] if module in after.get(other, ())))
+        for module in files
+        if module in after[module]
+    }
+    return sorted(map(list, circles))
+
+
+def _core_files_that_name_the_lab(home: Path) -> list[str]:
+    """Find core files with ``mixwright.lab`` in code, docstring or comment."""
+    found = []
+    for file in sorted(home.rglob("*.py*")):
+        path = file.relative_to(home).as_posix()
+        if file.suffix not in (".py", ".pyi") or path.startswith("lab/") or path in NEITHER:
+            continue
+        lines = file.read_text().splitlines()
+        if path == EXCEPTION[0]:
+            lines = [line for line in lines if line.strip() != _EXCEPTED]
+        found += [f"{path}: {line.strip()}" for line in lines if "mixwright.lab" in line]
+    return found
 
 
 def test_rooms_import_only_from_rooms_above() -> None:
@@ -95,14 +162,47 @@ def test_the_walk_finds_an_arrow_that_points_back(tmp_path: Path) -> None:
     ]
 
 
+def test_no_files_import_one_another_in_a_circle() -> None:
+    assert _cycles(HOME) == []
+
+
+def test_the_walk_finds_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "__init__.py").write_text("from mixwright.lab.b import f\n")
+    (tmp_path / "lab" / "a.py").write_text("def f():\n    from mixwright.lab import c\n")
+    (tmp_path / "lab" / "b.py").write_text("from mixwright.lab.a import f\n")
+    (tmp_path / "lab" / "c.py").write_text("import torch\nimport mixwright.lab.b\n")
+    assert _cycles(tmp_path) == [["lab.a", "lab.b", "lab.c"]]
+
+
+def test_the_core_names_the_lab_in_one_place() -> None:
+    assert _core_files_that_name_the_lab(HOME) == []
+    assert _EXCEPTED in (HOME / EXCEPTION[0]).read_text()
+
+
+def test_the_walk_finds_a_core_file_that_names_the_lab(tmp_path: Path) -> None:
+    (tmp_path / "mixers").mkdir()
+    (tmp_path / "mixers" / "cutmix.py").write_text('"""See mixwright.lab.models."""\n')
+    (tmp_path / "mixers" / "mixer_file.py").write_text(
+        f"def f():\n    {_EXCEPTED}\n    from mixwright.lab.models import build\n"
+    )
+    assert _core_files_that_name_the_lab(tmp_path) == [
+        'mixers/cutmix.py: """See mixwright.lab.models."""',
+        "mixers/mixer_file.py: from mixwright.lab.models import build",
+    ]
+
+
 def test_public_names_are_pinned_and_resolve() -> None:
-    assert set(mixwright.__all__) == set(mixwright._HOME)
+    assert sorted(mixwright.__all__) == sorted(PUBLIC.split())
+    assert set(mixwright.__all__) <= set(dir(mixwright))
     for name in mixwright.__all__:
         assert getattr(mixwright, name) is not None
+    with pytest.raises(AttributeError, match=r"module 'mixwright' has no attribute 'CutMixx'"):
+        mixwright.CutMixx  # noqa: B018
     for room, table in (("mixers", mixwright.MIXERS), ("objectives", mixwright.OBJECTIVES)):
         for short, one in table.items():
             assert short == one.__name__.lower()
-            assert mixwright._HOME[one.__name__] == room
+            assert mixwright._HOMES[one.__name__] == f"mixwright.{room}"
 
 
 def test_import_loads_torch_alone_and_only_when_asked() -> None:
