@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from masknets.slow import attended, enlarged, project, told
-from mixwright.masknets import Generator, MaskNet, MixBlock, PairBlock
+from mixwright.masknets import MaskGenerator, MaskNet, MixBlock, PairBlock
 from mixwright.masknets.pairblock import bent
 from mixwright.sampling import normal, stream, uniform
 
 PAIRS = (MixBlock(6), MixBlock(6, encode_lam=True), PairBlock(6), PairBlock(6, k=None))
 MANY = (
-    Generator(6),
-    Generator(6, encode_lam=True, upsample="nearest"),
-    Generator(6, activation=None),
-    Generator(6, norm=True, encode_lam=True),
+    MaskGenerator(6),
+    MaskGenerator(6, encode_lam=True, upsample="nearest"),
+    MaskGenerator(6, activation=None),
+    MaskGenerator(6, norm=True, encode_lam=True),
 )
 NETS = PAIRS + MANY
 
@@ -66,7 +66,7 @@ def _by_hand(net: MaskNet, features: Tensor, lam: Tensor, size: tuple[int, int])
     """Give the masks of a network in evaluation mode, one place at a time."""
     masks = torch.zeros(*features.shape[:2], *size, dtype=torch.float64)
     for b, (maps, shares) in enumerate(zip(features, lam, strict=True)):
-        if isinstance(net, Generator):
+        if isinstance(net, MaskGenerator):
             logits = _generator_by_hand(net, maps, shares)
             shown = torch.stack([enlarged(one, size, net.upsample) for one in logits])
             masks[b] = shown.exp() / shown.exp().sum(dim=0)
@@ -91,7 +91,7 @@ def _by_hand(net: MaskNet, features: Tensor, lam: Tensor, size: tuple[int, int])
     return masks
 
 
-def _generator_by_hand(net: Generator, maps: Tensor, shares: Tensor) -> list[Tensor]:
+def _generator_by_hand(net: MaskGenerator, maps: Tensor, shares: Tensor) -> list[Tensor]:
     seen = [told(one, share, net.encode_lam) for one, share in zip(maps, shares, strict=True)]
 
     def branch(layers: Any, one: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ def test_first_masks_are_flat(net: MaskNet) -> None:
         assert (mask.mean(dim=(2, 3)) - even).abs().max() < 0.06
 
 
-NO_EFFECT = {"PairBlock": {"key.bias"}, "Generator": {"value.bias"}}
+NO_EFFECT = {"PairBlock": {"key.bias"}, "MaskGenerator": {"value.bias"}}
 
 
 @nets
@@ -245,13 +245,13 @@ def test_float64_stays(net: MaskNet) -> None:
 @pytest.mark.parametrize(
     ("net", "count"),
     [
-        (Generator(256), 66_049),
-        (Generator(1024), 1_050_625),
-        (Generator(384, encode_lam=True), 148_610),
-        (Generator(768, encode_lam=True), 592_130),
-        (Generator(256, encode_lam=True), 66_306),
-        (Generator(1024, encode_lam=True), 1_051_650),
-        (Generator(1, norm=True), 2 * (1 + 2) + 2),
+        (MaskGenerator(256), 66_049),
+        (MaskGenerator(1024), 1_050_625),
+        (MaskGenerator(384, encode_lam=True), 148_610),
+        (MaskGenerator(768, encode_lam=True), 592_130),
+        (MaskGenerator(256, encode_lam=True), 66_306),
+        (MaskGenerator(1024, encode_lam=True), 1_051_650),
+        (MaskGenerator(1, norm=True), 2 * (1 + 2) + 2),
         (MixBlock(256), 256 * 128 + 128 + 257),
         (MixBlock(256, encode_lam=True), 257 * 128 + 128 + 258),
         (PairBlock(256), 2 * (512 * 128 + 128) + 256 * 128 + 2 * 128 + 128),
@@ -266,7 +266,7 @@ def test_numbers_of_weights(net: MaskNet, count: int) -> None:
 def test_first_weights(channels: int, spread: float) -> None:
     """The authors' 0.01 from 256 channels on, larger ones for thin features."""
     torch.manual_seed(0)
-    for net in (MixBlock(channels), PairBlock(channels), Generator(channels)):
+    for net in (MixBlock(channels), PairBlock(channels), MaskGenerator(channels)):
         for module in net.modules():
             if isinstance(module, nn.Conv2d):
                 assert module.weight.std().item() == pytest.approx(spread, rel=0.6)
@@ -305,7 +305,7 @@ def test_one_share_a_batch_is_divided_out_by_the_normalisation_of_values() -> No
 
 
 def test_one_plane_of_shares_matters_under_batch_norm() -> None:
-    net = _awake(Generator(6, norm=True, encode_lam=True))
+    net = _awake(MaskGenerator(6, norm=True, encode_lam=True))
     with torch.no_grad():
         net.value.weight[:, -1] = 0  # so that only queries and keys can tell
     masks = [
@@ -331,7 +331,10 @@ def test_dropout_is_of_training() -> None:
         (lambda: PairBlock(6, upsample="cubic"), r"PairBlock: upsample is 'cubic'; .*'nearest'"),
         (lambda: PairBlock(6, k=-2), r"PairBlock: k is -2; expected a finite number at least 0"),
         (lambda: PairBlock(6, dropout=1.0), r"PairBlock: dropout is 1"),
-        (lambda: Generator(6, activation="gelu"), r"activation is 'gelu'; expected one of 'relu'"),
+        (
+            lambda: MaskGenerator(6, activation="gelu"),
+            r"activation is 'gelu'; expected one of 'relu'",
+        ),
     ],
 )
 def test_bad_arguments(make: Any, message: str) -> None:
@@ -343,10 +346,16 @@ def test_bad_arguments(make: Any, message: str) -> None:
     ("net", "features", "lam", "size", "message"),
     [
         (MixBlock(6), (2, 6, 3, 4), (2, 2), (6, 8), r"shape \(2, 6, 3, 4\).*\(B, N, c, h, w\)"),
-        (MixBlock(6), (2, 3, 6, 3, 4), (2, 3), (6, 8), r"N = 3 sources; expected 2\. masknets\.G"),
-        (Generator(6), (2, 1, 6, 3, 4), (2, 1), (6, 8), r"N = 1 sources; expected at least 2"),
+        (
+            MixBlock(6),
+            (2, 3, 6, 3, 4),
+            (2, 3),
+            (6, 8),
+            r"N = 3 sources; expected 2\. masknets\.MaskG",
+        ),
+        (MaskGenerator(6), (2, 1, 6, 3, 4), (2, 1), (6, 8), r"N = 1 sources; expected at least 2"),
         (PairBlock(6), (2, 2, 5, 3, 4), (2, 2), (6, 8), r"have 5 channels; expected 6"),
-        (Generator(6), (2, 3, 6, 3, 4), (3,), (6, 8), r"lam has shape \(3,\).*\(2, 3\)"),
+        (MaskGenerator(6), (2, 3, 6, 3, 4), (3,), (6, 8), r"lam has shape \(3,\).*\(2, 3\)"),
         (MixBlock(6), (2, 2, 6, 3, 4), (2, 2), (6, 0), r"size is \(6, 0\); expected \(rows, col"),
         (MixBlock(6).half(), (2, 2, 6, 3, 4), (2, 2), (6, 8), r"are torch.float16; expected fl"),
     ],

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.adapters import Mix
-from mixwright.masknets import Generator, MaskNet, MixBlock, PairBlock
+from mixwright.masknets import MaskGenerator, MaskNet, MixBlock, PairBlock
 from mixwright.mixers import MixUp, OneOf
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.sources import draw_sources
@@ -89,7 +89,12 @@ def test_the_plan_is_what_the_definition_says(sources: int, per: Any) -> None:
 
 @pytest.mark.parametrize(
     ("network", "sources"),
-    [(MixBlock(6, encode_lam=True), 2), (PairBlock(6), 2), (Generator(6), 4), (Bright(6), (2, 3))],
+    [
+        (MixBlock(6, encode_lam=True), 2),
+        (PairBlock(6), 2),
+        (MaskGenerator(6), 4),
+        (Bright(6), (2, 3)),
+    ],
 )
 def test_plans_are_whole_with_every_network(network: MaskNet, sources: Any) -> None:
     mixer = LearnedMixer(encoder(), network, layer="1", sources=sources)

@@ -13,7 +13,7 @@ from mixwright.masknets.network import MaskNet, Upsampling, first_spread, projec
 Activation = Literal["relu"]
 
 
-class Generator(MaskNet):
+class MaskGenerator(MaskNet):
     """Mask each of N images by its own values, attended by what fits the others.
 
     With features z_n and three 1x1 convolutions that all images share, for queries q, keys k and
@@ -44,7 +44,7 @@ class Generator(MaskNet):
 
     Example:
         >>> import torch
-        >>> net, lam = Generator(16), torch.tensor([[0.2, 0.3, 0.5]])
+        >>> net, lam = MaskGenerator(16), torch.tensor([[0.2, 0.3, 0.5]])
         >>> mask = net(torch.rand(1, 3, 16, 4, 4), lam, size=(32, 32))
         >>> tuple(mask.shape), bool((mask - 1 / 3).abs().max() < 0.05)
         ((1, 3, 32, 32), True)
@@ -69,7 +69,7 @@ class Generator(MaskNet):
         super().__init__(
             channels, upsample=upsample, encode_lam=encode_lam, activation=activation, norm=norm
         )
-        check_choice("Generator", "activation", activation, ("relu", None))
+        check_choice("MaskGenerator", "activation", activation, ("relu", None))
         self.encode_lam = encode_lam
         width = channels + int(encode_lam)
         spread = first_spread(channels)

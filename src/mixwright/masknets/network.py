@@ -18,6 +18,12 @@ UPSAMPLINGS: tuple[Upsampling, ...] = ("nearest", "bilinear")
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear"}
 
 
+RENAMED_NETWORKS = {
+    "mixwright.masknets.generator:Generator": "mixwright.masknets.generator:MaskGenerator",
+}
+"""Older names of networks, ``module:class`` as files of learned mixers hold them, to today's."""
+
+
 class MaskNet(nn.Module):
     """Make masks, one a source, of the features of the images that are to be mixed.
 
@@ -103,7 +109,7 @@ class MaskNet(nn.Module):
         if shape[1] < 2 or (self.sources is not None and shape[1] != self.sources):
             raise ValueError(
                 f"{name}: features have N = {shape[1]} sources; expected {wanted}."
-                + ("" if self.sources is None else " masknets.Generator takes any number.")
+                + ("" if self.sources is None else " masknets.MaskGenerator takes any number.")
             )
         if shape[2] != self.channels:
             raise ValueError(

@@ -19,7 +19,7 @@ from mixwright.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from mixwright.masknets import MaskNet
+from mixwright.masknets import RENAMED_NETWORKS, MaskNet
 from mixwright.mixers.learned import LearnedMixer
 
 _KIND = "mixer"
@@ -219,7 +219,7 @@ def _need(file: Path, state: Mapping[str, Any], names: tuple[str, ...], hint: st
 def _class_of(file: Path, name: str) -> type[MaskNet]:
     """Return the class of that name among those that exist: a file has nothing imported."""
     for cls in _inheriting(MaskNet):
-        if _name_of(cls) == name:
+        if _name_of(cls) == RENAMED_NETWORKS.get(name, name):
             return cls
     raise CheckpointError(
         f"{file}: its masks come from {name}, which is not known here. Import the module that "

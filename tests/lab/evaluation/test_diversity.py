@@ -33,7 +33,7 @@ from mixwright.lab.evaluation.mixtures.states import (
 )
 from mixwright.lab.evaluation.subject import NotApplicableError
 from mixwright.lab.models.smallconv import SmallConv
-from mixwright.masknets import Generator, MixBlock
+from mixwright.masknets import MaskGenerator, MixBlock
 from mixwright.mixers import CoMixup, CutMix, Cutout, GuidedMixup, MiAMix, MixUp
 from mixwright.mixers.combine import OneOf, Sometimes
 from mixwright.mixers.learned import LearnedMixer
@@ -216,7 +216,7 @@ def test_a_mixer_that_learned_draws_nothing():
     assert mask_diversity(states.masks).max() == 0
     # Of three and more sources it draws who is mixed, which stays the same here.
     torch.manual_seed(0)
-    three = LearnedMixer(SmallConv(num_classes=4), Generator(32), layer="layer2", sources=3)
+    three = LearnedMixer(SmallConv(num_classes=4), MaskGenerator(32), layer="layer2", sources=3)
     images, labels = torch.rand(4, 3, 3, 16, 16), torch.tensor([[0, 1, 2]] * 4)
     states = drawn_states(at_share(three, 0.5)[0], images, labels, draws=3, seed=0, num_classes=4)
     assert states.masks.shape == (3, 4, 3, 16, 16)

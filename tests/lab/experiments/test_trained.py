@@ -21,7 +21,7 @@ from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe
-from mixwright.masknets import Generator, MaskNet, MixBlock
+from mixwright.masknets import MaskGenerator, MaskNet, MixBlock
 from mixwright.mixers import MixUp, OneOf
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.mixer_file import load_mixer, save_mixer
@@ -54,7 +54,7 @@ def encoder(seed: int = 0) -> nn.Module:
 
 def learned(network: MaskNet | None = None, **changes: Any) -> LearnedMixer:
     net = encoder()
-    network = Generator(32, encode_lam=True) if network is None else network
+    network = MaskGenerator(32, encode_lam=True) if network is None else network
     for weight in network.parameters():
         nn.init.normal_(weight)
     given: dict[str, Any] = {"layer": "layer2", "sources": (2, 3), "per": "sample", "alpha": 0.7}
@@ -119,7 +119,7 @@ def test_an_encoder_of_ones_own_is_filled_with_the_saved_weights(tmp_path: Path)
 
 
 def test_a_mixer_without_an_encoder(tmp_path: Path) -> None:
-    network = Generator(32)
+    network = MaskGenerator(32)
     for weight in network.parameters():
         nn.init.normal_(weight)
     mixer, path = LearnedMixer(None, network, layer="layer2"), tmp_path / "one.pt"
@@ -145,6 +145,15 @@ def test_a_network_of_ones_own_comes_back_where_its_class_is_known(tmp_path: Pat
     save_checkpoint(path, state)
     with pytest.raises(ValueError, match=r"os:system, which is not known here\. Import"):
         load_mixer(path)
+
+
+def test_a_file_that_holds_an_older_name_of_its_network_is_read(tmp_path: Path) -> None:
+    mixer, path = learned(), tmp_path / "one.pt"
+    save_mixer(mixer, path, encoder=HOW)
+    state = load_checkpoint(path)
+    state["network"]["class"] = "mixwright.masknets.generator:Generator"  # its name until 0.2
+    save_checkpoint(path, state)
+    same(mixer, load_mixer(path))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +182,7 @@ def test_only_learned_mixers_with_plain_settings_are_saved(tmp_path: Path) -> No
         save_mixer(MixUp(), tmp_path / "one.pt")  # pyright: ignore[reportArgumentType]
     mixer = learned()
     mixer.network.settings["norm"] = nn.BatchNorm2d
-    with pytest.raises(ValueError, match=r"Generator.settings hold no plain values"):
+    with pytest.raises(ValueError, match=r"MaskGenerator.settings hold no plain values"):
         save_mixer(mixer, tmp_path / "one.pt")
 
 
