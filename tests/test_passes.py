@@ -13,8 +13,7 @@ from torch.nn.utils import parametrize
 from mixwright.lab.models.resnet import ThinResNet
 from mixwright.lab.models.vit import SmallViT
 from mixwright.mixers import CARDS, MIXERS
-from mixwright.objectives import DADA, OBJECTIVES, Mixed, Objective
-from mixwright.objectives.cards import OBJECTIVE_CARDS
+from mixwright.objectives import DADA, OBJECTIVE_CARDS, OBJECTIVES, Mixed, Objective
 from mixwright.objectives.dada import Step
 from mixwright.sampling import stream
 

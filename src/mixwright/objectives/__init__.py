@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mixwright.mixers.cards import Card
 from mixwright.objectives.adautomix import AdAutoMix as AdAutoMix
 from mixwright.objectives.alignmix import AlignMix as AlignMix
 from mixwright.objectives.automix import AutoMix as AutoMix
@@ -44,3 +45,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "spectral": Spectral,
 }
 """Short name to class; the command line reads it, and so may you."""
+
+OBJECTIVE_CARDS: dict[str, Card] = {
+    name: cls.card for name, cls in OBJECTIVES.items() if cls.card is not None
+}
+"""Short name, as in ``OBJECTIVES``, to the card in the class."""

@@ -7,6 +7,7 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,22 +15,22 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_choice, check_number, check_whole
-from mixwright.masknets import Generator as MaskGenerator
-from mixwright.masknets import MaskLoss, MaskLossName, Upsampling, mask_numbers
-from mixwright.mixers.mixer import Per
+from mixwright.masknets import MaskGenerator, mask_numbers
+from mixwright.mixers.cards import Card
 from mixwright.mixers.sources import Of, Sources, draw_count, masked_plan, shares_plan
-from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.criteria import CrossEntropy
 from mixwright.objectives.games import GAMES, Game, GameName, scale_grad
 from mixwright.objectives.learning import Learning
-from mixwright.objectives.momentum import Look, Statistics
+from mixwright.objectives.momentum import Look
 from mixwright.objectives.objective import Losses
 from mixwright.plan import MixPlan
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class AdAutoMix(Learning):
     """Mix two to five images by masks of a generator, which the classifier makes ever harder work.
 
-    The generator (``masknets.Generator``) reads the averaged teacher's features of N images and
+    The generator (``masknets.MaskGenerator``) reads the averaged teacher's features of N images and
     gives N masks. The student learns from the mixture, from whole images and from plain mixtures
     of the same images; the generator from the teacher, by ``game``: its loss on the mixture, and
     the cosine between its logits of the mixture and of the images that are in it.
@@ -38,51 +39,39 @@ class AdAutoMix(Learning):
     from. It differs from the paper in sign, in who is asked and in time; see ``Game.named``.
     What is evaluated in their tables is the teacher (``own_teacher``), not the student.
 
+    Settings that the learned mixers share are those of ``objectives.learning.Learning``.
+
     Args:
         game: ``"official"``, ``"paper"``, ``"averaged"`` or ``"cooperative"``.
         sources: N, from 2; two numbers for N drawn evenly between them in each step.
         beta: weight of the teacher's loss against the cosine's, in [0, 1].
         balance: weight of plain mixtures against whole images in the student's loss, in [0, 1];
             the paper's alpha.
-        alpha: both parameters of the Beta law of the shares; 0 gives source 0 all.
-        margin: samples in which one source has a share of 1 - margin or more the student sees as
-            MixUp mixes them; in [0, 0.5].
-        margin_of: ``"largest"`` share, or ``"first"``, the authors' code for N >= 3.
+        margin_of: whose share decides about ``margin``: the ``"largest"``, or that of the
+            ``"first"`` image, as in the authors' code for N >= 3.
         clean: whether the student learns from whole images. Without it the model's own last layer
             learns nothing: evaluate ``head`` then, on what enters that layer.
         plain: whether it learns from plain mixtures; None: for N >= 3 and in the game of the
-            paper, as the authors. Where they are not meant at all, whole images weigh 1.
+            paper, as the authors. Where there are none by this rule and ``plain`` asks for none,
+            whole images weigh 1.
         mixed: whether it learns from the generator's mixtures.
         judged: whether the generator follows the teacher's loss.
         cosine: whether it follows the cosine.
         student_steps: batches for the student, in a row, before those of the generator (T1).
         generator_steps: batches for the generator (T2); with 1 and 1 both learn from every one.
-        mask_weight: of a penalty on masks, at least 0; the authors' Tiny-ImageNet run has 0.1.
-        mask_loss: which penalty; see ``masknets.MaskLoss``.
-        encode_lam: whether the generator is told the shares; the paper says so, the authors' runs
+        encode_lam: whether the generator reads the shares; the paper says so, the authors' runs
             on CIFAR-100 and Tiny-ImageNet do not.
         rectify: whether keys and queries pass a ReLU, as in the authors' code; the paper has none.
         norm: whether they pass a batch normalisation first, as in the run on ImageNet.
-        upsample: of the masks, ``"bilinear"`` or ``"nearest"`` (transformers).
-        layer: see ``AutoMix``.
-        image_size: see ``AutoMix``.
-        per: see ``AutoMix``.
-        momentum: see ``AutoMix``.
-        momentum_end: see ``AutoMix``.
-        momentum_hold: see ``AutoMix``.
-        momentum_warmup: see ``AutoMix``.
-        statistics: see ``AutoMix``.
-        mask_lr: learning rate of the generator at its highest; None for the model's.
-        mask_min_lr: rate that it falls to; None for the model's.
-        batched: see ``AutoMix``.
-        criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``.
 
     Raises:
-        ValueError: see ``AutoMix``.
+        ValueError: see ``objectives.learning.Learning``; or the student has nothing to learn from.
 
     Example:
-        >>> from mixwright.lab.models.smallconv import SmallConv
-        >>> model, objective = SmallConv(num_classes=5), AdAutoMix(game="paper")
+        >>> conv = [torch.nn.Conv2d(i, o, 3, 2, padding=1) for i, o in ((3, 8), (8, 8), (8, 16))]
+        >>> stages = [torch.nn.Sequential(c, torch.nn.BatchNorm2d(c.out_channels)) for c in conv]
+        >>> model = torch.nn.Sequential(*stages, torch.nn.Flatten(), torch.nn.Linear(16 * 16, 5))
+        >>> objective = AdAutoMix(game="paper", image_size=32)
         >>> objective.build(model, 5)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
@@ -99,85 +88,53 @@ class AdAutoMix(Learning):
     Algorithm 1 stays with one.
     """
 
-    def __init__(
-        self,
-        *,
-        game: GameName = "official",
-        sources: Sources = 3,
-        beta: float = 0.3,
-        balance: float = 0.5,
-        alpha: float = 1.0,
-        margin: float = 0.03,
-        margin_of: Of = "largest",
-        clean: bool = True,
-        plain: bool | None = None,
-        mixed: bool = True,
-        judged: bool = True,
-        cosine: bool = True,
-        student_steps: int = 1,
-        generator_steps: int = 1,
-        mask_weight: float = 0.0,
-        mask_loss: MaskLossName = "l1+variance",
-        encode_lam: bool = False,
-        rectify: bool = True,
-        norm: bool = False,
-        upsample: Upsampling = "bilinear",
-        layer: str | None = None,
-        image_size: int | None = None,
-        per: Per = "batch",
-        momentum: float = 0.999,
-        momentum_end: float = 0.999999,
-        momentum_hold: float = 0.1,
-        momentum_warmup: bool = True,
-        statistics: Statistics = "clean",
-        mask_lr: float | None = None,
-        mask_min_lr: float | None = None,
-        batched: bool = False,
-        criterion: Criterion | None = None,
-    ) -> None:
-        super().__init__(
-            sources=sources,
-            alpha=alpha,
-            per=per,
-            margin=margin,
-            margin_of=margin_of,
-            layer=layer,
-            image_size=image_size,
-            statistics=statistics,
-            momentum=momentum,
-            momentum_end=momentum_end,
-            momentum_hold=momentum_hold,
-            momentum_warmup=momentum_warmup,
-            mask_lr=mask_lr,
-            mask_min_lr=mask_min_lr,
-            batched=batched,
-            criterion=criterion,
-        )
-        check_choice("AdAutoMix", "game", game, GAMES)
-        for option, share in (("beta", beta), ("balance", balance)):
-            check_number("AdAutoMix", option, share, high=1.0)
-        for option, count in (
-            ("student_steps", student_steps),
-            ("generator_steps", generator_steps),
-        ):
-            check_whole("AdAutoMix", option, count, low=1)
-        check_number("AdAutoMix", "mask_weight", mask_weight)
-        self.game: GameName = game
-        self.beta, self.balance = beta, balance
-        self.clean, self.plain, self.mixed = clean, plain, mixed
-        self.judged, self.cosine = judged, cosine
-        self.student_steps, self.generator_steps = student_steps, generator_steps
-        fewest = sources if isinstance(sources, int) else sources[0]
-        plainly = (fewest > 2 or game == "paper") if plain is None else plain
-        if not (clean or plainly or mixed):
+    card: ClassVar[Card] = Card(
+        title="AdAutoMix",
+        paper="Qin et al., ICLR 2024",
+        link="https://arxiv.org/abs/2312.11954",
+        needs="model",
+        cost="attentions of three images on one map, twice",
+        forwards=5,
+        backwards=3,
+        input_backwards=1,
+        note="Three images by masks of a generator that plays against the classifier; four games, "
+        "the authors' code by default.",
+    )
+
+    game: GameName = "official"
+    sources: Sources = 3
+    beta: float = 0.3
+    balance: float = 0.5
+    alpha: float = 1.0
+    margin: float = 0.03
+    margin_of: Of = "largest"
+    clean: bool = True
+    plain: bool | None = None
+    mixed: bool = True
+    judged: bool = True
+    cosine: bool = True
+    student_steps: int = 1
+    generator_steps: int = 1
+    mask_weight: float = 0.0
+    encode_lam: bool = False
+    rectify: bool = True
+    norm: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("AdAutoMix", "game", self.game, GAMES)
+        check_number("AdAutoMix", "beta", self.beta, high=1.0)
+        check_number("AdAutoMix", "balance", self.balance, high=1.0)
+        check_whole("AdAutoMix", "student_steps", self.student_steps, low=1)
+        check_whole("AdAutoMix", "generator_steps", self.generator_steps, low=1)
+        fewest = self.sources if isinstance(self.sources, int) else self.sources[0]
+        if not (self.clean or self._uses_plain_mixtures(fewest) or self.mixed):
             raise ValueError(
                 "AdAutoMix: clean, plain and mixed are all off; expected the student to learn from "
                 "something. Switch one of them on."
             )
-        self.alternates = (student_steps, generator_steps) != (1, 1) or not (clean and mixed)
-        self.mask_weight, self.mask_loss = mask_weight, MaskLoss(mask_loss)
-        self.encode_lam, self.rectify, self.norm = encode_lam, rectify, norm
-        self.upsample: Upsampling = upsample
+        both_always = (self.student_steps, self.generator_steps) == (1, 1)
+        self.alternates = not (both_always and self.clean and self.mixed)
 
     def make_network(self, channels: int) -> MaskGenerator:
         """See ``Learning.make_network``."""
@@ -207,11 +164,11 @@ class AdAutoMix(Learning):
         mixture = self._mixture(
             images, look, index, lam, margin=self.margin, learned=game.shared and turn.generator
         )
-        terms, seen = dict[str, Tensor](), dict[str, Tensor]()
+        terms, diagnostics = dict[str, Tensor](), dict[str, Tensor]()
         logits = None
         if turn.student:
             terms, logits = self._student_loss(model, images, labels, mixture, factor=game.student)
-            seen = {"mixed loss": terms["mixed"]} if self.mixed else {}
+            diagnostics = {"mixed loss": terms["mixed"]} if self.mixed else {}
         if turn.generator:
             own = mixture
             if not game.shared:
@@ -219,17 +176,19 @@ class AdAutoMix(Learning):
                 lam = other if count == 2 else lam
                 own = self._mixture(images, look, index, lam, margin=0.0, learned=True)
             elif not turn.student and self.mixed:
+                # The student rests in this step, but the generator climbs its loss: the gradient
+                # passes through the frozen student and turns its sign on the way to the masks.
                 with frozen(model, players.head):
-                    _, (defied,) = self.student(
+                    _, (adversarial_logits,) = self.student(
                         model, None, [scale_grad(mixture.images, game.student)]
                     )
-                terms["mixed"] = mixture.plan.loss(self.criterion, defied, labels)
-            led, judged, watched = self._generator_loss(
+                terms["mixed"] = mixture.plan.loss(self.criterion, adversarial_logits, labels)
+            generator_terms, teacher_logits, generator_diagnostics = self._generator_loss(
                 labels, look, own, game.factors(turn.number)
             )
-            terms, seen = terms | led, seen | watched
+            terms, diagnostics = terms | generator_terms, diagnostics | generator_diagnostics
             if logits is None:
-                logits, mixture = judged, own
+                logits, mixture = teacher_logits, own
         self.settle(2 if count == 2 else count)
         assert logits is not None
         return Losses(
@@ -237,7 +196,7 @@ class AdAutoMix(Learning):
             {name: term.detach() for name, term in terms.items()},
             logits,
             mixture.plan,
-            diagnostics={name: value.detach() for name, value in seen.items()}
+            diagnostics={name: value.detach() for name, value in diagnostics.items()}
             | mask_numbers(mixture.mask, mixture.lam),
         )
 
@@ -255,8 +214,15 @@ class AdAutoMix(Learning):
             )
         return found
 
+    def _plain_by_default(self, count: int) -> bool:
+        """Whether the authors train on plain mixtures of so many images."""
+        return count > 2 or self.game == "paper"
+
+    def _uses_plain_mixtures(self, count: int) -> bool:
+        return self._plain_by_default(count) if self.plain is None else self.plain
+
     def _turn(self) -> Turn:
-        """Say who moves in this step."""
+        """Return who moves in this step."""
         step = self.steps - 1
         if (self.student_steps, self.generator_steps) == (1, 1):
             return Turn(student=True, generator=True, number=step)
@@ -288,40 +254,43 @@ class AdAutoMix(Learning):
     def _student_loss(
         self, model: Module, images: Tensor, labels: Tensor, mixture: Mixture, *, factor: float
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Give what the student minimises, and its logits of the mixture."""
-        meant = mixture.lam.shape[1] > 2 or self.game == "paper"
-        plainly = meant if self.plain is None else self.plain
+        """Return what the student minimises, and its logits of the mixture."""
+        count = mixture.lam.shape[1]
+        use_plain_mixtures = self._uses_plain_mixtures(count)
         plain = shares_plan(mixture.index, mixture.lam)
-        mixes = [plain.images(images)] if plainly else []
+        mixes = [plain.images(images)] if use_plain_mixtures else []
+        # One mixture for both players in the games that share it: the student goes down its loss,
+        # what comes back through the images to the generator is multiplied by ``factor``.
         mixes += [scale_grad(mixture.images, factor)] if self.mixed else []
         own, logits = self.student(model, images if self.clean else None, mixes)
         terms = dict[str, Tensor]()
         if own is not None:
-            weight = 1 - self.balance if meant or plainly else 1.0
+            balanced = use_plain_mixtures or self._plain_by_default(count)
+            weight = 1 - self.balance if balanced else 1.0
             terms["clean"] = weight * self.criterion(own, labels).mean()
-        if plainly:
+        if use_plain_mixtures:
             terms["plain"] = self.balance * plain.loss(self.criterion, logits[0], labels)
         if self.mixed:
             terms["mixed"] = mixture.plan.loss(self.criterion, logits[-1], labels)
-        seen = logits[-1] if logits else own
-        assert seen is not None
-        return terms, seen
+        last = logits[-1] if logits else own
+        assert last is not None
+        return terms, last
 
     def _generator_loss(
         self, labels: Tensor, look: Look, own: Mixture, factors: tuple[float, float]
     ) -> tuple[dict[str, Tensor], Tensor, dict[str, Tensor]]:
-        """Give what the generator follows, the teacher's logits, and numbers to watch."""
+        """Return what the generator follows, the teacher's logits, and diagnostics."""
         assert look.logits is not None
-        judged = self.players().teacher.judge(own.images)
-        loss = own.plan.loss(self.criterion, judged, labels)
-        likeness = likeness_to(look.logits[own.index], judged, own.lam)
+        logits = self.players().teacher.judge(own.images)
+        loss = own.plan.loss(self.criterion, logits, labels)
+        cosine = cosine_similarity(look.logits[own.index], logits, own.lam)
         terms = {
             "teacher": (factors[0] if self.judged else 0.0) * loss,
-            "cosine": (factors[1] if self.cosine else 0.0) * likeness,
+            "cosine": (factors[1] if self.cosine else 0.0) * cosine,
         }
         if self.mask_weight:
-            terms["mask"] = self.mask_weight * self.mask_loss(own.mask, own.lam)
-        return terms, judged, {"teacher loss": loss, "likeness": likeness}
+            terms["mask"] = self.mask_weight * self.mask_penalty(own.mask, own.lam)
+        return terms, logits, {"teacher loss": loss, "likeness": cosine}
 
 
 @dataclass(frozen=True)
@@ -358,8 +327,8 @@ class Mixture:
     images: Tensor
 
 
-def likeness_to(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
-    """Give how alike the logits of a mixture and of the images in it are.
+def cosine_similarity(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
+    """Return the cosine between the logits of a mixture and of the images in it.
 
     Args:
         clean: ``(B, N, K)`` logits of the images.
@@ -371,7 +340,7 @@ def likeness_to(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
 
     Example:
         >>> clean = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
-        >>> likeness_to(clean, torch.tensor([[3.0, 0.0]]), torch.tensor([[0.25, 0.75]]))
+        >>> cosine_similarity(clean, torch.tensor([[3.0, 0.0]]), torch.tensor([[0.25, 0.75]]))
         tensor(0.2500)
     """
     each = F.cosine_similarity(clean.float(), mixed.float()[:, None], dim=2, eps=1e-8)
@@ -381,11 +350,11 @@ def likeness_to(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
 @contextlib.contextmanager
 def frozen(*modules: Module) -> collections.abc.Generator[None]:
     """Let no gradient reach the parameters in forwards made inside."""
-    wanted = [one for module in modules for one in module.parameters() if one.requires_grad]
-    for parameter in wanted:
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in trained:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in wanted:
+        for parameter in trained:
             parameter.requires_grad_(True)

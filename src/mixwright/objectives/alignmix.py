@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.masks.sinkhorn import square_distances, transport
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -75,6 +76,16 @@ class AlignMix(Objective):
     to know), and leaves the places of the rearranged map with weights that add up to about 1
     only. Here the number of iterations is fixed and those weights add up to exactly 1.
     """
+
+    card: ClassVar[Card] = Card(
+        title="AlignMix",
+        paper="Venkataramanan et al., CVPR 2022",
+        link="https://arxiv.org/abs/2103.15375",
+        needs="model",
+        cost="Sinkhorn iterations on the positions of the last map",
+        note="A weighted mean of last features, one laid out as the other; half of the steps are "
+        "plain MixUp.",
+    )
 
     def __init__(
         self,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_choice, check_number
+from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.mixers.mixup import MixUp
@@ -65,6 +66,14 @@ class DecoupledMix(Objective):
     the others. Here classes are told apart by their numbers, ``lam`` is each sample's own, and
     the mean is over the batch.
     """
+
+    card: ClassVar[Card] = Card(
+        title="DecoupledMix",
+        paper="Liu et al., NeurIPS 2023",
+        link="https://arxiv.org/abs/2203.10761",
+        cost="that of its mixer, and small kernels",
+        note="Any mixer with a loss that sees each of the mixed classes without the others.",
+    )
 
     def __init__(
         self,

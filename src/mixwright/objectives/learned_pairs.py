@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_number
 from mixwright.masknets import MaskLoss, mask_numbers
 from mixwright.mixers.sources import masked_plan
 from mixwright.objectives.learning import Learning
@@ -17,28 +16,28 @@ from mixwright.objectives.objective import Losses
 from mixwright.plan import MixPlan
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LearnedPairs(Learning):
     """Two mixes a step, of draws of their own: one for the student, one for the mask network.
 
-    Subclasses define ``make_network``, and ``judged`` where the network follows more than the
-    teacher's loss.
+    Subclasses define ``make_network``, and ``network_loss`` where the network follows more than
+    the teacher's loss.
 
     Args:
-        mask_weight: of the penalty on masks, at least 0.
-        mask_loss: the penalty.
-        mask_anneal: whether its weight falls to 0 along half a cosine.
-        **common: see ``Learning``.
+        mask_tolerance: distance of the masks' mean from the share that costs nothing, in [0, 1].
+        mask_anneal: whether the penalty's weight falls to 0 along half a cosine; the authors do so
+            everywhere but on CIFAR and Tiny-ImageNet.
     """
 
-    def __init__(
-        self, *, mask_weight: float, mask_loss: MaskLoss, mask_anneal: bool, **common: Any
-    ) -> None:
-        super().__init__(sources=2, margin_of="largest", **common)
-        check_number(type(self).__name__, "mask_weight", mask_weight)
-        self.mask_weight, self.mask_loss, self.mask_anneal = mask_weight, mask_loss, mask_anneal
+    mask_tolerance: float = 0.1
+    mask_anneal: bool = False
 
-    def judged(self, plan: MixPlan, logits: Tensor, labels: Tensor) -> Tensor:
-        """Give the teacher's loss on mixed images, which the mask network makes small."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.mask_penalty = MaskLoss(self.mask_loss, tolerance=self.mask_tolerance)
+
+    def network_loss(self, plan: MixPlan, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return what the mask network makes small: the teacher's loss on mixed images."""
         return plan.loss(self.criterion, logits, labels)
 
     def forward(
@@ -55,32 +54,34 @@ class LearnedPairs(Learning):
         network, teacher = players.network, players.teacher
         size = (images.shape[2], images.shape[3])
         look = teacher.look(images, players.layer, whole=False)
+        # The student's mixture carries no graph to the network, the network's mixture none to the
+        # student (it goes through the teacher): so one backward over the sum of all terms gives
+        # each player the gradient of its own terms alone.
         index, lam = self.draw(images, 2, generator=generator)
         with torch.no_grad():
             mask = network(look.features[index], lam, size=size)
-        seen_by_student = masked_plan(index, lam, mask, margin=self.margin)
+        student_plan = masked_plan(index, lam, mask, margin=self.margin)
         index, lam = self.draw(images, 2, generator=generator)
         mask = network(look.features[index], lam, size=size)
-        plan = masked_plan(index, lam, mask)
-        own, (mixed,) = self.student(model, images, [seen_by_student.images(images)])
+        network_plan = masked_plan(index, lam, mask)
+        own, (mixed,) = self.student(model, images, [student_plan.images(images)])
         assert own is not None
-        logits = teacher.judge(plan.images(images))
+        logits = teacher.judge(network_plan.images(images))
         self.settle(0)
         terms = {
             "clean": self.criterion(own, labels).mean(),
-            "mixed": seen_by_student.loss(self.criterion, mixed, labels),
-            "teacher": self.judged(plan, logits, labels),
-            "mask": self._weight(progress) * self.mask_loss(mask, lam),
+            "mixed": student_plan.loss(self.criterion, mixed, labels),
+            "teacher": self.network_loss(network_plan, logits, labels),
+            "mask": self._mask_weight(progress) * self.mask_penalty(mask, lam),
         }
         return Losses(
             torch.stack(list(terms.values())).sum(),
             {name: term.detach() for name, term in terms.items()},
             mixed,
-            seen_by_student,
+            student_plan,
             diagnostics=mask_numbers(mask, lam),
         )
 
-    def _weight(self, progress: float) -> float:
-        """Give the weight of the penalty at this moment."""
+    def _mask_weight(self, progress: float) -> float:
         share = 0.5 * (1 + math.cos(math.pi * progress)) if self.mask_anneal else 1.0
         return self.mask_weight * share

@@ -1,11 +1,11 @@
-"""What the objectives with a learned mixer have in common: their players, and how they move."""
+"""What the objectives with a learned mixer share: settings, players, and how they move."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn import Linear, Module, init
 from torch.nn.parallel import DistributedDataParallel
 
 from mixwright.arguments import check_choice, check_number, check_range, check_whole
-from mixwright.masknets import MaskNet
+from mixwright.masknets import MaskLoss, MaskLossName, MaskNet, Upsampling
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.mixers.sources import OFS, Of, Sources, draw_sources
@@ -33,22 +33,21 @@ class Players:
     """What ``build`` makes for a model.
 
     Args:
-        network: gives masks of features.
+        network: makes masks of features.
         teacher: the average of the student, whose features the network reads.
         head: the student's layer for mixed images; its own last layer is for whole ones.
         layer: name of the stage that is read.
-        classes: K.
     """
 
     network: MaskNet
     teacher: Teacher
     head: Linear
     layer: str
-    classes: int
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Learning(Objective):
-    """A classifier, its averaged teacher, and a network of masks that learns beside them.
+    """A classifier, its averaged teacher, and a mask network that learns beside them.
 
     In each step the teacher looks at the whole images; from its features the network makes masks.
     The student, the model that is trained, learns from whole images through its own last layer
@@ -56,58 +55,82 @@ class Learning(Objective):
     whose weights stand still: gradients pass through it to the mixed images and their masks. All
     players share one backward; the routes of their gradients are kept apart.
 
-    Subclasses define ``make_network`` and ``forward``. For arguments see ``AutoMix``.
+    Subclasses define ``make_network`` and ``forward``; the fields here are settings that all of
+    them have, and a subclass that is a dataclass too adds its own or gives other defaults.
+
+    Args:
+        alpha: both parameters of the Beta law of the shares; 0 turns mixing off for the student.
+        margin: samples of which one image has a share of 1 - margin or more, the student sees as
+            MixUp mixes them; in [0, 0.5].
+        mask_weight: weight of a penalty on masks, at least 0.
+        mask_loss: which penalty; see ``masknets.MaskLoss``.
+        upsample: how masks are enlarged, ``"nearest"`` or ``"bilinear"``.
+        layer: the layer whose map is read; None takes the one before the last stage
+            (``taps.sites.mask_stage``).
+        image_size: side of the images in pixels, for models that do not say and run at no common
+            size; None otherwise.
+        per: ``"batch"``, one share a batch, as the authors; or ``"sample"``.
+        momentum: of the teacher at the beginning, in [0, 1].
+        momentum_end: of the teacher at the end; the authors use 0.99999 for large images and
+            0.99996 for transformers.
+        momentum_hold: part of training before the momentum begins to rise; 0.25 for transformers.
+        momentum_warmup: whether the teacher's t-th move, from 0, has a momentum of at most
+            (1 + t) / (10 + t), so that short runs have a teacher worth asking: without it a
+            momentum of 0.999 keeps a third of the first weights after 1,000 steps.
+        statistics: the teacher's running statistics of batch normalisation; see ``Teacher``.
+        mask_lr: highest learning rate of the mask network; None for the model's.
+        mask_min_lr: rate that it falls to; None for the model's.
+        batched: whether the student's passes are made as one, batch normalisation by groups:
+            the same numbers, fewer and larger kernels. A compiled model runs as it was written
+            then, as it does for mixed images in any case, whose features are read by a hook.
+        criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``.
+
+    Attributes:
+        network, teacher, head: made by ``build``.
+
+    Raises:
+        ValueError: an argument is out of range; in ``build``, the model has no stages or no Linear
+            layer at its end; in a step, ``build`` was not called.
     """
 
-    def __init__(
-        self,
-        *,
-        sources: Sources,
-        alpha: float,
-        per: Per,
-        margin: float,
-        margin_of: Of,
-        layer: str | None,
-        image_size: int | None,
-        statistics: Statistics,
-        momentum: float,
-        momentum_end: float,
-        momentum_hold: float,
-        momentum_warmup: bool,
-        mask_lr: float | None,
-        mask_min_lr: float | None,
-        batched: bool,
-        criterion: Criterion | None,
-    ) -> None:
-        super().__init__()
+    sources: Sources = field(init=False, default=2)
+    margin_of: Of = field(init=False, default="largest")
+    alpha: float = 2.0
+    margin: float = 0.08
+    mask_weight: float = 0.1
+    mask_loss: MaskLossName = "l1+variance"
+    upsample: Upsampling = "bilinear"
+    layer: str | None = None
+    image_size: int | None = None
+    per: Per = "batch"
+    momentum: float = 0.999
+    momentum_end: float = 0.999999
+    momentum_hold: float = 0.1
+    momentum_warmup: bool = True
+    statistics: Statistics = "clean"
+    mask_lr: float | None = None
+    mask_min_lr: float | None = None
+    batched: bool = False
+    criterion: Criterion = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
         name = type(self).__name__
-        if isinstance(sources, tuple | list):
-            check_range(name, "sources", sources, low=2)
-        for number in sources if isinstance(sources, tuple | list) else (sources,):
+        if isinstance(self.sources, tuple | list):
+            check_range(name, "sources", self.sources, low=2)
+        for number in self.sources if isinstance(self.sources, tuple | list) else (self.sources,):
             check_whole(name, "sources", number, low=2)
-        check_number(name, "alpha", alpha)
-        check_choice(name, "per", per, PERS)
-        check_number(name, "margin", margin, high=0.5)
-        check_choice(name, "margin_of", margin_of, OFS)
-        for option, value in (
-            ("momentum", momentum),
-            ("momentum_end", momentum_end),
-            ("momentum_hold", momentum_hold),
-        ):
-            check_number(name, option, value, high=1.0)
-        for option, value in (("mask_lr", mask_lr), ("mask_min_lr", mask_min_lr)):
-            if value is not None:
-                check_number(name, option, value, open_low=option == "mask_lr")
-        self.sources, self.alpha, self.margin = sources, alpha, margin
-        self.per: Per = per
-        self.margin_of: Of = margin_of
-        self.layer, self.image_size = layer, image_size
-        self.statistics: Statistics = statistics
-        self.momentum, self.momentum_end = momentum, momentum_end
-        self.momentum_hold, self.momentum_warmup = momentum_hold, momentum_warmup
-        self.mask_lr, self.mask_min_lr = mask_lr, mask_min_lr
-        self.batched = batched
-        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+        check_number(name, "alpha", self.alpha)
+        check_choice(name, "per", self.per, PERS)
+        check_number(name, "margin", self.margin, high=0.5)
+        check_choice(name, "margin_of", self.margin_of, OFS)
+        for option in ("momentum", "momentum_end", "momentum_hold"):
+            check_number(name, option, getattr(self, option), high=1.0)
+        if self.mask_lr is not None:
+            check_number(name, "mask_lr", self.mask_lr, open_low=True)
+        if self.mask_min_lr is not None:
+            check_number(name, "mask_min_lr", self.mask_min_lr)
+        check_number(name, "mask_weight", self.mask_weight)
+        self.mask_penalty = MaskLoss(self.mask_loss)
         self.steps, self.updates = 0, 0  # made so far: batches, and moves of the teacher
         self._moved = False  # whether a batch was learned from since the teacher last moved
         self._progress = 0.0
@@ -119,7 +142,7 @@ class Learning(Objective):
     # ------------------------------------------------------------------ before the first step
 
     def make_network(self, channels: int) -> MaskNet:
-        """Make the network for features of so many channels, with first weights."""
+        """Make the network for features of so many channels, with initial weights."""
         raise NotImplementedError(f"{type(self).__name__} defines no make_network")
 
     def build(self, model: Module, num_classes: int) -> None:
@@ -131,15 +154,15 @@ class Learning(Objective):
         """
         images = example_images(model, self.image_size)
         last = _logits_layer(type(self).__name__, model, images, num_classes)
-        kind = torch.promote_types(last.weight.dtype, torch.float32)
+        dtype = torch.promote_types(last.weight.dtype, torch.float32)
         self._layer = self.layer or mask_stage(model, images)
         self._classes = num_classes
-        self.head = Linear(last.in_features, num_classes).to(last.weight.device, kind)
+        self.head = Linear(last.in_features, num_classes).to(last.weight.device, dtype)
         init.normal_(self.head.weight, std=0.01)
         init.zeros_(self.head.bias)
         self.teacher = Teacher(model, self.head, statistics=self.statistics)
         with torch.no_grad(), tapping(self.teacher.model, self._layer) as tap:
-            self.teacher.model.eval()(images.to(kind))
+            self.teacher.model.eval()(images.to(dtype))
         channels, *grid = map_of(model, tap.value, images).shape[1:]
         if max(grid) < 2:
             raise ValueError(
@@ -150,7 +173,7 @@ class Learning(Objective):
         self.network = self.make_network(channels).to(last.weight.device)
 
     def players(self) -> Players:
-        """Give what ``build`` made.
+        """Return what ``build`` made.
 
         Raises:
             ValueError: ``build`` was not called.
@@ -160,7 +183,7 @@ class Learning(Objective):
                 f"{type(self).__name__}: it has no teacher yet; expected objective.build(model, "
                 "num_classes) before the first step and before the optimiser is made."
             )
-        return Players(self.network, self.teacher, self.head, self._layer, self._classes)
+        return Players(self.network, self.teacher, self.head, self._layer)
 
     # ------------------------------------------------------------------ in a step
 
@@ -177,7 +200,7 @@ class Learning(Objective):
                 "module that calls the objective with the plain model, as docs/learned-mixers.md "
                 "shows."
             )
-        if torch.is_grad_enabled():  # else it is only looked at, as for a validation loss
+        if torch.is_grad_enabled():  # else it only measures, as for a validation loss
             self._progress, self._moved = progress, True
             self.steps += 1
         if self.steps == 500 and self.updates == 0:
@@ -189,7 +212,7 @@ class Learning(Objective):
         return players
 
     def draw(self, images: Tensor, count: int, *, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Draw who is mixed, and the shares; see ``draw_sources``."""
+        """Draw rows and shares; see ``draw_sources``."""
         return draw_sources(
             len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
         )
@@ -209,22 +232,23 @@ class Learning(Objective):
             for each mix.
         """
         head = self.players().head
-        each = ([] if images is None else [images]) + list(mixes)
-        rows = len(each[0])
-        last = classifier(model, each[0])
-        if self.batched and len(each) > 1:
-            with grouped_norm(model, len(each)), entering(model, last) as tap:
-                own = list(model(torch.cat(each)).split(rows))
+        batches = ([] if images is None else [images]) + list(mixes)
+        rows = len(batches[0])
+        last = classifier(model, batches[0])
+        if self.batched and len(batches) > 1:
+            with grouped_norm(model, len(batches)), entering(model, last) as tap:
+                own = list(model(torch.cat(batches)).split(rows))
             entered = list(tap.value.split(rows))
         else:
             own, entered = list[Tensor](), list[Tensor]()
-            for number, batch in enumerate(each):
+            for number, batch in enumerate(batches):
+                # No hook for whole images: a compiled model would run uncompiled with one.
                 whole = images is not None and number == 0
                 with nullcontext() if whole else entering(model, last) as tap:
                     own.append(model(batch))
                 entered.append(own[-1] if tap is None else tap.value)
         first = 0 if images is None else 1
-        logits = [head(value.to(_kind(head, value))) for value in entered[first:]]
+        logits = [head(value.to(_head_dtype(head, value))) for value in entered[first:]]
         return (own[0] if first else None), logits
 
     # ------------------------------------------------------------------ around the steps
@@ -292,43 +316,43 @@ class Learning(Objective):
 
     def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
         """See ``Objective.warnings``; looks at the masks."""
-        found = list[str]()
+        sentences = list[str]()
         spread, largest = means.get("mask spread", 1.0), means.get("mask largest", 0.0)
         if spread < 5e-3 and progress > (0.2 if self.steps > 500 else 0.5):
-            found.append(
+            sentences.append(
                 f"masks are flat (they vary by {spread:.4f} over an image, {5e-3:g} is the least "
                 "that shows): the student trains on plain mixtures. Raise mask_lr, or name an "
                 "earlier layer."
             )
         follows = means.get("mask follows lam", 0.0)
         if largest > 0.95 and follows < 0.5 and progress > 0.05:
-            found.append(
+            sentences.append(
                 f"one source takes all (its masks cover {largest:.0%} of the image): labels "
                 "no longer say what is seen. Add a mask loss, or lower mask_lr."
             )
-        return tuple(found)
+        return tuple(sentences)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Give what a run needs beside tensors to go on."""
+        """Return what a run needs beside tensors to continue."""
         return {"steps": self.steps, "updates": self.updates}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Go on from what ``get_extra_state`` gave."""
+        """Continue from what ``get_extra_state`` returned."""
         self.steps, self.updates = int(state["steps"]), int(state["updates"])
 
 
 def _logits_layer(name: str, model: Module, images: Tensor, num_classes: int) -> Linear:
-    """Give the model's last Linear, if it is what makes the logits."""
+    """Return the model's last Linear, if it is what makes the logits."""
     last = classifier(model, images)
     ran = list[None]()
     handle = last.register_forward_hook(lambda *_: ran.append(None))
     try:
         with torch.no_grad(), evaluating(bare(model)), hooked():
-            given: object = bare(model)(images)
+            output: object = bare(model)(images)
     finally:
         handle.remove()
-    if not isinstance(given, Tensor) or given.shape != (len(images), num_classes):
-        what = tuple(given.shape) if isinstance(given, Tensor) else f"a {type(given).__name__}"
+    if not isinstance(output, Tensor) or output.shape != (len(images), num_classes):
+        what = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ValueError(
             f"{name}: for {len(images)} images the model returns {what}; expected logits of shape "
             f"({len(images)}, {num_classes}), one for each class. Build it for these classes, or "
@@ -345,14 +369,14 @@ def _logits_layer(name: str, model: Module, images: Tensor, num_classes: int) ->
 
 def _by_decay(group: dict[str, Any]) -> list[dict[str, Any]]:
     """Split a group into parameters with and without weight decay, as those of the model are."""
-    flat = [one for one in group["params"] if one.ndim < 2]
-    rest = [one for one in group["params"] if one.ndim >= 2]
+    flat = [parameter for parameter in group["params"] if parameter.ndim < 2]
+    rest = [parameter for parameter in group["params"] if parameter.ndim >= 2]
     return [
         {**group, "params": rest},
         {**group, "params": flat, "name": f"{group['name']}, biases", "weight_decay": 0.0},
     ]
 
 
-def _kind(head: Linear, value: Tensor) -> torch.dtype:
-    """Give the dtype that the head takes: under autocast the value's own will do."""
+def _head_dtype(head: Linear, value: Tensor) -> torch.dtype:
+    """Return the dtype that the head takes: under autocast the value's own will do."""
     return value.dtype if torch.is_autocast_enabled(value.device.type) else head.weight.dtype

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -56,6 +59,15 @@ class ManifoldMix(Objective):
     and minimises the binary cross-entropy of the softmax: ``ManifoldMix(per="batch",
     pairing="perm")`` has their draws.
     """
+
+    card: ClassVar[Card] = Card(
+        title="ManifoldMix",
+        paper="Verma et al., ICML 2019",
+        link="https://arxiv.org/abs/1806.05236",
+        needs="model",
+        cost="one pass over the features",
+        note="A weighted mean of two samples at the input or at a layer drawn at random.",
+    )
 
     def __init__(
         self,

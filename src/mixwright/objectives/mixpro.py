@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from mixwright.arguments import check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
+from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import OneOf
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.mixer import Mixer, Per, check_batch
@@ -150,6 +152,16 @@ class MixPro(Switching):
     and gradients flow through the confidence into the label weights, which rewards the model for
     moving weight to the easier label: ``MixPro(per="batch", pairing="perm", pal_detach=False)``.
     """
+
+    card: ClassVar[Card] = Card(
+        title="MixPro",
+        paper="Zhao et al., ICLR 2023",
+        link="https://arxiv.org/abs/2304.12043",
+        needs="model",
+        cost="small kernels",
+        note="Random cells of a grid, labels between area and attention by the model's own "
+        "confidence; for transformers.",
+    )
 
     def __init__(
         self,

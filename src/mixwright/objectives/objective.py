@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from mixwright.mixers.cards import Card
 from mixwright.plan import MixPlan
 
 
@@ -36,16 +37,30 @@ class Losses:
 class Objective(Module):
     """How a model learns from mixing; subclasses define ``forward``.
 
-    An objective may own parameters (heads, a generator of masks) and a teacher. Training wraps
+    An objective may own parameters (heads, a mask network) and a teacher. Training wraps
     model and objective in one module and makes one backward for all players.
 
     Attributes:
         alternates: whether some steps leave parameters without a gradient, which DDP has to know.
             What ``Losses`` holds beside ``total`` must then carry no graph to a player that rests;
             logits are detached by the loop.
+        card: what ``mixwright list`` and the docs say of it; None for objectives without.
     """
 
     alternates: bool = False
+    card: ClassVar[Card | None] = None
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Make the module ready for fields: what ``@dataclass`` writes calls no ``__init__``.
+
+        Objectives of ours whose settings are plain values are dataclasses. A setting that may be a
+        module (``criterion``, a mixer) must have no class attribute, which would hide it: give it
+        ``field(default_factory=...)``.
+        """
+        del args, options
+        made = super().__new__(cls)
+        Module.__init__(made)
+        return made
 
     def build(self, model: Module, num_classes: int) -> None:
         """Make heads, teacher or generator; called once, before the optimiser is made.
@@ -88,7 +103,7 @@ class Objective(Module):
             if there are none.
         """
         del recipe
-        own = [one for one in self.parameters() if one.requires_grad]
+        own = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [{"params": own}] if own else []
 
     def after_step(self, model: Module) -> None:

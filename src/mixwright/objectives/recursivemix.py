@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
@@ -89,6 +90,16 @@ class RecursiveMix(Objective):
     without rows or columns, writes into the batch that it was given, keeps no history in its
     checkpoints, and scales both sides of the box by the ratio of the widths.
     """
+
+    card: ClassVar[Card] = Card(
+        title="RecursiveMix",
+        paper="Yang et al., NeurIPS 2022",
+        link="https://arxiv.org/abs/2203.06844",
+        needs="model",
+        cost="two passes over the pixels; memory for one more batch",
+        note="The mixed image of the step before, made small and pasted, and a loss that ties "
+        "both views.",
+    )
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -11,6 +13,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.mask_forms import Box
 from mixwright.masks.windows import extreme_windows, inside_windows
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Mixer, check_batch
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion
@@ -69,6 +72,18 @@ class SMMix(Switching):
 
     Departs from the authors' code, which pairs a batch with its mirror image: ``pairing="flip"``.
     """
+
+    card: ClassVar[Card] = Card(
+        title="SMMix",
+        paper="Chen et al., ICCV 2023",
+        link="https://arxiv.org/abs/2212.12977",
+        needs="model",
+        cost="small kernels",
+        forwards=1.5,
+        note="The most attended region of one image on the least attended one of another, with "
+        "losses of both regions; half of the steps look at the unmixed images first; for "
+        "transformers.",
+    )
 
     def __init__(
         self,

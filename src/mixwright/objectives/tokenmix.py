@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -13,6 +13,7 @@ from torch.nn import Module
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.token_blocks import block_tokens, random_tokens
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Mixer, check_batch
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pair_mixer import PairDraw, singleton_plan
@@ -140,6 +141,17 @@ class TokenMix(Switching):
     exceed 1 if two images of one class show both objects, which makes the loss fall for ever.
     They pair a batch with its mirror image: ``pairing="flip"``.
     """
+
+    card: ClassVar[Card] = Card(
+        title="TokenMix",
+        paper="Liu et al., ECCV 2022",
+        link="https://arxiv.org/abs/2207.08409",
+        needs="model",
+        cost="small kernels",
+        forwards=1.5,
+        note="Blocks of tokens of the partner, labels by activation; without offline maps half of "
+        "the steps look at the unmixed images first; for transformers.",
+    )
 
     def __init__(
         self,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_choice
+from mixwright.mixers.cards import Card
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.mixer import Mixer, Per
 from mixwright.mixers.mixup import MixUp
@@ -69,6 +72,15 @@ class TransMix(Switching):
     so that batches of one order always meet in the same pairs: ``TransMix(per="batch",
     pairing="flip")``.
     """
+
+    card: ClassVar[Card] = Card(
+        title="TransMix",
+        paper="Chen et al., CVPR 2022",
+        link="https://arxiv.org/abs/2111.09833",
+        needs="model",
+        cost="small kernels",
+        note="CutMix whose labels weigh by the attention of the class token; for transformers.",
+    )
 
     def __init__(
         self,

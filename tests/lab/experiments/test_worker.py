@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from data.pictures import picture, write
 
+from lab.data.pictures import picture, write
 from mixwright.lab.experiments.pool import Event, Job, Pool
 from mixwright.lab.training.recipe import Recipe
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mixwright.lab.data.sets import Dataset, ImageSet
-from mixwright.lab.evaluation.subject import Found
+from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import MINUS
 from mixwright.lab.reports.palette import method_shades
@@ -217,7 +217,7 @@ def test_runs_are_kept_paired_and_repeated_exactly(tmp_path):
         run_scenarios(**(SMALL | {"methods": {"mixup": MixUp(alpha=2.0)}}), folder=tmp_path)
 
 
-def summaries(found: dict[str, list[Found]]) -> dict[str, list[dict[str, object]]]:
+def summaries(found: dict[str, list[Measurement]]) -> dict[str, list[dict[str, object]]]:
     return {name: [result.summary for result in results] for name, results in found.items()}
 
 

@@ -46,8 +46,7 @@ def main(words: Sequence[str]) -> int:
 def _methods() -> None:
     from mixwright.mixers import MIXERS
     from mixwright.mixers.cards import CARDS
-    from mixwright.objectives import OBJECTIVES
-    from mixwright.objectives.cards import OBJECTIVE_CARDS
+    from mixwright.objectives import OBJECTIVE_CARDS, OBJECTIVES
 
     rows: list[_Row] = [("none", "train on images as they are", {})]
     rows += [_method(name, cls, CARDS.get(name)) for name, cls in MIXERS.items()]

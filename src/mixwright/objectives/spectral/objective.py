@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +11,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
@@ -91,6 +92,18 @@ class Spectral(Objective):
     dividing by the maximum of the sample by default; and in drawing the brightness for each image,
     where one factor holds for the batch.
     """
+
+    card: ClassVar[Card] = Card(
+        title="Spectral",
+        paper="after Zhang et al., AAAI 2023 and MICCAI 2023",
+        link="https://arxiv.org/abs/2309.01207",
+        needs="model",
+        cost="six Fourier transforms back, and their gradients",
+        forwards=6,
+        input_backwards=5,
+        note="Amplitudes mixed with another image's by shares that climb the loss; phases and "
+        "label stay. The mixing is ours, since the authors' is not public; mode=attack is SADA's.",
+    )
 
     sensitivity: Tensor | None
 

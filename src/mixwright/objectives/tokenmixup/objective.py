@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_number, check_whole
+from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives.composing import composed
@@ -87,6 +89,16 @@ class TokenMixup(Objective):
     attended to, where the code takes the ones before them; the saliency of a layer that mixed
     horizontally is that of its mixed tokens; the layer that attends vertically keeps its module.
     """
+
+    card: ClassVar[Card] = Card(
+        title="TokenMixup",
+        paper="Choi, Choi and Kim, NeurIPS 2022",
+        link="https://arxiv.org/abs/2210.07562",
+        needs="model",
+        cost="one attention more and an assignment within the batch",
+        note="Tokens of easy samples replaced by more salient ones of others, inside the network; "
+        "for transformers.",
+    )
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
     run_scenarios(methods={"none": None, "mixup": MixUp(), "cutmix": CutMix()})
 
-gives per method one ``Found`` a seed, whose summary is ready for JSON:
+gives per method one ``Measurement`` a seed, whose summary is ready for JSON:
 
     {"seed": 0, "tasks": {"texture": {"small": {"top1": ..., "ema_top1": ..., "nll": ...,
      "train_accuracy": ..., "object_share": ..., "seconds": ...}, "large": {...}}, ...},
@@ -24,7 +24,7 @@ from mixwright.arguments import check_choice, check_whole
 from mixwright.lab.data.digest import images_digest
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.evaluation.scores import evaluate
-from mixwright.lab.evaluation.subject import Found, quiet
+from mixwright.lab.evaluation.subject import Measurement, quiet
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.theory.scenarios.tasks import (
@@ -62,7 +62,7 @@ def run_scenarios(
     folder: Path | None = None,
     device: str = "cpu",
     progress: Callable[[float, str], None] = quiet,
-) -> dict[str, list[Found]]:
+) -> dict[str, list[Measurement]]:
     """Train every method on the same task with small and with large objects.
 
     Training and test images share the regime, so that a scenario is another task and not only
@@ -124,7 +124,7 @@ def run_scenarios(
         "train_size": train_size, "test_size": test_size, "batch_size": batch_size, "lr": lr,
         "weight_decay": base.weight_decay, "optimizer": base.optimizer,
     }  # fmt: skip
-    found: dict[str, list[Found]] = {name: [] for name in methods}
+    found: dict[str, list[Measurement]] = {name: [] for name in methods}
     with (
         tempfile.TemporaryDirectory(prefix="mixwright-scenarios-")
         if folder is None
@@ -144,7 +144,9 @@ def run_scenarios(
                 result = _train(recipe, task.data[size], methods[name], run_folder, device)
                 scores[name][task.name][size] = _scores(result, task.object_share[size])
             for name, results in found.items():
-                results.append(Found(summary={"seed": seed, "tasks": scores[name], **protocol}))
+                results.append(
+                    Measurement(summary={"seed": seed, "tasks": scores[name], **protocol})
+                )
     progress(1.0, "done")
     return found
 
