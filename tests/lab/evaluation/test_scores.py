@@ -149,6 +149,6 @@ def test_lower_precision_is_asked_for_by_name() -> None:
 def test_public_names_of_the_room() -> None:
     import mixwright.lab.evaluation as room
 
-    assert all(hasattr(room, name) for name in room.__all__)
+    assert all(hasattr(room, name) for name in room._HOMES)
     with pytest.raises(AttributeError, match="no attribute 'top1'"):
         room.__getattr__("top1")

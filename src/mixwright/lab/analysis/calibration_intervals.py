@@ -7,9 +7,7 @@ from collections.abc import Iterable
 import numpy.typing as npt
 
 from mixwright.lab.analysis.statistics.calibration import ece_interval
-from mixwright.sampling import stream
-
-_IMAGES = 104  # word of the random stream
+from mixwright.sampling import Stream, stream
 
 
 def calibration_intervals(
@@ -36,7 +34,7 @@ def calibration_intervals(
         count: ece_interval(
             confidence,
             correct,
-            generator=stream(seed, _IMAGES, count),
+            generator=stream(seed, Stream.CALIBRATION_IMAGES, count),
             bins=count,
             resamples=resamples,
         )

@@ -59,17 +59,10 @@ class Accuracy:
 
 
 def class_accuracy(correct: Tensor, labels: Tensor, *, classes: int) -> list[float | None]:
-    """Return the accuracy on the images of each class.
+    """Return the accuracy on the images of each class, by label; None for a class without images.
 
-    Their mean, macro accuracy, counts every class alike, however few images it has.
-
-    Args:
-        correct: ``(n,)`` bool, where the model is right.
-        labels: ``(n,)`` integers in ``[0, classes)``.
-        classes: number of classes.
-
-    Returns:
-        A fraction per class, by label; None for a class without images.
+    Their mean, macro accuracy, counts every class alike, however few images it has. ``correct`` is
+    ``(n,)`` bool, ``labels`` ``(n,)`` integers in ``[0, classes)``.
 
     Example:
         >>> right = torch.tensor([True, False, True])

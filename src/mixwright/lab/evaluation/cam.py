@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.lab.evaluation.mixtures.diversity_scores import pair_accuracy
-from mixwright.lab.evaluation.mixtures.states import (
-    States,
-    at_share,
-    drawn_states,
-    groups_of,
-    sources_of,
-)
+from mixwright.lab.evaluation.mixtures.states import States, at_share, grouped_states
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits
-from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import (
+    Measurement,
+    NotApplicableError,
+    Subject,
+    as_bytes,
+)
 from mixwright.mixers import CutMix
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import Stream, stream
@@ -31,7 +30,7 @@ _FLAT = 1e-4  # masks that vary less say nothing about places
 def class_map(
     model: nn.Module, images: Tensor, classes: Tensor, *, layer: str | None = None
 ) -> Tensor:
-    """Weigh the maps of a layer by how much a class's logit hangs on each: Grad-CAM.
+    """Weigh the maps of a layer by how much a class's logit depends on each: Grad-CAM.
 
     The weight of a map is the mean over its places of the logit's derivative; of the weighted sum
     what is below 0 becomes 0. One forward and one backward pass, from the layer on; no
@@ -84,25 +83,11 @@ def class_map(
 def grad_cam(
     model: nn.Module, images: Tensor, classes: Tensor, *, layer: str | None = None
 ) -> Tensor:
-    """Show where a classifier sees a class: ``class_map`` at the images' size, from 0 to 1.
+    """Show where a classifier sees a class: ``class_map`` at the images' size, ``(B, H, W)``.
 
     Brought to size bilinearly; then each map's minimum becomes 0 and its maximum 1, so that maps
-    of two images cannot be compared in strength.
-
-    Args:
-        model: see ``class_map``.
-        images: see ``class_map``.
-        classes: see ``class_map``.
-        layer: see ``class_map``.
-
-    Returns:
-        ``(B, H, W)`` float32 in [0, 1]; 0 everywhere where the map is the same everywhere, such as
-        one that is 0 or has a single place.
-
-    Raises:
-        ValueError: see ``class_map``.
-
-    Source: see ``class_map``.
+    of two images cannot be compared in strength. 0 everywhere where the map is the same everywhere,
+    such as one that is 0 or has a single place. Arguments, errors and source: see ``class_map``.
     """
     small = class_map(model, images, classes, layer=layer)
     found = F.interpolate(small[:, None], images.shape[2:], mode="bilinear", align_corners=False)
@@ -114,18 +99,10 @@ def grad_cam(
 
 
 def cam_energy(cam: Tensor, mask: Tensor) -> Tensor:
-    """Give the share of a map that lies where an image is shown.
+    """Return ``(B,)``, the share of each map ``(B, H, W)`` that lies where an image is shown.
 
-    Args:
-        cam: ``(B, H, W)``, at least 0.
-        mask: ``(B, H, W)`` in [0, 1], the image's share in each pixel of the mixture.
-
-    Returns:
-        ``(B,)`` in [0, 1], NaN where the map is 0 everywhere. A map that knows nothing gets the
-        mean of the mask on average.
-
-    Raises:
-        ValueError: the shapes differ.
+    ``mask`` ``(B, H, W)`` in [0, 1] is the image's share in each pixel of the mixture. NaN where
+    the map is 0 everywhere; a map that knows nothing gets the mean of the mask on average.
 
     Example:
         >>> cam, mask = torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[1.0, 0.0]]])
@@ -208,7 +185,7 @@ class Cam:
         energy = torch.stack([cam_energy(maps[:, n], masks[:, n]) for n in range(2)], dim=1)
         counted = places & energy.isfinite().all(dim=1)
         chance = flat.mean(dim=2)
-        shown = slice(self.shown)
+        kept = slice(self.shown)
         summary: dict[str, Any] = {
             "pairs": len(mixed),
             "lam": self.lam,
@@ -225,7 +202,7 @@ class Cam:
             "empty": float((maps.flatten(2).amax(dim=2) == 0).double().mean()),
             "plain_classes": [subject.data.classes[k] for k in labels.tolist()],
             "mixed_classes": [
-                [subject.data.classes[k] for k in pair] for pair in labels_ab[shown].tolist()
+                [subject.data.classes[k] for k in pair] for pair in labels_ab[kept].tolist()
             ],
             "seed": subject.seed,
         }
@@ -235,13 +212,13 @@ class Cam:
             "chance": chance.float(),
             "counted": counted,
             "correct": known,
-            "plain.images": _bytes(images),
-            "plain.maps": _bytes(plain),
+            "plain.images": as_bytes(images),
+            "plain.maps": as_bytes(plain),
             "plain.labels": labels.cpu(),
-            "mixed.images": _bytes(mixed[shown]),
-            "mixed.maps": _bytes(maps[shown]),
-            "mixed.masks": _bytes(masks[shown]),
-            "mixed.labels": labels_ab[shown],
+            "mixed.images": as_bytes(mixed[kept]),
+            "mixed.maps": as_bytes(maps[kept]),
+            "mixed.masks": as_bytes(masks[kept]),
+            "mixed.labels": labels_ab[kept],
         }
         return Measurement(summary=summary, arrays=arrays)
 
@@ -257,29 +234,18 @@ class Cam:
         return *_two(states, labels), "CutMix"
 
     def _states(self, subject: Subject, mixer: Mixer) -> tuple[States, Tensor]:
-        fixed, _ = at_share(mixer, self.lam)
-        test = subject.data.test
-        rows = groups_of(
-            test.labels.cpu(),
+        found = grouped_states(
+            subject,
+            at_share(mixer, self.lam)[0],
             groups=self.pairs,
-            size=sources_of(fixed),
-            generator=stream(subject.seed, Stream.CAM),
-        )
-        if len(rows) == 0:
-            raise NotApplicableError(f"cam: {len(test)} test images do not make one mixture.")
-        images = test.take(rows.flatten()).to(subject.device).float() / 255
-        labels = test.labels[rows]
-        states = drawn_states(
-            fixed,
-            images.view(*rows.shape, *images.shape[1:]),
-            labels.to(subject.device),
             draws=1,
-            seed=subject.seed,
-            num_classes=subject.data.num_classes,
-            model=subject.model,
+            generator=stream(subject.seed, Stream.CAM),
             progress=lambda share: subject.progress(0.1 + 0.4 * share, "mixing"),
         )
-        return states, labels.cpu()
+        if found is None:
+            count = len(subject.data.test)
+            raise NotApplicableError(f"cam: {count} test images do not make one mixture.")
+        return found
 
     def _read(
         self, subject: Subject, mixed: Tensor, labels: Tensor, layer: str
@@ -313,7 +279,7 @@ def _two(states: States, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _width(model: nn.Module, images: Tensor) -> int | None:
-    """Give the number of features that the last Linear takes, None where there is no Linear."""
+    """Return the number of features that the last Linear takes, None where there is no Linear."""
     if any(isinstance(module, nn.Linear) for module in model.modules()):
         return classifier(model, images).in_features
     return None
@@ -321,7 +287,3 @@ def _width(model: nn.Module, images: Tensor) -> int | None:
 
 def _mean(values: Tensor) -> float | None:
     return float(values.double().mean()) if values.numel() else None
-
-
-def _bytes(values: Tensor) -> Tensor:
-    return values.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()

@@ -9,17 +9,9 @@ from mixwright.lab.evaluation.subject import Arrays, Subject
 
 
 def clean_logits(subject: Subject) -> tuple[Tensor, Tensor]:
-    """Run the subject's model over all its test images, or take from its shelf what it said.
+    """Return logits ``(n, K)`` and labels ``(n,)`` of all clean test images, computed once.
 
-    Args:
-        subject: model and images.
-
-    Returns:
-        Logits ``(n, K)`` float32 and labels ``(n,)`` int64, on the CPU, in the order of
-        ``subject.ids``.
-
-    Raises:
-        ValueError: logits that are not finite, or labels out of range.
+    On the CPU, in the order of ``subject.ids``; raises where ``check_logits`` does.
     """
 
     def make() -> Arrays:

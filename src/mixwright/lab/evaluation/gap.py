@@ -16,8 +16,6 @@ from mixwright.lab.evaluation.predictions import logits_of, rank
 from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
 from mixwright.sampling import Stream, stream
 
-_CHOICE = 103  # place of the draw in the subject's stream
-
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
@@ -54,8 +52,8 @@ class Gap:
         logits, labels = kept["logits"], kept["labels"]
         correct = rank(logits, labels) == 0
         train, test = (
-            {"top1": float(right.double().mean()), "nll": nll(said, wanted), "images": len(wanted)}
-            for right, said, wanted in (
+            {"top1": float(right.double().mean()), "nll": nll(given, wanted), "images": len(wanted)}
+            for right, given, wanted in (
                 (correct, logits, labels),
                 (rank(test_logits, test_labels) == 0, test_logits, test_labels),
             )
@@ -83,5 +81,5 @@ class Gap:
         parts = rows.split(subject.batch_size)
         for place, (part, images) in enumerate(zip(parts, train.stream(parts), strict=True)):
             subject.progress(place / len(parts), "clean training images")
-            shown = images.to(subject.device).float().div_(255)
-            yield shown, train.labels[part].to(subject.device)
+            pixels = images.to(subject.device).float().div_(255)
+            yield pixels, train.labels[part].to(subject.device)

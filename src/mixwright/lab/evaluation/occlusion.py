@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits, rank
-from mixwright.lab.evaluation.subject import Measurement, Subject
+from mixwright.lab.evaluation.subject import Measurement, Subject, as_bytes
 from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating
 
@@ -26,15 +26,9 @@ _SHOWN = 2  # images that are kept as pictures
 
 
 def occlusion_patch(height: int, width: int) -> int:
-    """Choose the side of a patch: about 16 pixels of 224, as much of the side as in the paper.
+    """Return the side of a patch: about 16 pixels of 224, as much of the side as in the paper.
 
-    Args:
-        height: rows of the images, in pixels.
-        width: columns of the images, in pixels.
-
-    Returns:
-        The largest common divisor of both sides up to ``round(16 / 224 * shorter side)``, at
-        least 1.
+    The largest common divisor of both sides up to ``round(16 / 224 * shorter side)``.
 
     Example:
         >>> [occlusion_patch(side, side) for side in (28, 32, 64, 224)]
@@ -45,16 +39,10 @@ def occlusion_patch(height: int, width: int) -> int:
 
 
 def patch_ranks(count: int, patches: int, *, generator: Generator) -> Tensor:
-    """Draw for each image the order in which its patches vanish.
+    """Draw for each image the order in which its patches vanish, ``(count, patches)`` int64.
 
-    Args:
-        count: images.
-        patches: of each.
-        generator: the CPU generator.
-
-    Returns:
-        ``(count, patches)`` int64 on the CPU, each row a permutation: the place of each patch in
-        the order, so that at m hidden patches those below m are hidden. Masks are nested in m.
+    Each row is the place of each patch in the order, so that at m hidden patches those below m are
+    hidden: masks are nested in m.
     """
     drawn = torch.rand(count, patches, generator=generator, dtype=torch.float64)
     return drawn.argsort(dim=1)
@@ -97,16 +85,9 @@ def occlude(images: Tensor, ranks: Tensor, ratio: float, *, patch: int, fill: Te
 
 
 def area_under(ratios: Sequence[float], accuracies: Sequence[float], *, end: float = 0.9) -> float:
-    """Average an accuracy over ratios from the first to ``end``, by the trapezoid rule.
+    """Average an accuracy over rising ratios from the first to ``end``, by the trapezoid rule.
 
-    Args:
-        ratios: rising.
-        accuracies: one a ratio.
-        end: the last ratio that counts; at 1 nothing is left to see.
-
-    Returns:
-        The area divided by the length, in the unit of the accuracies; NaN where fewer than two
-        ratios count.
+    At a ratio of 1 nothing is left to see. NaN where fewer than two ratios count.
 
     Example:
         >>> area_under([0.0, 0.5, 1.0], [1.0, 0.5, 0.0], end=1.0)
@@ -120,15 +101,9 @@ def area_under(ratios: Sequence[float], accuracies: Sequence[float], *, end: flo
 
 
 def half_point(ratios: Sequence[float], accuracies: Sequence[float]) -> float | None:
-    """Find the ratio at which an accuracy has fallen to half of its first value.
+    """Return the first of rising ratios at which an accuracy has fallen to half of its first value.
 
-    Args:
-        ratios: rising.
-        accuracies: one a ratio.
-
-    Returns:
-        The first such ratio, on straight lines between the values; None where it never falls so
-        far.
+    On straight lines between the values; None where it never falls so far.
 
     Example:
         >>> half_point([0.0, 0.5, 1.0], [0.8, 0.6, 0.2])
@@ -193,8 +168,7 @@ class Occlusion:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        whole = len(subject.data.test)
-        count = min(self.count or whole, whole)
+        count = subject.count(self.count)
         channels, height, width = subject.data.test.shape
         patch = self.patch or occlusion_patch(height, width)
         if height % patch or width % patch:
@@ -213,12 +187,13 @@ class Occlusion:
         per_seed = table.double().mean(dim=2)
         curve = per_seed.mean(dim=1).tolist()
         areas = [area_under(self.ratios, column) for column in per_seed.T.tolist()]
+        first, _ = next(subject.batches(_SHOWN))
         floor = self._floor(subject, count, (channels, height, width))
         summary: dict[str, Any] = {
             "count": count,
             "ratios": list(self.ratios),
             "accuracy": curve,
-            "deviation": _deviation(per_seed),
+            "deviation": per_seed.std(dim=1).tolist() if self.seeds > 1 else None,
             "accuracy_per_order": per_seed.T.tolist(),
             "auc": sum(areas) / len(areas),
             "auc_per_order": areas,
@@ -238,26 +213,33 @@ class Occlusion:
             arrays={
                 "correct": table,
                 "ids": subject.ids[subject.rows(count)],
-                "shown": self._shown(subject, patch),
+                "shown": as_bytes(torch.stack(list(self._views(subject, first, patch, 0, 0)), 1)),
             },
         )
 
     def _seed(self, subject: Subject, seed: int, count: int, patch: int) -> Tensor:
         """``(ratios, n)`` bool, what is recognised with one order of hiding."""
-        columns = list[Tensor]()
+        columns, start = list[Tensor](), 0
         with evaluating(subject.model), torch.inference_mode():
-            for start, images, labels in _places(subject, count):
+            for images, labels in subject.batches(count):
                 rows = list[Tensor]()
-                fill = self._fill(subject, images, seed, start)
-                ranks = self._ranks(subject, images, patch, seed, start)
-                for place, ratio in enumerate(self.ratios):
-                    now = ranks[place if self.per_batch else 0].to(images.device)
-                    seen = occlude(images, now, ratio, patch=patch, fill=fill)
+                for seen in self._views(subject, images, patch, seed, start):
                     logits = batch_logits(subject.model, seen, labels, autocast=subject.autocast)
                     check_logits(logits, labels)
                     rows.append((rank(logits, labels) == 0).cpu())
                 columns.append(torch.stack(rows))
+                start += len(labels)
         return torch.cat(columns, dim=1)
+
+    def _views(
+        self, subject: Subject, images: Tensor, patch: int, seed: int, start: int
+    ) -> Iterator[Tensor]:
+        """Yield a batch, whose first image is the ``start``-th, as it is seen at each ratio."""
+        fill = self._fill(subject, images, seed, start)
+        ranks = self._ranks(subject, images, patch, seed, start)
+        for place, ratio in enumerate(self.ratios):
+            order = ranks[place if self.per_batch else 0].to(images.device)
+            yield occlude(images, order, ratio, patch=patch, fill=fill)
 
     def _ranks(
         self, subject: Subject, images: Tensor, patch: int, seed: int, start: int
@@ -308,33 +290,3 @@ class Occlusion:
         check_logits(logits, label)
         guess = int(logits[0].argmax())
         return float((subject.data.test.labels[:count] == guess).double().mean())
-
-    def _shown(self, subject: Subject, patch: int) -> Tensor:
-        """``(images, ratios, C, H, W)`` uint8, what is seen of the first images."""
-        images, _ = next(subject.batches(_SHOWN))
-        fill = self._fill(subject, images, 0, 0)
-        ranks = self._ranks(subject, images, patch, 0, 0)
-        seen = [
-            occlude(
-                images,
-                ranks[place if self.per_batch else 0].to(images.device),
-                ratio,
-                patch=patch,
-                fill=fill,
-            )
-            for place, ratio in enumerate(self.ratios)
-        ]
-        return torch.stack(seen, dim=1).mul(255).round().to(torch.uint8).cpu()
-
-
-def _places(subject: Subject, count: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Batches with the place of their first image."""
-    start = 0
-    for images, labels in subject.batches(count):
-        yield start, images, labels
-        start += len(labels)
-
-
-def _deviation(per_seed: Tensor) -> list[float] | None:
-    """Deviation over orders at each ratio; None for a single one."""
-    return per_seed.std(dim=1).tolist() if per_seed.shape[1] > 1 else None

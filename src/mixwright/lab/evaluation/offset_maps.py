@@ -7,21 +7,13 @@ from torch import Tensor
 
 
 def offset_distance(size: tuple[int, int]) -> Tensor:
-    """Distance ``max(|dy|, |dx|)`` of every offset of a map, ``(2H - 1, 2W - 1)`` int64.
-
-    Args:
-        size: height and width of the image, in pixels.
-    """
+    """Return ``max(|dy|, |dx|)`` of every offset in an image of this size, ``(2H - 1, 2W - 1)``."""
     dy, dx = (torch.arange(1 - length, length).abs() for length in size)
     return torch.maximum(dy[:, None], dx[None, :])
 
 
 def overlap(size: tuple[int, int]) -> Tensor:
-    """Number of pairs of pixels at every offset of a map, ``(2H - 1, 2W - 1)`` float64.
-
-    Args:
-        size: height and width of the image, in pixels.
-    """
+    """Return the number of pairs of pixels at every offset, ``(2H - 1, 2W - 1)`` float64."""
     rows, columns = (
         length - torch.arange(1 - length, length, dtype=torch.float64).abs() for length in size
     )
@@ -29,13 +21,10 @@ def overlap(size: tuple[int, int]) -> Tensor:
 
 
 def profile(offsets: Tensor) -> Tensor:
-    """Mean of an offset map over all offsets of one distance, ``max(|dy|, |dx|)``.
+    """Average an offset map over all offsets of one distance, ``max(|dy|, |dx|)``.
 
-    Args:
-        offsets: ``(2H - 1, 2W - 1)``, or ``(N, 2H - 1, 2W - 1)`` for a profile each.
-
-    Returns:
-        ``(max(H, W),)``, or ``(N, max(H, W))``, by distance in pixels from 0; float64 on the CPU.
+    From ``(..., 2H - 1, 2W - 1)`` to ``(..., max(H, W))``, by distance in pixels from 0; float64 on
+    the CPU.
 
     Example:
         >>> profile(torch.tensor([[1.0, 2.0, 3.0]])).tolist()

@@ -17,20 +17,12 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def batch_logits(
     model: nn.Module, images: Tensor, labels: Tensor, *, autocast: torch.dtype | None = None
 ) -> Tensor:
-    """Return the model's logits for one batch, in float32.
+    """Return the model's logits ``(B, K)`` for one batch, in float32, on the model's device.
 
-    Args:
-        model: network from images to logits.
-        images: ``(B, C, H, W)`` as the model takes them.
-        labels: ``(B,)`` integers, looked at for their shape only.
-        autocast: dtype to compute in under autocast, such as ``torch.bfloat16``; None for none.
-
-    Returns:
-        ``(B, K)`` float32 on the model's device.
+    Of the labels ``(B,)`` only the shape is read. ``autocast`` is the dtype to compute in.
 
     Raises:
-        ValueError: the labels are not ``(B,)`` integers, or what the model returns is not
-            ``(B, K)``.
+        ValueError: the labels are not ``(B,)`` integers, or the model returns no ``(B, K)``.
     """
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(
@@ -52,7 +44,7 @@ def batch_logits(
 def logits_of(
     model: nn.Module, batches: Batches, *, autocast: torch.dtype | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Run a classifier over batches and keep everything it says.
+    """Run a classifier over batches and keep all logits.
 
     Args:
         model: network from images to logits ``(B, K)``; run in evaluation mode, put back after.
@@ -81,13 +73,9 @@ def logits_of(
 def check_logits(logits: Tensor, labels: Tensor) -> None:
     """Refuse predictions that must not be counted as right or wrong; reads values.
 
-    Args:
-        logits: ``(M, K)``.
-        labels: ``(M,)`` integers.
-
     Raises:
-        ValueError: shapes that do not fit, no rows, rows that are not finite, labels outside
-            ``[0, K)``.
+        ValueError: shapes other than ``(M, K)`` and ``(M,)``, no rows, rows that are not finite,
+            labels outside ``[0, K)``.
     """
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or len(logits) == 0:
         raise ValueError(
@@ -103,14 +91,7 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
 
 
 def refuse(broken: int, foreign: int, count: int, *, classes: int) -> None:
-    """Raise where rows are not finite or labels name no class.
-
-    Args:
-        broken: images whose logits hold a NaN or an infinity.
-        foreign: labels outside the range of classes.
-        count: images in all.
-        classes: number of classes.
-    """
+    """Raise where some logits are not finite, ``broken``, or labels name no class, ``foreign``."""
     if broken:
         raise ValueError(
             f"evaluation: the logits of {broken} of {count} images are NaN or infinite; a score "
@@ -135,17 +116,10 @@ def out_of_range(labels: Tensor, classes: int) -> Tensor:
 
 
 def rank(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return how many classes the model puts before the right one, 0 for a right answer.
+    """Return ``(M,)`` int64, how many classes come before the right one; 0 is a right answer.
 
     Among equal logits the lower class index comes first, on every device: ``topk`` leaves the
     order of ties open.
-
-    Args:
-        logits: ``(M, K)``.
-        labels: ``(M,)`` integers in ``[0, K)``.
-
-    Returns:
-        ``(M,)`` int64.
 
     Example:
         >>> rank(torch.tensor([[1.0, 3.0, 2.0], [0.0, 0.0, 0.0]]), torch.tensor([2, 1])).tolist()
@@ -158,18 +132,10 @@ def rank(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def correct_on(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Say on which images a classifier is right, in full precision.
+    """Return ``(B,)`` bool, where a classifier is right, in full precision and evaluation mode.
 
-    Args:
-        model: network from images to logits ``(B, K)``; run in evaluation mode, put back after.
-        images: ``(B, C, H, W)`` floating.
-        labels: ``(B,)`` integers.
-
-    Returns:
-        ``(B,)`` bool; among equal logits the lower class index is the guess.
-
-    Raises:
-        ValueError: what ``batch_logits`` and ``check_logits`` refuse.
+    Among equal logits the lower class index is the guess. Raises where ``batch_logits`` and
+    ``check_logits`` do.
     """
     full = torch.autocast(images.device.type, enabled=False)
     with evaluating(model), torch.no_grad(), full:
@@ -182,15 +148,12 @@ def topk_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """Return the share of images whose class is among the model's first ``k`` guesses.
 
     Args:
-        logits: ``(M, K)``, finite; only their order is read.
+        logits: ``(M, K)``, finite; only their order is read. Ties go to the lower class index.
         labels: ``(M,)`` integers in ``[0, K)``.
         k: guesses allowed, at least 1; from K on the share is 1.
 
-    Returns:
-        A fraction in [0, 1]; ties go to the lower class index.
-
     Raises:
-        ValueError: shapes that do not fit, values that ``check_logits`` refuses, or ``k`` below 1.
+        ValueError: what ``check_logits`` refuses, or ``k`` below 1.
 
     Example:
         >>> logits, labels = torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([0, 1])

@@ -143,12 +143,6 @@ def choose_strength(
     A fifth of each class, always the same rows, is held out; the strength that is right most
     often there wins, of equal ones the strongest. Test images are not looked at.
 
-    Args:
-        features: ``(n, D)`` floating.
-        labels: ``(n,)`` integers in [0, classes).
-        classes: K.
-        strengths: those that are tried.
-
     Returns:
         The strength, and for each one tried the share of held-out images that it gets right.
 
@@ -178,19 +172,9 @@ def penultimate(
     batch_size: int,
     autocast: torch.dtype | None = None,
 ) -> Tensor:
-    """Return what enters the last Linear layer, for every image.
+    """Return what enters the last Linear layer, for every image: ``(M, D)`` float32 on the CPU.
 
-    The model is run in evaluation mode and put back; nothing of it changes.
-
-    Args:
-        model: network from images in [0, 1] to logits, on ``device``.
-        images: the images.
-        device: where batches are wanted.
-        batch_size: images at a time.
-        autocast: dtype to compute in under autocast; None for the model's own.
-
-    Returns:
-        ``(M, D)`` float32, on the CPU, in the order of the images.
+    The model, on ``device``, is run in evaluation mode and put back; nothing of it changes.
 
     Raises:
         NotApplicableError: the model has no Linear layer, or its last one does not make the
@@ -201,15 +185,15 @@ def penultimate(
     parts = torch.arange(len(images)).split(batch_size)
     with evaluating(model), torch.inference_mode():
         for batch in images.stream(parts):
-            shown = batch.to(device).float().div_(255)
+            pixels = batch.to(device).float().div_(255)
             try:
-                last = classifier(model, shown)
+                last = classifier(model, pixels)
             except ValueError as error:
                 raise NotApplicableError(f"probe: {error}") from error
             lower = torch.autocast(device.type, dtype=autocast) if autocast else nullcontext()
             with entering(model, last) as tap, lower:
-                logits = model(shown)
-            if tap.value.ndim != 2 or logits.shape != (len(shown), last.out_features):
+                logits = model(pixels)
+            if tap.value.ndim != 2 or logits.shape != (len(pixels), last.out_features):
                 raise NotApplicableError(
                     f"probe: the last Linear layer takes {tuple(tap.value.shape)} and gives "
                     f"{last.out_features} values, the model {tuple(logits.shape)}; expected a "
@@ -250,7 +234,7 @@ class Probe:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        parse_data(self.data)  # a name that does not exist is told before hours of other work
+        parse_data(self.data)  # refuses a name that does not exist before hours of other work
         check_whole("Probe", "train_size", self.train_size, low=0)
         check_number("Probe", "strength", self.strength)
 

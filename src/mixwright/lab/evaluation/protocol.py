@@ -96,7 +96,7 @@ def protocol_score(
 def run_protocols(
     records: Sequence[Mapping[str, Any]], *, protocols: Iterable[Protocol] = PROTOCOLS
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Score every column of a run by every protocol.
+    """Score every column (raw, ema, teacher) of a run by every protocol.
 
     Args:
         records: lines of ``metrics.jsonl``, each with ``epoch`` and ``test``: None, or scores by
@@ -104,8 +104,8 @@ def run_protocols(
         protocols: which.
 
     Returns:
-        Column (raw, ema, teacher) -> protocol -> ``top1``, ``top5`` (None for five classes or
-        fewer), ``epochs`` used and ``note``; without columns and protocols that have no scores.
+        Column -> protocol -> ``top1``, ``top5`` (None for five classes or fewer), ``epochs`` used
+        and ``note``; without columns and protocols that have no scores.
 
     Example:
         >>> lines = [{"epoch": 1, "test": {"raw": {"top1": 0.25, "top5": None}}}]

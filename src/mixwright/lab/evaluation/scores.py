@@ -51,9 +51,9 @@ def evaluate(
 ) -> Scores:
     """Return the scores of a model over batches.
 
-    The model is run in evaluation mode and each of its parts is put back into its own mode after,
-    also after an error. Scores are kept as sums, so the result does not depend on how the images
-    are batched or spread over processes, and nothing is read back before the end.
+    The model is run in evaluation mode and put back after, also after an error. Scores are kept as
+    sums, so the result does not depend on how the images are batched or spread over processes, and
+    nothing is read back before the end.
 
     Args:
         model: network from images to logits ``(B, K)``.
@@ -62,9 +62,6 @@ def evaluate(
             model's own. Logits are brought to float32 in any case.
         reduce: adds a float64 vector up over processes; called once, on every process, also on
             one that has no images. None for a single process.
-
-    Returns:
-        The scores over all images of all processes.
 
     Raises:
         ValueError: no images, logits that are not finite (with their number), labels out of

@@ -97,6 +97,11 @@ class Subject:
             return torch.arange(len(self.data.test))
         return class_turns(self.data.test.labels)[:count]
 
+    def count(self, limit: int) -> int:
+        """Return how many test images an option asks for; 0 for all."""
+        whole = len(self.data.test)
+        return min(limit or whole, whole)
+
     def batches(self, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield test images in [0, 1] and labels, batch by batch, on the device; see ``rows``."""
         test = self.data.test
@@ -104,6 +109,27 @@ class Subject:
         for part, images in zip(rows, test.stream(rows), strict=True):
             labels = test.labels[part]
             yield images.to(self.device).float().div_(255), labels.to(self.device)
+
+    def cached_batches(
+        self, count: int, key: str, make: Callable[[Tensor, Tensor, int], Arrays]
+    ) -> Iterator[tuple[int, Arrays]]:
+        """Yield what is made of each batch, or was kept, after the number of images done so far.
+
+        ``make`` takes images, labels and the place of the first image; see ``batches``.
+        """
+        start = 0
+        for images, labels in self.batches(count):
+            name = f"{key}-{start:06d}-{len(labels)}"
+            made = self.cache.get_or_compute(
+                name, lambda x=images, y=labels, first=start: make(x, y, first)
+            )
+            start += len(labels)
+            yield start, made
+
+
+def as_bytes(pictures: Tensor) -> Tensor:
+    """Return pictures in [0, 1], of any shape, as uint8 on the CPU, to be kept."""
+    return pictures.clamp(0, 1).mul(255).round().to(torch.uint8).cpu()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

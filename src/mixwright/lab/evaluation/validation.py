@@ -20,7 +20,7 @@ class ModelMisfitError(ValueError):
 def validate_model(
     model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, name: str
 ) -> Tensor:
-    """Run a classifier on a few images and refuse what cannot be judged.
+    """Run a classifier on a few images and refuse what cannot be judged; return its logits.
 
     Args:
         model: network from images in [0, 1] to logits.
@@ -28,9 +28,6 @@ def validate_model(
         labels: ``(B,)`` integers.
         num_classes: classes of the data.
         name: how messages call the model.
-
-    Returns:
-        ``(B, K)`` float32 logits.
 
     Raises:
         ModelMisfitError: the model fails on images of this size, or has another number of classes.
@@ -43,9 +40,9 @@ def validate_model(
         raise  # it says what it is
     except (RuntimeError, AssertionError) as error:
         size = " x ".join(str(side) for side in images.shape[1:])
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelMisfitError(
-            f"{name} cannot take images of {size} (channels x height x width): {said}. Bring the "
+            f"{name} cannot take images of {size} (channels x height x width): {reason}. Bring the "
             "images to the size that the model was made for (--image-size)."
         ) from error
     if logits.shape[1] != num_classes:
@@ -105,7 +102,7 @@ def validate_normalisation(
             "Take one of the two away",
         ),
     }
-    for change, said in ways.values():
+    for change, hint in ways.values():
         try:
             other = _right(model, change(images), labels, batch_size)
         except ValueError:  # what it gives in that scale cannot be judged: no better, then
@@ -115,7 +112,7 @@ def validate_normalisation(
         if float(gain.mean()) > max(3 * error, 0.05):
             raise ModelMisfitError(
                 f"{name} is right on {float(plain.mean()):.1%} of {len(plain)} images in [0, 1], "
-                f"and on {float(other.mean()):.1%} in another scale: {said}; --normalise unchecked "
+                f"and on {float(other.mean()):.1%} in another scale: {hint}; --normalise unchecked "
                 "takes it as it is."
             )
 

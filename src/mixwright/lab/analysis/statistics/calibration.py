@@ -28,7 +28,7 @@ def ece_difference(
     level: float = 0.95,
     resamples: int = 2_000,
 ) -> Interval:
-    """Give the difference of two calibration errors on new images of the same kind.
+    """Return the difference of two calibration errors on new images of the same kind.
 
     Images are drawn with replacement, the same for both models. Resampling raises a calibration
     error (bins get emptier), less so a difference of two; for a test prefer the likelihood or the
@@ -72,25 +72,11 @@ def ece_interval(
     level: float = 0.95,
     resamples: int = 2_000,
 ) -> Interval:
-    """Give a calibration error with how far it moves on other images of the same kind.
+    """Return a calibration error with how far it moves on other images of the same kind.
 
     Resampling raises a calibration error, by about its noise floor. The ends are therefore
     mirrored at the error itself (the basic bootstrap), which takes that rise out again, and cut
-    off at 0.
-
-    Args:
-        confidence: ``(n,)`` in [0, 1].
-        correct: ``(n,)`` bool or {0, 1}.
-        generator: source of all randomness.
-        bins: bins of equal width, closed on the right.
-        level: of the interval, in (0, 1).
-        resamples: draws.
-
-    Returns:
-        The error with its interval; count of images and deviation of the resamples.
-
-    Raises:
-        ValueError: shapes do not fit, or values are not finite.
+    off at 0. ``confidence`` and ``correct`` are ``(n,)``; for the rest see ``ece_difference``.
     """
     found = _bootstrapped(
         _gaps(confidence, correct, bins=bins),

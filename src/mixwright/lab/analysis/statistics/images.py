@@ -83,7 +83,7 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
-    """Give the mean over images and where it would lie for other images of the same kind.
+    """Return the mean over images and where it would lie for other images of the same kind.
 
     For a difference of two models give the difference per image: that pairs them.
 
@@ -93,9 +93,6 @@ def bootstrap_interval(
         method: ``bca`` corrects the percentiles for bias and skewness; ``percentile`` does not.
         level: share of such intervals that hold the true mean, in (0, 1).
         resamples: how often all images are drawn with replacement, at least 1.
-
-    Returns:
-        The interval; count of images and deviation of their values.
 
     Raises:
         ValueError: shape, values, ``method`` or ``level`` are out of range.

@@ -49,14 +49,11 @@ def holm(ps: Sequence[float]) -> list[float]:
 def simultaneous_intervals(
     family: Sequence[Sequence[float]], level: float = 0.95
 ) -> list[Interval]:
-    """Give t intervals that all hold at once, by Bonferroni's inequality.
+    """Return t intervals that all hold at once, by Bonferroni's inequality.
 
     Args:
         family: for each question its values, such as differences paired by seed.
         level: share of families in which every interval holds its true mean, in (0, 1).
-
-    Returns:
-        One interval per question, each of level ``1 - (1 - level) / m``.
 
     Raises:
         ValueError: ``t_interval`` refuses the values or the level.

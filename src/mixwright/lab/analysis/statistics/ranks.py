@@ -92,13 +92,8 @@ def mean_ranks(scores: npt.ArrayLike, *, level: float = 0.95) -> Ranks:
 def critical_difference(methods: int, blocks: int, *, level: float = 0.95) -> float:
     """Return how far apart mean ranks must lie to be told apart, by Nemenyi's test.
 
-    Args:
-        methods: at least 2.
-        blocks: at least 1.
-        level: share of families without a false claim, in (0, 1).
-
-    Returns:
-        ``q / sqrt(2) * sqrt(k (k + 1) / (6 N))`` with q of the studentised range.
+    ``q / sqrt(2) * sqrt(k (k + 1) / (6 N))`` with q of the studentised range, for k methods, at
+    least 2, and N blocks, at least 1.
 
     Raises:
         ValueError: a number is out of range.

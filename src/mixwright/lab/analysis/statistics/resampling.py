@@ -19,11 +19,7 @@ NUMBERS = 4_000_000
 def draws(generator: Generator) -> np.random.Generator:
     """Make NumPy's generator, which has the multinomial and binomial laws, from one draw of ours.
 
-    Args:
-        generator: the CPU generator, the only state there is to save.
-
-    Returns:
-        A new generator; equal states give equal ones.
+    The CPU generator stays the only state there is to save; equal states give equal generators.
     """
     return np.random.default_rng(int(randint(2**62, (), generator=generator)))
 
@@ -31,16 +27,8 @@ def draws(generator: Generator) -> np.random.Generator:
 def one_per_image(name: str, values: npt.ArrayLike, *, least: int = 2) -> Floats:
     """Take values as ``(n,)`` float64 and refuse what has no interval.
 
-    Args:
-        name: of the function that asks, for the message.
-        values: one number per image.
-        least: fewest images.
-
-    Returns:
-        the values.
-
     Raises:
-        ValueError: another shape, too few, or one that is not finite.
+        ValueError: another shape, fewer than ``least``, or one that is not finite.
     """
     taken = np.asarray(values, dtype=np.float64)
     if taken.ndim != 1 or len(taken) < least or not np.isfinite(taken).all():
@@ -58,15 +46,8 @@ def resampled_means(
     """Draw images with replacement, again and again, and average each column over them.
 
     Where images take few distinct values, as differences of right and wrong do, their counts are
-    drawn instead (multinomial): the same law, and hundreds of times as fast.
-
-    Args:
-        columns: ``(n, m)``, a row per image.
-        resamples: how many times all n images are drawn.
-        rng: source of the draws.
-
-    Yields:
-        ``(b, m)`` float64 means, batch by batch, ``resamples`` rows in all.
+    drawn instead (multinomial): the same law, and hundreds of times as fast. From ``(n, m)``, a row
+    an image, to ``(b, m)`` float64 means, batch by batch, ``resamples`` rows in all.
     """
     table = np.asarray(columns, dtype=np.float64)
     count = len(table)
@@ -148,18 +129,7 @@ def crossed_interval(
 
 
 def percentiles(resampled: Floats, level: float) -> tuple[float, float]:
-    """Cut off the same share of resamples on both sides.
-
-    Args:
-        resampled: ``(b,)``.
-        level: share that is left, in (0, 1).
-
-    Returns:
-        lower and upper end.
-
-    Raises:
-        ValueError: ``level`` is out of range.
-    """
+    """Return the lower and upper end that leave a share ``level``, in (0, 1), of the resamples."""
     if not 0.0 < level < 1.0:
         raise ValueError(f"bootstrap: level is {level}; expected a share in (0, 1), say 0.95.")
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])

@@ -15,7 +15,7 @@ from mixwright.lab.evaluation.attack.legacy import legacy_fgsm, normalised_insid
 from mixwright.lab.evaluation.attack.losses import LOSSES, Loss, loss_gradient
 from mixwright.lab.evaluation.attack.pgd import pgd
 from mixwright.lab.evaluation.predictions import correct_on
-from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
 from mixwright.lab.models.normalised import Normalised
 from mixwright.sampling import Stream, stream
 
@@ -78,30 +78,26 @@ class Attack:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        every = len(subject.data.test)
-        count = min(self.count or every, every)
+        count = subject.count(self.count)
         whole, note = self._normalised(subject)
         names = self._names(whole is not None)
-        correct, zero = list[Tensor](), list[Tensor]()
-        done = 0
-        for images, labels in subject.batches(count):
-            piece = subject.cache.get_or_compute(
-                f"images-{done:06d}-{len(labels)}",
-                lambda x=images, y=labels, n=done: self._piece(subject, x, y, n, whole),
-            )
-            correct.append(piece["correct"])
-            zero.append(piece["no_gradient"])
-            done += len(labels)
+        pieces = list[Arrays]()
+        for done, piece in subject.cached_batches(
+            count, "images", lambda x, y, first: self._piece(subject, x, y, first, whole)
+        ):
+            pieces.append(piece)
             subject.progress(done / count, f"{done:,} of {count:,} images")
-        table = torch.cat(correct, dim=1)
-        right = dict(zip(names, table, strict=True))
-        arrays = {"correct": table, "no_gradient": torch.cat(zero)}
-        arrays["ids"] = subject.ids[subject.rows(count)]
+        arrays = {
+            "correct": torch.cat([piece["correct"] for piece in pieces], dim=1),
+            "no_gradient": torch.cat([piece["no_gradient"] for piece in pieces]),
+            "ids": subject.ids[subject.rows(count)],
+        }
+        right = dict(zip(names, arrays["correct"], strict=True))
         summary: dict[str, Any] = {"count": count, "conditions": list(names)}
         summary |= self._scores(right)
         summary |= {
             "no_gradient": _share(arrays["no_gradient"]),
-            "legacy": {one: _share(right[one]) for one in LEGACY} if whole is not None else None,
+            "legacy": {name: _share(right[name]) for name in LEGACY} if whole is not None else None,
             "legacy_note": note,
             "autoattack": None,
             "eps": self.eps,
@@ -189,26 +185,22 @@ class Attack:
 
     def _strongest(self, subject: Subject) -> Tensor:
         """``(m,)`` bool, what survives AutoAttack."""
-        every = len(subject.data.test)
-        count = min(self.autoattack_count or every, every)
-        survived, done = list[Tensor](), 0
-        for images, labels in subject.batches(count):
+        count = subject.count(self.autoattack_count)
 
-            def make(x: Tensor = images, y: Tensor = labels) -> dict[str, Tensor]:
-                found = autoattack(
-                    subject.model,
-                    x,
-                    y,
-                    eps=self.eps / 255,
-                    seed=subject.seed,
-                    batch_size=subject.batch_size,
-                )
-                return {"robust": found.robust.cpu()}
-
-            survived.append(
-                subject.cache.get_or_compute(f"autoattack-{done:06d}-{len(labels)}", make)["robust"]
+        def make(images: Tensor, labels: Tensor, _first: int) -> Arrays:
+            found = autoattack(
+                subject.model,
+                images,
+                labels,
+                eps=self.eps / 255,
+                seed=subject.seed,
+                batch_size=subject.batch_size,
             )
-            done += len(labels)
+            return {"robust": found.robust.cpu()}
+
+        survived = list[Tensor]()
+        for done, piece in subject.cached_batches(count, "autoattack", make):
+            survived.append(piece["robust"])
             subject.progress(1.0, f"AutoAttack on {done:,} of {count:,} images")
         return torch.cat(survived)
 

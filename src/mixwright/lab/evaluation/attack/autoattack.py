@@ -19,11 +19,7 @@ INSTALL = "pip install pyautoattack"
 
 
 def check_autoattack() -> None:
-    """Refuse where the package is missing, before anything else is computed.
-
-    Raises:
-        ValueError: pyautoattack is not installed.
-    """
+    """Refuse where the package is missing, before anything else is computed."""
     if find_spec("pyautoattack") is None:
         raise ValueError(
             "attack: AutoAttack needs the package pyautoattack, which is not installed: "
@@ -54,9 +50,6 @@ def autoattack(
         eps: largest change of a pixel in the scale of the images.
         seed: of all draws; torch's global generator is left as it was.
         batch_size: images at a time.
-
-    Returns:
-        The images found, and which of the originals are robust.
 
     Raises:
         ValueError: pyautoattack is not installed, or ``eps`` is out of range.

@@ -48,14 +48,5 @@ def fgsm(
 
 
 def step(images: Tensor, gradient: Tensor, eps: float) -> Tensor:
-    """Take the step of ``fgsm`` along a gradient that is known.
-
-    Args:
-        images: ``(B, C, H, W)`` in [0, 1].
-        gradient: ``(B, C, H, W)``, read for its signs.
-        eps: size of the step.
-
-    Returns:
-        ``(B, C, H, W)`` in [0, 1].
-    """
+    """Take the step of ``fgsm`` along a known gradient, of which the signs alone are read."""
     return (images + eps * gradient.sign()).clamp(0, 1)

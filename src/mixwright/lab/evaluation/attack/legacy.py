@@ -12,13 +12,7 @@ from mixwright.taps import bare
 
 
 def normalised_inside(model: nn.Module) -> Normalised:
-    """Find the normalisation with which a model begins.
-
-    Args:
-        model: any classifier, wrapped or not.
-
-    Returns:
-        The ``Normalised`` whose mean, deviation and network the legacy attack takes apart.
+    """Return the ``Normalised`` with which a model, wrapped or not, begins.
 
     Raises:
         NotApplicableError: the model does not begin with one.
@@ -39,7 +33,7 @@ def legacy_fgsm(
     """Step in normalised space, then cut the *normalised* image off at 0 and 1.
 
     A step of ``eps`` in normalised space is ``eps * std`` in pixels, about a quarter of what is
-    said, and the cut makes all that is darker than the mean colour that colour, and all that is
+    claimed, and the cut makes all that is darker than the mean colour that colour, and all that is
     brighter than one deviation above it that: most of the image is gone before any attack.
     ``eps=0`` shows what the cut alone costs. Not an attack of 8/255: use ``fgsm``.
 

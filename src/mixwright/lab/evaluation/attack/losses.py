@@ -14,7 +14,7 @@ LOSSES: tuple[str, ...] = get_args(Loss)
 
 
 def attack_loss(loss: Loss, labels: Tensor) -> Value:
-    """Give the number of each image that an attack raises; above 0 the image is taken wrongly.
+    """Return what an attack raises, from logits ``(B, K)`` to ``(B,)``; above 0 the guess is wrong.
 
     For ``"ce"`` it is not the cross-entropy itself but ``logsumexp`` of the other logits minus
     the right one, m. The cross-entropy is ``log(1 + exp(m))``, so its gradient is that of m times
@@ -26,9 +26,6 @@ def attack_loss(loss: Loss, labels: Tensor) -> Value:
             Wagner); ``"dlr"``, the margin in units of the gap between the first and the third
             logit (Croce and Hein), of three classes and more.
         labels: ``(B,)`` integers, the right classes.
-
-    Returns:
-        A function from logits ``(B, K)`` to ``(B,)``.
 
     Raises:
         ValueError: ``loss`` is another word, or at its call there are too few classes.
@@ -67,16 +64,7 @@ def attack_loss(loss: Loss, labels: Tensor) -> Value:
 
 
 def loss_gradient(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss = "ce") -> Tensor:
-    """Differentiate ``attack_loss`` by the pixels.
-
-    Args:
-        model: network from images to logits ``(B, K)``; any ``nn.Module``, run in evaluation mode.
-        images: ``(B, C, H, W)`` floating.
-        labels: ``(B,)`` integers in ``[0, K)``.
-        loss: see ``attack_loss``.
-
-    Returns:
-        The gradient, shape and dtype of ``images``.
+    """Differentiate ``attack_loss`` by the pixels; shape and dtype of ``images``.
 
     Raises:
         ValueError: labels are not ``(B,)`` integers, or what ``pixel_gradient`` refuses.

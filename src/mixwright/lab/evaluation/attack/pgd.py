@@ -45,11 +45,10 @@ def pgd(
     From ``clip(x + U(-eps, eps))``, ``steps`` times ``x' = clip(project(x' + alpha * sign(g)))``.
     The ball is that around the image as it was, in the largest absolute change of a pixel. All
     images are attacked once, those that survive again at each restart; the random starts are drawn
-    for all of them, so that they do not hang on the model.
+    for all of them, so that they do not depend on the model.
 
     Args:
-        model: network from images in [0, 1] to logits ``(B, K)``, normalisation inside; run in
-            evaluation mode, put back after.
+        model: see ``fgsm``.
         images: ``(B, C, H, W)`` floating in [0, 1]; not written.
         labels: ``(B,)`` integers in ``[0, K)``.
         eps: largest change of a pixel in the scale of the images, such as ``8 / 255``.
@@ -60,9 +59,6 @@ def pgd(
         random_start: whether to start somewhere in the ball, or at the image itself.
         skip_wrong: whether to leave alone what is taken wrongly as it is; ``robust`` is the same.
         loss: what is raised; see ``attack_loss``.
-
-    Returns:
-        The images found, and which of the originals are robust.
 
     Raises:
         ValueError: an argument is out of range, or what ``loss_gradient`` refuses.

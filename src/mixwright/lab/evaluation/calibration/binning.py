@@ -10,22 +10,12 @@ from mixwright.lab.evaluation.predictions import check_logits, rank
 
 
 def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
-    """Return the calibration error over bins that hold the same number of images each.
+    """Return the calibration error, in [0, 1], over bins that hold the same number of images each.
 
     Bins of equal width put most images of a good model into the last; these follow the images.
     The edges are confidences that occur, closed on the right, so images of equal confidence share
-    a bin and their order does not matter; bins differ in size where many are equal.
-
-    Args:
-        logits: ``(M, K)`` finite logits.
-        labels: ``(M,)`` integers in ``[0, K)``.
-        bins: number of bins, at least 1; no more than there are different confidences are filled.
-
-    Returns:
-        A fraction in [0, 1]; the softmax is taken in float64.
-
-    Raises:
-        ValueError: shapes that do not fit, values that ``check_logits`` refuses, or ``bins`` below 1.
+    a bin and their order does not matter; bins differ in size where many are equal. Arguments and
+    errors are those of ``ece``.
 
     Example:
         >>> sure = torch.tensor([0.55] * 10 + [0.95] * 10)
@@ -49,22 +39,11 @@ def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
 
 
 def classwise_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
-    """Return the calibration error of every class's probability, averaged over classes.
+    """Return the calibration error, in [0, 1], of every class's probability, averaged over classes.
 
     The error of the most likely class says nothing of the others; this one takes each class as a
     question of its own, is it this one or not. With many classes most probabilities are near 0,
-    and the mean is small.
-
-    Args:
-        logits: ``(M, K)`` finite logits.
-        labels: ``(M,)`` integers in ``[0, K)``.
-        bins: bins of equal width; see ``reliability`` for their edges.
-
-    Returns:
-        A fraction in [0, 1].
-
-    Raises:
-        ValueError: shapes that do not fit, values that ``check_logits`` refuses, or ``bins`` below 1.
+    and the mean is small. Arguments and errors are those of ``ece``.
 
     Example:
         >>> logits = torch.zeros(4, 2)  # one half each
@@ -84,20 +63,9 @@ def noise_floor(
 ) -> float:
     """Return the calibration error that a perfectly calibrated model would show by chance.
 
-    Outcomes are drawn that are right as often as the confidences say; what error they still show
-    is due to the finite number of images. Errors near it cannot be told from none.
-
-    Args:
-        confidence: ``(M,)`` in [0, 1].
-        generator: the CPU generator that outcomes are drawn from.
-        bins: bins of equal width; see ``reliability``.
-        draws: how often all outcomes are drawn, at least 1.
-
-    Returns:
-        The mean error over the draws, a fraction.
-
-    Raises:
-        ValueError: ``confidence`` is not ``(M,)``, or ``bins`` or ``draws`` is below 1.
+    Outcomes are drawn that are right as often as the confidences ``(M,)`` say, ``draws`` times;
+    what error they show on average is due to the finite number of images. Errors near it cannot be
+    told from none.
 
     Example:
         >>> sure = torch.full((10000,), 0.5)
@@ -120,13 +88,6 @@ def noise_floor(
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Return how undecided a model is about each image.
-
-    Args:
-        logits: ``(M, K)`` finite.
-
-    Returns:
-        ``(M,)`` float64 in nats, from 0 for one class alone to ``ln K`` for all alike.
-    """
+    """Return ``(M,)`` float64 in nats, from 0 for one class alone to ``ln K`` for all alike."""
     likely = logits.double().log_softmax(dim=1)
     return -(likely.exp() * likely).nan_to_num(0.0).sum(dim=1)

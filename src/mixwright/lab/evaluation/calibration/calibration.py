@@ -29,8 +29,6 @@ from mixwright.lab.evaluation.predictions import rank
 from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import Stream, stream
 
-_FLOOR, _HALVES = 101, 102  # words of the subject's random streams
-
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:

@@ -76,9 +76,6 @@ def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Relia
         correct: ``(M,)`` bool or {0, 1}.
         bins: number of bins, at least 1.
 
-    Returns:
-        The sums of each bin, on the device of ``confidence``.
-
     Raises:
         ValueError: shapes differ, or ``bins`` is below 1.
 
@@ -112,18 +109,15 @@ def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Relia
 
 
 def ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
-    """Return the expected calibration error of the most likely class.
+    """Return the expected calibration error of the most likely class, a fraction in [0, 1].
 
     Args:
         logits: ``(M, K)`` finite logits, never probabilities: give those by their logarithm.
         labels: ``(M,)`` integers in ``[0, K)``.
         bins: bins of equal width; see ``reliability`` for their edges.
 
-    Returns:
-        A fraction in [0, 1]; the softmax is taken in float64.
-
     Raises:
-        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
+        ValueError: what ``check_logits`` refuses, or ``bins`` below 1.
     """
     check_logits(logits, labels)
     confidence = logits.double().softmax(dim=1).amax(dim=1)
@@ -131,17 +125,9 @@ def ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
 
 
 def nll(logits: Tensor, labels: Tensor) -> float:
-    """Return the mean negative log-likelihood of the right classes.
+    """Return the mean negative log-likelihood of the right classes, in nats per image.
 
-    Args:
-        logits: ``(M, K)`` finite logits.
-        labels: ``(M,)`` integers in ``[0, K)``.
-
-    Returns:
-        Nats per image, at least 0, from a log-softmax in float64: nothing is clipped.
-
-    Raises:
-        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
+    From a log-softmax in float64: nothing is clipped. Arguments and errors are those of ``ece``.
 
     Example:
         >>> round(nll(torch.zeros(1, 100), torch.tensor([7])), 5)
@@ -160,15 +146,7 @@ def surprise(logits: Tensor, labels: Tensor) -> Tensor:
 def brier(logits: Tensor, labels: Tensor) -> float:
     """Return the mean squared distance between the class probabilities and the right class.
 
-    Args:
-        logits: ``(M, K)`` finite logits.
-        labels: ``(M,)`` integers in ``[0, K)``.
-
-    Returns:
-        A number in [0, 2], the sum over classes, not halved.
-
-    Raises:
-        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
+    A number in [0, 2], the sum over classes, not halved. Arguments and errors are those of ``ece``.
 
     Example:
         >>> brier(torch.zeros(1, 4), torch.tensor([0]))

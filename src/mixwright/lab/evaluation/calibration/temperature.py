@@ -26,12 +26,11 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         labels: ``(M,)`` integers in ``[0, K)``.
 
     Returns:
-        The minimum of the mean negative log-likelihood, which is convex in the inverse
-        temperature, by L-BFGS in float64. It lies in [0.01, 100], at an end where the likelihood
-        rises on beyond it: for a model that is always right, or no better than chance.
+        The minimum of the mean negative log-likelihood, in [0.01, 100]; at an end of that range
+        for a model that is always right, or no better than chance.
 
     Raises:
-        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
+        ValueError: what ``check_logits`` refuses.
 
     Example:
         >>> sure = torch.tensor([[2.0, 0.0]]).repeat(4, 1)  # 88 % sure, 75 % right
@@ -64,25 +63,4 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         search.step(loss)  # pyright: ignore[reportArgumentType]
     found = math.exp(-float(cold.detach()))
     best = min(max(found, LOWEST), HIGHEST)
-    return min(best, 1.0, key=lambda one: nll(logits.double() / one, labels))
-
-
-def temperature_slope(logits: Tensor, labels: Tensor, temperature: float) -> float:
-    """Return how the mean negative log-likelihood changes with the temperature.
-
-    Args:
-        logits: ``(M, K)`` finite.
-        labels: ``(M,)`` integers in ``[0, K)``.
-        temperature: above 0.
-
-    Returns:
-        Its derivative, nats per unit of temperature; 0 at the optimum.
-
-    Raises:
-        ValueError: shapes that do not fit, or values that ``check_logits`` refuses.
-    """
-    check_logits(logits, labels)
-    scores = logits.double()
-    likely = (scores / temperature).softmax(dim=1)
-    own = scores.gather(1, labels.long()[:, None]).squeeze(1)
-    return float((own - (likely * scores).sum(dim=1)).mean() / temperature**2)
+    return min(best, 1.0, key=lambda value: nll(logits.double() / value, labels))

@@ -52,17 +52,10 @@ def zoom_blur(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
 
 
 def disk(radius: float, sigma: float) -> Matrix:
-    """A disk of sum 1 whose edge is smoothed by a small Gaussian.
+    """A disk of sum 1, in pixels, whose edge is smoothed by a small Gaussian; square, of odd side.
 
     As in the published script, smoothing mirrors what lies beyond the grid: the sum of a disk that
     touches its ends (radius 8 and above) comes out at up to 1.013.
-
-    Args:
-        radius: in pixels; the grid is 17 x 17, or as wide as a larger disk.
-        sigma: of the Gaussian of 3 x 3 pixels, 5 x 5 for radii above 8.
-
-    Returns:
-        the kernel, square, of an odd number of pixels.
 
     Example:
         >>> float(disk(1, 0.2)[8, 8].round(4))

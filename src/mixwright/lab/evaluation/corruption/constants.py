@@ -31,8 +31,8 @@ Constants = dict[str, tuple[Row, Row, Row, Row, Row]]
 
 
 def _singles(*values: float) -> tuple[Row, Row, Row, Row, Row]:
-    one, two, three, four, five = ((value,) for value in values)
-    return one, two, three, four, five
+    a, b, c, d, e = values
+    return (a,), (b,), (c,), (d,), (e,)
 
 
 CIFAR: Constants = {
@@ -167,13 +167,6 @@ def constants_for(height: int, width: int) -> ConstantsName:
     """Which constants suit images of a size: the nearest of the three published ones.
 
     Constants are in pixels (but those of ``pixelate``) and are not scaled to sizes in between.
-
-    Args:
-        height: rows of the images.
-        width: columns of the images.
-
-    Returns:
-        ``cifar`` where the shorter side has at most 48 pixels, ``tiny`` to 112, else ``imagenet``.
 
     Example:
         >>> constants_for(32, 32), constants_for(64, 64), constants_for(224, 224)

@@ -108,12 +108,12 @@ class Corruption:
                 name, lambda name=name, share=share: self._type(subject, name, share, block)
             )
             correct.append(kept["correct"])
-        told = torch.stack(correct)
+        table = torch.stack(correct)
         accuracy = {
-            name: [float(one) for one in row.double().mean(dim=1)]
-            for name, row in zip(self.types, told, strict=True)
+            name: row.double().mean(dim=1).tolist()
+            for name, row in zip(self.types, table, strict=True)
         }
-        arrays = {"correct": told, "clean": clean.to(torch.uint8)}
+        arrays = {"correct": table, "clean": clean.to(torch.uint8)}
         if self.source == "generated":
             sample = subject.data.test.take(torch.tensor([0])).cpu()
             arrays["sample"] = sample[0]

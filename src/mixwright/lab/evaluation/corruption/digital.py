@@ -25,7 +25,7 @@ def pixelate(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
     height, width = images.shape[-2:]
     few = (max(int(width * constants[0]), 1), max(int(height * constants[0]), 1))
     box = Resampling.BOX
-    return _each(images, lambda one: one.resize(few, box).resize((width, height), box))
+    return _each(images, lambda image: image.resize(few, box).resize((width, height), box))
 
 
 def jpeg_compression(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
@@ -35,9 +35,9 @@ def jpeg_compression(images: Bytes, constants: Row, rng: np.random.Generator) ->
     del rng
     quality = int(constants[0])
 
-    def coded(one: Image) -> Image:
+    def coded(image: Image) -> Image:
         file = BytesIO()
-        one.save(file, "JPEG", quality=quality)
+        image.save(file, "JPEG", quality=quality)
         return decoded(file)
 
     return _each(images, coded)

@@ -15,15 +15,10 @@ from mixwright.lab.evaluation.corruption.pixels import Bytes, Row, to_bytes
 def elastic_transform(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
     """Warp each image, twice bilinearly.
 
-    Args:
-        images: ``(n, 3, H, W)`` uint8.
-        constants: (alpha, sigma, jitter): displacements are alpha times white noise of U(-1, 1)
-            smoothed by sigma; three points of the image move by up to the jitter. All in pixels.
-        rng: of the points first, then of the noise across and down.
-
-    Returns:
-        uint8 of the same shape. The warp by OpenCV in the published script rounds coordinates and
-        weights, differently in each of its major versions; this one is exact.
+    Constants: (alpha, sigma, jitter), in pixels: displacements are alpha times white noise of
+    U(-1, 1) smoothed by sigma; three points of the image move by up to the jitter. Drawn are the
+    points first, then the noise across and down. The warp by OpenCV in the published script rounds
+    coordinates and weights, differently in each of its major versions; this one is exact.
     """
     alpha, sigma, jitter = constants
     count, _, height, width = images.shape
@@ -53,16 +48,10 @@ def _affine(jitter: npt.NDArray[np.float64], height: int, width: int) -> Tensor:
 
 
 def _sampled(images: Tensor, place: Tensor, *, around_centres: bool) -> Tensor:
-    """Read images between their pixels; beyond the border they are mirrored.
+    """Read images at ``place (n, H, W, 2)``, (x, y) in pixels; beyond the border they are mirrored.
 
-    Args:
-        images: ``(n, C, H, W)`` float32.
-        place: ``(n, H, W, 2)``, (x, y) in pixels.
-        around_centres: whether the mirror stands on the middle of the last pixel, which then is
-            not repeated, or on its edge.
-
-    Returns:
-        ``(n, C, H, W)`` float32.
+    ``around_centres``: whether the mirror stands on the middle of the last pixel, which then is
+    not repeated, or on its edge.
     """
     size = torch.tensor([images.shape[3], images.shape[2]], dtype=torch.float32)
     grid = 2 * place / (size - 1) - 1 if around_centres else (2 * place + 1) / size - 1

@@ -45,16 +45,10 @@ _NOISE_SEED = 20190311
 
 
 def frost(images: Bytes, constants: Row, rng: np.random.Generator, *, textures: Textures) -> Bytes:
-    """Mix each image with a random crop of one of the textures.
+    """Mix each image with a random crop of one of the textures, which are larger than it.
 
-    Args:
-        images: ``(n, 3, H, W)`` uint8.
-        constants: (share of the image, share of the texture); their sum may be above 1.
-        rng: of the textures, then of the rows and of the columns at which they are cropped.
-        textures: at least one pixel higher and wider than the images.
-
-    Returns:
-        uint8 of the same shape.
+    Constants: (share of the image, share of the texture); their sum may be above 1. Drawn are the
+    textures, then the rows and the columns at which they are cropped.
     """
     own, ice = np.float32(constants[0]), np.float32(constants[1])
     count, _, height, width = images.shape
@@ -71,16 +65,10 @@ def frost(images: Bytes, constants: Row, rng: np.random.Generator, *, textures: 
 
 
 def load_textures(folder: Path, *, scale: float, height: int, width: int) -> Textures:
-    """Read the pictures of ice that come with the published script.
+    """Read the five pictures of ice that come with the published script, from ``folder``.
 
-    Args:
-        folder: holds ``frost1.png`` to ``frost5.jpg``.
-        scale: of their sides, as the constants have it; raised where a crop would not fit.
-        height: of the images.
-        width: of the images.
-
-    Returns:
-        the five textures.
+    ``scale`` is that of their sides, as the constants have it; raised where a crop of ``height``
+    and ``width`` would not fit.
 
     Raises:
         ValueError: a file is missing.
@@ -121,18 +109,10 @@ def _scaled(picture: Bytes, scale: float) -> Bytes:
 
 @lru_cache(maxsize=2)
 def noise_textures(*, scale: float, height: int, width: int) -> Textures:
-    """Textures of noise, for where the pictures are not at hand.
+    """Five textures of noise, always the same, for where the pictures are not at hand.
 
     Each has mean colour, spread and roughly the spectrum of one of the pictures. They are a
     stand-in: accuracies on them are not those of the official files.
-
-    Args:
-        scale: as for ``load_textures``.
-        height: of the images.
-        width: of the images.
-
-    Returns:
-        five textures, always the same.
     """
     rng = np.random.default_rng(_NOISE_SEED)
     high, wide = max(round(450 * scale), 2 * height), max(round(660 * scale), 2 * width)

@@ -128,20 +128,7 @@ def corrupt_block(
     frost: Path | str | None = None,
     constants: ConstantsName | None = None,
 ) -> Bytes:
-    """Corrupt the images of one block, as ``corrupt`` does.
-
-    Args:
-        images: ``(n, 3, H, W)`` uint8, at most ``BLOCK``.
-        name: one of ``TYPES``.
-        severity: 1 to 5.
-        seed: of all draws.
-        block: number of the block, from 0.
-        frost: folder of the pictures of ice.
-        constants: whose strengths to use.
-
-    Returns:
-        uint8 of the same shape.
-    """
+    """Corrupt at most ``BLOCK`` images, the ``block``-th such part from 0; see ``corrupt``."""
     height, width = images.shape[-2:]
     which = constants or constants_for(height, width)
     row = CONSTANTS[which][name][severity - 1]

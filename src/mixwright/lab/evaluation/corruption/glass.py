@@ -14,18 +14,11 @@ Index = npt.NDArray[np.int64]
 
 
 def glass_blur(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
-    """Blur, displace, blur.
+    """Blur, displace, blur; constants: (sigma of the blurs, largest displacement d, rounds).
 
-    Args:
-        images: ``(n, 3, H, W)`` uint8.
-        constants: (sigma of the blurs, largest displacement d, rounds).
-        rng: of the displacements, whole numbers from -d to d - 1 in each direction.
-
-    Returns:
-        uint8 of the same shape.
-
-    The published script means to swap two pixels but copies one over the other, since its
-    temporary pair holds views; the official files have that, and so has this.
+    Displacements are whole numbers from -d to d - 1 in each direction. The published script means
+    to swap two pixels but copies one over the other, since its temporary pair holds views; the
+    official files have that, and so has this.
     """
     sigma, most, rounds = constants[0], int(constants[1]), int(constants[2])
     images = smoothed(images, sigma)
@@ -43,21 +36,14 @@ def glass_blur(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes
 def sources(
     down: npt.NDArray[Any], across: npt.NDArray[Any], *, height: int, width: int, most: int
 ) -> Index:
-    """Which pixel each one shows after one round.
+    """Which pixel each one shows after one round, ``(n, H * W)`` int64.
+
+    ``down`` and ``across`` ``(n, H - 2 most, W - 2 most)`` are rows and columns to the neighbour,
+    in the order of visits; ``most`` pixels are left out on each side.
 
     Pixels are visited from below and from the right and take what their neighbour shows by then:
     a neighbour that was visited before shows a third one. Such chains are followed all at once,
     each step doubling how far.
-
-    Args:
-        down: ``(n, H - 2 most, W - 2 most)``, rows to the neighbour, in the order of visits.
-        across: the same for columns.
-        height: H.
-        width: W.
-        most: pixels left out above and to the left; those from ``H - most`` on are too.
-
-    Returns:
-        ``(n, H * W)`` int64, place of the pixel shown.
     """
     place = np.arange(height * width, dtype=np.int64).reshape(height, width)
     source = np.broadcast_to(place, (len(down), height, width)).copy()

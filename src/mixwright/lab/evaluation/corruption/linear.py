@@ -42,15 +42,9 @@ _INSIDE: dict[Border, Callable[[Index, int], Index]] = {
 
 
 def filter_matrix(weights: npt.NDArray[Any], side: int, border: Border) -> Matrix:
-    """Correlation of a line of pixels with a kernel, as a matrix.
+    """Correlation of a line of pixels with a kernel ``(2 r + 1,)``, as a matrix ``(side, side)``.
 
-    Args:
-        weights: ``(2 r + 1,)``, the kernel around its middle.
-        side: pixels of the line, any number; the kernel may be longer.
-        border: what lies beyond the ends.
-
-    Returns:
-        ``(side, side)`` float64, each row the weights of one output pixel.
+    Each row holds the weights of one output pixel; the kernel may be longer than the line.
 
     Example:
         >>> filter_matrix(np.array([1.0, 2.0, 4.0]), 3, "nearest").tolist()
@@ -76,32 +70,15 @@ def gaussian_weights(sigma: float, radius: int) -> Matrix:
 def gaussian_matrix(
     side: int, sigma: float, *, truncate: float = 4.0, border: Border = "nearest"
 ) -> Matrix:
-    """Gaussian smoothing of a line of pixels, its kernel cut at ``truncate`` sigmas.
-
-    Args:
-        side: pixels of the line.
-        sigma: in pixels; 0 changes nothing.
-        truncate: where the kernel ends, in sigmas, rounded to a pixel.
-        border: what lies beyond the ends.
-
-    Returns:
-        ``(side, side)`` float64.
-    """
+    """Gaussian smoothing of a line of pixels, its kernel cut at ``truncate`` sigmas."""
     return filter_matrix(gaussian_weights(sigma, int(truncate * sigma + 0.5)), side, border)
 
 
 def zoom_matrix(side: int, factor: float) -> Matrix:
-    """Enlarge the middle of a line of pixels, linearly between them.
+    """Enlarge the middle of a line of pixels by a factor of at least 1, linearly between them.
 
     The ``ceil(side / factor)`` pixels in the middle are drawn out to ``round`` of their number
     times the factor, end to end, and the middle of that is kept.
-
-    Args:
-        side: pixels of the line.
-        factor: at least 1.
-
-    Returns:
-        ``(side, side)`` float64.
     """
     kept = int(np.ceil(side / factor))
     wide = round(kept * factor)
@@ -117,30 +94,12 @@ def zoom_matrix(side: int, factor: float) -> Matrix:
 
 
 def separable(planes: Real, rows: Matrix, columns: Matrix) -> Real:
-    """Apply one matrix along the columns of each plane and one along its rows.
-
-    Args:
-        planes: ``(..., H, W)`` floating.
-        rows: ``(H, H)``, says how rows are mixed.
-        columns: ``(W, W)``, says how columns are mixed.
-
-    Returns:
-        ``(..., H, W)`` of the same dtype.
-    """
+    """Mix the rows of planes ``(..., H, W)`` by ``(H, H)``, and their columns by ``(W, W)``."""
     return _product(rows.astype(planes.dtype), _product(planes, columns.T.astype(planes.dtype)))
 
 
 def separable_sum(planes: Floats, rows: Matrix, columns: Matrix) -> Floats:
-    """Sum of several ``separable`` operations on the same planes, in two products.
-
-    Args:
-        planes: ``(..., H, W)``.
-        rows: ``(K, H, H)``.
-        columns: ``(K, W, W)``.
-
-    Returns:
-        ``(..., H, W)`` float32.
-    """
+    """Sum K ``separable`` operations, ``(K, H, H)`` and ``(K, W, W)``, in two products."""
     count, height, width = len(rows), planes.shape[-2], planes.shape[-1]
     right = columns.transpose(2, 0, 1).reshape(width, count * width).astype(np.float32)
     left = rows.transpose(1, 2, 0).reshape(height, height * count).astype(np.float32)

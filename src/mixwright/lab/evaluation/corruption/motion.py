@@ -25,14 +25,10 @@ def smeared(
 ) -> Floats:
     """Average each image with copies shifted one way, as ImageMagick's motion blur does.
 
-    Args:
-        images: ``(n, C, H, W)`` uint8.
-        radius: the last of the ``2 radius + 1`` copies is shifted by twice this many pixels.
-        sigma: copies weigh like a Gaussian of their shift, of this width in pixels.
-        degrees: ``(n,)``, direction that is looked into, clockwise from the right.
-
-    Returns:
-        ``(n, C, H, W)`` float32 on the scale of bytes; pixels of the border go on beyond it.
+    The last of the ``2 radius + 1`` copies is shifted by twice ``radius`` pixels, towards
+    ``degrees`` ``(n,)``, clockwise from the right; copies weigh like a Gaussian of their shift, of
+    width ``sigma`` in pixels. ``(n, C, H, W)`` float32 on the scale of bytes; pixels of the border
+    go on beyond it.
     """
     steps = np.arange(2 * int(np.ceil(radius)) + 1)
     weights = np.exp(-(steps**2) / (2 * sigma**2))

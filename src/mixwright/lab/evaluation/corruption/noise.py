@@ -48,14 +48,7 @@ def impulse_noise(images: Bytes, constants: Row, rng: np.random.Generator) -> By
 
 
 def cumulative(name: str, constant: float) -> Cumulative:
-    """What a type of noise makes of each byte.
-
-    Args:
-        name: of the type.
-        constant: its strength.
-
-    Returns:
-        the distributions, the last column 1.
+    """Return the distributions that a type of noise, of some strength, makes of each byte.
 
     Example:
         >>> impulse = cumulative("impulse_noise", 0.07)
@@ -71,8 +64,8 @@ def cumulative(name: str, constant: float) -> Cumulative:
         table = ndtr(below / np.maximum(_LEVELS[:, None] * constant, 1e-9))
     elif name == "shot_noise":
         counts = np.arange(int(constant) + 1)
-        shown = np.floor(np.clip(counts / constant, 0, 1) * 255)
-        most = np.searchsorted(shown, _LEVELS, side="right") - 1
+        levels = np.floor(np.clip(counts / constant, 0, 1) * 255)
+        most = np.searchsorted(levels, _LEVELS, side="right") - 1
         table = pdtr(most[None, :], constant * _LEVELS[:, None] / 255)
     else:
         table = constant / 2 + (1 - constant) * (below > 0)

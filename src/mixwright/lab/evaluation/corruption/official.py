@@ -17,28 +17,15 @@ _SEVERITIES = 5
 
 @dataclass(frozen=True, eq=False)
 class OfficialFiles:
-    """A folder of ``.npy`` files: one a type, five blocks of all test images in each.
-
-    Made by ``open_official``, which checks them.
-
-    Args:
-        folder: where they are.
-        count: images of a block; block 1 is severity 1.
-    """
+    """A checked folder of ``.npy`` files: one a type, five blocks of ``count`` test images each."""
 
     folder: Path
     count: int
 
     def images(self, name: str, severity: int, ids: Tensor) -> Tensor:
-        """Read some images of a type at a severity; nothing else is held in memory.
+        """Read the images ``ids`` of a type at a severity from 1 to 5, ``(b, 3, H, W)`` uint8.
 
-        Args:
-            name: of the type.
-            severity: 1 to 5.
-            ids: ``(b,)`` int64, places in the test set's own order.
-
-        Returns:
-            ``(b, 3, H, W)`` uint8.
+        Nothing else is held in memory. ``ids`` ``(b,)`` are places in the test set's own order.
         """
         rows = ids.cpu().numpy() + (severity - 1) * self.count
         stored = _mapped(self.folder / f"{name}.npy")
@@ -63,9 +50,6 @@ def open_official(
         labels: ``(n,)`` integers, of the clean test images.
         ids: ``(n,)`` int64, their places in the test set's own order.
         shape: channels, height and width of the clean test images.
-
-    Returns:
-        the files.
 
     Raises:
         ValueError: a file is missing, holds something else, or belongs to other images.

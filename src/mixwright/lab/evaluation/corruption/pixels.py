@@ -26,13 +26,7 @@ def to_bytes(levels: Levels) -> Bytes:
     """Clip to [0, 255] and cut off what is behind the point, as all corruptions end.
 
     A ten-thousandth of a level is added first: whole numbers that rounding has left a little below
-    themselves stay what they are, so that blurs leave flat areas alone.
-
-    Args:
-        levels: pixels on the scale of bytes; overwritten.
-
-    Returns:
-        uint8 of the same shape.
+    themselves stay what they are, so that blurs leave flat areas alone. ``levels`` are overwritten.
 
     Example:
         >>> to_bytes(np.array([-3.0, 17.9, 16.99999, 300.0], dtype=np.float32)).tolist()

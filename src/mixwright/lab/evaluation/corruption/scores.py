@@ -36,14 +36,8 @@ ALEXNET_CLEAN_ERROR = 0.43478
 def mean_accuracy(accuracy: Accuracies, types: Sequence[str] | None = None) -> float:
     """Mean over types and severities, which is the accuracy on all their images together.
 
-    Means over 15 types and over 19 are not comparable.
-
-    Args:
-        accuracy: by type and severity.
-        types: those that count; None for all in the table.
-
-    Returns:
-        a fraction.
+    Means over 15 types and over 19 are not comparable. ``types`` are those that count; None for
+    all in the table.
 
     Raises:
         ValueError: no types, or one is not in the table.
@@ -63,14 +57,7 @@ def mean_accuracy(accuracy: Accuracies, types: Sequence[str] | None = None) -> f
 
 
 def family_accuracy(accuracy: Accuracies) -> dict[str, float]:
-    """Mean accuracy of each family of which all types were measured.
-
-    Args:
-        accuracy: by type and severity.
-
-    Returns:
-        family -> a fraction.
-    """
+    """Mean accuracy of each family of which all types were measured."""
     return {
         family: mean_accuracy(accuracy, names)
         for family, names in FAMILIES.items()
@@ -79,27 +66,16 @@ def family_accuracy(accuracy: Accuracies) -> dict[str, float]:
 
 
 def mean_corruption_error(accuracy: Accuracies, types: Sequence[str] | None = None) -> float:
-    """The mCE of CIFAR-10-C and its like: the mean error, normalised by nothing.
-
-    Args:
-        accuracy: by type and severity.
-        types: those that count; None for all in the table.
-
-    Returns:
-        a fraction, ``1 - mean_accuracy``.
-    """
+    """The mCE of CIFAR-10-C and its like: the mean error, normalised by nothing."""
     return 1 - mean_accuracy(accuracy, types)
 
 
 def corruption_errors(accuracy: Accuracies) -> dict[str, float]:
-    """The CE of ImageNet-C: the error of each type in those of AlexNet.
+    """The CE of ImageNet-C by type: the error in those of AlexNet. Their mean is the mCE.
 
     Args:
         accuracy: of the 15 benchmark types at all five severities, on ImageNet; others are left
             out.
-
-    Returns:
-        type -> ratio, 1 for AlexNet itself. Their mean is the mCE of ImageNet-C.
 
     Raises:
         ValueError: a benchmark type or a severity is missing.
@@ -114,17 +90,9 @@ def corruption_errors(accuracy: Accuracies) -> dict[str, float]:
 
 
 def relative_corruption_errors(accuracy: Accuracies, *, clean: float) -> dict[str, float]:
-    """The relative CE of ImageNet-C: how much the error grows, in AlexNet's growth.
+    """The relative CE of ImageNet-C by type: how much the error grows, in AlexNet's growth.
 
-    Args:
-        accuracy: as for ``corruption_errors``.
-        clean: accuracy on the clean images.
-
-    Returns:
-        type -> ratio, 1 for AlexNet itself. Their mean is the relative mCE.
-
-    Raises:
-        ValueError: a benchmark type or a severity is missing.
+    See ``corruption_errors``; ``clean`` is the accuracy on the clean images.
     """
     _need_whole(accuracy)
     return {

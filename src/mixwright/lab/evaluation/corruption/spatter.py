@@ -21,18 +21,10 @@ _MUD_THRESHOLD = 0.8
 def spatter(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
     """Lay drops over each image: water is added, mud covers.
 
-    Args:
-        images: ``(n, 3, H, W)`` uint8.
-        constants: (mean, standard deviation, sigma, threshold, strength, kind): smooth noise
-            above the threshold is wet; kind 0 is water, 1 is mud, for which the strength is the
-            sigma of the border.
-        rng: of the noise.
-
-    Returns:
-        uint8 of the same shape.
-
-    Water deeper than 1 begins anew at 0, since the published script stores it in a byte; so it
-    is in the official files.
+    Constants: (mean, standard deviation, sigma, threshold, strength, kind): smooth noise above the
+    threshold is wet; kind 0 is water, 1 is mud, for which the strength is the sigma of the border.
+    Water deeper than 1 begins anew at 0, since the published script stores it in a byte; so it is
+    in the official files.
     """
     mean, deviation, sigma, threshold, strength, kind = constants
     count, _, height, width = images.shape

@@ -16,14 +16,9 @@ GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def snow(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
     """Whiten the image and lay flakes over it that fall.
 
-    Args:
-        images: ``(n, 3, H, W)`` uint8.
-        constants: (mean, standard deviation, zoom, threshold, radius, sigma, blend): of the grey
-            noise that becomes flakes, of their motion, and the share of the image that stays.
-        rng: of the noise first, then of the angles, U(-135, -45) degrees.
-
-    Returns:
-        uint8 of the same shape.
+    Constants: (mean, standard deviation, zoom, threshold, radius, sigma, blend): of the grey noise
+    that becomes flakes, of their motion, and the share of the image that stays. Drawn are the noise
+    first, then the angles, U(-135, -45) degrees.
     """
     mean, deviation, zoom, threshold, radius, sigma, blend = constants
     count, _, height, width = images.shape
@@ -46,13 +41,7 @@ def snow(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
 def fog(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
     """Add a cloud and scale back to the image's own maximum.
 
-    Args:
-        images: ``(n, 3, H, W)`` uint8.
-        constants: (strength, decay of the cloud's finer parts).
-        rng: of the clouds, one an image.
-
-    Returns:
-        uint8 of the same shape.
+    Constants: (strength, decay of the cloud's finer parts). Drawn is a cloud an image.
     """
     strength, decay = constants
     count, _, height, width = images.shape
@@ -67,19 +56,11 @@ def fog(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
 def plasma(
     count: int, size: int, *, decay: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Clouds by the diamond-square algorithm, periodic in both directions.
+    """Clouds by the diamond-square algorithm, ``(count, size, size)``, periodic in both directions.
 
     Middles of squares, then of their sides, become the mean of their four neighbours plus noise;
-    at each finer scale noise is smaller by the square of ``decay``.
-
-    Args:
-        count: of clouds.
-        size: their side, a power of two.
-        decay: above 1 for smooth clouds.
-        rng: of the noise.
-
-    Returns:
-        ``(count, size, size)`` from 0 to 1, both reached in each cloud.
+    at each finer scale noise is smaller by the square of ``decay``, which is above 1 for smooth
+    clouds. ``size`` is a power of two. From 0 to 1, both reached in each cloud.
     """
     cloud = np.zeros((count, size, size))
     wobble, step = 100.0, size

@@ -16,13 +16,8 @@ _SPECTRUM = 4_000_000  # numbers transformed at a time: 32 MB
 def mean_products(signals: Tensor) -> Tensor:
     """Average, for each image and offset, the products of all pairs of pixels that far apart.
 
-    By the Fourier transform in float64; each offset is divided by its number of pairs.
-
-    Args:
-        signals: ``(N, C, H, W)``; products are summed over channels.
-
-    Returns:
-        ``(N, 2H - 1, 2W - 1)`` float64, p = 0 in the middle, on the device of ``signals``.
+    From ``(N, C, H, W)``, products summed over channels, to ``(N, 2H - 1, 2W - 1)`` float64, p = 0
+    in the middle; each offset is divided by its number of pairs.
 
     Example:
         >>> mean_products(torch.tensor([[[[3.0, 0.0, 2.0]]]])).round(decimals=6).tolist()
@@ -85,14 +80,11 @@ class MeanMaps:
 
 
 def offset_means(gradient: Tensor, colour: Colour = "l2") -> MeanMaps:
-    """Average products of pairs of pixels over images, by offset.
+    """Average products of pairs of pixels over images, by offset; the record lies on the CPU.
 
     Args:
         gradient: ``(N, C, H, W)``, finite.
-        colour: see ``pixel_sizes``; the signed map does not hang on it.
-
-    Returns:
-        The record of these images, on the CPU.
+        colour: see ``pixel_sizes``; the signed map does not depend on it.
 
     Raises:
         ValueError: another shape, no images, or values that are not finite.
@@ -127,14 +119,9 @@ def offset_means(gradient: Tensor, colour: Colour = "l2") -> MeanMaps:
 
 
 def near_and_far(height: int, width: int) -> tuple[int, int]:
-    """Say which offsets are near and which far: 4 and 12 pixels of 32, in proportion otherwise.
+    """Return the largest near offset and the smallest far one, by the longer coordinate.
 
-    Args:
-        height: rows, in pixels.
-        width: columns, in pixels.
-
-    Returns:
-        Largest offset that is near, and smallest that is far, by the longer coordinate.
+    4 and 12 pixels of 32, in proportion otherwise.
 
     Example:
         >>> near_and_far(32, 32), near_and_far(64, 64)

@@ -11,14 +11,9 @@ from mixwright.sampling import integers
 
 
 def gradient_norms(gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the norms of each image's gradient over all pixels and channels.
+    """Return the l1 and the l2 norm, ``(B,)`` float64 each, of gradients ``(B, C, H, W)``.
 
-    Args:
-        gradient: ``(B, C, H, W)``.
-
-    Returns:
-        ``(B,)`` float64 twice: the sum of absolute values, by which a step of 1 in every pixel
-        changes the linearised value, and the Euclidean norm.
+    The l1 norm is by how much a step of 1 in every pixel changes the linearised value.
 
     Example:
         >>> [norm.tolist() for norm in gradient_norms(torch.tensor([[[[3.0, -4.0]]]]))]

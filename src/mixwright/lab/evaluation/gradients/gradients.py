@@ -19,11 +19,9 @@ from mixwright.lab.evaluation.gradients.autocorrelation import (
 from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
 from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
 from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
-from mixwright.lab.evaluation.offset_maps import profile
+from mixwright.lab.evaluation.offset_maps import offset_distance, profile
 from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
 from mixwright.sampling import Stream, stream
-
-_WORD = 61  # tells the draws of this evaluation from those of others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,43 +63,38 @@ class Gradients:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        whole = len(subject.data.test)
-        count = min(self.count or whole, whole)
+        count = subject.count(self.count)
         traced = min(self.traced or count, count) if self.probes else 0
         pieces = list[Arrays]()
-        done = 0
-        for images, labels in subject.batches(count):
-            look = functools.partial(
-                self._piece, subject, images, labels, done, max(0, traced - done)
-            )
-            pieces.append(subject.cache.get_or_compute(f"images-{done:06d}-{len(labels)}", look))
-            done += len(labels)
+        for done, piece in subject.cached_batches(
+            count, "images", lambda x, y, first: self._piece(subject, x, y, first, traced - first)
+        ):
+            pieces.append(piece)
             subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
-        joined = {name: torch.cat([one[name] for one in pieces]) for name in ("sizes", "l1", "l2")}
-        trace = torch.cat([one["trace"] for one in pieces])
+        sizes, l1, l2, trace = (
+            torch.cat([piece[name] for piece in pieces]) for name in ("sizes", "l1", "l2", "trace")
+        )
         names = [field.name for field in fields(MeanMaps)]
         means = functools.reduce(
-            operator.add, [MeanMaps(**{name: one[name] for name in names}) for one in pieces]
+            operator.add, [MeanMaps(**{name: piece[name] for name in names}) for piece in pieces]
         )
-        maxima = offset_maxima(
-            joined["sizes"], lambda share: subject.progress(0.9 + 0.1 * share, "offsets")
-        )
+        maxima = offset_maxima(sizes, lambda share: subject.progress(0.9 + 0.1 * share, "offsets"))
         size = tuple(subject.data.test.shape[1:])
-        reach, inner = near_and_far(*size), near_and_far(*joined["sizes"].shape[1:])
+        reach, inner = near_and_far(*size), near_and_far(*sizes.shape[1:])
         summary: dict[str, Any] = {
             "count": count,
             "of": self.of,
             "colour": self.colour,
             "size": list(size),
-            "size_of_maxima": list(joined["sizes"].shape[1:]),
+            "size_of_maxima": list(sizes.shape[1:]),
             "near": reach[0],
             "far": reach[1],
             "near_far": _ratio(means.near[means.used], means.far[means.used]),
             "near_far_highest": _near_far(maxima.highest, inner),
             "near_far_q99": _near_far(maxima.q99, inner),
             "highest_at_0": float(maxima.highest.max()),
-            "l1": float(joined["l1"].mean()),
-            "l2": float(joined["l2"].mean()),
+            "l1": float(l1.mean()),
+            "l2": float(l2.mean()),
             "trace": float(trace.mean()) if traced else None,
             "traced": traced,
             "probes": self.probes,
@@ -122,8 +115,8 @@ class Gradients:
             "near": means.near,
             "far": means.far,
             "used": means.used,
-            "l1": joined["l1"],
-            "l2": joined["l2"],
+            "l1": l1,
+            "l2": l2,
             "trace": trace,
             "ids": subject.ids[subject.rows(count)],
         }
@@ -137,7 +130,7 @@ class Gradients:
         l1, l2 = gradient_norms(gradient)
         means = offset_means(gradient, self.colour)
         trace = l1.new_zeros(0)
-        if traced:
+        if traced > 0:
             trace = hessian_trace(
                 subject.model,
                 images[:traced],
@@ -147,7 +140,7 @@ class Gradients:
             )
         found = {field.name: getattr(means, field.name) for field in fields(MeanMaps)}
         found |= {"sizes": pooled(pixel_sizes(gradient, self.colour)), "l1": l1, "l2": l2}
-        return {name: one.cpu() for name, one in (found | {"trace": trace}).items()}
+        return {name: values.cpu() for name, values in (found | {"trace": trace}).items()}
 
     def _gradient(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         if self.of != "norm":
@@ -164,8 +157,7 @@ def _ratio(near: Tensor, far: Tensor) -> float | None:
 
 def _near_far(values: Tensor, reach: tuple[int, int]) -> float | None:
     height, width = ((side + 1) // 2 for side in values.shape)
-    rows = torch.arange(-(height - 1), height).abs()[:, None]
-    length = torch.maximum(rows, torch.arange(-(width - 1), width).abs()[None, :])
+    length = offset_distance((height, width))
     return _ratio(values[length <= reach[0]], values[length >= reach[1]])
 
 

@@ -37,16 +37,10 @@ class OffsetMaps:
 
 
 def pixel_sizes(gradient: Tensor, colour: Colour = "l2") -> Tensor:
-    """Bring a gradient to one size a pixel.
+    """Bring gradients ``(B, C, H, W)`` to one size a pixel, ``(B, H, W)``.
 
-    Args:
-        gradient: ``(B, C, H, W)``.
-        colour: how channels are joined: ``"l2"``, the Euclidean norm; ``"linf"``, the largest
-            absolute value, with which a product of two sizes is the largest over pairs of
-            channels.
-
-    Returns:
-        ``(B, H, W)``, at least 0.
+    By ``"l2"``, the Euclidean norm over channels; or ``"linf"``, the largest absolute value, with
+    which a product of two sizes is the largest over pairs of channels.
 
     Raises:
         ValueError: ``colour`` is another word.
@@ -59,14 +53,7 @@ def pixel_sizes(gradient: Tensor, colour: Colour = "l2") -> Tensor:
 
 
 def pooled(sizes: Tensor) -> Tensor:
-    """Max-pool maps above ``LARGEST`` to ``POOLED`` a side; leave others as they are.
-
-    Args:
-        sizes: ``(B, H, W)``.
-
-    Returns:
-        ``(B, h, w)``, of the same ratio of sides up to rounding.
-    """
+    """Max-pool maps ``(B, H, W)`` above ``LARGEST`` to ``POOLED`` a side; leave others alone."""
     longest = max(sizes.shape[1:])
     if longest <= LARGEST:
         return sizes
@@ -83,10 +70,7 @@ def offset_maxima(sizes: Tensor, progress: Callable[[float], None] | None = None
 
     Args:
         sizes: ``(N, H, W)``, at least 0, of N images, at least one.
-        progress: told the share done.
-
-    Returns:
-        Largest and 99 % products.
+        progress: called with the share done.
 
     Raises:
         ValueError: another shape, no images, or values that are not finite.
@@ -112,8 +96,8 @@ def offset_maxima(sizes: Tensor, progress: Callable[[float], None] | None = None
         for start in range(0, count, chunk):
             part = last[:, :, start : start + chunk]
             for row, right in enumerate(rights):
-                one, other = _apart(part, down, right)
-                peaks[row, start : start + chunk] = (one * other).amax(dim=(0, 1))
+                pixels, neighbours = _apart(part, down, right)
+                peaks[row, start : start + chunk] = (pixels * neighbours).amax(dim=(0, 1))
         tops = peaks.amax(dim=1).double().cpu()
         high = peaks.double().quantile(0.99, dim=1).cpu()
         for row, right in enumerate(rights):
@@ -134,15 +118,7 @@ def _apart(values: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
 
 
 def check_maps(name: str, values: Tensor) -> None:
-    """Refuse what is no map an image, for ``offset_maxima`` and ``offset_means``.
-
-    Args:
-        name: of the function that asks, for the message.
-        values: ``(N, H, W)`` or ``(N, C, H, W)``.
-
-    Raises:
-        ValueError: another shape, no images, or values that are not finite.
-    """
+    """Refuse, for the function ``name``, anything but finite ``(N, H, W)`` or ``(N, C, H, W)``."""
     if values.ndim not in (3, 4) or 0 in values.shape or not bool(values.isfinite().all()):
         raise ValueError(
             f"{name}: shape {tuple(values.shape)}, "

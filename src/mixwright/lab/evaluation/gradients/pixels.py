@@ -14,22 +14,17 @@ from mixwright.lab.evaluation.predictions import not_finite, refuse
 from mixwright.taps import evaluating
 
 Value = Callable[[Tensor], Tensor]
-"""From logits ``(B, K)`` to one number an image, ``(B,)``; image b's hangs on row b alone."""
+"""From logits ``(B, K)`` to one number an image, ``(B,)``; image b's depends on row b alone."""
 
 Of = Literal["true", "predicted", "loss"]
 """Which number of a classifier is differentiated; see ``value_of``."""
 
 
 def value_of(of: Of, labels: Tensor) -> Value:
-    """Give the number of a classifier whose gradient is looked at.
+    """Return the number of a classifier that is differentiated, from logits ``(B, K)`` to ``(B,)``.
 
-    Args:
-        of: ``"true"``, the logit of the right class; ``"predicted"``, the largest logit;
-            ``"loss"``, the cross-entropy in nats.
-        labels: ``(B,)`` integers, the right classes.
-
-    Returns:
-        A function from logits ``(B, K)`` to ``(B,)``.
+    ``"true"``, the logit of the right class; ``"predicted"``, the largest logit; ``"loss"``, the
+    cross-entropy in nats.
 
     Raises:
         ValueError: ``of`` is another word.
@@ -51,10 +46,6 @@ def value_of(of: Of, labels: Tensor) -> Value:
 def differentiating(model: nn.Module, images: Tensor) -> Generator[Tensor]:
     """Give images that gradients reach, with the model in evaluation mode and full precision.
 
-    Args:
-        model: the classifier; its parts come back to their own modes afterwards.
-        images: ``(B, C, H, W)``.
-
     Raises:
         ValueError: the call stands in ``torch.inference_mode``.
     """
@@ -69,14 +60,7 @@ def differentiating(model: nn.Module, images: Tensor) -> Generator[Tensor]:
 
 
 def logits_for_gradients(model: nn.Module, pixels: Tensor) -> Tensor:
-    """Run a classifier on images of ``differentiating`` and refuse what cannot be differentiated.
-
-    Args:
-        model: the classifier.
-        pixels: ``(B, C, H, W)`` that require gradients; not written.
-
-    Returns:
-        ``(B, K)`` logits with their graph.
+    """Run a classifier on images of ``differentiating``; return ``(B, K)`` logits with their graph.
 
     Raises:
         ValueError: the model gives no ``(B, K)``, values that are not finite, or a result that no
@@ -110,8 +94,7 @@ def pixel_gradient(model: nn.Module, images: Tensor, value: Value) -> tuple[Tens
         value: from logits to one number an image.
 
     Returns:
-        The gradient, shape and dtype of ``images``, in the value's unit per unit of a pixel, and
-        the logits ``(B, K)``.
+        The gradient, shape and dtype of ``images``, and the logits ``(B, K)``.
 
     Raises:
         ValueError: the model gives no finite logits ``(B, K)``, it cannot be differentiated, or
@@ -131,17 +114,9 @@ def pixel_gradient(model: nn.Module, images: Tensor, value: Value) -> tuple[Tens
 
 
 def every_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Differentiate every logit with respect to each pixel: one backward pass a class.
+    """Differentiate every logit by each pixel, one backward pass a class; see ``pixel_gradient``.
 
-    Args:
-        model: see ``pixel_gradient``.
-        images: ``(B, C, H, W)`` floating.
-
-    Returns:
-        ``(B, K * C, H, W)``, classes one after another, and the logits ``(B, K)``.
-
-    Raises:
-        ValueError: see ``pixel_gradient``.
+    Returns ``(B, K * C, H, W)``, classes one after another, and the logits ``(B, K)``.
     """
     found = list[Tensor]()
     with differentiating(model, images) as pixels:

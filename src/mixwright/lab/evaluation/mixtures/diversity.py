@@ -21,12 +21,11 @@ from mixwright.lab.evaluation.mixtures.reference import read_features, reference
 from mixwright.lab.evaluation.mixtures.states import (
     States,
     at_share,
-    drawn_states,
-    groups_of,
+    grouped_states,
     kept_states,
     sources_of,
 )
-from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject, as_bytes
 from mixwright.sampling import stream
 
 _SHOWN, _COLUMNS = 3, 8  # mixtures and states that are kept as pictures
@@ -79,29 +78,25 @@ class Diversity:
             )
         judge, called = reference_of(subject, self.reference)
         mixer, follows = at_share(subject.mixer, self.lam)
-        size = sources_of(mixer)
-        test = subject.data.test
-        rows = groups_of(
-            test.labels.cpu(), groups=self.pairs, size=size, generator=stream(subject.seed)
-        )
-        if len(rows) == 0:
-            raise NotApplicableError(f"{len(test)} test images do not make one group of {size}.")
-        images = test.take(rows.flatten()).to(subject.device).float() / 255
-        states = drawn_states(
+        drawn = grouped_states(
+            subject,
             mixer,
-            images.view(*rows.shape, *images.shape[1:]),
-            test.labels[rows].to(subject.device),
+            groups=self.pairs,
             draws=self.draws,
-            seed=subject.seed,
-            num_classes=subject.data.num_classes,
-            model=subject.model,
+            generator=stream(subject.seed),
             progress=lambda share: subject.progress(0.9 * share, "draws"),
         )
+        if drawn is None:
+            raise NotApplicableError(
+                f"{len(subject.data.test)} test images do not make one group of "
+                f"{sources_of(mixer)}."
+            )
+        states, labels = drawn
         kept = kept_states(subject)
         arrays = _pictures("draws", states)
         summary: dict[str, Any] = {
-            "pairs": len(rows),
-            "sources": size,
+            "pairs": len(labels),
+            "sources": labels.shape[1],
             "lam": self.lam if follows else None,
             "reference": called,
             "draws": _judged(states, judge, subject),
@@ -138,8 +133,8 @@ def _judged(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any
 def _pictures(name: str, states: States) -> dict[str, Tensor]:
     """A few mixtures in a few states, ``(T', P', C, H, W)`` uint8, first and last among them."""
     places = torch.linspace(0, len(states.names) - 1, min(_COLUMNS, len(states.names)))
-    chosen = states.mixed[places.round().long()][:, :_SHOWN]
+    chosen = places.round().long()
     return {
-        f"{name}.mixed": chosen.mul(255).round().to(torch.uint8),
-        f"{name}.shown": torch.tensor(states.names)[places.round().long()],
+        f"{name}.mixed": as_bytes(states.mixed[chosen][:, :_SHOWN]),
+        f"{name}.shown": torch.tensor(states.names)[chosen],
     }

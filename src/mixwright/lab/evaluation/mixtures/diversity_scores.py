@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def mask_diversity(masks: Tensor) -> Tensor:
-    """Return how much of a mixture belongs to somebody else in another state.
+    """Return how much of a mixture belongs to another source in another state, ``(P,)`` in [0, 1].
 
     The mean over all pairs of states of ``sum_n |M_n - M'_n| / 2``, averaged over pixels: for two
     sources that is the mean of ``|M - M'|``.
@@ -22,9 +22,6 @@ def mask_diversity(masks: Tensor) -> Tensor:
     Args:
         masks: ``(T, P, N, *spatial)`` floating in [0, 1], which sum to at most 1 over N: T states
             of P mixtures of N sources, the n-th source the same in each state. T is at least 2.
-
-    Returns:
-        ``(P,)`` float64 in [0, 1]; 0 where the mask never changes.
 
     Raises:
         ValueError: ``masks`` has another shape, or fewer than two states.
@@ -44,18 +41,10 @@ def mask_diversity(masks: Tensor) -> Tensor:
 
 
 def iou_diversity(masks: Tensor, *, threshold: float = 0.5) -> Tensor:
-    """Return how little the first source's regions overlap: one minus their mean IoU.
+    """Return one minus the mean IoU of the first source's regions, ``(P,)`` in [0, 1].
 
-    Args:
-        masks: as for ``mask_diversity``; the first source alone is read.
-        threshold: a pixel belongs to the region where the mask is above it, in [0, 1).
-
-    Returns:
-        ``(P,)`` float64 in [0, 1]. Two empty regions count as the same, an empty and another as
-        wholly different.
-
-    Raises:
-        ValueError: see ``mask_diversity``; or ``threshold`` is out of range.
+    A region is where its mask, see ``mask_diversity``, is above ``threshold`` in [0, 1). Two empty
+    regions count as the same, an empty and another as wholly different.
 
     Example:
         >>> left, right = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0]] * 2)
@@ -77,32 +66,18 @@ def iou_diversity(masks: Tensor, *, threshold: float = 0.5) -> Tensor:
 
 
 def pixel_diversity(images: Tensor) -> Tensor:
-    """Return the mean distance of a pixel to the same pixel in another state.
+    """Return the mean distance of a pixel to the same pixel in another state, ``(P,)`` in [0, 1].
 
-    Args:
-        images: ``(T, P, C, H, W)`` floating in [0, 1], T at least 2.
-
-    Returns:
-        ``(P,)`` float64 in [0, 1], the mean over pairs of states, channels and pixels.
-
-    Raises:
-        ValueError: ``images`` has another shape, or fewer than two states.
+    ``images`` are ``(T, P, C, H, W)`` in [0, 1], T at least 2.
     """
     _check("pixel_diversity", images, least=3, expected="(T, P, C, H, W)")
     return _pairwise(images, lambda a, b: (a - b).abs().flatten(1).mean(dim=1))
 
 
 def cosine_diversity(features: Tensor) -> Tensor:
-    """Return the mean cosine distance between a mixture's features in two states.
+    """Return the mean cosine distance of features ``(T, P, D)`` in two states, ``(P,)`` in [0, 2].
 
-    Args:
-        features: ``(T, P, D)`` floating, T at least 2.
-
-    Returns:
-        ``(P,)`` float64 in [0, 2]; features of length 0 are at distance 1 from all others.
-
-    Raises:
-        ValueError: ``features`` has another shape, or fewer than two states.
+    Features of length 0 are at distance 1 from all others.
 
     Example:
         >>> cosine_diversity(torch.eye(3)[:, None])
@@ -114,21 +89,13 @@ def cosine_diversity(features: Tensor) -> Tensor:
 
 
 def vendi_score(features: Tensor) -> Tensor:
-    """Return the effective number of different samples among m.
+    """Return the effective number of different samples among m, from 1 to m (all orthogonal).
 
-    The exponential of the entropy of the eigenvalues of ``K / m``, K the cosines of all pairs.
-
-    Args:
-        features: ``(..., m, D)`` floating, m at least 1.
-
-    Returns:
-        ``(...)`` float64, from 1 (all alike) to m (all orthogonal).
-
-    Raises:
-        ValueError: ``features`` has another shape, or no sample.
+    The exponential of the entropy of the eigenvalues of ``K / m``, K the cosines of all pairs;
+    features ``(..., m, D)`` give ``(...)`` float64.
 
     Example:
-        >>> [round(float(vendi_score(one)), 6) for one in (torch.eye(5), torch.ones(5, 3))]
+        >>> [round(float(vendi_score(x)), 6) for x in (torch.eye(5), torch.ones(5, 3))]
         [5.0, 1.0]
 
     Source: Friedman and Dieng, "The Vendi Score: A Diversity Evaluation Metric for Machine
@@ -147,17 +114,14 @@ def vendi_score(features: Tensor) -> Tensor:
 
 
 def pair_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return where a classifier's first guesses are just the classes that were mixed.
+    """Return ``(M,)`` bool, where a classifier's first guesses are the classes that were mixed.
 
     For a mixture of two classes: whether its two first guesses are these two. It guards numbers of
-    diversity, which noise would win.
+    diversity, which noise would win. Ties go to the lower class index.
 
     Args:
         logits: ``(M, K)``, finite.
         targets: ``(M, K)``, mixed labels; classes with a weight above 0 were mixed.
-
-    Returns:
-        ``(M,)`` bool; ties go to the lower class index.
 
     Raises:
         ValueError: the shapes differ, or a row of ``targets`` names no class.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import functional
 
 from mixwright.arguments import check_whole
 from mixwright.lab.evaluation.mixtures.fidelity_scores import (
@@ -106,8 +106,8 @@ class Fidelity:
             "distance": None,
         }
         before: Tensor | None = None
-        for place, (stage, one) in enumerate(stages.items(), start=2):
-            of_stage = drawn if one is mixer else self._draw(one, subject, keep=0)
+        for place, (stage, changed) in enumerate(stages.items(), start=2):
+            of_stage = drawn if changed is mixer else self._draw(changed, subject, keep=0)
             own = of_stage.areas[:, 0]
             before = own if before is None else before
             moved = float((own - before).abs().double().mean())
@@ -139,15 +139,15 @@ class Fidelity:
                 )
             areas = plan.mask.detach().flatten(2).mean(dim=2).cpu()
             index = plan.index.cpu()
-            wanted = max(0, keep - sum(len(one.mixed) for one in plans))
-            shown = plan.images(images)[:wanted] if wanted else images[:0]
+            wanted = max(0, keep - sum(len(part.mixed) for part in plans))
+            mixed = plan.images(images)[:wanted] if wanted else images[:0]
             plans.append(
                 Drawn(
                     areas=areas,
                     weights=plan.weight.detach().cpu(),
                     asked=None if plan.lam is None else plan.lam.detach().cpu(),
                     rows=torch.where(index < 0, -1, rows[index.clamp_min(0) % len(rows)]),
-                    mixed=shown.detach().float().clamp(0, 1).cpu(),
+                    mixed=mixed.detach().float().clamp(0, 1).cpu(),
                 )
             )
         return _joined(plans)
@@ -166,7 +166,7 @@ class Fidelity:
         size = subject.batch_size
 
         def features(batches: Iterable[Tensor]) -> Tensor:
-            return read_features(judge, (one.to(subject.device) for one in batches))[0]
+            return read_features(judge, (batch.to(subject.device) for batch in batches))[0]
 
         reals = features(test.take(part).float() / 255 for part in rows.split(size))
         points = features(drawn.mixed.split(size))
@@ -220,18 +220,17 @@ def _expected(law: Law | None, asked: Tensor | None, bins: int) -> list[float] |
 
 def _joined(parts: list[Drawn]) -> Drawn:
     """Put batches behind each other; those of fewer sources get empty ones."""
-    most = max(one.areas.shape[1] for one in parts)
+    most = max(part.areas.shape[1] for part in parts)
 
     def column(name: str, blank: int) -> Tensor:
-        each: list[Tensor] = [getattr(one, name) for one in parts]
-        wide = [functional.pad(one, (0, most - one.shape[1]), value=blank) for one in each]
-        return torch.cat(wide)
+        values: list[Tensor] = [getattr(part, name) for part in parts]
+        return torch.cat([F.pad(rows, (0, most - rows.shape[1]), value=blank) for rows in values])
 
-    asked = [one.asked for one in parts if one.asked is not None]
+    asked = [part.asked for part in parts if part.asked is not None]
     return Drawn(
         areas=column("areas", 0),
         weights=column("weights", 0),
         asked=torch.cat(asked) if len(asked) == len(parts) else None,
         rows=column("rows", -1),
-        mixed=torch.cat([one.mixed for one in parts]),
+        mixed=torch.cat([part.mixed for part in parts]),
     )

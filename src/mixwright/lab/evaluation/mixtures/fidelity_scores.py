@@ -17,17 +17,7 @@ Cdf = Callable[[Any], Any]
 
 
 def area_error(areas: Tensor, asked: Tensor) -> float:
-    """Return how far the shares of pixels are from those that were asked for.
-
-    Args:
-        areas: ``(B,)`` floating, the mean of each mask.
-        asked: ``(B,)`` floating, the share it should have.
-
-    Returns:
-        The mean absolute difference, in [0, 1]; 0 for methods that are exact.
-
-    Raises:
-        ValueError: the shapes are not one and the same ``(B,)``.
+    """Return the mean absolute difference of the shares of pixels ``(B,)`` from those asked for.
 
     Example:
         >>> area_error(torch.tensor([0.5, 0.25]), torch.tensor([0.5, 0.75]))
@@ -38,17 +28,9 @@ def area_error(areas: Tensor, asked: Tensor) -> float:
 
 
 def label_error(areas: Tensor, weights: Tensor) -> float:
-    """Return how much of a label speaks of another image than the pixels show.
+    """Return how much of a label speaks of another image than the pixels show, in [0, 1].
 
-    Args:
-        areas: ``(B, N)`` floating, the share of pixels of each source.
-        weights: ``(B, N)`` floating, its share of the label.
-
-    Returns:
-        The mean total variation, ``sum_n |area_n - weight_n| / 2``, in [0, 1].
-
-    Raises:
-        ValueError: the shapes are not one and the same ``(B, N)``.
+    The mean total variation of shares ``(B, N)`` of the pixels and of the label.
 
     Example:
         >>> label_error(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]))
@@ -59,18 +41,9 @@ def label_error(areas: Tensor, weights: Tensor) -> float:
 
 
 def degenerate_share(areas: Tensor, *, least: float = DEGENERATE) -> float:
-    """Return the share of mixtures that are hardly mixed.
+    """Return the share of mixtures in which one source has more than ``1 - least`` of the pixels.
 
-    Args:
-        areas: ``(B, N)`` floating, the share of pixels of each source.
-        least: a mixture is degenerate where one source has more than ``1 - least``; for two
-            sources: where the own share is below ``least`` or above ``1 - least``. In [0, 0.5).
-
-    Returns:
-        A share in [0, 1].
-
-    Raises:
-        ValueError: ``areas`` is not ``(B, N)``, or ``least`` is out of range.
+    ``areas`` are ``(B, N)``, the share of pixels of each source; ``least`` is in [0, 0.5).
 
     Example:
         >>> degenerate_share(torch.tensor([[0.99, 0.01], [0.5, 0.5]]))
@@ -85,16 +58,12 @@ def degenerate_share(areas: Tensor, *, least: float = DEGENERATE) -> float:
 
 
 def ks_distance(values: Tensor, law: Cdf | Tensor) -> float:
-    """Return the largest gap between two cumulative distributions (Kolmogorov and Smirnov).
+    """Return the largest gap, in [0, 1], of two distributions (Kolmogorov and Smirnov).
 
     Args:
-        values: ``(n,)`` finite, what was drawn, n at least 1.
-        law: the distribution it should follow, as a function from an array of numbers to their
+        values: ``(n,)`` finite draws, n at least 1.
+        law: the distribution they should follow, as a function from an array of numbers to their
             cumulative probabilities; or ``(m,)`` other draws of it.
-
-    Returns:
-        A distance in [0, 1]. For n independent draws of the law itself it is below
-        ``1.36 / sqrt(n)`` in 95 of 100 cases (``ks_noise``).
 
     Raises:
         ValueError: there are no values.
@@ -124,21 +93,15 @@ def ks_distance(values: Tensor, law: Cdf | Tensor) -> float:
 
 
 def ks_noise(count: int) -> float:
-    """Give the distance that ``count`` draws of the law itself exceed in 1 of 20 cases, roughly."""
+    """Return the distance that ``count`` draws of the law itself exceed in about 1 of 20 cases."""
     return 1.36 / math.sqrt(count)
 
 
 def nearest_distance(points: Tensor, reals: Tensor, *, without: Tensor | None = None) -> Tensor:
-    """Return how far each point is from the nearest real one.
+    """Return ``(B,)`` float64, how far each of ``points (B, D)`` is from the nearest real one.
 
-    Args:
-        points: ``(B, D)`` floating, features of mixtures.
-        reals: ``(R, D)`` floating, features of real images.
-        without: ``(B, M)`` int64, rows of ``reals`` that do not count for a point, such as the
-            images it was mixed from; -1 for none. Real points are given their own row.
-
-    Returns:
-        ``(B,)`` float64, Euclidean; infinite where no real point is left.
+    ``without`` ``(B, M)`` int64 are rows of ``reals (R, D)`` that do not count for a point, such as
+    the images it was mixed from; -1 for none. Infinite where no real point is left.
 
     Raises:
         ValueError: the shapes do not belong together.
@@ -160,14 +123,15 @@ def nearest_distance(points: Tensor, reals: Tensor, *, without: Tensor | None = 
         points.double(), reals.double(), compute_mode="donot_use_mm_for_euclid_dist"
     )
     if without is not None:
-        one_more = torch.cat([apart, apart.new_zeros(len(apart), 1)], dim=1)  # -1 names this one
-        apart = one_more.scatter(1, without % one_more.shape[1], math.inf)[:, :-1]
+        # One more column, for -1 to name, so that every row can be scattered alike.
+        wider = torch.cat([apart, apart.new_zeros(len(apart), 1)], dim=1)
+        apart = wider.scatter(1, without % wider.shape[1], math.inf)[:, :-1]
     return apart.amin(dim=1)
 
 
-def _check_like(name: str, one: Tensor, other: Tensor, *, dims: int) -> None:
-    if one.shape != other.shape or one.ndim != dims:
+def _check_like(name: str, own: Tensor, other: Tensor, *, dims: int) -> None:
+    if own.shape != other.shape or own.ndim != dims:
         raise ValueError(
-            f"{name}: got {tuple(one.shape)} and {tuple(other.shape)}; expected the same shape, "
+            f"{name}: got {tuple(own.shape)} and {tuple(other.shape)}; expected the same shape, "
             f"with {dims} {'axis' if dims == 1 else 'axes'}."
         )

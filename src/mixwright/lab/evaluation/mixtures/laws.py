@@ -1,4 +1,4 @@
-"""The law that a mixer's shares are said to follow, and the same mixer with other options."""
+"""The law that a mixer's shares should follow, and the same mixer with other options."""
 
 from __future__ import annotations
 
@@ -41,15 +41,11 @@ class Law:
 
 
 def law_of(mixer: Mixer) -> Law | None:
-    """Give the law of the share that a mixer asks for.
+    """Return the law of the share that a mixer asks for.
 
-    Args:
-        mixer: any.
-
-    Returns:
-        Beta(alpha, alpha); for MiAMix the mean over numbers of layers k of Beta(k alpha, k alpha),
-        which its Dirichlet law gives the sample itself; None where the law has no formula, or all
-        shares are the same.
+    Beta(alpha, alpha); for MiAMix the mean over numbers of layers k of Beta(k alpha, k alpha),
+    which its Dirichlet law gives the sample itself; None where the law has no formula, or all
+    shares are the same.
 
     Example:
         >>> law = law_of(MixUp(alpha=1.0))
@@ -77,14 +73,7 @@ def law_of(mixer: Mixer) -> Law | None:
 
 
 def with_options(mixer: Mixer, **options: Any) -> Mixer | None:
-    """Give a copy of a mixer with other options.
-
-    Args:
-        mixer: any; it stays as it is.
-        **options: names and values.
-
-    Returns:
-        None where it has no such options.
+    """Return a copy of a mixer with other options; None where it has no such options.
 
     Example:
         >>> with_options(MixUp(), lam=0.25)
@@ -96,7 +85,7 @@ def with_options(mixer: Mixer, **options: Any) -> Mixer | None:
     if isinstance(mixer, LearnedMixer):
         known = {"alpha", "per", "margin", "margin_of"}
     elif dataclasses.is_dataclass(given):
-        known = {one.name for one in dataclasses.fields(given) if one.init}
+        known = {field.name for field in dataclasses.fields(given) if field.init}
     else:
         known = set[str]()
     if not known.issuperset(options):
@@ -111,23 +100,18 @@ def with_options(mixer: Mixer, **options: Any) -> Mixer | None:
 
 
 def per_sample(mixer: Mixer) -> Mixer:
-    """Give a mixer that draws for each sample where it drew for each batch; the law is the same."""
+    """Return a mixer that draws for each sample, not for each batch; the law is the same."""
     if getattr(mixer, "per", "sample") == "sample":
         return mixer
     return with_options(mixer, per="sample") or mixer
 
 
 def stages_of(mixer: Mixer) -> dict[str, Mixer]:
-    """Give a mixer whose masks are augmented without that, with one kind alone, and as it is.
+    """Return a mixer whose masks are augmented without that, with one kind alone, and as it is.
 
-    All of them draw the same layers from equal generators, since augmentations are drawn last.
-
-    Args:
-        mixer: any.
-
-    Returns:
-        ``before``, ``smoothed``, ``rotated``, ``sheared`` (every mask, not by chance) and
-        ``after``, the mixer itself; empty for mixers that augment no masks.
+    ``before``, ``smoothed``, ``rotated``, ``sheared`` (every mask, not by chance) and ``after``,
+    the mixer itself; empty for mixers that augment no masks. All of them draw the same layers from
+    equal generators, since augmentations are drawn last.
     """
     none = dict.fromkeys(_TURNS, 0.0)
     changes = {"before": none}
@@ -136,5 +120,5 @@ def stages_of(mixer: Mixer) -> dict[str, Mixer]:
         for stage, name in zip(("smoothed", "rotated", "sheared"), _TURNS, strict=True)
     }
     stages = {stage: with_options(mixer, **change) for stage, change in changes.items()}
-    found = {stage: one for stage, one in stages.items() if one is not None}
+    found = {stage: changed for stage, changed in stages.items() if changed is not None}
     return found | {"after": mixer} if found else {}

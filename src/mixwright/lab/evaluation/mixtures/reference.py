@@ -21,14 +21,9 @@ OWN = "its own model"
 
 
 def read_features(model: nn.Module, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Give what enters a classifier's last layer, and what leaves it.
+    """Return what enters a classifier's last layer ``(M, D)``, and the logits ``(M, K)``.
 
-    Args:
-        model: network from images to logits; run in evaluation mode, put back after.
-        batches: images ``(B, C, H, W)`` as the model takes them, on its device; at least one.
-
-    Returns:
-        Features ``(M, D)`` and logits ``(M, K)``, float32 on the CPU, in the order of the batches.
+    Float32 on the CPU, in the order of the batches ``(B, C, H, W)``, at least one.
 
     Raises:
         ValueError: the model has no Linear layer, or gives what is not finite.
@@ -52,14 +47,9 @@ def read_features(model: nn.Module, batches: Iterable[Tensor]) -> tuple[Tensor, 
 
 
 def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
-    """Give the classifier that judges, and how a summary calls it.
+    """Return the classifier that judges, on the subject's device, and its name in a summary.
 
-    Args:
-        subject: whose own model is taken where no run is named.
-        run: a run folder or its ``last.pt``; empty for none.
-
-    Returns:
-        The trained weights in a model for images in [0, 1], on the subject's device, and a name.
+    ``run`` is a run folder or its ``last.pt``; empty for the subject's own model.
 
     Raises:
         ValueError: there is no such run, or its model does not fit the subject's images.

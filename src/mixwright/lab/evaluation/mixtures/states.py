@@ -40,15 +40,10 @@ class States:
 
 
 def at_share(mixer: Mixer, lam: float) -> tuple[Mixer, bool]:
-    """Ask a mixer for one share, where it can be asked.
+    """Fix a mixer's share at ``lam``, in [0, 1]; return it, and whether it follows.
 
-    Args:
-        mixer: any.
-        lam: the share, in [0, 1]. Mixers that have learned are asked for equal shares, by a law so
-            narrow that its draws are all but equal.
-
-    Returns:
-        The mixer, and whether it follows. One that has no ``lam`` to fix stays as it is.
+    Mixers that have learned are asked for equal shares, by a law so narrow that its draws are all
+    but equal. One that has no ``lam`` to fix stays as it is.
 
     Example:
         >>> from mixwright.mixers import CutMix
@@ -56,37 +51,30 @@ def at_share(mixer: Mixer, lam: float) -> tuple[Mixer, bool]:
         0.25
     """
     if isinstance(mixer, OneOf):
-        asked = [at_share(one, lam) for one in mixer.mixers]
-        several = OneOf(*(one for one, _ in asked), p=mixer.p, per=mixer.per)
-        return several, all(follows for _, follows in asked)
+        inner = [at_share(each, lam) for each in mixer.mixers]
+        several = OneOf(*(each for each, _ in inner), p=mixer.p, per=mixer.per)
+        return several, all(follows for _, follows in inner)
     if isinstance(mixer, Sometimes):
-        one, follows = at_share(mixer.mixer, lam)
-        return Sometimes(one, mixer.p, mixer.per), follows
+        inside, follows = at_share(mixer.mixer, lam)
+        return Sometimes(inside, mixer.p, mixer.per), follows
     learned = isinstance(mixer, LearnedMixer)
     fixed = with_options(mixer, alpha=_NARROW) if learned else with_options(mixer, lam=lam)
     return (mixer, False) if fixed is None else (fixed, True)
 
 
 def sources_of(mixer: Mixer) -> int:
-    """Give how many images a mixture of this mixer is made of: 2, or what a learned one says."""
+    """Return of how many images this mixer makes a mixture: 2, or what a learned one says."""
     if isinstance(mixer, OneOf):
-        return max(sources_of(one) for one in mixer.mixers)
+        return max(map(sources_of, mixer.mixers))
     found = getattr(mixer, "sources", 2) if isinstance(mixer, LearnedMixer) else 2
     return found if isinstance(found, int) else max(found)
 
 
 def groups_of(labels: Tensor, *, groups: int, size: int, generator: Generator) -> Tensor:
-    """Choose groups of images of different classes, no image twice.
+    """Choose groups of images of different classes, no image twice: rows of labels, ``(G, size)``.
 
-    Args:
-        labels: ``(M,)`` int64 on the CPU.
-        groups: how many are wanted, at least 1.
-        size: images a group.
-        generator: the CPU generator.
-
-    Returns:
-        ``(G, size)`` int64, rows of ``labels``. G is smaller than ``groups`` where the images do
-        not suffice; where no other class is left, a class comes twice.
+    G is at most ``groups``, fewer where the images do not suffice; where no other class is left, a
+    class comes twice.
 
     Example:
         >>> groups_of(torch.tensor([0, 0, 1, 1]), groups=2, size=2, generator=stream(0)).shape
@@ -118,7 +106,7 @@ def drawn_states(
 ) -> States:
     """Mix each group of images alone, several times, each time by another draw.
 
-    A batch of two has one way only to be paired, so that masks are all that differs. A mixer that
+    A batch of two can be paired in one way only, so that masks are all that differs. A mixer that
     has learned draws nothing but who is mixed and how much; both are drawn alike each time.
 
     Args:
@@ -129,7 +117,7 @@ def drawn_states(
         seed: of the draws.
         num_classes: K.
         model: passed on to the mixer.
-        progress: told the share done.
+        progress: called with the share done.
 
     Returns:
         What became of the first image of each group.
@@ -138,13 +126,13 @@ def drawn_states(
     masks, mixed, targets = list[Tensor](), list[Tensor](), list[Tensor]()
     for draw in range(draws):
         for group, (pool, classes) in enumerate(zip(images, labels, strict=True)):
-            batch, said = torch.cat([pool] * views), torch.cat([classes] * views)
+            batch, batch_labels = torch.cat([pool] * views), torch.cat([classes] * views)
             generator = stream(seed, group, 0 if fixed else draw)
             with torch.random.fork_rng(devices=[]):
-                plan = mixer.plan(batch, said, generator=generator, model=model)
+                plan = mixer.plan(batch, batch_labels, generator=generator, model=model)
             masks.append(_shares(plan, len(pool), pool.shape[-2:])[0].cpu())
             mixed.append(plan.images(batch)[0].detach().float().clamp(0, 1).cpu())
-            targets.append(plan.targets(said, num_classes)[0].detach().float().cpu())
+            targets.append(plan.targets(batch_labels, num_classes)[0].detach().float().cpu())
         if progress is not None:
             progress((draw + 1) / draws)
     shape = (draws, len(images))
@@ -156,27 +144,51 @@ def drawn_states(
     )
 
 
+def grouped_states(
+    subject: Subject,
+    mixer: Mixer,
+    *,
+    groups: int,
+    draws: int,
+    generator: Generator,
+    progress: Callable[[float], None],
+) -> tuple[States, Tensor] | None:
+    """Mix groups of test images as ``drawn_states`` does; return their labels ``(P, N)`` too.
+
+    None where the test images do not make one group.
+    """
+    test = subject.data.test
+    rows = groups_of(test.labels.cpu(), groups=groups, size=sources_of(mixer), generator=generator)
+    if len(rows) == 0:
+        return None
+    images = test.take(rows.flatten()).to(subject.device).float() / 255
+    labels = test.labels[rows]
+    states = drawn_states(
+        mixer,
+        images.view(*rows.shape, *images.shape[1:]),
+        labels.to(subject.device),
+        draws=draws,
+        seed=subject.seed,
+        num_classes=subject.data.num_classes,
+        model=subject.model,
+        progress=progress,
+    )
+    return states, labels.cpu()
+
+
 def kept_states(subject: Subject) -> States | None:
-    """Give what a mixer that learned made of the same few images after some of its epochs.
+    """Return what a mixer that learned made of the same few images after some of its epochs.
 
-    Who is mixed and with which shares was drawn alike in every epoch; shares are not equal.
-
-    Args:
-        subject: whose training run is looked at. Labels are those of its test images, where these
-            are the images that the run was shown.
-
-    Returns:
-        None where the run kept nothing, or fewer than two epochs.
-
-    Raises:
-        ValueError: a file is damaged.
+    Who is mixed and with which shares was drawn alike in every epoch; shares are not equal. Labels
+    are those of the subject's test images, where these are the images that the run mixed. None
+    where the run kept nothing, or fewer than two epochs.
     """
     kept = read_mask_snapshots(subject.folder) if subject.folder is not None else []
     if len(kept) < 2:
         return None
     last = kept[-1]
     size: Sequence[int] = last["images"].shape[-2:]
-    labels = _labels_of(subject, last["images"])
+    labels = _batch_labelsof(subject, last["images"])
     targets = None
     if labels is not None:
         targets = mixed_targets(
@@ -186,25 +198,25 @@ def kept_states(subject: Subject) -> States | None:
             num_classes=subject.data.num_classes,
         ).expand(len(kept), -1, -1)
     return States(
-        masks=torch.stack([_whole(one["mask"].float() / 255, size) for one in kept]),
-        mixed=torch.stack([one["mixed"].float() / 255 for one in kept]),
+        masks=torch.stack([_whole(epoch["mask"].float() / 255, size) for epoch in kept]),
+        mixed=torch.stack([epoch["mixed"].float() / 255 for epoch in kept]),
         targets=targets,
-        names=tuple(int(one["epoch"]) for one in kept),
+        names=tuple(int(epoch["epoch"]) for epoch in kept),
     )
 
 
-def _labels_of(subject: Subject, shown: Tensor) -> Tensor | None:
+def _batch_labelsof(subject: Subject, images: Tensor) -> Tensor | None:
     """Labels of the set's first test images, where the subject has them and they are these."""
-    test, count = subject.data.test, len(shown)
+    test, count = subject.data.test, len(images)
     rows = [(subject.ids == place).nonzero().flatten() for place in range(count)]
-    if any(len(row) == 0 for row in rows) or tuple(test.shape) != tuple(shown.shape[1:]):
+    if any(len(row) == 0 for row in rows) or tuple(test.shape) != tuple(images.shape[1:]):
         return None
     where = torch.stack([row[0] for row in rows])
-    return test.labels[where] if torch.equal(test.take(where), shown) else None
+    return test.labels[where] if torch.equal(test.take(where), images) else None
 
 
 def _shares(plan: MixPlan, count: int, size: Sequence[int]) -> Tensor:
-    """Give ``(B, count, H, W)``: the share of each image of the pool, whichever source it is."""
+    """Return ``(B, count, H, W)``: the share of each image of the pool, whichever source it is."""
     mask = _whole(plan.mask.detach(), size)
     found = mask.new_zeros(len(mask), count, *size)
     for source in range(mask.shape[1]):
