@@ -133,9 +133,6 @@ class Cam:
         layer: whose maps are looked at, by its name; empty for the last one of more than one
             place before the last Linear.
         shown: images and mixtures that are kept as pictures, at least 1.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     pairs: int = 200

@@ -134,9 +134,6 @@ class Occlusion:
         per_batch: the paper's protocol: all images of a hundred share their patches, drawn anew
             for each ratio.
         count: so many test images, classes in turn; 0 for all.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     ratios: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -91,10 +91,18 @@ def fit_readout(features: Tensor, labels: Tensor, *, classes: int, strength: flo
     from scipy.optimize import minimize
 
     check_number("fit_readout", "strength", strength, open_low=True)
-    _check(features, labels)
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(features):
+        raise ValueError(
+            f"fit_readout: features have shape {tuple(features.shape)} and labels "
+            f"{tuple(labels.shape)}; expected (n, D) and (n,) with n at least 1."
+        )
+    if not bool(features.isfinite().all()):
+        raise ValueError("fit_readout: some features are not finite; expected numbers.")
     values = features.double()
     mean = values.mean(dim=0)
     spread = values.std(dim=0, correction=0)
+    # A feature that rounding alone moves is left as it is: dividing by its spread would make it
+    # the largest of all.
     std = torch.where(spread > 1e-12 * mean.abs().clamp_min(1), spread, 1.0)
     x = ((values - mean) / std).numpy()
     count, width = x.shape
@@ -112,6 +120,8 @@ def fit_readout(features: Tensor, labels: Tensor, *, classes: int, strength: flo
         slope = np.concatenate([(x.T @ off + strength * weight).ravel(), off.sum(axis=0)])
         return surprise + strength / 2 * float((weight**2).sum()), slope
 
+    # It stops by the gradient alone: with ftol it would stop early on a flat loss, in a place that
+    # depends on the machine.
     found: Any = minimize(
         loss,
         np.zeros(width * classes + classes),
@@ -246,38 +256,31 @@ class Probe:
                 f"probe: {self.data} has {data.channels} channels, the model takes "
                 f"{subject.data.channels}; expected the same."
             )
-        parts = {"train": data.train, "test": data.test}
-        kept: dict[str, Tensor] = {}
-        for place, (part, images) in enumerate(parts.items()):
+        features = list[Tensor]()
+        for place, (part, images) in enumerate((("train", data.train), ("test", data.test))):
             subject.progress(0.4 * place, f"features of {self.data}, {part}")
-
-            def make(images: ImageSet | LazyImages = images) -> Arrays:
-                return {"features": self._features(subject, images)}
-
-            kept[part] = subject.cache.get_or_compute(part, make)["features"]
+            make = functools.partial(self._features, subject, images)
+            features.append(subject.cache.get_or_compute(part, make)["features"])
+        train, test = features
         subject.progress(0.8, "linear classifier")
-        train_labels, test_labels = data.train.labels, data.test.labels
+        train_labels, test_labels, classes = data.train.labels, data.test.labels, data.num_classes
         strength, scores = self.strength, None
         if not strength:
-            strength, scores = choose_strength(
-                kept["train"], train_labels, classes=data.num_classes
-            )
-        readout = fit_readout(
-            kept["train"], train_labels, classes=data.num_classes, strength=strength
-        )
-        correct = readout(kept["test"]).argmax(dim=1) == test_labels
-        learned = readout(kept["train"]).argmax(dim=1) == train_labels
+            strength, scores = choose_strength(train, train_labels, classes=classes)
+        readout = fit_readout(train, train_labels, classes=classes, strength=strength)
+        correct = readout(test).argmax(dim=1) == test_labels
+        learned = readout(train).argmax(dim=1) == train_labels
         most = test_labels.bincount().max()
         summary: dict[str, Any] = {
             "data": self.data,
             "note": data.note,
-            "classes": data.num_classes,
+            "classes": classes,
             "train_images": len(train_labels),
             "images": len(test_labels),
-            "width": kept["train"].shape[1],
+            "width": train.shape[1],
             "top1": float(correct.double().mean()),
             "train_top1": float(learned.double().mean()),
-            "chance": 1 / data.num_classes,
+            "chance": 1 / classes,
             "largest_class": float(most) / len(test_labels),
             "strength": strength,
             "strengths": list(STRENGTHS) if scores else None,
@@ -287,14 +290,15 @@ class Probe:
         }
         return Measurement(summary=summary, arrays={"correct": correct, "labels": test_labels})
 
-    def _features(self, subject: Subject, images: ImageSet | LazyImages) -> Tensor:
-        return penultimate(
+    def _features(self, subject: Subject, images: ImageSet | LazyImages) -> Arrays:
+        features = penultimate(
             subject.model,
             images,
             device=subject.device,
             batch_size=subject.batch_size,
             autocast=subject.autocast,
         )
+        return {"features": features}
 
 
 @functools.lru_cache(maxsize=1)
@@ -303,13 +307,3 @@ def _loaded(name: str, data_dir: str, train_size: int, image_size: int) -> Datas
     return load_data(
         name, data_dir=data_dir or None, train_size=train_size or None, image_size=image_size
     )
-
-
-def _check(features: Tensor, labels: Tensor) -> None:
-    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(features):
-        raise ValueError(
-            f"fit_readout: features have shape {tuple(features.shape)} and labels "
-            f"{tuple(labels.shape)}; expected (n, D) and (n,) with n at least 1."
-        )
-    if not bool(features.isfinite().all()):
-        raise ValueError("fit_readout: some features are not finite; expected numbers.")

@@ -149,6 +149,9 @@ class Measurement:
 class Evaluation(Protocol):
     """One evaluation with its options; implementations are frozen dataclasses.
 
+    An option that is out of range, or needs what is not installed, raises ValueError at
+    construction.
+
     ``name`` is how the command line calls it, ``about`` one line for its help. ``pictures`` names
     the ``Measurement.arrays`` that figures show, of the first seed or averaged over seeds; the
     others are for inference.

@@ -49,7 +49,7 @@ def ece_difference(
     Raises:
         ValueError: shapes do not fit, or values are not finite.
     """
-    columns = [_gaps(*one, bins=bins) for one in (own, other)]
+    columns = [_gaps(*model, bins=bins) for model in (own, other)]
     if len(columns[0]) != len(columns[1]):
         raise ValueError(
             f"ece_difference: {len(columns[0])} images against {len(columns[1])}; expected the "

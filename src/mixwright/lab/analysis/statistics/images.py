@@ -62,9 +62,6 @@ def wilson_interval(right: int, count: int, level: float = 0.95) -> tuple[float,
         count: images, at least 1.
         level: share of such intervals that hold the true accuracy, in (0, 1).
 
-    Returns:
-        Lower and upper end, fractions, after Wilson.
-
     Example:
         >>> [round(end, 3) for end in wilson_interval(8, 10)]
         [0.49, 0.943]
@@ -155,11 +152,8 @@ def mcnemar(own: npt.ArrayLike, other: npt.ArrayLike, level: float = 0.95) -> Di
     Args:
         own: ``(n,)`` bool, where the first is right.
         other: ``(n,)`` bool, where the second is right.
-        level: of the interval of the difference, in (0, 1).
-
-    Returns:
-        The discordant images, the difference with its interval (normal, standard error
-        ``sqrt((b + c) / n**2 - (b - c)**2 / n**3)``), exact and mid p-value.
+        level: of the interval of the difference, in (0, 1). It is normal, with standard error
+            ``sqrt((b + c) / n**2 - (b - c)**2 / n**3)``, b and c the discordant images.
 
     Raises:
         ValueError: the shapes differ, there is no image, or ``level`` is out of range.

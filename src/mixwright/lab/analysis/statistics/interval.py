@@ -32,7 +32,7 @@ class Interval:
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Return the mean of runs with its t interval.
+    """Return the mean of runs with its t interval, in the unit of the values.
 
     With few seeds a t interval covers what it says (95.1 % at five), while a percentile bootstrap
     covers less (83.6 %): it is the interval of every table. One run has no interval: its ends and
@@ -41,9 +41,6 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     Args:
         values: one score per independent run, finite, at least one.
         level: share of such intervals that hold the true mean, in (0, 1).
-
-    Returns:
-        The interval, in the unit of the values.
 
     Raises:
         ValueError: no values, one that is not finite, or ``level`` out of range.

@@ -16,14 +16,12 @@ def holm(ps: Sequence[float]) -> list[float]:
     """Adjust the p-values of a family so that one in twenty families errs, not one in twenty tests.
 
     Holm's step-down: the smallest of m is multiplied by m, the next by m - 1, and so on, and none
-    falls below the one before it. It assumes nothing about how the tests depend on each other.
+    falls below the one before it, or above 1. It assumes nothing about how the tests depend on each
+    other.
 
     Args:
         ps: unadjusted, in [0, 1]; NaN for a test that could not be made, which stays NaN and does
             not count.
-
-    Returns:
-        Adjusted p-values in the order given, at most 1.
 
     Raises:
         ValueError: a value is outside of [0, 1].
@@ -59,8 +57,8 @@ def simultaneous_intervals(
         ValueError: ``t_interval`` refuses the values or the level.
 
     Example:
-        >>> one, _ = simultaneous_intervals([[1.0, 2.0, 3.0], [1.0, 1.0, 4.0]])
-        >>> round(one.high - one.mean, 4) == round(t_interval([1.0, 2.0, 3.0], 0.975).half_width, 4)
+        >>> first, _ = simultaneous_intervals([[1.0, 2.0, 3.0], [1.0, 1.0, 4.0]])
+        >>> round(first.half_width, 4) == round(t_interval([1.0, 2.0, 3.0], 0.975).half_width, 4)
         True
     """
     if not 0.0 < level < 1.0:

@@ -56,8 +56,7 @@ def mean_ranks(scores: npt.ArrayLike, *, level: float = 0.95) -> Ranks:
         level: share of families in which no difference is claimed that is none, in (0, 1).
 
     Returns:
-        Mean ranks in the order of the columns, Friedman's p-value (1 where all scores of every
-        block are equal) and Nemenyi's critical difference.
+        Ranks in the order of the columns; p is 1 where all scores of every block are equal.
 
     Raises:
         ValueError: shape or values are out of range.

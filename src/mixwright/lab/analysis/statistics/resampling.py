@@ -77,7 +77,7 @@ def crossed_interval(
     level: float = 0.95,
     resamples: int = 10_000,
 ) -> Interval:
-    """Give the difference of two methods for new runs and new images, by a two-way bootstrap.
+    """Return the difference of two methods for new runs and new images, by a two-way bootstrap.
 
     Seeds and images are drawn with replacement, independently of each other. A check of the t
     interval over runs, not its rival: R seeds have few distinct draws and their part of the
@@ -99,7 +99,7 @@ def crossed_interval(
     Raises:
         ValueError: the shapes do not fit, or values are not finite.
     """
-    mine, theirs = (np.asarray(one, dtype=np.float64) for one in (own, other))
+    mine, theirs = (np.asarray(scores, dtype=np.float64) for scores in (own, other))
     fits = mine.ndim == theirs.ndim == 2 and mine.shape[1:] == theirs.shape[1:]
     if not fits or mine.size == 0 or (paired and mine.shape != theirs.shape):
         raise ValueError(
@@ -109,6 +109,8 @@ def crossed_interval(
     if not (np.isfinite(mine).all() and np.isfinite(theirs).all()):
         raise ValueError("crossed_interval: values that are not finite; expected scores of images.")
     rng = draws(generator)
+    # Images are drawn by resampled_means, for every run at once; then runs by the multinomial law
+    # of how often each is taken. Unpaired groups of runs are drawn each by itself.
     rows = mine - theirs if paired else np.concatenate([mine, -theirs])
     groups = [slice(len(mine))] if paired else [slice(len(mine)), slice(len(mine), None)]
     parts: list[Floats] = []

@@ -53,8 +53,8 @@ def paired_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) 
         level: share of such intervals that hold the true difference, in (0, 1).
 
     Returns:
-        The mean of ``own - other`` with its t interval (R - 1 degrees of freedom) and p-value. One
-        pair has neither. Equal scores everywhere have p = 1.
+        The mean of ``own - other``, with R - 1 degrees of freedom. One pair has neither interval
+        nor p-value. Equal scores everywhere have p = 1.
 
     Raises:
         ValueError: the lengths differ, or ``t_interval`` refuses the values.
@@ -74,16 +74,12 @@ def paired_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) 
 
 
 def welch_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) -> Difference:
-    """Compare runs that are not paired, with variances of their own.
+    """Compare runs that are not paired, with variances of their own, after Welch and Satterthwaite.
 
     Args:
         own: one score per run, finite, at least two.
         other: scores of the other method, at least two.
         level: share of such intervals that hold the true difference, in (0, 1).
-
-    Returns:
-        The difference of the means with its interval and p-value after Welch and Satterthwaite;
-        the count is that of all runs.
 
     Raises:
         ValueError: a group has fewer than two runs, or ``t_interval`` refuses its values.
@@ -99,7 +95,7 @@ def welch_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) -
         )
     mine, theirs = t_interval(own, level), t_interval(other, level)
     mean = mine.mean - theirs.mean
-    parts = [one.deviation**2 / one.count for one in (mine, theirs)]
+    parts = [group.deviation**2 / group.count for group in (mine, theirs)]
     error = math.sqrt(sum(parts))
     count = len(own) + len(other)
     deviation = math.hypot(mine.deviation, theirs.deviation)
@@ -109,7 +105,7 @@ def welch_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) -
     from scipy.stats import t as student
 
     freedom = sum(parts) ** 2 / sum(
-        part**2 / (one.count - 1) for part, one in zip(parts, (mine, theirs), strict=True)
+        part**2 / (group.count - 1) for part, group in zip(parts, (mine, theirs), strict=True)
     )
     half = float(student.ppf((1 + level) / 2, freedom)) * error
     p = 2 * float(student.sf(abs(mean) / error, freedom))
@@ -121,17 +117,15 @@ def not_worse(
 ) -> NotWorse:
     """Judge the claim "no worse", which a large p-value of a difference does not support.
 
+    A single pair has a bound of NaN and shows nothing.
+
     Args:
         differences: paired by seed, own minus other, higher is better, finite.
         margin: a loss that does not matter, above 0; 0.003 is 0.3 points of accuracy.
-        level: of the one-sided interval, in (0, 1).
-
-    Returns:
-        The bound and whether it lies above minus the margin; a single pair has a bound of NaN and
-        shows nothing.
+        level: of the one-sided interval, in (0.5, 1).
 
     Raises:
-        ValueError: the margin is not above 0, or ``t_interval`` refuses the differences.
+        ValueError: an argument is out of range, or ``t_interval`` refuses the differences.
 
     Example:
         >>> not_worse([0.001, -0.001, 0.0, 0.001, 0.0]).shown
@@ -157,7 +151,7 @@ def not_worse(
 def runs_needed(
     half_width: float, *, deviation: float, paired: bool = False, level: float = 0.95
 ) -> int:
-    """Count the runs per method after which an interval is as narrow as wanted.
+    """Return the runs per method, at least 2, after which an interval is as narrow as wanted.
 
     Args:
         half_width: half the length of the interval of the difference, above 0.
@@ -165,9 +159,6 @@ def runs_needed(
             pairs where ``paired``; at least 0.
         paired: whether runs come in pairs.
         level: of the interval, in (0, 1).
-
-    Returns:
-        The smallest number of runs per method, at least 2.
 
     Raises:
         ValueError: a number is out of range.

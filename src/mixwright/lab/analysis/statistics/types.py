@@ -68,9 +68,6 @@ def across_types(
         families: the family of each type, for a look at whether all of them agree.
         level: of the intervals, in (0, 1).
 
-    Returns:
-        The mean with both intervals, three p-values, counts of signs and means of families.
-
     Raises:
         ValueError: too few or too many types, values that are not finite, or a type without a
             family.
@@ -113,12 +110,11 @@ def across_types(
 def exact_sign_flip_p(values: npt.ArrayLike) -> float:
     """Test whether differences are centred on zero, over all patterns of their signs.
 
+    The two-sided p-value is the share of the ``2**c`` patterns whose sum is at least as far from
+    zero as what was seen.
+
     Args:
         values: ``(c,)`` finite, at least one and at most ``MOST_TYPES``.
-
-    Returns:
-        Two-sided p-value: the share of the ``2**c`` patterns whose sum is at least as far from
-        zero as what was seen.
 
     Raises:
         ValueError: shape or values are out of range.
@@ -133,6 +129,8 @@ def exact_sign_flip_p(values: npt.ArrayLike) -> float:
             f"exact_sign_flip_p: values have shape {taken.shape}; expected 1 to {MOST_TYPES} "
             "finite differences. For more, sign_flip_p draws patterns at random."
         )
+    # Each value doubles the sums, so that the last ones are those of all patterns: at most 4
+    # million, faster than a loop over patterns and exact where random flips are not.
     sums = np.zeros(1)
     for value in taken:
         sums = np.concatenate([sums + value, sums - value])

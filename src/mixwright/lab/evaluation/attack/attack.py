@@ -41,9 +41,6 @@ class Attack:
         count: so many test images, classes in turn; 0 for all.
         autoattack: whether to run AutoAttack at ``eps`` too; needs the package pyautoattack.
         autoattack_count: so many of them for it; 0 for all.
-
-    Raises:
-        ValueError: an argument is out of range, or pyautoattack is wanted and not installed.
     """
 
     eps: float = 8.0
@@ -93,9 +90,10 @@ class Attack:
             "ids": subject.ids[subject.rows(count)],
         }
         right = dict(zip(names, arrays["correct"], strict=True))
-        summary: dict[str, Any] = {"count": count, "conditions": list(names)}
-        summary |= self._scores(right)
-        summary |= {
+        summary: dict[str, Any] = {
+            "count": count,
+            "conditions": list(names),
+            **self._scores(right),
             "no_gradient": _share(arrays["no_gradient"]),
             "legacy": {name: _share(right[name]) for name in LEGACY} if whole is not None else None,
             "legacy_note": note,
@@ -150,9 +148,8 @@ class Attack:
                 alpha=self.alpha * size / self.eps / 255,
                 steps=self.steps,
                 restarts=self.restarts,
-                generator=stream(
-                    subject.seed, Stream.ATTACK, first
-                ),  # the same starts at every size
+                # The same starts at every size.
+                generator=stream(subject.seed, Stream.ATTACK, first),
                 skip_wrong=True,
                 loss=self.loss,
             ).robust
@@ -167,21 +164,17 @@ class Attack:
 
     def _scores(self, right: dict[str, Tensor]) -> dict[str, Any]:
         """The accuracies, errors and rates of success at ``eps``, and the curves over sizes."""
-        clean = right["clean"]
+        clean, worst = right["clean"], right["clean"]
         found: dict[str, Any] = {"clean": _share(clean)}
+        curve: dict[str, Any] = {"eps": list(self.sizes)}
         for name, key in (("fgsm", "fgsm"), ("pgd", f"pgd{self.steps}")):
             robust = right[f"{key}/{self.eps:g}"]
             found[name] = _share(robust)
             found[f"{name}_error"] = 1 - found[name]
             found[f"{name}_success"] = _share(~robust[clean]) if bool(clean.any()) else None
-        both = right[f"fgsm/{self.eps:g}"] & right[f"pgd{self.steps}/{self.eps:g}"] & clean
-        found["worst"] = _share(both)
-        found["curve"] = {
-            "eps": list(self.sizes),
-            "fgsm": [_share(right[f"fgsm/{size:g}"]) for size in self.sizes],
-            "pgd": [_share(right[f"pgd{self.steps}/{size:g}"]) for size in self.sizes],
-        }
-        return found
+            curve[name] = [_share(right[f"{key}/{size:g}"]) for size in self.sizes]
+            worst = worst & robust
+        return found | {"worst": _share(worst), "curve": curve}
 
     def _strongest(self, subject: Subject) -> Tensor:
         """``(m,)`` bool, what survives AutoAttack."""
@@ -207,14 +200,17 @@ class Attack:
     def _against(self, survived: Tensor, right: dict[str, Tensor]) -> dict[str, Any]:
         """AutoAttack beside what else is known of the same images."""
         both = min(len(survived), len(right["clean"]))
-        weaker = right[f"fgsm/{self.eps:g}"] & right[f"pgd{self.steps}/{self.eps:g}"]
+        fgsm, pgd = (
+            right[f"fgsm/{self.eps:g}"][:both],
+            right[f"pgd{self.steps}/{self.eps:g}"][:both],
+        )
         return {
             "count": len(survived),
             "robust": _share(survived),
             "error": 1 - _share(survived),
             "same_images": both,
-            "pgd": _share(right[f"pgd{self.steps}/{self.eps:g}"][:both]),
-            "worst": _share(survived[:both] & weaker[:both]),
+            "pgd": _share(pgd),
+            "worst": _share(survived[:both] & fgsm & pgd),
         }
 
 

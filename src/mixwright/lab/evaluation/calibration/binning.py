@@ -32,6 +32,7 @@ def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     confidence = logits.double().softmax(dim=1).amax(dim=1)
     gap = (rank(logits, labels) == 0).double() - confidence
     count = len(confidence)
+    # An edge is the confidence of the last image of each bin; -(-a // b) rounds up.
     last = torch.tensor([-(-(b + 1) * count // bins) - 1 for b in range(bins)])
     edges = confidence.sort().values[last.to(confidence.device)]
     index = torch.searchsorted(edges, confidence)

@@ -18,9 +18,8 @@ from mixwright.lab.evaluation.corruption.linear import (
 from mixwright.lab.evaluation.corruption.pixels import Bytes, Row, to_bytes
 
 
-def gaussian_blur(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def gaussian_blur(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Smooth by a Gaussian; constants: (sigma,), in pixels. Nothing is drawn."""
-    del rng
     return smoothed(images, constants[0])
 
 
@@ -33,18 +32,16 @@ def smoothed(images: Bytes, sigma: float) -> Bytes:
     return to_bytes(separable(images.astype(np.float32), rows, columns))
 
 
-def defocus_blur(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def defocus_blur(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Average over a disk; constants: (radius, sigma that smooths its edge). Nothing is drawn."""
-    del rng
     radius, sigma = constants
     height, width = images.shape[-2:]
     rows, columns = _terms(radius, sigma, height, width)
     return to_bytes(separable_sum(images.astype(np.float32), rows, columns))
 
 
-def zoom_blur(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def zoom_blur(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Average over zooms into the middle; constants: (end, step), from 1. Nothing is drawn."""
-    del rng
     end, step = constants
     height, width = images.shape[-2:]
     rows, columns = _zooms(end, step, height, width)
@@ -72,6 +69,8 @@ def disk(radius: float, sigma: float) -> Matrix:
 @lru_cache(maxsize=4)
 def _terms(radius: float, sigma: float, height: int, width: int) -> tuple[Matrix, Matrix]:
     """The disk as a sum of separable filters, which the singular values give."""
+    # A disk is no product of a row and a column, but has few singular values: so many separable
+    # filters are far cheaper than its 17 x 17 taps.
     left, size, right = np.linalg.svd(disk(radius, sigma))
     rank = int((size > 1e-7 * size[0]).sum())
     rows = [filter_matrix(left[:, k] * size[k], height, "reflect101") for k in range(rank)]

@@ -9,12 +9,11 @@ import numpy as np
 from mixwright.lab.evaluation.corruption.pixels import Bytes, Row, to_bytes
 
 
-def brightness(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def brightness(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Raise the value of HSV; constants: (c,), of its range. Nothing is drawn.
 
     A pixel is scaled so that its largest channel rises by c; black becomes grey.
     """
-    del rng
     value = images.max(axis=1, keepdims=True).astype(np.int64) * 256
     return _brighter(constants[0]).take(value + images)
 
@@ -30,13 +29,12 @@ def _brighter(rise: float) -> Bytes:
     return to_bytes(table.astype(np.float32)).ravel()
 
 
-def saturate(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def saturate(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Scale and raise the saturation of HSV; constants: (factor, rise). Nothing is drawn.
 
     Distances to the largest channel are scaled by what the saturation is scaled by. Grey has the
     hue of red, so that a rise turns it reddish, as in the official files.
     """
-    del rng
     factor, rise = constants
     largest = images.max(axis=1)
     span = largest - images.min(axis=1)
@@ -54,12 +52,11 @@ def saturate(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
     return to_bytes(value[:, None] - away)
 
 
-def contrast(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def contrast(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Shrink distances to the mean of each channel of an image; constants: (c,).
 
     Nothing is drawn.
     """
-    del rng
     factor = np.float32(constants[0])
     mean = images.mean(axis=(2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
     levels = images.astype(np.float32)

@@ -51,10 +51,6 @@ class Corruption:
             noise, whose accuracies are not to be compared with published ones.
         types: which corruptions; all 19 by default.
         severities: which of 1 to 5.
-
-    Raises:
-        ValueError: a name or a number that does not exist, or a path where none is read or none
-            where one is needed.
     """
 
     source: Source = "generated"
@@ -168,6 +164,7 @@ class Corruption:
     def _summary(self, subject: Subject, accuracy: Accuracies, clean: float) -> dict[str, Any]:
         made = self.source == "generated"
         mean = mean_accuracy(accuracy)
+        others = [name for name in accuracy if name != "frost"]
         whole = all(name in accuracy for name in BENCHMARK_TYPES)
         _, height, width = subject.data.test.shape
         constants = constants_for(height, width) if made else "cifar"
@@ -182,13 +179,16 @@ class Corruption:
             "seed": subject.seed if made else None,
             "types": list(self.types),
             "severities": list(self.severities),
-            "accuracy": {name: list(values) for name, values in accuracy.items()},
+            "accuracy": dict(accuracy),
             "by_type": {name: mean_accuracy(accuracy, [name]) for name in accuracy},
-            "by_severity": _by_severity(accuracy, len(self.severities)),
+            "by_severity": [
+                mean_accuracy({name: [values[place]] for name, values in accuracy.items()})
+                for place in range(len(self.severities))
+            ],
             "families": family_accuracy(accuracy),
             "mean": mean,
             "mean_benchmark": mean_accuracy(accuracy, BENCHMARK_TYPES) if whole else None,
-            "mean_without_frost": _without_frost(accuracy),
+            "mean_without_frost": mean_accuracy(accuracy, others) if others else None,
             "mce": mean_corruption_error(accuracy),
             "mce_benchmark": mean_corruption_error(accuracy, BENCHMARK_TYPES) if whole else None,
             "clean": clean,
@@ -228,16 +228,3 @@ def _batches(subject: Subject, images: Tensor, labels: Tensor) -> Iterator[tuple
     sizes = subject.batch_size
     for part, own in zip(images.split(sizes), labels.split(sizes), strict=True):
         yield part.to(subject.device).float().div_(255), own.to(subject.device)
-
-
-def _by_severity(accuracy: Accuracies, count: int) -> list[float]:
-    """Mean over the types at each severity."""
-    return [
-        mean_accuracy({name: [values[place]] for name, values in accuracy.items()})
-        for place in range(count)
-    ]
-
-
-def _without_frost(accuracy: Accuracies) -> float | None:
-    others = [name for name in accuracy if name != "frost"]
-    return mean_accuracy(accuracy, others) if others else None

@@ -14,25 +14,23 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def pixelate(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def pixelate(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Average into fewer pixels and back; constants: (c,), share of the side that is left.
 
     Nothing is drawn.
     """
     from PIL.Image import Resampling
 
-    del rng
     height, width = images.shape[-2:]
     few = (max(int(width * constants[0]), 1), max(int(height * constants[0]), 1))
     box = Resampling.BOX
     return _each(images, lambda image: image.resize(few, box).resize((width, height), box))
 
 
-def jpeg_compression(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+def jpeg_compression(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
     """Encode as JPEG and decode; constants: (quality,), chroma halved. Nothing is drawn."""
     from PIL.Image import open as decoded
 
-    del rng
     quality = int(constants[0])
 
     def coded(image: Image) -> Image:

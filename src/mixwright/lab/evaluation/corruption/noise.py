@@ -76,6 +76,8 @@ def cumulative(name: str, constant: float) -> Cumulative:
 @lru_cache(maxsize=2)
 def _quick(name: str, constant: float) -> tuple[Cumulative, npt.NDArray[np.uint16]]:
     """Quantiles of the distributions at the first bits of a draw, where these decide."""
+    # A draw falls into one of 2**13 cells by its first bits. Where no border between two output
+    # bytes lies inside a cell, the cell alone decides; the others are left to a search.
     table = cumulative(name, constant)
     first = _counts(np.ceil(table * 2**_BITS))  # borders at or before the start of a cell
     last = _counts(np.floor(table * 2**_BITS))  # borders before its end

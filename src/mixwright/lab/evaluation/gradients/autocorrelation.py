@@ -24,6 +24,7 @@ def mean_products(signals: Tensor) -> Tensor:
         [[[6.0, 0.0, 4.333333, 0.0, 6.0]]]
     """
     height, width = signals.shape[2:]
+    # Padded to twice the size: the correlation is circular, and offsets would else wrap around.
     spectrum = torch.fft.rfft2(signals.double(), s=(2 * height, 2 * width))
     power = spectrum.abs().square().sum(dim=1)
     sums = torch.fft.irfft2(power, s=(2 * height, 2 * width))

@@ -40,9 +40,6 @@ class Gradients:
         count: so many test images, classes in turn; 0 for all.
         probes: random signs for the trace, always of the cross-entropy; 0 leaves it out.
         traced: images whose trace is estimated, the first ones; 0 for all that are looked at.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     of: Literal["true", "predicted", "loss", "norm"] = "true"

@@ -45,9 +45,6 @@ class Diversity:
         lam: the share of the first image, in [0, 1], where the mixer can be asked for one.
         reference: the run whose trained weights give the features; empty for the model that is
             evaluated. Name one and the same run where methods are compared.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     pairs: int = 64

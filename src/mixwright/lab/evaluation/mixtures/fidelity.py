@@ -61,9 +61,6 @@ class Fidelity:
         reals: test images that they are compared with, at least 2.
         bins: of the histogram of own shares, at least 2.
         reference: see ``Diversity``.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
     count: int = 2048

@@ -125,6 +125,7 @@ def drawn_states(
     fixed, views = isinstance(mixer, LearnedMixer), int(getattr(mixer, "views", 1))
     masks, mixed, targets = list[Tensor](), list[Tensor](), list[Tensor]()
     for draw in range(draws):
+        # Group by group: in a batch of several groups images would be mixed across them.
         for group, (pool, classes) in enumerate(zip(images, labels, strict=True)):
             batch, batch_labels = torch.cat([pool] * views), torch.cat([classes] * views)
             generator = stream(seed, group, 0 if fixed else draw)
@@ -188,7 +189,7 @@ def kept_states(subject: Subject) -> States | None:
         return None
     last = kept[-1]
     size: Sequence[int] = last["images"].shape[-2:]
-    labels = _batch_labelsof(subject, last["images"])
+    labels = _known_labels(subject, last["images"])
     targets = None
     if labels is not None:
         targets = mixed_targets(
@@ -205,7 +206,7 @@ def kept_states(subject: Subject) -> States | None:
     )
 
 
-def _batch_labelsof(subject: Subject, images: Tensor) -> Tensor | None:
+def _known_labels(subject: Subject, images: Tensor) -> Tensor | None:
     """Labels of the set's first test images, where the subject has them and they are these."""
     test, count = subject.data.test, len(images)
     rows = [(subject.ids == place).nonzero().flatten() for place in range(count)]
