@@ -1,0 +1,119 @@
+"""What a class declares of its settings: fields, types, rules and lines of help."""
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from functools import cache, reduce
+from operator import or_
+from typing import Any, Literal
+
+UNIONS = (typing.Union, types.UnionType)
+
+
+class MisfitError(ValueError):
+    """A value is none of a type; ``expected`` says what one is, without a full stop."""
+
+    def __init__(self, expected: str, hint: str = "", *, value: object = "", at: str = "") -> None:
+        super().__init__(f"expected {expected}.{hint}")
+        self.expected, self.hint, self.value, self.at = expected, hint, value, at
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What the values of a field keep beside their type; ``expected`` says it in messages."""
+
+    expected: str
+    keeps: Callable[[Any], bool]
+
+
+def option(
+    default: Any,
+    about: str,
+    *,
+    metavar: str | None = None,
+    group: str = "options",
+    rule: Rule | None = None,
+) -> Any:
+    """Return a dataclass field that is an option of the command line.
+
+    Args:
+        default: its value when it is not given; True and False make plain switches.
+        about: one line for ``--help``.
+        metavar: what stands for the value; nothing for those with a few words to choose from.
+        group: heading under which ``--help`` lists it.
+        rule: what its values keep, for ``check_fields``; None, where it is allowed, passes.
+    """
+    metadata = {"about": about, "metavar": metavar, "group": group, "rule": rule}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@cache
+def field_types(cls: type) -> dict[str, Any]:
+    """Return the fields that a dataclass is made of, and their types."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def without_none(kind: Any) -> Any:
+    """Return a type without None, where a union has it."""
+    if typing.get_origin(kind) not in UNIONS:
+        return kind
+    return reduce(or_, (member for member in typing.get_args(kind) if member is not type(None)))
+
+
+def choices(kind: Any) -> tuple[str, ...]:
+    """Return the words of a ``Literal`` or of a truth value; of other types none."""
+    if kind is bool:
+        return "true", "false"
+    return tuple(map(str, typing.get_args(kind))) if typing.get_origin(kind) is Literal else ()
+
+
+def option_types(cls: type) -> dict[str, Any]:
+    """The options of a class and the types of their values.
+
+    Args:
+        cls: a dataclass or a class whose ``__init__`` is annotated.
+
+    Returns:
+        name -> type, in the order of the signature; ``str`` where nothing is declared.
+
+    Example:
+        >>> class Blend:
+        ...     def __init__(self, alpha: float = 1.0) -> None: ...
+        >>> option_types(Blend)
+        {'alpha': <class 'float'>}
+    """
+    # What a dataclass declares is known where it stands; another class's __init__ says more.
+    if dataclasses.is_dataclass(cls):
+        hints = _hints(cls.__init__) | _hints(cls)
+    else:
+        hints = _hints(cls) | _hints(cls.__init__)
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {
+        name: hints.get(name, str)
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.kind in kinds
+    }
+
+
+class Unresolved:
+    """Stands for a type whose name is known to type checkers only."""
+
+    def __class_getitem__(cls, inner: object) -> type:
+        return cls
+
+
+def _hints(of: Any) -> dict[str, Any]:
+    """Types by name; names imported under ``TYPE_CHECKING`` alone stand for Python-only types."""
+    known: dict[str, Any] = {}
+    while True:
+        try:
+            return typing.get_type_hints(of, localns=known or None)
+        except NameError as error:
+            if not error.name or error.name in known:
+                return {}
+            known[error.name] = type(error.name, (Unresolved,), {})
+        except TypeError:
+            return {}

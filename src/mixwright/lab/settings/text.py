@@ -1,0 +1,189 @@
+"""Values of settings as text: what stands behind ``=`` in a METHOD or on the command line."""
+
+import re
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from mixwright.arguments import did_you_mean
+from mixwright.lab.settings.declared import UNIONS, MisfitError, Unresolved, choices, option_types
+
+_NUMBERS = re.compile(r"[\d.]+(-[\d.]+)+")  # 2-6; not -1 and not 1e-3
+
+
+class _PythonOnlyError(ValueError):
+    """No text is a value of this type."""
+
+    def __init__(self, kind: Any) -> None:
+        name = getattr(kind, "__name__", str(kind))
+        super().__init__(f"it takes a {name}, which can be given in Python only.")
+
+
+def read_options(cls: type, pairs: dict[str, str]) -> dict[str, Any]:
+    """Turn the text of options into values of the types that ``cls`` declares.
+
+    Args:
+        cls: the class they are meant for.
+        pairs: option -> text.
+
+    Returns:
+        keyword arguments for ``cls``.
+
+    Raises:
+        ValueError: there is no such option, or its text does not fit its type.
+
+    Example:
+        >>> class Blend:
+        ...     def __init__(self, alpha: float = 1, layers: int | tuple[int, int] = 2): ...
+        >>> read_options(Blend, {"alpha": "0.2", "layers": "2-4"})
+        {'alpha': 0.2, 'layers': (2, 4)}
+    """
+    known = option_types(cls)
+    values: dict[str, Any] = {}
+    for name, text in pairs.items():
+        if name not in known:
+            has = f"It has {', '.join(known)}." if known else "It has none."
+            raise ValueError(
+                f'{cls.__name__} has no option "{name}".{did_you_mean(name, known)} {has}'
+            )
+        try:
+            values[name] = read_value(text, known[name])
+        except ValueError as error:
+            raise ValueError(f"{cls.__name__}: option {name}={text}: {error}") from None
+    return values
+
+
+def read_value(text: str, kind: Any) -> Any:
+    """Read one value of a declared type from its text.
+
+    Numbers as Python writes them; ``true`` and ``false``; ``none``; several numbers as ``2-6`` or
+    ``2;6``, several words as ``a;b``; one of the words of a ``Literal``; a path; the short name of
+    a mixer, which then has its defaults. Of a union the first type that fits is taken; types that
+    can be given in Python only, such as a callable, are passed over where there are others.
+
+    Args:
+        text: what the user wrote behind ``=``.
+        kind: a type, as ``typing.get_type_hints`` gives it.
+
+    Returns:
+        the value.
+
+    Raises:
+        ValueError: the text does not fit, with what was expected.
+
+    Example:
+        >>> read_value("2;6", tuple[int, int]), read_value("none", int | None)
+        ((2, 6), None)
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in UNIONS:
+        return _read_union(text, inner)
+    if origin is Literal:
+        return _read_literal(text, kind)
+    if origin in (tuple, list) or kind in (tuple, list):
+        return _read_many(text, inner)
+    if kind is type(None):
+        if text.lower() == "none":
+            return None
+        raise MisfitError("none")
+    if kind is bool:
+        if text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
+            return text.lower() in ("true", "yes", "on", "1")
+        raise MisfitError("true or false")
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise MisfitError("a whole number" if kind is int else "a number") from None
+    if kind in (str, Any):
+        return text
+    if kind is Path:
+        return Path(text)
+    if getattr(kind, "__name__", "") == "Mixer":
+        return _read_mixer(text, kind)
+    raise _PythonOnlyError(kind)
+
+
+def write_value(value: object) -> str:
+    """The shortest text that ``read_value`` reads as the same value.
+
+    Args:
+        value: a number, truth value, text, None, path, a mixer with its defaults, or a tuple of
+            them.
+
+    Returns:
+        its text; of anything else ``str(value)``, which cannot be read.
+
+    Example:
+        >>> write_value(1.0), write_value((2, 6)), write_value(True)
+        ('1', '2;6', 'true')
+    """
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return ";".join(write_value(one) for one in typing.cast("tuple[object, ...]", value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
+    if callable(getattr(value, "plan", None)):
+        return _mixer_name(value)
+    return str(value)
+
+
+def _read_union(text: str, kinds: tuple[Any, ...]) -> Any:
+    # None and numbers before text, since text fits anything; several words before one.
+    def rank(kind: Any) -> tuple[bool, bool, bool]:
+        words = kind is str
+        several = typing.get_origin(kind) in (tuple, list) and str in typing.get_args(kind)
+        return kind is not type(None), words or several, words if ";" in text else several
+
+    misfits: list[MisfitError] = []
+    python_only: _PythonOnlyError | None = None
+    for kind in sorted(kinds, key=rank):
+        try:
+            return read_value(text, kind)
+        except _PythonOnlyError as error:
+            python_only = error
+        except MisfitError as error:
+            misfits.append(error)
+    if python_only is not None and all(one.expected == "none" for one in misfits):
+        raise python_only
+    hint = "".join(one.hint for one in misfits)
+    raise MisfitError(" or ".join(one.expected for one in misfits), hint)
+
+
+def _read_literal(text: str, kind: Any) -> Any:
+    words = choices(kind)
+    if text in words:
+        return typing.get_args(kind)[words.index(text)]
+    raise MisfitError(f"one of {', '.join(words)}", did_you_mean(text, words))
+
+
+def _read_mixer(text: str, kind: Any) -> Any:
+    from mixwright.mixers import MIXERS
+    from mixwright.mixers.mixer import Mixer
+
+    if kind is not Mixer and not issubclass(kind, Unresolved):
+        raise _PythonOnlyError(kind)
+    if text in MIXERS:
+        return MIXERS[text]()
+    hint = did_you_mean(text, MIXERS)
+    raise MisfitError(f"the name of a mixer without options ({', '.join(MIXERS)})", hint)
+
+
+def _mixer_name(mixer: object) -> str:
+    """The short name of a mixer with its defaults, which ``read_value`` reads as that mixer."""
+    from mixwright.mixers import MIXERS
+
+    return next((name for name, cls in MIXERS.items() if mixer == cls()), str(mixer))
+
+
+def _read_many(text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    parts = text.strip("()[]").split(";")
+    if len(parts) == 1 and _NUMBERS.fullmatch(parts[0]):
+        parts = parts[0].split("-")
+    parts = [part for part in parts if part]
+    if len(kinds) < 2 or kinds[1] is Ellipsis:
+        return tuple(read_value(part, kinds[0] if kinds else float) for part in parts)
+    if len(parts) != len(kinds):
+        raise MisfitError(f"{len(kinds)} values, as in {';'.join(['1'] * len(kinds))}")
+    return tuple(read_value(part, kind) for part, kind in zip(parts, kinds, strict=True))
