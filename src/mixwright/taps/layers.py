@@ -7,12 +7,12 @@ import weakref
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mixwright.arguments import nearest
 from mixwright.taps.modes import bare, evaluating, hooked
 
 INPUT = "input"
@@ -69,7 +69,7 @@ def named_layer(model: nn.Module, layer: str) -> nn.Module:
         if name in known:
             return known[name]
     ends = [name for name in known if layer and name.split(".")[-1] == layer.split(".")[-1]]
-    near = [*get_close_matches(layer, known, n=3, cutoff=0.5), *ends][:3] or list(known)[:3]
+    near = [*nearest(layer, known, count=3, cutoff=0.5), *ends][:3] or list(known)[:3]
     raise ValueError(
         f"taps: the model has no layer {layer!r}; the nearest are {', '.join(near)}. Names are "
         "those of model.named_modules()."

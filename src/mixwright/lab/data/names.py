@@ -1,8 +1,8 @@
 """Names of the data sets, read without importing torch."""
 
-import difflib
 from typing import NamedTuple
 
+from mixwright.arguments import nearest
 from mixwright.lab.data.errors import DataError
 
 DATA_LINES: dict[str, str] = {
@@ -65,11 +65,9 @@ def parse_data(spec: str) -> DataName:
     kinds = {name.partition(":")[0]: name.partition(":")[2] for name in DATA_SETS}
     kind, colon, path = spec.partition(":")
     if kind not in kinds:
-        near = difflib.get_close_matches(kind.lower(), kinds, n=1)
-        meant = (
-            next(name for name in DATA_SETS if name.partition(":")[0] == near[0]) if near else ""
-        )
-        hint = f" Did you mean {meant!r}?" if meant else ""
+        near = nearest(kind, kinds)
+        meant = [name for name in DATA_SETS if name.partition(":")[0] in near]
+        hint = f" Did you mean {meant[0]!r}?" if meant else ""
         raise DataError(
             f"data set {spec!r} is not known.{hint} Choose one of: {', '.join(DATA_SETS)}."
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mixwright.arguments import nearest
+
 MODELS: dict[str, str] = {
     "smallconv": "four 3x3 convolutions, made for seconds on one CPU core (0.03 M parameters)",
     "resnet18_cifar": "ResNet-18 with a 3x3 stem and no pooling for small images (11.2 M)",
@@ -43,9 +45,7 @@ def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> Mode
         >>> str(unknown_model("resnet18_cifra"))[:59]
         "unknown model 'resnet18_cifra'; did you mean resnet18_cifar"
     """
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), [*MODELS, *others], n=3, cutoff=0.6)
+    near = nearest(name, [*MODELS, *others], count=3)
     message = f"unknown model {name!r}"
     if near:
         message += f"; did you mean {', '.join(near)}?"

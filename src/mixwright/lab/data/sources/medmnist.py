@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.arrays import cut_and_resized, image_set
@@ -137,8 +137,8 @@ def _found(stem: str, request: Request) -> Path:
     for path in places:
         if path.is_file():
             return path
-    near = difflib.get_close_matches(stem.partition("_")[0].lower(), KNOWN, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near and near[0] != stem.partition("_")[0] else ""
+    kind = stem.partition("_")[0]
+    hint = "" if kind in KNOWN else did_you_mean(kind, KNOWN, quote="'")
     raise DataError(
         f"medmnist:{stem}: neither {places[0]} nor {places[1]} is there.{hint} Get the file from "
         f"{PAGE} and name its folder with data_dir (--data-dir)."
