@@ -67,6 +67,18 @@ def test_names_for_people_and_for_folders() -> None:
     assert method.slug == "mixup-cutmix-alpha-0.5"
 
 
+def test_options_are_text_with_defaults_under_the_name_of_their_part() -> None:
+    assert parse_method("none").options == {}
+    options = parse_method("mixup:per=batch+cutmix:alpha=0.5").options
+    assert {k: v for k, v in options.items() if k.startswith("mixup")} == {
+        "mixup.alpha": "1", "mixup.lam": "none", "mixup.per": "batch", "mixup.pairing": "cycle",
+    }  # fmt: skip
+    assert (options["cutmix.alpha"], options["cutmix.per"]) == ("0.5", "sample")
+    miamix = parse_method("miamix").options
+    assert miamix["miamix.weights"] == "2;1;1;1;1"
+    assert "miamix.methods" not in miamix  # a tuple of masks of its own, for Python alone
+
+
 def test_a_method_is_trained_with_the_criterion_given() -> None:
     criterion = CrossEntropy(label_smoothing=0.1)
     objective = parse_method("cutmix").objective(criterion)

@@ -96,28 +96,16 @@ def first_line(cls: type) -> str:
 
 def options_of(cls: type) -> str:
     """The options that a METHOD of this class takes, with their defaults."""
-    from mixwright.lab.settings import option_types
+    from mixwright.lab.settings import default_texts, option_types
 
-    parameters = inspect.signature(cls).parameters
+    defaults = default_texts(cls)
     return ", ".join(
         name
-        if parameters[name].default is inspect.Parameter.empty
-        else f"{name}={_default(parameters[name].default, kind)}"
-        for name, kind in option_types(cls).items()
+        if name not in defaults
+        else f"{name}={'(Python only)' if defaults[name] is None else defaults[name]}"
+        for name in option_types(cls)
         if name != "criterion"  # follows --loss
     )
-
-
-def _default(value: object, kind: object) -> str:
-    """The text of a default, where a METHOD could say it."""
-    from mixwright.lab.settings import read_value, write_value
-
-    text = write_value(value)
-    try:
-        typed = read_value(text, kind) == value
-    except ValueError:
-        typed = False
-    return text if typed else "(Python only)"
 
 
 def _card(card: "Card") -> dict[str, str]:

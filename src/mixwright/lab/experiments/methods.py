@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.experiments.alternatives import JOIN, alternatives
-from mixwright.lab.experiments.pairs import option_pairs
-from mixwright.lab.settings import option_types, read_options, write_value
+from mixwright.lab.settings import (
+    default_texts,
+    option_pairs,
+    option_types,
+    read_options,
+    write_value,
+)
 
 if TYPE_CHECKING:
     from mixwright.mixers import Mixer
     from mixwright.objectives.criteria import Criterion
     from mixwright.objectives.objective import Objective
 
-_CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?::(.*))?")
+_CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?=:|$)")  # module:Class
 _TRAINED = "trained"  # a mixer from a file, which has no class of its own among MIXERS
 _PATHS = (
     "A path behind trained:run= can have neither a comma nor a + before a letter; rename the "
@@ -32,7 +37,7 @@ _LONGEST = 64  # letters of a slug
 
 
 @dataclass(frozen=True)
-class Part:
+class MethodPart:
     """One named method with its options.
 
     Args:
@@ -56,6 +61,12 @@ class Part:
         return f"{self.name}:{options}" if options else self.name
 
     @property
+    def settings(self) -> dict[str, str]:
+        """The options as text, defaults included, without values that Python alone can give."""
+        texts = default_texts(self.cls) | {k: write_value(v) for k, v in self.options.items()}
+        return {name: text for name, text in texts.items() if text is not None}
+
+    @property
     def label(self) -> str:
         """The paper's spelling and the options, for people."""
         shown = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
@@ -77,7 +88,7 @@ class Method:
         parts: what is mixed with; none at all for ``none``, several are drawn by ``OneOf``.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[MethodPart, ...]
 
     @property
     def text(self) -> str:
@@ -98,11 +109,17 @@ class Method:
         digits = hashlib.sha256(self.text.encode()).hexdigest()[:8]
         return f"{slug[: _LONGEST - 9].strip('-')}-{digits}"
 
-    def mixer(self) -> "Mixer | None":
-        """The mixer, or None for ``none`` and for objectives that have none of their own.
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of its parts as text, defaults included, under ``name.option``."""
+        return {
+            f"{part.name}.{name}": text
+            for part in self.parts
+            for name, text in part.settings.items()
+        }
 
-        An objective with a ``mixer`` attribute shows that one.
-        """
+    def mixer(self) -> "Mixer | None":
+        """Return the mixer; None for ``none`` and for objectives without a ``mixer`` attribute."""
         if not self.parts:
             return None
         if self.parts[0].learns:
@@ -162,24 +179,21 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
         return Method(())
     if "none" in words:
         raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
-    befores = ["", *words]
     parts = tuple(
-        _part(word, before, file, trust) for before, word in zip(befores, words, strict=False)
+        _part(word, before, file, trust) for before, word in zip(["", *words], words, strict=False)
     )
-    if len(parts) > 1:
-        for part in parts:
-            if part.learns:
-                raise ValueError(
-                    f'method "{text}": {part.name} is a way of training and stands alone; '
-                    "only mixers can be joined with +."
-                )
-    method = Method(parts)
+    learning = next((part for part in parts if part.learns), None)
+    if learning and len(parts) > 1:
+        raise ValueError(
+            f'method "{text}": {learning.name} is a way of training and stands alone; only mixers '
+            "can be joined with +."
+        )
     try:
         for part in parts:
             part.make()
     except TypeError as error:
         raise ValueError(f'method "{text}": {error}') from None
-    return method
+    return Method(parts)
 
 
 def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
@@ -199,35 +213,30 @@ def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
         >>> [method.text for method in parse_methods(["none", "cutmix:alpha=0.2|1"])]
         ['none', 'cutmix:alpha=0.2', 'cutmix:alpha=1']
     """
-    every = (one for text in texts for one in alternatives(text))
-    methods = [parse_method(one, trust=trust) for one in every]
+    single = (alternative for text in texts for alternative in alternatives(text))
+    methods = [parse_method(text, trust=trust) for text in single]
     return list({method.text: method for method in methods}.values())
 
 
 def method_names() -> list[str]:
-    """Every name a METHOD may have: ``none``, the mixers, the objectives.
-
-    Returns:
-        names in the order of the dictionaries.
-    """
+    """Return every name a METHOD may have: ``none``, the mixers, the objectives."""
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
     return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
 
 
-def _part(word: str, before: str, file: Path | None, trust: bool) -> Part:
-    """One of the words between the ``+``; the word before it tells whether a path was cut."""
+def _part(word: str, before: str, file: Path | None, trust: bool) -> MethodPart:
+    """Read one of the words between the ``+``; the word before it tells whether a path was cut."""
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
-    name, colon, behind = word.partition(":")
-    rest = behind if colon else None
-    own = _CLASS.fullmatch(word)
+    name = word.partition(":")[0]
+    own = _CLASS.match(word)
     if name == _TRAINED:
         cls, learns = _trained(word), False
-    elif own and name not in MIXERS and name not in OBJECTIVES and "=" not in own[2]:
-        name, rest = f"{own[1]}:{own[2]}", own[3]
+    elif own and name not in MIXERS and name not in OBJECTIVES:
+        name = own[0]
         cls, learns = _own_class(own[1], own[2], file, trust)
     elif name in MIXERS:
         cls, learns = MIXERS[name], False
@@ -241,8 +250,8 @@ def _part(word: str, before: str, file: Path | None, trust: bool) -> Part:
             f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
             f"own package.module:Class.{cut}"
         )
-    options = read_options(cls, option_pairs(f'method "{word}"', rest))
-    return Part(name, cls, options, learns, trust)
+    options = read_options(cls, option_pairs(f'method "{word}"', word.removeprefix(name)))
+    return MethodPart(name, cls, options, learns, trust)
 
 
 def _trained(word: str) -> type:
@@ -259,7 +268,7 @@ def _trained(word: str) -> type:
 def _cannot_import(module: str, name: str, error: Exception) -> ValueError:
     return ValueError(
         f'method "{module}:{name}": module {module} cannot be imported '
-        f"({type(error).__name__}: {error}). Mend it; python -c 'import {module}' shows the place."
+        f"({type(error).__name__}: {error}). Fix it; python -c 'import {module}' shows the place."
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from typing import Any
 from mixwright.files import write_whole
 from mixwright.lab.analysis.comparison import Comparison, MethodRecord
 from mixwright.lab.experiments.alternatives import JOIN
-from mixwright.lab.experiments.pairs import option_pairs
-from mixwright.lab.settings import write_value
+from mixwright.lab.settings import default_texts, option_pairs
 
 COLUMNS = ("raw", "ema", "teacher")
 SCORES = ("top1", "nll", "ece")
@@ -64,11 +62,11 @@ def run_rows(record: Comparison) -> list[dict[str, Cell]]:
         ``raw``, ``ema`` or ``teacher``; scores as fractions, ``nll`` in nats; ``step_seconds`` and
         ``seconds`` of the run.
     """
-    given = [options_of(method.text) for method in record.methods]
-    wanted = sorted({option for options in given for option in options})
+    wanted = sorted({option for method in record.methods for option in options_of(method.text)})
     rows: list[dict[str, Cell]] = []
-    for method, options in zip(record.methods, given, strict=True):
-        values = {one: options.get(one, _default(method.text, one)) for one in wanted}
+    for method in record.methods:
+        options = options_of(method.text, defaults=True)
+        values = {option: options.get(option) for option in wanted}
         for run in method.runs:
             for column in COLUMNS:
                 scores: dict[str, Any] | None = getattr(run, column)
@@ -92,31 +90,29 @@ def sweeps(methods: Sequence[MethodRecord]) -> list[Sweep]:
     """
     by_name: dict[str, list[MethodRecord]] = {}
     for method in methods:
-        if len(JOIN.split(method.text)) == 1:
-            by_name.setdefault(_named(method.text)[0], []).append(method)
+        if len(words := JOIN.split(method.text)) == 1:
+            by_name.setdefault(_name(words[0]), []).append(method)
     found: list[Sweep] = []
     for name, many in by_name.items():
-        wanted = {option for method in many for option in options_of(method.text)}
-        differing = {
-            option: values
-            for option in sorted(wanted)
-            if len(set(values := [_value(method.text, option) for method in many])) > 1
-        }
+        options = [options_of(method.text, defaults=True) for method in many]
+        every = sorted({option for own in options for option in own})
+        differing = [option for option in every if len({own.get(option) for own in options}) > 1]
         if len(differing) == 1:
-            ((option, texts),) = differing.items()
-            numbers = [_number(text) for text in texts]
-            whole = [one for one in numbers if one is not None]
-            if len(set(whole)) == len(many):
-                points = sorted(zip(whole, many, strict=True), key=lambda point: point[0])
-                found.append(Sweep(name, option.removeprefix(f"{name}."), tuple(points)))
+            numbers = [_number(own.get(differing[0])) for own in options]
+            pairs = zip(numbers, many, strict=True)
+            points = [(number, method) for number, method in pairs if number is not None]
+            if len({number for number, _ in points}) == len(many):
+                points.sort(key=lambda point: point[0])
+                found.append(Sweep(name, differing[0].removeprefix(f"{name}."), tuple(points)))
     return found
 
 
-def options_of(text: str) -> dict[str, str]:
-    """Give the options that a METHOD names.
+def options_of(text: str, *, defaults: bool = False) -> dict[str, str]:
+    """Give the options that a METHOD names, read without importing its classes.
 
     Args:
-        text: a canonical METHOD.
+        text: a canonical METHOD, of a record.
+        defaults: whether to add those that it leaves out, for methods of ours.
 
     Returns:
         ``name.option`` -> text of its value.
@@ -125,40 +121,22 @@ def options_of(text: str) -> dict[str, str]:
         >>> options_of("mixup+cutmix:alpha=0.5,box=fit")
         {'cutmix.alpha': '0.5', 'cutmix.box': 'fit'}
     """
-    found: dict[str, str] = {}
-    for word in JOIN.split(text):
-        name, rest = _named(word)
-        pairs = option_pairs(f'method "{word}"', rest)
-        found |= {f"{name}.{option}": value for option, value in pairs.items()}
-    return found
-
-
-def _named(word: str) -> tuple[str, str | None]:
-    """The name of one part, and the text of its options."""
-    head, sign, tail = word.partition("=")
-    if not sign:
-        return word, None
-    name, _, option = head.rpartition(":")  # a class of the user's has a colon in its name
-    return name, f"{option}={tail}"
-
-
-def _value(text: str, option: str) -> str | None:
-    return options_of(text).get(option, _default(text, option))
-
-
-def _default(text: str, option: str) -> str | None:
-    """What an option is where a METHOD leaves it out; None where it has none, or nobody knows."""
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
-    name, _, argument = option.rpartition(".")
-    cls = MIXERS.get(name) or OBJECTIVES.get(name)
-    if cls is None or name not in {_named(word)[0] for word in JOIN.split(text)}:
-        return None
-    parameter = inspect.signature(cls).parameters.get(argument)
-    if parameter is None or parameter.default is inspect.Parameter.empty:
-        return None
-    return write_value(parameter.default)
+    found: dict[str, str] = {}
+    for word in JOIN.split(text):
+        name = _name(word)
+        cls = (MIXERS.get(name) or OBJECTIVES.get(name)) if defaults else None
+        options = {} if cls is None else default_texts(cls)
+        options |= option_pairs(f'method "{word}"', word.removeprefix(name))
+        found |= {f"{name}.{k}": value for k, value in options.items() if value is not None}
+    return found
+
+
+def _name(word: str) -> str:
+    """The name in front of the options; that of a class of the user's has a colon in it."""
+    return word[: word.index("=")].rpartition(":")[0] if "=" in word else word
 
 
 def _number(text: str | None) -> float | None:

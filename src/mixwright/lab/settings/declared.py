@@ -70,11 +70,11 @@ def choices(kind: Any) -> tuple[str, ...]:
     return tuple(map(str, typing.get_args(kind))) if typing.get_origin(kind) is Literal else ()
 
 
-def option_types(cls: type) -> dict[str, Any]:
-    """The options of a class and the types of their values.
+def option_types(cls: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options of a class or function and the types of their values.
 
     Args:
-        cls: a dataclass or a class whose ``__init__`` is annotated.
+        cls: a dataclass, a class whose ``__init__`` is annotated, or a function.
 
     Returns:
         name -> type, in the order of the signature; ``str`` where nothing is declared.
@@ -86,7 +86,9 @@ def option_types(cls: type) -> dict[str, Any]:
         {'alpha': <class 'float'>}
     """
     # What a dataclass declares is known where it stands; another class's __init__ says more.
-    if dataclasses.is_dataclass(cls):
+    if not isinstance(cls, type):
+        hints = _hints(cls)
+    elif dataclasses.is_dataclass(cls):
         hints = _hints(cls.__init__) | _hints(cls)
     else:
         hints = _hints(cls) | _hints(cls.__init__)

@@ -1,7 +1,9 @@
 """Values of settings as text: what stands behind ``=`` in a METHOD or on the command line."""
 
+import inspect
 import re
 import typing
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +21,47 @@ class _PythonOnlyError(ValueError):
         super().__init__(f"it takes a {name}, which can be given in Python only.")
 
 
-def read_options(cls: type, pairs: dict[str, str]) -> dict[str, Any]:
+def option_pairs(what: str, rest: str) -> dict[str, str]:
+    """Take apart what stands behind a name: ``:option=value,...``.
+
+    Args:
+        what: how messages call the whole, e.g. ``method "cutmix:alpha="``.
+        rest: the text from the colon on; empty where the name stands alone.
+
+    Returns:
+        option -> text of its value, in the order given.
+
+    Raises:
+        ValueError: an option or a value is missing, or an option is given twice.
+
+    Example:
+        >>> option_pairs("method", ":alpha=0.2,p=1")
+        {'alpha': '0.2', 'p': '1'}
+    """
+    pairs: dict[str, str] = {}
+    for item in rest.removeprefix(":").split(",") if rest else []:
+        if not item.strip():
+            raise ValueError(
+                f"{what}: an option is missing behind a colon or a comma; options are written "
+                "name:option=value, several with commas between them."
+            )
+        option, sign, value = item.partition("=")
+        if not sign or not option.strip() or not value.strip():
+            raise ValueError(
+                f'{what}: cannot read "{item}"; options are written name:option=value, several '
+                "with commas between them."
+            )
+        if option.strip() in pairs:
+            raise ValueError(f"{what}: option {option.strip()} is given twice; keep one.")
+        pairs[option.strip()] = value.strip()
+    return pairs
+
+
+def read_options(cls: Callable[..., Any], pairs: Mapping[str, str]) -> dict[str, Any]:
     """Turn the text of options into values of the types that ``cls`` declares.
 
     Args:
-        cls: the class they are meant for.
+        cls: the class or function they are meant for.
         pairs: option -> text.
 
     Returns:
@@ -127,6 +165,34 @@ def write_value(value: object) -> str:
     if callable(getattr(value, "plan", None)):
         return _mixer_name(value)
     return str(value)
+
+
+def default_texts(cls: Callable[..., Any]) -> dict[str, str | None]:
+    """Return the defaults of the options of a class as ``read_value`` reads them.
+
+    Returns:
+        option -> text; None where no text stands for the default. Options without one are left out.
+
+    Example:
+        >>> def blend(size: int, alpha: float = 1.0, pick: object = print) -> None: ...
+        >>> default_texts(blend)
+        {'alpha': '1', 'pick': None}
+    """
+    kinds = option_types(cls)
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name in kinds and parameter.default is not inspect.Parameter.empty
+    }
+    return {name: _readable(value, kinds[name]) for name, value in defaults.items()}
+
+
+def _readable(value: object, kind: Any) -> str | None:
+    text = write_value(value)
+    try:
+        return text if read_value(text, kind) == value else None
+    except ValueError:
+        return None
 
 
 def _read_union(text: str, kinds: tuple[Any, ...]) -> Any:

@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mixwright.arguments import did_you_mean
-from mixwright.lab.experiments.pairs import option_pairs
-from mixwright.lab.settings import read_options, write_value
+from mixwright.lab.settings import option_pairs, read_options, write_value
 
 if TYPE_CHECKING:
     from mixwright.lab.evaluation.subject import Evaluation
@@ -59,7 +58,7 @@ def parse_parts(text: str | None) -> list[Evaluation]:
         raise ValueError(f"nothing is named to measure; expected some of {', '.join(PARTS)}.")
     found: dict[str, Evaluation] = {}
     for word in words:
-        name, colon, rest = word.partition(":")
+        name = word.partition(":")[0]
         if name not in PARTS:
             raise ValueError(
                 f'there is no evaluation "{name}".{did_you_mean(name, PARTS)} Known are '
@@ -68,7 +67,7 @@ def parse_parts(text: str | None) -> list[Evaluation]:
         if name in found:
             raise ValueError(f"{name} is named twice; name it once, with all its options.")
         cls = part_class(name)
-        pairs = option_pairs(f'evaluation "{word}"', rest if colon else None)
+        pairs = option_pairs(f'evaluation "{word}"', word.removeprefix(name))
         found[name] = cls(**read_options(cls, pairs))
     return [found[name] for name in PARTS if name in found]
 

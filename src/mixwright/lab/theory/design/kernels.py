@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_number
+from mixwright.lab.settings import option_pairs, read_options
 
 _SECOND_TOP = 7.0156  # where the Bessel function of a plane's waves is at its second maximum
 
@@ -89,9 +90,9 @@ def parse_kernel(text: str) -> Kernel:
         >>> parse_kernel("near:scale=0.5")(torch.tensor(0.3), torch.tensor(0.4)).round(decimals=4)
         tensor(0.3679)
     """
-    name, _, rest = text.partition(":")
+    name = text.partition(":")[0]
+    make = KERNELS[name]
     try:
-        pairs = [item.split("=") for item in rest.split(",") if item]
-        return KERNELS[name](**{key.strip(): float(value) for key, value in pairs})
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{error}. Write it like near:scale=0.1.") from None
+        return make(**read_options(make, option_pairs(f'"{text}"', text.removeprefix(name))))
+    except ValueError as error:
+        raise ValueError(f"{error} Write it like near:scale=0.1.") from None
