@@ -40,7 +40,7 @@ def check_choice(name: str, argument: str, value: object, known: tuple[object, .
         ValueError: ``value`` is not in ``known``.
     """
     if value not in known:
-        words = ", ".join(repr(one) for one in known)
+        words = ", ".join(map(repr, known))
         raise ValueError(f"{name}: {argument} is {value!r}; expected one of {words}.")
 
 

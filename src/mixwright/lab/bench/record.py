@@ -76,7 +76,7 @@ class StepRow:
         least_times: the same of the least: for such methods, of the steps that do least.
         exact: the passes through the model in those of ``none``, counted; None where not known.
         mixing: within those steps drawing the plan, with its passes through the model, and
-            mixing the images; None for ways of training, which do not mix by themselves.
+            mixing the images; None for training objectives, which do not mix by themselves.
         share: ``mixing.mean / step.mean``, or None.
         share_budget: largest share wanted, or None.
         times_budget: largest ``times`` wanted, or None.

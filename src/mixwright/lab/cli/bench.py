@@ -61,9 +61,9 @@ class BenchOptions(TrustOptions):
     )
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(BenchOptions, words, prog="mixwright bench", about=ABOUT)
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(BenchOptions, argv, prog="mixwright bench", about=ABOUT)
     shapes = _shapes(options.shapes)
     if options.repeats is not None and options.repeats < 1:
         raise UsageError(f"--repeats is {options.repeats}; expected at least 1.")
@@ -113,7 +113,7 @@ def _methods(options: BenchOptions) -> "list[Method]":
     for method in methods:
         if method.parts[0].learns and not options.training:
             raise UsageError(
-                f"{method.text} is a way of training and mixes nothing by itself: nothing to "
+                f"{method.text} is a training objective and mixes nothing by itself: nothing to "
                 "measure. Add --training for its steps."
             )
     return methods

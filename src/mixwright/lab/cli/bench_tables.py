@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(record: "BenchRecord", console: "Console") -> None:
-    """Print every table of a run of the bench.
-
-    Args:
-        record: of the run.
-        console: where to.
-    """
+    """Print every table of a run of the bench."""
     machine = record.machine
     say(
         console,
@@ -27,15 +22,15 @@ def show(record: "BenchRecord", console: "Console") -> None:
     )
     for name, version in record.libraries.items():
         say(console, f"{name}: {version}")
-    for one in record.shapes:
-        console.print(_mixing_table(one, console))
-    for one in record.steps:
-        console.print(_step_table(one, console))
-        console.print(_overhead_table(one, console))
-        for name, why in one.refused.items():
-            say(console, f"{name} was not measured on {one.model}: {why}")
-        if one.solver:
-            console.print(_solver_table(one, console))
+    for shape in record.shapes:
+        console.print(_mixing_table(shape, console))
+    for steps in record.steps:
+        console.print(_step_table(steps, console))
+        console.print(_overhead_table(steps, console))
+        for name, why in steps.refused.items():
+            say(console, f"{name} was not measured on {steps.model}: {why}")
+        if steps.solver:
+            console.print(_solver_table(steps, console))
 
 
 def _mixing_table(record: "ShapeRecord", console: "Console") -> "Table":
@@ -91,7 +86,7 @@ def _step_table(record: "StepRecord", console: "Console") -> "Table":
 
 def _overhead_table(record: "StepRecord", console: "Console") -> "Table":
     found = [row.overhead for row in record.rows if row.overhead is not None]
-    load = ", ".join(f"{one:.1f}" for one in record.load)
+    load = ", ".join(f"{processes:.1f}" for processes in record.load)
     table = numbers_table(
         "",
         ("overhead\n%", "95 % interval", "pairs", "left\nout", "peak\nMiB", "to none\nMiB"),

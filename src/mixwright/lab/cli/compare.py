@@ -59,10 +59,10 @@ class _Task:
         return sum(not run.finished for run in self.runs)
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(CompareOptions, words, prog="mixwright compare", about=ABOUT)
-    task = _prepare(options, shlex.join(["mixwright", "compare", *words]))
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(CompareOptions, argv, prog="mixwright compare", about=ABOUT)
+    task = _prepare(options, shlex.join(["mixwright", "compare", *argv]))
     if not task.world.first:
         _work(task)
         return 0

@@ -67,9 +67,9 @@ class EvaluateOptions(DataOptions):
     )
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(EvaluateOptions, words, prog="mixwright evaluate", about=ABOUT)
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(EvaluateOptions, argv, prog="mixwright evaluate", about=ABOUT)
     if not options.models:
         raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
     if options.batch_size < 1:
@@ -113,7 +113,7 @@ def main(words: Sequence[str]) -> int:
             f"{kinds}; in {out}",
         )
         measured = _measure(candidates, parts, common, out, console)
-        command = shlex.join(["mixwright", "evaluate", *words])
+        command = shlex.join(["mixwright", "evaluate", *argv])
         _finish(measured, parts, common, out, command, console)
     return 0
 

@@ -34,9 +34,9 @@ class GalleryOptions(DataOptions):
     out: str = option("runs/gallery", "folder (default runs/gallery)", metavar="DIR")
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(GalleryOptions, words, prog="mixwright gallery", about=ABOUT)
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(GalleryOptions, argv, prog="mixwright gallery", about=ABOUT)
     if not 1 <= options.count <= 64:
         raise UsageError(f"--count is {options.count}; expected 1 to 64.")
     from mixwright.lab.data.names import parse_data

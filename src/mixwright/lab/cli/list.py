@@ -28,13 +28,13 @@ class ListOptions:
     what: tuple[str, ...] = option((), "methods, data, models or evaluations", metavar="WHAT")
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(ListOptions, words, prog="mixwright list", about=ABOUT)
-    for word in options.what:
-        if word not in KINDS:
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(ListOptions, argv, prog="mixwright list", about=ABOUT)
+    for kind in options.what:
+        if kind not in KINDS:
             raise UsageError(
-                f"there is no list of {word}.{did_you_mean(word, KINDS)} "
+                f"there is no list of {kind}.{did_you_mean(kind, KINDS)} "
                 f"Known are {', '.join(KINDS)}."
             )
     show = {"methods": _methods, "data": _data, "models": _models, "evaluations": _evaluations}
@@ -57,7 +57,7 @@ def _methods() -> None:
         if name != "mixed"
     ]
     if learners:
-        _print("methods: ways of training", learners)
+        _print("methods: training objectives", learners)
 
 
 def _method(name: str, cls: type, card: "Card | None") -> _Row:
@@ -117,7 +117,7 @@ def _card(card: "Card") -> dict[str, str]:
         "needs": f"{card.needs}; {dims}",
         "cost": card.cost,
         "passes": passes(card),
-        **({"measured": told} if (told := measured(card.title.lower())) else {}),
+        **({"measured": times} if (times := measured(card.title.lower())) else {}),
     }
 
 
@@ -142,8 +142,8 @@ def _print(title: str, rows: Sequence[_Row]) -> None:
     print(f"\n{title}")
     for name, line, more in rows:
         _block(f"  {name}".ljust(wide), line, room)
-        for word, said in more.items():
-            _block(" " * wide + word.ljust(9), said, room - 9)
+        for heading, text in more.items():
+            _block(" " * wide + heading.ljust(9), text, room - 9)
 
 
 def _block(head: str, text: str, room: int) -> None:

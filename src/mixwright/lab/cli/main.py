@@ -38,21 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: words behind ``mixwright``; None takes those of the process.
+        argv: the arguments behind ``mixwright``; None takes those of the process.
 
     Returns:
-        the exit code: 0 done, 1 something failed, 2 the user's words were not understood,
+        the exit code: 0 done, 1 something failed, 2 the arguments were not understood,
         130 interrupted.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help", "help"):
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
         names = "\n".join(f"  {name:10}{about}" for name, about in COMMANDS.items())
         print(HELP.format(commands=names), end="")
-        return 0 if words else 2
-    if words[0] in ("--version", "-V"):
+        return 0 if argv else 2
+    if argv[0] in ("--version", "-V"):
         print(f"mixwright {version('mixwright')}")
         return 0
-    name, *rest = words
+    name, *rest = argv
     try:
         if name not in COMMANDS:
             raise UsageError(

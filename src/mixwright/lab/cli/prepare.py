@@ -16,15 +16,9 @@ if TYPE_CHECKING:
 
 
 def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
-    """Fields of a recipe: what was given, and for the rest what suits data and network.
+    """Return fields of a recipe, without method and seed: as given, else by data and network.
 
     A warm-up that was not asked for shrinks with short runs.
-
-    Args:
-        options: of the command line.
-
-    Returns:
-        fields but for method and seed.
     """
     from mixwright.lab.experiments.defaults import recipe_defaults
 
@@ -38,17 +32,10 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
 
 
 def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
-    """The data set that was asked for.
+    """Load the data set that was asked for.
 
     What happens on the way (downloads, slow decoding, images left out) goes to standard error, of
-    the first process alone.
-
-    Args:
-        options: of the command line.
-        train_size: images to train on; None for the set's default.
-
-    Returns:
-        the data set.
+    the first process alone. ``train_size`` None is the set's default.
     """
     from mixwright.lab.experiments.run import dataset
 
@@ -68,18 +55,12 @@ def first_process() -> bool:
 
 
 def tell(message: str) -> None:
-    """Say what happens on the way, on standard error."""
+    """Write what happens on the way to standard error."""
     print(message, file=sys.stderr, flush=True)
 
 
 def out_folder(name: str) -> Path:
-    """A folder to write to, which need not be there yet.
-
-    Args:
-        name: what was given as ``--out``.
-
-    Returns:
-        its path.
+    """Return the path of ``--out``, which need not be there yet.
 
     Raises:
         UsageError: it is a file, or would lie in one.
@@ -95,7 +76,7 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
     """Build the network once, and each method for it, before hours of training.
 
     Args:
-        recipes: one a method, all of the same network.
+        recipes: one for each method, all of one network.
         data: what they train on.
 
     Raises:
@@ -119,13 +100,7 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
 
 
 def devices(name: str) -> tuple[str, ...]:
-    """The devices that runs are given in turn.
-
-    Args:
-        name: ``auto``, ``cpu``, ``cuda`` for all CUDA devices, or ``cuda:N``.
-
-    Returns:
-        names for ``torch.device``.
+    """Return the devices that runs are given in turn: of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         UsageError: there is no such device here.
@@ -152,7 +127,7 @@ def devices(name: str) -> tuple[str, ...]:
 
 
 def place(options: RecipeOptions, device: str) -> "Place":
-    """Where runs find their data and what they run on."""
+    """Return where runs find their data and what they run on."""
     from mixwright.lab.experiments.grid import Place
 
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None

@@ -23,9 +23,9 @@ end, result.json. Stopped or killed, the same command goes on where it was. torc
 it on several processes."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(TrainOptions, words, prog="mixwright train", about=ABOUT)
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(TrainOptions, argv, prog="mixwright train", about=ABOUT)
     if len(options.methods) != 1:
         raise UsageError(
             f"{len(options.methods)} methods given; expected one, e.g. mixwright train cutmix. "

@@ -8,15 +8,11 @@ JOIN = re.compile(r"\+(?=[A-Za-z_])")  # not the sign of 1e+5
 
 
 def alternatives(text: str) -> list[str]:
-    """Write out a METHOD whose options have several values.
+    """Write out a METHOD whose options have several values, those of the last option fastest.
 
     Args:
         text: a METHOD; values with a ``|`` between them stand for one METHOD each, those of
-            several options for every combination.
-
-    Returns:
-        METHODs without a ``|``, those of the last option next to each other; the text itself
-        where there is none.
+            several options for every combination. Without a ``|`` it is the only one.
 
     Raises:
         ValueError: a value is missing beside a ``|``, or a ``|`` stands elsewhere than between

@@ -69,12 +69,12 @@ class MethodPart:
     @property
     def label(self) -> str:
         """The paper's spelling and the options, for people."""
-        shown = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
-        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(shown.items()))
+        display = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
+        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(display.items()))
         return f"{self.cls.__name__} ({options})" if options else self.cls.__name__
 
     def make(self, **more: Any) -> Any:
-        """The object itself; ``more`` is passed where the class takes it."""
+        """Return the object itself; ``more`` is passed where the class takes it."""
         taken = option_types(self.cls)
         made = self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
         return made.load(trust=self.trust) if self.name == _TRAINED else made
@@ -132,14 +132,7 @@ class Method:
         return OneOf(*mixers)
 
     def objective(self, criterion: "Criterion") -> "Objective":
-        """What a model is trained with.
-
-        Args:
-            criterion: loss of each sample, for the objectives that take one.
-
-        Returns:
-            a fresh objective, not yet built for a model.
-        """
+        """Return a fresh objective, not yet built for a model; ``criterion`` where it takes one."""
         from mixwright.objectives.mixed import Mixed
 
         if self.parts and self.parts[0].learns:
@@ -185,8 +178,8 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
     learning = next((part for part in parts if part.learns), None)
     if learning and len(parts) > 1:
         raise ValueError(
-            f'method "{text}": {learning.name} is a way of training and stands alone; only mixers '
-            "can be joined with +."
+            f'method "{text}": {learning.name} is a training objective and stands alone; only '
+            "mixers can be joined with +."
         )
     try:
         for part in parts:
@@ -197,14 +190,11 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
 
 
 def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
-    """Read several METHODs; one that is given twice counts once.
+    """Read several METHODs, options with several values among them; duplicates count once.
 
     Args:
-        texts: see ``parse_method``; and options may have several values, see ``alternatives``.
+        texts: see ``parse_method`` and ``alternatives``.
         trust: see ``parse_method``.
-
-    Returns:
-        the methods in the order given.
 
     Raises:
         ValueError: see ``parse_method`` and ``alternatives``.

@@ -36,12 +36,7 @@ class Sweep:
 
 
 def write_runs(path: Path, record: Comparison) -> None:
-    """Write the runs of a comparison as CSV, whole or not at all.
-
-    Args:
-        path: the file, such as ``runs.csv`` beside ``comparison.json``.
-        record: of the comparison.
-    """
+    """Write the runs of a comparison as CSV, whole or not at all."""
     rows = run_rows(record)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -51,16 +46,11 @@ def write_runs(path: Path, record: Comparison) -> None:
 
 
 def run_rows(record: Comparison) -> list[dict[str, Cell]]:
-    """Give a row for each run and each set of weights that it has.
+    """Return a row for each run and each set of weights that it has, all of equal columns.
 
-    Args:
-        record: of a comparison.
-
-    Returns:
-        rows of equal columns: ``method``; an option's value under ``name.option``, its default
-        where the METHOD leaves it out, None for other methods; ``seed``; ``weights``, which are
-        ``raw``, ``ema`` or ``teacher``; scores as fractions, ``nll`` in nats; ``step_seconds`` and
-        ``seconds`` of the run.
+    ``method``; an option's value under ``name.option``, its default where the METHOD leaves it
+    out, None for other methods; ``seed``; ``weights``, which are ``raw``, ``ema`` or ``teacher``;
+    scores as fractions, ``nll`` in nats; ``step_seconds`` and ``seconds`` of the run.
     """
     wanted = sorted({option for method in record.methods for option in options_of(method.text)})
     rows: list[dict[str, Cell]] = []
@@ -82,11 +72,7 @@ def run_rows(record: Comparison) -> list[dict[str, Cell]]:
 def sweeps(methods: Sequence[MethodRecord]) -> list[Sweep]:
     """Find methods of one name that differ in exactly one option, which is a number in all.
 
-    Args:
-        methods: of a comparison.
-
-    Returns:
-        one sweep a name at most, with at least two values.
+    A name has one sweep at most, of at least two values.
     """
     by_name: dict[str, list[MethodRecord]] = {}
     for method in methods:

@@ -71,13 +71,7 @@ def choices(kind: Any) -> tuple[str, ...]:
 
 
 def option_types(cls: Callable[..., Any]) -> dict[str, Any]:
-    """Return the options of a class or function and the types of their values.
-
-    Args:
-        cls: a dataclass, a class whose ``__init__`` is annotated, or a function.
-
-    Returns:
-        name -> type, in the order of the signature; ``str`` where nothing is declared.
+    """Return the types of the options of a class or function, ``str`` where none is declared.
 
     Example:
         >>> class Blend:

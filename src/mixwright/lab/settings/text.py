@@ -22,14 +22,11 @@ class _PythonOnlyError(ValueError):
 
 
 def option_pairs(what: str, rest: str) -> dict[str, str]:
-    """Take apart what stands behind a name: ``:option=value,...``.
+    """Take apart what stands behind a name, ``:option=value,...`` or nothing.
 
     Args:
         what: how messages call the whole, e.g. ``method "cutmix:alpha="``.
-        rest: the text from the colon on; empty where the name stands alone.
-
-    Returns:
-        option -> text of its value, in the order given.
+        rest: the text from the colon on.
 
     Raises:
         ValueError: an option or a value is missing, or an option is given twice.
@@ -58,14 +55,7 @@ def option_pairs(what: str, rest: str) -> dict[str, str]:
 
 
 def read_options(cls: Callable[..., Any], pairs: Mapping[str, str]) -> dict[str, Any]:
-    """Turn the text of options into values of the types that ``cls`` declares.
-
-    Args:
-        cls: the class or function they are meant for.
-        pairs: option -> text.
-
-    Returns:
-        keyword arguments for ``cls``.
+    """Turn the text of options into keyword arguments of the types that ``cls`` declares.
 
     Raises:
         ValueError: there is no such option, or its text does not fit its type.
@@ -98,13 +88,6 @@ def read_value(text: str, kind: Any) -> Any:
     ``2;6``, several words as ``a;b``; one of the words of a ``Literal``; a path; the short name of
     a mixer, which then has its defaults. Of a union the first type that fits is taken; types that
     can be given in Python only, such as a callable, are passed over where there are others.
-
-    Args:
-        text: what the user wrote behind ``=``.
-        kind: a type, as ``typing.get_type_hints`` gives it.
-
-    Returns:
-        the value.
 
     Raises:
         ValueError: the text does not fit, with what was expected.
@@ -143,14 +126,10 @@ def read_value(text: str, kind: Any) -> Any:
 
 
 def write_value(value: object) -> str:
-    """The shortest text that ``read_value`` reads as the same value.
+    """Return the shortest text that ``read_value`` reads as the same value.
 
-    Args:
-        value: a number, truth value, text, None, path, a mixer with its defaults, or a tuple of
-            them.
-
-    Returns:
-        its text; of anything else ``str(value)``, which cannot be read.
+    Of anything but numbers, truth values, text, None, paths, mixers with their defaults and tuples
+    of these it is ``str(value)``, which cannot be read.
 
     Example:
         >>> write_value(1.0), write_value((2, 6)), write_value(True)
@@ -159,7 +138,7 @@ def write_value(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, tuple | list):
-        return ";".join(write_value(one) for one in typing.cast("tuple[object, ...]", value))
+        return ";".join(write_value(item) for item in typing.cast("tuple[object, ...]", value))
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e6 else repr(value)
     if callable(getattr(value, "plan", None)):
@@ -168,10 +147,7 @@ def write_value(value: object) -> str:
 
 
 def default_texts(cls: Callable[..., Any]) -> dict[str, str | None]:
-    """Return the defaults of the options of a class as ``read_value`` reads them.
-
-    Returns:
-        option -> text; None where no text stands for the default. Options without one are left out.
+    """Return the text of each option that has a default; None where no text stands for it.
 
     Example:
         >>> def blend(size: int, alpha: float = 1.0, pick: object = print) -> None: ...
@@ -211,10 +187,10 @@ def _read_union(text: str, kinds: tuple[Any, ...]) -> Any:
             python_only = error
         except MisfitError as error:
             misfits.append(error)
-    if python_only is not None and all(one.expected == "none" for one in misfits):
+    if python_only is not None and all(misfit.expected == "none" for misfit in misfits):
         raise python_only
-    hint = "".join(one.hint for one in misfits)
-    raise MisfitError(" or ".join(one.expected for one in misfits), hint)
+    hint = "".join(misfit.hint for misfit in misfits)
+    raise MisfitError(" or ".join(misfit.expected for misfit in misfits), hint)
 
 
 def _read_literal(text: str, kind: Any) -> Any:

@@ -106,8 +106,8 @@ def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = Valu
 def _misfit_text(where: str, misfit: MisfitError) -> str:
     value = misfit.value
     several = isinstance(value, Mapping | list | tuple)  # may be long: its type says enough
-    shown = f"a {type(value).__name__}" if several else repr(value)
-    found = f"{misfit.at} is {shown}" if misfit.at else f"JSON holds {shown}"
+    display = f"a {type(value).__name__}" if several else repr(value)
+    found = f"{misfit.at} is {display}" if misfit.at else f"JSON holds {display}"
     return f"{where}: {found}; expected {misfit.expected}.{misfit.hint}"
 
 
@@ -187,7 +187,7 @@ def _fit_several(value: Any, origin: Any, kinds: tuple[Any, ...], at: str) -> An
     if len(kinds) != len(values):
         raise MisfitError(f"a list of {len(kinds)}", value=value, at=at)
     pairs = enumerate(zip(values, kinds, strict=True))
-    found = [_fit(one, kind, f"{at}[{place}]") for place, (one, kind) in pairs]
+    found = [_fit(item, kind, f"{at}[{place}]") for place, (item, kind) in pairs]
     return found if origin is list else tuple(found)
 
 
@@ -197,10 +197,10 @@ def _fit_mapping(value: Any, kinds: tuple[Any, ...], at: str) -> dict[Any, Any]:
     raw: Mapping[Any, Any] = value
     key_kind, kind = kinds or (Any, Any)
     found: dict[Any, Any] = {}
-    for key, one in raw.items():  # keys are text in JSON, whatever they were
+    for key, item in raw.items():  # keys are text in JSON, whatever they were
         try:
             known = read_value(key, key_kind) if isinstance(key, str) else key
         except MisfitError as misfit:
             raise _FieldsError(f"{at} has the key {key!r}; expected {misfit.expected}.") from None
-        found[known] = _fit(one, kind, f"{at}[{key!r}]")
+        found[known] = _fit(item, kind, f"{at}[{key!r}]")
     return found
