@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.precision import drawing
-from mixwright.saliency.cache import seen
+from mixwright.saliency.feature_map import feature_map
 from mixwright.taps import classifier
 
 
@@ -50,7 +50,7 @@ class ClassActivation:
                 f"ClassActivation: {missing} missing; expected the classifier and the labels of "
                 "the images. FeatureMean needs no labels, SpectralResidual neither."
             )
-        layer, features = seen(model, images, self.layer)
+        layer, features = feature_map(model, images, self.layer)
         with drawing(images):
             last = classifier(model, images)
             if features.shape[1] != last.in_features:

@@ -10,7 +10,7 @@ from torch.nn import Module
 
 from mixwright.arguments import check_whole
 from mixwright.precision import drawing
-from mixwright.saliency.cache import seen
+from mixwright.saliency.feature_map import feature_map
 from mixwright.taps import as_input
 
 
@@ -72,11 +72,11 @@ class FeatureMean:
                 "model=..., or FeatureMean(teacher=...)."
             )
         with drawing(images):
-            shown = as_input(images)
+            scaled = as_input(images)
             if self.size is not None:
                 size = self.size if isinstance(self.size, tuple) else (self.size, self.size)
-                shown = F.interpolate(shown, size, mode="bilinear", align_corners=False)
-        _, features = seen(network, shown, self.layer, pooled=False)
+                scaled = F.interpolate(scaled, size, mode="bilinear", align_corners=False)
+        _, features = feature_map(network, scaled, self.layer, pooled=False)
         with drawing(images):
             found = features.mean(dim=1, keepdim=True)
             found = found - found.amin(dim=(2, 3), keepdim=True)

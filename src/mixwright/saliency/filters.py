@@ -11,14 +11,9 @@ _LUMA = (0.299, 0.587, 0.114)  # red, green and blue, as ITU-R BT.601 weighs the
 
 
 def grey(images: Tensor) -> Tensor:
-    """Make images grey, with 1 as their largest absolute value.
+    """Return grey images ``(B, H, W)`` float32 of ``(B, C, H, W)``, largest absolute value 1.
 
-    Args:
-        images: ``(B, C, H, W)`` of any dtype. Three channels count by their luma, others alike.
-
-    Returns:
-        ``(B, H, W)`` float32, so scaled that maps do not depend on the scale of the pixels. An
-        image of zeros stays so.
+    Three channels count by their luma, others alike. An image of zeros stays so.
     """
     if images.shape[1] == 3:
         red, green, blue = (images[:, k].float() for k in range(3))
@@ -64,16 +59,7 @@ def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
 
 
 def check_blur(name: str, blur: int, sigma: float) -> None:
-    """Refuse what is no width of a kernel, or no sigma; called by constructors.
-
-    Args:
-        name: of the class, for messages.
-        blur: its ``blur``, the width of the kernel in pixels.
-        sigma: its ``sigma``, in pixels.
-
-    Raises:
-        ValueError: ``blur`` is not odd and above 0, or ``sigma`` not finite and above 0.
-    """
+    """Refuse a ``blur`` that is not odd and above 0, or a ``sigma`` not finite and above 0."""
     check_whole(name, "blur", blur, low=1)
     if blur % 2 == 0:
         raise ValueError(f"{name}: blur is {blur!r}; expected an odd number of pixels.")

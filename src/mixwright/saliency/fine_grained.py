@@ -80,7 +80,9 @@ class FineGrained:
             if self.scaling == "joint":
                 return _cleared(apart)
             above, below = _cleared((apart + signed) / 2), _cleared((apart - signed) / 2)
-            peaks = [one.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30) for one in (above, below)]
+            peaks = [
+                part.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30) for part in (above, below)
+            ]
             return above / peaks[0] + below / peaks[1]
 
 
@@ -90,11 +92,11 @@ def _reaches(height: int, width: int) -> Counter[int]:
 
 
 def _difference(plane: Tensor, reach: int) -> Tensor:
-    """Give each pixel minus the mean of the others in the box around it, fresh memory.
+    """Return each pixel minus the mean of the others in the box around it, fresh memory.
 
     The box has the ``reach`` rows and columns that end with the pixel's and ``reach`` more.
     """
-    rows, columns = (_band(length, reach, like=plane) for length in plane.shape[1:])
+    rows, columns = (_band(length, reach, plane.device) for length in plane.shape[1:])
     area = rows.sum(dim=1)[:, None] * columns.sum(dim=1)
     others = (area - 1).clamp_min(1)
     # Products with bands are faster than running sums, whose columns are read across memory.
@@ -102,11 +104,11 @@ def _difference(plane: Tensor, reach: int) -> Tensor:
     return (plane * (area / others)).addcmul_(total, 1 / others, value=-1)
 
 
-def _band(length: int, reach: int, *, like: Tensor) -> Tensor:
+def _band(length: int, reach: int, device: torch.device) -> Tensor:
     """``(length, length)`` of 0 and 1: row i holds the pixels from i - reach + 1 to i + reach."""
-    place = torch.arange(length, device=like.device)
+    place = torch.arange(length, device=device)
     offset = place - place[:, None]
-    return ((offset > -reach) & (offset <= reach)).to(like.dtype)
+    return ((offset > -reach) & (offset <= reach)).float()
 
 
 def _cleared(value: Tensor) -> Tensor:

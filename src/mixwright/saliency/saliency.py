@@ -26,7 +26,7 @@ class Saliency(Protocol):
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:
-        """Give a map for each image.
+        """Return a map for each image.
 
         Args:
             images: ``(B, C, H, W)``; not written.
@@ -50,7 +50,9 @@ SALIENCIES: dict[str, Callable[[], Saliency]] = {
 }
 """Word to provider with its defaults; the command line reads it."""
 
-# Maps of the step that is under way, by who made them of what; see ``sharing``.
+# Maps of the step that is under way, by provider and what it looked at; see ``sharing``. Several
+# mixers of one ``OneOf`` would else make the same backward pass each. A context variable and no
+# attribute: it ends with the step, also after an error, and threads do not see each other's.
 _shared: ContextVar[dict[Any, tuple[Any, Tensor]] | None] = ContextVar("shared", default=None)
 
 
@@ -128,13 +130,13 @@ def salience(
         )
     done = normalised(found)
     if memory is not None:
-        # Kept alive, so that ids stay theirs.
+        # Kept alive, so that no other object gets their ids while the step lasts.
         memory[key] = ((provider, images, labels, model), done)
     return done
 
 
 def _identity(provider: object) -> object:
-    """Give what equal providers have in common: themselves, or their id where they have no hash."""
+    """Return what equal providers share: themselves, or their id where they have no hash."""
     try:
         hash(provider)
     except TypeError:

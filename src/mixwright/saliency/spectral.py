@@ -74,7 +74,7 @@ class SpectralResidual:
 
 
 def _residual(plane: Tensor) -> Tensor:
-    """Give the spectral residual saliency of ``(B, H, W)`` grey images, not yet blurred."""
+    """Return the spectral residual saliency of ``(B, H, W)`` grey images, not yet blurred."""
     spectrum = torch.fft.fft2(plane)
     level = (_power(spectrum) + 1e-10).log() / 2
     # The mean of 3 x 3, a pass for each axis: four times faster than pooling.

@@ -1,4 +1,4 @@
-"""One look through a network: the map that a layer gives for images."""
+"""The map that a layer gives for images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mixwright.taps import as_input, as_map, bare, classifier, evaluating, last_map, tapping
 
 
-def seen(
+def feature_map(
     model: nn.Module, images: Tensor, layer: str | None, *, pooled: bool = True
 ) -> tuple[str, Tensor]:
     """Run images through a network in evaluation mode, without gradients, and keep a map.
@@ -34,7 +34,7 @@ def seen(
 
 
 def _width(model: nn.Module, images: Tensor) -> int | None:
-    """Give the number of features that the last Linear takes, None where there is no Linear."""
+    """Return the number of features that the last Linear takes, None where there is no Linear."""
     if any(isinstance(module, nn.Linear) for module in model.modules()):
         return classifier(model, images).in_features
     return None
