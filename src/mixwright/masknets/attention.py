@@ -7,21 +7,12 @@ from torch import Tensor
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Give for each place a mean of values, weighted by how its query fits the keys.
+    """Return for each place a mean of values, weighted by how its query fits the keys.
 
         out[t] = sum_u softmax_u(query[:, t] . key[:, u] / sqrt(d)) value[:, u]
 
-    Queries are divided by ``sqrt(d)`` before the product, not the scores after it, and nothing is
-    left to autocast: casting the operands alone would not do, for under autocast a product of
-    float32 operands is still made in half precision.
-
-    Args:
-        query: ``(G, d, T)`` floating.
-        key: ``(G, d, U)`` floating.
-        value: ``(G, v, U)`` floating.
-
-    Returns:
-        ``(G, v, T)`` float32 (float64 for float64 queries).
+    Takes ``(G, d, T)`` queries, ``(G, d, U)`` keys and ``(G, v, U)`` values, and returns
+    ``(G, v, T)``, float32 or float64 as the queries.
 
     Example:
         >>> key = torch.tensor([[[100.0, -100.0]]])
@@ -30,6 +21,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
     """
+    # Queries are divided by ``sqrt(d)`` before the product, not the scores after it. Autocast is
+    # off: casting the operands alone would not do, for under it a product of float32 operands is
+    # still made in half precision.
     kind = torch.promote_types(query.dtype, torch.float32)
     with torch.autocast(query.device.type, enabled=False):
         scaled = query.to(kind) * query.shape[1] ** -0.5

@@ -88,9 +88,9 @@ class MaskGenerator(MaskNet):
 
     def logits(self, features: Tensor, lam: Tensor) -> Tensor:
         """See ``MaskNet.logits``."""
-        told = with_plane(features, lam) if self.encode_lam else features
-        each = told.flatten(0, 1)
+        encoded = with_plane(features, lam) if self.encode_lam else features
+        each = encoded.flatten(0, 1)
         keys = self.key(each).flatten(2).unflatten(0, features.shape[:2])
-        others = (keys.sum(dim=1, keepdim=True) - keys).flatten(0, 1)
-        found = attend(self.query(each).flatten(2), others, self.value(each).flatten(2))
-        return found.view(*features.shape[:2], *features.shape[3:])
+        other_keys = (keys.sum(dim=1, keepdim=True) - keys).flatten(0, 1)
+        logits = attend(self.query(each).flatten(2), other_keys, self.value(each).flatten(2))
+        return logits.view(*features.shape[:2], *features.shape[3:])

@@ -60,14 +60,7 @@ class MaskLoss:
         check_number("MaskLoss", "tolerance", self.tolerance, high=1.0)
 
     def __call__(self, mask: Tensor, lam: Tensor) -> Tensor:
-        """Give the penalty.
-
-        Args:
-            mask: ``(B, N, H, W)`` floating.
-            lam: ``(B, N)`` floating; shares asked for.
-
-        Returns:
-            0-d float32 (float64 for float64 masks), with a graph to ``mask``.
+        """Return the 0-d penalty, in float32 or wider, of ``(B, N, H, W)`` for shares ``(B, N)``.
 
         Raises:
             ValueError: shapes do not fit.
@@ -78,11 +71,7 @@ class MaskLoss:
 
 
 def mask_numbers(mask: Tensor, lam: Tensor) -> dict[str, Tensor]:
-    """Give what tells whether a network of masks is well; without gradients.
-
-    Args:
-        mask: ``(B, N, H, W)`` floating.
-        lam: ``(B, N)`` floating; shares asked for.
+    """Return diagnostics of masks ``(B, N, H, W)`` made for shares ``(B, N)``; without gradients.
 
     Returns:
         0-d tensors, float32 (float64 for float64 masks): ``"mask spread"``, standard deviation
@@ -90,9 +79,6 @@ def mask_numbers(mask: Tensor, lam: Tensor) -> dict[str, Tensor]:
         of the largest mask of a sample, on average, near 1 where one source takes all;
         ``"mask follows lam"``, correlation in [-1, 1] of areas and shares over samples and
         sources, 0 where either does not vary.
-
-    Raises:
-        ValueError: shapes do not fit.
 
     Example:
         >>> lam = torch.tensor([[0.2, 0.8], [0.5, 0.5]])

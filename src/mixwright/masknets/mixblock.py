@@ -54,8 +54,8 @@ class MixBlock(MaskNet):
 
     def logits(self, features: Tensor, lam: Tensor) -> Tensor:
         """See ``MaskNet.logits``."""
-        told = with_plane(features, lam) if self.encode_lam else features
-        first, second = told.unbind(dim=1)
+        encoded = with_plane(features, lam) if self.encode_lam else features
+        first, second = encoded.unbind(dim=1)
         found = attend(
             self.query(first).flatten(2),
             self.query(second).flatten(2),

@@ -1,4 +1,4 @@
-"""What every network of masks is: features and shares in, masks that add up to 1 out."""
+"""What every mask network is: features and shares in, masks that add up to 1 out."""
 
 from __future__ import annotations
 
@@ -56,15 +56,11 @@ class MaskNet(nn.Module):
         self.settings: dict[str, Any] = {"channels": channels, **more, "upsample": upsample}
 
     def logits(self, features: Tensor, lam: Tensor) -> Tensor:
-        """Say where each source is to be seen, before enlarging and normalising.
+        """Return where each source is to be seen, before enlarging and normalising.
 
-        Args:
-            features: ``(B, N, c, h, w)`` in the dtype of the weights, autocast being off.
-            lam: ``(B, N)`` likewise.
-
-        Returns:
-            ``(B, N, h, w)``, whose softmax over N is the mask; or ``(B, 1, h, w)`` of two
-            sources, whose sigmoid is the mask of the second.
+        Takes ``(B, N, c, h, w)`` features and ``(B, N)`` shares in the dtype of the weights,
+        autocast being off. Returns ``(B, N, h, w)``, whose softmax over N is the mask; or
+        ``(B, 1, h, w)`` of two sources, whose sigmoid is the mask of the second.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no logits")
 
@@ -88,12 +84,12 @@ class MaskNet(nn.Module):
         kind = next(self.parameters()).dtype
         self._check(features, lam, size, kind)
         with torch.autocast(features.device.type, enabled=False):
-            found = self.logits(features.to(kind), lam.to(kind))
-            shown = F.interpolate(found, size, mode=_MODES[self.upsample])
-            if shown.shape[1] == 1:
-                second = shown.sigmoid()
+            logits = self.logits(features.to(kind), lam.to(kind))
+            logits = F.interpolate(logits, size, mode=_MODES[self.upsample])
+            if logits.shape[1] == 1:
+                second = logits.sigmoid()
                 return torch.cat([1 - second, second], dim=1)
-            return shown.softmax(dim=1)
+            return logits.softmax(dim=1)
 
     def _check(
         self, features: Tensor, lam: Tensor, size: tuple[int, int], kind: torch.dtype
@@ -133,31 +129,23 @@ class MaskNet(nn.Module):
 
 
 def first_spread(channels: int) -> float:
-    """Give the standard deviation of first weights for features of so many channels.
-
-    It is the authors' 0.01 from 256 channels on, where the first masks vary by about 0.003 over an
-    image. With 0.01 a thin network's masks would vary by 1e-5: its attention is even, so that
-    nothing tells keys and queries which way to go, and they stay flat for thousands of steps.
-    Fewer channels have proportionally larger weights, up to 0.1.
+    """Return the standard deviation of initial weights for features of so many channels.
 
     Example:
         >>> [first_spread(channels) for channels in (1024, 256, 64, 8)]
         [0.01, 0.01, 0.04, 0.1]
     """
+    # The authors' 0.01 from 256 channels on, where the first masks vary by about 0.003 over an
+    # image. With 0.01 a thin network's masks would vary by 1e-5: its attention is even, so that
+    # nothing tells keys and queries which way to go, and they stay flat for thousands of steps.
     return min(0.1, 0.01 * max(1.0, 256 / channels))
 
 
 def project(width: int, channels: int, *, spread: float, bias: bool = True) -> nn.Conv2d:
-    """Make a 1x1 convolution with the first weights of all networks here.
+    """Make a 1x1 convolution from ``width`` to ``channels`` with the initial weights of all here.
 
-    Weights come from a normal law, drawn from torch's global generator, and biases are 0, so that
-    the first masks are nearly flat.
-
-    Args:
-        width: channels in.
-        channels: channels out.
-        spread: standard deviation of the weights; see ``first_spread``.
-        bias: whether there is one.
+    Normal weights of standard deviation ``spread`` (see ``first_spread``), from torch's global
+    generator, and biases of 0: the first masks are nearly flat.
     """
     made = nn.Conv2d(width, channels, 1, bias=bias)
     nn.init.normal_(made.weight, std=spread)
@@ -167,14 +155,6 @@ def project(width: int, channels: int, *, spread: float, bias: bool = True) -> n
 
 
 def with_plane(features: Tensor, lam: Tensor) -> Tensor:
-    """Put the share of each source beside its channels, as one more plane.
-
-    Args:
-        features: ``(B, N, c, h, w)``.
-        lam: ``(B, N)``.
-
-    Returns:
-        ``(B, N, c + 1, h, w)``.
-    """
+    """Put shares ``(B, N)`` beside the channels, as one more plane: ``(B, N, c + 1, h, w)``."""
     plane = lam[:, :, None, None, None].expand(-1, -1, 1, *features.shape[3:])
     return torch.cat([features, plane], dim=2)

@@ -10,16 +10,11 @@ from mixwright.masknets.network import MaskNet, Upsampling, first_spread, projec
 
 
 def bent(lam: Tensor, k: float) -> Tensor:
-    """Bend shares towards one half; 0, one half and 1 stay.
+    """Bend shares in [0, 1] towards one half; 0, one half and 1 stay, and r(1 - lam) = 1 - r(lam).
 
         r(lam) = (4/3 lam^3 - 2 lam^2 + (k + 1) lam) / (k + 1/3)
 
-    Args:
-        lam: floating, in [0, 1].
-        k: at least 0; the larger, the nearer to ``lam`` itself. Flat at one half for 0.
-
-    Returns:
-        Like ``lam``; ``bent(1 - lam) = 1 - bent(lam)``.
+    The larger ``k``, at least 0, the nearer to ``lam`` itself; flat at one half for 0.
 
     Example:
         >>> import torch

@@ -47,7 +47,7 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
             inside.update(module.modules())
     if not found:
         raise ValueError(
-            f"taps: {_kind(model)} has no attention that can be read; expected a "
+            f"taps: {_class_name(model)} has no attention that can be read; expected a "
             "transformer: smallvit, a vit, deit or swin of timm, a ViT of torchvision."
         )
     return tuple(found)
@@ -58,7 +58,7 @@ def prefix_tokens(model: nn.Module, length: int) -> int:
 
     Args:
         model: the classifier, wrapped or not.
-        length: T, all tokens; where the model does not tell, what is left beside the largest
+        length: T, all tokens; where the model does not say, what is left beside the largest
             square is meant.
 
     Example:
@@ -66,9 +66,9 @@ def prefix_tokens(model: nn.Module, length: int) -> int:
         1
     """
     for module in bare(model).modules():
-        told = getattr(module, "num_prefix_tokens", None)
-        if isinstance(told, int):
-            return told
+        count = getattr(module, "num_prefix_tokens", None)
+        if isinstance(count, int):
+            return count
         if isinstance(getattr(module, "class_token", None), nn.Parameter):
             return 1  # torchvision
     return length - math.isqrt(length) ** 2
@@ -91,41 +91,32 @@ class Attended:
         self._layer = named_layer(model, name)
         self._tokens: Tensor | None = None  # qkv of the layer, or what enters it
         self._mask: Tensor | None = None
-        self._seen: tuple[int, ...] | None = None  # shape of the images, or of a Swin block's input
+        self._shape: tuple[int, ...] | None = (
+            None  # shape of the images, or of a Swin block's input
+        )
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the image tokens.
-
-        Raises:
-            ValueError: the layer has not run, or its tokens make no grid.
-        """
+        """Rows and columns of the image tokens; raises if the layer has not run or has no grid."""
         tokens = self._kept()
         if is_window(self._layer):
-            assert self._seen is not None
-            return self._seen[1], self._seen[2]
+            assert self._shape is not None
+            return self._shape[1], self._shape[2]
         places = tokens.shape[1] - prefix_tokens(self._model, tokens.shape[1])
-        return _grid(places, self._seen)
+        return _grid(places, self._shape)
 
     def class_row(self) -> Tensor:
-        """Give what the class token attends to, ``(B, T)``, places row by row.
+        """Return what the class token attends to, ``(B, T)``, places row by row.
 
         Models without a class token, or that pool their image tokens (Swin, timm's
-        ``global_pool="avg"``), give ``mean_row``.
-
-        Raises:
-            ValueError: the layer has not run.
+        ``global_pool="avg"``), give ``mean_row``. Raises where the layer has not run.
         """
         if is_window(self._layer) or not _reads_class_token(self._model):
             return self.mean_row()
         return self._rows(slice(0, 1))
 
     def mean_row(self) -> Tensor:
-        """Give what the image tokens attend to on average, ``(B, T)``, places row by row.
-
-        Raises:
-            ValueError: the layer has not run.
-        """
+        """Return what image tokens attend to on average, ``(B, T)``; raises if it has not run."""
         return self._rows(None)
 
     @torch.no_grad()
@@ -133,8 +124,8 @@ class Attended:
         tokens = self._kept()
         with torch.autocast(tokens.device.type, enabled=False):
             if is_window(self._layer):
-                assert self._seen is not None
-                windows = Windows.of(self._layer, _block_of(self._model, self.name), self._seen)
+                assert self._shape is not None
+                windows = Windows.of(self._layer, _block_of(self._model, self.name), self._shape)
                 return windows.mean_row(parts(self._layer, tokens), self._mask)
             prefix = prefix_tokens(self._model, tokens.shape[1])
             q, k, _ = parts(self._layer, tokens, slice(prefix, None) if which is None else which)
@@ -146,7 +137,7 @@ class Attended:
                 f"taps: attention layer {self.name!r} did not run; expected a forward of the model "
                 "inside `with attending(model)`."
             )
-        rows, images = len(self._tokens), self._seen
+        rows, images = len(self._tokens), self._shape
         if not is_window(self._layer) and images is not None and rows != images[0]:
             raise ValueError(
                 f"taps: attention layer {self.name!r} ran on {rows} sequences for {images[0]} "
@@ -160,15 +151,15 @@ class Attended:
         def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             self._tokens = self._mask = None
             shape = inputs[0].shape if inputs and isinstance(inputs[0], Tensor) else None
-            self._seen = None if shape is None else tuple(shape)
+            self._shape = None if shape is None else tuple(shape)
 
         def enter(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
             given = [*inputs[1:], *named.values()]
-            tensors = [one for one in given if isinstance(one, Tensor)]
+            tensors = [value for value in given if isinstance(value, Tensor)]
             if is_torch(module):
                 query, key = _arguments(inputs, named)
                 given_mask = named.get("attn_mask"), named.get("key_padding_mask")
-                if query is not key or any(one is not None for one in given_mask) or inputs[3:]:
+                if query is not key or any(mask is not None for mask in given_mask) or inputs[3:]:
                     raise ValueError(_odd(self.name, "another key than query, or a mask"))
                 query = query.detach()
                 self._tokens = query if module.batch_first else query.transpose(0, 1)
@@ -204,18 +195,17 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
         ValueError: the model has no attention, or none of that name.
 
     Example:
-        >>> from mixwright.lab.models.vit import SmallViT
-        >>> model = SmallViT(num_classes=10, width=8, depth=1)
-        >>> with attending(model) as seen:
-        ...     _ = model(torch.zeros(2, 3, 32, 32))
-        >>> seen.class_row().shape, seen.grid
-        (torch.Size([2, 64]), (8, 8))
+        >>> block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        >>> with attending(block) as attention:
+        ...     _ = block(torch.zeros(2, 17, 8))  # a class token and 4 x 4 places
+        >>> attention.mean_row().shape, attention.grid
+        (torch.Size([2, 16]), (4, 4))
     """
-    seen = Attended(model, attention_name(model, layer))
-    handles = seen._hook()  # pyright: ignore[reportPrivateUsage]
+    attended = Attended(model, attention_name(model, layer))
+    handles = attended._hook()  # pyright: ignore[reportPrivateUsage]
     try:
         with hooked():
-            yield seen
+            yield attended
     finally:
         for handle in handles:
             handle.remove()
@@ -248,7 +238,7 @@ def _arguments(inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Tensor, 
     return query, inputs[1] if len(inputs) > 1 else named["key"]
 
 
-def _kind(model: nn.Module) -> str:
+def _class_name(model: nn.Module) -> str:
     """Name the class of a model as its author knows it, behind what normalises for it."""
     inner = bare(model)
     children = dict(inner.named_children())
@@ -263,23 +253,23 @@ def _odd(name: str, what: str) -> str:
 
 
 def _reads_class_token(model: nn.Module) -> bool:
-    """Whether the class is read from a token; where the model does not tell, it is."""
+    """Whether the class is read from a token; where the model does not say, it is."""
     for module in model.modules():
         pool = getattr(module, "global_pool", None)
         if isinstance(pool, str) and pool not in ("token", ""):
             return False
-        told = getattr(module, "num_prefix_tokens", None)
-        if isinstance(told, int):
-            return told > 0 and bool(getattr(module, "has_class_token", True))
+        count = getattr(module, "num_prefix_tokens", None)
+        if isinstance(count, int):
+            return count > 0 and bool(getattr(module, "has_class_token", True))
     return True
 
 
 def _grid(places: int, images: tuple[int, ...] | None) -> tuple[int, int]:
-    """Give the grid of so many tokens: a square, or in proportion to the images."""
+    """Return the grid of so many tokens: a square, or in proportion to the images."""
     side = math.isqrt(places)
     shapes = [] if side * side != places else [(side, side)]
     if images is not None and len(images) == 4 and images[2] != images[3]:
-        for across in (one for one in range(1, places + 1) if places % one == 0):
+        for across in (n for n in range(1, places + 1) if places % n == 0):
             if (places // across) * images[3] == across * images[2]:
                 shapes = [(places // across, across)]
     if not shapes:
@@ -291,7 +281,7 @@ def _grid(places: int, images: tuple[int, ...] | None) -> tuple[int, int]:
 
 
 def _block(model: nn.Module, name: str) -> nn.Module | None:
-    """Give the block around a window attention that says how windows are shifted."""
+    """Return the block around a window attention that says how windows are shifted."""
     parent = name.rpartition(".")[0]
     block = dict(bare(model).named_modules()).get(parent)
     return block if block is not None and hasattr(block, "shift_size") else None

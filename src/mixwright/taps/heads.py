@@ -44,14 +44,14 @@ def is_torch(module: nn.Module) -> TypeGuard[nn.MultiheadAttention]:
 
 
 def scaling(attention: nn.Module) -> float:
-    """Give the factor of ``q @ k.T`` before the softmax."""
+    """Return the factor of ``q @ k.T`` before the softmax."""
     if is_torch(attention):
         return attention.head_dim**-0.5
     return float(cast(Any, attention).scale)
 
 
 def qkv(attention: nn.Module, tokens: Tensor) -> Parts:
-    """Give queries, keys and values of given tokens, with gradients, in the layer's precision.
+    """Return queries, keys and values of given tokens, with gradients, in the layer's precision.
 
     Queries and keys have gone through the layer's own normalisation, if it has one, and are not
     scaled: ``softmax(scaling(attention) * q @ k.mT) @ v`` is what the layer computes.
@@ -81,18 +81,10 @@ def qkv(attention: nn.Module, tokens: Tensor) -> Parts:
 
 @torch.no_grad()
 def weights(attention: nn.Module, tokens: Tensor) -> Tensor:
-    """Give the whole attention of a layer on given tokens, each row summing to 1.
+    """Return a layer's whole attention ``(B, heads, T, T)`` float32 on tokens, without gradient.
 
-    Args:
-        attention: a layer that ``attention_layers`` names.
-        tokens: ``(B, T, D)``, as they enter the layer, behind the block's first norm; for windows
-            those of one window a row, unmasked.
-
-    Returns:
-        ``(B, heads, T, T)`` float32, without gradient; queries along axis 2.
-
-    Raises:
-        ValueError: the layer is none that can be read.
+    Tokens ``(B, T, D)`` are those that enter the layer, for windows one window a row, unmasked;
+    queries are along axis 2. Raises a ValueError where the layer is none that can be read.
     """
     with torch.autocast(tokens.device.type, enabled=False):
         kind = next(attention.parameters()).dtype
@@ -102,12 +94,10 @@ def weights(attention: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def parts(attention: nn.Module, kept: Tensor, which: slice | None = None) -> Parts:
-    """Give float32 queries, keys and values of what a hook kept.
+    """Return float32 queries, keys and values of ``kept``, what a hook kept of a layer.
 
-    Args:
-        attention: the layer.
-        kept: ``(B, T, 3 heads d)``, what its ``qkv`` gave; for torch's layer its input.
-        which: the queries that are wanted, None for all.
+    That is ``(B, T, 3 heads d)``, what its ``qkv`` gave, or for torch's layer its input. Of queries
+    only ``which``, or all.
     """
     if is_torch(attention):
         kind = attention.in_proj_weight.dtype
@@ -120,13 +110,13 @@ def parts(attention: nn.Module, kept: Tensor, which: slice | None = None) -> Par
 
 
 def rows(q: Tensor, k: Tensor, scale: float, bias: Tensor | None = None) -> Tensor:
-    """Give the softmax of ``(B, heads, Q, d)`` queries over keys, ``(B, heads, Q, T)``."""
+    """Return the softmax of ``(B, heads, Q, d)`` queries over keys, ``(B, heads, Q, T)``."""
     scores = (q * scale) @ k.transpose(-2, -1)
     return (scores if bias is None else scores + bias).softmax(dim=-1)
 
 
 def window_bias(attention: nn.Module) -> Tensor:
-    """Give a window's bias by relative position, ``(1, heads, N, N)`` float32."""
+    """Return a window's bias by relative position, ``(1, heads, N, N)`` float32."""
     layer = cast(Any, attention)
     index: Tensor = layer.relative_position_index
     bias: Tensor = layer.relative_position_bias_table[index.flatten()]
@@ -134,10 +124,10 @@ def window_bias(attention: nn.Module) -> Tensor:
 
 
 def _split(attention: nn.Module, done: Tensor, heads: int, which: slice | None = None) -> Parts:
-    """Give heads of ``(B, T, 3 heads d)``, normalised where the layer does that."""
+    """Return heads of ``(B, T, 3 heads d)``, normalised where the layer does that."""
     q, k, v = done.view(*done.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
     q = q if which is None else q[:, :, which]
-    normed = (_normed(attention, word, one) for word, one in (("q_norm", q), ("k_norm", k)))
+    normed = (_normed(attention, word, x) for word, x in (("q_norm", q), ("k_norm", k)))
     return (*normed, v)  # pyright: ignore[reportReturnType]
 
 

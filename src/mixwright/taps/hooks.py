@@ -14,12 +14,7 @@ from mixwright.taps.modes import bare, hooked
 
 
 class Tap:
-    """What a layer gave, or was given, in the last forward.
-
-    Args:
-        layer: its name, for messages.
-        did: what is looked for, for messages: whether it "gave" or "was given" a tensor.
-    """
+    """What a layer gave, or was given, in the last forward; ``did`` says which in messages."""
 
     def __init__(self, layer: str, did: str = "gave") -> None:
         self.layer = layer
@@ -114,7 +109,7 @@ def entering(model: Module, layer: str | Module) -> Generator[Tap]:
 
     def keep(module: Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         given = (*inputs, *named.values())
-        tap.hold(next((one for one in given if isinstance(one, Tensor)), None))
+        tap.hold(next((value for value in given if isinstance(value, Tensor)), None))
 
     handle = module.register_forward_pre_hook(keep, with_kwargs=True)
     try:

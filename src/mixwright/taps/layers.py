@@ -20,35 +20,25 @@ INPUT = "input"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What a traced forward showed of one layer.
+class TracedLayer:
+    """One layer in a traced forward."""
 
-    Attributes:
-        name: as ``named_modules`` gives it.
-        shape: of its output.
-        whole: whether it has layers with weights inside, more than norms.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    whole: bool
+    name: str  # as ``named_modules`` gives it
+    shape: tuple[int, ...]  # of its output
+    whole: bool  # whether it has layers with weights inside, more than norms
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a traced forward showed of a model.
+    """A traced forward of a model."""
 
-    Attributes:
-        shown: layers before the last Linear that ran, in the order in which they finish.
-        last: name of that Linear; None where none ran.
-        width: of its input; 0 where none ran.
-    """
-
-    shown: tuple[Shown, ...]
-    last: str | None
-    width: int
+    layers: tuple[TracedLayer, ...]  # before the last Linear that ran, as they finish
+    last: str | None  # name of that Linear; None where none ran
+    width: int  # of its input; 0 where none ran
 
 
+# By model, since a step asks several times and finding out costs a forward. Weak, so that models
+# are let go; a model that is changed by hand after its first step keeps its trace.
 _traces: weakref.WeakKeyDictionary[nn.Module, Trace] = weakref.WeakKeyDictionary()
 
 
@@ -77,7 +67,7 @@ def named_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
-    """Give the layer that makes logits: the last Linear.
+    """Return the layer that makes logits: the last Linear.
 
     Args:
         model: the classifier, wrapped or not.
@@ -117,15 +107,15 @@ def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
         ValueError: no layer gives a map.
     """
     trace = _trace(model, images)
-    maps = [one for one in trace.shown if len(one.shape) in (3, 4)]
+    maps = [layer for layer in trace.layers if len(layer.shape) in (3, 4)]
     if not maps:
         raise ValueError(
             f"taps: no layer of {type(bare(model)).__name__} gives a map (B, C, h, w) or tokens "
             "(B, T, D) before its last Linear. Name the layer."
         )
-    fitting = [one for one in maps if trace.width in one.shape[1:]]
-    spread = [one for one in maps if sum(side > 1 for side in one.shape[1:]) > 1]
-    both = [one for one in spread if one in fitting]
+    fitting = [layer for layer in maps if trace.width in layer.shape[1:]]
+    spread = [layer for layer in maps if sum(side > 1 for side in layer.shape[1:]) > 1]
+    both = [layer for layer in spread if layer in fitting]
     rest = [fitting, spread] if pooled else [spread, fitting]
     return next(found for found in (both, *rest, maps) if found)[-1].name
 
@@ -144,15 +134,16 @@ def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     Raises:
         ValueError: fewer than two layers qualify.
     """
-    trace = _trace(model, images).shown
-    runs = Counter(one.name for one in trace)
-    shown = [one for one in trace if len(one.shape) in (3, 4) and runs[one.name] == 1]
+    trace = _trace(model, images).layers
+    runs = Counter(layer.name for layer in trace)
+    maps = [layer for layer in trace if len(layer.shape) in (3, 4) and runs[layer.name] == 1]
     inside: dict[str, list[str]] = {}  # composite layers by the name of what holds them
-    for one in shown:
-        if one.whole and one.name not in inside.setdefault(_parent(one.name), []):
-            inside[_parent(one.name)].append(one.name)
+    for layer in maps:
+        parent = layer.name.rpartition(".")[0]
+        if layer.whole and layer.name not in inside.setdefault(parent, []):
+            inside[parent].append(layer.name)
     rows = sorted(inside.items(), key=lambda item: (len(item[1]) < 3, _depth(item[0])))
-    found = tuple(rows[0][1]) if rows and len(rows[0][1]) > 1 else tuple(one.name for one in shown)
+    found = tuple(rows[0][1] if rows and len(rows[0][1]) > 1 else (layer.name for layer in maps))
     if len(found) < 2:
         raise ValueError(
             f"taps: {type(bare(model)).__name__} shows no stages; expected at least two composite "
@@ -215,17 +206,17 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
     if inner in _traces:
         return _traces[inner]
     names = {module: name for name, module in inner.named_modules() if name}
-    seen: list[Shown] = []
+    traced: list[TracedLayer] = []
     before_last: list[tuple[int, nn.Linear]] = []
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         value = first_tensor(output)
         if isinstance(module, nn.Linear):
-            before_last.append((len(seen), module))
+            before_last.append((len(traced), module))
         if value is not None:
             inner_weights = (w for part in module.children() for w in part.parameters())
             whole = any(weight.ndim > 1 for weight in inner_weights)
-            seen.append(Shown(names[module], tuple(value.shape), whole))
+            traced.append(TracedLayer(names[module], tuple(value.shape), whole))
 
     handles = [module.register_forward_hook(note) for module in names]
     try:
@@ -234,28 +225,28 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
     finally:
         for handle in handles:
             handle.remove()
-    found = Trace(tuple(seen), None, 0)
+    found = Trace(tuple(traced), None, 0)
     if before_last:
         end, last = before_last[-1]
-        found = Trace(tuple(seen[:end]), names[last], last.in_features)
+        found = Trace(tuple(traced[:end]), names[last], last.in_features)
     _traces[inner] = found
     return found
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Give a layer's output, of several the first; None where it is no tensor."""
+    """Return a layer's output, of several the first; None where it is no tensor."""
     if isinstance(output, tuple | list) and output:
         output = output[0]
     return output if isinstance(output, Tensor) else None
 
 
 def as_input(images: Tensor) -> Tensor:
-    """Give images as a model takes them: whole numbers as float32 of the same values."""
+    """Return images as a model takes them: whole numbers as float32 of the same values."""
     return images if images.is_floating_point() else images.float()
 
 
 def _grid(count: int, size: Sequence[int]) -> tuple[int, int]:
-    """Give rows and columns of the largest grid of square patches of an image, up to ``count``."""
+    """Return the largest grid of square patches of an image, of at most ``count``."""
     height, width = size
     if height == width:
         return math.isqrt(count), math.isqrt(count)
@@ -268,10 +259,6 @@ def _grid(count: int, size: Sequence[int]) -> tuple[int, int]:
 def _similar(sides: Sequence[int], size: Sequence[int]) -> bool:
     """Whether two sizes have one ratio of height to width, up to a rounded place."""
     return abs(sides[0] * size[1] - sides[1] * size[0]) < max(size)
-
-
-def _parent(name: str) -> str:
-    return name.rpartition(".")[0]
 
 
 def _depth(name: str) -> int:

@@ -1,4 +1,4 @@
-"""The classifier itself, and looking through it without leaving a trace."""
+"""The classifier itself, and passes through it that leave its state as it was."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from mixwright.taps.modes import bare
 
 
 def patch_side(model: nn.Module | None) -> int | None:
-    """Give the side of a model's patches in pixels: of its first convolution without overlap.
+    """Return the side of a model's patches in pixels: of its first convolution without overlap.
 
     Args:
         model: the classifier, wrapped or not, or None.

@@ -1,4 +1,4 @@
-"""Where a mask network looks: a stage of a model that is deep and still shows places."""
+"""The layer that a mask network reads: a deep stage whose map still has rows and columns."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ _SIDES = (32, 64, 96, 224)
 
 
 def map_of(model: nn.Module, features: Tensor, images: Tensor) -> Tensor:
-    """Bring what a layer of a model gives to a map ``(B, C, h, w)``, prefix tokens left out.
+    """Bring what a layer gave for images to a map ``(B, C, h, w)``, prefix tokens left out.
 
-    Args:
-        model: the classifier, wrapped or not.
-        features: what its layer gave: a map or tokens; see ``as_map``.
-        images: ``(B, C, H, W)`` that the model was given, whose ratio a grid of tokens has.
+    A grid of tokens has the ratio of the images; see ``as_map``.
     """
     prefix = prefix_tokens(model, features.shape[1]) if features.ndim == 3 else None
     return as_map(features, prefix=prefix, size=images.shape[2:])
@@ -82,10 +79,10 @@ def example_images(model: nn.Module, side: int | None = None) -> Tensor:
         ValueError: the model runs at no such size.
     """
     inner = bare(model)
-    first = next((one for one in inner.modules() if isinstance(one, nn.Conv2d)), None)
+    first = next((m for m in inner.modules() if isinstance(m, nn.Conv2d)), None)
     weight = None if first is None else first.weight
     channels = 3 if first is None else first.in_channels
-    sides = _told(inner) + _SIDES if side is None else (side,)
+    sides = _declared_sides(inner) + _SIDES if side is None else (side,)
     reason: Exception | None = None
     for length in dict.fromkeys(sides):
         images = torch.zeros(2, channels, length, length)
@@ -104,8 +101,8 @@ def example_images(model: nn.Module, side: int | None = None) -> Tensor:
     )
 
 
-def _told(model: nn.Module) -> tuple[int, ...]:
-    """Give the sides that modules say they are made for."""
+def _declared_sides(model: nn.Module) -> tuple[int, ...]:
+    """Return the sides that modules say they are made for."""
     found = list[int]()
     for module in model.modules():
         for name in ("image_size", "img_size", "default_cfg"):

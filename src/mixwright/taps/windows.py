@@ -15,27 +15,16 @@ from mixwright.taps.heads import Parts, rows, scaling, window_bias
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """How a Swin block cuts its map into windows: shift, pad, cut.
+    """How a Swin block cuts its map into windows: shift, pad, cut."""
 
-    Attributes:
-        attention: the window attention.
-        size: (H, W) of the map.
-        window: rows and columns of a window.
-        shift: rows and columns by which the map is rolled towards its start before.
-    """
-
-    attention: nn.Module
-    size: tuple[int, int]
-    window: tuple[int, int]
-    shift: tuple[int, int]
+    attention: nn.Module  # the window attention
+    size: tuple[int, int]  # (H, W) of the map
+    window: tuple[int, int]  # rows and columns of a window
+    shift: tuple[int, int]  # rows and columns by which the map is rolled to its start before
 
     @classmethod
     def of(cls, attention: nn.Module, block: nn.Module, shape: Sequence[int]) -> Self:
-        """Read the settings of a block whose input had this shape.
-
-        Raises:
-            ValueError: the block's input is no map ``(B, H, W, C)``.
-        """
+        """Read the settings of a block whose input had this shape, a map ``(B, H, W, C)``."""
         if len(shape) != 4:
             raise ValueError(
                 f"taps: a block of windows was given {tuple(shape)}; expected a map (B, H, W, C), "
@@ -50,17 +39,11 @@ class Windows:
         )
 
     def mean_row(self, parts: Parts, mask: Tensor | None) -> Tensor:
-        """Give what the places of a map attend to on average.
+        """Return what the places of a map attend to on average, ``(B, H * W)`` float32.
 
         A place outside a query's window counts as 0, so each window's share is its share of the
-        places.
-
-        Args:
-            parts: queries, keys and values of the windows, ``(B windows, heads, N, d)``.
-            mask: ``(windows, N, N)``, added before the softmax, or None.
-
-        Returns:
-            ``(B, H * W)`` float32, in the order of the map before the shift.
+        places. ``parts`` are those of the windows, ``(B windows, heads, N, d)``; ``mask``
+        ``(windows, N, N)`` is added before the softmax. The order is that before the shift.
         """
         q, k, _ = parts
         bias = window_bias(self.attention)
