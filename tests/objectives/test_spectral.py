@@ -445,7 +445,7 @@ class Reads(nn.Module):
     def __init__(self, row: int, column: int, size: tuple[int, int]) -> None:
         super().__init__()
         height, width = size
-        self.wave = wave(row, column, height=height, width=width, like=torch.zeros(1))
+        self.wave = wave(row, column, height=height, width=width, device=torch.device("cpu"))
 
     def forward(self, images: Tensor) -> Tensor:
         found = (images * self.wave).mean(dim=(1, 2, 3))
@@ -487,7 +487,7 @@ def test_the_map_depends_on_signs():
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 0), (0, 4), (1, 2), (5, 3)])
 def test_waves_are_those_of_the_transform(row: int, column: int):
-    waves = torch.fft.fft2(wave(row, column, height=6, width=8, like=torch.zeros(1))).abs()
+    waves = torch.fft.fft2(wave(row, column, height=6, width=8, device=torch.device("cpu"))).abs()
     places = {(row, column), (-row % 6, -column % 8)}
     assert {tuple(place) for place in (waves > 1e-3).nonzero().tolist()} == places
     assert waves.square().sum() == pytest.approx(48 * 48, rel=1e-4)

@@ -12,7 +12,7 @@ from torch import nn
 from mixwright.lab.models import build_model
 from mixwright.masks.token_blocks import block_tokens, random_tokens
 from mixwright.objectives import BinaryCrossEntropy, CrossEntropy
-from mixwright.objectives.tokenmix import TokenBlocks, TokenMix, shown, smoothed
+from mixwright.objectives.tokenmix import TokenBlocks, TokenMix, smoothed, with_activation_weights
 from mixwright.plan import MixPlan
 from mixwright.saliency import ClassActivation, salience
 from mixwright.sampling import stream
@@ -84,7 +84,7 @@ def test_weights_are_the_masses_that_are_seen():
     plan = MixPlan.pair(torch.tensor([1, 0]), keep)
     maps = torch.rand(2, 16, 16, generator=stream(1))
     maps = maps / maps.sum(dim=(1, 2), keepdim=True)
-    weight = shown(plan, maps).weight
+    weight = with_activation_weights(plan, maps).weight
     for b in range(2):
         own = other = 0.0
         for r in range(16):
@@ -99,9 +99,13 @@ def test_weights_are_the_masses_that_are_seen():
 def test_an_unmixed_image_keeps_its_label():
     maps = torch.full((2, 8, 8), 1 / 64)
     plan = MixPlan.pair(torch.tensor([1, 0]), torch.ones(2, 1, 4, 4))
-    torch.testing.assert_close(shown(plan, maps).weight, torch.tensor([[1.0, 0.0]] * 2))
+    torch.testing.assert_close(
+        with_activation_weights(plan, maps).weight, torch.tensor([[1.0, 0.0]] * 2)
+    )
     plan = MixPlan.pair(torch.tensor([1, 0]), torch.zeros(2, 1, 8, 8))
-    torch.testing.assert_close(shown(plan, maps).weight, torch.tensor([[0.0, 1.0]] * 2))
+    torch.testing.assert_close(
+        with_activation_weights(plan, maps).weight, torch.tensor([[0.0, 1.0]] * 2)
+    )
 
 
 def test_smoothing_is_taken_in_halves():
@@ -169,14 +173,18 @@ def test_convolutional_models_and_teachers(kind: Any):
     losses.total.backward()
     images, labels = batch()
     maps = salience(ClassActivation(), images, labels, model=teacher, name="")
-    torch.testing.assert_close(losses.plan.weight, shown(losses.plan, maps).weight)
+    torch.testing.assert_close(
+        losses.plan.weight, with_activation_weights(losses.plan, maps).weight
+    )
 
 
 def test_any_saliency_counts():
     losses = step(TokenMix(teacher=lambda images, labels, model: images[:, 0], p=1.0), vit())
     images = batch()[0][:, 0]
     maps = images / images.sum(dim=(1, 2), keepdim=True)
-    torch.testing.assert_close(losses.plan.weight, shown(losses.plan, maps).weight)
+    torch.testing.assert_close(
+        losses.plan.weight, with_activation_weights(losses.plan, maps).weight
+    )
     assert step(TokenMix(teacher="spectral", p=1.0), vit()).total.isfinite()
 
 

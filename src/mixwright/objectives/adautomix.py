@@ -295,48 +295,29 @@ class AdAutoMix(Learning):
 
 @dataclass(frozen=True)
 class Turn:
-    """Who moves in a step.
-
-    Args:
-        student: whether the student learns.
-        generator: whether the generator learns.
-        number: of the generator's step, from 0.
-    """
+    """Who learns in a step."""
 
     student: bool
     generator: bool
-    number: int
+    number: int  # of the generator's step, from 0
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Images mixed by the generator's masks.
+    """Images mixed by the generator's masks."""
 
-    Args:
-        index: ``(B, N)`` int64, who is mixed.
-        lam: ``(B, N)`` float32, with which shares.
-        mask: ``(B, N, H, W)`` float32, what the generator gave.
-        plan: made of them.
-        images: ``(B, C, H, W)``.
-    """
-
-    index: Tensor
-    lam: Tensor
-    mask: Tensor
-    plan: MixPlan
-    images: Tensor
+    index: Tensor  # (B, N) int64
+    lam: Tensor  # (B, N) float32
+    mask: Tensor  # (B, N, H, W) float32, what the generator gave
+    plan: MixPlan  # made of them
+    images: Tensor  # (B, C, H, W)
 
 
 def cosine_similarity(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
     """Return the cosine between the logits of a mixture and of the images in it.
 
-    Args:
-        clean: ``(B, N, K)`` logits of the images.
-        mixed: ``(B, K)`` logits of the mixture.
-        lam: ``(B, N)`` shares.
-
-    Returns:
-        0-d float32 in [-1, 1]: the mean over the batch of the cosines, weighted by the shares.
+    Takes ``(B, N, K)`` logits of the images, ``(B, K)`` of the mixture and ``(B, N)`` shares;
+    returns the mean over the batch of the cosines, weighted by the shares, 0-d in [-1, 1].
 
     Example:
         >>> clean = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])

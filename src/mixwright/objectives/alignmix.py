@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -25,6 +26,7 @@ from mixwright.taps import classifier, last_map, named_layer, replacing
 Moved = Literal["partner", "own"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class AlignMix(Objective):
     """Average the last feature maps of two samples, after one was rearranged to match the other.
 
@@ -87,29 +89,25 @@ class AlignMix(Objective):
         "plain MixUp.",
     )
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 2.0,
-        eps: float = 0.1,
-        iters: int = 50,
-        p_input: float = 0.5,
-        layer: str | None = None,
-        lam: float | None = None,
-        per: Per = "sample",
-        pairing: Pairing = "cycle",
-        criterion: Criterion | None = None,
-    ) -> None:
-        super().__init__()
-        check_number("AlignMix", "eps", eps, open_low=True)
-        check_whole("AlignMix", "iters", iters, low=1)
-        check_number("AlignMix", "p_input", p_input, high=1.0)
+    alpha: float = 2.0
+    eps: float = 0.1
+    iters: int = 50
+    p_input: float = 0.5
+    layer: str | None = None
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+    criterion: Criterion = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        check_number("AlignMix", "eps", self.eps, open_low=True)
+        check_whole("AlignMix", "iters", self.iters, low=1)
+        check_number("AlignMix", "p_input", self.p_input, high=1.0)
         try:
-            self.mixer = MixUp(alpha=alpha, lam=lam, per=per, pairing=pairing)
+            self.mixer = MixUp(alpha=self.alpha, lam=self.lam, per=self.per, pairing=self.pairing)
         except ValueError as error:
             raise ValueError(f"AlignMix, in its {error}") from error
-        self.eps, self.iters, self.p_input, self.layer = eps, iters, p_input, layer
-        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+        self.criterion = self.criterion or CrossEntropy()  # None stands for it
 
     def build(self, model: Module, num_classes: int) -> None:
         """See ``Objective.build``; looks the layer up."""
@@ -145,11 +143,6 @@ class AlignMix(Objective):
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 
-    def extra_repr(self) -> str:
-        """Show settings, mixer and criterion."""
-        own = f"eps={self.eps}, iters={self.iters}, p_input={self.p_input}, layer={self.layer!r}"
-        return f"{self.mixer!r}, {own}, {self.criterion!r}"
-
     def _off(self, images: Tensor) -> bool:
         """Whether every share is known to be 1: a rearranged sample would not be itself."""
         lam, alpha = self.mixer.lam, self.mixer.alpha
@@ -170,15 +163,13 @@ def aligned(
 
     Args:
         plan: pairs of one share a sample.
-        features: ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``.
+        features: ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``; the result is like them and
+            carries gradients to both samples' features.
         layer: where they are from, for messages.
         moved: whose features are rearranged.
         width: C, where it is known; tells the two kinds of maps apart.
         eps: see ``AlignMix``.
         iters: see ``AlignMix``.
-
-    Returns:
-        Shape and dtype of ``features``, with gradients to both samples' features.
 
     Raises:
         ValueError: the features have other axes, or their first is not the batch.
@@ -203,17 +194,10 @@ def aligned(
 def rearranged(
     features: Tensor, *, like: Tensor, width: int | None, eps: float, iters: int
 ) -> Tensor:
-    """Bring each place of ``like`` the features that resemble it most.
+    """Bring each place of ``like`` the features that resemble it most; see ``aligned``.
 
-    Args:
-        features: ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``.
-        like: of the same shape.
-        width: C, where it is known.
-        eps: see ``AlignMix``.
-        iters: see ``AlignMix``.
-
-    Returns:
-        Shape and dtype of ``features``, with gradients to ``features`` but not to ``like``.
+    The assignment is found without a graph: its iterations would cost as much memory as there are,
+    and the authors do not differentiate it. Gradients flow to ``features``, none to ``like``.
     """
     source, target = _places(features, width), _places(like, width)
     skipped = 0
@@ -226,8 +210,8 @@ def rearranged(
         shares = transport(cost, eps=eps, iters=iters)
     kind = torch.promote_types(features.dtype, torch.float32)
     with torch.autocast(features.device.type, enabled=False):
-        found = (shares.to(kind) @ moving.to(kind)).to(features.dtype)
-    done = torch.cat([source[:, :skipped], found], dim=1)
+        moved = (shares.to(kind) @ moving.to(kind)).to(features.dtype)
+    done = torch.cat([source[:, :skipped], moved], dim=1)
     if features.ndim == 3:
         return done
     if _channels_last(features, width):
@@ -236,7 +220,7 @@ def rearranged(
 
 
 def _places(features: Tensor, width: int | None) -> Tensor:
-    """Give features by place: ``(B, P, C)``."""
+    """Return features by place, ``(B, P, C)``."""
     if features.ndim == 3:
         return features
     if _channels_last(features, width):

@@ -16,15 +16,9 @@ RESIZES: tuple[Resize, ...] = ("nearest", "area")
 
 
 def own_share(attention: Tensor, keep: Tensor) -> Tensor:
-    """Give the share of attention on own places.
+    """Return the share of attention ``(B, T)`` on own places, ``(B,)`` float32 without gradient.
 
-    Args:
-        attention: ``(B, T)``, at least 0, in any scale.
-        keep: ``(B, T)`` in [0, 1], the own share of each place.
-
-    Returns:
-        ``(B,)`` float32 in [0, 1], without gradient; where there is no attention, the mean of
-        ``keep``.
+    ``keep`` ``(B, T)`` is the own share of each place, whose mean counts without any attention.
 
     Example:
         >>> own_share(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 0.0]])).tolist()
@@ -39,15 +33,9 @@ def own_share(attention: Tensor, keep: Tensor) -> Tensor:
 
 
 def keep_at(plan: MixPlan, grid: tuple[int, int], resize: Resize = "area") -> Tensor:
-    """Bring the own masks of a plan to a grid of tokens.
+    """Return the own masks of a plan on a grid of tokens, ``(B, T)`` float32, row by row.
 
-    Args:
-        plan: of images.
-        grid: rows and columns of tokens.
-        resize: ``"area"``, the mean over a token's pixels; ``"nearest"``, its first pixel.
-
-    Returns:
-        ``(B, T)`` float32, places row by row.
+    A token has the mean over its pixels (``"area"``), or its first pixel (``"nearest"``).
     """
     with torch.no_grad(), torch.autocast(plan.index.device.type, enabled=False):
         keep = plan.held.first()[:, :1].float()
@@ -57,5 +45,5 @@ def keep_at(plan: MixPlan, grid: tuple[int, int], resize: Resize = "area") -> Te
 
 
 def with_own_weight(plan: MixPlan, own: Tensor) -> MixPlan:
-    """Give a plan of pairs with other label weights: ``own`` ``(B,)``, and the rest."""
+    """Return a plan of pairs with other label weights: ``own`` ``(B,)``, and the rest."""
     return plan.replace(weight=torch.stack([own, 1 - own], dim=1))

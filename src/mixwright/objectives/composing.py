@@ -9,20 +9,13 @@ from mixwright.plan import MixPlan
 
 
 def composed(first: MixPlan, second: MixPlan) -> MixPlan:
-    """Give the plan of labels that were mixed by one plan and then by another.
+    """Return the plan of labels that were mixed by one plan and then by another.
 
     ``targets = second.targets(first.targets(labels))``, as one plan of the labels of ``first``:
-    each source of ``second`` is itself a row of ``first``, so the sources multiply, and so do
-    their weights.
-
-    Args:
-        first: what was mixed first, B outputs of N sources each.
-        second: what mixed these outputs, of M sources each; its pool is B.
-
-    Returns:
-        A plan of the pool of ``first`` with M N sources, those of the first source of ``second``
-        in front. It says whose label counts how much. Its mask knows shares alone, one number a
-        source, for what ``second`` mixed need not have pixels; warps are left out with them.
+    each of the M sources of ``second`` is itself a row of ``first`` with N sources, so the sources
+    multiply to M N, those of the first of ``second`` in front, and so do their weights. The mask
+    knows shares alone, one number a source, for what ``second`` mixed need not have pixels; warps
+    are left out with them.
 
     Raises:
         ValueError: the pool of ``second`` is not the outputs of ``first``.
@@ -51,6 +44,6 @@ def composed(first: MixPlan, second: MixPlan) -> MixPlan:
 
 
 def _shares(plan: MixPlan) -> torch.Tensor:
-    """Give the mean of each source's mask, ``(B, N)`` float32."""
+    """Return the mean of each source's mask, ``(B, N)`` float32."""
     means = plan.held.means()
     return torch.cat([means, (1 - means.sum(dim=1, keepdim=True)).clamp_min(0)], dim=1)

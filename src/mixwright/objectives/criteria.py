@@ -35,7 +35,7 @@ class CrossEntropy:
         _check_smoothing("CrossEntropy", self.label_smoothing)
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Give ``(B,)`` float32 losses of logits ``(B, K)`` and labels ``(B,)`` or ``(B, K)``."""
+        """Return ``(B,)`` float32 losses of logits ``(B, K)`` and labels ``(B,)`` or ``(B, K)``."""
         return F.cross_entropy(
             logits.float(), labels, reduction="none", label_smoothing=self.label_smoothing
         )
@@ -66,7 +66,7 @@ class BinaryCrossEntropy:
         _check_smoothing("BinaryCrossEntropy", self.label_smoothing)
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Give ``(B,)`` float32 losses of logits ``(B, K)`` and labels ``(B,)`` or ``(B, K)``."""
+        """Return ``(B,)`` float32 losses of logits ``(B, K)`` and labels ``(B,)`` or ``(B, K)``."""
         classes = logits.shape[1]
         targets = labels.float() if labels.ndim == 2 else F.one_hot(labels, classes).float()
         if self.label_smoothing:

@@ -132,7 +132,7 @@ class DecoupledMix(Objective):
         return Losses(mixed + apart, terms, logits, plan)
 
     def decoupled(self, logits: Tensor, labels: Tensor, plan: MixPlan) -> Tensor:
-        """Give the sum of the added terms of each sample, factors included.
+        """Return the sum of the added terms of each sample, factors included.
 
         Args:
             logits: ``(B, K)`` of the mixed images.
@@ -154,21 +154,11 @@ class DecoupledMix(Objective):
             factor = self.eta * share.clamp_min(_SEEN) ** power
             return torch.where(chosen, factor * term, 0.0).sum(dim=1)
 
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        return f"{self.mixer!r}, eta={self.eta}, mode={self.mode!r}"
-
 
 def _shares(sources: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Add up the label weights of equal classes.
+    """Return the share of each source's class, and whether it is the first source of its class.
 
-    Args:
-        sources: ``(B, N)`` class numbers.
-        weight: ``(B, N)``.
-
-    Returns:
-        ``(B, N)`` float32, the share of the class of each source; and ``(B, N)`` bool, True for
-        the first source of each class that has a share at all.
+    Both ``(B, N)``; where a class has no share at all, none of its sources is the first.
     """
     same = sources[:, :, None] == sources[:, None, :]
     share = (same * weight[:, None, :]).sum(dim=2)
@@ -177,7 +167,7 @@ def _shares(sources: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _alone(logits: Tensor, sources: Tensor, counted: Tensor) -> Tensor:
-    """Give the cross-entropy of each source's class without the other mixed classes, ``(B, N)``."""
+    """Return ``(B, N)`` cross-entropies of each source's class, other mixed classes left out."""
     own = sources[..., None] == torch.arange(logits.shape[1], device=logits.device)
     mixed = (own & counted[..., None]).any(dim=1, keepdim=True)
     left = logits[:, None].masked_fill(mixed & ~own, -torch.inf)

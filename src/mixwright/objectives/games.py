@@ -12,6 +12,8 @@ GameName = Literal["official", "paper", "averaged", "cooperative"]
 GAMES: tuple[GameName, ...] = ("official", "paper", "averaged", "cooperative")
 
 
+# One backward, and not one for each player: the mixture's graph is the expensive part, and all
+# losses share it. Factors on the edges between the players set what each of them minimises.
 class _ScaledGradient(torch.autograd.Function):
     """The identity, whose gradient is multiplied on its way back."""
 
@@ -26,15 +28,11 @@ class _ScaledGradient(torch.autograd.Function):
 
 
 def scale_grad(value: Tensor, factor: float) -> Tensor:
-    """Give the value as it is, and multiply the gradient that comes back through it.
+    """Return the value as it is, and multiply the gradient that comes back through it.
 
-    It is how several players take part in one backward: with 1 they pull together, with -1 what
-    lies before follows the opposite of what lies behind (gradient reversal), with 0 it learns
-    nothing.
-
-    Args:
-        value: any tensor.
-        factor: of the gradient; 0 detaches, so that no work is done for nothing.
+    So several players take part in one backward: with 1 they pull together, with -1 what lies
+    before follows the opposite of what lies behind (gradient reversal), with 0 it learns nothing,
+    and is detached, so that no work is done for it.
 
     Example:
         >>> x = torch.ones((), requires_grad=True)
@@ -51,23 +49,16 @@ def scale_grad(value: Tensor, factor: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Game:
-    """What AdAutoMix's generator follows: factors of the quantities that it minimises.
+    """What AdAutoMix's generator follows: factors of the quantities that it minimises."""
 
-    Args:
-        shared: whether generator and student look at one mixed image; else each at its own.
-        student: of the student's loss on the mixed image; -1 makes it an adversary.
-        even: of the teacher's loss and of the cosine, in steps 0, 2, 4, ...
-        odd: likewise, in steps 1, 3, 5, ...
-    """
-
-    shared: bool
-    student: float
-    even: tuple[float, float]
-    odd: tuple[float, float]
+    shared: bool  # whether generator and student look at one mixed image; else each at its own
+    student: float  # of the student's loss on the mixed image; -1 makes it an adversary
+    even: tuple[float, float]  # of the teacher's loss and of the cosine, in steps 0, 2, 4, ...
+    odd: tuple[float, float]  # likewise, in steps 1, 3, 5, ...
 
     @classmethod
     def named(cls, name: GameName, beta: float) -> Game:
-        """Give one of the four games.
+        """Return one of the four games of ``GAMES``, with beta in [0, 1].
 
         ``official`` is what the authors' code does and all their published curves come from: in
         even steps it raises the teacher's loss by ``beta`` and lowers the cosine by ``1 - beta``,
@@ -75,10 +66,6 @@ class Game:
         Eq. 11-16: the student's loss up, the teacher's loss down by ``beta`` and the cosine up by
         ``1 - beta``, in every step. ``averaged`` does in every step what ``official`` does in the
         mean of two. ``cooperative`` is AutoMix's: the teacher's loss down.
-
-        Args:
-            name: one of ``GAMES``.
-            beta: in [0, 1].
 
         Example:
             >>> Game.named("official", 0.3).even
@@ -95,5 +82,5 @@ class Game:
         return cls(shared=False, student=0.0, even=(1.0, 0.0), odd=(1.0, 0.0))
 
     def factors(self, step: int) -> tuple[float, float]:
-        """Give the factors of the teacher's loss and of the cosine in a step, from 0."""
+        """Return the factors of the teacher's loss and of the cosine in a step, from 0."""
         return self.odd if step % 2 else self.even

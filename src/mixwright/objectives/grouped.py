@@ -43,7 +43,7 @@ def grouped_norm(model: nn.Module, groups: int) -> Generator[None]:
         tensor([[-1.,  1., -1.,  1.]])
     """
     check_whole("grouped_norm", "groups", groups, low=1)
-    norms = [one for one in bare(model).modules() if isinstance(one, _BatchNorm)]
+    norms = [norm for norm in bare(model).modules() if isinstance(norm, _BatchNorm)]
     own = {norm: vars(norm).get("forward") for norm in norms}  # mostly None: the class has it
     try:
         for norm in norms if groups > 1 else ():
@@ -58,11 +58,7 @@ def grouped_norm(model: nn.Module, groups: int) -> Generator[None]:
 
 
 def _in_groups(norm: _BatchNorm, forward: _Forward, groups: int) -> _Forward:
-    """Make a forward that runs a norm's own one on each group.
-
-    Groups are slices of neighbouring rows, so cutting is free and putting together is one copy; a
-    single call over ``groups * C`` channels would have to copy twice, into another order and back.
-    """
+    """Make a forward that runs a norm's own one on each group."""
 
     def run(features: Tensor) -> Tensor:
         if not norm.training and norm.running_mean is not None:
@@ -72,6 +68,8 @@ def _in_groups(norm: _BatchNorm, forward: _Forward, groups: int) -> _Forward:
                 f"grouped_norm: a batch of {len(features)} rows is to be cut into {groups} equal "
                 "groups; expected a multiple. Put batches of one length together."
             )
+        # Groups are slices of neighbouring rows, so cutting is free and joining is one copy; one
+        # call over ``groups * C`` channels would copy twice, into another order and back.
         return torch.cat([forward(part) for part in features.chunk(groups)])
 
     return run

@@ -30,19 +30,12 @@ from mixwright.taps.sites import example_images, map_of, mask_stage
 
 @dataclass(frozen=True)
 class Players:
-    """What ``build`` makes for a model.
-
-    Args:
-        network: makes masks of features.
-        teacher: the average of the student, whose features the network reads.
-        head: the student's layer for mixed images; its own last layer is for whole ones.
-        layer: name of the stage that is read.
-    """
+    """What ``build`` makes for a model."""
 
     network: MaskNet
-    teacher: Teacher
-    head: Linear
-    layer: str
+    teacher: Teacher  # the average of the student, whose features the network reads
+    head: Linear  # the student's layer for mixed images; its own last layer is for whole ones
+    layer: str  # name of the stage that is read
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -130,6 +123,7 @@ class Learning(Objective):
         if self.mask_min_lr is not None:
             check_number(name, "mask_min_lr", self.mask_min_lr)
         check_number(name, "mask_weight", self.mask_weight)
+        self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.mask_penalty = MaskLoss(self.mask_loss)
         self.steps, self.updates = 0, 0  # made so far: batches, and moves of the teacher
         self._moved = False  # whether a batch was learned from since the teacher last moved
@@ -220,16 +214,10 @@ class Learning(Objective):
     def student(
         self, model: Module, images: Tensor | None, mixes: Sequence[Tensor]
     ) -> tuple[Tensor | None, list[Tensor]]:
-        """Run the student on whole and on mixed images.
+        """Run the student on whole images (None leaves this pass out) and on mixed batches.
 
-        Args:
-            model: the classifier.
-            images: ``(B, C, H, W)``; None leaves this pass out.
-            mixes: further batches of this shape.
-
-        Returns:
-            Logits ``(B, K)`` of the model's own last layer for the whole images, and of ``head``
-            for each mix.
+        Returns logits ``(B, K)`` of the model's own last layer for the whole images, and of
+        ``head`` for each mixed batch.
         """
         head = self.players().head
         batches = ([] if images is None else [images]) + list(mixes)

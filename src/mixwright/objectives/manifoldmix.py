@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Generator, Tensor
@@ -18,6 +19,7 @@ from mixwright.sampling import Pairing
 from mixwright.taps import INPUT, named_layer, replacing, stages
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ManifoldMix(Objective):
     """Average the features of two samples, at a layer drawn for each batch, and go on from there.
 
@@ -69,28 +71,25 @@ class ManifoldMix(Objective):
         note="A weighted mean of two samples at the input or at a layer drawn at random.",
     )
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 2.0,
-        layers: tuple[str, ...] | None = None,
-        lam: float | None = None,
-        per: Per = "sample",
-        pairing: Pairing = "cycle",
-        criterion: Criterion | None = None,
-    ) -> None:
-        super().__init__()
+    alpha: float = 2.0
+    layers: tuple[str, ...] | None = None
+    lam: float | None = None
+    per: Per = "sample"
+    pairing: Pairing = "cycle"
+    criterion: Criterion = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
         try:
-            self.mixer = MixUp(alpha=alpha, lam=lam, per=per, pairing=pairing)
+            self.mixer = MixUp(alpha=self.alpha, lam=self.lam, per=self.per, pairing=self.pairing)
         except ValueError as error:
             raise ValueError(f"ManifoldMix, in its {error}") from error
-        if isinstance(layers, str) or (layers is not None and not layers):
+        if isinstance(self.layers, str) or (self.layers is not None and not self.layers):
             raise ValueError(
-                f"ManifoldMix: layers is {layers!r}; expected names of one layer or more, such as "
-                '("input", "layer1"), or None.'
+                f"ManifoldMix: layers is {self.layers!r}; expected names of one layer or more, "
+                'such as ("input", "layer1"), or None.'
             )
-        self.layers = None if layers is None else tuple(layers)
-        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+        self.layers = None if self.layers is None else tuple(self.layers)
+        self.criterion = self.criterion or CrossEntropy()  # None stands for it
 
     def build(self, model: Module, num_classes: int) -> None:
         """See ``Objective.build``; looks the layers up."""
@@ -118,28 +117,18 @@ class ManifoldMix(Objective):
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 
-    def extra_repr(self) -> str:
-        """Show mixer, layers and criterion."""
-        return f"{self.mixer!r}, layers={self.layers!r}, {self.criterion!r}"
-
     def _draw(self, model: Module, images: Tensor, *, generator: Generator) -> str:
         layers = self.layers or (INPUT, *stages(model, images)[:2])
         return layers[sampling.choices([1.0] * len(layers), 1, generator=generator)[0]]
 
 
 def mixed_features(plan: MixPlan, features: Tensor, layer: str) -> Tensor:
-    """Mix what a layer gives by a plan of constant shares.
+    """Mix ``(pool, ...)``, what a layer gives, by a plan of one share a sample.
 
-    Args:
-        plan: one share for each sample, of a pool as large as the features' batch.
-        features: ``(pool, ...)`` of any rank from 2.
-        layer: where they are from, for the message.
-
-    Returns:
-        ``(B, ...)``, dtype and memory format of ``features``, fresh memory, with gradients.
+    The result has the features' dtype and memory format, and carries gradients.
 
     Raises:
-        ValueError: the layer's first axis is not the batch.
+        ValueError: the first axis of layer ``layer`` is not the batch.
     """
     if features.ndim < 2 or len(features) != plan.pool:
         raise ValueError(

@@ -1,9 +1,9 @@
-"""ME-ADA: images that the model itself has made hard, learned from beside the others."""
+"""ME-ADA: adversarial images of the model's own making, learned from beside the others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +23,7 @@ _AT_ONCE = 128  # images that are made hard together; it decides memory and spee
 _PUBLISHED_BATCH, _PUBLISHED_SCALE = 128, 2 * 2
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MEADA(Objective):
     """Make hard copies of the images by gradient ascent, and learn from both.
 
@@ -90,30 +91,25 @@ class MEADA(Objective):
         "entropy; the data double twice.",
     )
 
-    def __init__(
-        self,
-        *,
-        steps: int = 15,
-        lr: float = 20.0,
-        gamma: float = 1.0,
-        eta: float = 10.0,
-        every: int = 10,
-        rounds: int = 2,
-        online: float | None = None,
-        criterion: Criterion | None = None,
-    ) -> None:
-        super().__init__()
-        check_whole("MEADA", "steps", steps, low=1)
-        check_number("MEADA", "lr", lr, open_low=True)
-        check_number("MEADA", "gamma", gamma)
-        check_number("MEADA", "eta", eta)
-        check_whole("MEADA", "every", every, low=1)
-        check_whole("MEADA", "rounds", rounds, low=0)
-        if online is not None:
-            check_number("MEADA", "online", online, high=1.0)
-        self.steps, self.lr, self.gamma, self.eta = steps, lr, gamma, eta
-        self.every, self.rounds, self.online = every, rounds, online
-        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+    steps: int = 15
+    lr: float = 20.0
+    gamma: float = 1.0
+    eta: float = 10.0
+    every: int = 10
+    rounds: int = 2
+    online: float | None = None
+    criterion: Criterion = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        check_whole("MEADA", "steps", self.steps, low=1)
+        check_number("MEADA", "lr", self.lr, open_low=True)
+        check_number("MEADA", "gamma", self.gamma)
+        check_number("MEADA", "eta", self.eta)
+        check_whole("MEADA", "every", self.every, low=1)
+        check_whole("MEADA", "rounds", self.rounds, low=0)
+        if self.online is not None:
+            check_number("MEADA", "online", self.online, high=1.0)
+        self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.epochs = 0
         self.added: Tensor | None = None
         self._grown: Any = None  # the data set with what was added, made once
@@ -202,21 +198,15 @@ class MEADA(Objective):
         )
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Give what ``state_dict`` holds: the epochs begun and the images added."""
+        """Return what ``state_dict`` holds: the epochs begun and the images added."""
         return {"epochs": self.epochs, "added": self.added}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Continue from what ``get_extra_state`` gave."""
         self.epochs, self.added, self._grown = state["epochs"], state["added"], None
 
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        form = f"every={self.every}, rounds={self.rounds}"
-        form = form if self.online is None else f"online={self.online}"
-        return f"steps={self.steps}, lr={self.lr}, gamma={self.gamma}, eta={self.eta}, {form}"
-
     def _height(self, logits: Tensor, labels: Tensor, features: Tensor, start: Tensor) -> Tensor:
-        """What each sample climbs, ``(B,)``."""
+        """Return what each sample climbs, ``(B,)``."""
         with torch.autocast(logits.device.type, enabled=False):
             log = logits.float().log_softmax(dim=1)
             entropy = -(log.exp() * log).sum(dim=1)
@@ -224,7 +214,7 @@ class MEADA(Objective):
             return CrossEntropy()(logits, labels) + self.eta * entropy - self.gamma * distance
 
     def _all(self, data: Any) -> tuple[Tensor, Tensor]:
-        """Images and labels of the run's own data and of what was added."""
+        """Return images and labels of the run's own data and of what was added."""
         images, labels = data.train.images, data.train.labels
         if self.added is None:
             return images, labels
@@ -238,7 +228,7 @@ class MEADA(Objective):
         return torch.cat([images, self.added.to(images.device)]), labels.repeat(1 + copies)
 
     def _hard_copies(self, images: Tensor, labels: Tensor) -> Tensor:
-        """A hard copy of each uint8 image, on the CPU."""
+        """Return a hard copy of each uint8 image, on the CPU."""
         if not self._model:
             raise ValueError(
                 "MEADA: there is no model to make images hard for; expected "

@@ -53,7 +53,3 @@ class Mixed(Objective):
         logits = model(plan.images(images))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
-
-    def extra_repr(self) -> str:
-        """Show mixer and criterion."""
-        return f"{self.mixer!r}, {self.criterion!r}"

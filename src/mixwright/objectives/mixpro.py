@@ -138,8 +138,13 @@ class MixPro(Switching):
             be read, or none of that name.
 
     Example:
-        >>> from mixwright.lab.models.vit import SmallViT
-        >>> objective, model = MixPro(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
+        >>> class ViT(torch.nn.Sequential):
+        ...     def forward(self, images):
+        ...         tokens = self[0](images).flatten(2).transpose(1, 2)
+        ...         return self[2](self[1](tokens, tokens, tokens)[0].mean(dim=1))
+        >>> attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        >>> model = ViT(torch.nn.Conv2d(3, 8, 8, stride=8), attention, torch.nn.Linear(8, 5))
+        >>> objective = MixPro(p=1.0)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
         >>> losses.total.shape, losses.logits.shape
@@ -206,9 +211,9 @@ class MixPro(Switching):
         if not self.pal:
             logits = model(plan.images(images))
         else:
-            with attending(model, self.layer) as seen:
+            with attending(model, self.layer) as attention:
                 logits = model(plan.images(images))
-            attended = own_share(seen.class_row(), keep_at(plan, seen.grid))
+            attended = own_share(attention.class_row(), keep_at(plan, attention.grid))
             trust = confidence(
                 logits.detach() if self.pal_detach else logits,
                 plan.targets(labels, logits.shape[1]),
@@ -219,22 +224,11 @@ class MixPro(Switching):
         plan = plan.replace(weight=plan.weight.detach())
         return Losses(total, {"loss": total.detach()}, logits, plan)
 
-    def extra_repr(self) -> str:
-        """Show settings, mixers and criterion."""
-        own = f"p={self.p}, pal={self.pal}, layer={self.layer!r}"
-        return f"{self.mixer!r}, {own}, otherwise={self.otherwise!r}, {self.criterion!r}"
-
 
 def confidence(logits: Tensor, targets: Tensor, *, smoothing: float) -> Tensor:
-    """Give how well predictions point where targets do: the cosine of both.
+    """Return the cosine of predictions and smoothed targets, ``(B,)`` float32 in [0, 1].
 
-    Args:
-        logits: ``(B, K)``.
-        targets: ``(B, K)``, rows summing to 1.
-        smoothing: share of each target that is spread over all classes, in [0, 1].
-
-    Returns:
-        ``(B,)`` float32 in [0, 1], with the gradient of the logits.
+    It carries the gradient of the logits.
     """
     with torch.autocast(logits.device.type, enabled=False):
         smooth = torch.lerp(
@@ -244,6 +238,6 @@ def confidence(logits: Tensor, targets: Tensor, *, smoothing: float) -> Tensor:
 
 
 def _quarter(size: tuple[int, int], patch: int | None) -> int:
-    """Give the side of a cell: a quarter of the shorter side, in whole patches."""
+    """Return the side of a cell: a quarter of the shorter side, in whole patches."""
     step = patch or 1
     return max(1, int(min(size) / 4 / step + 0.5)) * step

@@ -1,4 +1,4 @@
-"""The averaged teacher of learned mixers: a slow copy of the student that is asked in each step."""
+"""The averaged teacher of learned mixers: a slow copy of the student that takes part in a step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATISTICS: tuple[Statistics, ...] = get_args(Statistics)
 def momentum(
     progress: float, *, start: float = 0.999, end: float = 0.999999, hold: float = 0.1
 ) -> float:
-    """Give a teacher's momentum: held for a while, then rising along half a cosine.
+    """Return a teacher's momentum: held for a while, then rising along half a cosine.
 
     It is ``start`` before ``hold`` and ``end - (end - start) (1 + cos(pi progress)) / 2`` from
     there. The cosine counts from the beginning of training, so there is a small step at ``hold``.
@@ -64,16 +64,10 @@ def momentum(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a teacher saw in a batch.
+    """What a teacher makes of a batch of whole images."""
 
-    Attributes:
-        features: ``(B, c, h, w)`` float32 of the layer that was asked for, without a graph.
-        logits: ``(B, K)`` of the teacher's head, float32 (float64 of a model in float64); None
-            where the forward ended at the layer.
-    """
-
-    features: Tensor
-    logits: Tensor | None
+    features: Tensor  # (B, c, h, w) float32 of the layer that was asked for, without a graph
+    logits: Tensor | None  # (B, K) of the teacher's head; None where the forward ended at the layer
 
 
 class Teacher(nn.Module):
@@ -136,7 +130,7 @@ class Teacher(nn.Module):
         made = frozen_copy(head)
         assert isinstance(made, nn.Linear)
         self.head = made
-        self._norms = [one for one in self.model.modules() if isinstance(one, BatchNorm)]
+        self._norms = [norm for norm in self.model.modules() if isinstance(norm, BatchNorm)]
         self._tracking = tracking(self.model)
         self._clean: Measured | None = None
         self._mixed: Measured | None = None
@@ -170,35 +164,31 @@ class Teacher(nn.Module):
             if value is not None:  # a copy, as later layers may write into it
                 tap.hold(value.to(torch.float32, copy=True))
             if ends:
-                raise _EnoughSeenError
+                raise _LayerReachedError
 
         logits = None
         with contextlib.ExitStack() as stack:
             stack.enter_context(hooked())
             stack.callback(named_layer(self.model, layer).register_forward_hook(keep).remove)
-            found = stack.enter_context(self._passing(measured))
+            statistics = stack.enter_context(self._passing(measured))
             if ends:
-                with contextlib.suppress(_EnoughSeenError):
+                with contextlib.suppress(_LayerReachedError):
                     self.model(images)
             else:
                 logits = self._logits(images)
-        self._clean = found or self._clean
+        self._clean = statistics or self._clean
         return Look(map_of(self.model, tap.value, images), logits if whole else None)
 
     def judge(self, images: Tensor) -> Tensor:
-        """Run mixed images and give the head's logits with a graph to the images.
+        """Run mixed images and return the head's logits with a graph to the images.
 
-        Args:
-            images: ``(B, C, H, W)`` floating.
-
-        Returns:
-            ``(B, K)`` float32, or float64 of a model in float64.
+        They are ``(B, K)`` float32, or float64 of a model in float64.
         """
         images = self._given(images)
         measured = bool(self._tracking) and self.statistics == "official"
-        with self._passing(measured) as found:
+        with self._passing(measured) as statistics:
             logits = self._logits(images)
-        self._mixed = found or self._mixed
+        self._mixed = statistics or self._mixed
         return logits
 
     def settle(self, clean_again: int) -> None:
@@ -217,6 +207,9 @@ class Teacher(nn.Module):
             ValueError: ``clean_again`` is no whole number from 0.
         """
         check_whole("Teacher.settle", "clean_again", clean_again, low=0)
+        # The authors pass the same whole images through the teacher several times a step, and each
+        # pass moves its running statistics. n passes over one batch have a closed form, so that one
+        # pass and a power do for all.
         clean, mixed = self._clean, self._mixed
         self._clean = self._mixed = None
         if clean is not None:
@@ -229,15 +222,11 @@ class Teacher(nn.Module):
     def follow(self, model: nn.Module, head: nn.Linear, momentum: float) -> None:
         """Move a step towards the student, ``own = m own + (1 - m) student``.
 
-        Call it after the optimiser's step. Buffers stay as they are, except in ``average``.
-
-        Args:
-            model: the student.
-            head: its head for mixed images.
-            momentum: m, at least 0; from 1 on nothing moves.
+        Call it after the optimiser's step. Buffers stay as they are, except in ``average``. From a
+        momentum of 1 on nothing moves.
 
         Raises:
-            ValueError: ``momentum`` is no such number, or the student has other tensors.
+            ValueError: ``momentum`` is no number from 0, or the student has other tensors.
         """
         check_number("Teacher.follow", "momentum", momentum)
         if momentum >= 1.0:
@@ -245,8 +234,8 @@ class Teacher(nn.Module):
         buffers = self.statistics == "average"
         own, other = (
             {
-                **{f"model.{name}": one for name, one in tensors(body, buffers=buffers).items()},
-                **{f"head.{name}": one for name, one in tensors(top).items()},
+                **{f"model.{name}": t for name, t in tensors(body, buffers=buffers).items()},
+                **{f"head.{name}": t for name, t in tensors(top).items()},
             }
             for body, top in ((self.model, self.head), (bare(model), head))
         )
@@ -297,8 +286,8 @@ class Teacher(nn.Module):
         """Make a pass inside that leaves modes and running statistics as they were."""
         with self._modes():
             if measured:
-                with measuring(self._tracking) as found:
-                    yield found
+                with measuring(self._tracking) as statistics:
+                    yield statistics
             else:
                 with passing(self._tracking):
                     yield None
@@ -310,5 +299,5 @@ class Teacher(nn.Module):
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-class _EnoughSeenError(Exception):
+class _LayerReachedError(Exception):
     """Ends a forward whose later layers nobody asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -90,8 +91,13 @@ class Objective(Module):
         """
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
+    def extra_repr(self) -> str:
+        """Show the settings that the constructor takes, and the mixer that is made of them."""
+        names = dict.fromkeys((*inspect.signature(type(self)).parameters, "mixer"))
+        return ", ".join(f"{name}={vars(self)[name]!r}" for name in names if name in vars(self))
+
     def param_groups(self, recipe: Any) -> list[dict[str, Any]]:
-        """Give parameter groups that the optimiser gets beside the model's.
+        """Return parameter groups that the optimiser gets beside the model's.
 
         Args:
             recipe: the run's ``training.Recipe``.
@@ -136,15 +142,15 @@ class Objective(Module):
         """
 
     def own_teacher(self) -> Module | None:
-        """Give a classifier of the objective's own that is evaluated beside the model; or None."""
+        """Return a classifier of its own that is evaluated beside the model; or None."""
         return None
 
     def trained_mixer(self) -> Any:
-        """Give what was learned about mixing as a mixer to use anywhere; None where nothing was."""
+        """Return what was learned about mixing, as a mixer to use anywhere; or None."""
         return None
 
     def compiled_parts(self) -> tuple[Module, ...]:
-        """Give the modules that ``torch.compile`` is worth using on, beside the model."""
+        """Return the modules that ``torch.compile`` is worth using on, beside the model."""
         return ()
 
     def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:

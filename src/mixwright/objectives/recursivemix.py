@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -28,19 +29,14 @@ RESIZES: tuple[Resize, ...] = ("nearest", "bilinear")
 
 
 class History(NamedTuple):
-    """What a step leaves for the next one.
+    """What a step leaves for the next one."""
 
-    Attributes:
-        images: ``(B, C, H, W)`` as the model saw them.
-        labels: ``(B, K)`` float32, mixed as the images are.
-        logits: ``(B, K)`` float32, what the model said of them.
-    """
-
-    images: Tensor
-    labels: Tensor
-    logits: Tensor
+    images: Tensor  # (B, C, H, W), mixed
+    labels: Tensor  # (B, K) float32, mixed as the images are
+    logits: Tensor  # (B, K) float32, the model's
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RecursiveMix(Objective):
     """Paste the whole previous mixed image, made small, into the image at its place in the batch.
 
@@ -101,27 +97,21 @@ class RecursiveMix(Objective):
         "both views.",
     )
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 0.5,
-        omega: float = 0.1,
-        interpolation: Resize = "nearest",
-        share_head: bool = False,
-        per: Per = "batch",
-        reset: bool = True,
-        layer: str | None = None,
-        criterion: Criterion | None = None,
-    ) -> None:
-        super().__init__()
-        check_number("RecursiveMix", "alpha", alpha, high=1.0)
-        check_number("RecursiveMix", "omega", omega)
-        check_choice("RecursiveMix", "interpolation", interpolation, RESIZES)
-        check_choice("RecursiveMix", "per", per, PERS)
-        self.alpha, self.omega, self.per, self.layer = alpha, omega, per, layer
-        self.interpolation: Resize = interpolation
-        self.share_head, self.reset = share_head, reset
-        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+    alpha: float = 0.5
+    omega: float = 0.1
+    interpolation: Resize = "nearest"
+    share_head: bool = False
+    per: Per = "batch"
+    reset: bool = True
+    layer: str | None = None
+    criterion: Criterion = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        check_number("RecursiveMix", "alpha", self.alpha, high=1.0)
+        check_number("RecursiveMix", "omega", self.omega)
+        check_choice("RecursiveMix", "interpolation", self.interpolation, RESIZES)
+        check_choice("RecursiveMix", "per", self.per, PERS)
+        self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.num_classes = 0
         self.head: nn.Linear | None = None
         self.history: History | None = None
@@ -155,28 +145,22 @@ class RecursiveMix(Objective):
         past, rows = self._past(images, now)
         plan = self.plan(images, rows, generator=generator)
         pool = torch.cat([now, past.labels])
-        seen = plan.images(torch.cat([images, past.images]))
+        mixed_images = plan.images(torch.cat([images, past.images]))
         layer = last_map(model, images) if self.layer is None else self.layer
         with tapping(model, layer) as tap:
-            logits = model(seen)
+            logits = model(mixed_images)
         mixed = plan.loss(self.criterion, logits, pool)
-        said = self._under_box(model, tap.value, plan, layer)
-        each = F.cross_entropy(said.float(), past.logits.softmax(dim=1), reduction="none")
+        box_logits = self._box_logits(model, tap.value, plan, layer)
+        each = F.cross_entropy(box_logits.float(), past.logits.softmax(dim=1), reduction="none")
         history = self.omega * (plan.weight[:, 1] * each).mean()
-        self.history = History(seen.detach(), plan.targets(pool), logits.detach().float())
+        self.history = History(mixed_images.detach(), plan.targets(pool), logits.detach().float())
         terms = {"mixed": mixed.detach(), "history": history.detach()}
         return Losses(mixed + history, terms, logits, plan, pool)
 
     def plan(self, images: Tensor, rows: int, *, generator: Generator) -> MixPlan:
-        """Plan a batch whose pool is itself and, behind it, the history of the same size.
+        """Plan a batch whose pool, of 2 B rows, is itself and the history behind it.
 
-        Args:
-            images: ``(B, C, H, W)``.
-            rows: how many samples have a history; the others are not mixed.
-            generator: the CPU generator.
-
-        Returns:
-            A plan of a pool of 2 B rows.
+        The first ``rows`` samples have a history; the others are not mixed.
         """
         count, size = len(images), (images.shape[2], images.shape[3])
         with drawing(images):
@@ -204,23 +188,19 @@ class RecursiveMix(Objective):
             )
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        """Give the history for ``state_dict``; empty where there is none."""
+        """Return the history for ``state_dict``; empty where there is none."""
         return {} if self.history is None else self.history._asdict()
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         """Take the history from ``load_state_dict``; it is brought to the images' device."""
         self.history = History(*(state[name] for name in History._fields)) if state else None
 
-    def extra_repr(self) -> str:
-        """Show settings and criterion."""
-        own = (f"{name}={getattr(self, name)!r}" for name in ("alpha", "omega", "interpolation"))
-        more = (f"{name}={getattr(self, name)!r}" for name in ("share_head", "per", "reset"))
-        return ", ".join([*own, *more, repr(self.criterion)])
-
+    # The history is state but no buffer, since its size is not known before the first batch: it is
+    # saved as extra state, and follows ``.to(...)`` here.
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RecursiveMix:
         super()._apply(fn, recurse)
         if self.history is not None:
-            self.history = History(*(fn(one) for one in self.history))
+            self.history = History(*(fn(tensor) for tensor in self.history))
         return self
 
     def _check(self, images: Tensor, labels: Tensor) -> None:
@@ -232,7 +212,7 @@ class RecursiveMix(Objective):
             )
 
     def _past(self, images: Tensor, now: Tensor) -> tuple[History, int]:
-        """Give a history as long as the batch, and how many of its rows there really are.
+        """Return a history as long as the batch, and how many of its rows there really are.
 
         Missing rows show the batch itself; the plan hides them.
         """
@@ -247,8 +227,8 @@ class RecursiveMix(Objective):
         )
         return History(*joined), rows
 
-    def _under_box(self, model: nn.Module, features: Tensor, plan: MixPlan, layer: str) -> Tensor:
-        """Give the logits of what the map shows under the box."""
+    def _box_logits(self, model: nn.Module, features: Tensor, plan: MixPlan, layer: str) -> Tensor:
+        """Return the logits of what the map shows under the box."""
         head = classifier(model) if self.head is None else self.head
         maps = as_map(features, head.in_features)
         if maps.shape[:2] != (len(plan), head.in_features):

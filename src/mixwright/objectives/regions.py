@@ -7,11 +7,10 @@ from torch import Tensor
 
 
 def box_features(features: Tensor, edges: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average a feature map over a box of the image, read between its pixels.
+    """Average a feature map over a box of the image: RoIAlign with one bin.
 
     The box is laid over the map edge to edge, and the map is read by bilinear interpolation at
-    the centres of a regular grid of about one point a map pixel. With one bin this is a weight
-    for each row times one for each column, so nothing is gathered and shapes are fixed.
+    the centres of a regular grid of about one point a map pixel.
 
     Args:
         features: ``(B, C, h, w)`` floating; gradients flow into it.
@@ -24,14 +23,14 @@ def box_features(features: Tensor, edges: Tensor, size: tuple[int, int]) -> Tens
 
     Example:
         >>> row = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 1, 4)
-        >>> edges = torch.tensor([[[0, 8], [8, 16]]])
-        >>> box_features(row, edges, (8, 16)).item()
+        >>> box_features(row, torch.tensor([[[0, 8], [8, 16]]]), (8, 16)).item()
         3.5
 
     Source: He et al., "Mask R-CNN", 2017, arXiv:1703.06870; the same numbers as torchvision's
-    ``roi_align(..., output_size=1, sampling_ratio=-1, aligned=True)``, whose one scale is here
-    one for rows and one for columns.
+    ``roi_align(..., output_size=1, sampling_ratio=-1, aligned=True)``.
     """
+    # With one bin the samples are a weight for each row times one for each column: nothing is
+    # gathered, and shapes are fixed, so that no device waits.
     kind = torch.promote_types(features.dtype, torch.float32)
     with torch.autocast(features.device.type, enabled=False):
         rows, columns = (
@@ -42,7 +41,7 @@ def box_features(features: Tensor, edges: Tensor, size: tuple[int, int]) -> Tens
 
 
 def _weights(edges: Tensor, *, old: int, new: int) -> Tensor:
-    """Say how much each row of a map counts in the mean over a box: ``(B, new)``."""
+    """Return how much each row of a map counts in the mean over a box, ``(B, new)``."""
     start, stop = (edges * (new / old)).unbind(dim=1)
     length = stop - start
     points = length.ceil()

@@ -23,25 +23,21 @@ _times = torch._foreach_mul  # pyright: ignore[reportPrivateUsage, reportPrivate
 
 @dataclass(frozen=True)
 class Measured:
-    """The statistics of one batch, norm by norm.
+    """The statistics of one batch, norm by norm."""
 
-    Attributes:
-        means: ``(C,)`` each.
-        variances: ``(C,)`` each, divided by n - 1, as running ones are.
-        runs: 0-d int64 each: how often the norm ran.
-    """
-
-    means: Sequence[Tensor]
-    variances: Sequence[Tensor]
-    runs: Sequence[Tensor]
+    means: Sequence[Tensor]  # (C,) each
+    variances: Sequence[Tensor]  # (C,) each, divided by n - 1, as running ones are
+    runs: Sequence[Tensor]  # 0-d int64 each: how often the norm ran
 
 
 def tracking(model: nn.Module) -> list[BatchNorm]:
     """Find the norms that keep running statistics and update them."""
     return [
-        one
-        for one in model.modules()
-        if isinstance(one, BatchNorm) and one.track_running_stats and one.running_mean is not None
+        norm
+        for norm in model.modules()
+        if isinstance(norm, BatchNorm)
+        and norm.track_running_stats
+        and norm.running_mean is not None
     ]
 
 
@@ -49,11 +45,13 @@ def tracking(model: nn.Module) -> list[BatchNorm]:
 def measuring(norms: Sequence[BatchNorm]) -> Generator[Measured]:
     """Measure the batch that is run inside; running statistics stay as they were.
 
-    The norms, in training mode, write into other tensors, with a momentum of 1, so that what is
-    there afterwards is what the batch had. No graph holds the running statistics themselves, which
-    may change before the backward. A norm that does not run has measured its running statistics;
-    one that runs more than once, its last run.
+    A norm that does not run has measured its running statistics; one that runs more than once, its
+    last run.
     """
+    # The norms, in training mode, write into other tensors, with a momentum of 1, so that what is
+    # there afterwards is what the batch had: torch measures in its own fused kernel, and nothing
+    # is computed twice. No graph holds the running statistics themselves, which may change before
+    # the backward.
     kept = [_buffers(norm) for norm in norms]
     momenta = [norm.momentum for norm in norms]
     means, variances, counts = _columns(kept)

@@ -93,12 +93,8 @@ class SAMix(LearnedPairs):
 def absent_class_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return how much a model believes in classes that neither image shows.
 
-    Args:
-        logits: ``(B, K)``.
-        targets: ``(B, K)`` mixed labels; classes of weight 0 are absent.
-
-    Returns:
-        0-d, the mean over samples and those classes of ``-log(1 - sigmoid(logit))``, in nats.
+    It is the mean over samples, and over classes of weight 0 in ``targets``, of
+    ``-log(1 - sigmoid(logit))`` in nats, 0-d; both arguments are ``(B, K)``.
 
     Example:
         >>> import torch

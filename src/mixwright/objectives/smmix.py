@@ -59,8 +59,13 @@ class SMMix(Switching):
             be read, or none of that name; in a step, ``build`` was not called.
 
     Example:
-        >>> from mixwright.lab.models.vit import SmallViT
-        >>> objective, model = SMMix(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
+        >>> class ViT(torch.nn.Sequential):
+        ...     def forward(self, images):
+        ...         tokens = self[0](images).flatten(2).transpose(1, 2)
+        ...         return self[2](self[1](tokens, tokens, tokens)[0].mean(dim=1))
+        >>> attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        >>> model = ViT(torch.nn.Conv2d(3, 8, 8, stride=8), attention, torch.nn.Linear(8, 5))
+        >>> objective = SMMix(p=1.0)
         >>> objective.build(model, 5)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
@@ -146,15 +151,10 @@ class SMMix(Switching):
     ) -> Losses:
         """See ``Switching.other``; the head takes part with 0, as DDP wants it."""
         losses = super().other(model, images, labels, generator=generator)
-        idle = sum((0 * one.sum() for one in self._head().parameters()), torch.zeros(()))
+        idle = sum((0 * weight.sum() for weight in self._head().parameters()), torch.zeros(()))
         none = torch.zeros_like(losses.total.detach())
         terms = {"mixed": losses.total.detach(), "regions": none, "consistency": none}
         return Losses(losses.total + idle.to(losses.total), terms, losses.logits, losses.plan)
-
-    def extra_repr(self) -> str:
-        """Show settings, mixer and criterion."""
-        own = f"p={self.p}, sides={self.sides}, layer={self.layer!r}"
-        return f"{own}, otherwise={self.otherwise!r}, {self.criterion!r}"
 
     def _head(self) -> Linear:
         if self.head is None:
@@ -169,12 +169,12 @@ class SMMix(Switching):
     ) -> tuple[MixPlan, Tensor, Tensor, tuple[int, int]]:
         """Look at the unmixed images: plan, window ``(B, h, w)``, logits, grid."""
         inner = bare(model)
-        with torch.no_grad(), evaluating(inner), attending(inner, self.layer) as seen:
+        with torch.no_grad(), evaluating(inner), attending(inner, self.layer) as attention:
             clean = inner(as_input(images)).float()
-        grid = seen.grid
+        grid = attention.grid
         side = self._side(min(grid), generator=generator)
         with drawing(images):
-            maps = seen.mean_row().view(-1, *grid)
+            maps = attention.mean_row().view(-1, *grid)
             least, most = extreme_windows(maps, side)
             count = len(images)
             partner = sampling.partners(
@@ -192,7 +192,7 @@ class SMMix(Switching):
 def pasted(
     images: Tensor, partner: Tensor, *, source: Tensor, target: Tensor, grid: tuple[int, int]
 ) -> MixPlan:
-    """Plan to copy a window of each partner onto a window of each sample.
+    """Plan to copy a window of each partner onto a window of each sample, weighed by pixels.
 
     Args:
         images: ``(B, C, H, W)``.
@@ -200,26 +200,23 @@ def pasted(
         source: ``(B, 2, 2)`` int64, the partner's window in tokens.
         target: ``(B, 2, 2)`` int64, the sample's, of the same sides.
         grid: rows and columns of tokens.
-
-    Returns:
-        A plan of pairs that weighs by the pixels.
     """
     size = (images.shape[2], images.shape[3])
     # Whole pixels; exact where the tokens divide the image.
     edges = [
-        torch.stack([one[:, axis] * size[axis] // grid[axis] for axis in (0, 1)], dim=1)
-        for one in (source, target)
+        torch.stack([window[:, axis] * size[axis] // grid[axis] for axis in (0, 1)], dim=1)
+        for window in (source, target)
     ]
     warp = Rect(source=edges[0].float(), target=edges[1].float(), size=size)
     return MixPlan.pair(partner, Box(edges[1], size), warp=(None, warp))
 
 
 def places(features: Tensor, *, model: Module, grid: tuple[int, int], width: int) -> Tensor:
-    """Give image tokens ``(B, T, width)`` of what the last layer gives.
+    """Return image tokens ``(B, T, width)`` of what the last layer gives.
 
     Args:
         features: tokens ``(B, P + T, D)``, or a map ``(B, h, w, D)`` or ``(B, D, h, w)``.
-        model: the classifier, which tells its prefix tokens.
+        model: the classifier, which knows its prefix tokens.
         grid: rows and columns of the attention's tokens.
         width: D.
 
@@ -241,22 +238,15 @@ def places(features: Tensor, *, model: Module, grid: tuple[int, int], width: int
 
 
 def means(tokens: Tensor, *masks: Tensor) -> list[Tensor]:
-    """Give the mean token of each region, ``(B, D)``; of an empty one 0.
-
-    Args:
-        tokens: ``(B, T, D)``.
-        masks: ``(B, h, w)`` of 0 and 1, of T places.
-    """
+    """Return the mean of tokens ``(B, T, D)`` in each mask ``(B, h, w)`` of 0 and 1; of none 0."""
     flat = [mask.flatten(1).to(tokens.dtype) for mask in masks]
-    sums = [(one[:, None] @ tokens)[:, 0] for one in flat]
     return [
-        total / one.sum(dim=1, keepdim=True).clamp_min(1)
-        for total, one in zip(sums, flat, strict=True)
+        (mask[:, None] @ tokens)[:, 0] / mask.sum(dim=1, keepdim=True).clamp_min(1) for mask in flat
     ]
 
 
 def divergence(wanted: Tensor, logits: Tensor) -> Tensor:
-    """Give the Kullback-Leibler divergence of predictions from wanted ones, the batch's mean.
+    """Return the Kullback-Leibler divergence of predictions from wanted ones, the batch's mean.
 
     Args:
         wanted: ``(B, K)`` logits, without gradient.

@@ -93,7 +93,7 @@ class EMA:
 
 
 def warmed(decay: float, t: int) -> float:
-    """Give the decay of the t-th update, from 0: at most ``(1 + t) / (10 + t)``.
+    """Return the decay of the t-th update, from 0: at most ``(1 + t) / (10 + t)``.
 
     Example:
         >>> [warmed(0.999, t) for t in (0, 8, 100_000)]
@@ -103,11 +103,7 @@ def warmed(decay: float, t: int) -> float:
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
-    """Copy a model without gradients, half-precision weights as float32.
-
-    Args:
-        model: wrappers of DDP and ``torch.compile`` are looked through.
-    """
+    """Copy the model inside any wrappers, without gradients, half-precision weights as float32."""
     made = copy.deepcopy(bare(model)).requires_grad_(False)
     for tensor in tensors(made).values():
         if tensor.dtype in (torch.float16, torch.bfloat16):
@@ -119,11 +115,7 @@ def frozen_copy(model: nn.Module) -> nn.Module:
 def move(own: Mapping[str, Tensor], other: Mapping[str, Tensor], share: float, *, who: str) -> None:
     """Move tensors in place a share of the way to others: ``own += share (other - own)``.
 
-    Args:
-        own: what is moved; integers are copied.
-        other: tensors of the same names and shapes.
-        share: in [0, 1].
-        who: the caller's name, for messages.
+    Integers are copied. ``who`` is the caller's name, for messages.
 
     Raises:
         ValueError: a name is in only one of them.

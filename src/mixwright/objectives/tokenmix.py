@@ -126,8 +126,9 @@ class TokenMix(Switching):
         ValueError: an argument is out of range; in a step, the maps cannot be made.
 
     Example:
-        >>> from mixwright.lab.models.vit import SmallViT
-        >>> objective, model = TokenMix(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
+        >>> layers = torch.nn.Conv2d(3, 8, 4, stride=4), torch.nn.AdaptiveAvgPool2d(1)
+        >>> model = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, 5))
+        >>> objective = TokenMix(p=1.0)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
         >>> losses.total.shape, losses.logits.shape
@@ -188,27 +189,18 @@ class TokenMix(Switching):
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
         looking = model if self.teacher is None else self.teacher
         maps = salience(self.saliency, images, labels, model=looking, name="TokenMix")
-        plan = shown(plan, maps)
+        plan = with_activation_weights(plan, maps)
         logits = model(plan.images(images))
         targets = smoothed(plan.targets(labels, logits.shape[1]), plan, labels, self.smoothing)
         total = self.criterion(logits, targets).mean()
         return Losses(total, {"loss": total.detach()}, logits, plan)
 
-    def extra_repr(self) -> str:
-        """Show settings, mixers and criterion."""
-        own = f"p={self.p}, saliency={self.saliency!r}, smoothing={self.smoothing}"
-        return f"{self.mixer!r}, {own}, otherwise={self.otherwise!r}, {self.criterion!r}"
 
+def with_activation_weights(plan: MixPlan, maps: Tensor) -> MixPlan:
+    """Weigh a plan of pairs by the parts that the mixed images show of the samples' maps.
 
-def shown(plan: MixPlan, maps: Tensor) -> MixPlan:
-    """Weigh a plan of pairs by the parts of the samples' maps that are seen.
-
-    Args:
-        plan: pairs.
-        maps: ``(B, H, W)`` float32 of the unmixed images, each of sum 1.
-
-    Returns:
-        The plan with weights in [0, 1] that need not sum to 1.
+    Maps ``(B, H, W)`` are those of the unmixed images, each of sum 1; weights are in [0, 1] and
+    need not sum to 1.
     """
     keep = plan.held.first()[:, 0].float()
     masses = blocks_of(maps, keep.shape[1:]) if keep.shape[1:] != maps.shape[1:] else maps
@@ -220,14 +212,8 @@ def shown(plan: MixPlan, maps: Tensor) -> MixPlan:
 def smoothed(targets: Tensor, plan: MixPlan, labels: Tensor, smoothing: float) -> Tensor:
     """Take ``smoothing / 2`` off each of the two labels and spread ``smoothing`` over all classes.
 
-    Args:
-        targets: ``(B, K)`` of the plan.
-        plan: pairs.
-        labels: of the batch, ``(B,)`` or ``(B, K)``.
-        smoothing: in [0, 1].
-
-    Returns:
-        ``(B, K)`` in [0, 1]: where both images are of one class, their masses may exceed 1.
+    Targets ``(B, K)`` are cut to [0, 1]: where both images are of one class, their masses may
+    exceed 1.
     """
     if smoothing:
         classes = targets.shape[1]

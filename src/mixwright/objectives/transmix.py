@@ -58,8 +58,13 @@ class TransMix(Switching):
 
     Example:
         >>> import torch
-        >>> from mixwright.lab.models.vit import SmallViT
-        >>> objective, model = TransMix(p=1.0), SmallViT(num_classes=5, width=8, depth=1)
+        >>> class ViT(torch.nn.Sequential):
+        ...     def forward(self, images):
+        ...         tokens = self[0](images).flatten(2).transpose(1, 2)
+        ...         return self[2](self[1](tokens, tokens, tokens)[0].mean(dim=1))
+        >>> attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+        >>> model = ViT(torch.nn.Conv2d(3, 8, 8, stride=8), attention, torch.nn.Linear(8, 5))
+        >>> objective = TransMix(p=1.0)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
         >>> losses.total.shape, losses.logits.shape
@@ -113,23 +118,15 @@ class TransMix(Switching):
     def own(self, model: Module, images: Tensor, labels: Tensor, *, generator: Generator) -> Losses:
         """See ``Switching.own``."""
         plan = self.mixer.plan(images, labels, generator=generator)
-        with attending(model, self.layer) as seen:
+        with attending(model, self.layer) as attention:
             logits = model(plan.images(images))
-        plan = self.weighted(plan, seen)
+        plan = self.weighted(plan, attention)
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 
-    def weighted(self, plan: MixPlan, seen: Attended) -> MixPlan:
-        """Give the plan with the weights that follow from attention.
-
-        Args:
-            plan: pairs, weighted by area.
-            seen: the attention of the forward on the mixed images.
-        """
-        keep = keep_at(plan, seen.grid, self.resize)
-        return with_own_weight(plan, (plan.weight[:, 0] + own_share(seen.class_row(), keep)) / 2)
-
-    def extra_repr(self) -> str:
-        """Show settings, mixers and criterion."""
-        own = f"p={self.p}, layer={self.layer!r}, resize={self.resize!r}"
-        return f"{self.mixer!r}, {own}, otherwise={self.otherwise!r}, {self.criterion!r}"
+    def weighted(self, plan: MixPlan, attention: Attended) -> MixPlan:
+        """Weigh a plan of pairs half by area and half by the attention on the mixed images."""
+        keep = keep_at(plan, attention.grid, self.resize)
+        return with_own_weight(
+            plan, (plan.weight[:, 0] + own_share(attention.class_row(), keep)) / 2
+        )

@@ -16,17 +16,11 @@ from mixwright.objectives.dada.operations import NAMES, OPERATIONS, operate
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation of a sub-policy.
+    """One operation of a sub-policy."""
 
-    Attributes:
-        operation: one of ``OPERATIONS``.
-        chance: how often it is done, in [0, 1].
-        level: how strongly, in [0, 1] of its range.
-    """
-
-    operation: str
-    chance: float
-    level: float
+    operation: str  # one of ``OPERATIONS``
+    chance: float  # how often it is done, in [0, 1]
+    level: float  # how strongly, in [0, 1] of its range
 
     def __str__(self) -> str:
         """Say it in words."""
@@ -41,9 +35,6 @@ SubPolicy = tuple[Step, Step]
 
 class Found(nn.Module):
     """The sub-policies that a search has found, as buffers, so that they are saved with a run.
-
-    Args:
-        count: how many there are to be.
 
     Attributes:
         operations: ``(count, 2)`` int64, numbers of operations; -1 before a search.
@@ -114,19 +105,12 @@ def _loaded(found: Found, _: object) -> None:
 
 
 def augmented(images: Tensor, policy: Sequence[SubPolicy], *, generator: Generator) -> Tensor:
-    """Do to each image a sub-policy of its own draw, all as likely as each other.
+    """Change each image, ``(B, C, H, W)`` in [0, 1], by a sub-policy of its own draw.
 
-    The draws are made on the host, so the device waits for nothing; images that meet the same
-    operation are handled together.
-
-    Args:
-        images: ``(B, C, H, W)`` floating in [0, 1]; not written.
-        policy: sub-policies, at least one.
-        generator: CPU generator, source of all randomness.
-
-    Returns:
-        ``(B, C, H, W)`` of the images' dtype, without gradient.
+    All are as likely as each other. Images are not written, and the result has no gradient.
     """
+    # Drawn on the host, which then knows without asking the device who meets which operation: a
+    # batch needs at most 15 calls a turn, and the device waits for nothing.
     count = len(images)
     which = sampling.choices([1.0] * len(policy), count, generator=generator)
     coins: list[list[float]] = torch.rand(count, 2, generator=generator).tolist()

@@ -49,24 +49,26 @@ def influence(
     Returns:
         The product, 0-d; and its gradient by the images, of their shape. Both without graph.
     """
-    kept = [one.detach().clone() for one in parameters]
+    # Four or five gradients of first order in place of second derivatives of the whole network: the
+    # weights are moved, measured at, and put back, in place, so that optimisers keep their tensors.
+    kept = [parameter.detach().clone() for parameter in parameters]
     try:
         if order == "second":
             slopes = _slopes(train_loss(images), parameters)
             with torch.no_grad():
-                for one, slope in zip(parameters, slopes, strict=True):
-                    step = slope.add(one, alpha=weight_decay)
-                    if buffers and one in buffers:
-                        step.add_(buffers[one], alpha=momentum)
-                    one.sub_(step, alpha=rate)
+                for parameter, slope in zip(parameters, slopes, strict=True):
+                    step = slope.add(parameter, alpha=weight_decay)
+                    if buffers and parameter in buffers:
+                        step.add_(buffers[parameter], alpha=momentum)
+                    parameter.sub_(step, alpha=rate)
         along = _slopes(valid_loss(), parameters)
-        norm = torch.stack([one.norm() for one in along]).norm()
+        norm = torch.stack([slope.norm() for slope in along]).norm()
         small = reach / norm.clamp_min(1e-12)
         sides: list[tuple[Tensor, Tensor]] = []
         for sign in (1, -1):
             with torch.no_grad():
-                for one, base, slope in zip(parameters, kept, along, strict=True):
-                    one.copy_(base + sign * small * slope)
+                for parameter, base, slope in zip(parameters, kept, along, strict=True):
+                    parameter.copy_(base + sign * small * slope)
             pixels = images.detach().requires_grad_()
             loss = train_loss(pixels)
             (slope,) = torch.autograd.grad(loss, pixels)
@@ -75,8 +77,8 @@ def influence(
         return (above - below) / (2 * small), (slope_above - slope_below) / (2 * small)
     finally:
         with torch.no_grad():
-            for one, base in zip(parameters, kept, strict=True):
-                one.copy_(base)
+            for parameter, base in zip(parameters, kept, strict=True):
+                parameter.copy_(base)
 
 
 def _slopes(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +27,7 @@ from mixwright.taps import bare
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DADA(Objective):
     """Train on images changed by pairs of operations that a search has found to help.
 
@@ -94,45 +96,41 @@ class DADA(Objective):
         "found to help.",
     )
 
-    def __init__(
-        self,
-        *,
-        search_epochs: int = 20,
-        search_size: int = 4000,
-        policies: int = 25,
-        batch_size: int = 32,
-        lr: float = 0.1,
-        weight_decay: float = 5e-4,
-        policy_lr: float = 5e-3,
-        order: Order = "second",
-        seed: int = 0,
-        criterion: Criterion | None = None,
-    ) -> None:
-        super().__init__()
-        for name, count, low in (
-            ("search_epochs", search_epochs, 1),
-            ("search_size", search_size, 4),
-            ("policies", policies, 1),
-            ("batch_size", batch_size, 2),
+    search_epochs: int = 20
+    search_size: int = 4000
+    policies: int = 25
+    batch_size: int = 32
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    policy_lr: float = 5e-3
+    order: Order = "second"
+    seed: int = 0
+    criterion: Criterion = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("search_epochs", 1),
+            ("search_size", 4),
+            ("policies", 1),
+            ("batch_size", 2),
         ):
-            check_whole("DADA", name, count, low=low)
-        check_number("DADA", "policies", policies, low=1, high=len(PAIRS))
-        check_number("DADA", "lr", lr, open_low=True)
-        check_number("DADA", "weight_decay", weight_decay)
-        check_number("DADA", "policy_lr", policy_lr, open_low=True)
-        check_choice("DADA", "order", order, ORDERS)
-        self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
-        self.search_size, self.seed = search_size, seed
+            check_whole("DADA", name, getattr(self, name), low=low)
+        check_number("DADA", "policies", self.policies, low=1, high=len(PAIRS))
+        check_number("DADA", "lr", self.lr, open_low=True)
+        check_number("DADA", "weight_decay", self.weight_decay)
+        check_number("DADA", "policy_lr", self.policy_lr, open_low=True)
+        check_choice("DADA", "order", self.order, ORDERS)
+        self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.settings = Settings(
-            epochs=search_epochs,
-            batch_size=batch_size,
-            lr=lr,
-            weight_decay=weight_decay,
-            policy_lr=policy_lr,
-            order=order,
+            epochs=self.search_epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            policy_lr=self.policy_lr,
+            order=self.order,
             criterion=self.criterion,
         )
-        self.found = Found(policies)
+        self.found = Found(self.policies)
         self._model: tuple[Module, ...] = ()  # in a tuple it is no part of the objective
 
     @property
@@ -141,7 +139,7 @@ class DADA(Objective):
         return self.found.policy
 
     def describe(self) -> str:
-        """Tell the found sub-policies in words, a line each.
+        """Describe the found sub-policies in words, a line each.
 
         Example:
             >>> from mixwright.objectives.dada import Step
@@ -153,10 +151,7 @@ class DADA(Objective):
         return "\n".join(f"{first}, then {second}" for first, second in self.policy)
 
     def use(self, policy: Sequence[SubPolicy]) -> None:
-        """Take a policy that was found elsewhere instead of searching.
-
-        Args:
-            policy: as many sub-policies as ``policies`` says.
+        """Take a policy that was found elsewhere, of ``policies`` sub-policies, and do not search.
 
         Raises:
             ValueError: they are not as many, or name an unknown operation.
@@ -180,7 +175,7 @@ class DADA(Objective):
         rows = torch.randperm(len(data.train), generator=generator)[: self.search_size]
         rows = rows.to(data.train.labels.device)
         images, labels = data.train.take(rows), data.train.labels[rows]
-        self.search(images, labels, generator=generator, on_progress=_tell)
+        self.search(images, labels, generator=generator, on_progress=_log_progress)
         self.found.equalise()
         _log.info("DADA found:\n%s", self.describe())
 
@@ -258,12 +253,8 @@ class DADA(Objective):
         total = self.criterion(logits, labels).mean()
         return Losses(total, {"loss": total.detach()}, logits)
 
-    def extra_repr(self) -> str:
-        """Show the settings of the search."""
-        return f"{self.settings!r}, search_size={self.search_size}, seed={self.seed}"
 
-
-def _tell(progress: SearchProgress) -> None:
+def _log_progress(progress: SearchProgress) -> None:
     _log.info(
         "DADA searches: epoch %d of %d, loss %.3f", progress.epoch, progress.epochs, progress.loss
     )

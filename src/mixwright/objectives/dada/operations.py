@@ -17,24 +17,16 @@ _Change = Callable[[Tensor, Tensor, Generator], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is done to an image, and how strong it can be.
+    """What is done to an image, and how strong it can be."""
 
-    Attributes:
-        change: ``(images, value)`` to images; ``value`` ``(B,)`` is in [low, high].
-        low: the value at level 0.
-        high: the value at level 1.
-        signed: whether each image draws a sign for its value.
-        words: what it does, with a place for the value.
-    """
-
-    change: _Change
-    words: str
-    low: float = 0.0
-    high: float = 1.0
-    signed: bool = False
+    change: _Change  # (images, value) to images; value (B,) is in [low, high]
+    words: str  # what it does, with a place for the value
+    low: float = 0.0  # the value at level 0
+    high: float = 1.0  # the value at level 1
+    signed: bool = False  # whether each image draws a sign for its value
 
     def value(self, level: float) -> float:
-        """Give the value of a level in [0, 1]; where a sign is drawn, its size."""
+        """Return the value of a level in [0, 1]; where a sign is drawn, its size."""
         value = self.low + (self.high - self.low) * level
         return abs(value) if self.signed else value
 
@@ -85,7 +77,7 @@ NAMES = tuple(OPERATIONS)
 
 
 def operate(name: str, images: Tensor, level: Tensor, *, generator: Generator) -> Tensor:
-    """Do one operation to each image of a batch, at its own level.
+    """Do one operation of ``OPERATIONS`` to each image of a batch, at its own level.
 
     Moved images take the nearest pixel, black beyond the edge, as Pillow does. Shears, shifts and
     turns have a range around 0 and draw a sign as well, so that levels 0 and 1 are alike and 0.5
@@ -93,12 +85,9 @@ def operate(name: str, images: Tensor, level: Tensor, *, generator: Generator) -
 
     Args:
         name: one of ``OPERATIONS``.
-        images: ``(B, C, H, W)`` float32 or wider in [0, 1]; not written.
+        images: ``(B, C, H, W)`` float32 or wider in [0, 1]; not written. The result is like them.
         level: ``(B,)`` floating in [0, 1], on the images' device.
         generator: CPU generator, source of signs and of the places of Cutout.
-
-    Returns:
-        Shape, dtype and device of ``images``, in [0, 1], without gradient.
 
     Example:
         >>> level = torch.ones(1)

@@ -58,7 +58,7 @@ class Policy(nn.Module):
 
     @torch.no_grad()
     def best(self, count: int) -> tuple[SubPolicy, ...]:
-        """Give the sub-policies of the largest weights, the largest first."""
+        """Return the sub-policies of the largest weights, the largest first."""
         order: list[int] = self.weights.argsort(descending=True, stable=True)[:count].tolist()
         chances: list[list[float]] = self.chances.tolist()
         levels: list[list[float]] = self.levels.tolist()
@@ -74,19 +74,12 @@ class Policy(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One sub-policy, drawn for a whole batch.
+    """One sub-policy, drawn for a whole batch."""
 
-    Attributes:
-        noise: what it was drawn from.
-        pair: row of ``PAIRS``.
-        done: which of the two operations are done.
-        levels: how strongly.
-    """
-
-    noise: Noise
-    pair: int
-    done: tuple[bool, bool]
-    levels: tuple[float, float]
+    noise: Noise  # what it was drawn from
+    pair: int  # row of ``PAIRS``
+    done: tuple[bool, bool]  # which of the two operations are done
+    levels: tuple[float, float]  # how strongly
 
     def images(self, images: Tensor, *, generator: Generator) -> Tensor:
         """Do the drawn operations to every image of a batch."""

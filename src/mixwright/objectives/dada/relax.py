@@ -20,32 +20,20 @@ Control = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is differentiated by.
+    """What is differentiated by."""
 
-    Attributes:
-        weights: ``(..., n)`` logits of the pairs.
-        chances: ``(..., n, 2)`` in (0, 1), of the gates.
-    """
-
-    weights: Tensor
-    chances: Tensor
+    weights: Tensor  # (..., n) logits of the pairs
+    chances: Tensor  # (..., n, 2) in (0, 1), of the gates
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Uniform numbers in (0, 1): what a draw is made of, and its likes given the outcome.
+    """Uniform numbers in (0, 1): what a draw is made of, and its likes given the outcome."""
 
-    Attributes:
-        pair: ``(..., n)``.
-        gates: ``(..., n, 2)``.
-        pair_again: ``(..., n)``, independent of the others.
-        gates_again: ``(..., n, 2)``, likewise.
-    """
-
-    pair: Tensor
-    gates: Tensor
-    pair_again: Tensor
-    gates_again: Tensor
+    pair: Tensor  # (..., n)
+    gates: Tensor  # (..., n, 2)
+    pair_again: Tensor  # (..., n), independent of the others
+    gates_again: Tensor  # (..., n, 2), likewise
 
     @classmethod
     def draw(cls, *shape: int, generator: Generator) -> Self:
@@ -55,12 +43,12 @@ class Noise:
 
 
 def chosen(values: Values, noise: Noise) -> Tensor:
-    """Give the pair that is drawn, ``(...)`` int64."""
+    """Return the pair that is drawn, ``(...)`` int64."""
     return (values.weights + _gumbel(noise.pair)).argmax(dim=-1)
 
 
 def passed(values: Values, noise: Noise) -> Tensor:
-    """Give 1 for each gate that opens and 0 for the others, ``(..., n, 2)``."""
+    """Return 1 for each gate that opens and 0 for the others, ``(..., n, 2)``."""
     return (noise.gates < values.chances).to(noise.gates.dtype)
 
 
@@ -90,6 +78,10 @@ def relax(
     weights = values.weights.detach().requires_grad_()
     chances = values.chances.detach().requires_grad_()
     held = Values(weights, chances)
+    # The plain score estimate f grad log p(b) is unbiased but so noisy that nothing is learned in a
+    # thousand draws. c, which learns to guess f, takes off what it guesses; what that removes on
+    # average comes back by the path through z and z', where c is differentiable. So the estimate
+    # is unbiased whatever c says, and c may learn by making its own variance small.
     pair = F.one_hot(chosen(held, noise), weights.shape[-1]).to(weights.dtype)
     gates = passed(held, noise)
 

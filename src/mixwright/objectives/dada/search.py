@@ -18,34 +18,22 @@ from mixwright.objectives.dada.relax import relax
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a search goes; see ``DADA`` for ranges.
-
-    Attributes:
-        epochs: passes over the half that the network learns from.
-        batch_size: images of either half in an iteration.
-        lr: highest rate of the network's SGD, which falls to 0 along a cosine.
-        momentum: of that SGD.
-        weight_decay: of that SGD.
-        grad_clip: largest norm of the network's gradient.
-        policy_lr: rate of the policy's Adam.
-        order: see ``influence``.
-        criterion: per-sample loss.
-    """
+    """How a search goes; see ``DADA`` for ranges."""
 
     epochs: int = 20
     batch_size: int = 32
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    grad_clip: float = 5.0
-    policy_lr: float = 5e-3
+    lr: float = 0.1  # the highest of the network's SGD, which falls to 0 along a cosine
+    momentum: float = 0.9  # of that SGD
+    weight_decay: float = 5e-4  # of that SGD
+    grad_clip: float = 5.0  # largest norm of the network's gradient
+    policy_lr: float = 5e-3  # of the policy's Adam
     order: Order = "second"
     criterion: Criterion = field(default_factory=CrossEntropy)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchProgress:
-    """How far a search is, told after each of its epochs.
+    """How far a search is, after each of its epochs.
 
     Attributes:
         epoch: epochs done.
@@ -63,22 +51,17 @@ class SearchProgress:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Images with their labels, on the device of the network.
+    """Images with their labels, on the device of the network."""
 
-    Attributes:
-        images: ``(M, C, H, W)`` uint8, or floating in [0, 1].
-        labels: ``(M,)`` or ``(M, K)``.
-    """
-
-    images: Tensor
-    labels: Tensor
+    images: Tensor  # (M, C, H, W) uint8, or floating in [0, 1]
+    labels: Tensor  # (M,) or (M, K)
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.labels)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Give chosen images in [0, 1], and their labels."""
+        """Return chosen images in [0, 1], and their labels."""
         rows = rows.to(self.labels.device)
         images = self.images[rows]
         return (images.float() if images.is_floating_point() else images / 255), self.labels[rows]
@@ -115,7 +98,7 @@ class Search:
         self.train, self.valid = train, valid
         self.settings, self.generator = settings, generator
         self.policy = Policy()
-        self.weights = [one for one in model.parameters() if one.requires_grad]
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
         self.sgd = SGD(
             self.weights,
             lr=settings.lr,
@@ -206,14 +189,14 @@ class Search:
         policy.weights.grad = -found.weights.detach()
         policy.chances.grad = -found.chances.detach()
         policy.levels.grad = -levels
-        for one, each in zip(control, slopes, strict=True):
-            one.grad = each
+        for parameter, slope in zip(control, slopes, strict=True):
+            parameter.grad = slope
         self.adam.step()
         policy.tidy()
 
     def _buffers(self) -> dict[Tensor, Tensor]:
         state = self.sgd.state
-        return {one: state[one]["momentum_buffer"] for one in self.weights if state.get(one)}
+        return {w: state[w]["momentum_buffer"] for w in self.weights if state.get(w)}
 
     def _set_rate(self) -> None:
         share = self.done / (self.settings.epochs * self.steps)

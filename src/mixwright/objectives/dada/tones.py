@@ -83,7 +83,7 @@ def sharpness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def _luminance(images: Tensor) -> Tensor:
-    """Give ``(B, 1, H, W)``; where there are not three channels, their mean."""
+    """Return ``(B, 1, H, W)``; where there are not three channels, their mean."""
     if images.shape[1] != 3:
         return images.mean(dim=1, keepdim=True)
     weights = images.new_tensor(_LUMA).view(1, 3, 1, 1)

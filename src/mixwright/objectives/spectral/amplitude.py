@@ -9,13 +9,10 @@ from torch import Tensor
 
 
 def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Take images apart into how strong each frequency is and where its waves lie.
+    """Take images ``(B, C, H, W)`` apart into amplitudes and phases of their frequencies.
 
     Half of the plane is enough, since real images have the other half in mirror image. No graph:
     the amplitude of an image has no slope where it is 0.
-
-    Args:
-        images: ``(B, C, H, W)`` floating.
 
     Returns:
         Amplitudes, ``(B, C, H, W // 2 + 1)`` float32, and phases, complex64 of the same shape and
@@ -36,16 +33,11 @@ def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_spectrum(amplitude: Tensor, phase: Tensor, size: Sequence[int]) -> Tensor:
-    """Put images together again.
+    """Put images together again: ``(B, C, H, W)`` float32, not limited to any range.
 
-    Args:
-        amplitude: as ``spectrum`` gives it, at least 0; keeps its graph. Of two values at mirror
-            images of each other, as there are in the first column, the mean is taken.
-        phase: as ``spectrum`` gives it.
-        size: ``(H, W)``, since half a plane fits two widths.
-
-    Returns:
-        ``(B, C, H, W)`` float32, not limited to any range.
+    Amplitudes, at least 0, keep their graph. Of two values at mirror images of each other, as
+    there are in the first column, the mean is taken. Half a plane fits two widths, so the ``size``
+    (H, W) has to be given.
     """
     with torch.autocast(amplitude.device.type, enabled=False):
         return torch.fft.irfft2(amplitude.float() * phase, s=tuple(size))
@@ -57,12 +49,7 @@ def mirrored(half: Tensor, width: int) -> Tensor:
     The column of horizontal frequency 0, and for an even width the last one, are mirror images of
     themselves: the value at row k belongs to row -k too. There the upper half of the rows decides.
 
-    Args:
-        half: ``(..., H, W // 2 + 1)``; keeps its graph.
-        width: W.
-
-    Returns:
-        Of the same shape.
+    Takes ``(..., H, W // 2 + 1)``, gives the same shape, and keeps the graph.
 
     Example:
         >>> half = torch.arange(8.0).view(4, 2)
@@ -80,14 +67,9 @@ def mirrored(half: Tensor, width: int) -> Tensor:
 
 
 def whole(half: Tensor, width: int) -> Tensor:
-    """Give values of both halves of the plane from those of one.
+    """Return ``(..., H, W)`` values of both halves of the plane from ``(..., H, W // 2 + 1)``.
 
-    Args:
-        half: ``(..., H, W // 2 + 1)``, values that mirror images share.
-        width: W.
-
-    Returns:
-        ``(..., H, W)`` in the order of ``torch.fft.fft2``; equal at (i, j) and (-i, -j).
+    They are in the order of ``torch.fft.fft2`` and equal at (i, j) and (-i, -j).
 
     Example:
         >>> whole(torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]), 3).tolist()

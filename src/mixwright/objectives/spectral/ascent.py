@@ -20,7 +20,7 @@ def ascended(
     *,
     model: Module,
     labels: Tensor,
-    shown: Callable[[Tensor], Tensor],
+    to_images: Callable[[Tensor], Tensor],
     moved: Callable[[Tensor, Tensor], Tensor],
     steps: int,
     until_wrong: bool,
@@ -34,7 +34,7 @@ def ascended(
         start: ``(B, 1 or C, h, w)`` floating; not written.
         model: the classifier without wrappers.
         labels: ``(B,)`` int64 or ``(B, K)`` floating.
-        shown: makes the images from it, as the model takes them.
+        to_images: makes the images from it, as the model takes them.
         moved: takes the value and the sign of its slope, -1, 0 or 1; gives the next value.
         steps: how many; each is one pass and a backward pass to ``start``.
         until_wrong: whether a sample rests from its first error on.
@@ -48,8 +48,10 @@ def ascended(
     with torch.enable_grad(), evaluating(model):
         for _ in range(steps):
             value = value.detach().requires_grad_()
-            images = shown(value)
-            pixels = images.detach().requires_grad_()  # compiled models want a leaf
+            images = to_images(value)
+            # Two short backwards, to the pixels and from there, and not one: compiled models want a
+            # leaf, and only the pixels' gradient crosses between them.
+            pixels = images.detach().requires_grad_()
             logits = model(pixels)
             loss = CrossEntropy()(logits, labels).sum()
             (by_pixel,) = torch.autograd.grad(loss, pixels)
@@ -64,14 +66,10 @@ def ascended(
 
 
 def divergence(logits: Sequence[Tensor]) -> Tensor:
-    """Say how far several predictions are apart: their Jensen-Shannon divergence.
+    """Return the Jensen-Shannon divergence of two or more predictions from logits ``(B, K)``.
 
-    Args:
-        logits: two or more ``(B, K)``.
-
-    Returns:
-        ``(B,)`` float32, the mean over the predictions of the Kullback-Leibler divergence of each
-        from their mean, in nats; 0 where all agree and at most ln of their number.
+    It is ``(B,)`` float32, the mean over the predictions of the Kullback-Leibler divergence of each
+    from their mean, in nats; 0 where all agree and at most ln of their number.
 
     Example:
         >>> one, other = torch.tensor([[50.0, 0.0]]), torch.tensor([[0.0, 50.0]])
@@ -79,7 +77,7 @@ def divergence(logits: Sequence[Tensor]) -> Tensor:
         [0.6931]
     """
     with torch.autocast(logits[0].device.type, enabled=False):
-        log = torch.stack([one.float().log_softmax(dim=1) for one in logits])
+        log = torch.stack([each.float().log_softmax(dim=1) for each in logits])
         mean = log.exp().mean(dim=0).clamp_min(_LEAST).log()
         apart = F.kl_div(mean.expand_as(log), log, reduction="none", log_target=True)
         return apart.sum(dim=2).mean(dim=0)

@@ -24,7 +24,7 @@ MODES: tuple[Mode, ...] = ("mix", "attack")
 Scale = Literal["sample", "batch"]
 SCALES: tuple[Scale, ...] = ("sample", "batch")
 
-_Shown = Callable[[Tensor], Tensor]
+_ToImages = Callable[[Tensor], Tensor]
 _Moved = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -159,11 +159,11 @@ class Spectral(Objective):
             for _ in range(self.views)
         ]
         clean = self.mode == "attack"
-        shown = [images, *made] if clean or self.consistency else made
-        logits = [model(one) for one in shown]
+        batches = [images, *made] if clean or self.consistency else made
+        logits = [model(each) for each in batches]
         learned = logits[:1] if clean else logits[-self.views :]
-        each = [self.criterion(one, labels).mean() for one in learned]
-        total = torch.stack(each).mean()
+        losses = [self.criterion(each, labels).mean() for each in learned]
+        total = torch.stack(losses).mean()
         terms = {"loss": total.detach()}
         if len(logits) > len(learned):
             apart = self.consistency * divergence(logits).mean()
@@ -191,45 +191,39 @@ class Spectral(Objective):
         stride = self.step * self._weight(images)
         amplitude, phase = spectrum(images)
 
-        def climb(start: Tensor, shown: _Shown, moved: _Moved) -> Tensor:
+        def climb(start: Tensor, to_images: _ToImages, moved: _Moved) -> Tensor:
             end = ascended(
                 start,
                 model=bare(model),
                 labels=labels,
-                shown=lambda value: shown(value).to(images.dtype),
+                to_images=lambda value: to_images(value).to(images.dtype),
                 moved=moved,
                 steps=self.steps,
                 until_wrong=self.mode == "attack",
             )
-            return shown(end)
+            return to_images(end)
 
         if self.mode == "mix":
             partner = sampling.partners(len(images), like=images, generator=generator)
             shape = (len(images), 1, *amplitude.shape[-2:])
             lam = sampling.uniform(shape, like=images, generator=generator)
-            shown = _mixing(amplitude, amplitude[partner], phase, images.shape[-2:])
-            return climb(lam, shown, lambda lam, up: (lam + stride * up).clamp(0, 1))
+            to_images = _mixing(amplitude, amplitude[partner], phase, images.shape[-2:])
+            return climb(lam, to_images, lambda lam, up: (lam + stride * up).clamp(0, 1))
 
         shape = (*images.shape[:2], 1, 1)
         first = 1 + self.gain * sampling.uniform(shape, like=images, generator=generator)
         shape = (len(images), 1, 1, 1)
         light = 1 + self.brightness * sampling.uniform(shape, like=images, generator=generator)
         amplitude[..., :1, :1] *= first
-        shown = _dividing(phase, images.shape[-2:], self.scale)
+        to_images = _dividing(phase, images.shape[-2:], self.scale)
         # A stride above 1 would take an amplitude below 0.
-        hard = climb(amplitude, shown, lambda value, up: (value * (1 + stride * up)).clamp_min(0))
+        hard = climb(
+            amplitude, to_images, lambda value, up: (value * (1 + stride * up)).clamp_min(0)
+        )
         return (hard * light).clamp_(0, 1)
 
-    def extra_repr(self) -> str:
-        """Show the settings."""
-        shown = f"mode={self.mode!r}, steps={self.steps}, step={self.step}, views={self.views}"
-        shown += f", consistency={self.consistency}"
-        if self.mode == "attack":
-            shown += f", gain={self.gain}, brightness={self.brightness}, scale={self.scale!r}"
-        return shown if self.sensitivity is None else shown + ", sensitivity=..."
-
     def _weight(self, images: Tensor) -> Tensor | float:
-        """How much faster each frequency of the half plane moves."""
+        """Return how much faster each frequency of the half plane moves."""
         if self.sensitivity is None:
             return 1.0
         size = tuple(images.shape[-2:])
@@ -242,25 +236,25 @@ class Spectral(Objective):
         return 1 + self.sensitivity[:, : size[1] // 2 + 1].to(images.device)
 
 
-def _mixing(own: Tensor, other: Tensor, phase: Tensor, size: Sequence[int]) -> _Shown:
+def _mixing(own: Tensor, other: Tensor, phase: Tensor, size: Sequence[int]) -> _ToImages:
     """Make images from lam, ``(B, 1, H, W // 2 + 1)``."""
 
-    def shown(lam: Tensor) -> Tensor:
+    def to_images(lam: Tensor) -> Tensor:
         amplitude = torch.lerp(other, own, mirrored(lam, size[1]))
         return from_spectrum(amplitude, phase, size).clamp(0, 1)
 
-    return shown
+    return to_images
 
 
-def _dividing(phase: Tensor, size: Sequence[int], scale: Scale) -> _Shown:
+def _dividing(phase: Tensor, size: Sequence[int], scale: Scale) -> _ToImages:
     """Make images from amplitudes, their maximum 1."""
     dims = (1, 2, 3) if scale == "sample" else (0, 1, 2, 3)
 
-    def shown(amplitude: Tensor) -> Tensor:
+    def to_images(amplitude: Tensor) -> Tensor:
         images = from_spectrum(amplitude, phase, size).abs()
         return images / images.amax(dims, keepdim=True).clamp_min(1e-12)  # black stays black
 
-    return shown
+    return to_images
 
 
 def _check_map(values: Tensor) -> None:

@@ -75,28 +75,24 @@ def sensitivity_map(
                     0, 2, (columns, *few.shape[:2], 1, 1), like=images, generator=generator
                 )
                 for column in range(columns):
-                    added = wave(row, column, height=height, width=width, like=images) * strength
-                    shown = few.float() + added * (2 * signs[column] - 1)
-                    said = inner(shown.to(few.dtype)).argmax(dim=1)
-                    wrong[row, column] += (said != theirs).sum()
+                    cosine = wave(row, column, height=height, width=width, device=images.device)
+                    added = cosine * strength
+                    noisy = few.float() + added * (2 * signs[column] - 1)
+                    predicted = inner(noisy.to(few.dtype)).argmax(dim=1)
+                    wrong[row, column] += (predicted != theirs).sum()
     return whole(wrong / len(images), width)
 
 
-def wave(row: int, column: int, *, height: int, width: int, like: Tensor) -> Tensor:
-    """Give the cosine of one frequency, ``(height, width)`` float32, its root mean square 1.
+def wave(row: int, column: int, *, height: int, width: int, device: torch.device) -> Tensor:
+    """Return the cosine of one frequency, ``(height, width)`` float32, its root mean square 1.
 
-    Args:
-        row: cycles over the height of the image.
-        column: cycles over its width.
-        height: rows of the image, in pixels.
-        width: columns of the image, in pixels.
-        like: a tensor on the wanted device.
+    ``row`` and ``column`` are cycles over the height and the width of the image.
 
     Example:
-        >>> wave(0, 2, height=1, width=4, like=torch.zeros(1)).tolist()
+        >>> wave(0, 2, height=1, width=4, device=torch.device("cpu")).tolist()
         [[1.0, -1.0, 1.0, -1.0]]
     """
-    down = torch.arange(height, device=like.device, dtype=torch.float64)[:, None] * (row / height)
-    along = torch.arange(width, device=like.device, dtype=torch.float64)[None] * (column / width)
+    down = torch.arange(height, device=device, dtype=torch.float64)[:, None] * (row / height)
+    along = torch.arange(width, device=device, dtype=torch.float64)[None] * (column / width)
     cosine = torch.cos(2 * torch.pi * (down + along))
     return (cosine / cosine.square().mean().sqrt()).float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import torch
@@ -31,61 +32,34 @@ class ScoreNet(nn.Module):
         self.head = nn.Linear(width, num_classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Give logits ``(B, num_classes)`` of tokens ``(B, T, width)``."""
+        """Return logits ``(B, num_classes)`` of tokens ``(B, T, width)``."""
         if self.pool is None:
             return self.head(tokens[:, 0])
         share = self.pool(tokens).float().softmax(dim=1)
         return self.head((share * tokens).sum(dim=1))
 
 
+@dataclass(eq=False)
 class Horizontal:
-    """What happens to the tokens that enter a layer, for one batch; given to ``entering``.
+    """What happens to the tokens that enter a layer, for one batch; given to ``changing_input``."""
 
-    Args:
-        encoder: the layer.
-        score: its ScoreNet.
-        targets: ``(B, K)`` floating, of the images that the model sees.
-        tau: difficulty up to which a sample is easy.
-        rho: least difference of saliency.
-        smoothing: label smoothing of the ScoreNet's loss.
-        detached: whether to keep the ScoreNet's loss from the model.
-        official: see ``saliency_pairs``.
-        mixing: whether to mix; otherwise samples are scored alone.
-
-    Attributes:
-        losses: ``(B,)`` float32, the ScoreNet's; None before the layer has run.
-        pairs: what was mixed; None where nothing was.
-    """
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        score: ScoreNet,
-        targets: Tensor,
-        *,
-        tau: float,
-        rho: float,
-        smoothing: float,
-        detached: bool,
-        official: bool,
-        mixing: bool,
-    ) -> None:
-        self.encoder = encoder
-        self.score = score
-        self.targets = targets
-        self.tau = tau
-        self.rho = rho
-        self.criterion = CrossEntropy(smoothing)
-        self.detached = detached
-        self.official = official
-        self.mixing = mixing
-        self.losses: Tensor | None = None
-        self.pairs: TokenPairs | None = None
+    encoder: Encoder
+    score: ScoreNet
+    targets: Tensor  # (B, K) floating, of the images that the model sees
+    _: KW_ONLY
+    tau: float  # difficulty up to which a sample is easy
+    rho: float  # least difference of saliency
+    smoothing: float  # label smoothing of the ScoreNet's loss
+    detached: bool  # whether to keep the ScoreNet's loss from the model
+    official: bool  # see ``saliency_pairs``
+    mixing: bool  # whether to mix; otherwise samples are scored alone
+    losses: Tensor | None = field(init=False, default=None)  # (B,) of the ScoreNet, once it ran
+    pairs: TokenPairs | None = field(init=False, default=None)  # None where nothing was mixed
 
     def __call__(self, tokens: Tensor, *more: Any, **named: Any) -> Tensor:
         """Score the tokens ``(B, T, D)`` that enter the layer, and mix those of easy samples."""
         scored = self.score(tokens.detach() if self.detached else tokens)
-        self.losses = self.criterion(scored, self.targets)
+        self.losses = CrossEntropy(self.smoothing)(scored, self.targets)
         if not self.mixing:
             return tokens
         with torch.no_grad():
@@ -96,7 +70,7 @@ class Horizontal:
         return self.pairs.tokens(tokens, prefix=self.encoder.prefix(tokens))
 
     def scored(self) -> Tensor:
-        """Give the mean of the ScoreNet's losses, 0-d.
+        """Return the mean of the ScoreNet's losses, 0-d.
 
         Raises:
             ValueError: the layer has not run.

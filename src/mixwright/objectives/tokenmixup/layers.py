@@ -18,19 +18,12 @@ from mixwright.taps.modes import bare, hooked
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """One layer of a transformer.
+    """One layer of a transformer."""
 
-    Attributes:
-        name: of the block, for messages.
-        block: the whole layer, tokens ``(B, T, D)`` to tokens.
-        attention: its self-attention.
-        model: the classifier that it belongs to.
-    """
-
-    name: str
-    block: Module
-    attention: Module
-    model: Module
+    name: str  # of the block, for messages
+    block: Module  # the whole layer, tokens (B, T, D) to tokens
+    attention: Module  # its self-attention
+    model: Module  # the classifier that it belongs to
 
     def prefix(self, tokens: Tensor) -> int:
         """Count the tokens in front that stand for no place; the first is the class token."""
@@ -44,19 +37,13 @@ class Encoder:
         return int(cast(Any, self.attention).qkv.in_features)
 
     def attended(self, tokens: Tensor, *more: Any, **named: Any) -> Tensor:
-        """Give what the block would hand to its attention for these tokens.
-
-        The block runs until it reaches its attention, so its own normalisation is applied,
-        wherever it sits and whatever it is called.
-
-        Args:
-            tokens: ``(B, T, D)``, input of the block.
-            *more: further arguments of the block.
-            **named: further arguments of the block.
+        """Return what the block, given these tokens and arguments, would hand to its attention.
 
         Raises:
             ValueError: the block does not run its attention.
         """
+        # The block runs until it reaches its attention, which raises: so its own normalisation is
+        # applied, wherever it sits and whatever it is called, and nothing behind it is computed.
 
         def stop(module: Module, inputs: tuple[Any, ...], given: dict[str, Any]) -> None:
             raise _ReachedError(inputs[0] if inputs else given["query"])
@@ -76,14 +63,10 @@ class Encoder:
 
     @torch.no_grad()
     def saliency(self, attended: Tensor) -> Tensor:
-        """Read from the layer's attention how salient each token of a place is.
+        """Return the saliency ``(B, T - prefix)`` float32 of tokens that enter the attention.
 
-        Args:
-            attended: ``(B, T, D)``, what enters the attention.
-
-        Returns:
-            ``(B, T - prefix)`` float32: what the class token attends to, or without one what all
-            tokens attend to on average; the mean over heads.
+        It is what the class token attends to, or without one what all tokens attend to on average;
+        the mean over heads.
         """
         prefix = self.prefix(attended)
         if prefix == 0:
@@ -107,9 +90,6 @@ def encoders(model: Module) -> tuple[Encoder, ...]:
     """Find the encoder layers of a transformer, in their order.
 
     A layer is what holds an attention and is itself one of a row (``ModuleList``, ``Sequential``).
-
-    Args:
-        model: the classifier, wrapped or not.
 
     Raises:
         ValueError: the model has no attention, or none over all tokens at once; or it is set to
@@ -142,12 +122,10 @@ _ROW = nn.ModuleList | nn.Sequential
 
 
 @contextlib.contextmanager
-def entering(encoder: Encoder, change: Callable[..., Tensor]) -> Generator[None]:
+def changing_input(encoder: Encoder, change: Callable[..., Tensor]) -> Generator[None]:
     """Change a block's input tokens in the forwards made inside.
 
-    Args:
-        encoder: the layer.
-        change: takes the block's arguments, tokens first; returns the tokens that go on.
+    ``change`` takes the block's arguments, tokens first, and returns the tokens that go on.
     """
 
     def before(

@@ -17,7 +17,7 @@ from mixwright.objectives.composing import composed
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.tokenmixup.horizontal import Horizontal, ScoreNet
-from mixwright.objectives.tokenmixup.layers import Encoder, encoders, entering
+from mixwright.objectives.tokenmixup.layers import Encoder, changing_input, encoders
 from mixwright.objectives.tokenmixup.vertical import vertical
 from mixwright.plan import MixPlan
 from mixwright.taps.attention import prefix_tokens
@@ -70,9 +70,13 @@ class TokenMixup(Objective):
 
     Example:
         >>> from mixwright.mixers import CutMix
-        >>> from mixwright.lab.models.vit import SmallViT
-        >>> model = SmallViT(num_classes=10, width=8, depth=3)
-        >>> objective = TokenMixup(CutMix())
+        >>> class ViT(torch.nn.Sequential):
+        ...     def forward(self, images):
+        ...         tokens = self[0](images).flatten(2).transpose(1, 2)
+        ...         return self[2](self[1](tokens).mean(dim=1))
+        >>> block = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        >>> model = ViT(torch.nn.Conv2d(3, 8, 8, stride=8), block, torch.nn.Linear(8, 10))
+        >>> objective = TokenMixup(CutMix(), layer=0)
         >>> objective.build(model, num_classes=10)
         >>> batch = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
         >>> losses = objective(model, *batch, generator=torch.Generator(), progress=0.0)
@@ -183,7 +187,7 @@ class TokenMixup(Objective):
         with contextlib.ExitStack() as stack:
             if self.horizontal:  # before the vertical hooks, so that they see mixed tokens
                 mixed = self._mixing(found[self.layer], plan, labels, mixing=mixing)
-                stack.enter_context(entering(mixed.encoder, mixed))
+                stack.enter_context(changing_input(mixed.encoder, mixed))
             if self.vertical and mixing:
                 earlier = found[: self.vertical_layer + 1]
                 stack.enter_context(vertical(earlier, kappa=self.kappa))
@@ -201,12 +205,6 @@ class TokenMixup(Objective):
             terms["score"] = self.lambda_s * mixed.scored()
         total = sum(terms.values(), start=logits.new_zeros((), dtype=torch.float32))
         return Losses(total, {name: term.detach() for name, term in terms.items()}, logits, plan)
-
-    def extra_repr(self) -> str:
-        """Show mixer, layers and criterion."""
-        where = [f"layer={self.layer}"] * self.horizontal
-        where += [f"vertical_layer={self.vertical_layer}, kappa={self.kappa}"] * self.vertical
-        return ", ".join([repr(self.mixer), *where, repr(self.criterion)])
 
     def _mixing(
         self, encoder: Encoder, plan: MixPlan | None, labels: Tensor, *, mixing: bool

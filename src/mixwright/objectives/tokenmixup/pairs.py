@@ -15,41 +15,30 @@ from mixwright.precision import drawing
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenPairs:
-    """Who gives tokens to whom.
+    """Who gives tokens to whom."""
 
-    Attributes:
-        partner: ``(B,)`` int64, a permutation of the batch.
-        taken: ``(B, T)`` bool, which tokens come from the partner.
-        weight: ``(B,)`` float32 in [0, 1], weight of the sample's own label.
-    """
-
-    partner: Tensor
-    taken: Tensor
-    weight: Tensor
+    partner: Tensor  # (B,) int64, a permutation of the batch
+    taken: Tensor  # (B, T) bool, which tokens come from the partner
+    weight: Tensor  # (B,) float32 in [0, 1], of the sample's own label
 
     def tokens(self, tokens: Tensor, *, prefix: int) -> Tensor:
-        """Replace the tokens that are taken; gradients flow to both sources.
+        """Replace those of ``(B, prefix + T, D)`` tokens that are taken, in fresh memory.
 
-        Args:
-            tokens: ``(B, prefix + T, D)``; not written.
-            prefix: tokens in front that stay, such as the class token.
-
-        Returns:
-            Of the shape and dtype of ``tokens``, in the same order of samples.
+        The prefix, such as the class token, stays; gradients flow to both sources.
         """
         still = self.taken.new_zeros((len(tokens), prefix))
         taken = torch.cat([still, self.taken], dim=1)[..., None]
         return torch.where(taken, tokens[self.partner], tokens)
 
     def plan(self) -> MixPlan:
-        """Say the same of labels, as a plan of the batch on tokens as 1-D images."""
+        """Return the same as a plan, of tokens as 1-D images."""
         return MixPlan.pair(self.partner, DenseMask(~self.taken[:, None]), weight=self.weight)
 
 
 def saliency_pairs(
     saliency: Tensor, easy: Tensor, *, rho: float, official: bool = False
 ) -> TokenPairs:
-    """Give easy samples the tokens of others that are more salient than their own.
+    """Pair easy samples with others that have more salient tokens, and say which they take.
 
     Sample j would give to i ``sum_t max(0, a_j(t) - a_i(t) - rho)``. Everyone who is easy gets a
     partner of its own such that the sum of these gains is large, and takes from it the tokens with

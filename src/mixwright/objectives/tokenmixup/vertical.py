@@ -70,11 +70,11 @@ def vertical(encoders: Sequence[Encoder], *, kappa: int) -> Generator[None]:
         return output if is_torch(module) else output[:, :length]
 
     with contextlib.ExitStack() as stack:
-        for one in encoders:
-            hook = one.block.register_forward_pre_hook(enter, with_kwargs=True)
+        for encoder in encoders:
+            hook = encoder.block.register_forward_pre_hook(enter, with_kwargs=True)
             stack.callback(hook.remove)
-        for one in earlier:
-            hook = one.attention.register_forward_pre_hook(chooser(one), with_kwargs=True)
+        for encoder in earlier:
+            hook = encoder.attention.register_forward_pre_hook(chooser(encoder), with_kwargs=True)
             stack.callback(hook.remove)
         stack.callback(last.attention.register_forward_pre_hook(join, with_kwargs=True).remove)
         stack.callback(last.attention.register_forward_hook(part).remove)
