@@ -14,7 +14,7 @@ from mixwright.lab.models.resnet import ThinResNet
 from mixwright.lab.models.vit import SmallViT
 from mixwright.mixers import CARDS, MIXERS
 from mixwright.objectives import DADA, OBJECTIVE_CARDS, OBJECTIVES, Mixed, Objective
-from mixwright.objectives.dada import Step
+from mixwright.objectives.dada import PolicyStep
 from mixwright.sampling import stream
 
 CLASSES, BATCH, SIDE = 5, 4, 32
@@ -89,7 +89,7 @@ def count(objective: Objective, model: Counted, steps: int) -> dict[str, float]:
     """Passes in a step, the mean of several; the first, in which layers are found, is left out."""
     objective.build(model, CLASSES)
     if isinstance(objective, DADA):  # its search comes before the first step
-        objective.use([(Step("Invert", 0.5, 0.5), Step("Rotate", 0.5, 0.7))] * 25)
+        objective.use([(PolicyStep("Invert", 0.5, 0.5), PolicyStep("Rotate", 0.5, 0.7))] * 25)
     generator = stream(0)
     for seed in range(steps + 1):
         if seed == 1:

@@ -283,7 +283,7 @@ def test_any_number_of_sources() -> None:
     assert seen == {2, 3, 4}
 
 
-def test_alarms() -> None:
+def test_warnings() -> None:
     objective, _ = built(AdAutoMix())
     objective.steps = 3000
     well = {"mask spread": 0.1, "mask largest": 0.5, "mixed loss": 1.0, "teacher loss": 1.0}

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from lab.training.tiny import CLASSES, digest, recipe, run, tiny_data, tiny_net
 from mixwright.lab.data.lazy import EncodedImages, LazyImages
 from mixwright.lab.data.sets import Dataset
-from mixwright.objectives.dada import DADA, SearchProgress, Step
+from mixwright.objectives.dada import DADA, PolicyStep, SearchProgress
 from mixwright.sampling import stream
 
-INVERT = Step("Invert", 1.0, 0.5)
-NEVER = Step("Equalize", 0.0, 0.5)
+INVERT = PolicyStep("Invert", 1.0, 0.5)
+NEVER = PolicyStep("Equalize", 0.0, 0.5)
 
 
 def small(**changes: Any) -> DADA:
@@ -85,7 +85,9 @@ def test_it_is_told_in_words():
     objective, _ = built(policies=2)
     assert objective.policy == ()
     assert objective.describe() == ""
-    objective.use([(Step("ShearX", 0.25, 0.0), Step("Posterize", 1.0, 0.5)), (INVERT, NEVER)])
+    objective.use(
+        [(PolicyStep("ShearX", 0.25, 0.0), PolicyStep("Posterize", 1.0, 0.5)), (INVERT, NEVER)]
+    )
     assert objective.describe().splitlines() == [
         "shear rows by 0.30 (25%), then keep 6 bits (100%)",
         "invert (100%), then equalize (0%)",
@@ -203,11 +205,11 @@ def test_a_policy_of_another_kind_is_refused():
     with pytest.raises(ValueError, match=r"2 sub-policies; expected 1.*DADA\(policies=2\)"):
         objective.use([(INVERT, NEVER)] * 2)
     with pytest.raises(ValueError, match="operation is 'Blur'"):
-        objective.use([(Step("Blur", 0.5, 0.5), NEVER)])
+        objective.use([(PolicyStep("Blur", 0.5, 0.5), NEVER)])
     with pytest.raises(ValueError, match=r"chance is 1\.5"):
-        objective.use([(Step("Invert", 1.5, 0.5), NEVER)])
+        objective.use([(PolicyStep("Invert", 1.5, 0.5), NEVER)])
     with pytest.raises(ValueError, match=r"level is -1"):
-        objective.use([(Step("Invert", 0.5, -1), NEVER)])
+        objective.use([(PolicyStep("Invert", 0.5, -1), NEVER)])
 
 
 @pytest.mark.parametrize(

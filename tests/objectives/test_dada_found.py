@@ -7,18 +7,18 @@ import itertools
 import pytest
 import torch
 
-from mixwright.objectives.dada import Step, SubPolicy
+from mixwright.objectives.dada import PolicyStep, SubPolicy
 from mixwright.objectives.dada.found import augmented
 from mixwright.objectives.dada.operations import NAMES, operate
 from mixwright.sampling import stream
 
-INVERT = Step("Invert", 1.0, 0.5)
-NEVER = Step("Equalize", 0.0, 0.5)
+INVERT = PolicyStep("Invert", 1.0, 0.5)
+NEVER = PolicyStep("Equalize", 0.0, 0.5)
 
 
 def test_each_image_gets_its_own_sub_policy():
     images = torch.rand(300, 3, 4, 4, generator=stream(0))
-    solarize = Step("Solarize", 0.5, 0.0)  # from 0 on: all tones are inverted
+    solarize = PolicyStep("Solarize", 0.5, 0.0)  # from 0 on: all tones are inverted
     policy: list[SubPolicy] = [(INVERT, NEVER), (NEVER, NEVER), (solarize, INVERT)]
     found = augmented(images, policy, generator=stream(1))
     same = (found - images).abs().amax(dim=(1, 2, 3)) < 4e-3  # a tone of 256 apart
@@ -31,7 +31,7 @@ def test_each_image_gets_its_own_sub_policy():
 
 def test_operations_follow_each_other():
     images = torch.rand(5, 3, 6, 6, generator=stream(0))
-    policy: list[SubPolicy] = [(Step("Brightness", 1.0, 0.1), INVERT)]
+    policy: list[SubPolicy] = [(PolicyStep("Brightness", 1.0, 0.1), INVERT)]
     kept = images.clone()
     found = augmented(images, policy, generator=stream(1))
     darker = operate("Brightness", images, torch.full((5,), 0.1), generator=stream(0))
@@ -43,7 +43,7 @@ def test_operations_follow_each_other():
 def test_dtype_survives(dtype):
     images = torch.rand(8, 1, 6, 6, generator=stream(0)).to(dtype)
     policy: list[SubPolicy] = [
-        (Step(first, 1.0, 0.3), Step(second, 1.0, 0.9))
+        (PolicyStep(first, 1.0, 0.3), PolicyStep(second, 1.0, 0.9))
         for first, second in itertools.pairwise(NAMES)
     ]
     assert augmented(images, policy, generator=stream(1)).dtype == dtype

@@ -12,7 +12,7 @@ from mixwright.objectives.dada.influence import influence
 from mixwright.objectives.dada.operations import NAMES
 from mixwright.objectives.dada.policy import PAIRS, Draw
 from mixwright.objectives.dada.relax import Noise
-from mixwright.objectives.dada.search import Examples, Search, SearchProgress, Settings
+from mixwright.objectives.dada.search import Examples, Search, SearchProgress, SearchSettings
 from mixwright.sampling import stream
 
 INVERT = torch.tensor([NAMES[a] == "Invert" or NAMES[b] == "Invert" for a, b in PAIRS])
@@ -33,7 +33,7 @@ def halves(count: int = 32, channels: int = 1) -> tuple[Examples, Examples]:
     return Examples(bright, labels), Examples(dark, labels)
 
 
-def search(settings: Settings, seed: int = 0) -> Search:
+def search(settings: SearchSettings, seed: int = 0) -> Search:
     train, valid = halves()
     return Search(linear(), train=train, valid=valid, settings=settings, generator=stream(seed))
 
@@ -42,7 +42,7 @@ def state(one: Search) -> list[Tensor]:
     return [*one.model.state_dict().values(), *one.policy.state_dict().values()]
 
 
-def run(settings: Settings, seed: int = 0) -> Search:
+def run(settings: SearchSettings, seed: int = 0) -> Search:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         one = search(settings, seed)
@@ -51,7 +51,7 @@ def run(settings: Settings, seed: int = 0) -> Search:
 
 
 def test_it_moves_towards_inverting():
-    found = run(Settings(epochs=30, batch_size=16, lr=0.05, policy_lr=0.1)).policy
+    found = run(SearchSettings(epochs=30, batch_size=16, lr=0.05, policy_lr=0.1)).policy
     share = found.weights.detach().softmax(dim=0)[INVERT].sum()
     assert share > 0.15  # 14 of 105 are 0.133
     own = [
@@ -63,7 +63,7 @@ def test_it_moves_towards_inverting():
 
 
 def test_one_seed_one_search():
-    settings = Settings(epochs=2, batch_size=8)
+    settings = SearchSettings(epochs=2, batch_size=8)
     first, again, other = run(settings), run(settings), run(settings, 1)
     assert all(torch.equal(a, b) for a, b in zip(state(first), state(again), strict=True))
     assert not torch.equal(first.policy.weights, other.policy.weights)
@@ -71,7 +71,7 @@ def test_one_seed_one_search():
 
 def test_progress_is_told():
     told: list[SearchProgress] = []
-    one = search(Settings(epochs=3, batch_size=8))
+    one = search(SearchSettings(epochs=3, batch_size=8))
     with torch.random.fork_rng(devices=[]):
         one.run(told.append)
     assert [(each.epoch, each.epochs) for each in told] == [(1, 3), (2, 3), (3, 3)]
@@ -82,7 +82,7 @@ def test_progress_is_told():
 
 
 def test_levels_follow_the_sum_of_the_pixels_gradients():
-    one = search(Settings(batch_size=8))
+    one = search(SearchSettings(batch_size=8))
     images, labels = one.train.take(torch.arange(8))
     others, other_labels = one.valid.take(torch.arange(8))
     model = copy.deepcopy(one.model).eval()
@@ -119,7 +119,7 @@ def test_levels_follow_the_sum_of_the_pixels_gradients():
 
 
 def test_chances_and_levels_stay_in_range():
-    one = run(Settings(epochs=20, batch_size=16, policy_lr=0.5))
+    one = run(SearchSettings(epochs=20, batch_size=16, policy_lr=0.5))
     assert one.policy.chances.min() >= 0.01
     assert one.policy.chances.max() <= 0.99
     assert one.policy.levels.min() >= 0
@@ -128,7 +128,7 @@ def test_chances_and_levels_stay_in_range():
 
 
 def test_the_best_come_first():
-    one = search(Settings())
+    one = search(SearchSettings())
     with torch.no_grad():
         one.policy.weights[7] = 2.0
         one.policy.weights[100] = 1.0

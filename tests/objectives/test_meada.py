@@ -244,8 +244,8 @@ def test_images_that_are_not_in_memory_are_refused_at_once():
 def test_a_run_too_short_to_grow_says_so():
     objective = built(tiny_net(), every=10)
     grow(objective, tiny_data(), 1)
-    (alarm,) = objective.warnings({}, progress=1 / 10)
-    assert "never grow, since every is 10 in a run of 10 epochs" in alarm
+    (sentence,) = objective.warnings({}, progress=1 / 10)
+    assert "never grow, since every is 10 in a run of 10 epochs" in sentence
     assert objective.warnings({}, progress=1 / 11) == ()
     assert built(tiny_net(), online=0.5).warnings({}, progress=0.5) == ()
 

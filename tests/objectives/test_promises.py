@@ -37,7 +37,7 @@ from mixwright.objectives import (
     TokenMixup,
     TransMix,
 )
-from mixwright.objectives.dada import Step
+from mixwright.objectives.dada import PolicyStep
 from mixwright.sampling import stream
 from mixwright.taps import evaluating
 
@@ -103,7 +103,7 @@ def made(
         torch.manual_seed(1)
         objective.build(model, CLASSES)
     if isinstance(objective, DADA):  # else it would want a search first
-        objective.use([(Step("Brightness", 0.5, 0.4), Step("ShearX", 0.5, 0.6))] * 25)
+        objective.use([(PolicyStep("Brightness", 0.5, 0.4), PolicyStep("ShearX", 0.5, 0.6))] * 25)
     return objective, model
 
 

@@ -7,7 +7,6 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +87,7 @@ class AdAutoMix(Learning):
     Algorithm 1 stays with one.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="AdAutoMix",
         paper="Qin et al., ICLR 2024",
         link="https://arxiv.org/abs/2312.11954",

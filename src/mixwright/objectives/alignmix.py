@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -79,7 +79,7 @@ class AlignMix(Objective):
     only. Here the number of iterations is fixed and those weights add up to exactly 1.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="AlignMix",
         paper="Venkataramanan et al., CVPR 2022",
         link="https://arxiv.org/abs/2103.15375",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mixwright.masknets import MaskLossName, MixBlock, Upsampling
 from mixwright.mixers.cards import Card
@@ -52,7 +51,7 @@ class AutoMix(LearnedPairs):
     (``momentum_warmup=False``), and in partners, who there may be the sample itself.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="AutoMix",
         paper="Liu et al., ECCV 2022",
         link="https://arxiv.org/abs/2103.13027",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -67,7 +67,7 @@ class DecoupledMix(Objective):
     the mean is over the batch.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="DecoupledMix",
         paper="Liu et al., NeurIPS 2023",
         link="https://arxiv.org/abs/2203.10761",

@@ -27,11 +27,6 @@ def grouped_norm(model: nn.Module, groups: int) -> Generator[None]:
     Compiled models run as they were written inside. Activation checkpointing does not go with
     this: it runs layers again in the backward, when the groups are forgotten.
 
-    Args:
-        model: the classifier, wrapped or not; each layer's ``forward`` comes back at the end, also
-            after an error.
-        groups: batches in a batch, at least 1.
-
     Raises:
         ValueError: ``groups`` is no whole number from 1; or, in the forward, a batch cannot be cut
             into so many equal parts.

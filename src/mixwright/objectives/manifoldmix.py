@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from torch import Generator, Tensor
 from torch.nn import Module
@@ -62,7 +61,7 @@ class ManifoldMix(Objective):
     pairing="perm")`` has their draws.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="ManifoldMix",
         paper="Verma et al., ICML 2019",
         link="https://arxiv.org/abs/1806.05236",

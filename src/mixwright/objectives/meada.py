@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -79,7 +79,7 @@ class MEADA(Objective):
     same data without a word between them; that stage gets no faster by their number.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="MEADA",
         paper="Zhao et al., NeurIPS 2020",
         link="https://arxiv.org/abs/2010.08001",

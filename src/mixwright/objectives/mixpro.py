@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -158,7 +157,7 @@ class MixPro(Switching):
     moving weight to the easier label: ``MixPro(per="batch", pairing="perm", pal_detach=False)``.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="MixPro",
         paper="Zhao et al., ICLR 2023",
         link="https://arxiv.org/abs/2304.12043",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.objectives.running_statistics import (
     BatchNorm,
-    Measured,
+    BatchStatistics,
     Population,
     measuring,
     passing,
@@ -132,8 +132,8 @@ class Teacher(nn.Module):
         self.head = made
         self._norms = [norm for norm in self.model.modules() if isinstance(norm, BatchNorm)]
         self._tracking = tracking(self.model)
-        self._clean: Measured | None = None
-        self._mixed: Measured | None = None
+        self._clean: BatchStatistics | None = None
+        self._mixed: BatchStatistics | None = None
         self.train()
 
     def train(self, mode: bool = True) -> Self:
@@ -144,13 +144,10 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def look(self, images: Tensor, layer: str, *, whole: bool = True) -> Look:
-        """Run whole images, without a graph.
+        """Run whole images ``(B, C, H, W)`` without a graph, and keep what ``layer`` gives.
 
-        Args:
-            images: ``(B, C, H, W)`` floating.
-            layer: name of the layer whose features are asked for.
-            whole: whether logits are asked for too; without, the forward ends at the layer, unless
-                the running statistics of later layers need it.
+        Without ``whole`` there are no logits: the forward ends at the layer, unless the running
+        statistics of later layers need it.
 
         Raises:
             ValueError: there is no such layer, it did not run, or it gives no map or tokens.
@@ -195,13 +192,9 @@ class Teacher(nn.Module):
         """Bring the running statistics to where the step's passes take them.
 
         ``clean`` is one pass over whole images; ``official`` is one over whole images, one over
-        mixed ones, and ``clean_again`` more over whole ones, of which none has to be made: with a
-        norm's momentum ``mu`` they are ``r = (1 - mu)^n r + (1 - (1 - mu)^n) s`` of the statistics
-        ``s`` of the first. The other two do nothing here.
-
-        Args:
-            clean_again: n; the authors' AutoMix makes 0, their AdAutoMix 2 for two images, and N
-                for N of them.
+        mixed ones, and ``clean_again`` more over whole ones, of which none has to be made: 0 in
+        the authors' AutoMix, and in their AdAutoMix 2 for two images and N for N. The other two
+        do nothing.
 
         Raises:
             ValueError: ``clean_again`` is no whole number from 0.
@@ -282,7 +275,7 @@ class Teacher(nn.Module):
             yield
 
     @contextlib.contextmanager
-    def _passing(self, measured: bool) -> Generator[Measured | None]:
+    def _passing(self, measured: bool) -> Generator[BatchStatistics | None]:
         """Make a pass inside that leaves modes and running statistics as they were."""
         with self._modes():
             if measured:
@@ -300,4 +293,4 @@ class Teacher(nn.Module):
 
 
 class _LayerReachedError(Exception):
-    """Ends a forward whose later layers nobody asked for."""
+    """Ends a forward whose later layers are not needed."""

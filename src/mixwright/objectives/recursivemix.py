@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ class RecursiveMix(Objective):
     checkpoints, and scales both sides of the box by the ratio of the widths.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="RecursiveMix",
         paper="Yang et al., NeurIPS 2022",
         link="https://arxiv.org/abs/2203.06844",

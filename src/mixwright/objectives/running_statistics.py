@@ -22,7 +22,7 @@ _times = torch._foreach_mul  # pyright: ignore[reportPrivateUsage, reportPrivate
 
 
 @dataclass(frozen=True)
-class Measured:
+class BatchStatistics:
     """The statistics of one batch, norm by norm."""
 
     means: Sequence[Tensor]  # (C,) each
@@ -42,7 +42,7 @@ def tracking(model: nn.Module) -> list[BatchNorm]:
 
 
 @contextlib.contextmanager
-def measuring(norms: Sequence[BatchNorm]) -> Generator[Measured]:
+def measuring(norms: Sequence[BatchNorm]) -> Generator[BatchStatistics]:
     """Measure the batch that is run inside; running statistics stay as they were.
 
     A norm that does not run has measured its running statistics; one that runs more than once, its
@@ -56,7 +56,7 @@ def measuring(norms: Sequence[BatchNorm]) -> Generator[Measured]:
     momenta = [norm.momentum for norm in norms]
     means, variances, counts = _columns(kept)
     with torch.no_grad():  # times 1 is a copy, in one kernel
-        measured = Measured(_times(means, 1.0), _times(variances, 1.0), _times(counts, 0))
+        measured = BatchStatistics(_times(means, 1.0), _times(variances, 1.0), _times(counts, 0))
     try:
         columns = zip(measured.means, measured.variances, measured.runs, strict=True)
         for norm, buffers in zip(norms, columns, strict=True):
@@ -82,17 +82,12 @@ def passing(norms: Sequence[BatchNorm]) -> Generator[None]:
 
 
 @torch.no_grad()
-def update(norms: Sequence[BatchNorm], measured: Measured, *, times: int = 1) -> None:
-    """Bring running statistics to where passes over a measured batch would have brought them.
+def update(norms: Sequence[BatchNorm], measured: BatchStatistics, *, times: int = 1) -> None:
+    """Bring running statistics to where ``times`` passes over a measured batch would take them.
 
     A pass makes ``r = (1 - mu) r + mu s`` of the running ``r`` and the batch's ``s``, so ``n``
     passes make ``(1 - mu)^n r + (1 - (1 - mu)^n) s``. Without momentum the running statistics are
     the average of all batches. Nothing is read back from the device.
-
-    Args:
-        norms: those that were measured.
-        measured: what ``measuring`` gave.
-        times: n, at least 0.
     """
     groups: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
     counts, runs = list[Tensor](), list[Tensor]()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,7 +16,7 @@ from mixwright.plan import MixPlan
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SAMix(LearnedPairs):
-    """Mix by learned masks, of a block that reads both images and is told the share by a factor.
+    """Mix by learned masks, of a block that reads both images, multiplied by a curve of the share.
 
     The step is AutoMix's. The block is ``masknets.PairBlock``: features are multiplied by a curve
     of the share, keys and queries are made of both images side by side, values by two layers. The
@@ -58,7 +57,7 @@ class SAMix(LearnedPairs):
     does. Here the term is a binary cross-entropy of the other classes, as the paper words it.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="SAMix",
         paper="Li et al., 2021",
         link="https://arxiv.org/abs/2111.15454",
@@ -67,7 +66,7 @@ class SAMix(LearnedPairs):
         forwards=4,
         backwards=2,
         input_backwards=1,
-        note="AutoMix with a block that reads both images, told the share by a factor.",
+        note="AutoMix with a block that reads both images and gets the share as a factor.",
     )
 
     eta: float = 0.5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -78,7 +76,7 @@ class SMMix(Switching):
     Departs from the authors' code, which pairs a batch with its mirror image: ``pairing="flip"``.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="SMMix",
         paper="Chen et al., ICCV 2023",
         link="https://arxiv.org/abs/2212.12977",
@@ -214,14 +212,10 @@ def pasted(
 def places(features: Tensor, *, model: Module, grid: tuple[int, int], width: int) -> Tensor:
     """Return image tokens ``(B, T, width)`` of what the last layer gives.
 
-    Args:
-        features: tokens ``(B, P + T, D)``, or a map ``(B, h, w, D)`` or ``(B, D, h, w)``.
-        model: the classifier, which knows its prefix tokens.
-        grid: rows and columns of the attention's tokens.
-        width: D.
+    That is tokens ``(B, P + T, D)``, or a map ``(B, h, w, D)`` or ``(B, D, h, w)``.
 
     Raises:
-        ValueError: the features are not of this grid.
+        ValueError: the features are not of the attention's ``grid``.
     """
     if features.ndim == 4:
         last = features.shape[3] == width and features.shape[1] != width

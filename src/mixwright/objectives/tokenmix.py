@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -143,7 +143,7 @@ class TokenMix(Switching):
     They pair a batch with its mirror image: ``pairing="flip"``.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="TokenMix",
         paper="Liu et al., ECCV 2022",
         link="https://arxiv.org/abs/2207.08409",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Generator, Tensor
 from torch.nn import Module
 
@@ -78,7 +76,7 @@ class TransMix(Switching):
     pairing="flip")``.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="TransMix",
         paper="Chen et al., CVPR 2022",
         link="https://arxiv.org/abs/2111.09833",

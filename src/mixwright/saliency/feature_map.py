@@ -11,17 +11,10 @@ from mixwright.taps import as_input, as_map, bare, classifier, evaluating, last_
 def feature_map(
     model: nn.Module, images: Tensor, layer: str | None, *, pooled: bool = True
 ) -> tuple[str, Tensor]:
-    """Run images through a network in evaluation mode, without gradients, and keep a map.
+    """Return the name of a layer, None for the last map, and its map ``(B, C, h, w)`` float32.
 
-    Args:
-        model: the network, wrapped or not; its modes and statistics stay as they are. It runs in
-            the precision of the surrounding autocast.
-        images: ``(B, C, H, W)``; not written, also where the network writes into its input.
-        layer: name of the layer, or None for the last map.
-        pooled: see ``last_map``.
-
-    Returns:
-        The layer's name, and its map ``(B, C, h, w)`` float32.
+    Runs ``(B, C, H, W)`` images, which are not written, in evaluation mode and without gradients,
+    in the precision of the surrounding autocast. For ``pooled`` see ``last_map``.
 
     Raises:
         ValueError: the layer is unknown, was not run, or gives neither map nor tokens.

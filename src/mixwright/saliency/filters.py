@@ -24,18 +24,11 @@ def grey(images: Tensor) -> Tensor:
 
 
 def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
-    """Blur maps by a Gaussian; outside, the image goes on as its mirror.
+    """Blur maps ``(B, H, W)`` float32 by a Gaussian; outside, the image goes on as its mirror.
 
-    The border pixel is not repeated (OpenCV's ``BORDER_REFLECT_101``); images narrower than the
-    kernel are mirrored to and fro.
-
-    Args:
-        maps: ``(B, H, W)`` float32.
-        width: of the kernel, in pixels, odd; 1 leaves the maps as they are.
-        sigma: of the Gaussian, in pixels, above 0.
-
-    Returns:
-        ``(B, H, W)`` float32; a constant map stays what it is.
+    The kernel is ``width`` pixels wide, odd; 1 leaves the maps as they are. The border pixel is not
+    repeated (OpenCV's ``BORDER_REFLECT_101``); images narrower than the kernel are mirrored to and
+    fro.
 
     Example:
         >>> blurred(torch.tensor([[[0.0, 1.0, 0.0]]]), width=3, sigma=1e9).round(decimals=2)

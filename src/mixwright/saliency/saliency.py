@@ -145,13 +145,9 @@ def _identity(provider: object) -> object:
 
 
 def normalised(maps: Tensor) -> Tensor:
-    """Scale maps to sum 1; maps that cannot be, become uniform.
+    """Scale maps ``(B, *spatial)`` to sum 1, detached, in float32; values below 0 count as 0.
 
-    Args:
-        maps: ``(B, *spatial)`` floating; values below 0 count as 0.
-
-    Returns:
-        float32 of the same shape, detached.
+    Maps that cannot be scaled so become uniform.
 
     Example:
         >>> normalised(torch.tensor([[[1.0, 3.0]], [[0.0, 0.0]]])).tolist()
@@ -168,14 +164,9 @@ def normalised(maps: Tensor) -> Tensor:
 
 
 def blocks_of(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Add up maps over the blocks of a grid.
+    """Add up maps ``(B, H, W)`` over the blocks of a grid of ``size`` rows and columns.
 
-    Args:
-        maps: ``(B, H, W)`` float32.
-        size: rows and columns of the grid.
-
-    Returns:
-        ``(B, *size)`` float32; a map that sums to 1 still does.
+    A map that sums to 1 still does.
 
     Example:
         >>> blocks_of(torch.tensor([[[0.1, 0.2], [0.3, 0.4]]]), (1, 2))

@@ -31,9 +31,6 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
     Known by their attributes: timm's ``Attention`` (ViT, DeiT) and those of our ``smallvit``,
     timm's Swin ``WindowAttention``, and ``torch.nn.MultiheadAttention`` (torchvision's ViT).
 
-    Args:
-        model: the classifier, wrapped or not.
-
     Raises:
         ValueError: the model has none of them.
     """
@@ -56,10 +53,7 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
 def prefix_tokens(model: nn.Module, length: int) -> int:
     """Count the tokens in front that stand for no place: class, register, distillation.
 
-    Args:
-        model: the classifier, wrapped or not.
-        length: T, all tokens; where the model does not say, what is left beside the largest
-            square is meant.
+    Where the model does not say, what is left of ``length``, all tokens, beside the largest square.
 
     Example:
         >>> prefix_tokens(nn.Identity(), 65)
@@ -213,10 +207,6 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
 
 def attention_name(model: nn.Module, layer: str | None = None) -> str:
     """Name one attention layer: the last, or the one that ``layer`` is or holds.
-
-    Args:
-        model: the classifier, wrapped or not.
-        layer: see ``attending``.
 
     Raises:
         ValueError: there is none.

@@ -51,20 +51,15 @@ def scaling(attention: nn.Module) -> float:
 
 
 def qkv(attention: nn.Module, tokens: Tensor) -> Parts:
-    """Return queries, keys and values of given tokens, with gradients, in the layer's precision.
+    """Return queries, keys and values of tokens ``(B, T, D)``, ``(B, heads, T, d)`` each.
 
-    Queries and keys have gone through the layer's own normalisation, if it has one, and are not
-    scaled: ``softmax(scaling(attention) * q @ k.mT) @ v`` is what the layer computes.
-
-    Args:
-        attention: a layer that ``attention_layers`` names.
-        tokens: ``(B, T, D)``, as they enter the layer, behind the block's first norm.
-
-    Returns:
-        ``(B, heads, T, d)`` each.
+    They carry gradients and are in the layer's precision. Tokens are those that enter the layer,
+    behind the block's first norm. Queries and keys have gone through the layer's own normalisation,
+    if it has one, and are not scaled: ``softmax(scaling(attention) * q @ k.mT) @ v`` is what the
+    layer computes.
 
     Raises:
-        ValueError: the layer is none that can be read.
+        ValueError: the layer is none that ``attention_layers`` names.
     """
     if is_torch(attention):
         weight, bias = attention.in_proj_weight, attention.in_proj_bias

@@ -44,10 +44,7 @@ class Tap:
 def tapping(model: Module, layer: str, *, copied: bool = False) -> Generator[Tap]:
     """Keep a layer's output of the forwards made inside.
 
-    Args:
-        model: the classifier, wrapped or not.
-        layer: name of one of its layers, as ``named_modules`` gives it.
-        copied: whether a copy is kept, for layers into whose output a later one writes.
+    ``copied`` keeps a copy, for layers into whose output a later one writes.
 
     Raises:
         ValueError: there is no such layer.
@@ -76,12 +73,7 @@ def tapping(model: Module, layer: str, *, copied: bool = False) -> Generator[Tap
 
 @contextlib.contextmanager
 def entering(model: Module, layer: str | Module) -> Generator[Tap]:
-    """Keep what a layer is given in the forwards made inside.
-
-    Args:
-        model: the classifier, wrapped or not.
-        layer: name of one of its layers, as ``named_modules`` gives it, or the layer itself, such
-            as ``taps.classifier(model)``.
+    """Keep what a layer, by name or itself, is given in the forwards made inside.
 
     Raises:
         ValueError: there is no such layer.

@@ -43,12 +43,9 @@ _traces: weakref.WeakKeyDictionary[nn.Module, Trace] = weakref.WeakKeyDictionary
 
 
 def named_layer(model: nn.Module, layer: str) -> nn.Module:
-    """Find a layer by its name.
+    """Find a layer by its name in ``named_modules``.
 
-    Args:
-        model: the classifier, wrapped or not.
-        layer: as ``named_modules`` gives it; the ``model.`` in front that ``Normalised`` adds
-            may be left out.
+    The ``model.`` in front that ``Normalised`` adds may be left out.
 
     Raises:
         ValueError: there is no such layer; the nearest names are given.
@@ -69,10 +66,8 @@ def named_layer(model: nn.Module, layer: str) -> nn.Module:
 def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
     """Return the layer that makes logits: the last Linear.
 
-    Args:
-        model: the classifier, wrapped or not.
-        images: a batch, two images of which are run once for each model to find the last Linear
-            that runs; None takes the last in order of registration, whether it runs or not.
+    With ``images``, two of them are run once for each model to find the last Linear that runs;
+    without, it is the last in order of registration, whether it runs or not.
 
     Raises:
         ValueError: the model has no Linear layer.
@@ -93,15 +88,10 @@ def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
 def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
     """Name the last layer that gives a map, or tokens, before the last Linear.
 
-    Found by one forward in evaluation mode, once for each model; nothing of the model changes.
-    Layers as wide as the Linear's input come first, and maps of more than one place before
-    pooled ones.
-
-    Args:
-        model: the classifier, wrapped or not.
-        images: a batch; two of its images are run.
-        pooled: whether a map of one place that is as wide as the Linear's input is taken before
-            larger maps of another width; for those who look at places only, False.
+    Found by one forward of two images in evaluation mode, once for each model; nothing of the model
+    changes. Layers as wide as the Linear's input come first, and maps of more than one place before
+    pooled ones; without ``pooled``, a larger map of another width comes before a map of one place
+    that is as wide as the Linear's input.
 
     Raises:
         ValueError: no layer gives a map.
@@ -121,15 +111,11 @@ def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
 
 
 def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
-    """Name the stages of a network in the order in which they run.
+    """Name the stages of a network in the order in which they run; two of the images are run.
 
     A stage is a composite layer whose output is a map, or tokens: ``layer1`` to ``layer4`` of a
     ResNet, ``blocks.0``, ``blocks.1``, ... of a transformer. Layers that run more than once in a
     forward, such as a shared ReLU, are none.
-
-    Args:
-        model: the classifier, wrapped or not.
-        images: a batch; two of its images are run.
 
     Raises:
         ValueError: fewer than two layers qualify.

@@ -10,11 +10,7 @@ from mixwright.taps.modes import bare
 def patch_side(model: nn.Module | None) -> int | None:
     """Return the side of a model's patches in pixels: of its first convolution without overlap.
 
-    Args:
-        model: the classifier, wrapped or not, or None.
-
-    Returns:
-        None where the first convolution is no square patch embedding, as in convolutional nets.
+    None where the first convolution is no square patch embedding, and without a model.
 
     Example:
         >>> patch_side(nn.Conv2d(3, 8, 4, stride=4)), patch_side(nn.Conv2d(3, 8, 3))

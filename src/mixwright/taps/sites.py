@@ -31,11 +31,7 @@ def mask_stage(model: nn.Module, images: Tensor) -> str:
 
     It is the third of a ResNet's four, 8 x 8 for images of 32 pixels and 14 x 14 for 224. Where
     all stages give maps of one size, as in a plain transformer, the middle one is taken, the 6th
-    block of 12.
-
-    Args:
-        model: the classifier, wrapped or not.
-        images: a batch, whose first two are run once in evaluation mode.
+    block of 12. Two of the images are run once in evaluation mode.
 
     Raises:
         ValueError: the model shows no stages that give maps.

@@ -15,7 +15,7 @@ from mixwright.objectives.dada.operations import NAMES, OPERATIONS, operate
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PolicyStep:
     """One operation of a sub-policy."""
 
     operation: str  # one of ``OPERATIONS``
@@ -29,11 +29,11 @@ class Step:
         return f"{what} ({self.chance:.0%})"
 
 
-SubPolicy = tuple[Step, Step]
+SubPolicy = tuple[PolicyStep, PolicyStep]
 """Two operations, done one after the other, each by its own chance."""
 
 
-class Found(nn.Module):
+class FoundPolicy(nn.Module):
     """The sub-policies that a search has found, as buffers, so that they are saved with a run.
 
     Attributes:
@@ -61,7 +61,7 @@ class Found(nn.Module):
 
     def __repr__(self) -> str:
         """Say how many were found."""
-        return f"Found({len(self.policy)} of {len(self)})"
+        return f"FoundPolicy({len(self.policy)} of {len(self)})"
 
     def keep(self, policy: Sequence[SubPolicy]) -> None:
         """Take a policy; see ``DADA.use``."""
@@ -95,12 +95,12 @@ class Found(nn.Module):
         found: list[SubPolicy] = []
         for names, chance, level in zip(numbers, chances, levels, strict=True):
             if min(names) >= 0:
-                first, second = (Step(NAMES[names[k]], chance[k], level[k]) for k in (0, 1))
+                first, second = (PolicyStep(NAMES[names[k]], chance[k], level[k]) for k in (0, 1))
                 found.append((first, second))
         self.policy = tuple(found)
 
 
-def _loaded(found: Found, _: object) -> None:
+def _loaded(found: FoundPolicy, _: object) -> None:
     found.read()
 
 

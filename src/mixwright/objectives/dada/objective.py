@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,10 +16,10 @@ from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
-from mixwright.objectives.dada.found import Found, SubPolicy, augmented
+from mixwright.objectives.dada.found import FoundPolicy, SubPolicy, augmented
 from mixwright.objectives.dada.influence import ORDERS, Order
 from mixwright.objectives.dada.policy import PAIRS
-from mixwright.objectives.dada.search import Examples, Search, SearchProgress, Settings
+from mixwright.objectives.dada.search import Examples, Search, SearchProgress, SearchSettings
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.sampling import stream
 from mixwright.taps import bare
@@ -85,7 +85,7 @@ class DADA(Objective):
     are rounded to bytes by some operations only, and Cutout covers with mid grey.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="DADA",
         paper="Li et al., ECCV 2020",
         link="https://arxiv.org/abs/2003.03780",
@@ -121,7 +121,7 @@ class DADA(Objective):
         check_number("DADA", "policy_lr", self.policy_lr, open_low=True)
         check_choice("DADA", "order", self.order, ORDERS)
         self.criterion = self.criterion or CrossEntropy()  # None stands for it
-        self.settings = Settings(
+        self.settings = SearchSettings(
             epochs=self.search_epochs,
             batch_size=self.batch_size,
             lr=self.lr,
@@ -130,7 +130,7 @@ class DADA(Objective):
             order=self.order,
             criterion=self.criterion,
         )
-        self.found = Found(self.policies)
+        self.found = FoundPolicy(self.policies)
         self._model: tuple[Module, ...] = ()  # in a tuple it is no part of the objective
 
     @property
@@ -142,9 +142,9 @@ class DADA(Objective):
         """Describe the found sub-policies in words, a line each.
 
         Example:
-            >>> from mixwright.objectives.dada import Step
+            >>> from mixwright.objectives.dada import PolicyStep
             >>> objective = DADA(policies=1)
-            >>> objective.use([(Step("Rotate", 0.3, 0.9), Step("Invert", 0.05, 0.5))])
+            >>> objective.use([(PolicyStep("Rotate", 0.3, 0.9), PolicyStep("Invert", 0.05, 0.5))])
             >>> objective.describe()
             'turn by 24 degrees (30%), then invert (5%)'
         """

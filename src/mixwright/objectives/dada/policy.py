@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from mixwright.objectives.dada.found import Step, SubPolicy
+from mixwright.objectives.dada.found import PolicyStep, SubPolicy
 from mixwright.objectives.dada.operations import NAMES, operate
 from mixwright.objectives.dada.relax import Noise, Values, chosen, passed
 
@@ -65,7 +65,7 @@ class Policy(nn.Module):
         found: list[SubPolicy] = []
         for pair in order:
             first, second = (
-                Step(NAMES[name], chances[pair][k], levels[pair][k])
+                PolicyStep(NAMES[name], chances[pair][k], levels[pair][k])
                 for k, name in enumerate(PAIRS[pair])
             )
             found.append((first, second))

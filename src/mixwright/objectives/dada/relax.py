@@ -60,15 +60,8 @@ def relax(
     ``(f - c(z')) grad log p(b) + grad c(z) - grad c(z')``: f is the value of the draw b, z the
     relaxed draw and z' another that gives the same b. It is made twice, for the pair with all
     gates held and for the gates with the pair held, so that gates of pairs that were not drawn
-    get exactly 0 instead of noise.
-
-    Args:
-        value: ``(...)``, of the draw that ``noise`` gives.
-        values: see ``Values``; leading dimensions are independent draws.
-        noise: of the same shapes.
-        control: see ``Control``; any function will do, a good guess of the value lowers the
-            variance.
-        temperature: of the relaxed draws, above 0.
+    get exactly 0 instead of noise. Leading dimensions are independent draws. Any ``control`` will
+    do; a good guess of the value lowers the variance.
 
     Returns:
         An estimate for each of the values, with a graph to the parameters of ``control``.

@@ -17,7 +17,7 @@ from mixwright.objectives.dada.relax import relax
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SearchSettings:
     """How a search goes; see ``DADA`` for ranges."""
 
     epochs: int = 20
@@ -70,19 +70,13 @@ class Examples:
 class Search:
     """Learn a policy together with a network.
 
-    An iteration draws one sub-policy for a batch of the first half, measures by ``influence`` how
-    much a step on it would help on a batch of the other half, moves the policy towards what
+    An iteration draws one sub-policy for a batch of ``train``, measures by ``influence`` how
+    much a step on it would help on a batch of ``valid``, moves the policy towards what
     helps (``relax`` for weights and chances; the sum of the pixels' gradients for the levels of
     operations that were done, as if each added its level to every pixel), and then makes the
-    network's own step on a new draw. Draws from torch's global generator too (a network's
-    dropout), which the caller seeds.
-
-    Args:
-        model: the network; changed, and in training mode from here on.
-        train: what the network learns from.
-        valid: what the policy is judged on.
-        settings: see ``Settings``.
-        generator: CPU generator, source of all other randomness.
+    network's own step on a new draw. The network is changed, and in training mode from here on.
+    Its dropout draws from torch's global generator, which the caller seeds; all else is drawn from
+    ``generator``.
     """
 
     def __init__(
@@ -91,7 +85,7 @@ class Search:
         *,
         train: Examples,
         valid: Examples,
-        settings: Settings,
+        settings: SearchSettings,
         generator: Generator,
     ) -> None:
         self.model = model.train()

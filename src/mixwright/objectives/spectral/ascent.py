@@ -28,7 +28,7 @@ def ascended(
     """Move what images are made from uphill, each sample by its own cross-entropy.
 
     The model is in evaluation mode meanwhile; only ``start`` is differentiated by, so that weights
-    get no gradient.
+    get no gradient. Each of the ``steps`` is one pass and a backward pass to ``start``.
 
     Args:
         start: ``(B, 1 or C, h, w)`` floating; not written.
@@ -36,11 +36,8 @@ def ascended(
         labels: ``(B,)`` int64 or ``(B, K)`` floating.
         to_images: makes the images from it, as the model takes them.
         moved: takes the value and the sign of its slope, -1, 0 or 1; gives the next value.
-        steps: how many; each is one pass and a backward pass to ``start``.
+        steps: how many.
         until_wrong: whether a sample rests from its first error on.
-
-    Returns:
-        Of the shape of ``start``, no graph.
     """
     classes = labels.argmax(dim=1) if labels.ndim == 2 else labels
     right = torch.ones(len(start), 1, 1, 1, dtype=torch.bool, device=start.device)

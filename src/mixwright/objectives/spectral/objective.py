@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
@@ -93,7 +93,7 @@ class Spectral(Objective):
     where one factor holds for the batch.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="Spectral",
         paper="after Zhang et al., AAAI 2023 and MICCAI 2023",
         link="https://arxiv.org/abs/2309.01207",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -94,7 +93,7 @@ class TokenMixup(Objective):
     horizontally is that of its mixed tokens; the layer that attends vertically keeps its module.
     """
 
-    card: ClassVar[Card] = Card(
+    card = Card(
         title="TokenMixup",
         paper="Choi, Choi and Kim, NeurIPS 2022",
         link="https://arxiv.org/abs/2210.07562",

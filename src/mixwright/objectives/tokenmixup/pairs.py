@@ -51,16 +51,11 @@ def saliency_pairs(
         official: whether to take the tokens that are more salient than those of the first easy
             sample, for everyone, as the authors' code does.
 
-    Returns:
-        The pairs. Without any gain nothing is taken and own labels weigh 1.
-
     Example:
         >>> saliency = torch.tensor([[0.2, 0.0], [0.1, 0.8]])
         >>> pairs = saliency_pairs(saliency, torch.tensor([True, True]), rho=0.05)
-        >>> pairs.taken.tolist()
-        [[False, True], [True, False]]
-        >>> [round(weight, 3) for weight in pairs.weight.tolist()]
-        [0.2, 0.8]
+        >>> pairs.taken.tolist(), [round(weight, 3) for weight in pairs.weight.tolist()]
+        ([[False, True], [True, False]], [0.2, 0.8])
     """
     with drawing(saliency):
         own = saliency.detach().float()

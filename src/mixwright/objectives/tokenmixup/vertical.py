@@ -19,20 +19,16 @@ _Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 @contextlib.contextmanager
 def vertical(encoders: Sequence[Encoder], *, kappa: int) -> Generator[None]:
-    """Let the last of these layers also attend to the salient tokens of those before it.
+    """Let the last of these consecutive layers also attend to salient tokens of those before it.
 
-    The tokens join the keys and values of its attention, through the block's own norm; queries
-    stay its own. Where one input gives all three, as in timm, they join the input and what they ask
-    for is dropped, which is the same: dropout, gates and fused kernels stay the layer's own.
-
-    Args:
-        encoders: consecutive layers, at least two.
-        kappa: tokens of each earlier layer, those of the largest saliency; all if it has fewer.
-            Class and other prefix tokens are never chosen.
+    ``kappa`` tokens of each earlier layer, those of the largest saliency and never prefix tokens,
+    join the keys and values of its attention, through the block's own norm; queries stay its own.
 
     Raises:
         ValueError: at the end, if the last layer has not run.
     """
+    # Where one input gives queries, keys and values, as in timm, the tokens join the input and what
+    # they ask for is dropped, which is the same: dropout, gates and fused kernels stay the layer's.
     *earlier, last = encoders
     kept: list[Tensor] = []
     entered: list[_Arguments] = []  # arguments of the block that runs, tokens first
