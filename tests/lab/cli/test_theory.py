@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mixwright.lab.cli import main, theory_jobs
+from mixwright.lab.cli import main
+from mixwright.lab.experiments import theory_measurements
 from mixwright.lab.experiments.probe_model import ProbeModel
 from mixwright.lab.models.smallconv import SmallConv
 
@@ -17,14 +18,14 @@ from mixwright.lab.models.smallconv import SmallConv
 def _quickly(monkeypatch):
     """A net that was not trained, and few images to expand the loss around."""
 
-    def sit(data, *, seed, on_message=None):
+    def untrained(data, *, seed, on_message=None):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = SmallConv(num_classes=data.num_classes, channels=data.channels, width=2)
         return ProbeModel(net.eval(), "It was not trained.")
 
-    monkeypatch.setattr("mixwright.lab.experiments.probe_model.train_probe_model", sit)
-    monkeypatch.setattr(theory_jobs, "_EXPANDED", 8)
+    monkeypatch.setattr(theory_measurements, "train_probe_model", untrained)
+    monkeypatch.setattr(theory_measurements, "_EXPANDED", 8)
 
 
 def test_moments_expansion_and_page(tmp_path, capsys):
@@ -66,21 +67,19 @@ def test_a_design_from_a_map_that_was_written(tmp_path, capsys):
 
 
 def test_scenarios_take_the_methods_that_were_named(tmp_path, monkeypatch):
-    from mixwright.lab.theory.scenarios import run
-
     asked = {}
 
-    def look(**more):
-        asked.update(more)
+    def record_and_stop(**arguments):
+        asked.update(arguments)
         raise ValueError("seen enough")
 
-    monkeypatch.setattr(run, "run_scenarios", look)
+    monkeypatch.setattr(theory_measurements, "run_scenarios", record_and_stop)
     words = ["theory", "mixup", "--masks", "8", "--image-size", "8", "--out", str(tmp_path)]
     assert main([*words, "--scenarios", "sprites"]) == 2
     assert set(asked["methods"]) == {"none", "mixup"}
-    assert (asked["rung"], asked["seeds"], asked["data"]) == ("sprites", 3, None)
+    assert (asked["dataset_kind"], asked["seeds"], asked["data"]) == ("sprites", 3, None)
     assert main([*words, "--scenarios", "cifar", "--seeds", "2"]) == 2
-    assert (asked["rung"], asked["seeds"], asked["data"].name) == ("cifar", 2, "digits")
+    assert (asked["dataset_kind"], asked["seeds"], asked["data"].name) == ("cifar", 2, "digits")
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from mixwright.lab.experiments.methods import Method, Part, parse_method
+from mixwright.lab.experiments.probe_model import looks_through_model
 from mixwright.lab.reports.gallery import (
     Exhibit,
     choose_images,
     exhibit,
     gallery_figure,
-    looks_through_model,
     png,
 )
 from mixwright.lab.reports.palette import FAINT, SOURCES

@@ -83,9 +83,12 @@ def _probe_model(
 ) -> "ProbeModel | None":
     """The model to look through, if one is wanted or may be needed."""
     from mixwright.lab.cli.prepare import tell
-    from mixwright.lab.experiments.probe_model import ProbeModel, train_probe_model
+    from mixwright.lab.experiments.probe_model import (
+        ProbeModel,
+        looks_through_model,
+        train_probe_model,
+    )
     from mixwright.lab.experiments.saved import load_saved
-    from mixwright.lab.reports.gallery import looks_through_model
 
     if not any(map(looks_through_model, methods)):
         return None

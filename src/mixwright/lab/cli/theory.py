@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions
@@ -12,10 +12,9 @@ from mixwright.lab.cli.progress import open_console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from mixwright.lab.cli.theory_jobs import Job
-    from mixwright.lab.experiments.methods import Method
-    from mixwright.lab.reports.sections.section import Group
+    from mixwright.lab.experiments.theory_measurements import Measurements
 
 ABOUT = """Measure the second moments of the masks of methods: how strongly each ties the gradients
 of two pixels, by the offset between them. METHOD as in mixwright compare --help; without any, all
@@ -24,14 +23,12 @@ trained on the data for a few seconds first.
 
 Writes theory.json, maps as .npy, and report.html."""
 
-_FEWER = 8  # masks of methods that cost passes through a model are so many times fewer
-
 
 @dataclass(frozen=True)
 class TheoryOptions(DataOptions):
     """``mixwright theory``."""
 
-    methods: tuple[str, ...] = option((), "what to look at", metavar="METHOD")
+    methods: tuple[str, ...] = option((), "what to measure", metavar="METHOD")
     masks: int = option(
         4096,
         "masks of each method (default 4096; an eighth for methods that look through a model)",
@@ -67,109 +64,61 @@ class TheoryOptions(DataOptions):
 def main(words: Sequence[str]) -> int:
     """Run the command; see ``cli.main``."""
     options = parse(TheoryOptions, words, prog="mixwright theory", about=ABOUT)
-    for name, value in (("masks", options.masks), ("seeds", options.seeds)):
-        if value is not None and value < (2 if name == "masks" else 1):
-            least = 2 if name == "masks" else 1
+    for name, value, least in (("masks", options.masks, 2), ("seeds", options.seeds, 1)):
+        if value is not None and value < least:
             raise UsageError(f"--{name} is {value}; expected at least {least}.")
     from mixwright.lab.data.names import parse_data
 
     with users_words():
         parse_data(options.data)
-    from mixwright.lab.cli.prepare import devices, load, out_folder
-    from mixwright.lab.cli.theory_jobs import designed, in_scenarios, prepare
-    from mixwright.lab.cli.theory_page import write
+    from mixwright.lab.cli.prepare import devices, load, out_folder, tell
+    from mixwright.lab.cli.theory_page import groups_of, write
+    from mixwright.lab.experiments.theory_measurements import (
+        measure_theory,
+        methods_with_masks,
+        prepare_theory,
+    )
 
     device, out = devices(options.device)[0], out_folder(options.out)
     console = open_console()
     started = time.monotonic()
     with users_words():
-        methods = _methods(options)
-        job = prepare(
+        methods = methods_with_masks(options.methods, trust=options.trust)
+        setup = prepare_theory(
             load(options, train_size=options.train_size),
             methods,
             device=device,
             run=options.run,
             seeds=options.seeds or 1,
-            through_model=options.decomposition,
+            with_model=options.decomposition,
+            on_message=tell,
         )
         out.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
-        design: dict[str, list[Group]] = {}
-        if options.design:  # first, since its word may be one that nobody knows
-            say(console, f"designing masks for {options.design} ...")
-            design["design"] = [designed(job, options.design, masks=options.masks, folder=out)]
-        sections: dict[str, list[Group]] = _measured(job, options, console)
-        if options.decomposition:
-            sections |= _expanded(job, sections, options, console)
-        sections |= design
-        if options.scenarios:
-            sections["scenarios"] = in_scenarios(
-                job, options.scenarios, named=bool(options.methods), seeds=options.seeds or 3,
-                folder=out / "scenarios", on_message=lambda said: say(console, said),
-            )  # fmt: skip
-        record, page = write(out, job, sections, words=words, seconds=time.monotonic() - started)
+        sections = measure_theory(
+            setup,
+            modes=("exact", "paper") if options.mode == "both" else (options.mode,),
+            masks=options.masks,
+            decomposition=options.decomposition,
+            design=options.design,
+            scenarios=options.scenarios,
+            scenario_methods=methods if options.methods else (),
+            scenario_seeds=options.seeds or 3,
+            folder=out,
+            on_message=lambda message: say(console, message),
+            on_moments=lambda found: console.print(_table(found, console)),
+        )
+        record, page = write(
+            out, setup, groups_of(sections), words=words, seconds=time.monotonic() - started
+        )
     say(console, f"record  {record}\nreport  {page}")
     return 0
 
 
-def _methods(options: TheoryOptions) -> "list[Method]":
-    from mixwright.lab.experiments.methods import parse_methods
-    from mixwright.mixers import MIXERS
-
-    methods = parse_methods(options.methods or MIXERS, trust=options.trust)
-    known = [method for method in methods if method.parts]
-    if options.methods and not known:
-        raise UsageError("none mixes nothing: it has no masks. Name a method, such as cutmix.")
-    for method in known:
-        if method.mixer() is None:
-            raise UsageError(
-                f"{method.text} mixes within training and has no masks of its own. Name a mixer; "
-                "one that a run has learned is trained:run=PATH."
-            )
-    return known
-
-
-def _measured(job: "Job", options: TheoryOptions, console: "Console") -> "dict[str, list[Group]]":
-    from mixwright.lab.cli.theory_jobs import moments_of
-
-    sections: dict[str, list[Group]] = {}
-    for mode in ("exact", "paper") if options.mode == "both" else (options.mode,):
-        groups: list[Group] = []
-        for method in job.methods:
-            masks = options.masks // (_FEWER if method.text in job.looking else 1)
-            group = moments_of(job, method, mode=mode, masks=max(2, masks))
-            if group is not None:
-                groups.append(group)
-                say(console, f"{method.text}: {group.summaries[0]['masks']:,} masks")
-        if groups:
-            sections["moments" if mode == "exact" else "moments-paper"] = groups
-            console.print(_table(groups, console))
-    if not sections:
-        raise UsageError(" ".join(job.skipped))
-    return sections
-
-
-def _expanded(
-    job: "Job", sections: "dict[str, list[Group]]", options: TheoryOptions, console: "Console"
-) -> "dict[str, list[Group]]":
-    from mixwright.lab.cli.theory_jobs import expanded, pressed
-
-    say(console, "expanding the loss ...")
-    terms = [expanded(job, method) for method in job.methods]
-    groups: dict[str, list[Group]] = {"decomposition": terms}
-    by_key = {group.key: group for group in terms}
-    layers = [
-        found
-        for group in sections.get("moments", [])
-        if (found := pressed(job, group, by_key[group.key], masks=options.masks)) is not None
-    ]
-    return groups | ({"first-layer": layers} if layers else {})
-
-
-def _table(groups: "Sequence[Group]", console: "Console") -> Any:
+def _table(measured: "Sequence[Measurements]", console: "Console") -> "Table":
     from mixwright.lab.cli.table import numbers_table
     from mixwright.lab.reports.formatting import number
 
-    mode = str(groups[0].summaries[0]["mode"])
+    mode = measured[0].found[0].summary["mode"]
     table = numbers_table(
         "method",
         ("a(0,0)", "near", "far", "all pairs", "SE", "exact"),
@@ -178,12 +127,12 @@ def _table(groups: "Sequence[Group]", console: "Console") -> Any:
         caption="a: coefficient of two pixels by their offset; near: up to an eighth of the side, "
         "far: from three eighths; exact: of all pairs, where there is a closed form",
     )
-    for group in groups:
-        first = group.summaries[0]
+    for method in measured:
+        first = method.found[0].summary
         closed = first["closed"]
         cells = (first["a0"], first["near"], first["far"], first["mean"], first["mean_error"])
         table.add_row(
-            group.key,
+            method.key,
             *(number(value, 4) for value in cells),
             "" if closed is None else number(closed["mean"], 4),
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.files import write_json
-from mixwright.lab.cli.theory_jobs import Job
+from mixwright.lab.experiments.theory_measurements import Sections, TheorySetup
 from mixwright.lab.reports.formatting import duration
 from mixwright.lab.reports.page import write_page
 from mixwright.lab.reports.palette import method_shades
@@ -19,9 +19,27 @@ if TYPE_CHECKING:
 NAME = "theory.json"
 
 
+def groups_of(sections: Sections) -> dict[str, list[Group]]:
+    """Return measurements as groups of the report, by section."""
+    return {
+        name: [
+            Group(
+                key=method.key,
+                label=method.label,
+                seeds=tuple(range(len(method.found))),
+                summaries=tuple(found.summary for found in method.found),
+                arrays=tuple(found.arrays for found in method.found),
+                baseline=method.key == "none",
+            )
+            for method in measured
+        ]
+        for name, measured in sections.items()
+    }
+
+
 def write(
     folder: Path,
-    job: Job,
+    setup: TheorySetup,
     sections: Mapping[str, Sequence[Group]],
     *,
     words: Sequence[str],
@@ -31,7 +49,7 @@ def write(
 
     Args:
         folder: where; it is there.
-        job: what was measured on what.
+        setup: what was measured on what.
         sections: groups of each section, by name.
         words: of the command line.
         seconds: that it took.
@@ -51,13 +69,13 @@ def write(
         "mixwright": version(),
         "torch": torch.__version__,
         "commit": commit(),
-        "machine": machine(job.images.device),
+        "machine": machine(setup.images.device),
         "seconds": seconds,
-        "data": job.data.name,
-        "data_note": job.data.note,
-        "model": job.model_note,
-        "size": list(job.size),
-        "skipped": job.skipped,
+        "data": setup.data.name,
+        "data_note": setup.data.note,
+        "model": setup.model_note,
+        "size": list(setup.size),
+        "skipped": setup.skipped,
     }
     found = {
         name: {
@@ -67,21 +85,20 @@ def write(
     }
     record = folder / NAME
     write_json(record, about | {"sections": found})
-    slugs = {method.text: method.slug for method in job.methods}
-    (folder / "maps").mkdir(exist_ok=True)
+    slugs = {method.text: method.slug for method in setup.methods}
+    maps = folder / "maps"
+    maps.mkdir(exist_ok=True)
     for name in ("moments", "moments-paper"):
         for group in sections.get(name, ()):
-            mode = str(group.summaries[0]["mode"])
-            np.save(
-                folder / "maps" / f"{slugs[group.key]}-{mode}.npy", group.arrays[0]["a"].numpy()
-            )
-    page = _page(folder, job, sections, command=command, about=about)
+            file = f"{slugs[group.key]}-{group.summaries[0]['mode']}.npy"
+            np.save(maps / file, group.arrays[0]["a"].numpy())
+    page = _page(folder, setup, sections, command=command, about=about)
     return record, page
 
 
 def _page(
     folder: Path,
-    job: Job,
+    setup: TheorySetup,
     sections: Mapping[str, Sequence[Group]],
     *,
     command: str,
@@ -90,15 +107,15 @@ def _page(
     keys = list(dict.fromkeys(group.key for groups in sections.values() for group in groups))
     shades: dict[str, Shade] = method_shades(keys, "none" if "none" in keys else None)
     written = {name: _write(name)(groups, shades) for name, groups in sections.items()}
-    height, width = job.size
+    height, width = setup.size
     on = about["machine"]
     machine = (
         f"{on['cpu']}, {on['cores']} cores, {on['threads']} threads, Python {on['python']}, device "
         f"{on['device']}"
     )
     facts = [
-        ("Data", f"{job.data.name}: {len(job.images):,} training images. {job.data.note}"),
-        *([("Model", job.model_note)] if job.model_note else []),
+        ("Data", f"{setup.data.name}: {len(setup.images):,} training images. {setup.data.note}"),
+        *([("Model", setup.model_note)] if setup.model_note else []),
         ("Images", f"{height} x {width} pixels"),
         ("Machine", machine),
         ("Software", f"mixwright {about['mixwright']}, torch {about['torch']}"),
@@ -113,7 +130,7 @@ def _page(
         sections=written,
         facts=facts,
         shades=shades,
-        skipped=job.skipped,
+        skipped=setup.skipped,
     )
 
 

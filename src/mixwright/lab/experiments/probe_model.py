@@ -1,4 +1,4 @@
-"""A small net, trained on the spot, for pictures of methods that look through a model."""
+"""A small net, trained on the spot, for methods that look through a model; and which these are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from torch import nn
 
 from mixwright.lab.experiments.run import new_model
 from mixwright.lab.training.recipe import Recipe
+from mixwright.mixers import CARDS
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.methods import Method
 
 MODEL = "smallconv"
 _STEPS, _BATCH = 120, 32
@@ -71,3 +73,18 @@ def train_probe_model(
         "last training images."
     )
     return ProbeModel(model.eval(), note)
+
+
+def looks_through_model(method: "Method") -> bool:
+    """Return whether a method's mixer may need a model to draw a plan.
+
+    True for mixers whose card says so, and for classes of users, which have no card.
+    """
+    mixer = method.mixer()
+    if mixer is None:
+        return False
+    if method.parts[0].learns:
+        names = [type(mixer).__name__.lower()]
+    else:
+        names = [part.name for part in method.parts if part.name != "trained"]  # has its own
+    return any(name not in CARDS or CARDS[name].needs == "model" for name in names)

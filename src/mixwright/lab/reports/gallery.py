@@ -111,27 +111,6 @@ def _nothing_to_draw(method: "Method") -> str:
     return "What it does to images hangs on training; there is no plan to draw."
 
 
-def looks_through_model(method: "Method") -> bool:
-    """Whether a method's mixer may want a model to be drawn.
-
-    Args:
-        method: any.
-
-    Returns:
-        True for mixers whose card says so and for classes of users, which have none.
-    """
-    from mixwright.mixers import CARDS
-
-    mixer = method.mixer()
-    if mixer is None:
-        return False
-    if method.parts[0].learns:
-        names = [type(mixer).__name__.lower()]
-    else:
-        names = [part.name for part in method.parts if part.name != "trained"]  # has its own
-    return any(name not in CARDS or CARDS[name].needs == "model" for name in names)
-
-
 def png(image: Tensor, *, side: int = 96) -> bytes:
     """A small picture as PNG; larger ones are reduced to ``side`` pixels, smaller ones kept.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.lab.experiments.probe_model import looks_through_model
 from mixwright.lab.reports import figures, tables
 from mixwright.lab.reports.caveats import caveats
 from mixwright.lab.reports.curves import Curves, read_curves
@@ -15,7 +16,6 @@ from mixwright.lab.reports.gallery import (
     choose_images,
     exhibit,
     gallery_figure,
-    looks_through_model,
     png,
 )
 from mixwright.lab.reports.masks import MaskRow, mask_rows, mask_sheet

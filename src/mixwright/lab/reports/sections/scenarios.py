@@ -34,10 +34,11 @@ def scenarios(groups: Sequence[Group], shades: Shades) -> Section:
         title="Small and large objects",
         protocol=(
             f"{first['dataset_kind'].capitalize()}: the same images with objects of {sizes} of the "
-            f"area, the same regime for training and test; {first['model']}, {first['train_size']:,} training and "
-            f"{first['test_size']:,} test images, {first['epochs']} epochs of "
-            f"{first['optimizer']} at {first['lr']:g}; top-1 of the raw weights after the last "
-            f"epoch; {seeds} {'seed' if seeds == 1 else 'seeds'}, paired, 95 % t intervals."
+            f"area, the same regime for training and test; {first['model']}, "
+            f"{first['train_size']:,} training and {first['test_size']:,} test images, "
+            f"{first['epochs']} epochs of {first['optimizer']} at {first['lr']:g}; top-1 of the "
+            f"raw weights after the last epoch; {seeds} {'seed' if seeds == 1 else 'seeds'}, "
+            "paired, 95 % t intervals."
         ),
         reading=_reading(groups, tasks),
         tables=(_scores(groups, tasks), _differences(groups, tasks)),

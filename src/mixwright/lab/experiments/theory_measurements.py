@@ -1,0 +1,360 @@
+"""What ``mixwright theory`` measures of METHODs: plain results, one a method and seed."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from mixwright import sampling
+from mixwright.lab.evaluation.subject import Found
+from mixwright.lab.experiments.methods import Method, parse_method, parse_methods
+from mixwright.lab.experiments.probe_model import MODEL, looks_through_model, train_probe_model
+from mixwright.lab.experiments.saved import load_saved
+from mixwright.lab.experiments.suggest import did_you_mean
+from mixwright.lab.theory.decomposition import decompose
+from mixwright.lab.theory.design import KERNELS, Kernel, design_mixer
+from mixwright.lab.theory.design.kernels import parse_kernel
+from mixwright.lab.theory.first_layer import measure_first_layer
+from mixwright.lab.theory.measured import measure_moments
+from mixwright.lab.theory.plans import BATCH, Mode, draw_plans
+from mixwright.lab.theory.scenarios.run import run_scenarios
+from mixwright.lab.theory.scenarios.tasks import DatasetKind
+from mixwright.mixers import MIXERS, Mixer
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset
+
+_IMAGES = 1024  # of the training set that are mixed
+_EXPANDED = 800  # mixtures whose loss is expanded
+_FEWER = 8  # masks that cost passes through a model are so many times fewer
+_SCENARIOS = ("none", "mixup", "cutmix", "hmix", "gmix")  # trained where no METHOD is named
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """What one measurement found for one method.
+
+    Args:
+        key: METHOD; of a design the text that asked for it.
+        label: how people call it.
+        found: one result a seed, from seed 0.
+    """
+
+    key: str
+    label: str
+    found: tuple[Found, ...]
+
+
+Sections = dict[str, list[Measurements]]
+"""By kind: moments, moments-paper, decomposition, first-layer, design, scenarios."""
+
+
+@dataclass(frozen=True, eq=False)
+class TheorySetup:
+    """What is measured on what.
+
+    Args:
+        data: the data set.
+        methods: those that have masks.
+        looking: texts of those that look through a model.
+        images: ``(M, C, H, W)`` in [0, 1], training images, on the device.
+        labels: ``(M,)``.
+        model: for methods that look through one; None where none is needed.
+        model_note: a sentence on it, empty without a model.
+        model_name: the model in a few words.
+        seeds: how many draws of everything.
+        skipped: what could not be measured, with its reason; filled on the way.
+    """
+
+    data: "Dataset"
+    methods: tuple[Method, ...]
+    looking: frozenset[str]
+    images: Tensor
+    labels: Tensor
+    model: nn.Module | None
+    model_note: str
+    model_name: str
+    seeds: int
+    skipped: list[str] = field(default_factory=list[str])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return int(self.images.shape[2]), int(self.images.shape[3])
+
+    def mask_count(self, method: Method, masks: int) -> int:
+        """Return how many masks of a method are drawn where ``masks`` are asked for."""
+        return max(2, masks // (_FEWER if method.text in self.looking else 1))
+
+
+def methods_with_masks(texts: Sequence[str], *, trust: bool = False) -> list[Method]:
+    """Read the METHODs whose masks are measured; without any, all of ``MIXERS``.
+
+    Raises:
+        ValueError: see ``parse_methods``; or none of them mixes, or one has no mixer of its own.
+    """
+    methods = [method for method in parse_methods(texts or MIXERS, trust=trust) if method.parts]
+    if not methods:
+        raise ValueError("none mixes nothing: it has no masks. Name a method, such as cutmix.")
+    for method in methods:
+        if method.mixer() is None:
+            raise ValueError(
+                f"{method.text} mixes within training and has no masks of its own. Name a mixer; "
+                "one that a run has learned is trained:run=PATH."
+            )
+    return methods
+
+
+def prepare_theory(
+    data: "Dataset",
+    methods: Sequence[Method],
+    *,
+    device: str,
+    run: str | None,
+    seeds: int,
+    with_model: bool,
+    on_message: Say,
+) -> TheorySetup:
+    """Choose images, and the model where one is needed.
+
+    Args:
+        data: the data set.
+        methods: those that have masks.
+        device: for images and model.
+        run: a run folder or checkpoint whose model is taken; None trains a small net.
+        seeds: how many draws.
+        with_model: whether a model is needed even if no method looks through one.
+        on_message: called with what happens on the way.
+
+    Raises:
+        ValueError: the run cannot be read, or does not fit the data.
+    """
+    looking = frozenset(method.text for method in methods if looks_through_model(method))
+    rows = torch.randperm(len(data.train), generator=sampling.stream(0, 1))[:_IMAGES]
+    images = data.train.take(rows).float().div_(255).to(device)
+    labels = data.train.labels[rows].to(device)
+    model, note, name = None, "", ""
+    if with_model or looking or run is not None:
+        model, note, name = _model(data, run, on_message)
+        model = model.to(device)
+    return TheorySetup(data, tuple(methods), looking, images, labels, model, note, name, seeds)
+
+
+def measure_theory(
+    setup: TheorySetup,
+    *,
+    modes: Sequence[Mode],
+    masks: int,
+    decomposition: bool,
+    design: str | None,
+    scenarios: DatasetKind | None,
+    scenario_methods: Sequence[Method],
+    scenario_seeds: int,
+    folder: Path,
+    on_message: Say,
+    on_moments: Callable[[Sequence[Measurements]], None],
+) -> Sections:
+    """Measure everything that was asked for, the shortest first.
+
+    Args:
+        setup: what is measured on what.
+        modes: in which second moments are taken.
+        masks: of each method and draw.
+        decomposition: whether the loss of the model is expanded, and its first layer looked at.
+        design: moments to design a mixer for, a kernel, METHOD or ``.npy``; None for none.
+        scenarios: images that are trained on, None for no training.
+        scenario_methods: methods that are trained beside none; a few usual ones where empty.
+        scenario_seeds: seeds of that training.
+        folder: where the design and the runs of the scenarios are kept.
+        on_message: called with what happens on the way.
+        on_moments: called with the second moments of all methods in one mode.
+
+    Raises:
+        ValueError: the design is not understood, or no method has second moments in these modes.
+    """
+    designed = list[Measurements]()
+    if design:  # first, since its text may be wrong
+        on_message(f"designing masks for {design} ...")
+        designed.append(design_masks(setup, design, masks=masks, folder=folder))
+    sections: Sections = {}
+    for mode in modes:
+        found = [
+            measurements
+            for method in setup.methods
+            if (measurements := _moments(setup, method, mode, masks, on_message)) is not None
+        ]
+        if found:
+            sections["moments" if mode == "exact" else f"moments-{mode}"] = found
+            on_moments(found)
+    if not sections:
+        raise ValueError(" ".join(setup.skipped))
+    if decomposition:
+        on_message("expanding the loss ...")
+        sections["decomposition"] = [expand_loss(setup, method) for method in setup.methods]
+        sections["first-layer"] = _first_layers(setup, sections, masks)
+    sections["design"] = designed
+    if scenarios is not None:
+        methods = [Method(()), *scenario_methods] if scenario_methods else parse_methods(_SCENARIOS)
+        sections["scenarios"] = train_scenarios(
+            setup, scenarios, methods, seeds=scenario_seeds, folder=folder / "scenarios",
+            on_message=on_message,
+        )  # fmt: skip
+    return {name: found for name, found in sections.items() if found}
+
+
+def expand_loss(setup: TheorySetup, method: Method) -> Measurements:
+    """Expand the loss of the model for one method; see ``theory.decomposition``."""
+    assert setup.model is not None
+    found = list[Found]()
+    for seed in range(setup.seeds):
+        batches = draw_plans(
+            _mixer(method), setup.images, setup.labels, count=_EXPANDED,
+            generator=sampling.stream(seed, 2), batch_size=100, model=setup.model,
+        )  # fmt: skip
+        summary = decompose(setup.model, batches).summary() | {"model": setup.model_name}
+        found.append(Found(summary=summary))
+    return Measurements(method.text, method.label, tuple(found))
+
+
+def design_masks(setup: TheorySetup, text: str, *, masks: int, folder: Path) -> Measurements:
+    """Design a mixer for wanted moments, and keep it as ``design.json`` in a folder.
+
+    Raises:
+        ValueError: the text is no kernel with options, no METHOD and no file of a map.
+    """
+    wanted = _wanted_moments(setup, text, masks)
+    made = design_mixer(wanted, size=setup.size, masks=max(256, masks))
+    path = folder / "design.json"
+    made.design.save(path)
+    summary = made.summary() | {
+        "word": text,
+        "method": f"mixwright.lab.theory.design:FieldMix:design={path}",
+    }
+    return Measurements(text, text, (Found(summary=summary, arrays=made.arrays()),))
+
+
+def train_scenarios(
+    setup: TheorySetup,
+    kind: DatasetKind,
+    methods: Iterable[Method],
+    *,
+    seeds: int,
+    folder: Path,
+    on_message: Say,
+) -> list[Measurements]:
+    """Train methods on small and on large objects; see ``theory.scenarios``."""
+    by_text = {method.text: method for method in methods}
+    noted = set[str]()
+
+    def progress(share: float, note: str) -> None:
+        if note not in noted:
+            noted.add(note)
+            on_message(f"{100 * share:3.0f} %  {note}")
+
+    found = run_scenarios(
+        methods={text: method.mixer() for text, method in by_text.items()},
+        dataset_kind=kind,
+        data=None if kind == "sprites" else setup.data,
+        seeds=seeds,
+        folder=folder,
+        device=str(setup.images.device),
+        progress=progress,
+    )
+    return [
+        Measurements(text, by_text[text].label, tuple(results)) for text, results in found.items()
+    ]
+
+
+def _moments(
+    setup: TheorySetup, method: Method, mode: Mode, masks: int, on_message: Say
+) -> Measurements | None:
+    """Second moments, a draw a seed; None where the method has none in this mode."""
+    count = setup.mask_count(method, masks)
+    try:
+        found = tuple(_draw_moments(setup, method, mode, count, s) for s in range(setup.seeds))
+    except ValueError as error:
+        setup.skipped.append(f"{method.label}, {mode} mode: {error}")
+        return None
+    on_message(f"{method.text}: {found[0].summary['masks']:,} masks")
+    return Measurements(method.text, method.label, found)
+
+
+def _draw_moments(setup: TheorySetup, method: Method, mode: Mode, count: int, seed: int) -> Found:
+    # At least eight batches, as far as there are masks: standard errors are over batches.
+    return measure_moments(
+        _mixer(method), setup.images, setup.labels, mode=mode, count=count, seed=seed,
+        batch_size=min(BATCH, max(2, count // 8)), model=setup.model,
+    )  # fmt: skip
+
+
+def _first_layers(
+    setup: TheorySetup, sections: Mapping[str, Sequence[Measurements]], masks: int
+) -> list[Measurements]:
+    """What methods ask of the first layer; those that mix a fill or three images are skipped."""
+    assert setup.model is not None
+    methods = {method.text: method for method in setup.methods}
+    terms = {measured.key: measured.found[0] for measured in sections["decomposition"]}
+    layers = list[Measurements]()
+    for moments in sections.get("moments", ()):
+        first, method = moments.found[0], methods[moments.key]
+        if abs(first.summary["mean"] - first.summary["mean_b"]) > 1e-6:
+            setup.skipped.append(f"{moments.label} on the first layer: it does not mix two images.")
+            continue
+        try:
+            found = measure_first_layer(
+                _mixer(method), setup.model, setup.images, setup.labels,
+                offsets=first.arrays["a"], count=setup.mask_count(method, masks),
+            )  # fmt: skip
+        except ValueError as error:  # the layer is no plain convolution: the same for all methods
+            if str(error) not in setup.skipped:
+                setup.skipped.append(str(error))
+            continue
+        measured = {name: terms[moments.key].summary[name] for name in ("r2", "r2_error")}
+        summary = {"model": setup.model_name, **found.summary, **measured}
+        found = Found(summary=summary, arrays=found.arrays)
+        layers.append(Measurements(moments.key, moments.label, (found,)))
+    return layers
+
+
+def _mixer(method: Method) -> Mixer:
+    mixer = method.mixer()
+    assert mixer is not None
+    return mixer
+
+
+def _model(data: "Dataset", run: str | None, on_message: Say) -> tuple[nn.Module, str, str]:
+    if run is None:
+        probe = train_probe_model(data, seed=0, on_message=on_message)
+        return probe.model, probe.note, f"a {MODEL} trained briefly on {data.name}"
+    saved = load_saved(Path(run), image_size=data.image_size, channels=data.channels)
+    if len(saved.classes) != data.num_classes:
+        raise ValueError(
+            f"--run {run}: its model tells {len(saved.classes)} classes apart, {data.name} has "
+            f"{data.num_classes}. Give the --data that it was trained on."
+        )
+    name = f"a {saved.recipe.model} trained on {saved.recipe.data} with {saved.recipe.method}"
+    return saved.raw, f"The model is {name} for {saved.epoch} epochs.", name
+
+
+def _wanted_moments(setup: TheorySetup, text: str, masks: int) -> Kernel | Tensor:
+    name = text.partition(":")[0]
+    try:
+        if name in KERNELS:
+            return parse_kernel(text)
+        if text.endswith(".npy"):
+            import numpy as np
+
+            return torch.from_numpy(np.load(text, allow_pickle=False)).double()
+        if name in MIXERS:
+            return _draw_moments(setup, parse_method(text), "exact", masks, 0).arrays["a"]
+    except ValueError as error:
+        raise ValueError(f"--design {text}: {error}") from None
+    raise ValueError(
+        f"--design {text}: expected one of {', '.join(KERNELS)}, a mixer to imitate, or a map as "
+        f".npy.{did_you_mean(name, [*KERNELS, *MIXERS])}"
+    )
