@@ -1,4 +1,4 @@
-"""Overhead by pairs of blocks, on clocks that tell what we say; and peaks of memory."""
+"""Overhead by pairs of blocks, on clocks that read what we set; and peaks of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from mixwright.lab.bench import BenchRecord, run_bench
 from mixwright.lab.bench.memory import peak_memory
 from mixwright.lab.bench.overhead import Overhead, overhead, paired_overhead
-from mixwright.lab.bench.steps import Step, StepModel, measure_steps
+from mixwright.lab.bench.steps import StepModel, TrainingStep, measure_steps
 from mixwright.mixers import MixUp
 from mixwright.objectives import Mixed
 
@@ -82,7 +82,7 @@ def test_who_goes_first_is_drawn():
 def test_a_slowing_machine_changes_nothing():
     """Both steps get slower together, by a tenth from block to block."""
     plain = [1.1**block for block in range(10) for _ in range(3)]
-    found = paired_overhead([1.25 * one for one in plain], plain, steps=3)
+    found = paired_overhead([1.25 * seconds for seconds in plain], plain, steps=3)
     assert found.share == pytest.approx(0.25)
     assert found.rejected == 0
 
@@ -125,7 +125,7 @@ def test_the_interval_is_a_bootstrap_over_pairs():
 
 
 def test_of_an_even_number_of_pairs_the_two_in_the_middle_count():
-    draw, ratios = random.Random(2), [float(one) for one in range(1, 11)]
+    draw, ratios = random.Random(2), [float(ratio) for ratio in range(1, 11)]
     found = paired_overhead(ratios, [1.0] * 10, steps=1)
     slow = sorted(statistics.median(draw.choices(ratios, k=10)) - 1 for _ in range(20000))
     assert found.share == 4.5
@@ -182,7 +182,7 @@ def test_where_nobody_tells_the_call_is_made(monkeypatch, tmp_path):
 def test_training_steps_have_an_overhead_and_a_peak(tmp_path):
     def timer(call):
         call()
-        return 1.11 if isinstance(call, Step) and call.clock is not None else 1.0
+        return 1.11 if isinstance(call, TrainingStep) and call.timed_mixer is not None else 1.0
 
     record = measure_steps(
         {"mixup": partial(Mixed, MixUp())},
@@ -202,7 +202,7 @@ def test_training_steps_have_an_overhead_and_a_peak(tmp_path):
                       step_models=[StepModel("smallconv", (4, 3, 8, 8))])  # fmt: skip
     whole.write(tmp_path / "bench.json")
     assert BenchRecord.read(tmp_path / "bench.json") == whole
-    # Records of before have none of this.
+    # Older records have none of this.
     old = json.loads((tmp_path / "bench.json").read_text())
     for steps in old["steps"]:
         del steps["load"]

@@ -1,4 +1,4 @@
-"""The bench on tiny batches and fake clocks: what the record holds, and what it says."""
+"""The bench on tiny batches and fake clocks: what the record holds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 from mixwright.lab.bench import BenchRecord, run_bench, steps
 from mixwright.lab.bench.benchmarks import COPY, LERP, default_mixers
 from mixwright.lab.bench.budgets import LARGE, SMALL, Budget, budget_of
-from mixwright.lab.bench.measured import MEASURED, measured
 from mixwright.lab.bench.mixing import measure_shape
-from mixwright.lab.bench.peers import of_peers
+from mixwright.lab.bench.peers import peer_benchmarks
+from mixwright.lab.bench.recorded_times import RECORDED_TIMES, describe_times
 from mixwright.lab.bench.solver import measure_solver
 from mixwright.lab.bench.steps import StepModel, measure_steps
 from mixwright.mixers import CARDS, MIXERS, CutMix, MixUp
@@ -51,18 +51,18 @@ def test_the_record_is_complete(tmp_path, monkeypatch):
     monkeypatch.setattr("mixwright.lab.bench.run.WARM_UP", 1)  # less of what takes its time
     monkeypatch.setattr("mixwright.lab.bench.benchmarks._PLANS", 1)
     record = run_bench(shapes=[TINY], rounds=2, timer=counting())
-    (one,) = record.shapes
-    rows = {(row.name, row.part): row for row in one.rows}
+    (shape,) = record.shapes
+    rows = {(row.name, row.part): row for row in shape.rows}
     for name in default_mixers():
         if CARDS[name.partition(":")[0]].needs == "model":
             assert f"{name}:per=batch" not in default_mixers()
         for part in ("all", "plan", "apply", "with targets"):
             assert rows[name, part].group == "mixwright"
-    assert {row.name for row in one.rows if row.group == "floor"} == {LERP, COPY}
+    assert {row.name for row in shape.rows if row.group == "floor"} == {LERP, COPY}
     assert set(MIXERS) <= set(default_mixers())
     assert "cutmix:per=batch" in default_mixers()
-    assert (one.shape, one.dtype, one.rounds, one.warm_up) == (TINY, "float32", 2, 1)
-    assert all(row.time.turns == 2 for row in one.rows)
+    assert (shape.shape, shape.dtype, shape.rounds, shape.warm_up) == (TINY, "float32", 2, 1)
+    assert all(row.time.turns == 2 for row in shape.rows)
     assert (record.torch, record.threads, record.device) == (torch.__version__, 1, "cpu")
     assert record.machine["threads"] == 1
     assert record.mixwright
@@ -88,7 +88,7 @@ def test_a_peer_that_cannot_be_imported_says_why(monkeypatch):
                 raise RuntimeError("operator torchvision::nms does not exist\nmore")
 
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
-    found, versions = of_peers(torch.zeros(TINY), torch.zeros(4, dtype=torch.int64))
+    found, versions = peer_benchmarks(torch.zeros(TINY), torch.zeros(4, dtype=torch.int64))
     assert found == []
     assert versions["torchvision"] == "not usable: operator torchvision::nms does not exist"
 
@@ -325,11 +325,11 @@ def test_training_measures_mixers_and_objectives(tmp_path):
         step_models=[SMALL_STEP, StepModel("resnet8", TINY)],
         **given,
     )
-    places = [(one.model, one.precision) for one in record.steps]
-    assert places == [(m, p) for m in ("smallconv", "resnet8") for p in ("fp32", "bf16")]
-    for one in record.steps:
-        assert {"none", "cutmix", "headed"} <= {row.name for row in one.rows}
-        assert list(one.refused) == ["refusing"]
+    pairs = [(found.model, found.precision) for found in record.steps]
+    assert pairs == [(m, p) for m in ("smallconv", "resnet8") for p in ("fp32", "bf16")]
+    for found in record.steps:
+        assert {"none", "cutmix", "headed"} <= {row.name for row in found.rows}
+        assert list(found.refused) == ["refusing"]
     record.write(tmp_path / "bench.json")
     assert BenchRecord.read(tmp_path / "bench.json") == record
     with pytest.raises(ValueError, match="no objective 'mixd'; expected names of OBJECTIVES"):
@@ -371,12 +371,12 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
 def test_what_list_says_was_measured_is_what_the_record_holds() -> None:
     path = Path(__file__).parents[3] / "benchmarks" / "results" / "bench" / "steps.json"
     steps = json.loads(path.read_text())["steps"]
-    assert [one["model"] for one in steps] == list(MEASURED)
-    for one in steps:
-        plain = one["rows"][0]["step"]["median"]
-        told = MEASURED[one["model"]]
-        assert [row["name"] for row in one["rows"][1:]] == list(told)
-        for row in one["rows"][1:]:
-            assert told[row["name"]] == round(row["step"]["median"] / plain, 2)
-    assert measured("puzzlemix") == "1.53 x (resnet18_cifar), 1.80 x (deit_tiny_patch16_224)"
-    assert measured("fmix") == ""
+    assert [record["model"] for record in steps] == list(RECORDED_TIMES)
+    for record in steps:
+        plain, *rows = record["rows"]
+        times = RECORDED_TIMES[record["model"]]
+        assert [row["name"] for row in rows] == list(times)
+        for row in rows:
+            assert times[row["name"]] == round(row["step"]["median"] / plain["step"]["median"], 2)
+    assert describe_times("puzzlemix") == "1.53 x (resnet18_cifar), 1.80 x (deit_tiny_patch16_224)"
+    assert describe_times("fmix") == ""

@@ -1,14 +1,14 @@
-"""Turns, their order, and what is made of them, by clocks that tell what we say."""
+"""Turns, their order, and what is made of them, by clocks that read what we set."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from mixwright.lab.bench.timing import Timing, in_turn, meter_for, timer_for, wall
+from mixwright.lab.bench.timing import Timing, in_turn, part_timer_for, timer_for, wall
 
 
-def test_candidates_take_turns_in_every_round():
+def test_calls_take_turns_in_every_round():
     seen = []
     calls = [lambda name=name: seen.append(name) for name in "abc"]
 
@@ -39,7 +39,7 @@ def test_short_calls_are_made_once_untimed_before_their_turn():
 )
 def test_rounds_fill_the_time(each, rounds):
     turns = in_turn([int, int], timer=lambda call: each, warm_up=1, rounds=None)
-    assert [len(one) for one in turns] == [rounds, rounds]
+    assert [len(seconds) for seconds in turns] == [rounds, rounds]
 
 
 def test_timing_sums_up_turns():
@@ -63,28 +63,28 @@ def test_a_part_of_a_call_is_timed_by_the_same_timer():
         call()
         return 0.25
 
-    seconds = meter_for(torch.device("cpu"), timer)(lambda: made.append(1))
+    seconds = part_timer_for(torch.device("cpu"), timer)(lambda: made.append(1))
     assert made == [1]
     assert seconds() == 0.25
 
 
 def test_on_cuda_a_part_is_read_when_all_is_done(monkeypatch):
-    told = []
+    events = []
 
     class Event:
         def __init__(self, *, enable_timing):
             assert enable_timing
 
         def record(self, stream):
-            told.append("mark")
+            events.append("mark")
 
         def elapsed_time(self, end):
-            told.append("read")
+            events.append("read")
             return 250.0
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: told.append("wait"))
-    seconds = meter_for(torch.device("cuda"), wall)(lambda: told.append("call"))
-    assert told == ["mark", "call", "mark"]
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: events.append("wait"))
+    seconds = part_timer_for(torch.device("cuda"), wall)(lambda: events.append("call"))
+    assert events == ["mark", "call", "mark"]
     assert seconds() == 0.25

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from lab.reports.fabricated import LABELS, fabricate
-from mixwright.lab.bench.record import Row, ShapeRecord, StepRecord, StepRow
+from mixwright.lab.bench.record import MixingRow, ShapeRecord, StepRecord, StepRow
 from mixwright.lab.bench.timing import Timing
 from mixwright.lab.cli import bench_tables
 from mixwright.lab.cli.table import print_comparison, scores_table
@@ -92,7 +92,7 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
 def test_no_cell_of_a_bench_is_cut() -> None:
     time = Timing(least=0.1234567, median=0.2345678, mean=0.3456789, spread=0.01, turns=5)
     name = "openmixup CutMix of the whole batch"
-    row = Row(group="peer", name=name, part="all", time=time, times_lerp=12.34,
+    row = MixingRow(group="peer", name=name, part="all", time=time, times_lerp=12.34,
               median_times_lerp=56.78, times_copy=1.0, within=True)  # fmt: skip
     step = StepRow(name="miamix", step=time, times=98.76, least_times=54.32, exact=1.67,
                    mixing=time, share=0.1234, share_budget=0.03, within=False)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is measured: the floors, and mixers in their parts."""
+"""What is measured: the floor_benchmarks, and mixers in their parts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mixwright.mixers.mixer import Mixer
 from mixwright.plan import MixPlan
 from mixwright.sampling import stream
 
-Group = Literal["floor", "mixwright", "peer"]
-Part = Literal["all", "plan", "apply", "with targets"]
+Origin = Literal["floor", "mixwright", "peer"]
+TimedPart = Literal["all", "plan", "apply", "with targets"]
 
 LERP, COPY = "lerp of two batches", "copy of the batch"
 CLASSES = 100
@@ -29,46 +29,39 @@ _PLANS = 5  # drawn ahead, so that applying is not measured on a single lucky dr
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class Benchmark:
     """One call to be timed.
 
     Attributes:
         group: whose it is.
-        name: the METHOD, or what a peer calls it.
+        name: the METHOD, or what another library calls it.
         part: all of it from images to mixed images, drawing the plan, applying it, or mixed
             images with dense targets.
         call: does it once.
     """
 
-    group: Group
+    group: Origin
     name: str
-    part: Part
+    part: TimedPart
     call: Call
 
 
-def floors(images: Tensor) -> list[Candidate]:
-    """Give what no mixing of two batches can be faster than: reading them and writing a third.
-
-    Args:
-        images: a batch.
-    """
+def floor_benchmarks(images: Tensor) -> list[Benchmark]:
+    """Return what no mixing of two batches can beat: reading them and writing a third."""
     other = images.flip(0).contiguous()
     return [
-        Candidate("floor", LERP, "all", lambda: torch.lerp(images, other, 0.3)),
-        Candidate("floor", COPY, "all", images.clone),
+        Benchmark("floor", LERP, "all", lambda: torch.lerp(images, other, 0.3)),
+        Benchmark("floor", COPY, "all", images.clone),
     ]
 
 
-def of_mixers(mixers: Mapping[str, Mixer], images: Tensor, labels: Tensor) -> list[Candidate]:
-    """Give each mixer as a whole, its two parts, and as users call it.
+def mixer_benchmarks(
+    mixers: Mapping[str, Mixer], images: Tensor, labels: Tensor
+) -> list[Benchmark]:
+    """Return each mixer as a whole, its two parts, and as users call it.
 
     Mixers that look through a model look through a small one, ``SmallConv``, so that what they
     do themselves is not lost in it; what the passes cost in training, ``steps`` measures.
-
-    Args:
-        mixers: by the name that the record gives them.
-        images: a batch.
-        labels: its class indices.
     """
     with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator
         model = SmallConv(num_classes=CLASSES, channels=images.shape[1]).to(images.device)
@@ -80,9 +73,9 @@ def of_mixers(mixers: Mapping[str, Mixer], images: Tensor, labels: Tensor) -> li
 
 
 def default_mixers() -> dict[str, Mixer]:
-    """Give every mixer with its defaults, and drawing once a batch where it can.
+    """Return every mixer with its defaults, and drawing once a batch where it can.
 
-    Those that look through a model are given once: their cost is that of looking.
+    Those that look through a model come once: their cost is that of looking.
     """
     chosen: dict[str, Mixer] = {}
     for name, kind in MIXERS.items():
@@ -95,20 +88,19 @@ def default_mixers() -> dict[str, Mixer]:
 
 def _of_mixer(
     name: str, mixer: Mixer, images: Tensor, labels: Tensor, model: Module
-) -> Iterator[Candidate]:
+) -> Iterator[Benchmark]:
     generator = stream(0)
 
     def plan() -> MixPlan:
         return mixer.plan(images, labels, generator=generator, model=model)
 
-    ahead = [plan() for _ in range(_PLANS)]
-    plans = itertools.cycle(ahead)
+    plans = itertools.cycle([plan() for _ in range(_PLANS)])
     mix = Mix(mixer, num_classes=CLASSES, seed=0)
 
     def whole() -> Tensor:
         return plan().images(images)
 
-    yield Candidate("mixwright", name, "all", whole)
-    yield Candidate("mixwright", name, "plan", plan)
-    yield Candidate("mixwright", name, "apply", lambda: next(plans).images(images))
-    yield Candidate("mixwright", name, "with targets", lambda: mix(images, labels, model=model))
+    yield Benchmark("mixwright", name, "all", whole)
+    yield Benchmark("mixwright", name, "plan", plan)
+    yield Benchmark("mixwright", name, "apply", lambda: next(plans).images(images))
+    yield Benchmark("mixwright", name, "with targets", lambda: mix(images, labels, model=model))

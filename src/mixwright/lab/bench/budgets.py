@@ -39,14 +39,9 @@ class Budget:
 
 
 def budget_of(name: str, shape: tuple[int, ...]) -> Budget | None:
-    """Give the limit of a mixer, plan and images together.
+    """Return the limit of a mixer, plan and images together; None where none is set.
 
-    Args:
-        name: in ``MIXERS``; a mixer with options, or one that looks through a model, has none.
-        shape: of the batch.
-
-    Returns:
-        None where none is set.
+    Mixers with options and those that look through a model have none.
 
     Example:
         >>> budget_of("fmix", (64, 3, 224, 224))
@@ -63,13 +58,9 @@ def budget_of(name: str, shape: tuple[int, ...]) -> Budget | None:
 
 
 def exact_times(name: str) -> float | None:
-    """Give the exact count of a method's training step, in steps without mixing.
+    """Return the exact count of a method's training step, in steps without mixing.
 
-    Args:
-        name: ``"none"``, or in ``MIXERS`` or ``OBJECTIVES``.
-
-    Returns:
-        None where it is not known: for methods with options and classes of users.
+    None where it is not known: for methods with options and classes of users.
 
     Example:
         >>> exact_times("attentivecutmix")

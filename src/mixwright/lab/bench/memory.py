@@ -16,16 +16,10 @@ _KIB = 1024
 
 
 def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
-    """Make a call, and give the most memory that was in use meanwhile.
+    """Make a call, and return the most memory in bytes that was in use meanwhile.
 
-    Args:
-        call: what is made.
-        device: on CUDA, what its tensors held is counted; on the CPU, all resident memory of the
-            process, libraries included, as Linux tells it. What earlier calls left free is given
-            back first, as far as the C library can.
-
-    Returns:
-        Bytes; None where nobody tells.
+    On CUDA, what tensors of the device held is counted; on the CPU, all resident memory of the
+    process, libraries included, as Linux reports it; None on other systems.
 
     Example:
         >>> peak_memory(lambda: torch.ones(1 << 20), torch.device("meta")) is None
@@ -45,7 +39,9 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
 
 
 def _reset() -> bool:
-    with contextlib.suppress(OSError, AttributeError):  # not glibc: nothing is given back
+    # Memory that earlier calls freed is still resident until the C library gives it back; the
+    # peak would be theirs. Other libraries than glibc have no such call.
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     try:
         _REFERENCES.write_text(_PEAK)

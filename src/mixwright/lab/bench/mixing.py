@@ -1,4 +1,4 @@
-"""The speed of mixing itself: every candidate on one shape, beside the floors."""
+"""The speed of mixing itself: every benchmark on one shape, beside the floors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mixwright.lab.bench.benchmarks import CLASSES, COPY, LERP, Candidate, floors, of_mixers
+from mixwright.lab.bench.benchmarks import (
+    CLASSES,
+    COPY,
+    LERP,
+    Benchmark,
+    floor_benchmarks,
+    mixer_benchmarks,
+)
 from mixwright.lab.bench.budgets import budget_of
-from mixwright.lab.bench.peers import of_peers
-from mixwright.lab.bench.record import Row, ShapeRecord
+from mixwright.lab.bench.peers import peer_benchmarks
+from mixwright.lab.bench.record import MixingRow, ShapeRecord
 from mixwright.lab.bench.timing import Timer, Timing, in_turn
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import integers, stream, uniform
@@ -27,60 +34,51 @@ def measure_shape(
 ) -> tuple[ShapeRecord, dict[str, str]]:
     """Time mixers, floors and peers on float32 images, in turn.
 
-    Args:
-        mixers: by name.
-        shape: (B, C, H, W).
-        device: where.
-        timer: makes a call and gives its seconds.
-        warm_up: see ``timing.in_turn``.
-        rounds: see ``timing.in_turn``.
-
-    Returns:
-        The record, and for each peer its version or why it is missing.
+    For ``warm_up`` and ``rounds`` see ``timing.in_turn``. Returns the record, and for each peer its
+    version or why it is missing.
     """
     images, labels = batch(shape, device)
-    peers, libraries = of_peers(images, labels)
-    candidates = [*floors(images), *of_mixers(mixers, images, labels), *peers]
-    turns = in_turn([one.call for one in candidates], timer=timer, warm_up=warm_up, rounds=rounds)
+    peers, libraries = peer_benchmarks(images, labels)
+    benchmarks = [*floor_benchmarks(images), *mixer_benchmarks(mixers, images, labels), *peers]
+    calls = [benchmark.call for benchmark in benchmarks]
+    turns = in_turn(calls, timer=timer, warm_up=warm_up, rounds=rounds)
     record = ShapeRecord(
         shape=tuple(shape),
         dtype="float32",
         warm_up=warm_up,
         rounds=len(turns[0]),
-        rows=_rows(candidates, turns, shape=tuple(shape), limited=device.type == "cpu"),
+        rows=_rows(benchmarks, turns, shape=tuple(shape), limited=device.type == "cpu"),
     )
     return record, libraries
 
 
 def batch(shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Make float32 images in [0, 1] and class indices, the same ones each time."""
+    """Return float32 images in [0, 1] and class indices, the same ones each time."""
     like, generator = torch.empty(0, device=device), stream(0)
     images = uniform(tuple(shape), like=like, generator=generator)
     return images, integers(0, CLASSES, (len(images),), like=like, generator=generator)
 
 
 def _rows(
-    candidates: Sequence[Candidate],
+    benchmarks: Sequence[Benchmark],
     turns: Sequence[Sequence[float]],
     *,
     shape: tuple[int, ...],
     limited: bool,
-) -> tuple[Row, ...]:
-    times = [Timing.of(one) for one in turns]
-    floor = {
-        one.name: time for one, time in zip(candidates, times, strict=True) if one.group == "floor"
-    }
-    rows: list[Row] = []
-    for one, time in zip(candidates, times, strict=True):
+) -> tuple[MixingRow, ...]:
+    timed = [(b, Timing.of(seconds)) for b, seconds in zip(benchmarks, turns, strict=True)]
+    floor = {benchmark.name: time for benchmark, time in timed if benchmark.group == "floor"}
+    rows: list[MixingRow] = []
+    for benchmark, time in timed:
         times_lerp = time.least / floor[LERP].least
         budget = None
-        if limited and (one.group, one.part) == ("mixwright", "all"):
-            budget = budget_of(one.name, shape)
+        if limited and (benchmark.group, benchmark.part) == ("mixwright", "all"):
+            budget = budget_of(benchmark.name, shape)
         rows.append(
-            Row(
-                group=one.group,
-                name=one.name,
-                part=one.part,
+            MixingRow(
+                group=benchmark.group,
+                name=benchmark.name,
+                part=benchmark.part,
                 time=time,
                 times_lerp=times_lerp,
                 median_times_lerp=time.median / floor[LERP].median,

@@ -1,6 +1,6 @@
 """What a method adds to a training step, with an interval: pairs of blocks of steps, side by side.
 
-Steps of one block are alike in what disturbs them, so blocks are what is drawn again, and not
+Steps of one block are alike in what disturbs them, so that the bootstrap draws blocks, and not
 steps. The two steps of a pair stand next to each other in time, so that a machine that slows down
 slows down both.
 """
@@ -29,7 +29,7 @@ class Overhead:
     """How much longer a step takes than one without mixing.
 
     Attributes:
-        share: the median over pairs of blocks of ``candidate / vanilla - 1``; 0.11 is 11 %. None
+        share: the median over pairs of blocks of ``method / vanilla - 1``; 0.11 is 11 %. None
             where every pair was disturbed.
         low: lower end of the 95 % interval, by bootstrap over pairs; None for fewer than two.
         high: its upper end.
@@ -47,7 +47,7 @@ class Overhead:
 
 
 def overhead(
-    candidate_step: Call,
+    method_step: Call,
     vanilla_step: Call,
     *,
     timer: Timer,
@@ -56,10 +56,10 @@ def overhead(
     warm_up: int = WARM_UP,
     seed: int = 0,
 ) -> Overhead:
-    """Time two training steps in turn, and say what the first takes beyond the second.
+    """Time two training steps in turn, and return what the first takes beyond the second.
 
     Args:
-        candidate_step: makes one optimiser step of the method.
+        method_step: makes one optimiser step of the method.
         vanilla_step: makes one without it, on the same network and batch.
         timer: makes a call and gives its seconds; see ``timing.timer_for``.
         blocks: pairs of blocks, at least 2.
@@ -68,7 +68,7 @@ def overhead(
         seed: of who goes first in each turn, and of the bootstrap.
 
     Returns:
-        The overhead, as ``paired_overhead`` reckons it.
+        The overhead, as ``paired_overhead`` computes it.
 
     Raises:
         ValueError: a number is out of range.
@@ -82,18 +82,18 @@ def overhead(
     for name, value, least in (("blocks", blocks, 2), ("steps", steps, 1), ("warm_up", warm_up, 1)):
         if value < least:
             raise ValueError(f"overhead: {name} is {value}; expected at least {least}.")
-    vanilla, candidate = in_turn(
-        [vanilla_step, candidate_step],
+    vanilla, method = in_turn(
+        [vanilla_step, method_step],
         timer=timer,
         warm_up=warm_up,
         rounds=blocks * steps,
         order=stream(seed),
     )
-    return paired_overhead(candidate, vanilla, steps=steps, seed=seed)
+    return paired_overhead(method, vanilla, steps=steps, seed=seed)
 
 
 def paired_overhead(
-    candidate: Sequence[float], vanilla: Sequence[float], *, steps: int | None = None, seed: int = 0
+    method: Sequence[float], vanilla: Sequence[float], *, steps: int | None = None, seed: int = 0
 ) -> Overhead:
     """Compare steps that were timed in turn, block by block.
 
@@ -102,7 +102,7 @@ def paired_overhead(
     to it: something else was at work then.
 
     Args:
-        candidate: seconds of its steps, in the order of the turns.
+        method: seconds of its steps, in the order of the turns.
         vanilla: seconds of the steps without, of the same turns.
         steps: of a block, at least 1; what is left over is left out. None for a tenth of the
             turns, 20 at most.
@@ -119,14 +119,14 @@ def paired_overhead(
         1.0
     """
     length = min(STEPS, max(1, len(vanilla) // BLOCKS)) if steps is None else steps
-    if length < 1 or len(candidate) != len(vanilla) or len(vanilla) < length:
+    if length < 1 or len(method) != len(vanilla) or len(vanilla) < length:
         raise ValueError(
-            f"paired_overhead: {len(candidate)} and {len(vanilla)} turns in blocks of {length}; "
+            f"paired_overhead: {len(method)} and {len(vanilla)} turns in blocks of {length}; "
             "expected as many of both, and enough for one block."
         )
-    own, plain = _medians(candidate, length), _medians(vanilla, length)
-    kept = [not _disturbed(plain, place) for place in range(len(plain))]
-    ratios = [a / b - 1 for a, b, keep in zip(own, plain, kept, strict=True) if keep]
+    mixed, plain = _medians(method, length), _medians(vanilla, length)
+    kept = [not _disturbed(plain, block) for block in range(len(plain))]
+    ratios = [a / b - 1 for a, b, keep in zip(mixed, plain, kept, strict=True) if keep]
     low, high = _interval(ratios, seed)
     return Overhead(
         share=statistics.median(ratios) if ratios else None,
@@ -143,19 +143,20 @@ def _medians(seconds: Sequence[float], length: int) -> list[float]:
     return [statistics.median(seconds[at : at + length]) for at in range(0, whole, length)]
 
 
-def _disturbed(blocks: Sequence[float], place: int) -> bool:
+def _disturbed(blocks: Sequence[float], block: int) -> bool:
     """Whether a block differs from both that are nearest; the first and last have none beyond."""
-    others = [other for other in range(len(blocks)) if other != place]
-    nearest = sorted(others, key=lambda other: abs(other - place))[:2]
+    others = [other for other in range(len(blocks)) if other != block]
+    nearest = sorted(others, key=lambda other: abs(other - block))[:2]
     return len(nearest) == 2 and all(
-        abs(blocks[place] / blocks[other] - 1) > _DISTURBED for other in nearest
+        abs(blocks[block] / blocks[other] - 1) > _DISTURBED for other in nearest
     )
 
 
 def _interval(ratios: Sequence[float], seed: int) -> tuple[float | None, float | None]:
-    """Ends of the percentile interval of the median, pairs drawn again with replacement."""
+    """Return the percentile interval of the median by bootstrap over pairs."""
     if len(ratios) < 2:
         return None, None
+    # All resamples are sorted at once. torch's median would take the lower of two middle values.
     values = torch.tensor(ratios, dtype=torch.float64)
     drawn = torch.randint(
         len(values), (_RESAMPLES, len(values)), generator=stream(seed, Stream.BENCH_RESAMPLES)

@@ -18,13 +18,13 @@ FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One candidate on one shape.
+class MixingRow:
+    """One benchmark on one shape.
 
     Attributes:
         group: ``"floor"``, ``"mixwright"`` or ``"peer"``.
-        name: METHOD, or what a peer calls it.
-        part: see ``candidates.Candidate``.
+        name: METHOD, or what another library calls it.
+        part: see ``benchmarks.Benchmark``.
         time: its turns.
         times_lerp: ``time.least`` in those of an out-of-place lerp of two such batches.
         median_times_lerp: the same of the medians.
@@ -46,21 +46,21 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeRecord:
-    """All candidates on one shape, timed in turn.
+    """All benchmarks on one shape, timed in turn.
 
     Attributes:
         shape: (B, C, H, W).
         dtype: of the images.
         warm_up: rounds that were not counted.
         rounds: rounds that were.
-        rows: one a candidate.
+        rows: one a benchmark.
     """
 
     shape: tuple[int, ...]
     dtype: str
     warm_up: int
     rounds: int
-    rows: tuple[Row, ...]
+    rows: tuple[MixingRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from mixwright.lab.bench.record import BenchRecord, ShapeRecord, StepRecord
 from mixwright.lab.bench.steps import (
     PRECISIONS,
     STEP_MODEL,
-    Learner,
+    MakeObjective,
     Precision,
     StepModel,
     measure_steps,
@@ -29,8 +29,8 @@ from mixwright.objectives.mixed import Mixed
 
 WARM_UP = 3
 
-# Steps of a method not counted and counted. Accelerators load a kernel when it is first called, and
-# PuzzleMix's four grids call different ones: all of them should have been drawn before.
+# Steps of a method, not counted and counted. Accelerators load a kernel when it is first called,
+# and PuzzleMix's four grids call different ones: the warm-up should draw all of them.
 _STEPS, _STEPS_CUDA = (1, 5), (16, 50)
 
 
@@ -39,7 +39,7 @@ def run_bench(
     *,
     shapes: Sequence[Sequence[int]] = (SMALL, LARGE),
     training: bool = False,
-    objectives: Mapping[str, Learner] | Sequence[str] | None = None,
+    objectives: Mapping[str, MakeObjective] | Sequence[str] | None = None,
     step_models: Sequence[StepModel] = (STEP_MODEL,),
     precisions: Sequence[Precision] = PRECISIONS,
     device: str | torch.device = "cpu",
@@ -61,12 +61,12 @@ def run_bench(
         step_models: networks that are trained, each with its batch; methods that refuse one are
             named in the record.
         precisions: arithmetic of these steps, one set of steps each.
-        device: where.
+        device: where to measure.
         threads: torch's, on the CPU, at least 1; set for the run only.
-        rounds: turns of each candidate, at least 1; None for about half a minute a shape (10 to
+        rounds: turns of each benchmark, at least 1; None for about half a minute a shape (10 to
             300 rounds) and 5 training steps, 50 on CUDA.
         timer: makes a call and gives its seconds; None for that of the device.
-        on_message: told what is measured next.
+        on_message: called with what is measured next.
 
     Returns:
         The record.
@@ -84,21 +84,21 @@ def run_bench(
     _check(shapes, threads=threads, rounds=rounds)
     where = torch.device(device)
     timer = timer_for(where) if timer is None else timer
-    say = on_message or _silent
+    say = on_message or (lambda message: None)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     _settle_memory()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
-        found: list[ShapeRecord] = []
+        records: list[ShapeRecord] = []
         libraries: dict[str, str] = {}
         with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
             for shape in shapes:
                 say(f"{len(chosen)} mixers on {tuple(shape)}")
-                one, libraries = measure_shape(
+                record, libraries = measure_shape(
                     chosen, shape, device=where, timer=timer, warm_up=WARM_UP, rounds=rounds
                 )
-                found.append(one)
+                records.append(record)
         steps = [
             _steps(learners, model, precision, where=where, timer=timer, rounds=rounds, say=say)
             for model in (step_models if training else ())
@@ -113,7 +113,7 @@ def run_bench(
             device=str(where),
             threads=threads,
             libraries=libraries,
-            shapes=tuple(found),
+            shapes=tuple(records),
             steps=tuple(steps),
         )
     finally:
@@ -121,7 +121,7 @@ def run_bench(
 
 
 def _steps(
-    learners: Mapping[str, Learner],
+    learners: Mapping[str, MakeObjective],
     model: StepModel,
     precision: Precision,
     *,
@@ -152,10 +152,6 @@ def _settle_memory() -> None:
     torch.empty(2**25 - 2**16, dtype=torch.uint8).zero_()
 
 
-def _silent(message: str) -> None:
-    del message
-
-
 def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mixer]:
     if mixers is None:
         return default_mixers()
@@ -176,8 +172,8 @@ def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mix
 def _learners(
     mixers: Mapping[str, Mixer] | Sequence[str] | None,
     chosen: Mapping[str, Mixer],
-    objectives: Mapping[str, Learner] | Sequence[str] | None,
-) -> dict[str, Learner]:
+    objectives: Mapping[str, MakeObjective] | Sequence[str] | None,
+) -> dict[str, MakeObjective]:
     if mixers is None:
         chosen = {name: chosen[name] for name in MIXERS}  # once: drawing per batch changes little
     if objectives is None:

@@ -21,26 +21,17 @@ def measure_solver(
 ) -> tuple[SolverRow, ...]:
     """Time the solver on puzzles of a batch with a random saliency.
 
-    Its work depends on the numbers of images, blocks and labels alone.
-
-    Args:
-        images: ``(B, C, H, W)`` in [0, 1].
-        step: mean seconds of a training step with PuzzleMix.
-        timer: makes a call and gives its seconds.
-        warm_up: calls on each grid that are not counted.
-        rounds: calls on each that are.
-
-    Returns:
-        One a grid that divides H and W.
+    Its work depends on the numbers of images, blocks and labels alone. ``step`` is the mean of the
+    seconds of a training step with PuzzleMix. One row a grid that divides H and W.
     """
     puzzles = {
         grid: _puzzle(images, grid)
         for grid in GRIDS
         if images.shape[2] % grid == 0 and images.shape[3] % grid == 0
     }
-    calls = [partial(puzzle_labels, one) for one in puzzles.values()]
+    calls = [partial(puzzle_labels, puzzle) for puzzle in puzzles.values()]
     turns = in_turn(calls, timer=timer, warm_up=warm_up, rounds=rounds)
-    times = [Timing.of(one) for one in turns]
+    times = map(Timing.of, turns)
     return tuple(
         SolverRow(grid=grid, time=time, share=time.mean / step)
         for grid, time in zip(puzzles, times, strict=True)

@@ -1,4 +1,4 @@
-"""What methods make of real training: steps of forward, backward and SGD, beside plain ones."""
+"""Training steps with each method, of forward, backward and SGD, beside plain ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mixwright.lab.bench.overhead import paired_overhead
 from mixwright.lab.bench.record import StepRecord, StepRow
 from mixwright.lab.bench.solver import measure_solver
 from mixwright.lab.bench.timed_mixer import TimedMixer
-from mixwright.lab.bench.timing import Meter, Timer, Timing, in_turn, meter_for
+from mixwright.lab.bench.timing import PartTimer, Timer, Timing, in_turn, part_timer_for
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.names import MODELS
 from mixwright.objectives.mixed import Mixed
@@ -29,21 +29,16 @@ from mixwright.sampling import stream
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 
-Learner = Callable[[], Objective]
+MakeObjective = Callable[[], Objective]
 """Makes an objective, not yet built for a network."""
 
-_PLACE = re.compile(r"([^@]+)(?:@(\d+)x(\d+)x(\d+)x(\d+))?")
-_TRIED = 4  # images on which a method shows whether it takes a network
+_TEXT = re.compile(r"([^@]+)(?:@(\d+)x(\d+)x(\d+)x(\d+))?")
+_TRIED = 4  # images on which methods are tried
 
 
 @dataclass(frozen=True, slots=True)
 class StepModel:
-    """A network to train, and the batch that it is given.
-
-    Attributes:
-        name: a name of ``models``.
-        shape: (B, C, H, W).
-    """
+    """The name of a network to train, and the shape (B, C, H, W) of its batch."""
 
     name: str
     shape: tuple[int, ...]
@@ -61,7 +56,7 @@ class StepModel:
             >>> StepModel.read("resnet18_cifar"), StepModel.read("deit_tiny@8x3x224x224").shape
             (StepModel(name='resnet18_cifar', shape=(128, 3, 32, 32)), (8, 3, 224, 224))
         """
-        found = _PLACE.fullmatch(text.strip())
+        found = _TEXT.fullmatch(text.strip())
         if not found or (found[2] and min(map(int, found.groups()[1:])) < 1):
             raise ValueError(
                 f"network {text.strip()!r}: expected NAME, or NAME@BxCxHxW such as "
@@ -71,11 +66,7 @@ class StepModel:
         return cls(found[1], tuple(map(int, found.groups()[1:])) if found[2] else shape)
 
     def build(self) -> nn.Module:
-        """Make the network, the same each time.
-
-        Raises:
-            ValueError: there is no such network.
-        """
+        """Build the network, with the same weights each time; ValueError if there is none."""
         with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator
             torch.manual_seed(0)
             return build_model(
@@ -90,17 +81,11 @@ STEP_MODEL = StepModel.read("resnet18_cifar")
 """Where the budgets of training steps hold."""
 
 
-class Step:
+class TrainingStep:
     """One training step, called again and again; it times its own mixing.
 
-    Args:
-        model: the network; trained in place.
-        optimizer: of its weights.
-        objective: how it learns, not yet built; ``Mixed`` has its mixer timed.
-        images: the batch.
-        labels: its class indices.
-        precision: ``"bf16"`` runs forward and loss under autocast.
-        meter: times the mixing within the step.
+    The network is trained in place; the objective is not yet built, and of a ``Mixed`` one the
+    mixer is timed by ``time_part``. ``"bf16"`` runs forward and loss under autocast.
     """
 
     def __init__(
@@ -112,25 +97,25 @@ class Step:
         images: Tensor,
         labels: Tensor,
         precision: Precision,
-        meter: Meter,
+        time_part: PartTimer,
     ) -> None:
-        self.clock: TimedMixer | None = None
+        self.timed_mixer: TimedMixer | None = None
         self.mixes = isinstance(objective, Mixed)
         if isinstance(objective, Mixed) and objective.mixer is not None:
-            self.clock = TimedMixer(objective.mixer, meter)
-            objective = Mixed(self.clock, objective.criterion)
+            self.timed_mixer = TimedMixer(objective.mixer, time_part)
+            objective = Mixed(self.timed_mixer, objective.criterion)
         self.model, self.optimizer = model, optimizer
         self.objective = _built(objective, model, images.device)
         self.images, self.labels, self.precision = images, labels, precision
         self._mixing: list[Sequence[Callable[[], float]]] = []
         self._generator = stream(0)
-        own = [one for one in self.objective.parameters() if one.requires_grad]
-        self._own = torch.optim.SGD(own, lr=0.01, momentum=0.9) if own else None
+        heads = [weight for weight in self.objective.parameters() if weight.requires_grad]
+        self._heads = torch.optim.SGD(heads, lr=0.01, momentum=0.9) if heads else None
 
     def __call__(self) -> None:
         """Train on the batch once."""
-        if self.clock is not None:
-            self.clock.parts = []
+        if self.timed_mixer is not None:
+            self.timed_mixer.parts = []
         with torch.autocast(
             self.images.device.type, torch.bfloat16, enabled=self.precision == "bf16"
         ):
@@ -138,23 +123,23 @@ class Step:
                 self.model, self.images, self.labels, generator=self._generator, progress=0.0
             )
         losses.total.backward()
-        for optimizer in (self.optimizer, self._own):
+        for optimizer in (self.optimizer, self._heads):
             if optimizer is not None:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
         self.objective.after_step(self.model)
         if self.mixes:
-            self._mixing.append(() if self.clock is None else self.clock.parts)
+            self._mixing.append(() if self.timed_mixer is None else self.timed_mixer.parts)
 
-    def unclocked(self) -> None:
-        """Train on the batch once, and let no clock run."""
-        if self.clock is None:
+    def run_untimed(self) -> None:
+        """Train on the batch once, without timing the mixing."""
+        if self.timed_mixer is None:
             return self()
-        meter, self.clock.meter = self.clock.meter, _untimed
+        time_part, self.timed_mixer.time_part = self.timed_mixer.time_part, _untimed
         try:
             self()
         finally:
-            self.clock.meter = meter
+            self.timed_mixer.time_part = time_part
 
     @property
     def mixing(self) -> list[float]:
@@ -168,7 +153,7 @@ def _untimed(call: Callable[[], object]) -> Callable[[], float]:
 
 
 def measure_steps(
-    learners: Mapping[str, Learner],
+    learners: Mapping[str, MakeObjective],
     *,
     device: torch.device,
     timer: Timer,
@@ -180,8 +165,8 @@ def measure_steps(
     """Time training steps without mixing and with each method, in turn, on one network.
 
     Args:
-        learners: by METHOD, fresh objectives; ``"none"`` is added.
-        device: where.
+        learners: by METHOD, makers of objectives; ``"none"`` is added.
+        device: where to train.
         timer: makes a call and gives its seconds.
         warm_up: steps of each that are not counted, at least 1.
         rounds: steps of each that are.
@@ -197,22 +182,22 @@ def measure_steps(
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     with torch.random.fork_rng(devices=[]):  # heads come from the global generator
         steps = {
-            name: Step(
+            name: TrainingStep(
                 network, optimizer, make(), images=images, labels=labels, precision=precision,
-                meter=meter_for(device, timer),
+                time_part=part_timer_for(device, timer),
             )
             for name, make in {"none": Mixed, **taken}.items()
         }  # fmt: skip
-    before = _load()
+    load = _load()
     turns = in_turn(list(steps.values()), timer=timer, warm_up=warm_up, rounds=rounds)
-    load = (*before, *_load())
+    load = (*load, *_load())
     rows = tuple(
         _row(
             name,
             whole,
             step.mixing[-len(whole) :],
             plain=turns[0],
-            memory=peak_memory(step.unclocked, device),
+            memory=peak_memory(step.run_untimed, device),
             limited=model == STEP_MODEL,
         )
         for (name, step), whole in zip(steps.items(), turns, strict=True)
@@ -234,15 +219,15 @@ def measure_steps(
 
 
 def _load() -> tuple[float, ...]:
-    """Processes that wanted a core in the last minute, where the system tells."""
+    """Return how many processes wanted a core in the last minute, where the system says so."""
     return os.getloadavg()[:1] if hasattr(os, "getloadavg") else ()
 
 
 def _tried(
-    learners: Mapping[str, Learner], network: nn.Module, images: Tensor, labels: Tensor
-) -> tuple[dict[str, Learner], dict[str, str]]:
-    """Find out on a few images which methods take the network, and what the others say."""
-    taken: dict[str, Learner] = {}
+    learners: Mapping[str, MakeObjective], network: nn.Module, images: Tensor, labels: Tensor
+) -> tuple[dict[str, MakeObjective], dict[str, str]]:
+    """Find out on a few images which methods take the network, and why the others do not."""
+    taken: dict[str, MakeObjective] = {}
     refused: dict[str, str] = {}
     images, labels = images[:_TRIED], labels[:_TRIED]
     for name, make in learners.items():

@@ -7,25 +7,21 @@ from collections.abc import Callable
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.lab.bench.timing import Meter
+from mixwright.lab.bench.timing import PartTimer
 from mixwright.mixers.mixer import Mixer
 from mixwright.plan import MixPlan
 
 
 class TimedMixer:
-    """Another mixer, with a clock.
-
-    Args:
-        mixer: what plans.
-        meter: makes a call and gives what tells its seconds.
+    """A mixer whose plans, and whose mixing of images, are timed by ``time_part``.
 
     Attributes:
-        parts: for each plan that was drawn, and each time images were mixed by one, what tells its
-            seconds.
+        parts: for each plan that was drawn, and each time images were mixed by one, a callable that
+            returns its seconds.
     """
 
-    def __init__(self, mixer: Mixer, meter: Meter) -> None:
-        self.mixer, self.meter = mixer, meter
+    def __init__(self, mixer: Mixer, time_part: PartTimer) -> None:
+        self.mixer, self.time_part = mixer, time_part
         self.parts: list[Callable[[], float]] = []
 
     def plan(
@@ -38,25 +34,23 @@ class TimedMixer:
     ) -> MixPlan:
         """See ``Mixer.plan``; everything goes to the mixer."""
         drawn: list[MixPlan] = []
-        self.parts.append(
-            self.meter(
-                lambda: drawn.append(
-                    self.mixer.plan(images, labels, generator=generator, model=model)
-                )
-            )
-        )
-        return _ClockedPlan.of(drawn[-1], self)
+
+        def draw() -> None:
+            drawn.append(self.mixer.plan(images, labels, generator=generator, model=model))
+
+        self.parts.append(self.time_part(draw))
+        return _TimedPlan.of(drawn[-1], self)
 
 
-class _ClockedPlan(MixPlan):
+class _TimedPlan(MixPlan):
     """The same plan, whose mixing of images is timed."""
 
-    clock: TimedMixer
+    timed_mixer: TimedMixer
 
     @classmethod
-    def of(cls, plan: MixPlan, clock: TimedMixer) -> _ClockedPlan:
-        """Give the plan a clock."""
-        own = cls(
+    def of(cls, plan: MixPlan, timed_mixer: TimedMixer) -> _TimedPlan:
+        """Copy a plan, and time its mixing of images for ``timed_mixer``."""
+        timed = cls(
             index=plan.index,
             mask=plan.held,
             weight=plan.weight,
@@ -66,12 +60,13 @@ class _ClockedPlan(MixPlan):
             lam=plan.lam,
             own=plan.own,
         )
-        object.__setattr__(own, "clock", clock)
-        return own
+        object.__setattr__(timed, "timed_mixer", timed_mixer)  # plans are frozen
+        return timed
 
     def images(self, images: Tensor) -> Tensor:
         """See ``MixPlan.images``."""
         mixed: list[Tensor] = []
         plain = super().images
-        self.clock.parts.append(self.clock.meter(lambda: mixed.append(plain(images))))
+        timed = self.timed_mixer
+        timed.parts.append(timed.time_part(lambda: mixed.append(plain(images))))
         return mixed[-1]

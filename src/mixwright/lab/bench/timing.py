@@ -1,4 +1,4 @@
-"""How time is taken: candidates in turn, round after round, on one timer."""
+"""How time is taken: calls in turn, round after round, on one timer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ Call = Callable[[], object]
 Timer = Callable[[Call], float]
 """Makes one call and gives the seconds it took."""
 
-Meter = Callable[[Call], Callable[[], float]]
-"""Makes one call within another that is timed, and gives what tells its seconds after that one."""
+PartTimer = Callable[[Call], Callable[[], float]]
+"""Makes one call within another that is timed; the callable it returns gives the seconds of the
+inner one, once the outer one is done."""
 
-# A longer call does not feel what the candidate before it left in the caches.
+# A longer call does not feel what the call before it left in the caches.
 _SHORT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one candidate took, in seconds.
+    """What one call took, in seconds.
 
     Attributes:
         least: the fastest turn. On a busy machine this is what the work itself costs, if it is the
@@ -43,10 +44,7 @@ class Timing:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Timing:
-        """Sum up turns.
-
-        Args:
-            seconds: one number a turn, at least one.
+        """Sum up turns, at least one.
 
         Example:
             >>> Timing.of([0.4, 0.1, 0.2, 0.3])
@@ -66,34 +64,27 @@ class Timing:
 
 
 def timer_for(device: torch.device) -> Timer:
-    """Give the timer of a device: the wall clock, or on CUDA the device's own events."""
-    return _on_cuda(device) if device.type == "cuda" else wall
+    """Return the timer of a device: the wall clock, or on CUDA the device's own events."""
+    return partial(_on_cuda, device) if device.type == "cuda" else wall
 
 
-def meter_for(device: torch.device, timer: Timer) -> Meter:
-    """Give what times a part of a call, without making a CUDA device wait in the midst of it.
+def part_timer_for(device: torch.device, timer: Timer) -> PartTimer:
+    """Return what times a part of a call: on CUDA by events, elsewhere by ``timer``."""
 
-    Args:
-        device: where; on CUDA its own events are set, and read when the whole call is done.
-        timer: what times the part elsewhere.
-    """
-    return _marked(device) if device.type == "cuda" else partial(_told_at_once, timer)
+    def time_part(call: Call) -> Callable[[], float]:
+        seconds = timer(call)
+        return lambda: seconds
 
-
-def _told_at_once(timer: Timer, call: Call) -> Callable[[], float]:
-    seconds = timer(call)
-    return lambda: seconds
+    return partial(_between_events, device) if device.type == "cuda" else time_part
 
 
-def _marked(device: torch.device) -> Meter:
-    def metered(call: Call) -> Callable[[], float]:
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record(torch.cuda.current_stream(device))
-        call()
-        end.record(torch.cuda.current_stream(device))
-        return lambda: start.elapsed_time(end) / 1000
-
-    return metered
+def _between_events(device: torch.device, call: Call) -> Callable[[], float]:
+    """Time a call on the device; to be read when all is done, so that nothing waits meanwhile."""
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record(torch.cuda.current_stream(device))
+    call()
+    end.record(torch.cuda.current_stream(device))
+    return lambda: start.elapsed_time(end) / 1000
 
 
 def wall(call: Call) -> float:
@@ -105,18 +96,12 @@ def wall(call: Call) -> float:
     return seconds
 
 
-def _on_cuda(device: torch.device) -> Timer:
-    def timed(call: Call) -> float:
-        torch.cuda.synchronize(device)
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record(torch.cuda.current_stream(device))
-        result = call()
-        end.record(torch.cuda.current_stream(device))
-        torch.cuda.synchronize(device)
-        del result
-        return start.elapsed_time(end) / 1000
-
-    return timed
+def _on_cuda(device: torch.device, call: Call) -> float:
+    results: list[object] = []  # dropped after the clock is read
+    torch.cuda.synchronize(device)
+    seconds = _between_events(device, lambda: results.append(call()))
+    torch.cuda.synchronize(device)
+    return seconds()
 
 
 def in_turn(
@@ -146,23 +131,23 @@ def in_turn(
 
     Example:
         >>> turns = in_turn([int, str], timer=lambda call: 0.5, warm_up=1, rounds=3)
-        >>> [len(one) for one in turns]
+        >>> [len(seconds) for seconds in turns]
         [3, 3]
     """
     last: list[float] = []
     for _ in range(warm_up):
         last = [timer(call) for call in calls]
-    short = [one < _SHORT for one in last]
+    short = [took < _SHORT for took in last]
     if rounds is None:
-        a_round = sum(2 * one if again else one for one, again in zip(last, short, strict=True))
+        a_round = sum(2 * took if again else took for took, again in zip(last, short, strict=True))
         rounds = min(300, max(10, int(seconds / max(a_round, 1e-9))))
     turns: list[list[float]] = [[] for _ in calls]
-    places = list(range(len(calls)))
+    indices = list(range(len(calls)))
     for _ in range(rounds):
         if order is not None:
-            places = torch.randperm(len(calls), generator=order).tolist()
-        for place in places:
-            if short[place]:
-                calls[place]()
-            turns[place].append(timer(calls[place]))
+            indices = torch.randperm(len(calls), generator=order).tolist()
+        for index in indices:
+            if short[index]:
+                calls[index]()
+            turns[index].append(timer(calls[index]))
     return turns

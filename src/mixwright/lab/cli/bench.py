@@ -10,7 +10,7 @@ from mixwright.lab.cli.options import TrustOptions
 from mixwright.lab.cli.parser import option, parse
 
 if TYPE_CHECKING:
-    from mixwright.lab.bench.steps import Learner, StepModel
+    from mixwright.lab.bench.steps import MakeObjective, StepModel
     from mixwright.lab.experiments.methods import Method
     from mixwright.mixers.mixer import Mixer
 
@@ -127,7 +127,7 @@ def _mixers(methods: "Sequence[Method]") -> "dict[str, Mixer]":
     }
 
 
-def _learners(methods: "Sequence[Method]") -> "dict[str, Learner]":
+def _learners(methods: "Sequence[Method]") -> "dict[str, MakeObjective]":
     from mixwright.objectives.criteria import CrossEntropy
 
     return {

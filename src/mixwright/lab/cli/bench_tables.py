@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mixwright.lab.bench.record import BenchRecord, Row, ShapeRecord, StepRecord, StepRow
+    from mixwright.lab.bench.record import BenchRecord, MixingRow, ShapeRecord, StepRecord, StepRow
 
 
 def show(record: "BenchRecord", console: "Console") -> None:
@@ -133,7 +133,7 @@ def _solver_table(record: "StepRecord", console: "Console") -> "Table":
     return table
 
 
-def _limit(row: "Row") -> str:
+def _limit(row: "MixingRow") -> str:
     if row.budget is None:
         return ""
     if row.budget.times_lerp is not None:

@@ -109,7 +109,7 @@ def options_of(cls: type) -> str:
 
 
 def _card(card: "Card") -> dict[str, str]:
-    from mixwright.lab.bench.measured import measured
+    from mixwright.lab.bench.recorded_times import describe_times
 
     dims = "any number of spatial dimensions" if card.dims == "any" else "2-D images"
     return {
@@ -117,7 +117,7 @@ def _card(card: "Card") -> dict[str, str]:
         "needs": f"{card.needs}; {dims}",
         "cost": card.cost,
         "passes": passes(card),
-        **({"measured": times} if (times := measured(card.title.lower())) else {}),
+        **({"measured": times} if (times := describe_times(card.title.lower())) else {}),
     }
 
 

@@ -1,8 +1,8 @@
-"""How long training steps took, as ``mixwright list`` tells: the committed record in short."""
+"""How long training steps took, for ``mixwright list``: the committed record in short."""
 
 from __future__ import annotations
 
-MEASURED: dict[str, dict[str, float]] = {
+RECORDED_TIMES: dict[str, dict[str, float]] = {
     "resnet18_cifar": {
         "mixup": 1.07,
         "cutmix": 0.90,
@@ -47,15 +47,10 @@ float32, one thread of a CPU that other work shared, so that 0.1 is chance. From
 ``benchmarks/results/bench/steps.json``."""
 
 
-def measured(name: str) -> str:
-    """Say in words how long a method's steps took, network by network.
-
-    Args:
-        name: in ``MIXERS`` or ``OBJECTIVES``.
-
-    Returns:
-        Nothing for methods that were not measured.
-    """
+def describe_times(name: str) -> str:
+    """Say in words how long a method's steps took; empty for methods that were not measured."""
     return ", ".join(
-        f"{times[name]:.2f} x ({network})" for network, times in MEASURED.items() if name in times
+        f"{times[name]:.2f} x ({network})"
+        for network, times in RECORDED_TIMES.items()
+        if name in times
     )
