@@ -1,11 +1,25 @@
 import subprocess
 import sys
+from importlib import import_module
+from types import ModuleType
 
 import pytest
+import torch
 
 import mixwright.lab.data
-from mixwright.lab.data import DATA_LINES, DATA_SETS, DataError, load_data, parse_data
-from mixwright.lab.data.load import _HOMES
+from mixwright.lab.data import (
+    DATA_LINES,
+    DATA_SETS,
+    DataError,
+    ImageSet,
+    load_data,
+    names,
+    parse_data,
+)
+from mixwright.lab.data.source import Request, Source
+from mixwright.lab.experiments.defaults import recipe_defaults
+
+SOURCES = "mixwright.lab.data.sources"
 
 
 def test_names_are_listed_with_a_line_each():
@@ -14,7 +28,9 @@ def test_names_are_listed_with_a_line_each():
         *("cars", "fashion-mnist", "eurosat", "medmnist:NAME"),
         *("folder:PATH", "parquet:PATH", "hub:NAME"),
     ) == DATA_SETS
-    assert set(_HOMES) == {name.partition(":")[0] for name in DATA_SETS}
+    for name in DATA_SETS:
+        module = names.module_of(name.partition(":")[0])
+        assert callable(getattr(import_module(f"{SOURCES}.{module}"), f"load_{module}"))
     assert all(DATA_LINES[name] for name in DATA_SETS)
 
 
@@ -44,6 +60,27 @@ def test_names_that_are_refused(spec: str, says: str):
         parse_data(spec)
     with pytest.raises(DataError, match=says):
         load_data(spec)
+
+
+def test_a_new_set_takes_a_file_and_a_row(monkeypatch: pytest.MonkeyPatch):
+    """As the comment beside the rows says: ``grey_squares.py`` for ``grey-squares:NAME``."""
+    four = ImageSet(torch.full((4, 3, 8, 8), 51, dtype=torch.uint8), torch.arange(4) % 2)
+
+    def load_grey_squares(request: Request) -> Source:
+        request.say(f"{request.kind} of {request.path}")
+        return Source(train=four, test=four, classes=("a", "b"), note="made up")
+
+    file = ModuleType(f"{SOURCES}.grey_squares")
+    file.__dict__["load_grey_squares"] = load_grey_squares
+    monkeypatch.setitem(sys.modules, file.__name__, file)
+    monkeypatch.setitem(DATA_LINES, "grey-squares:NAME", "four grey squares")
+    monkeypatch.setattr(names, "DATA_SETS", tuple(DATA_LINES))
+    messages: list[str] = []
+    data = load_data("grey-squares:mine", on_message=messages.append)
+    assert messages == ["grey-squares of mine"]
+    assert (data.name, data.note, data.classes) == ("grey-squares:mine", "made up.", ("a", "b"))
+    assert data.mean == pytest.approx((0.2, 0.2, 0.2))
+    assert recipe_defaults("grey-squares:mine")["model"]
 
 
 def test_names_are_read_without_torch():

@@ -1,5 +1,6 @@
 """Data sets of images with class labels, and the batches that training draws from them."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.data.errors import DataError as DataError
@@ -17,23 +18,8 @@ if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset as Dataset
     from mixwright.lab.data.sets import ImageSet as ImageSet
 
-__all__ = [
-    "DATA_LINES",
-    "DATA_SETS",
-    "Augment",
-    "Batches",
-    "DataError",
-    "DataName",
-    "Dataset",
-    "ImageSet",
-    "LazyImages",
-    "ResizedCrop",
-    "load_data",
-    "parse_data",
-]
-
 # These need torch, and the command line parses without it.
-_LAZY = {
+_HOMES = {
     "Augment": "augment",
     "Batches": "batches",
     "Dataset": "sets",
@@ -42,14 +28,13 @@ _LAZY = {
     "ResizedCrop": "augment",
     "load_data": "load",
 }
+__all__ = ["DATA_LINES", "DATA_SETS", "DataError", "DataName", "parse_data", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

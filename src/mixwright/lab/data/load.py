@@ -7,27 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 from mixwright.lab.data.errors import DataError
-from mixwright.lab.data.names import parse_data
+from mixwright.lab.data.names import module_of, parse_data
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.statistics import channel_statistics
-
-_HOMES = {
-    "digits": ("digits", "load_digits"),
-    "cifar10": ("cifar", "load_cifar"),
-    "cifar100": ("cifar", "load_cifar"),
-    "tiny-imagenet": ("tiny_imagenet", "load_tiny_imagenet"),
-    "imagenet": ("imagenet", "load_imagenet"),
-    "cub200": ("cub200", "load_cub200"),
-    "aircraft": ("aircraft", "load_aircraft"),
-    "cars": ("cars", "load_cars"),
-    "fashion-mnist": ("fashion_mnist", "load_fashion_mnist"),
-    "eurosat": ("eurosat", "load_eurosat"),
-    "medmnist": ("medmnist", "load_medmnist"),
-    "folder": ("folder", "load_folder"),
-    "parquet": ("parquet", "load_parquet"),
-    "hub": ("hub", "load_hub"),
-}
 
 
 def load_data(
@@ -57,8 +40,8 @@ def load_data(
             the size they share if they are square and all alike, else 224.
         download: whether a missing file may be fetched.
         skip_unreadable: leave out images that cannot be read instead of refusing the set; how
-            many is told to ``on_message`` and stands in the note.
-        on_message: is told what is going on, a sentence at a time.
+            many goes to ``on_message`` and stands in the note.
+        on_message: called with what is going on, a sentence at a time.
 
     Returns:
         The data set, on the CPU; images are uint8.
@@ -76,6 +59,8 @@ def load_data(
         if value is not None and value < 1:
             raise DataError(f"{word} is {value}; expected at least 1.")
     request = Request(
+        kind=name.kind,
+        path=name.path,
         data_dir=None if data_dir is None else Path(data_dir).expanduser(),
         train_size=train_size,
         image_size=image_size,
@@ -84,7 +69,9 @@ def load_data(
         say=on_message or (lambda message: None),
     )
     try:
-        source = _source(name.kind, name.path, request)
+        module = module_of(name.kind)  # imported only when it is wanted
+        sources = import_module(f"mixwright.lab.data.sources.{module}")
+        source: Source = getattr(sources, f"load_{module}")(request)
     except ModuleNotFoundError as error:
         raise DataError(
             f"data set {spec!r} needs {error.name}, which is not installed; install the extra: "
@@ -105,14 +92,3 @@ def load_data(
         note=source.note + ".",
         mirrored=source.mirrored,
     )
-
-
-def _source(kind: str, path: str, request: Request) -> Source:
-    """Ask the kind; each is imported only when it is wanted."""
-    module, function = _HOMES[kind]
-    load = getattr(import_module(f"mixwright.lab.data.sources.{module}"), function)
-    if kind.startswith("cifar"):
-        return load(kind, request)
-    if kind in ("folder", "parquet"):
-        return load(Path(path).expanduser(), request)
-    return load(path, request) if path else load(request)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from mixwright.arguments import nearest
 from mixwright.lab.data.errors import DataError
 
+# A new data set takes a row here and a file in ``sources``: ``my_set.py`` with ``load_my_set`` for
+# the name ``my-set``.
 DATA_LINES: dict[str, str] = {
     "digits": "1,797 real handwritten digits, shipped with mixwright; 100 labels by default",
     "cifar10": "60,000 colour photographs of 32x32 in 10 classes; downloaded, 170 MB",
@@ -26,12 +28,8 @@ DATA_LINES: dict[str, str] = {
 DATA_SETS: tuple[str, ...] = tuple(DATA_LINES)
 """The names that ``load_data`` understands; PATH and NAME stand for the user's own."""
 
-_EXAMPLES = {
-    "folder": "folder:images",
-    "parquet": "parquet:images",
-    "medmnist": "medmnist:pathmnist",
-    "hub": "hub:owner/name",
-}
+_MODULES = {"cifar10": "cifar", "cifar100": "cifar"}  # files that are not called as their set
+_EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name"}  # others: images
 
 
 class DataName(NamedTuple):
@@ -47,13 +45,10 @@ class DataName(NamedTuple):
 
 
 def parse_data(spec: str) -> DataName:
-    """Take a data set's name apart, and say what was meant when it is not one of ours.
+    """Take a data set's name apart; whether there is such data is left to ``load_data``.
 
     Args:
         spec: one of ``DATA_SETS``, with the user's own for PATH or NAME.
-
-    Returns:
-        The kind and the path, or name. Whether it exists is found out by ``load_data``.
 
     Raises:
         DataError: the name is not known, or a path is missing or was not expected.
@@ -62,23 +57,29 @@ def parse_data(spec: str) -> DataName:
         >>> parse_data("folder:~/photographs")
         DataName(kind='folder', path='~/photographs')
     """
-    kinds = {name.partition(":")[0]: name.partition(":")[2] for name in DATA_SETS}
+    names = {name.partition(":")[0]: name for name in DATA_SETS}
     kind, colon, path = spec.partition(":")
-    if kind not in kinds:
-        near = nearest(kind, kinds)
-        meant = [name for name in DATA_SETS if name.partition(":")[0] in near]
-        hint = f" Did you mean {meant[0]!r}?" if meant else ""
+    if kind not in names:
+        near = nearest(kind, names)
+        hint = f" Did you mean {names[near[0]]!r}?" if near else ""
         raise DataError(
             f"data set {spec!r} is not known.{hint} Choose one of: {', '.join(DATA_SETS)}."
         )
-    if kinds[kind] and not path:
+    name = names[kind]
+    own = name.partition(":")[2]
+    if own and not path:
         raise DataError(
-            f"data set {spec!r} lacks its {kinds[kind].lower()}; write {kind}:{kinds[kind]}, e.g. "
-            f"{_EXAMPLES[kind]}."
+            f"data set {spec!r} lacks its {own.lower()}; write {name}, e.g. "
+            f"{kind}:{_EXAMPLES.get(kind, 'images')}."
         )
-    if not kinds[kind] and colon:
+    if not own and colon:
         raise DataError(
             f"data set {spec!r}: {kind} takes nothing after its name. Write {kind!r}, and give "
             "the folder that holds its files as data_dir (--data-dir)."
         )
     return DataName(kind, path)
+
+
+def module_of(kind: str) -> str:
+    """Return the file in ``sources`` that reads a kind of data."""
+    return _MODULES.get(kind, kind.replace("-", "_"))

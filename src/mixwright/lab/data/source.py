@@ -1,4 +1,4 @@
-"""What every kind of data set is asked, and what it answers."""
+"""What every kind of data set is asked for, and what it returns."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The arguments of ``load_data`` that a kind of data set reads.
+    """The arguments of ``load_data``, for the kind of data set that reads them.
 
     Args:
+        kind: the word before the colon of the name, such as ``cifar10``.
+        path: what follows the colon, a path or a name; empty where there is none.
         data_dir: where its files lie; None for the user's cache.
         train_size: images to train on; None for the kind's own default.
         image_size: height and width, in pixels; None for the kind's own default.
         download: whether missing files may be fetched.
         skip_unreadable: whether images that cannot be read are left out.
-        say: is told what is going on, a sentence at a time.
+        say: called with what is going on, a sentence at a time.
     """
 
+    kind: str
+    path: str
     data_dir: Path | None
     train_size: int | None
     image_size: int | None
@@ -35,11 +39,11 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """What a kind of data set answers: the fields of ``Dataset`` that it knows.
+    """What a kind of data set returns: the fields of ``Dataset`` that it knows.
 
     Args:
-        train: images to learn from, already cut down to ``train_size``.
-        test: images to be judged on.
+        train: images to train on, already cut down to ``train_size``.
+        test: images to test on.
         classes: names of the classes, by label.
         note: origin and protocol, without a full stop.
         mirrored: whether an image may be flipped left to right.

@@ -48,6 +48,18 @@ def stratified_rows(labels: Tensor, size: int, *, seed: int = SUBSET_SEED) -> Te
     return torch.cat(chosen).sort().values
 
 
+def train_rows(labels: Tensor, size: int | None) -> tuple[Tensor, str]:
+    """Return the rows to train on, ``size`` of them or all, and a clause for the note.
+
+    Raises:
+        DataError: ``size`` is out of range.
+    """
+    if size is None:
+        return torch.arange(len(labels)), ""
+    rows = stratified_rows(labels, size)
+    return rows, f", {len(rows):,} of {len(labels):,} images to train on, a fixed choice"
+
+
 def class_turns(labels: Tensor) -> Tensor:
     """An order of the rows in which the classes take turns, each in its own order.
 

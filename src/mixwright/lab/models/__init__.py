@@ -11,14 +11,13 @@ if TYPE_CHECKING:
     from mixwright.lab.models.names import ModelError as ModelError
     from mixwright.lab.models.normalised import Normalised as Normalised
 
-__all__ = ["MODELS", "ModelError", "Normalised", "build_model"]
-
 _HOMES = {
     "MODELS": "names",
     "ModelError": "names",
     "Normalised": "normalised",
     "build_model": "build",
 }
+__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

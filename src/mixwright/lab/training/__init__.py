@@ -35,22 +35,7 @@ _HOMES = {
     "save_checkpoint": "mixwright.checkpoint",
     "train": "mixwright.lab.training.loop",
 }
-
-__all__ = [
-    "CheckpointError",
-    "DivergedError",
-    "Progress",
-    "Recipe",
-    "RecipeError",
-    "Result",
-    "RunError",
-    "RunFolder",
-    "build_criterion",
-    "load_checkpoint",
-    "recipe_hash",
-    "save_checkpoint",
-    "train",
-]
+__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

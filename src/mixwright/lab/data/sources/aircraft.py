@@ -33,21 +33,10 @@ BANNER = 20
 
 
 def load_aircraft(request: Request) -> Source:
-    """FGVC-Aircraft by variant, downloaded and unpacked if need be.
+    """Return FGVC-Aircraft by variant, without the banner, downloaded and unpacked if need be.
 
-    Its lists are ``variants.txt``, ``images_variant_trainval.txt`` and
-    ``images_variant_test.txt`` in ``data/``; families and manufacturers are not read.
-
-    Args:
-        request: all of it is read.
-
-    Returns:
-        The sets, of the authors' split with training and validation images together, at 224x224
-        unless the request says otherwise, without the banner.
-
-    Raises:
-        DataError: the files are missing and cannot be fetched, a list is damaged, or images
-            cannot be read.
+    Training and validation images are trained on together. Families and manufacturers are not
+    read.
     """
     root = find_tree(TREE, request)
     lines = read_list(root / "data" / "variants.txt", 1, example="707-320")
@@ -62,7 +51,7 @@ def load_aircraft(request: Request) -> Source:
 def _part(
     root: Path, name: str, classes: list[str], request: Request, framing: Framing
 ) -> EncodedImages:
-    """The images of one list."""
+    """Return the images of one list."""
     label_of = {variant: label for label, variant in enumerate(classes)}
     paths: list[Path] = []
     labels: list[int] = []

@@ -10,20 +10,17 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.resize import resized
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request
-from mixwright.lab.data.subset import stratified_rows
+from mixwright.lab.data.subset import train_rows
 
 
 def image_set(images: Any, labels: Any, *, classes: int, name: str) -> ImageSet:
-    """Arrays as an ``ImageSet``; grey images are repeated over three channels.
+    """Return arrays as an ``ImageSet``, grey images repeated over three channels.
 
     Args:
         images: a NumPy array of uint8, ``(M, S, S)``, ``(M, S, S, 1)`` or ``(M, S, S, 3)``.
         labels: a NumPy array of whole numbers, ``(M,)`` or ``(M, 1)``.
         classes: labels lie in [0, classes).
         name: of the file, for messages.
-
-    Returns:
-        The set, its images ``(M, 3, S, S)``.
 
     Raises:
         DataError: a shape, dtype or label is another.
@@ -62,24 +59,14 @@ def image_set(images: Any, labels: Any, *, classes: int, name: str) -> ImageSet:
 def cut_and_resized(
     train: ImageSet, test: ImageSet, request: Request
 ) -> tuple[ImageSet, ImageSet, str]:
-    """The sets as the request wants them.
-
-    Args:
-        train: all images to learn from.
-        test: images to be judged on.
-        request: its ``train_size`` and ``image_size`` are read.
-
-    Returns:
-        Train set, test set, and a clause for the note, empty where all images are trained on.
+    """Return both sets in the ``train_size`` and ``image_size`` wanted, and a clause for the note.
 
     Raises:
         DataError: ``train_size`` is out of range.
     """
-    clause = ""
-    if request.train_size is not None:
-        rows = stratified_rows(train.labels, request.train_size)
-        clause = f", {len(rows):,} of {len(train):,} images to train on, a fixed choice"
-        train = ImageSet(train.images[rows], train.labels[rows])
+    rows, clause = train_rows(train.labels, request.train_size)
+    if clause:  # all rows would be a copy of the whole set
+        train = train.subset(rows)
     if request.image_size is not None:
         train = ImageSet(resized(train.images, request.image_size), train.labels)
         test = ImageSet(resized(test.images, request.image_size), test.labels)

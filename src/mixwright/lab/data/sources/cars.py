@@ -26,20 +26,11 @@ _TEST = "cars_test_annos_withlabels.mat"
 
 
 def load_cars(request: Request) -> Source:
-    """Stanford Cars, from a folder of the user's: the authors' page is gone.
+    """Return Stanford Cars from a folder of the user's: the authors' page is gone.
 
     The folder holds ``devkit/cars_meta.mat``, ``devkit/cars_train_annos.mat``,
     ``cars_test_annos_withlabels.mat`` (there or in ``devkit/``), ``cars_train/`` and
     ``cars_test/``. Boxes are not read.
-
-    Args:
-        request: all but ``download`` is read.
-
-    Returns:
-        The sets, of the authors' split, at 224x224 unless the request says otherwise.
-
-    Raises:
-        DataError: the files are missing or damaged, or images cannot be read.
     """
     root = find_tree(TREE, request)
     classes = [str(name) for name in read_mat(root / TREE.marker, "class_names")]
@@ -53,7 +44,7 @@ def load_cars(request: Request) -> Source:
 def _part(
     root: Path, folder: str, table: Path, classes: int, request: Request, framing: Framing
 ) -> EncodedImages:
-    """The images of one table, whose classes count from 1."""
+    """Return the images of one table, whose classes count from 1."""
     paths: list[Path] = []
     labels: list[int] = []
     for row, entry in enumerate(read_table(table, "annotations", ("fname", "class")), start=1):

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.data.errors import DataError
-from mixwright.lab.data.resize import resized
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
+from mixwright.lab.data.sources.arrays import cut_and_resized
 from mixwright.lab.data.sources.download import cache_folder, fetch_file, file_md5
 from mixwright.lab.data.sources.pickles import load_arrays
-from mixwright.lab.data.subset import stratified_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +23,12 @@ class Archive:
     """One of the two archives ("python version").
 
     Args:
-        url: where it lies.
+        url: its address.
         md5: its checksum.
-        folder: the folder inside it.
-        train: files in the folder with images to learn from.
-        test: files in the folder with images to be judged on.
-        meta: file in the folder with the names of the classes.
+        folder: the folder inside it, which holds all files.
+        train: files with images to train on.
+        test: files with images to test on.
+        meta: file with the names of the classes.
         labels: key of the labels in train and test files.
         names: key of the names in the meta file.
     """
@@ -75,35 +74,21 @@ ARCHIVES: dict[str, Archive] = {
 _FRESH = "Place a fresh copy of the archive."
 
 
-def load_cifar(kind: str, request: Request) -> Source:
-    """CIFAR-10 or CIFAR-100, downloaded if need be.
+def load_cifar(request: Request) -> Source:
+    """Return CIFAR-10 or CIFAR-100 in the authors' split, downloaded if need be.
 
     The folder of the request may hold the archive or what it unpacks to; the archive is read as
     it is and never unpacked.
 
-    Args:
-        kind: ``cifar10`` or ``cifar100``.
-        request: all but ``skip_unreadable`` is read; the authors' split is kept.
-
-    Returns:
-        The sets, at 32x32 unless the request says otherwise.
-
     Raises:
         DataError: the files are missing and cannot be fetched, or are damaged.
     """
-    archive = ARCHIVES[kind]
+    archive = ARCHIVES[request.kind]
     files = _read_files(archive, request)
     classes = tuple(_text(name) for name in files[archive.meta][archive.names])
     train = _images(archive, [files[name] for name in archive.train], classes=len(classes))
     test = _images(archive, [files[name] for name in archive.test], classes=len(classes))
-    part = ""
-    if request.train_size is not None:
-        rows = stratified_rows(train.labels, request.train_size)
-        part = f", {len(rows):,} of {len(train):,} images to train on, a fixed choice"
-        train = ImageSet(train.images[rows], train.labels[rows])
-    if request.image_size is not None:
-        train = ImageSet(resized(train.images, request.image_size), train.labels)
-        test = ImageSet(resized(test.images, request.image_size), test.labels)
+    train, test, part = cut_and_resized(train, test, request)
     return Source(
         train=train,
         test=test,
@@ -113,7 +98,7 @@ def load_cifar(kind: str, request: Request) -> Source:
 
 
 def _read_files(archive: Archive, request: Request) -> dict[str, dict[bytes, Any]]:
-    """The unpickled files by their names, from the folder or the archive."""
+    """Return the unpickled files by their names, from the folder or the archive."""
     home = request.data_dir or cache_folder()
     wanted = (*archive.train, *archive.test, archive.meta)
     for folder in (home / archive.folder, home):

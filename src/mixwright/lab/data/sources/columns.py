@@ -21,7 +21,7 @@ class Columns:
     Args:
         image: a struct with the field ``bytes``, or bytes themselves.
         label: whole numbers.
-        classes: names of the classes, where the file tells them; else none.
+        classes: names of the classes, where the file names them; else none.
     """
 
     image: str
@@ -29,7 +29,7 @@ class Columns:
     classes: tuple[str, ...]
 
     def read_labels(self, file: Path) -> Any:
-        """The label column of a file, a pyarrow array."""
+        """Return the label column of a file, a pyarrow array."""
         import pyarrow as pa
 
         try:
@@ -38,7 +38,7 @@ class Columns:
             raise DataError(f"{file} cannot be read: {error}. Place a fresh copy.") from error
 
     def read_images(self, file: Path, rows: int) -> Iterator[Any]:
-        """The encoded images of a file, in pyarrow arrays of up to ``rows``."""
+        """Yield the encoded images of a file, in pyarrow arrays of up to ``rows``."""
         import pyarrow as pa
 
         try:
@@ -52,12 +52,6 @@ class Columns:
 def find_columns(file: Path) -> Columns:
     """Find the columns by their names, else by their types where only one fits.
 
-    Args:
-        file: a parquet file.
-
-    Returns:
-        The columns.
-
     Raises:
         DataError: it is not a parquet file, or a column cannot be told.
     """
@@ -67,8 +61,8 @@ def find_columns(file: Path) -> Columns:
     features = _features(schema)
     images = [field.name for field in schema if _is_image(field.type)]
     numbers = [field.name for field in schema if pa.types.is_integer(field.type)]
-    label = one_of(LABEL_NAMES, numbers)
-    image = one_of(IMAGE_NAMES, images)
+    label = named_or_only(LABEL_NAMES, numbers)
+    image = named_or_only(IMAGE_NAMES, images)
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
     if image is None:
         raise DataError(
@@ -112,16 +106,15 @@ def _is_image(kind: Any) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-def one_of(known: tuple[str, ...], fitting: list[str]) -> str | None:
-    """The first known name that fits, else the only one that fits."""
-    for name in known:
-        if name in fitting:
-            return name
-    return fitting[0] if len(fitting) == 1 else None
+def named_or_only(known: tuple[str, ...], fitting: list[str]) -> str | None:
+    """Return the first known name that fits, else the only one that fits."""
+    return next(
+        (name for name in known if name in fitting), fitting[0] if len(fitting) == 1 else None
+    )
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
-    """What Hugging Face wrote about the columns; nothing where it is not there."""
+    """Return what Hugging Face wrote about the columns; nothing where it is not there."""
     try:
         stored = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):

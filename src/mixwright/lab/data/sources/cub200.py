@@ -29,21 +29,7 @@ TREE = Tree(
 
 
 def load_cub200(request: Request) -> Source:
-    """CUB-200-2011, downloaded and unpacked if need be.
-
-    Its lists are ``images.txt``, ``image_class_labels.txt``, ``train_test_split.txt`` and
-    ``classes.txt``; boxes and parts are not read.
-
-    Args:
-        request: all of it is read.
-
-    Returns:
-        The sets, of the authors' split, at 224x224 unless the request says otherwise.
-
-    Raises:
-        DataError: the files are missing and cannot be fetched, a list is damaged, or images
-            cannot be read.
-    """
+    """Return CUB-200-2011, downloaded and unpacked if need be; boxes and parts are not read."""
     root = find_tree(TREE, request)
     numbers: dict[str, int] = {}
     classes: list[str] = []
@@ -74,7 +60,7 @@ def load_cub200(request: Request) -> Source:
 
 
 def _by_image(path: Path, values: dict[str, int], expected: str) -> dict[str, int]:
-    """What a list says of each image, by the image's number."""
+    """Return the value that a list gives each image, by the image's number."""
     found: dict[str, int] = {}
     for line, (image, value) in read_list(path, 2, example="1 1"):
         if value not in values:

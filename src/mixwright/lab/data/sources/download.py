@@ -18,12 +18,12 @@ _TIMEOUT_SECONDS = 30.0
 
 
 def cache_folder() -> Path:
-    """Where downloads go: ``$XDG_CACHE_HOME/mixwright``, else ``~/.cache/mixwright``."""
+    """Return where downloads go: ``$XDG_CACHE_HOME/mixwright``, else ``~/.cache/mixwright``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mixwright"
 
 
 def file_md5(path: Path) -> str:
-    """Checksum of a file, as 32 hexadecimal digits; it finds accidents, not attackers."""
+    """Return a file's checksum, 32 hexadecimal digits; it finds accidents, not attackers."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -31,11 +31,7 @@ def file_md5(path: Path) -> str:
 def fetch_file(url: str, *, md5: str, target: Path, say: Callable[[str], None]) -> None:
     """Download a file; ``target`` appears whole and checked, or not at all.
 
-    Args:
-        url: where the file lies.
-        md5: its checksum, 32 hexadecimal digits.
-        target: where it is wanted; its folder is made.
-        say: is told the progress, at every tenth.
+    Its folder is made; ``say`` is called with the progress, at every tenth.
 
     Raises:
         DataError: it cannot be fetched or written, or is not the file that was expected; the

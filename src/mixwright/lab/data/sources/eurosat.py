@@ -28,21 +28,14 @@ FOLDERS = ("EuroSAT_RGB", "EuroSAT", "EuroSAT/2750", "eurosat/2750")
 
 
 def load_eurosat(request: Request) -> Source:
-    """EuroSAT in RGB, downloaded and unpacked if need be: ten folders of classes.
+    """Return EuroSAT in RGB, downloaded and unpacked if need be: ten folders of classes.
 
-    Args:
-        request: all of it is read.
-
-    Returns:
-        The sets, at 64x64 unless the request says otherwise. A fifth of each class, always the
-        same images, is held out for testing. Images may be mirrored: they are taken from above.
-
-    Raises:
-        DataError: the files are missing and cannot be fetched, or images cannot be read.
+    A fifth of each class, always the same images, is held out for testing. Images may be
+    mirrored: they are taken from above.
     """
     home = request.data_dir or cache_folder()
-    places = (home / folder for folder in FOLDERS)
-    root = next((place for place in places if (place / TREE.marker).is_dir()), None)
+    roots = (home / folder for folder in FOLDERS)
+    root = next((root for root in roots if (root / TREE.marker).is_dir()), None)
     root = root or find_tree(TREE, request)
     classes = tuple(sorted(folder_names(root)))
     every = images_by_class(root, classes, root=root, request=request)

@@ -12,7 +12,7 @@ from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.arrays import cut_and_resized, image_set
 from mixwright.lab.data.sources.download import cache_folder, fetch_file
-from mixwright.lab.data.sources.listing import tell_counts
+from mixwright.lab.data.sources.listing import report_counts
 
 CLASSES = (
     *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
@@ -31,23 +31,18 @@ FOLDERS = (".", "fashion-mnist", "FashionMNIST/raw")
 
 
 def load_fashion_mnist(request: Request) -> Source:
-    """Fashion-MNIST, downloaded if need be.
+    """Return Fashion-MNIST in the authors' split, downloaded if need be.
 
     Its four files are read as they are, ``train-images-idx3-ubyte.gz`` and so on, or unpacked.
-
-    Args:
-        request: all but ``skip_unreadable`` is read; the authors' split is kept.
-
-    Returns:
-        The sets, grey repeated over three channels, at 28x28 unless the request says otherwise.
-        Images may be mirrored: a left shoe is in the class of a right one.
+    Grey is repeated over three channels. Images may be mirrored: a left shoe is in the class of a
+    right one.
 
     Raises:
         DataError: files are missing and cannot be fetched, or are damaged.
     """
     train = _part("train", request)
     test = _part("t10k", request)
-    tell_counts("fashion-mnist", (len(train), len(test)), (60_000, 10_000), request.say)
+    report_counts("fashion-mnist", (len(train), len(test)), (60_000, 10_000), request.say)
     train, test, part = cut_and_resized(train, test, request)
     return Source(
         train=train,
@@ -69,7 +64,7 @@ def _part(part: str, request: Request) -> ImageSet:
 
 
 def _found(name: str, request: Request) -> Path:
-    """A file where it lies, or where it was fetched to."""
+    """Return a file where it lies, or where it was fetched to."""
     home = request.data_dir or cache_folder()
     for folder in FOLDERS:
         for path in (home / folder / name, home / folder / name.removesuffix(".gz")):
@@ -87,15 +82,10 @@ def _found(name: str, request: Request) -> Path:
 
 
 def read_idx(path: Path, *, dimensions: int) -> Any:
-    """An array of bytes in the format of MNIST, compressed (.gz) or not.
+    """Return an array of bytes in the format of MNIST, compressed (.gz) or not.
 
-    Args:
-        path: the file: two zero bytes, 8 for unsigned bytes, the number of dimensions, the
-            length of each as four bytes, big end first, then the values.
-        dimensions: how many are expected.
-
-    Returns:
-        A NumPy array of uint8.
+    The file holds two zero bytes, 8 for unsigned bytes, the number of dimensions, the length of
+    each as four bytes, big end first, then the values.
 
     Raises:
         DataError: it is not such a file, or it is cut short.

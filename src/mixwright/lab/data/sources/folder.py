@@ -12,29 +12,23 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.memory import decoded_sets
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.subset import split_rows, stratified_rows
+from mixwright.lab.data.subset import split_rows, train_rows
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 """Folders that may hold the test images; the first that is there is taken."""
 
 
-def load_folder(root: Path, request: Request) -> Source:
-    """Images in folders named for their classes.
+def load_folder(request: Request) -> Source:
+    """Return images in folders named for their classes, which are in the order of the alphabet.
 
-    The class folders lie in ``root/train`` and ``root/test`` (or ``val``, ``valid``,
-    ``validation``), or straight in ``root`` or ``root/train`` alone: then a fifth of each class,
-    always the same images, is held out for testing. Images may lie in folders below their class.
-
-    Args:
-        root: the folder.
-        request: ``train_size``, ``image_size``, ``skip_unreadable`` and ``say`` are read.
-
-    Returns:
-        The sets; the classes are the folders' names, in the order of the alphabet.
+    The class folders lie in ``train`` and ``test`` (or ``val``, ``valid``, ``validation``) of the
+    request's path, or straight in it or in ``train`` alone: then a fifth of each class, always
+    the same images, is held out for testing. Images may lie in folders below their class.
 
     Raises:
         DataError: a folder is missing or empty, or images cannot be read.
     """
+    root = Path(request.path).expanduser()
     if not root.is_dir():
         raise DataError(
             f"{root} is not a folder. Give the folder that holds one folder of images per class."
@@ -53,10 +47,10 @@ def load_folder(root: Path, request: Request) -> Source:
         )
     train = images_by_class(train_root, classes, root=root, request=request)
     if test_root is None:
-        train_rows, test_rows = split_rows(train.labels)
-        if not len(test_rows):
+        own, held_out = split_rows(train.labels)
+        if not len(held_out):
             raise DataError(f"{root}: every class has a single image; none is left to test on.")
-        test, train = train.select(test_rows), train.select(train_rows)
+        test, train = train.select(held_out), train.select(own)
         split = "a fifth of each class held out for testing, a fixed choice"
     else:
         if strange := sorted(set(folder_names(test_root)) - set(classes)):
@@ -67,21 +61,18 @@ def load_folder(root: Path, request: Request) -> Source:
         here = tuple(name for name in classes if (test_root / name).is_dir())
         test = images_by_class(test_root, classes, root=root, request=request, present=here)
         split = f"train/ and {test_root.name}/ as found"
-    if request.train_size is not None:
-        rows = stratified_rows(train.labels, request.train_size)
-        split += f", {len(rows):,} of {len(train):,} images to train on, a fixed choice"
-        train = train.select(rows)
-    train_set, test_set, clause = decoded_sets(train, test, request)
+    rows, cut = train_rows(train.labels, request.train_size)
+    train_set, test_set, clause = decoded_sets(train.select(rows), test, request)
     return Source(
         train=train_set,
         test=test_set,
         classes=classes,
-        note=f"images of the folder {root.name or root}: {split}; {clause}",
+        note=f"images of the folder {root.name or root}: {split}{cut}; {clause}",
     )
 
 
 def folder_names(root: Path) -> list[str]:
-    """Names of the folders in a folder, hidden ones left out."""
+    """Return the names of the folders in a folder, hidden ones left out."""
     return [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
 
 
@@ -93,17 +84,14 @@ def images_by_class(
     request: Request,
     present: tuple[str, ...] | None = None,
 ) -> EncodedImages:
-    """Every image below the class folders, in the order of classes and paths.
+    """Return every image below the class folders, in the order of classes and paths, not read yet.
 
     Args:
         where: holds the class folders.
         classes: their names, in the order of their labels.
         root: the folder that names of images begin below.
-        request: its ``say`` is told of files that are no images.
+        request: its ``say`` reports files that are no images.
         present: the classes that have a folder here; None for all.
-
-    Returns:
-        The images, not read yet.
 
     Raises:
         DataError: there are no images, or a class has none.
@@ -143,7 +131,7 @@ def images_by_class(
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file below a folder, in one order on every machine; hidden ones left out."""
+    """Return every file below a folder, in one order on every machine; hidden ones left out."""
     found: list[Path] = []
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if name[0] != ".")

@@ -14,38 +14,33 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.memory import decoded_sets
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.sources.columns import IMAGE_NAMES, LABEL_NAMES, one_of
-from mixwright.lab.data.subset import split_rows, stratified_rows
+from mixwright.lab.data.sources.columns import IMAGE_NAMES, LABEL_NAMES, named_or_only
+from mixwright.lab.data.subset import split_rows, train_rows
 
 TESTS = ("test", "validation", "valid", "val", "dev")
 """Splits that may be tested on; the first that is there is taken."""
 
 
-def load_hub(name: str, request: Request) -> Source:
-    """Images and labels of a data set of the hub, by the package ``datasets``.
+def load_hub(request: Request) -> Source:
+    """Return images and labels of a data set of the hub, by the package ``datasets``.
 
     The splits ``train`` and ``test`` are taken (or ``validation``, ``valid``, ``val``, ``dev``,
     where there is no test); a set of one split is split by us, a fifth of each class held out.
     Columns are found as in parquet files: by their names, else by their kinds where only one
-    fits.
+    fits. Classes are named as the hub names them, else by number.
 
-    Args:
-        name: as the hub writes it, ``owner/name``, with ``:configuration`` behind it where there
-            are several. A folder of files that ``datasets`` knows will do.
-        request: ``data_dir`` (where ``datasets`` keeps its files; its own cache by default),
-            ``train_size``, ``image_size``, ``download``, ``skip_unreadable`` and ``say`` are read.
-
-    Returns:
-        The sets; classes are named as the hub names them, else by number.
+    The request's path is the name as the hub writes it, ``owner/name``, with ``:configuration``
+    behind it where there are several; a folder of files that ``datasets`` knows will do. Its
+    ``data_dir`` is where ``datasets`` keeps its files, its own cache by default.
 
     Raises:
         DataError: ``datasets`` is not installed, there is no network or no such data set, a
             column cannot be told, or images cannot be read.
     """
-    datasets = _package()
-    splits = _fetched(datasets, name, request)
+    datasets, name = _package(), request.path
+    splits = _fetched(datasets, request)
     train_name = "train" if "train" in splits else next(iter(splits))
-    test_name = next((one for one in TESTS if one in splits and one != train_name), "")
+    test_name = next((split for split in TESTS if split in splits and split != train_name), "")
     if not test_name and len(splits) > 1:
         raise DataError(
             f"hub:{name} has the splits {', '.join(splits)}; expected train and one of "
@@ -54,14 +49,14 @@ def load_hub(name: str, request: Request) -> Source:
         )
     image, label, classes = _columns(datasets, name, splits[train_name])
     train_labels = _labels(splits[train_name], name, label)
-    train_rows = torch.arange(len(train_labels))
+    rows = torch.arange(len(train_labels))
     if test_name:
         test_labels = _labels(splits[test_name], name, label)
         test_rows = torch.arange(len(test_labels))
         split = f"{train_name} and {test_name} as found"
     else:
         test_name, test_labels = train_name, train_labels
-        train_rows, test_rows = split_rows(train_labels)
+        rows, test_rows = split_rows(train_labels)
         split = "a fifth of each class held out for testing, a fixed choice"
     high = int(max(train_labels.max(), test_labels.max()))
     classes = classes or tuple(str(number) for number in range(high + 1))
@@ -71,10 +66,7 @@ def load_hub(name: str, request: Request) -> Source:
             "labels (-1) cannot be used. Save what you want as parquet files, and load them with "
             "parquet:PATH."
         )
-    if request.train_size is not None:
-        total = len(train_rows)
-        train_rows = train_rows[stratified_rows(train_labels[train_rows], request.train_size)]
-        split += f", {len(train_rows):,} of {total:,} images to train on, a fixed choice"
+    chosen_rows, cut = train_rows(train_labels[rows], request.train_size)
 
     def stored(which: str, rows: Tensor, labels: Tensor) -> EncodedImages:
         chosen = splits[which].cast_column(image, datasets.Image(decode=False))
@@ -82,7 +74,7 @@ def load_hub(name: str, request: Request) -> Source:
         return EncodedImages(_Cells(chosen.select(rows.tolist()), image), names, labels[rows])
 
     train_set, test_set, clause = decoded_sets(
-        stored(train_name, train_rows, train_labels),
+        stored(train_name, rows[chosen_rows], train_labels),
         stored(test_name, test_rows, test_labels),
         request,
     )
@@ -90,7 +82,7 @@ def load_hub(name: str, request: Request) -> Source:
         train=train_set,
         test=test_set,
         classes=classes,
-        note=f"{name} of the Hugging Face hub: {split}; {clause}",
+        note=f"{name} of the Hugging Face hub: {split}{cut}; {clause}",
     )
 
 
@@ -123,8 +115,9 @@ def _package() -> Any:
     return datasets
 
 
-def _fetched(datasets: Any, name: str, request: Request) -> dict[str, Any]:
-    """The splits by their names."""
+def _fetched(datasets: Any, request: Request) -> dict[str, Any]:
+    """Return the splits by their names."""
+    name = request.path
     repository, _, configuration = name.partition(":")
     given: dict[str, Any] = {}
     if request.data_dir is not None:
@@ -146,13 +139,15 @@ def _fetched(datasets: Any, name: str, request: Request) -> dict[str, Any]:
 
 
 def _columns(datasets: Any, name: str, split: Any) -> tuple[str, str, tuple[str, ...]]:
-    """The column of images, the column of labels, and the names of the classes."""
+    """Return the column of images, the column of labels, and the names of the classes."""
     features: dict[str, Any] = dict(split.features)
-    images = [one for one, kind in features.items() if isinstance(kind, datasets.Image)]
-    numbers = [one for one, kind in features.items() if "int" in str(getattr(kind, "dtype", ""))]
-    image, label = one_of(IMAGE_NAMES, images), one_of(LABEL_NAMES, numbers)
+    images = [column for column, kind in features.items() if isinstance(kind, datasets.Image)]
+    numbers = [
+        column for column, kind in features.items() if "int" in str(getattr(kind, "dtype", ""))
+    ]
+    image, label = named_or_only(IMAGE_NAMES, images), named_or_only(LABEL_NAMES, numbers)
     if image is None or label is None:
-        listed = ", ".join(f"{one} ({type(kind).__name__})" for one, kind in features.items())
+        listed = ", ".join(f"{column} ({type(kind).__name__})" for column, kind in features.items())
         raise DataError(
             f"hub:{name} has the columns {listed}; expected one of images, named "
             f"{' or '.join(IMAGE_NAMES)} or alone of its kind, and one of class numbers, named "

@@ -37,31 +37,18 @@ _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 
 def load_imagenet(request: Request) -> Source:
-    """ImageNet, from a folder of the user's: it may not be fetched by a program.
+    """Return ImageNet from a folder of the user's: it may not be fetched by a program.
 
     ``train/`` holds a folder for each synset. ``val/`` holds such folders too, or the 50,000
     images side by side; then ``LOC_val_solution.csv`` (Kaggle) or the authors' development kit
     ``ILSVRC2012_devkit_t12`` must lie beside ``train/``, or in the folder that was named.
 
-    Args:
-        request: all but ``download`` is read.
-
-    Returns:
-        The sets, at 224x224 unless the request says otherwise; the images of ``val/`` are tested
-        on. Labels follow the synsets in the order of the alphabet, as everywhere.
-
-    Raises:
-        DataError: the files are missing, a list is damaged, or images cannot be read.
+    The images of ``val/`` are tested on. Labels follow the synsets in the order of the alphabet,
+    as everywhere.
     """
     home = request.data_dir or cache_folder() / TREE.folder
-    root = next(
-        (
-            place
-            for place in (home, home / TREE.folder, home / _KAGGLE)
-            if class_folders(place / "train")
-        ),
-        None,
-    )
+    roots = (home, home / TREE.folder, home / _KAGGLE)
+    root = next((root for root in roots if class_folders(root / "train")), None)
     if root is None:
         raise DataError(
             f"imagenet: {home / 'train'} holds no folders such as n01440764. Get the images from "
@@ -81,8 +68,8 @@ def load_imagenet(request: Request) -> Source:
 
 
 def _flat(root: Path, home: Path, wnids: Sequence[str], request: Request) -> EncodedImages:
-    """The images of ``val/``, side by side, labelled by what lies beside them."""
-    kits = [place / kit for place in (root, home) for kit in _DEVKIT]
+    """Return the images of ``val/``, side by side, labelled by the files beside them."""
+    kits = [folder / kit for folder in (root, home) for kit in _DEVKIT]
     solution = _beside((root, home), (_SOLUTION,))
     truth = _beside([kit / "data" for kit in kits] + kits, (_TRUTH,))
     if solution is not None:
@@ -109,7 +96,7 @@ def _flat(root: Path, home: Path, wnids: Sequence[str], request: Request) -> Enc
 
 
 def _solved(path: Path) -> list[tuple[int, str, str]]:
-    """Line, image and synset, as Kaggle gives them: ``ILSVRC2012_val_1,n02119789 1 2 3 4``."""
+    """Return line, image and synset of Kaggle's list: ``ILSVRC2012_val_1,n02119789 1 2 3 4``."""
     found: list[tuple[int, str, str]] = []
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.reader(file), start=1):
@@ -122,7 +109,7 @@ def _solved(path: Path) -> list[tuple[int, str, str]]:
 
 
 def _true(path: Path) -> list[tuple[int, str, str]]:
-    """Line, image and synset, as the development kit gives them: a number a line."""
+    """Return line, image and synset of the development kit's list: a number a line."""
     synsets = _numbered(path.parent / "meta.mat")
     found: list[tuple[int, str, str]] = []
     for number, (value,) in read_list(path, 1, example="490"):
@@ -133,14 +120,14 @@ def _true(path: Path) -> list[tuple[int, str, str]]:
 
 
 def _numbered(path: Path) -> dict[str, str]:
-    """The synset of each class number (as text), from the kit's table."""
+    """Return the synset of each class number (as text), from the kit's table."""
     from mixwright.lab.data.sources.matlab import read_table
 
     table: list[dict[str, Any]] = read_table(path, "synsets", ("ILSVRC2012_ID", "WNID"))
     return {str(int(row["ILSVRC2012_ID"])): str(row["WNID"]) for row in table}
 
 
-def _beside(places: Sequence[Path], names: Sequence[str]) -> Path | None:
-    """The first of some files that is in one of some folders."""
-    every = (place / name for place in places for name in names)
+def _beside(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """Return the first of some files that is in one of some folders."""
+    every = (folder / name for folder in folders for name in names)
     return next((path for path in every if path.is_file()), None)

@@ -13,7 +13,7 @@ from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.memory import decoded_sets
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.tree import Tree
-from mixwright.lab.data.subset import stratified_rows
+from mixwright.lab.data.subset import train_rows
 
 USUAL_SIZE = 224
 """Side in pixels of the photographs of these sets, unless the request says otherwise."""
@@ -23,15 +23,12 @@ TEST_FRAMING = Framing(zoom=8 / 7)
 
 
 def read_list(path: Path, fields: int, *, example: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a list, taken apart at white space.
+    """Yield the number of each line of a text file, from 1, and its fields.
 
     Args:
-        path: a text file.
-        fields: wanted on each line; the last one takes the rest of the line.
+        path: the file; empty lines are left out.
+        fields: wanted on each line, apart by white space; the last one takes the rest of the line.
         example: of a line, for messages.
-
-    Returns:
-        Number of the line, from 1, and its fields; empty lines are left out.
 
     Raises:
         DataError: there is no such file, or a line has too few fields.
@@ -47,7 +44,7 @@ def read_list(path: Path, fields: int, *, example: str) -> Iterator[tuple[int, l
 
 
 def wrong_line(path: Path, number: int, line: str, expected: str) -> DataError:
-    """What a line of a list is refused with."""
+    """Return the error about a line of a list."""
     return DataError(
         f"{path} line {number} is {line!r}; expected {expected}. Place a fresh copy of the list."
     )
@@ -62,7 +59,7 @@ def listed_images(
     request: Request,
     framing: Framing = PLAIN,
 ) -> EncodedImages:
-    """Images that a list names.
+    """Return the images that a list names, not read yet.
 
     Args:
         root: the set's folder, left out of names.
@@ -72,9 +69,6 @@ def listed_images(
         request: where ``skip_unreadable`` is set, missing images are left to the decoder, which
             leaves them out and counts them.
         framing: which part of each image is used.
-
-    Returns:
-        The images, not read yet.
 
     Raises:
         DataError: there are none, or some are missing.
@@ -103,49 +97,39 @@ def to_source(
     usual_size: int = USUAL_SIZE,
     split: str = "the authors' split",
 ) -> Source:
-    """The two sets brought to pixels, as every such data set answers.
+    """Return the two sets of a tree, brought to pixels; images may be mirrored.
 
     Args:
-        tree: the set; where the counts are not the published ones, that is said.
-        train: images to learn from, all of them.
-        test: images to be judged on.
+        tree: the set; counts other than the published ones are reported.
+        train: images to train on, all of them.
+        test: images to test on.
         classes: names by label.
         request: ``train_size``, ``image_size``, ``skip_unreadable`` and ``say`` are read.
         usual_size: side in pixels where the request names none.
         split: who made it, for the note.
 
-    Returns:
-        The sets; images may be mirrored.
-
     Raises:
         DataError: ``train_size`` is out of range, or images cannot be read.
     """
-    tell_counts(tree.name, (len(train), len(test)), tree.published, request.say)
-    if request.train_size is not None:
-        rows = stratified_rows(train.labels, request.train_size)
-        split += f", {len(rows):,} of {len(train):,} images to train on, a fixed choice"
-        train = train.select(rows)
-    train_set, test_set, clause = decoded_sets(train, test, request, usual_size=usual_size)
+    report_counts(tree.name, (len(train), len(test)), tree.published, request.say)
+    rows, cut = train_rows(train.labels, request.train_size)
+    train_set, test_set, clause = decoded_sets(
+        train.select(rows), test, request, usual_size=usual_size
+    )
     return Source(
         train=train_set,
         test=test_set,
         classes=tuple(classes),
-        note=f"{tree.title}, {split}; {clause}",
+        note=f"{tree.title}, {split}{cut}; {clause}",
     )
 
 
-def tell_counts(
+def report_counts(
     name: str, found: tuple[int, int], published: tuple[int, int], say: Callable[[str], None]
 ) -> None:
-    """Say where a set has another number of images than was published; it is used all the same.
+    """Report where a set has another number of images (train, test) than was published.
 
     A tree may be cut down on purpose, so this is no error.
-
-    Args:
-        name: of the set.
-        found: images to train and to test on.
-        published: the same, as its authors give them.
-        say: is told.
     """
     if found != published:
         say(
@@ -156,7 +140,7 @@ def tell_counts(
 
 
 def distinct(names: Sequence[str], keys: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes, told apart by their keys where two are alike.
+    """Return names of classes, with their keys where two are alike.
 
     Example:
         >>> distinct(["crane", "crane", "hen"], ["n1", "n2", "n3"])

@@ -10,14 +10,9 @@ from mixwright.lab.data.errors import DataError
 
 
 def read_mat(path: Path, name: str) -> Any:
-    """One variable of a file, with single elements taken out of their arrays.
+    """Return a variable of a .mat file (version 5 to 7.2), a NumPy array with at least one axis.
 
-    Args:
-        path: a .mat file, version 5 to 7.2.
-        name: the variable.
-
-    Returns:
-        What SciPy makes of it, a NumPy array with at least one axis.
+    Single elements are taken out of their arrays.
 
     Raises:
         DataError: the file is missing or damaged, or lacks the variable.
@@ -37,15 +32,7 @@ def read_mat(path: Path, name: str) -> Any:
 
 
 def read_table(path: Path, name: str, fields: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of a structure, as dictionaries.
-
-    Args:
-        path: the file.
-        name: the structure.
-        fields: those that are wanted.
-
-    Returns:
-        For each row its value of each field.
+    """Return the rows of a structure in a .mat file, each with the fields that are wanted.
 
     Raises:
         DataError: see ``read_mat``; or a field is missing.

@@ -11,13 +11,13 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.arrays import cut_and_resized, image_set
 from mixwright.lab.data.sources.download import cache_folder
-from mixwright.lab.data.sources.listing import tell_counts
+from mixwright.lab.data.sources.listing import report_counts
 
 PAGE = "https://zenodo.org/records/10519652"
 
 
-class Known(NamedTuple):
-    """What is known of a set.
+class SetFacts(NamedTuple):
+    """What is known of a set before it is read.
 
     Args:
         classes: names by label.
@@ -28,7 +28,7 @@ class Known(NamedTuple):
     published: tuple[int, int, int] | None
 
 
-_ORGANS = Known(
+_ORGANS = SetFacts(
     (
         *("bladder", "left femur", "right femur", "heart", "left kidney", "right kidney"),
         *("liver", "left lung", "right lung", "pancreas", "spleen"),
@@ -36,36 +36,36 @@ _ORGANS = Known(
     None,
 )
 
-KNOWN: dict[str, Known] = {
-    "pathmnist": Known(
+KNOWN: dict[str, SetFacts] = {
+    "pathmnist": SetFacts(
         (
             *("adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle"),
             *("normal colon mucosa", "cancer-associated stroma", "adenocarcinoma epithelium"),
         ),
         (89_996, 10_004, 7_180),
     ),
-    "bloodmnist": Known(
+    "bloodmnist": SetFacts(
         (
             *("basophil", "eosinophil", "erythroblast", "immature granulocyte"),
             *("lymphocyte", "monocyte", "neutrophil", "platelet"),
         ),
         (11_959, 1_712, 3_421),
     ),
-    "dermamnist": Known(
+    "dermamnist": SetFacts(
         (
             *("actinic keratosis", "basal cell carcinoma", "benign keratosis", "dermatofibroma"),
             *("melanoma", "melanocytic nevus", "vascular lesion"),
         ),
         (7_007, 1_003, 2_005),
     ),
-    "octmnist": Known(
+    "octmnist": SetFacts(
         ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal"),
         (97_477, 10_832, 1_000),
     ),
-    "pneumoniamnist": Known(("normal", "pneumonia"), (4_708, 524, 624)),
-    "retinamnist": Known(tuple(f"grade {grade}" for grade in range(5)), (1_080, 120, 400)),
-    "breastmnist": Known(("malignant", "normal or benign"), (546, 78, 156)),
-    "tissuemnist": Known(
+    "pneumoniamnist": SetFacts(("normal", "pneumonia"), (4_708, 524, 624)),
+    "retinamnist": SetFacts(tuple(f"grade {grade}" for grade in range(5)), (1_080, 120, 400)),
+    "breastmnist": SetFacts(("malignant", "normal or benign"), (546, 78, 156)),
+    "tissuemnist": SetFacts(
         (
             *("collecting duct", "distal convoluted tubule", "glomerular endothelial"),
             *("interstitial endothelial", "leukocyte", "podocyte", "proximal tubule"),
@@ -82,44 +82,39 @@ KNOWN: dict[str, Known] = {
 _ARRAYS = ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels")
 
 
-def load_medmnist(name: str, request: Request) -> Source:
-    """One set of MedMNIST, from a file of the user's.
+def load_medmnist(request: Request) -> Source:
+    """Return one set of MedMNIST, from a file of the user's; ``~/.medmnist`` is looked at too.
 
-    Args:
-        name: of the file without its ending, such as ``pathmnist`` or ``pathmnist_64``. With
-            ``:val`` behind it the validation images are tested on, to choose settings by; else
-            they are left alone.
-        request: ``data_dir`` (the folder of the file; ``~/.medmnist`` is looked at too),
-            ``train_size``, ``image_size`` and ``say`` are read.
-
-    Returns:
-        The sets, grey repeated over three channels, as large as they are stored unless the
-        request says otherwise. Organs may not be mirrored: left and right are classes.
+    The request's path is the name of the file without its ending, such as ``pathmnist`` or
+    ``pathmnist_64``. With ``:val`` behind it the validation images are tested on, to choose
+    settings by; else they are left alone. Grey is repeated over three channels. Organs may not be
+    mirrored: left and right are classes.
 
     Raises:
         DataError: the file is missing or damaged, or holds volumes or several labels an image.
     """
+    name = request.path
     stem, _, part = name.partition(":")
     if part not in ("", "val"):
         raise DataError(f"medmnist:{name} ends in {part!r}; expected nothing, or val.")
     path = _found(stem, request)
     arrays = _read(path)
     kind = stem.partition("_")[0]
-    known = KNOWN.get(kind, Known((), None))
+    known = KNOWN.get(kind, SetFacts((), None))
     classes = known.classes or tuple(
         str(label) for label in range(1 + int(arrays["train_labels"].max(initial=0)))
     )
     tested = part or "test"
     train, test = (
         image_set(
-            arrays[f"{one}_images"], arrays[f"{one}_labels"], classes=len(classes),
-            name=f"{path}: {one}",
+            arrays[f"{split}_images"], arrays[f"{split}_labels"], classes=len(classes),
+            name=f"{path}: {split}",
         )
-        for one in ("train", tested)
+        for split in ("train", tested)
     )  # fmt: skip
     if known.published is not None:
         whole = known.published[0], known.published[1 if part else 2]
-        tell_counts(f"medmnist:{name}", (len(train), len(test)), whole, request.say)
+        report_counts(f"medmnist:{name}", (len(train), len(test)), whole, request.say)
     train, test, cut = cut_and_resized(train, test, request)
     judged = "its validation images to test on" if part else "the authors' split"
     return Source(
@@ -133,14 +128,14 @@ def load_medmnist(name: str, request: Request) -> Source:
 
 def _found(stem: str, request: Request) -> Path:
     home = request.data_dir or cache_folder()
-    places = [home / f"{stem}.npz", Path.home() / ".medmnist" / f"{stem}.npz"]
-    for path in places:
+    paths = [home / f"{stem}.npz", Path.home() / ".medmnist" / f"{stem}.npz"]
+    for path in paths:
         if path.is_file():
             return path
     kind = stem.partition("_")[0]
     hint = "" if kind in KNOWN else did_you_mean(kind, KNOWN, quote="'")
     raise DataError(
-        f"medmnist:{stem}: neither {places[0]} nor {places[1]} is there.{hint} Get the file from "
+        f"medmnist:{stem}: neither {paths[0]} nor {paths[1]} is there.{hint} Get the file from "
         f"{PAGE} and name its folder with data_dir (--data-dir)."
     )
 

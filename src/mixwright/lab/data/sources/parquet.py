@@ -16,7 +16,7 @@ from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.memory import decoded_sets
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.columns import Columns, find_columns
-from mixwright.lab.data.subset import split_rows, stratified_rows
+from mixwright.lab.data.subset import split_rows, train_rows
 
 _SPLITS = {
     "train": re.compile(r"train(ing)?(?![a-z])", re.IGNORECASE),
@@ -34,55 +34,47 @@ class _Split:
     labels: Tensor
 
 
-def load_parquet(path: Path, request: Request) -> Source:
-    """Images and labels in parquet files.
+def load_parquet(request: Request) -> Source:
+    """Return images and labels in parquet files, one or a folder of them: the request's path.
 
     A folder holds files whose names, or whose folders' names, begin with ``train`` and with
     ``test`` (or ``validation``, ``valid``, ``val``, ``dev``, taken where there is no test), as in
     ``train-00000-of-00001.parquet``. One file, or files that name no split, are split by us: a
     fifth of each class, always the same rows, is held out. Labels are read first and only the
-    chosen rows are read and decoded.
-
-    Args:
-        path: a folder or a file.
-        request: ``train_size``, ``image_size``, ``skip_unreadable`` and ``say`` are read.
-
-    Returns:
-        The sets; classes are named as the file's Hugging Face schema says, else by number.
+    chosen rows are read and decoded. Classes are named as the file's Hugging Face schema says,
+    else by number.
 
     Raises:
         DataError: a file or column is missing or of another kind, or images cannot be read.
     """
     _need_pyarrow()
+    path = Path(request.path).expanduser()
     train_files, test_files, word = _found(path, request)
     columns = find_columns(train_files[0])
     train = _labelled(train_files, columns)
-    train_rows = torch.arange(len(train.labels))
+    rows = torch.arange(len(train.labels))
     if test_files:
         test = _labelled(test_files, columns)
         test_rows = torch.arange(len(test.labels))
         split = f"files for train and {word} as found"
     else:
         test = train
-        train_rows, test_rows = split_rows(train.labels)
+        rows, test_rows = split_rows(train.labels)
         if not len(test_rows):
             raise DataError(f"{path}: every class has a single image; none is left to test on.")
         split = "a fifth of each class held out for testing, a fixed choice"
     classes = columns.classes or _numbered(train.labels, test.labels)
-    for each in (train, test):
-        _check_labels(each, classes, columns.label)
-    if request.train_size is not None:
-        total = len(train_rows)
-        train_rows = train_rows[stratified_rows(train.labels[train_rows], request.train_size)]
-        split += f", {len(train_rows):,} of {total:,} images to train on, a fixed choice"
+    for part in (train, test):
+        _check_labels(part, classes, columns.label)
+    chosen, cut = train_rows(train.labels[rows], request.train_size)
     train_set, test_set, clause = decoded_sets(
-        _stored(train, train_rows, columns), _stored(test, test_rows, columns), request
+        _stored(train, rows[chosen], columns), _stored(test, test_rows, columns), request
     )
     return Source(
         train=train_set,
         test=test_set,
         classes=classes,
-        note=f"images of the parquet data {path.name or path}: {split}; {clause}",
+        note=f"images of the parquet data {path.name or path}: {split}{cut}; {clause}",
     )
 
 
@@ -97,7 +89,7 @@ def _need_pyarrow() -> None:
 
 
 def _found(path: Path, request: Request) -> tuple[list[Path], list[Path], str]:
-    """Train files, test files (none: to be split by us), and what the test files are called."""
+    """Return train files, test files (none: to be split by us), and the test files' name."""
     if path.is_file():
         return [path], [], ""
     if not path.is_dir():
@@ -127,7 +119,7 @@ def _is_of(file: Path, pattern: re.Pattern[str]) -> bool:
 
 
 def _labelled(files: list[Path], columns: Columns) -> _Split:
-    """The label of every row of the files."""
+    """Return the files with the label of every row."""
     import numpy as np
 
     parts: list[Tensor] = []
@@ -146,7 +138,7 @@ def _labelled(files: list[Path], columns: Columns) -> _Split:
 
 
 def _numbered(*labels: Tensor) -> tuple[str, ...]:
-    return tuple(str(label) for label in range(int(max(each.max() for each in labels)) + 1))
+    return tuple(str(label) for label in range(int(max(part.max() for part in labels)) + 1))
 
 
 def _check_labels(split: _Split, classes: tuple[str, ...], column: str) -> None:
@@ -159,7 +151,7 @@ def _check_labels(split: _Split, classes: tuple[str, ...], column: str) -> None:
 
 
 def _stored(split: _Split, rows: Tensor, columns: Columns) -> EncodedImages:
-    """The encoded images of some rows (rising); other rows are passed over."""
+    """Return the encoded images of some rows (rising); other rows are passed over."""
     encoded: list[bytes] = []
     names: list[str] = []
     first = 0

@@ -31,14 +31,9 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def load_arrays(stored: bytes, *, name: str) -> dict[bytes, Any]:
-    """A pickled dictionary that may hold arrays, strings, numbers and lists of these.
+    """Return a pickled dictionary (of Python 2 or 3) of arrays, strings, numbers, lists of these.
 
-    Args:
-        stored: the pickle, of Python 2 or 3.
-        name: what to call it in a message.
-
-    Returns:
-        The dictionary; keys of text become bytes, as Python 2 wrote them.
+    Keys of text become bytes, as Python 2 wrote them; ``name`` is for messages.
 
     Raises:
         DataError: it is damaged, is not a dictionary, or names anything that could run code.

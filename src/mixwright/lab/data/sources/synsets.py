@@ -1,4 +1,4 @@
-"""What ImageNet and Tiny ImageNet share: folders called by synset, and the synsets' names."""
+"""Folders called by synset, and the synsets' names, as in ImageNet and Tiny ImageNet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SYNSET = re.compile(r"n\d{8}")
 
 
 def class_folders(where: Path) -> list[str]:
-    """Folders called by a synset, such as ``n01443537``, in the order of the alphabet."""
+    """Return the folders called by a synset, such as ``n01443537``, sorted."""
     if not where.is_dir():
         return []
     found = (entry.name for entry in os.scandir(where) if entry.is_dir())
@@ -34,17 +34,14 @@ def folder_images(
     request: Request,
     framing: Framing = PLAIN,
 ) -> EncodedImages:
-    """The images below folders of classes, in one order on every machine.
+    """Return the images below folders of classes, in one order on every machine.
 
     Args:
         root: the set's folder.
         part: folder in it, that holds a folder for each class.
-        wnids: the folders; those that are not there have no images.
-        request: its ``say`` is told of folders that are no class.
+        wnids: the folders, in the order of labels; those that are not there have no images.
+        request: its ``say`` reports folders that are no class.
         framing: which part of each image is used.
-
-    Returns:
-        The images; labels are places in ``wnids``.
 
     Raises:
         DataError: there are no images.
@@ -70,7 +67,8 @@ def folder_images(
 
 
 def _images(folder: Path) -> list[Path]:
-    """Every image below a folder; Tiny ImageNet has one more folder between."""
+    """Return every image below a folder; Tiny ImageNet has one more folder between."""
+    # Text until it is sorted: a million Path objects take several times as long to compare.
     found = [
         os.path.join(parent, name)
         for parent, _, names in os.walk(folder)
@@ -81,15 +79,10 @@ def _images(folder: Path) -> list[Path]:
 
 
 def synset_names(path: Path, wnids: Sequence[str]) -> tuple[str, ...]:
-    """The first word that a list gives each synset, or its number where there is none.
+    """Return the first word that a list gives each synset, or its number where there is none.
 
-    Args:
-        path: lines of a synset and its words, such as ``n01443537 goldfish, Carassius auratus``;
-            need not exist.
-        wnids: the synsets wanted.
-
-    Returns:
-        A name for each, told apart by the number where two are alike.
+    The list has lines such as ``n01443537 goldfish, Carassius auratus``, and need not exist. The
+    number is added where two names are alike.
     """
     words: dict[str, str] = {}
     if path.is_file():

@@ -27,21 +27,11 @@ _ANNOTATIONS = "val_annotations.txt"
 
 
 def load_tiny_imagenet(request: Request) -> Source:
-    """Tiny ImageNet, downloaded and unpacked if need be.
+    """Return Tiny ImageNet, downloaded and unpacked if need be.
 
     Classes are those of ``wnids.txt`` in the order of the alphabet, called as ``words.txt`` says;
     test images are those of ``val/``, as everywhere: the labels of ``test/`` are not public. They
     lie in ``val/images`` with ``val_annotations.txt`` beside, or sorted into folders by class.
-
-    Args:
-        request: all of it is read.
-
-    Returns:
-        The sets, at 64x64 unless the request says otherwise.
-
-    Raises:
-        DataError: the files are missing and cannot be fetched, a list is damaged, or images
-            cannot be read.
     """
     root = find_tree(TREE, request)
     wnids = sorted(wnid for _, (wnid,) in read_list(root / "wnids.txt", 1, example="n01443537"))
@@ -61,7 +51,7 @@ def load_tiny_imagenet(request: Request) -> Source:
 
 
 def _annotated(root: Path, wnids: list[str], request: Request) -> EncodedImages:
-    """The images of ``val/images``, labelled by the list beside it."""
+    """Return the images of ``val/images``, labelled by the list beside it."""
     path = root / "val" / _ANNOTATIONS
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     images: list[Path] = []

@@ -15,13 +15,13 @@ from mixwright.lab.data.sources.download import cache_folder, fetch_file, file_m
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """What is known of such a set.
+    """What is known of such a set before it is read.
 
     Args:
         name: how the command line calls it.
         title: how people call it, with authors and year.
         folder: name of its folder.
-        marker: what lies in the folder and tells that it is the right one.
+        marker: what lies in the folder where it is the right one.
         published: how many images there are to train and to test on.
         page: where people get it.
         url: of the archive that may be fetched; empty where there is none.
@@ -44,15 +44,9 @@ class Tree:
 
 
 def find_tree(tree: Tree, request: Request) -> Path:
-    """The folder of a set; its archive is unpacked beside it, or fetched, if need be.
+    """Return the folder in which a set's marker lies; its archive is unpacked or fetched first.
 
-    Args:
-        tree: the set.
-        request: ``data_dir`` (the folder, the one that holds it, or the archive), ``download``
-            and ``say`` are read.
-
-    Returns:
-        The folder in which the marker lies.
+    The request's ``data_dir`` is the folder, the one that holds it, or the archive.
 
     Raises:
         DataError: it is not there and cannot be had, or the archive is damaged.
@@ -88,25 +82,25 @@ def find_tree(tree: Tree, request: Request) -> Path:
 def _unpacked(archive: Path, tree: Tree) -> Path:
     """Unpack into a folder that appears whole or not at all."""
     target = archive.parent / tree.folder
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{tree.folder}.") as place:
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{tree.folder}.") as inside:
         try:
             if zipfile.is_zipfile(archive):
                 with zipfile.ZipFile(archive) as packed:
-                    packed.extractall(place)
+                    packed.extractall(inside)
             else:
                 with tarfile.open(archive) as packed:
-                    packed.extractall(place, filter="data")
+                    packed.extractall(inside, filter="data")
         except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
             raise DataError(
                 f"{archive} cannot be unpacked: {error}. Remove it, and place a fresh copy."
             ) from error
-        if not (Path(place) / tree.folder / tree.marker).exists():
+        if not (Path(inside) / tree.folder / tree.marker).exists():
             raise DataError(
                 f"{archive} lacks {tree.folder}/{tree.marker}; expected the authors' archive. "
                 "Remove it, and place a fresh copy."
             )
         try:
-            (Path(place) / tree.folder).rename(target)
+            (Path(inside) / tree.folder).rename(target)
         except OSError:  # another process was faster
             if not (target / tree.marker).exists():
                 raise
