@@ -39,18 +39,18 @@ def test_every_parameter_gets_a_gradient():
         assert parameter.grad.count_nonzero() > 0, name
 
 
-def test_other_sizes_get_places_between():
+def test_other_sizes_get_positions_between():
     model = tiny().eval()
     assert model(torch.rand(2, 3, 24, 8)).shape == (2, 4)
-    assert model._places(4, 4) is model.pos_embed
+    assert model._positions(4, 4) is model.pos_embed
     with torch.no_grad():
         model.pos_embed[:, 1:] = torch.arange(4.0).repeat_interleave(4).view(1, 16, 1)
-    places = model._places(8, 4)[0, 1:, 0].view(8, 4)
+    places = model._positions(8, 4)[0, 1:, 0].view(8, 4)
     assert torch.equal(places[0], places[0, :1].expand(4))
     assert (places[1:, 0] > places[:-1, 0]).all()  # rows stay rows
 
 
-def test_patches_are_read_row_by_row_and_places_tell_them_apart():
+def test_patches_are_read_row_by_row_and_positions_tell_them_apart():
     model = tiny(depth=0)
     nn.init.zeros_(model.cls_token)
     image = torch.zeros(1, 3, 16, 16)

@@ -1,4 +1,4 @@
-"""Random crop and mirror image, a batch at a time, on the images' device."""
+"""Random crops and mirror images, a batch at a time, on the images' device."""
 
 import math
 from collections.abc import Callable
@@ -46,15 +46,9 @@ class Augment:
             )
 
     def __call__(self, images: Tensor, *, generator: Generator) -> Tensor:
-        """A shifted and mirrored copy of the images.
+        """Return a shifted and mirrored copy of ``(B, C, H, W)`` images of any dtype.
 
-        Args:
-            images: ``(B, C, H, W)`` of any dtype; not written to.
-            generator: source of all randomness, on the CPU. What it draws depends on B only, not
-                on which parts are switched on.
-
-        Returns:
-            ``(B, C, H, W)`` with the images' dtype and device.
+        What the generator draws depends on B only, not on which parts are switched on.
         """
         count, channels, height, width = images.shape
         pad = self.crop_padding
@@ -122,58 +116,45 @@ class ResizedCrop:
             )
 
     def __call__(self, images: Tensor, *, generator: Generator) -> Tensor:
-        """A copy of the images, each a part of itself.
+        """Return a copy of ``(B, C, H, W)`` images of any dtype, each a part of itself enlarged.
 
-        Args:
-            images: ``(B, C, H, W)`` of any dtype; not written to.
-            generator: source of all randomness, on the CPU. What it draws depends on B only.
-
-        Returns:
-            ``(B, C, H, W)`` with the images' dtype and device; whole numbers are rounded.
+        What the generator draws depends on B only; values of whole dtypes are rounded.
         """
         count, _, height, width = images.shape
         boxes = self.boxes(count, height=height, width=width, generator=generator)
         mirror = torch.randint(2, (count,), generator=generator)
         drawn = torch.cat([boxes, mirror[:, None]], dim=1)
         top, left, high, wide, mirror = drawn.to(images.device, non_blocking=True).T[:, :, None]
-        rows = _places(top, high, height)
-        columns = _places(left, wide, width)
+        rows = _neighbours(top, high, height)
+        columns = _neighbours(left, wide, width)
         if self.flip:
-            columns = tuple(torch.where(mirror == 1, one.flip(1), one) for one in columns)
+            columns = tuple(torch.where(mirror == 1, part.flip(1), part) for part in columns)
+        # Bilinear resizing is one interpolation after the other: first between rows, then columns.
         values = _between(images.float(), rows, dim=2)
         values = _between(values, columns, dim=3)
         return values if images.is_floating_point() else values.round_().to(images.dtype)
 
     def boxes(self, count: int, *, height: int, width: int, generator: Generator) -> Tensor:
-        """Draw rectangles.
-
-        Args:
-            count: how many.
-            height: of the images, in pixels.
-            width: of the images, in pixels.
-            generator: on the CPU.
-
-        Returns:
-            ``(count, 4)`` int64: top, left, height and width in pixels, on the CPU.
-        """
+        """Draw a rectangle for each image: ``(count, 4)`` of top, left, height and width."""
         share = self.scale + (1 - self.scale) * torch.rand(count, _TRIES, generator=generator)
         spread = 2 * torch.rand(count, _TRIES, generator=generator) - 1
         ratio = torch.exp(spread * math.log(4 / 3))  # width to height
         area = share * (height * width)
         wide, high = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+        # All tries are drawn at once, and the first that fits is taken: no loop waits for a draw.
         fits = (wide >= 1) & (wide <= width) & (high >= 1) & (high <= height)
         first = fits.int().argmax(dim=1, keepdim=True)
         some = fits.any(dim=1)
         wide = torch.where(some, wide.gather(1, first)[:, 0], width)
         high = torch.where(some, high.gather(1, first)[:, 0], height)
-        place = torch.rand(2, count, generator=generator)
-        top = (place[0] * (height - high + 1)).floor()
-        left = (place[1] * (width - wide + 1)).floor()
+        corner = torch.rand(2, count, generator=generator)
+        top = (corner[0] * (height - high + 1)).floor()
+        left = (corner[1] * (width - wide + 1)).floor()
         return torch.stack([top, left, high, wide], dim=1).long()
 
 
-def _places(start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Where each of ``size`` outputs lies in a stretch of the input: before, after, share of it."""
+def _neighbours(start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the inputs before and after each of ``size`` outputs, and the share of the latter."""
     centres = torch.arange(size, device=start.device) + 0.5
     inside = (centres * length / size - 0.5).clamp_min(0)
     before = inside.floor().minimum(length - 1)
@@ -181,10 +162,10 @@ def _places(start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, T
     return (start + before).long(), (start + after).long(), (inside - before).clamp(0, 1)
 
 
-def _between(values: Tensor, places: tuple[Tensor, ...], *, dim: int) -> Tensor:
-    """Values between two rows, or two columns, of each image."""
+def _between(values: Tensor, neighbours: tuple[Tensor, ...], *, dim: int) -> Tensor:
+    """Return values between two rows, or two columns, of each image."""
     before, after, share = (
-        one[:, None, :, None] if dim == 2 else one[:, None, None, :] for one in places
+        part[:, None, :, None] if dim == 2 else part[:, None, None, :] for part in neighbours
     )
     shape = list(values.shape)
     shape[dim] = before.shape[dim]

@@ -24,14 +24,14 @@ class Batches:
     Shuffled batches (training) give every rank the same number of images and hence of steps:
     when the ranks do not divide the images, the first few of the epoch's order are seen twice, at
     most ``world - 1`` of them. Unshuffled batches (testing) give each image to exactly one rank;
-    rank r has one consecutive part, so that the ranks' results, joined in rank order, are in the
-    order of the set.
+    rank r has one consecutive part, so that the ranks' results, joined by rank, are in the order
+    of the set.
 
     Args:
         images: the images and labels; moved to ``device`` once, here, where they are in memory.
         batch_size: images per step of this rank, at least 1.
         device: where the batches are wanted.
-        augment: what is done to a batch of uint8 images; None leaves them alone.
+        augment: applied to each batch of uint8 images; None leaves them alone.
         rank: which share of the images, in [0, world).
         world: number of ranks.
         shuffle: whether each epoch has an order of its own.
@@ -85,23 +85,19 @@ class Batches:
         return total * (self.rank + 1) // self.world - total * self.rank // self.world
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The epoch of batches that need no randomness (testing)."""
+        """Yield the batches of a pass that needs no randomness (testing)."""
         return self.epoch()
 
     def epoch(
         self, order: Generator | None = None, augment: Generator | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over this rank's share.
+        """Yield images ``(b, C, H, W)`` float32 in [0, 1] and labels ``(b,)`` of each step.
 
         Args:
             order: decides the order; on the CPU, in the same state on every rank. One draw is
                 taken at the start of the pass. Needed with ``shuffle``.
             augment: decides what is done to the images; on the CPU, another on every rank. One
                 draw per batch. ``order`` serves for both when it is left out.
-
-        Returns:
-            For each step, images ``(b, C, H, W)`` float32 in [0, 1] and labels ``(b,)`` int64, on
-            the device.
 
         Raises:
             ValueError: a generator is missing.
@@ -114,7 +110,7 @@ class Batches:
         return self._passes(self._share(order), augment)
 
     def _share(self, order: Generator | None) -> Tensor:
-        """Row numbers of this rank, in the order of the epoch."""
+        """Return the row numbers of this rank, in the order of the epoch."""
         total = len(self._set)
         if order is None or not self.shuffle:
             first = total * self.rank // self.world
@@ -135,7 +131,7 @@ class Batches:
 
 
 def _sizes(count: int, batch_size: int) -> list[int]:
-    """Sizes of the batches; a last one of a single image joins the one before it."""
+    """Return the sizes of the batches; a last single image joins the batch before it."""
     sizes = [batch_size] * (count // batch_size)
     left = count % batch_size
     if left == 1 and sizes:

@@ -37,7 +37,7 @@ class Framing:
 
     @property
     def described(self) -> str:
-        """What is done, in words."""
+        """The framing in words."""
         side = "the side" if self.zoom == 1 else f"{self.zoom:.3g} times the side"
         cut = f"{self.banner} rows at the bottom cut off, " if self.banner else ""
         return f"{cut}shorter side resized to {side}, centre cut out"
@@ -52,13 +52,7 @@ class UnreadableImageError(Exception):
 
 
 def image_sides(encoded: Encoded) -> tuple[int, int]:
-    """Width and height in pixels, the right way up, read from the header alone.
-
-    Args:
-        encoded: a file or its bytes.
-
-    Returns:
-        Width and height.
+    """Return width and height in pixels, the right way up, read from the header alone.
 
     Raises:
         UnreadableImageError: it is not an image that Pillow knows.
@@ -75,19 +69,11 @@ def image_sides(encoded: Encoded) -> tuple[int, int]:
 
 
 def decode_image(encoded: Encoded, image_size: int, framing: Framing = PLAIN) -> Any:
-    """The image as ``image_size`` rows and columns of RGB.
+    """Return the image as an ``(image_size, image_size, 3)`` NumPy array of uint8, RGB.
 
     It is turned the right way up (EXIF), brought to RGB (transparency is dropped, 16-bit grey
     scaled to 8 bits), its shorter side resized to ``image_size`` (bilinear with averaging), or
     to more if the framing zooms, and its centre cut out.
-
-    Args:
-        encoded: a file or its bytes.
-        image_size: height and width wanted, in pixels.
-        framing: which part of the image that is.
-
-    Returns:
-        A NumPy array, ``(image_size, image_size, 3)`` uint8.
 
     Raises:
         UnreadableImageError: it is not an image, or it is broken.

@@ -1,4 +1,4 @@
-"""What a set of images is, in a few letters."""
+"""A set of images named by its content."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from mixwright.lab.data.sets import ImageSet
 if TYPE_CHECKING:
     from mixwright.lab.data.lazy import LazyImages
 
-_SPREAD = 64  # images on disk by which a set is known again
+_SPREAD = 64  # images on disk that stand for their set
 
 
 def images_digest(images: ImageSet | LazyImages) -> str:
-    """Name a set by what is in it: SHA-256 in hex digits.
+    """Return the SHA-256 of a set, in hex digits.
 
-    Args:
-        images: of a set in memory all pixels count; of one on disk, which would take minutes to
-            read, a spread of 64 images. All labels count in either case, and the images' size.
+    All labels count, the images' size, and the pixels of a set in memory; of one on disk, which
+    would take minutes to read, those of 64 images spread over it.
 
     Example:
-        >>> one = ImageSet(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.tensor([0, 1]))
-        >>> other = ImageSet(one.images, torch.tensor([1, 0]))
-        >>> images_digest(one) == images_digest(other)
+        >>> images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+        >>> first, second = (ImageSet(images, torch.tensor(labels)) for labels in ([0, 1], [1, 0]))
+        >>> images_digest(first) == images_digest(second)
         False
     """
     digest = hashlib.sha256(f"{tuple(images.shape)}".encode())

@@ -1,4 +1,4 @@
-"""What data is refused with; imports nothing, so that the command line can catch it early."""
+"""The error of this room; imports nothing, so that the command line can catch it early."""
 
 
 class DataError(ValueError):

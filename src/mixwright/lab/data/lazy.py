@@ -16,7 +16,7 @@ from mixwright.lab.data.errors import DataError
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Return how many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):  # not everywhere
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -27,8 +27,8 @@ class EncodedImages:
     """Images as they were stored, with their labels.
 
     Args:
-        encoded: files, or what would be in them.
-        names: what to call each image in a message.
+        encoded: files, or their content.
+        names: of the images, for messages.
         labels: ``(M,)`` int64.
         framing: which part of each image becomes the square that a network sees.
     """
@@ -43,7 +43,7 @@ class EncodedImages:
         return len(self.encoded)
 
     def select(self, rows: Tensor) -> EncodedImages:
-        """Chosen images, in the order asked for."""
+        """Return chosen images, in the order asked for."""
         wanted: list[int] = rows.tolist()
         return EncodedImages(
             [self.encoded[row] for row in wanted],
@@ -56,8 +56,8 @@ class EncodedImages:
 class LazyImages:
     """An ``ImageSet`` too large for memory: decoded batch by batch, by worker processes.
 
-    It is used as an ``ImageSet`` is, but for ``images``. Decoding draws no random number, so an
-    epoch depends on the generators given to ``Batches.epoch`` only, whatever the workers do.
+    It is used as an ``ImageSet`` is, except for ``images``. Decoding draws no random number, so
+    an epoch depends on the generators given to ``Batches.epoch`` only, whatever the workers do.
 
     Args:
         stored: the images, encoded.
@@ -88,25 +88,19 @@ class LazyImages:
 
     @property
     def images(self) -> Tensor:
-        """Refused: all images at once are what does not fit."""
+        """Refuse: all images at once do not fit."""
         raise DataError(
             f"these {len(self):,} images are decoded when they are wanted and never held "
             "together; use take(rows) for some of them, or stream(parts)."
         )
 
     def to(self, device: torch.device | str) -> LazyImages:
-        """Itself: ``Batches`` moves each batch."""
+        """Return itself: ``Batches`` moves each batch."""
         del device
         return self
 
     def take(self, rows: Tensor) -> Tensor:
-        """Chosen images, decoded in this process.
-
-        Args:
-            rows: ``(b,)`` int64, row numbers.
-
-        Returns:
-            ``(b, 3, H, W)`` uint8, on the CPU.
+        """Return chosen images, ``(b, 3, H, W)`` uint8, decoded in this process.
 
         Raises:
             DataError: an image cannot be read.
@@ -114,19 +108,13 @@ class LazyImages:
         return _checked(_Decoder(self.stored, self.image_size)[rows])
 
     def subset(self, rows: Tensor) -> LazyImages:
-        """Chosen images as a set of their own, in the order asked for."""
+        """Return chosen images as a set of their own, in the order asked for."""
         return LazyImages(
             self.stored.select(rows), image_size=self.image_size, workers=self.workers
         )
 
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
-        """One batch of images after another, decoded ahead by the workers.
-
-        Args:
-            parts: row numbers of each batch.
-
-        Returns:
-            ``(b, 3, H, W)`` uint8 for each part, on the CPU, in the order of the parts.
+        """Yield the images of each part, ``(b, 3, H, W)`` uint8, decoded ahead by the workers.
 
         Raises:
             DataError: an image cannot be read; when its batch is reached.
@@ -136,16 +124,17 @@ class LazyImages:
             sampler=cast("Sampler[int]", parts),
             batch_size=None,
             num_workers=self.workers,
-            # The loader seeds its workers by one draw; without this, from the global generator.
+            # The loader takes one draw to seed its workers: not from the global generator, or
+            # the numbers that follow would depend on how the images are read.
             generator=Generator().manual_seed(0),
         )
         return map(_checked, loader)
 
 
 class _Decoder(Dataset[tuple[Tensor, str]]):
-    """Decodes the rows it is asked for; what went wrong comes back as text.
+    """Decodes a batch of rows; returns what went wrong as text.
 
-    An exception that crosses from a worker arrives wrapped in the worker's traceback.
+    An exception that crosses from a worker would arrive wrapped in the worker's traceback.
     """
 
     def __init__(self, stored: EncodedImages, image_size: int) -> None:
@@ -157,12 +146,12 @@ class _Decoder(Dataset[tuple[Tensor, str]]):
         images = torch.empty(len(index), 3, size, size, dtype=torch.uint8)
         pixels = images.numpy()
         stored = self.stored
-        for place, row in enumerate(index.tolist()):
+        for position, row in enumerate(index.tolist()):
             try:
                 found = decode_image(stored.encoded[row], size, stored.framing)
             except UnreadableImageError as error:
                 return images, f"{stored.names[row]} ({error})"
-            pixels[place] = found.transpose(2, 0, 1)
+            pixels[position] = found.transpose(2, 0, 1)
         return images, ""
 
 
@@ -170,7 +159,7 @@ def _checked(decoded: tuple[Tensor, str]) -> Tensor:
     images, unreadable = decoded
     if unreadable:
         raise DataError(
-            f"an image cannot be read: {unreadable}. Mend or remove it, or load the data with "
+            f"an image cannot be read: {unreadable}. Fix or remove it, or load the data with "
             "skip_unreadable (--skip-unreadable), which looks at every image first."
         )
     return images

@@ -23,7 +23,7 @@ def load_data(
     skip_unreadable: bool = False,
     on_message: Callable[[str], None] | None = None,
 ) -> Dataset:
-    """Images to train and to test on, by name.
+    """Load images to train and to test on, by name.
 
     Which images are held out, and which are left when fewer are asked for, is decided by fixed
     seeds: the same name and numbers give the same images in every run. Means and deviations are

@@ -33,8 +33,8 @@ def decoded_sets(
     """Bring stored images to pixels.
 
     Args:
-        train: images to learn from.
-        test: images to be judged on.
+        train: images to train on.
+        test: images to test on.
         request: its ``image_size``, ``skip_unreadable`` and ``say`` are read.
         usual_size: side in pixels where the request names none; None for the square size that
             all images share, else ``MIXED_SIZE``.
@@ -78,7 +78,7 @@ def decoded_sets(
 
 
 def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:
-    """How images became squares."""
+    """Return how images became squares, in words."""
     if shared:
         return "as they are"
     if train.framing == test.framing:
@@ -87,7 +87,7 @@ def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:
 
 
 def _shared_size(train: EncodedImages, test: EncodedImages, request: Request) -> int | None:
-    """The one square size that all images have."""
+    """Return the one square size that all images have, or None."""
     sides: set[tuple[int, int]] = set()
     for stored in (train, test):
         request.say(f"Looking at the sizes of {len(stored):,} images.")
@@ -110,7 +110,7 @@ def _sides(stored: EncodedImages, row: int) -> tuple[int, int] | None:
 def _decoded(
     stored: EncodedImages, size: int, *, keep: bool, word: str, request: Request
 ) -> tuple[torch.Tensor | None, dict[int, str]]:
-    """All images (None unless ``keep``), and the rows that cannot be read with the reasons."""
+    """Return all images (None unless ``keep``), and the rows that cannot be read, with reasons."""
     total = len(stored)
     images = torch.empty(total, 3, size, size, dtype=torch.uint8) if keep else None
     pixels = None if images is None else images.numpy()
@@ -126,12 +126,12 @@ def _decoded(
 
     request.say(f"Decoding {total:,} {word} images.")
     broken: dict[int, str] = {}
-    said = time.monotonic()
+    reported = time.monotonic()
     for row, reason in enumerate(_each(total, read)):
         if reason:
             broken[row] = reason
-        if time.monotonic() - said > _MESSAGE_SECONDS:
-            said = time.monotonic()
+        if time.monotonic() - reported > _MESSAGE_SECONDS:
+            reported = time.monotonic()
             request.say(f"Decoded {row + 1:,} of {total:,} {word} images.")
     return images, broken
 
@@ -139,7 +139,7 @@ def _decoded(
 def _without(
     stored: EncodedImages, broken: dict[int, str], *, word: str, request: Request
 ) -> EncodedImages:
-    """The images that can be read; refused unless skipping was asked for."""
+    """Return the images that can be read; refuse broken ones unless they may be skipped."""
     if not broken:
         return stored
     few = [f"{stored.names[row]} ({reason})" for row, reason in list(broken.items())[:5]]
@@ -147,7 +147,7 @@ def _without(
     count = f"{len(broken):,} of {len(stored):,} {word} images cannot be read: {listed}."
     if not request.skip_unreadable:
         raise DataError(
-            f"{count} Mend or remove them, or leave them out with skip_unreadable "
+            f"{count} Fix or remove them, or leave them out with skip_unreadable "
             "(--skip-unreadable)."
         )
     kept = stored.select(_remaining(len(stored), broken))
@@ -164,8 +164,9 @@ def _remaining(count: int, broken: dict[int, str]) -> torch.Tensor:
 
 
 def _each(count: int, read: Callable[[int], _T]) -> Iterator[_T]:
-    """``read`` of every row, in order; Pillow lets go of the interpreter while it decodes."""
+    """Yield ``read`` of every row, in order."""
 
+    # Threads are enough: Pillow releases the interpreter's lock while it decodes.
     def part(first: int) -> list[_T]:
         return [read(row) for row in range(first, min(first + _ROWS, count))]
 

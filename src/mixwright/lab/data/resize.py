@@ -6,7 +6,7 @@ from torch.nn.functional import interpolate
 
 
 def resized(images: Tensor, size: int, *, chunk: int = 4096) -> Tensor:
-    """Square images at another size, as uint8.
+    """Return square images at another size, as uint8; the input itself where nothing changes.
 
     Bilinear, with the averaging that a smaller size needs; values are rounded to the nearest.
 
@@ -14,9 +14,6 @@ def resized(images: Tensor, size: int, *, chunk: int = 4096) -> Tensor:
         images: ``(M, C, S, S)`` of any dtype, values in [0, 255].
         size: wanted height and width, in pixels, at least 1.
         chunk: images brought to floating point together.
-
-    Returns:
-        ``(M, C, size, size)`` uint8; the input itself where there is nothing to do.
     """
     if images.shape[-2:] == (size, size) and images.dtype == torch.uint8:
         return images

@@ -52,33 +52,19 @@ class ImageSet:
         return channels, height, width
 
     def to(self, device: torch.device | str) -> ImageSet:
-        """The same images and labels on another device."""
+        """Return the same images and labels on another device."""
         return ImageSet(self.images.to(device), self.labels.to(device))
 
     def take(self, rows: Tensor) -> Tensor:
-        """Chosen images, in the order asked for.
-
-        Args:
-            rows: ``(b,)`` int64, row numbers, on the images' device.
-
-        Returns:
-            ``(b, C, H, W)`` uint8, a copy.
-        """
+        """Return a copy of the images of ``(b,)`` rows, which lie on the images' device."""
         return self.images.index_select(0, rows)
 
     def subset(self, rows: Tensor) -> ImageSet:
-        """Chosen images as a set of their own, in the order asked for."""
+        """Return chosen images as a set of their own, in the order asked for."""
         return ImageSet(self.take(rows), self.labels[rows])
 
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
-        """One batch of images after another.
-
-        Args:
-            parts: row numbers of each batch, as for ``take``.
-
-        Returns:
-            ``(b, C, H, W)`` uint8 for each part.
-        """
+        """Return the images of each part, one after the other."""
         return (self.take(rows) for rows in parts)
 
 
@@ -88,8 +74,8 @@ class Dataset:
 
     Args:
         name: what was asked for, e.g. ``cifar10``.
-        train: images to learn from; ``LazyImages`` where they do not fit in memory.
-        test: images to be judged on.
+        train: images to train on; ``LazyImages`` where they do not fit in memory.
+        test: images to test on.
         classes: names of the classes, by label.
         mean: per channel, of the train images scaled to [0, 1].
         std: per channel, likewise; a channel that never changes has 1.

@@ -14,18 +14,10 @@ MOST_LAZY_IMAGES = 10_000
 def channel_statistics(
     images: ImageSet | LazyImages, *, chunk: int = 1024
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, of pixels scaled to [0, 1].
+    """Return mean and (population) deviation of each channel, of pixels scaled to [0, 1].
 
-    Sums are whole numbers in float64, so that neither the order nor the chunks matter. Of a set
-    that is not in memory, at most ``MOST_LAZY_IMAGES`` evenly spaced images are read.
-
-    Args:
-        images: the train set.
-        chunk: images looked at together.
-
-    Returns:
-        The means and the (population) deviations; a channel that never changes has deviation 1,
-        so that dividing by it does no harm.
+    Of a set that is not in memory, at most ``MOST_LAZY_IMAGES`` evenly spaced images are read. A
+    channel that never changes has deviation 1, so that dividing by it does no harm.
     """
     count = len(images)
     rows = torch.arange(count)
@@ -34,6 +26,7 @@ def channel_statistics(
     channels, height, width = images.shape
     total = torch.zeros(channels, dtype=torch.float64)
     square = torch.zeros(channels, dtype=torch.float64)
+    # Whole numbers below 2**53 are exact in float64: neither the order nor the chunks matter.
     for part in images.stream(rows.split(chunk)):
         values = part.transpose(0, 1).flatten(1).double()
         total += values.sum(dim=1)

@@ -1,4 +1,4 @@
-"""Which rows are kept, chosen alike in every run."""
+"""Rows of a set that are kept, the same in every run."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ SUBSET_SEED = 20_180_216
 
 
 def stratified_rows(labels: Tensor, size: int, *, seed: int = SUBSET_SEED) -> Tensor:
-    """A part of the rows in which each class keeps its share.
+    """Return ``(size,)`` rows, rising, among which each class keeps its share.
 
     Each class gives its share of ``size``, rounded so that the sum is right (largest remainder;
     of equal ones the larger class, then the lower label, comes first), and at least one row where
@@ -21,9 +21,6 @@ def stratified_rows(labels: Tensor, size: int, *, seed: int = SUBSET_SEED) -> Te
         labels: ``(M,)`` int64.
         size: wanted number of rows, in [1, M].
         seed: of the choice; fixed unless given.
-
-    Returns:
-        ``(size,)`` int64, rising.
 
     Raises:
         DataError: ``size`` is out of range.
@@ -61,16 +58,10 @@ def train_rows(labels: Tensor, size: int | None) -> tuple[Tensor, str]:
 
 
 def class_turns(labels: Tensor) -> Tensor:
-    """An order of the rows in which the classes take turns, each in its own order.
+    """Return all ``(M,)`` rows in an order in which the classes take turns, each in its own order.
 
     The first rows of it are a fair part of any set, also of one that lies sorted by class, and a
     longer part holds every shorter one.
-
-    Args:
-        labels: ``(M,)`` int64, at least 0.
-
-    Returns:
-        ``(M,)`` int64.
 
     Example:
         >>> class_turns(torch.tensor([0, 0, 0, 1, 1])).tolist()
@@ -85,16 +76,10 @@ def class_turns(labels: Tensor) -> Tensor:
 
 
 def split_rows(labels: Tensor, *, test_share: float = 0.2) -> tuple[Tensor, Tensor]:
-    """Rows to train on and rows to test on, each class in the same proportion.
+    """Return rows to train on and rows to test on, rising; together they are all rows.
 
-    A class of two images or more has at least one on either side.
-
-    Args:
-        labels: ``(M,)`` int64.
-        test_share: part of each class that is held out, in (0, 1).
-
-    Returns:
-        Two rising int64 tensors, which share no row and hold every row together.
+    ``test_share`` of each class, in (0, 1), is held out. A class of two images or more has at
+    least one on either side.
 
     Example:
         >>> train, test = split_rows(torch.zeros(10, dtype=torch.int64))
@@ -113,7 +98,7 @@ def split_rows(labels: Tensor, *, test_share: float = 0.2) -> tuple[Tensor, Tens
 
 
 def _shares(counts: list[int], size: int) -> list[int]:
-    """How many rows each class gives: whole numbers in proportion to ``counts``."""
+    """Return how many rows each class gives: whole numbers in proportion to ``counts``."""
     total = sum(counts)
     shares = [size * count // total for count in counts]
     if size >= sum(count > 0 for count in counts):

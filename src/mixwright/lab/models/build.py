@@ -76,13 +76,10 @@ def build_model(
         >>> sum(p.numel() for p in net.parameters())
         272474
     """
-    for what, value, least in (
-        ("num_classes", num_classes, 1),
-        ("channels", channels, 1),
-        ("image_size", image_size, 1),
-    ):
-        if value < least:
-            raise ModelError(f"model {name}: {what} is {value}; expected at least {least}.")
+    numbers = {"num_classes": num_classes, "channels": channels, "image_size": image_size}
+    for what, value in numbers.items():
+        if value < 1:
+            raise ModelError(f"model {name}: {what} is {value}; expected at least 1.")
     if name not in _MAKERS:
         return build_timm(
             name,

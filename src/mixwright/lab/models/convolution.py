@@ -1,6 +1,8 @@
-"""The convolution all our networks share, and how their weights start."""
+"""The convolution and the stages that our networks share, and how their weights start."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import nn
 
@@ -8,16 +10,26 @@ from torch import nn
 def conv(inputs: int, outputs: int, *, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """Return a convolution without bias that keeps the image's side when ``stride`` is 1.
 
-    Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
-        size: side of the square kernel in pixels, odd.
-        stride: step in pixels.
-        groups: blocks of channels that do not see each other.
+    ``size`` is the side of its square kernel, odd; ``groups`` of channels do not see each other.
     """
     return nn.Conv2d(
         inputs, outputs, size, stride=stride, padding=size // 2, groups=groups, bias=False
     )
+
+
+def stage(
+    block: Callable[..., nn.Module],
+    depth: int,
+    inputs: int,
+    width: int,
+    *,
+    stride: int,
+    expansion: int = 1,
+) -> nn.Sequential:
+    """Return ``depth`` blocks of ``width * expansion`` channels; the first takes the stride."""
+    first = block(inputs, width, stride=stride)
+    rest = [block(width * expansion, width, stride=1) for _ in range(depth - 1)]
+    return nn.Sequential(first, *rest)
 
 
 def initialise(model: nn.Module) -> None:

@@ -31,27 +31,16 @@ class ModelError(ValueError):
 
 
 def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> ModelError:
-    """Return the error for a name nobody knows, with the nearest names that exist.
+    """Return the error about an unknown name, with the nearest names that exist.
 
-    Args:
-        name: the name that was asked for.
-        others: names that exist beside our own, such as timm's.
-        hint: one more sentence for the end of the message.
-
-    Returns:
-        The exception, to be raised by the caller.
+    ``others`` exist beside our own, such as timm's; ``hint`` is a sentence for the end.
 
     Example:
         >>> str(unknown_model("resnet18_cifra"))[:59]
         "unknown model 'resnet18_cifra'; did you mean resnet18_cifar"
     """
     near = nearest(name, [*MODELS, *others], count=3)
-    message = f"unknown model {name!r}"
-    if near:
-        message += f"; did you mean {', '.join(near)}?"
-    else:
-        message += "."
-    message += f" Our own are {', '.join(MODELS)}."
-    if hint:
-        message += f" {hint}"
-    return ModelError(message)
+    meant = f"; did you mean {', '.join(near)}?" if near else "."
+    return ModelError(
+        f"unknown model {name!r}{meant} Our own are {', '.join(MODELS)}. {hint}".rstrip()
+    )

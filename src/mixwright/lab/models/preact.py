@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.lab.models.convolution import conv, initialise
+from mixwright.lab.models.convolution import conv, initialise, stage
 
 
 class PreActBlock(nn.Module):
@@ -87,11 +88,12 @@ class PreActResNet(nn.Module):
     ) -> None:
         super().__init__()
         grown = block.expansion
+        make = partial(stage, block, expansion=grown)
         self.conv1 = conv(channels, 64, size=3)
-        self.layer1 = _stage(block, depths[0], 64, 64, stride=1)
-        self.layer2 = _stage(block, depths[1], 64 * grown, 128, stride=2)
-        self.layer3 = _stage(block, depths[2], 128 * grown, 256, stride=2)
-        self.layer4 = _stage(block, depths[3], 256 * grown, 512, stride=2)
+        self.layer1 = make(depths[0], 64, 64, stride=1)
+        self.layer2 = make(depths[1], 64 * grown, 128, stride=2)
+        self.layer3 = make(depths[2], 128 * grown, 256, stride=2)
+        self.layer4 = make(depths[3], 256 * grown, 512, stride=2)
         self.fc = nn.Linear(512 * grown, num_classes)
         initialise(self)
 
@@ -129,9 +131,9 @@ class WideResNet(nn.Module):
             )
         count = (depth - 4) // 6
         self.conv1 = conv(channels, 16, size=3)
-        self.layer1 = _stage(PreActBlock, count, 16, 16 * widen, stride=1)
-        self.layer2 = _stage(PreActBlock, count, 16 * widen, 32 * widen, stride=2)
-        self.layer3 = _stage(PreActBlock, count, 32 * widen, 64 * widen, stride=2)
+        self.layer1 = stage(PreActBlock, count, 16, 16 * widen, stride=1)
+        self.layer2 = stage(PreActBlock, count, 16 * widen, 32 * widen, stride=2)
+        self.layer3 = stage(PreActBlock, count, 32 * widen, 64 * widen, stride=2)
         self.bn = nn.BatchNorm2d(64 * widen)
         self.relu = nn.ReLU()
         self.fc = nn.Linear(64 * widen, num_classes)
@@ -148,17 +150,3 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Conv2d | None:
     if stride == 1 and inputs == outputs:
         return None
     return conv(inputs, outputs, size=1, stride=stride)
-
-
-def _stage(
-    block: type[PreActBlock] | type[PreActBottleneck],
-    depth: int,
-    inputs: int,
-    width: int,
-    *,
-    stride: int,
-) -> nn.Sequential:
-    """Return ``depth`` blocks, the first of which may halve the image."""
-    first = block(inputs, width, stride=stride)
-    rest = [block(width * block.expansion, width, stride=1) for _ in range(depth - 1)]
-    return nn.Sequential(first, *rest)

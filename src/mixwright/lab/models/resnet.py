@@ -8,7 +8,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.lab.models.convolution import conv, initialise
+from mixwright.lab.models.convolution import conv, initialise, stage
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """What stands on the side path when the shape changes: of inputs, outputs and stride."""
@@ -88,8 +88,8 @@ class Bottleneck(nn.Module):
         return F.relu(inner + self.downsample(features), inplace=True)
 
 
-Block = Callable[..., BasicBlock | Bottleneck]
-RESNEXT_32X4D: Block = partial(Bottleneck, groups=32, group_width=4)
+BlockMaker = Callable[..., BasicBlock | Bottleneck]
+RESNEXT_32X4D: BlockMaker = partial(Bottleneck, groups=32, group_width=4)
 
 
 class ResNet(nn.Module):
@@ -112,7 +112,7 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
-        block: Block,
+        block: BlockMaker,
         expansion: int,
         depths: Sequence[int],
         *,
@@ -121,12 +121,13 @@ class ResNet(nn.Module):
         zero_last: bool = False,
     ) -> None:
         super().__init__()
+        make = partial(stage, block, expansion=expansion)
         self.conv1 = conv(channels, 64, size=3)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _stage(block, depths[0], 64, 64, expansion, stride=1)
-        self.layer2 = _stage(block, depths[1], 64 * expansion, 128, expansion, stride=2)
-        self.layer3 = _stage(block, depths[2], 128 * expansion, 256, expansion, stride=2)
-        self.layer4 = _stage(block, depths[3], 256 * expansion, 512, expansion, stride=2)
+        self.layer1 = make(depths[0], 64, 64, stride=1)
+        self.layer2 = make(depths[1], 64 * expansion, 128, stride=2)
+        self.layer3 = make(depths[2], 128 * expansion, 256, stride=2)
+        self.layer4 = make(depths[3], 256 * expansion, 512, stride=2)
         self.fc = nn.Linear(512 * expansion, num_classes)
         initialise(self)
         if zero_last:
@@ -181,9 +182,9 @@ class ThinResNet(nn.Module):
         block = partial(BasicBlock, shortcut=shortcut)
         self.conv1 = conv(channels, 16, size=3)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = _stage(block, count, 16, 16, 1, stride=1)
-        self.layer2 = _stage(block, count, 16, 32, 1, stride=2)
-        self.layer3 = _stage(block, count, 32, 64, 1, stride=2)
+        self.layer1 = stage(block, count, 16, 16, stride=1)
+        self.layer2 = stage(block, count, 16, 32, stride=2)
+        self.layer3 = stage(block, count, 32, 64, stride=2)
         self.fc = nn.Linear(64, num_classes)
         initialise(self)
 
@@ -192,12 +193,3 @@ class ThinResNet(nn.Module):
         features = F.relu(self.bn1(self.conv1(images)), inplace=True)
         features = self.layer3(self.layer2(self.layer1(features)))
         return self.fc(features.mean(dim=(2, 3)))
-
-
-def _stage(
-    block: Block, depth: int, inputs: int, width: int, expansion: int, *, stride: int
-) -> nn.Sequential:
-    """Return ``depth`` blocks, the first of which may halve the image."""
-    first = block(inputs, width, stride=stride)
-    rest = [block(width * expansion, width, stride=1) for _ in range(depth - 1)]
-    return nn.Sequential(first, *rest)

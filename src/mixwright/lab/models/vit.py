@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PATCH = 4
-"""Side of a patch in pixels where nothing else is asked for."""
+"""Default side of a patch in pixels."""
 
 
 class SmallViT(nn.Module):
@@ -60,7 +60,7 @@ class SmallViT(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.fc = nn.Linear(width, num_classes)
-        self._start()
+        self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, num_classes)`` of ``(B, channels, H, W)``.
@@ -77,20 +77,20 @@ class SmallViT(nn.Module):
         grid = self.patch_embed(images)
         tokens = grid.flatten(2).transpose(1, 2)
         tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        tokens = tokens + self._places(grid.shape[2], grid.shape[3])
+        tokens = tokens + self._positions(grid.shape[2], grid.shape[3])
         for block in self.blocks:
             tokens = block(tokens)
         return self.fc(self.norm(tokens)[:, 0])
 
-    def _places(self, rows: int, columns: int) -> Tensor:
-        """Give the position embeddings of a grid, ``(1, 1 + rows * columns, width)``."""
+    def _positions(self, rows: int, columns: int) -> Tensor:
+        """Return the position embeddings of a grid, ``(1, 1 + rows * columns, width)``."""
         if (rows, columns) == (self.side, self.side):
             return self.pos_embed
         grid = self.pos_embed[:, 1:].transpose(1, 2).reshape(1, -1, self.side, self.side)
         grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", antialias=True)
         return torch.cat([self.pos_embed[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
 
-    def _start(self) -> None:
+    def _initialise(self) -> None:
         """Draw weights as timm does: normal of 0.02, biases 0; patches by their fan-in."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -105,12 +105,7 @@ class SmallViT(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention, with the attributes of timm's.
-
-    Args:
-        width: length of a token.
-        heads: how many; ``width`` is a multiple.
-    """
+    """Multi-head self-attention, with the attributes of timm's."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -131,12 +126,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then two Linear layers, each on normalised tokens and beside a shortcut.
-
-    Args:
-        width: length of a token.
-        heads: attention heads.
-    """
+    """Attention, then two Linear layers, each on normalised tokens and beside a shortcut."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

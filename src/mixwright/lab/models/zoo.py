@@ -49,13 +49,7 @@ def build_timm(
 
 @dataclass(frozen=True)
 class Published:
-    """What timm's published weights of a network expect and tell apart.
-
-    Args:
-        classes: that the last layer has.
-        mean: per channel, of images in [0, 1].
-        std: per channel.
-    """
+    """Classes of timm's published weights, and the statistics that they expect, per channel."""
 
     classes: int
     mean: tuple[float, ...]
@@ -63,7 +57,7 @@ class Published:
 
 
 def published(name: str) -> Published:
-    """Ask timm about its published weights of this name.
+    """Return what timm knows of its published weights of this name.
 
     Raises:
         ModelError: timm is not installed or does not import, or knows no weights of this name.

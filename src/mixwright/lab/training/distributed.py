@@ -1,4 +1,4 @@
-"""One process or many: who we are, and what the processes tell each other."""
+"""One process or many: their ranks, and what they send each other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class World:
         return self.rank == 0
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank."""
+        """Return the values of all processes, by rank."""
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
@@ -50,7 +50,7 @@ class World:
         return values  # pyright: ignore[reportReturnType]
 
     def share(self, value: T) -> T:
-        """The value that rank 0 has."""
+        """Return the value that rank 0 has."""
         if self.size == 1:
             return value
         box = [value]
@@ -69,11 +69,11 @@ class World:
                 outcome = error
         outcome = self.share(outcome)
         if not isinstance(outcome, tuple):
-            raise outcome or RuntimeError("rank 0 said nothing")
+            raise outcome or RuntimeError("rank 0 returned nothing")
         return outcome[0]
 
     def sum(self, vector: Tensor) -> Tensor:
-        """The sum of a tensor over all processes."""
+        """Return the sum of a tensor over all processes."""
         if self.size > 1:
             vector = vector.clone()
             dist.all_reduce(vector)
@@ -86,7 +86,7 @@ class World:
                 dist.broadcast(tensor, src=0)
 
     def device(self, name: torch.device | str) -> torch.device:
-        """The device of this process: on CUDA each process of a machine has one of its own."""
+        """Return the device of this process: each process of a machine has a CUDA device."""
         device = torch.device(name)
         if str(device) == "cuda":
             return torch.device("cuda", self.local_rank)
@@ -101,10 +101,7 @@ def join(device: torch.device | str) -> World:
     others only once.
 
     Args:
-        device: ``cuda`` talks through NCCL, anything else through gloo.
-
-    Returns:
-        Who we are.
+        device: ``cuda`` communicates through NCCL, anything else through gloo.
     """
     if not dist.is_available():
         return World()
@@ -155,7 +152,7 @@ def map_slurm(variables: MutableMapping[str, str]) -> None:
 
 
 def first_host(nodes: str) -> str:
-    """The first name of a SLURM list of nodes.
+    """Return the first name of a SLURM list of nodes.
 
     Example:
         >>> first_host("gpu[007-009,012],login"), first_host("a1,a2")
@@ -168,7 +165,7 @@ def first_host(nodes: str) -> str:
 def _leave() -> None:
     """Take the group down at the end of the process."""
     # DDP modules must be gone before: freed after their group, they can wait for a thread of it
-    # for ever. After an error its traceback still holds them, and the group is left to the system.
+    # forever. After an error its traceback still holds them, and the group is left to the system.
     if dist.is_initialized() and getattr(sys, "last_value", None) is None:
         gc.collect()
         dist.destroy_process_group()

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.learner import without_sync
-from mixwright.lab.training.meter import Meter, StepTimer
+from mixwright.lab.training.meter import MeanMeter, StepTimer
 from mixwright.lab.training.optimiser import set_rates
 from mixwright.lab.training.session import Session
 from mixwright.objectives.objective import Losses
@@ -70,7 +70,7 @@ def train_epoch(
     seeds = streams(recipe.seed, session.world.rank, epoch)
     # Dropout draws from torch's global generator, which is put back at the end of the run.
     torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[Stream.MODULES])))
-    meter, timer = Meter(), StepTimer(session.device)
+    meter, timer = MeanMeter(), StepTimer(session.device)
     session.learner.train()
     started, images, rate = time.perf_counter(), 0, 0.0
     session.begin_epoch()
@@ -107,7 +107,7 @@ def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
 def _gradients(
     session: Session,
     group: MicroBatches,
-    meter: Meter,
+    meter: MeanMeter,
     generator: Generator,
     progress: float,
     epoch: int,

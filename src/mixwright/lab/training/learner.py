@@ -19,14 +19,14 @@ from mixwright.objectives.objective import Losses, Objective
 
 
 def build_criterion(recipe: Recipe) -> CrossEntropy | BinaryCrossEntropy:
-    """The recipe's loss, one value per sample."""
+    """Return the recipe's loss, one value per sample."""
     if recipe.loss == "bce":
         return BinaryCrossEntropy(label_smoothing=recipe.label_smoothing)
     return CrossEntropy(label_smoothing=recipe.label_smoothing)
 
 
 class Learner(nn.Module):
-    """Everything that gradients flow through in a step.
+    """Model and objective: everything that gradients flow through in a step.
 
     One module holds the network and the objective, so that DDP sees every player's parameters and
     one backward pass serves them all. While mixing is switched off the plain loss on unmixed
@@ -49,7 +49,7 @@ class Learner(nn.Module):
     def forward(
         self, images: Tensor, labels: Tensor, *, generator: Generator, progress: float, mixing: bool
     ) -> Losses:
-        """The losses of one batch; see ``Objective.forward``."""
+        """Return the losses of one batch; see ``Objective.forward``."""
         objective = self.objective if mixing else self.plain
         losses = objective(self.model, images, labels, generator=generator, progress=progress)
         # DDP waits for every player that anything returned here can be traced to: logits may show
@@ -81,7 +81,7 @@ def spread(learner: Learner, recipe: Recipe, *, world: World, device: torch.devi
 
 
 def without_sync(learner: nn.Module) -> AbstractContextManager[object]:
-    """A context in which gradients are kept by each process: all micro batches but the last."""
+    """Return a context without DDP's exchange, for all micro batches but the last."""
     if isinstance(learner, DistributedDataParallel):
         return learner.no_sync()
     return nullcontext()

@@ -64,7 +64,7 @@ class Evaluate(Protocol):
         *,
         reduce: Callable[[Tensor], Tensor] | None = None,
     ) -> ScoresLike:
-        """Scores of the model over the batches; ``reduce`` adds up over processes."""
+        """Return the model's scores over the batches; ``reduce`` adds up over processes."""
         ...
 
 

@@ -13,14 +13,7 @@ import torch
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
-    """Describe the machine for a record.
-
-    Args:
-        device: the one that was trained on.
-
-    Returns:
-        Platform, processor, cores, torch's threads, Python's version and the device's name.
-    """
+    """Return platform, processor, cores, torch's threads, Python and the name of a device."""
     cuda = device.type == "cuda"
     return {
         "platform": platform.platform(),
@@ -34,7 +27,7 @@ def machine(device: torch.device) -> dict[str, str | int]:
 
 @functools.cache
 def version() -> str:
-    """The version of mixwright that runs."""
+    """Return the version of mixwright that runs."""
     try:
         return importlib.metadata.version("mixwright")
     except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
@@ -43,7 +36,7 @@ def version() -> str:
 
 @functools.cache
 def commit() -> str | None:
-    """The commit of the mixwright that runs, or None where it is not a git checkout.
+    """Return the commit of the mixwright that runs, or None where it is not a git checkout.
 
     A ``+`` at the end says that files of the package had been changed since that commit.
     """
@@ -51,7 +44,7 @@ def commit() -> str | None:
 
 
 def commit_of(package: Path) -> str | None:
-    """The commit of the checkout that a package belongs to; see ``commit``."""
+    """Return the commit of the checkout that a package belongs to; see ``commit``."""
     # A package installed below somebody else's checkout must not take that one's commit.
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None

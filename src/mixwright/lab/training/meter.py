@@ -1,4 +1,4 @@
-"""Sums and times of an epoch, gathered without making the device wait."""
+"""Means and times of an epoch, gathered without making the device wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from mixwright.lab.training.distributed import World
 
 
-class Meter:
+class MeanMeter:
     """Means over images, accumulated on the device and read when asked for."""
 
     def __init__(self) -> None:
@@ -20,15 +20,11 @@ class Meter:
 
     @torch.no_grad()
     def add(self, values: Mapping[str, Tensor], count: int) -> None:
-        """Add the means over a batch.
-
-        Args:
-            values: 0-d tensors on one device; the names may differ from batch to batch.
-            count: images they are means of.
-        """
+        """Add 0-d means over ``count`` images; the names may differ from batch to batch."""
         names = tuple(values)
         wide = torch.float32 if values[names[0]].device.type == "mps" else torch.float64
         new = torch.stack([value.detach().to(wide) for value in values.values()]).mul_(count)
+        # One stacked tensor for each set of names: adding is two kernels, whatever their number.
         if names in self._sums:
             total, before = self._sums[names]
             self._sums[names] = total.add_(new), before + count
@@ -36,7 +32,7 @@ class Meter:
             self._sums[names] = new, count
 
     def means(self, world: World) -> dict[str, float]:
-        """Means over the images of all processes so far; makes the host wait once."""
+        """Return the means over the images of all processes so far; the host waits once."""
         sums: dict[str, tuple[float, int]] = {}
         for own in world.gather({names: (t.tolist(), n) for names, (t, n) in self._sums.items()}):
             for names, (values, count) in own.items():
@@ -47,11 +43,7 @@ class Meter:
 
 
 class StepTimer:
-    """Times of steps: by events on CUDA, which nobody waits for, else by the clock.
-
-    Args:
-        device: where the steps run.
-    """
+    """Times of steps: by events on CUDA, which nobody waits for, else by the clock."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
@@ -68,7 +60,7 @@ class StepTimer:
             self._clock.append(time.perf_counter())
 
     def median(self) -> float:
-        """Median seconds of a step; makes the host wait on CUDA."""
+        """Return the median seconds of a step; the host waits on CUDA."""
         if self._cuda:
             self._events[-1].synchronize()
             pairs = zip(self._events, self._events[1:], strict=False)

@@ -1,4 +1,4 @@
-"""The optimiser of a run: the model's parameters, and those that the objective brings."""
+"""The optimiser of a run: over the model's parameters, and those of the objective."""
 
 from __future__ import annotations
 
@@ -25,10 +25,7 @@ _KNOWN = (
 
 
 class Optimisers:
-    """Several optimisers that step as one, for parameters that learn by different rules.
-
-    Args:
-        parts: the optimisers; no parameter is in two of them.
+    """Several optimisers that step as one; no parameter is in two of them.
 
     Example:
         >>> weights = nn.Linear(2, 1), nn.Linear(1, 2)
@@ -42,7 +39,7 @@ class Optimisers:
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all of them; the dictionaries are theirs."""
+        """The groups of all of them, the very dictionaries."""
         return [group for part in self.parts for group in part.param_groups]
 
     def step(self) -> None:
@@ -144,7 +141,7 @@ def set_rates(
 
 
 def _group(recipe: Recipe, stated: Mapping[str, Any], number: int = 0) -> dict[str, Any]:
-    """A group with everything that its kind wants to know, checked."""
+    """Return a group with all settings of its kind, checked."""
     group = f"parameter group {stated.get('name', number)!r}"
     unknown = [key for key in stated if key not in _KNOWN]
     if unknown or "params" not in stated:
@@ -187,18 +184,18 @@ def _group(recipe: Recipe, stated: Mapping[str, Any], number: int = 0) -> dict[s
 
 def _check_apart(groups: Sequence[dict[str, Any]]) -> None:
     """Refuse a parameter that two groups hold; torch looks within one optimiser only."""
-    seen: set[int] = set()
+    earlier: set[int] = set()
     for number, group in enumerate(groups):
         ids = [id(parameter) for parameter in group["params"]]
-        if len({*ids} | seen) < len(ids) + len(seen):
+        if len({*ids} | earlier) < len(ids) + len(earlier):
             named = f"parameter group {group['name']!r}" if "name" in group else f"group {number}"
             raise ValueError(
                 f"build_optimizer: {named} (the model's come first) holds a parameter twice, or "
                 "one of an earlier group; expected each in one group. Leave it out of one."
             )
-        seen.update(ids)
+        earlier.update(ids)
 
 
 def _torch_optimizer(kind: str, groups: list[dict[str, Any]]) -> TorchOptimizer:
-    # Every group states its own numbers; the first one's are but the defaults torch asks for.
+    # Every group states its own numbers; lr here is only the default that torch requires.
     return (AdamW if kind == "adamw" else SGD)(groups, lr=groups[0]["lr"], foreach=True)

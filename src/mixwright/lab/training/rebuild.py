@@ -31,7 +31,7 @@ def rebuild(
         path: where the state comes from, for messages.
         state: of the checkpoint; ``recipe``, ``classes``, ``mean`` and ``std`` are read.
         weights: one of its sets.
-        image_size: side of the images that it will be given, in pixels.
+        image_size: side in pixels of the images that it will be given.
         channels: their channels.
 
     Returns:

@@ -6,9 +6,9 @@ import math
 def learning_rate(
     progress: float, *, step: float, highest: float, lowest: float = 0.0, warmup: float = 0.0
 ) -> float:
-    """Linear warm-up, then half a cosine down to a floor.
+    """Return the rate of a step: linear warm-up, then half a cosine down to a floor.
 
-    Everything is told in shares of the run, not in steps, so that data may grow meanwhile.
+    Everything is given in shares of the run, not in steps, so that data may grow meanwhile.
 
     Args:
         progress: share of the run that is done before this optimiser step, in [0, 1).
@@ -19,9 +19,6 @@ def learning_rate(
         warmup: share of the run that is warm-up, in [0, 1]. A step of it has
             ``(progress + step) / warmup`` of the highest rate, so that the first one moves
             already.
-
-    Returns:
-        The rate for this step.
 
     Example:
         >>> run = {"step": 1 / 8, "highest": 1.0, "warmup": 2 / 8}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from mixwright.checkpoint import CheckpointError
 from mixwright.lab.data.augment import Augment, Augmentation, ResizedCrop
 from mixwright.lab.data.batches import Batches
-from mixwright.lab.data.sets import Dataset
+from mixwright.lab.data.lazy import LazyImages
+from mixwright.lab.data.sets import Dataset, ImageSet
 from mixwright.lab.training.distributed import World
 from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.learner import Learner, build_criterion, spread
@@ -39,6 +40,7 @@ class Session:
         ema: the averaged weights.
         train: batches of this process to train on, in this epoch.
         test: batches of this process to test on.
+        make_train: makes such batches of a set.
         data: the run's own data set, as it was given.
         world: the processes.
         device: of this process.
@@ -54,6 +56,7 @@ class Session:
     ema: EMA
     train: Batches
     test: Batches
+    make_train: Callable[[ImageSet | LazyImages], Batches]
     data: Dataset
     world: World
     device: torch.device
@@ -93,17 +96,7 @@ class Session:
                 "processes share."
             )
         if data is not self.train_data:
-            old = self.train
-            self.train = Batches(
-                data.train,
-                batch_size=old.batch_size,
-                device=old.device,
-                augment=old.augment,
-                rank=old.rank,
-                world=old.world,
-                shuffle=old.shuffle,
-            )
-            self.train_data = data
+            self.train, self.train_data = self.make_train(data.train), data
 
     def state(self) -> dict[str, Any]:
         """Return all that decides how the run continues after an epoch.
@@ -152,7 +145,7 @@ class Session:
             ) from error
 
     def _restore_optimizer(self, state: dict[str, Any]) -> None:
-        """Load what the optimiser has gathered; its settings are those of recipe and objective."""
+        """Load the optimiser's state, but keep the settings of recipe and objective."""
         built = [
             {name: value for name, value in group.items() if name not in ("params", "lr")}
             for group in self.optimizer.param_groups
@@ -163,7 +156,8 @@ class Session:
 
     def equalise(self) -> None:
         """Give every process rank 0's buffers, of the model, the average and the objective."""
-        self.world.equalise(_buffers(self.model, self.ema.model, self.objective))
+        modules = (self.model, self.ema.model, self.objective)
+        self.world.equalise(buffer for module in modules for buffer in module.buffers())
 
 
 def prepare(
@@ -195,6 +189,7 @@ def prepare(
         for part in (model, *objective.compiled_parts()):
             part.compile()
     share = partial(Batches, rank=world.rank, world=world.size, device=device)
+    make_train = partial(share, batch_size=micro, augment=augment, shuffle=True)
     return Session(
         recipe=recipe,
         model=model,
@@ -202,7 +197,8 @@ def prepare(
         learner=spread_learner,
         optimizer=optimizer,
         ema=ema,
-        train=share(data.train, batch_size=micro, augment=augment, shuffle=True),
+        train=make_train(data.train),
+        make_train=make_train,
         test=share(data.test, batch_size=_TEST_BATCH, augment=None, shuffle=False),
         data=data,
         world=world,
@@ -212,12 +208,7 @@ def prepare(
 
 
 def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
-    """Return what is done to training images before they are mixed.
-
-    Args:
-        recipe: crop and flip are read.
-        mirrored: whether the data set allows mirror images.
-    """
+    """Return the crop and flip of training images; ``mirrored`` where the data allow a flip."""
     flip = recipe.flip and mirrored
     if recipe.crop == "resized":
         return ResizedCrop(scale=recipe.crop_scale, flip=flip)
@@ -238,8 +229,3 @@ def micro_batch(recipe: Recipe, world: World) -> int:
             f"e.g. {max(1, recipe.batch_size // parts) * parts}."
         )
     return recipe.batch_size // parts
-
-
-def _buffers(*modules: nn.Module) -> Iterator[Tensor]:
-    for module in modules:
-        yield from module.buffers()
