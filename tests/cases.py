@@ -53,7 +53,7 @@ class Case:
         alpha: takes ``alpha``, and at 0 nothing is mixed.
         dims: numbers of spatial dimensions that it takes.
         shared: with ``per="batch"`` all samples have one mask.
-        uneven: masks differ from pixel to pixel.
+        distinct: 16 samples of 8 x 8 images have at least so many different masks.
         resampled: partners are warped, so their pixels are not copies.
         self_mixing: some samples are mixed with themselves.
         model: looks through a model, and at labels.
@@ -70,7 +70,7 @@ class Case:
     alpha: bool = True
     dims: tuple[int, ...] = (2,)
     shared: bool = True
-    uneven: bool = True
+    distinct: int = 9
     resampled: bool = False
     self_mixing: bool = False
     model: bool = False
@@ -99,7 +99,7 @@ FIELD = torch.exp(-36 * (_FREQUENCY[:, None].square() + _FREQUENCY.square()))
 FIELD = FIELD / FIELD.mean()  # the spectrum of smooth fields, for images of 8 x 8
 
 CASES = (
-    Case(name="mixup", mixer=MixUp(), lam_exact=True, dims=(0, 1, 2, 3), uneven=False),
+    Case(name="mixup", mixer=MixUp(), lam_exact=True, dims=(0, 1, 2, 3)),
     Case(name="cutmix", mixer=CutMix(), binary=True, dims=(1, 2, 3)),
     Case(name="cutmix-fit", mixer=CutMix(box="fit"), binary=True, dims=(1, 2, 3)),
     Case(name="cutmix-uniform", mixer=CutMix(box="uniform"), binary=True, dims=(1, 2, 3)),
@@ -198,7 +198,7 @@ CASES = (
         name="puzzlemix",
         mixer=PuzzleMix(iterations=30),
         shared=False,
-        uneven=False,
+        distinct=2,
         resampled=True,
         model=True,
     ),
@@ -207,7 +207,7 @@ CASES = (
         mixer=PuzzleMix(saliency="spectral", n_labels=2, transport=False, blocks=(4,)),
         binary=True,
         shared=False,
-        uneven=False,
+        distinct=2,
     ),
     Case(
         name="comixup",
@@ -215,7 +215,7 @@ CASES = (
         lam=False,
         alpha=False,
         shared=False,
-        uneven=False,
+        distinct=2,
         self_mixing=True,
         model=True,
     ),
@@ -225,7 +225,7 @@ CASES = (
         lam=False,
         alpha=False,
         shared=False,
-        uneven=False,
+        distinct=1,
         self_mixing=True,
     ),
     Case(

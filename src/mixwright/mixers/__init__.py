@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mixwright.mixers.agmix import AGMix as AGMix
 from mixwright.mixers.attentivecutmix import AttentiveCutMix as AttentiveCutMix
-from mixwright.mixers.cards import CARDS as CARDS
 from mixwright.mixers.cards import Card as Card
 from mixwright.mixers.combine import OneOf as OneOf
 from mixwright.mixers.combine import Scheduled as Scheduled
@@ -29,24 +28,29 @@ from mixwright.mixers.saliencymix import SaliencyMix as SaliencyMix
 from mixwright.mixers.smoothmix import SmoothMix as SmoothMix
 from mixwright.mixers.snapmix import SnapMix as SnapMix
 
-MIXERS: dict[str, type] = {
-    "mixup": MixUp,
-    "cutmix": CutMix,
-    "cutout": Cutout,
-    "fmix": FMix,
-    "gridmix": GridMix,
-    "hmix": HMix,
-    "gmix": GMix,
-    "agmix": AGMix,
-    "miamix": MiAMix,
-    "resizemix": ResizeMix,
-    "smoothmix": SmoothMix,
-    "saliencymix": SaliencyMix,
-    "attentivecutmix": AttentiveCutMix,
-    "snapmix": SnapMix,
-    "puzzlemix": PuzzleMix,
-    "comixup": CoMixup,
-    "saliencygrafting": SaliencyGrafting,
-    "guidedmixup": GuidedMixup,
-}
+_CLASSES = (
+    MixUp,
+    CutMix,
+    Cutout,
+    FMix,
+    GridMix,
+    HMix,
+    GMix,
+    AGMix,
+    MiAMix,
+    ResizeMix,
+    SmoothMix,
+    SaliencyMix,
+    AttentiveCutMix,
+    SnapMix,
+    PuzzleMix,
+    CoMixup,
+    SaliencyGrafting,
+    GuidedMixup,
+)
+
+MIXERS: dict[str, type] = {cls.__name__.lower(): cls for cls in _CLASSES}
 """Short name to class; the command line reads it, and so may you."""
+
+CARDS: dict[str, Card] = {cls.__name__.lower(): cls.card for cls in _CLASSES}
+"""Short name, as in ``MIXERS``, to the card in the class."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -13,6 +14,7 @@ from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.gaussian import area_variance, turned_bump
 from mixwright.masks.mask_forms import DenseMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
@@ -52,6 +54,14 @@ class AGMix(ShareMixer):
     Departs from the paper where it is silent: the area is that of GMix, and for ``lam`` below 0.5
     the spot is the sample's own, as in GMix.
     """
+
+    card: ClassVar[Card] = Card(
+        title="AGMix",
+        paper="Liang et al., 2023",
+        link="https://arxiv.org/abs/2308.02804",
+        cost="one exponential of one plane a sample",
+        note="A soft ellipse, stretched and turned at random.",
+    )
 
     alpha: float = 1.0
     q_max: float = 0.95

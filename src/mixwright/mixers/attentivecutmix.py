@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -13,6 +14,7 @@ from mixwright.arguments import check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
@@ -66,6 +68,15 @@ class AttentiveCutMix(PairMixer):
     Departs from both in measuring unequal cells for the label, and in ranking means over cells of
     the map at the images' size, which are smoother than the teacher's own cells.
     """
+
+    card: ClassVar[Card] = Card(
+        title="AttentiveCutMix",
+        paper="Walawalkar et al., ICASSP 2020",
+        link="https://arxiv.org/abs/2003.13048",
+        needs="model",
+        forwards=2,
+        note="The cells of a grid that the model attends to most, pasted on the partner.",
+    )
 
     top_k: int | None = None
     alpha: float = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.mask_forms import DenseMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.plan import MixPlan
@@ -70,6 +72,17 @@ class CoMixup:
     Departs from the authors' code as ``comix_masks`` says, in taking saliency from the model in
     evaluation mode, and in leaving out the clean loss.
     """
+
+    card: ClassVar[Card] = Card(
+        title="CoMixup",
+        paper="Kim et al., ICLR 2021",
+        link="https://arxiv.org/abs/2102.03065",
+        needs="model",
+        cost="an energy minimised over groups of 20 images",
+        forwards=2,
+        input_backwards=1,
+        note="Many images shared out among many outputs, salient and diverse; needs labels too.",
+    )
 
     group: int = 20
     block: int = 4

@@ -13,6 +13,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice
 from mixwright.masks.box import box_sides, clipped_box, fitted_box, uniform_box
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, draw_lam
 from mixwright.sampling import Pairing
@@ -59,6 +60,14 @@ class CutMix(RandomPairMixer):
     Departs from the authors' code, which draws one box a batch and lets samples meet themselves:
     ``Sometimes(CutMix(per="batch", pairing="perm"), 0.5, per="batch")`` is theirs on CIFAR.
     """
+
+    card: ClassVar[Card] = Card(
+        title="CutMix",
+        paper="Yun et al., ICCV 2019",
+        link="https://arxiv.org/abs/1905.04899",
+        dims="any",
+        note="A box of the partner, pasted at the same place.",
+    )
 
     dims: ClassVar[int | None] = None
     least_dims: ClassVar[int] = 1

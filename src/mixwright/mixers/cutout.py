@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +14,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.box import clipped_box
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.mixers.pair_mixer import count_draws
 from mixwright.plan import MixPlan
@@ -53,6 +54,14 @@ class Cutout:
     Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with
     Cutout", 2017, arXiv:1708.04552; uoguelph-mlrg/Cutout.
     """
+
+    card: ClassVar[Card] = Card(
+        title="Cutout",
+        paper="DeVries and Taylor, 2017",
+        link="https://arxiv.org/abs/1708.04552",
+        dims="any",
+        note="Square holes; the label stays as it is.",
+    )
 
     length: float = 0.5
     holes: int = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -18,6 +18,7 @@ from mixwright.masks.fourier import (
     soft_rank_mask,
 )
 from mixwright.masks.mask_forms import DenseMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws, draw_lam
 from mixwright.sampling import Pairing
@@ -65,6 +66,14 @@ class FMix(RandomPairMixer):
     and shapes its noise otherwise (``spectrum``).
     ``FMix(per="batch", pairing="perm", spectrum="official")`` is nearest to it.
     """
+
+    card: ClassVar[Card] = Card(
+        title="FMix",
+        paper="Harris et al., 2020",
+        link="https://arxiv.org/abs/2002.12047",
+        cost="two Fourier transforms and a ranking of one plane a sample",
+        note="Two images along the smooth border of a random region.",
+    )
 
     alpha: float = 1.0
     decay: float = 3.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,7 @@ from torch import Generator, Tensor
 from mixwright import sampling
 from mixwright.masks.gaussian import area_variance, calibrated_variance, gaussian_factor
 from mixwright.masks.mask_forms import SeparableMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
@@ -50,6 +52,13 @@ class GMix(ShareMixer):
     Departs from the authors' code in working for images that are not square, and in drawing for
     each sample. ``GMix(per="batch", pairing="flip")`` is theirs.
     """
+
+    card: ClassVar[Card] = Card(
+        title="GMix",
+        paper="Park et al., NeurIPS 2022",
+        link="https://arxiv.org/abs/2208.09913",
+        note="A soft round spot of the one image in the other.",
+    )
 
     alpha: float = 1.0
     calibrate: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +14,7 @@ from mixwright.arguments import check_choice, check_number, check_range, check_w
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.lattice import cell_mask, lattice_factors
 from mixwright.masks.mask_forms import DenseMask, MaskForm, SeparableMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws, draw_lam
 from mixwright.sampling import Pairing
@@ -68,6 +69,13 @@ class GridMix(RandomPairMixer):
     every crop fits, is cut to whole pixels once, and every position is as likely. At ``lam`` 1 no
     hole is left, there one pixel is.
     """
+
+    card: ClassVar[Card] = Card(
+        title="GridMix",
+        paper="Baek, Bang and Shim, Pattern Recognition 2021",
+        link="https://github.com/IlyaDobrynin/GridMixup",
+        note="A lattice of the partner's holes, or whole cells of a grid.",
+    )
 
     alpha: float = 1.0
     variant: Variant = "lattice"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_choice
 from mixwright.masks.blocks import area_mean
+from mixwright.mixers.cards import Card
 from mixwright.mixers.pair_mixer import PairMixer
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
@@ -61,6 +62,15 @@ class GuidedMixup(PairMixer):
     mode (``InputGradient(train_mode=True)``). Maps larger than 32 pixels are compared after area
     means.
     """
+
+    card: ClassVar[Card] = Card(
+        title="GuidedMixup",
+        paper="Kang and Kim, AAAI 2023",
+        link="https://arxiv.org/abs/2306.16612",
+        cost="two Fourier transforms of one plane a sample, and a pairing of the batch",
+        note="Pixel by pixel the share of the more salient image, partners chosen to overlap "
+        "little; with saliency=gradient it needs model and labels.",
+    )
 
     saliency: Saliency | SaliencyWord = "spectral"
     blur: int = 7

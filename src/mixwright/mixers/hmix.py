@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +13,7 @@ from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
@@ -48,6 +50,13 @@ class HMix(ShareMixer):
     Departs from the authors' code in its default ratio, 1.0, which is CutMix; and in drawing for
     each sample. ``HMix(per="batch", pairing="flip")`` is theirs but for the ratio.
     """
+
+    card: ClassVar[Card] = Card(
+        title="HMix",
+        paper="Park et al., NeurIPS 2022",
+        link="https://arxiv.org/abs/2208.09913",
+        note="A box of the partner and a mean of both around it: between MixUp and CutMix.",
+    )
 
     alpha: float = 1.0
     ratio: float = 0.5

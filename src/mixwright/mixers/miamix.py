@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +14,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.agmix import AGMix
+from mixwright.mixers.cards import Card
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.fmix import FMix
 from mixwright.mixers.gridmix import GridMix
@@ -83,6 +84,14 @@ class MiAMix:
     (rotation by any angle, shear up to 0.3 on both axes, smoothing by 0.5 pixels to 1/16 of the
     side), one partner for all layers of a sample, and a self-mix without a second loaded view.
     """
+
+    card: ClassVar[Card] = Card(
+        title="MiAMix",
+        paper="Liang et al., 2023",
+        link="https://arxiv.org/abs/2308.02804",
+        cost="one or two masks a sample, a part of them rotated and smoothed",
+        note="Layers of several methods with augmented masks, and some self-mixing.",
+    )
 
     methods: tuple[MaskMethod, ...] = (MixUp(), CutMix(), FMix(), GridMix(), AGMix())
     weights: tuple[float, ...] = (2.0, 1.0, 1.0, 1.0, 1.0)

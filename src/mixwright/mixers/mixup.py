@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Generator, Tensor
 
 from mixwright.masks.mask_forms import MaskForm, share
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
@@ -42,6 +43,14 @@ class MixUp(ShareMixer):
     Departs from the authors' code, which draws one share a batch and lets samples meet
     themselves: ``MixUp(per="batch", pairing="perm")`` is theirs.
     """
+
+    card: ClassVar[Card] = Card(
+        title="MixUp",
+        paper="Zhang et al., ICLR 2018",
+        link="https://arxiv.org/abs/1710.09412",
+        dims="any",
+        note="A weighted mean of two images.",
+    )
 
     dims: ClassVar[int | None] = None
 

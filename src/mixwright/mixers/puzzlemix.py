@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -15,6 +16,7 @@ from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.puzzle.energy import block_puzzle
 from mixwright.masks.puzzle.solver import puzzle_labels
 from mixwright.masks.puzzle.transport import block_transport
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
@@ -78,6 +80,18 @@ class PuzzleMix(PairMixer):
     Departs from the authors' code in solving by a primal-dual iteration instead of a graph cut,
     in drawing a wish for each sample, and in leaving out adversarial noise and the clean loss.
     """
+
+    card: ClassVar[Card] = Card(
+        title="PuzzleMix",
+        paper="Kim, Choo and Song, ICML 2020",
+        link="https://arxiv.org/abs/2009.06962",
+        needs="model",
+        cost="an energy minimised on a grid of 2 to 16 blocks, and a transport of blocks",
+        forwards=2,
+        input_backwards=1,
+        note="Blocks of both images chosen and moved so that what is salient stays; needs labels "
+        "too.",
+    )
 
     alpha: float = 1.0
     n_labels: int = 3

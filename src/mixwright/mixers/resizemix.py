@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +12,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws
 from mixwright.sampling import Pairing
@@ -60,6 +61,14 @@ class ResizeMix(RandomPairMixer):
     Departs from the authors' code in drawing a tau for each sample, and by at most a pixel in
     what nearest means: ``floor(r * H / height of the box)``.
     """
+
+    card: ClassVar[Card] = Card(
+        title="ResizeMix",
+        paper="Qin et al., 2020",
+        link="https://arxiv.org/abs/2012.11101",
+        cost="two passes over the pixels",
+        note="The whole partner, made small, pasted somewhere.",
+    )
 
     scope: tuple[float, float] = (0.1, 0.8)
     law: Law = "uniform"

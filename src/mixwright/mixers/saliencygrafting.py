@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +13,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.masks.mask_forms import DenseMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
@@ -64,6 +66,17 @@ class SaliencyGrafting(PairMixer):
     Written without the authors' code. The grid of 8 by 8 blocks, the law Beta(1, 1) of the chance,
     the standardised softmax and the sum as the norm of the label's ratio are readings of ours.
     """
+
+    card: ClassVar[Card] = Card(
+        title="SaliencyGrafting",
+        paper="Park et al., AAAI 2022",
+        link="https://arxiv.org/abs/2112.08796",
+        needs="model",
+        forwards=2,
+        input_backwards=1,
+        note="Salient blocks of the partner, drawn by chance; labels weigh by saliency; needs "
+        "labels too.",
+    )
 
     grid: int = 8
     temperature: float = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
 from mixwright.plan import MixPlan
@@ -56,6 +58,16 @@ class SaliencyMix(PairMixer):
     finds have no relation to the image. ``Sometimes(SaliencyMix(saliency="fine_grained",
     per="batch", pairing="perm"), 0.5, per="batch")`` is theirs on CIFAR, with true peaks.
     """
+
+    card: ClassVar[Card] = Card(
+        title="SaliencyMix",
+        paper="Uddin et al., ICLR 2021",
+        link="https://arxiv.org/abs/2006.01791",
+        needs="model",
+        forwards=2,
+        input_backwards=1,
+        note="A box of the partner around its most salient pixel; needs labels too.",
+    )
 
     alpha: float = 1.0
     saliency: Saliency | SaliencyWord = "gradient"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +12,7 @@ from mixwright import sampling
 from mixwright.arguments import check_range
 from mixwright.masks.gaussian import gaussian_factor
 from mixwright.masks.mask_forms import SeparableMask
+from mixwright.mixers.cards import Card
 from mixwright.mixers.gmix import calibrated_spot
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws
@@ -49,6 +51,13 @@ class SmoothMix(RandomPairMixer):
 
     Departs from openmixup, which gives the partner's label the sample's share.
     """
+
+    card: ClassVar[Card] = Card(
+        title="SmoothMix",
+        paper="Lee et al., CVPR Workshops 2020",
+        link="https://github.com/Westlake-AI/openmixup",
+        note="A wide soft spot of the partner.",
+    )
 
     sigma: tuple[float, float] = (0.25, 0.5)
     invert_labels: bool = False

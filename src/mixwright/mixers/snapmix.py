@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +13,7 @@ from mixwright import sampling
 from mixwright.arguments import check_choice, check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, PairMixer, check_pair, count_draws
 from mixwright.plan import MixPlan
@@ -62,6 +64,17 @@ class SnapMix(PairMixer):
     ``SnapMix(per="batch", pairing="perm", official_same_label=True)`` comes closest. Maps that
     are constant or not finite count all pixels alike, in each box by itself.
     """
+
+    card: ClassVar[Card] = Card(
+        title="SnapMix",
+        paper="Huang, Wang and Tao, AAAI 2021",
+        link="https://arxiv.org/abs/2012.04846",
+        needs="model",
+        cost="two passes over the pixels",
+        forwards=2,
+        note="A box of the partner resized into another box; labels weigh by what the class "
+        "activation maps hold in them; needs labels too.",
+    )
 
     beta: float = 5.0
     official_same_label: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mixwright.mixers.cards import CARDS
+from mixwright.mixers import CARDS
 from mixwright.objectives import OBJECTIVE_CARDS
 
 SMALL, LARGE = (128, 3, 32, 32), (64, 3, 224, 224)

@@ -44,8 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _methods() -> None:
-    from mixwright.mixers import MIXERS
-    from mixwright.mixers.cards import CARDS
+    from mixwright.mixers import CARDS, MIXERS
     from mixwright.objectives import OBJECTIVE_CARDS, OBJECTIVES
 
     rows: list[_Row] = [("none", "train on images as they are", {})]
