@@ -50,7 +50,7 @@ FORMS: dict[str, Callable[[], MaskForm]] = {
 
 
 def _pair(form: str, seed: int = 0) -> MixPlan:
-    partner = partners(COUNT, like=torch.zeros(1), generator=stream(seed))
+    partner = partners(COUNT, device=torch.device("cpu"), generator=stream(seed))
     return MixPlan.pair(partner, FORMS[form](), lam=_rand(COUNT, seed=5))
 
 

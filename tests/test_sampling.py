@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from mixwright import sampling
 from mixwright.sampling import Stream, stream
 
-LIKE = torch.zeros(1)
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 2.0, 5.0])
 def test_beta_has_its_moments(alpha: float) -> None:
     count = 40_000
-    draw = sampling.beta(alpha, count, like=LIKE, generator=stream(1)).double()
+    draw = sampling.beta(alpha, count, device=CPU, generator=stream(1)).double()
     variance = 1 / (4 * (2 * alpha + 1))
     assert draw.mean().item() == pytest.approx(0.5, abs=4 * math.sqrt(variance / count))
     assert draw.var().item() == pytest.approx(variance, rel=0.03)
@@ -27,7 +27,7 @@ def test_beta_has_its_moments(alpha: float) -> None:
 
 
 def test_tiny_alpha_gives_whole_shares_without_nan() -> None:
-    draw = sampling.beta(1e-5, 4000, like=LIKE, generator=stream(2))
+    draw = sampling.beta(1e-5, 4000, device=CPU, generator=stream(2))
     assert torch.minimum(draw, 1 - draw).lt(1e-3).float().mean() > 0.999
     assert not draw.isnan().any()
     assert draw.mean().item() == pytest.approx(0.5, abs=0.04)
@@ -44,7 +44,7 @@ def test_dirichlet_leaves_out_zero_components_and_has_its_means() -> None:
 
 @given(count=st.integers(2, 40), seed=st.integers(0, 10_000))
 def test_a_cycle_visits_everybody_and_nobody_meets_itself(count: int, seed: int) -> None:
-    partner = sampling.partners(count, like=LIKE, generator=stream(seed)).tolist()
+    partner = sampling.partners(count, device=CPU, generator=stream(seed)).tolist()
     place, seen = 0, []
     for _ in range(count):
         seen.append(place)
@@ -55,7 +55,9 @@ def test_a_cycle_visits_everybody_and_nobody_meets_itself(count: int, seed: int)
 
 def test_cycle_gives_every_other_sample_equal_chances() -> None:
     generator = stream(4)
-    drawn = torch.stack([sampling.partners(5, like=LIKE, generator=generator) for _ in range(4000)])
+    drawn = torch.stack(
+        [sampling.partners(5, device=CPU, generator=generator) for _ in range(4000)]
+    )
     for row in range(5):
         counts = drawn[:, row].bincount(minlength=5)
         assert counts[row] == 0
@@ -66,7 +68,7 @@ def test_cycle_gives_every_other_sample_equal_chances() -> None:
 
 def test_the_other_pairings_are_those_of_the_libraries() -> None:
     def partners(pairing: sampling.Pairing) -> list[int]:
-        return sampling.partners(5, like=LIKE, generator=stream(0), pairing=pairing).tolist()
+        return sampling.partners(5, device=CPU, generator=stream(0), pairing=pairing).tolist()
 
     assert partners("flip") == [4, 3, 2, 1, 0]
     assert partners("roll") == torch.arange(5).roll(1).tolist()
@@ -78,7 +80,7 @@ def test_perm_pairs_one_sample_a_batch_with_itself_on_average() -> None:
     met = [
         int(
             (
-                sampling.partners(8, like=LIKE, generator=generator, pairing="perm")
+                sampling.partners(8, device=CPU, generator=generator, pairing="perm")
                 == torch.arange(8)
             ).sum()
         )
@@ -105,16 +107,16 @@ def test_streams_differ_by_every_word_and_by_their_order() -> None:
 def test_draws_leave_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     generator = stream(7)
-    sampling.beta(0.3, 5, like=LIKE, generator=generator)
-    sampling.normal((3,), like=LIKE, generator=generator)
-    sampling.integers(0, 3, (3,), like=LIKE, generator=generator)
+    sampling.beta(0.3, 5, device=CPU, generator=generator)
+    sampling.normal((3,), device=CPU, generator=generator)
+    sampling.integers(0, 3, (3,), device=CPU, generator=generator)
     sampling.choices((1, 1), 3, generator=generator)
-    sampling.partners(5, like=LIKE, generator=generator)
+    sampling.partners(5, device=CPU, generator=generator)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_uniform_covers_its_range() -> None:
-    draw = sampling.uniform((10_000,), low=-2.0, high=3.0, like=LIKE, generator=stream(8))
+    draw = sampling.uniform((10_000,), low=-2.0, high=3.0, device=CPU, generator=stream(8))
     assert -2 <= draw.min() < -1.99
     assert 2.99 < draw.max() <= 3
 
@@ -122,10 +124,10 @@ def test_uniform_covers_its_range() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
 def test_device_draws_follow_the_cpu_generator() -> None:
     like = torch.zeros(1, device="cuda")
-    a, b = (sampling.beta(0.4, 64, like=like, generator=stream(9)) for _ in range(2))
+    a, b = (sampling.beta(0.4, 64, device=like.device, generator=stream(9)) for _ in range(2))
     assert a.device.type == "cuda"
     assert torch.equal(a, b)
-    assert not torch.equal(a, sampling.beta(0.4, 64, like=like, generator=stream(10)))
+    assert not torch.equal(a, sampling.beta(0.4, 64, device=like.device, generator=stream(10)))
 
 
 def test_words_of_streams_keep_their_numbers() -> None:
@@ -141,3 +143,12 @@ def test_words_of_streams_keep_their_numbers() -> None:
         "SPRITES": 612,
     }  # fmt: skip
     assert torch.equal(stream(5, Stream.CAM).get_state(), stream(5, 64).get_state())
+
+
+def test_like_of_version_0_1_still_names_the_device() -> None:
+    like = torch.zeros(3)
+    with pytest.warns(
+        DeprecationWarning, match=r"uniform: like=tensor is now device=tensor.device"
+    ):
+        old = sampling.uniform((4,), like=like, generator=stream(3))  # type: ignore[call-arg]
+    assert torch.equal(old, sampling.uniform((4,), device=CPU, generator=stream(3)))

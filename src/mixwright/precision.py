@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 @contextlib.contextmanager
-def drawing(like: Tensor) -> Generator[None]:
+def drawing(images: Tensor) -> Generator[None]:
     """Draw a plan: without gradients, and without autocast, which would round masks to 8 bits.
 
     Args:
-        like: a tensor on the device where the plan is drawn.
+        images: a tensor on the device where the plan is drawn.
     """
-    with torch.no_grad(), torch.autocast(like.device.type, enabled=False):
+    with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         yield

@@ -7,17 +7,21 @@ the host never waits. No generator can enter a compiled graph: draw here, compil
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Literal
+from typing import Any, Literal, ParamSpec
 
 import torch
 from torch import Generator, Tensor
 
 # Private in torch, but the only Gamma draw that takes a generator; the one place that calls it.
 _standard_gamma: Callable[..., Tensor] = getattr(torch, "_standard_gamma")  # noqa: B009
+
+_P = ParamSpec("_P")
 
 Pairing = Literal["cycle", "perm", "flip", "roll"]
 PAIRINGS: tuple[Pairing, ...] = ("cycle", "perm", "flip", "roll")
@@ -82,70 +86,98 @@ def stream(*words: int) -> Generator:
     return generator
 
 
+def _takes_like(draw: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
+    """Let ``like=tensor``, as 0.1 had it, stand for ``device=tensor.device``; until 0.3."""
+
+    @functools.wraps(draw)
+    def forwarded(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
+        named: dict[str, Any] = kwargs
+        if "like" in named:
+            warnings.warn(
+                f"sampling.{draw.__name__}: like=tensor is now device=tensor.device.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            named["device"] = named.pop("like").device
+        return draw(*args, **kwargs)
+
+    return forwarded
+
+
+@_takes_like
 def uniform(
-    shape: Sequence[int], *, low: float = 0.0, high: float = 1.0, like: Tensor, generator: Generator
+    shape: Sequence[int],
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    device: torch.device,
+    generator: Generator,
 ) -> Tensor:
-    """Draw float32 of U(low, high) on ``like``'s device."""
-    source = _on(like.device, generator)
-    draw = torch.rand(tuple(shape), device=like.device, generator=source)
+    """Draw float32 of U(low, high) on ``device``."""
+    source = _on(device, generator)
+    draw = torch.rand(tuple(shape), device=device, generator=source)
     return draw if (low, high) == (0.0, 1.0) else draw.mul_(high - low).add_(low)
 
 
-def normal(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tensor:
-    """Draw float32 of N(0, 1) on ``like``'s device."""
-    source = _on(like.device, generator)
-    return torch.randn(tuple(shape), device=like.device, generator=source)
+@_takes_like
+def normal(shape: Sequence[int], *, device: torch.device, generator: Generator) -> Tensor:
+    """Draw float32 of N(0, 1) on ``device``."""
+    source = _on(device, generator)
+    return torch.randn(tuple(shape), device=device, generator=source)
 
 
-def noise(shape: Sequence[int], *, like: Tensor, generator: Generator) -> Tensor:
+@_takes_like
+def noise(shape: Sequence[int], *, device: torch.device, generator: Generator) -> Tensor:
     """Draw white noise: independent float32 of one even law with 65,536 levels.
 
     For fields in which many of them are added up, where it costs a third of ``normal``.
 
     Args:
         shape: of the noise.
-        like: any tensor on the wanted device.
+        device: where to draw; a CPU generator serves every device.
         generator: the CPU generator.
 
     Returns:
         Whole numbers from -32,768 to 32,767.
     """
-    source = _on(like.device, generator)
+    source = _on(device, generator)
     count = math.prod(shape)
-    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device)
+    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
     words.random_(-(2**63), None, generator=source)
     return words.view(torch.int16)[:count].view(tuple(shape)).float()
 
 
+@_takes_like
 def integers(
-    low: int, high: int, shape: Sequence[int], *, like: Tensor, generator: Generator
+    low: int, high: int, shape: Sequence[int], *, device: torch.device, generator: Generator
 ) -> Tensor:
-    """Draw int64 of {low, ..., high - 1} on ``like``'s device."""
-    source = _on(like.device, generator)
-    return torch.randint(low, high, tuple(shape), device=like.device, generator=source)
+    """Draw int64 of {low, ..., high - 1} on ``device``."""
+    source = _on(device, generator)
+    return torch.randint(low, high, tuple(shape), device=device, generator=source)
 
 
-def beta(alpha: float, count: int, *, like: Tensor, generator: Generator) -> Tensor:
+@_takes_like
+def beta(alpha: float, count: int, *, device: torch.device, generator: Generator) -> Tensor:
     """Draw shares of Beta(alpha, alpha).
 
     Args:
         alpha: both parameters, finite and at least 0; 0 means "no mixing" and gives shares of 1.
         count: how many, at least 0.
-        like: any tensor on the wanted device.
+        device: where to draw; a CPU generator serves every device.
         generator: the CPU generator.
 
     Returns:
-        ``(count,)`` float32 in [0, 1] on ``like``'s device.
+        ``(count,)`` float32 in [0, 1] on ``device``.
 
     Example:
-        >>> beta(0.0, 3, like=torch.zeros(1), generator=stream(0)).tolist()
+        >>> beta(0.0, 3, device=torch.device("cpu"), generator=stream(0)).tolist()
         [1.0, 1.0, 1.0]
     """
     if alpha == 0:
-        return torch.ones(count, device=like.device)
+        return torch.ones(count, device=device)
     if alpha == 1:
-        return uniform((count,), like=like, generator=generator)
-    concentration = torch.full((count, 2), float(alpha), device=like.device)
+        return uniform((count,), device=device, generator=generator)
+    concentration = torch.full((count, 2), float(alpha), device=device)
     return dirichlet(concentration, generator=generator)[:, 0]
 
 
@@ -170,14 +202,15 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
     return log_gamma.masked_fill(~used, -torch.inf).softmax(dim=1)
 
 
+@_takes_like
 def partners(
-    count: int, *, like: Tensor, generator: Generator, pairing: Pairing = "cycle"
+    count: int, *, device: torch.device, generator: Generator, pairing: Pairing = "cycle"
 ) -> Tensor:
     """Choose whom each sample is mixed with.
 
     Args:
         count: size of the batch, at least 1.
-        like: any tensor on the wanted device.
+        device: where to draw; a CPU generator serves every device.
         generator: the CPU generator.
         pairing: ``"cycle"``, one random cycle through the batch, so that for two samples and more
             nobody meets itself; ``"perm"``, a random permutation, in which one sample a batch
@@ -185,18 +218,18 @@ def partners(
             (timm); ``"roll"``, the sample before (torchvision).
 
     Returns:
-        ``(count,)`` int64 on ``like``'s device.
+        ``(count,)`` int64 on ``device``.
 
     Example:
-        >>> partners(2, like=torch.zeros(1), generator=stream(0)).tolist()
+        >>> partners(2, device=torch.device("cpu"), generator=stream(0)).tolist()
         [1, 0]
     """
     if pairing == "flip":
-        return torch.arange(count - 1, -1, -1, device=like.device)
+        return torch.arange(count - 1, -1, -1, device=device)
     if pairing == "roll":
-        return torch.arange(count, device=like.device).roll(1)
-    source = _on(like.device, generator)
-    order = torch.randperm(count, device=like.device, generator=source)
+        return torch.arange(count, device=device).roll(1)
+    source = _on(device, generator)
+    order = torch.randperm(count, device=device, generator=source)
     if pairing == "perm":
         return order
     return torch.empty_like(order).scatter_(0, order, order.roll(1))

@@ -13,7 +13,7 @@ from mixwright.sampling import normal, stream
 def _three(scale: float = 1.0) -> list[torch.Tensor]:
     rng, like = stream(1), torch.zeros(())
     shapes = ((3, 5, 7), (3, 5, 4), (3, 2, 4))
-    return [scale * normal(shape, like=like, generator=rng) for shape in shapes]
+    return [scale * normal(shape, device=like.device, generator=rng) for shape in shapes]
 
 
 def test_it_is_attention() -> None:

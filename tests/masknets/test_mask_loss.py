@@ -14,7 +14,7 @@ from mixwright.sampling import stream, uniform
 
 
 def _masks(count: int, sources: int, *, seed: int = 0) -> Tensor:
-    drawn = uniform((count, sources, 4, 5), like=torch.zeros(()), generator=stream(seed))
+    drawn = uniform((count, sources, 4, 5), device=torch.device("cpu"), generator=stream(seed))
     return (3 * drawn).softmax(dim=1)
 
 

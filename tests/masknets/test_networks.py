@@ -34,11 +34,11 @@ def _features(
     count: int, sources: int, channels: int = 6, *, seed: int = 0, size: tuple[int, int] = (2, 3)
 ) -> Tensor:
     shape = (count, sources, channels, *size)
-    return normal(shape, like=torch.zeros(()), generator=stream(seed)).abs()
+    return normal(shape, device=torch.device("cpu"), generator=stream(seed)).abs()
 
 
 def _shares(count: int, sources: int, *, seed: int = 1) -> Tensor:
-    drawn = uniform((count, sources), like=torch.zeros(()), generator=stream(seed)) + 0.05
+    drawn = uniform((count, sources), device=torch.device("cpu"), generator=stream(seed)) + 0.05
     return drawn / drawn.sum(dim=1, keepdim=True)
 
 
@@ -50,13 +50,13 @@ def _awake(net: MaskNet, *, seed: int = 3, scale: float = 0.5) -> MaskNet:
     rng = stream(seed)
     with torch.no_grad():
         for one in made.parameters():
-            one.add_(scale * normal(tuple(one.shape), like=one, generator=rng))
+            one.add_(scale * normal(tuple(one.shape), device=one.device, generator=rng))
         for module in made.modules():
             if isinstance(module, nn.BatchNorm2d):
                 assert module.running_mean is not None
                 assert module.running_var is not None
                 module.running_mean.copy_(
-                    normal((module.num_features,), like=module.running_mean, generator=rng)
+                    normal((module.num_features,), device=module.running_mean.device, generator=rng)
                 )
                 module.running_var.fill_(2.0)
     return made

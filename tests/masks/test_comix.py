@@ -91,7 +91,7 @@ def test_compatibility_is_the_identity_and_a_little_distance():
 
 def solved(unary: Tensor, rows: int, columns: int, *, edge: float, palette: Palette) -> Tensor:
     """Solve, with cells in the grid's order."""
-    board = Checkerboard.of(rows, columns, like=unary)
+    board = Checkerboard.of(rows, columns, device=unary.device)
     now = torch.zeros_like(unary)
     now[..., 0] = 1
     found = potts_shares(unary[:, board.order], edge=edge, board=board, palette=palette, now=now)
@@ -107,7 +107,9 @@ def test_the_labelling_is_nearly_the_best_there_is(shape, halves):
     edge = 0.15
     counts = torch.tensor([2.0, 1.0, 0.0]).expand(groups, -1)
     like = unary[:, 0]
-    palette = Palette.halves(counts) if halves else Palette.single(groups, sources, like=like)
+    palette = (
+        Palette.halves(counts) if halves else Palette.single(groups, sources, device=like.device)
+    )
     allowed = [
         shares
         for shares, extra in zip(palette.shares[0], palette.extra[0], strict=True)
@@ -148,7 +150,7 @@ def test_the_labelling_is_as_good_as_a_graph_cut():
     groups, sources, side = 60, 20, 4
     unary = torch.rand(groups, side * side, sources, generator=stream(2)) * 0.1
     edge = 0.02
-    single = Palette.single(groups, sources, like=unary)
+    single = Palette.single(groups, sources, device=unary.device)
     found = solved(unary, side, side, edge=edge, palette=single)
     pairs = neighbours(side, side)
     unlike = 1 - torch.eye(sources).double().numpy()

@@ -14,7 +14,7 @@ from mixwright.sampling import normal, stream
 
 def _points(count: int, places: int, width: int, *, seed: int, scale: float = 1.0) -> Tensor:
     like = torch.zeros(())
-    return scale * normal((count, places, width), like=like, generator=stream(seed))
+    return scale * normal((count, places, width), device=like.device, generator=stream(seed))
 
 
 def _scaled_by_hand(cost: Tensor, eps: float, iters: int) -> Tensor:

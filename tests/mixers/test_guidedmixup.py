@@ -136,7 +136,8 @@ def test_partners_differ_more_than_by_chance():
     distance = map_distances(maps)
     rows = torch.arange(32)
     chance = [
-        distance[rows, partners(32, like=maps, generator=stream(k))].mean() for k in range(20)
+        distance[rows, partners(32, device=maps.device, generator=stream(k))].mean()
+        for k in range(20)
     ]
     assert distance[rows, farthest_cycle(distance)].mean() > max(chance)
 
@@ -158,7 +159,7 @@ def test_distances_are_those_of_reduced_maps(size):
 def test_other_pairings_are_those_of_sampling(pairing):
     images = torch.rand(6, 3, 8, 8, generator=stream(0))
     plan = GuidedMixup(pairing=pairing).plan(images, generator=stream(4)).check()
-    wanted = partners(6, like=images, generator=stream(4), pairing=pairing)
+    wanted = partners(6, device=images.device, generator=stream(4), pairing=pairing)
     assert torch.equal(plan.index[:, 1], wanted)
 
 

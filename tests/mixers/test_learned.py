@@ -66,7 +66,9 @@ def test_the_plan_is_what_the_definition_says(sources: int, per: Any) -> None:
     images = pictures()
     plan = learned(sources=sources, per=per).plan(images, generator=stream(4))
 
-    index, lam = draw_sources(5, sources, alpha=1.0, like=images, generator=stream(4), per=per)
+    index, lam = draw_sources(
+        5, sources, alpha=1.0, device=images.device, generator=stream(4), per=per
+    )
     conv, norm = encoder()[0], encoder()[1]
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None

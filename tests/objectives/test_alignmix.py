@@ -17,13 +17,13 @@ from mixwright.objectives.mixed import Mixed
 from mixwright.plan import MixPlan
 from mixwright.sampling import normal, stream, uniform
 
-IMAGES = uniform((4, 3, 16, 16), like=torch.zeros(()), generator=stream(1))
+IMAGES = uniform((4, 3, 16, 16), device=torch.device("cpu"), generator=stream(1))
 LABELS = torch.tensor([0, 1, 2, 0])
 SETTINGS: dict[str, Any] = {"width": 5, "eps": 0.1, "iters": 200}
 
 
 def _normal(*shape: int, seed: int = 1) -> Tensor:
-    return normal(shape, like=torch.zeros(()), generator=stream(seed))
+    return normal(shape, device=torch.device("cpu"), generator=stream(seed))
 
 
 def _plan(lam: float) -> MixPlan:

@@ -17,7 +17,7 @@ from mixwright.objectives.mixed import Mixed
 from mixwright.objectives.objective import Losses
 from mixwright.sampling import Pairing, stream, uniform
 
-IMAGES = uniform((6, 3, 8, 8), like=torch.zeros(()), generator=stream(1))
+IMAGES = uniform((6, 3, 8, 8), device=torch.device("cpu"), generator=stream(1))
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
 

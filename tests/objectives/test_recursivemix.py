@@ -23,7 +23,7 @@ CLASSES = 3
 
 def _batch(count: int = 4, *, seed: int = 1, size: tuple[int, int] = (16, 24)) -> Any:
     like = torch.zeros(())
-    images = uniform((count, 3, *size), like=like, generator=stream(seed))
+    images = uniform((count, 3, *size), device=like.device, generator=stream(seed))
     return images, torch.arange(seed, seed + count) % CLASSES
 
 

@@ -21,7 +21,7 @@ EDGES = torch.tensor(
         [[7, 17], [12, 13]],
     ]
 )
-FEATURES = normal((6, 3, 6, 10), like=torch.zeros(()), generator=stream(1))
+FEATURES = normal((6, 3, 6, 10), device=torch.device("cpu"), generator=stream(1))
 
 
 def _read(plane: Tensor, row: float, column: float) -> float:
@@ -48,7 +48,7 @@ def _by_hand(plane: Tensor, edges: Tensor, scales: tuple[float, float]) -> float
 @pytest.mark.parametrize("map_size", [(6, 10), (3, 4), (24, 40), (1, 1)])
 def test_box_features_are_the_mean_of_points(map_size: tuple[int, int]) -> None:
     height, width = map_size
-    features = normal((6, 2, height, width), like=torch.zeros(()), generator=stream(2))
+    features = normal((6, 2, height, width), device=torch.device("cpu"), generator=stream(2))
     found = box_features(features, EDGES, (24, 40))
     scales = height / 24, width / 40
     by_hand = [

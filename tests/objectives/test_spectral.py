@@ -102,7 +102,7 @@ def mix_by_hand(
     order = torch.randperm(count, generator=generator)
     partner = torch.empty_like(order).scatter_(0, order, order.roll(1))
     h, w = images.shape[-2:]
-    start = uniform((count, 1, h, w // 2 + 1), like=images, generator=generator)
+    start = uniform((count, 1, h, w // 2 + 1), device=images.device, generator=generator)
     results = []
     for b in range(count):
         waves, theirs = torch.fft.fft2(images[b]), torch.fft.fft2(images[partner[b]])
@@ -138,8 +138,8 @@ def sada_by_hand(
 ) -> tuple[Tensor, list[int]]:
     """The published attack on the whole plane, and how many steps each image took."""
     generator = stream(3)
-    first = uniform((*images.shape[:2], 1, 1), like=images, generator=generator)[..., 0, 0]
-    light = uniform((len(images), 1, 1, 1), high=0.6, like=images, generator=generator)
+    first = uniform((*images.shape[:2], 1, 1), device=images.device, generator=generator)[..., 0, 0]
+    light = uniform((len(images), 1, 1, 1), high=0.6, device=images.device, generator=generator)
     waves = torch.fft.fft2(images)
     amplitude, angle = waves.abs(), waves.angle()
     amplitude[:, :, 0, 0] *= 1 + 4 * first

@@ -28,7 +28,9 @@ def vit(*, sharp: float = 0.0, **options: Any) -> SmallViT:
 
 def batch(count: int = 6, side: int = 16) -> tuple[Tensor, Tensor]:
     """Noise, in which each class lights a corner of its own."""
-    images = uniform((count, 3, side, side), like=torch.zeros(()), generator=stream(1, count)) / 2
+    images = (
+        uniform((count, 3, side, side), device=torch.device("cpu"), generator=stream(1, count)) / 2
+    )
     labels, half = torch.arange(count) % CLASSES, side // 2
     for image, label in zip(images, labels.tolist(), strict=True):
         row, column = divmod(label, 2)

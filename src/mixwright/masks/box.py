@@ -24,7 +24,7 @@ def box_sides(area: Tensor, size: Sequence[int]) -> Tensor:
     """
     dims = len(size)
     scale = area.sqrt() if dims == 2 else area ** (1 / dims)
-    return (scale[:, None] * _lengths(size, area)).floor().long()
+    return (scale[:, None] * _lengths(size, area.device)).floor().long()
 
 
 def clipped_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
@@ -40,7 +40,7 @@ def clipped_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         ``(B, D, 2)`` int64: first row and the row after the last.
     """
-    lengths = _lengths(size, place)
+    lengths = _lengths(size, place.device)
     centre = torch.minimum((place * lengths).floor().long(), lengths - 1)
     half = sides // 2
     return torch.stack([centre - half, centre + half], dim=2).clamp_min(0).minimum(lengths[:, None])
@@ -57,7 +57,7 @@ def fitted_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         ``(B, D, 2)`` int64: first row and the row after the last.
     """
-    room = _lengths(size, place) - sides
+    room = _lengths(size, place.device) - sides
     start = torch.minimum((place * (room + 1)).floor().long(), room)
     return torch.stack([start, start + sides], dim=2)
 
@@ -75,13 +75,13 @@ def uniform_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
     Returns:
         ``(B, D, 2)`` int64: first row and the row after the last.
     """
-    lengths = _lengths(size, place)
+    lengths = _lengths(size, place.device)
     places = lengths + sides - 1  # those that touch the image
     start = torch.minimum((place * places).floor().long(), places - 1) - sides + 1
     edges = torch.stack([start, start + sides], dim=2).clamp_min(0).minimum(lengths[:, None])
     return torch.where((sides > 0)[..., None], edges, 0)
 
 
-def _lengths(size: Sequence[int], like: Tensor) -> Tensor:
+def _lengths(size: Sequence[int], device: torch.device) -> Tensor:
     # Filled on the device: a tensor made of host numbers would make an accelerator wait.
-    return torch.stack([torch.full((), length, device=like.device) for length in size])
+    return torch.stack([torch.full((), length, device=device) for length in size])

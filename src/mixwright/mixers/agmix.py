@@ -78,9 +78,9 @@ class AGMix(ShareMixer):
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``MaskMethod.keep``."""
         height, width = size
-        cy = sampling.integers(0, height, (len(lam),), like=lam, generator=generator)
-        cx = sampling.integers(0, width, (len(lam),), like=lam, generator=generator)
-        draws = sampling.uniform((2, len(lam)), like=lam, generator=generator)
+        cy = sampling.integers(0, height, (len(lam),), device=lam.device, generator=generator)
+        cx = sampling.integers(0, width, (len(lam),), device=lam.device, generator=generator)
+        draws = sampling.uniform((2, len(lam)), device=lam.device, generator=generator)
         q = (2 * draws[0] - 1) * self.q_max
         angle = draws[1] * math.pi if self.rotate else torch.zeros_like(q)
         share = torch.minimum(lam, 1 - lam)

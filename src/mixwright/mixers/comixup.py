@@ -158,7 +158,7 @@ class CoMixup:
 def _start(member: Tensor, side: int, *, generator: Generator) -> Tensor:
     """Draw for each block of each output one of the group's members."""
     groups, size = member.shape
-    chance = sampling.uniform((groups, size, side, side), like=member, generator=generator)
+    chance = sampling.uniform((groups, size, side, side), device=member.device, generator=generator)
     members = member.sum(dim=1)[:, None, None, None]
     return torch.minimum((chance * members).long(), members - 1)
 

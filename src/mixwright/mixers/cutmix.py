@@ -101,10 +101,12 @@ class CutMix(RandomPairMixer):
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
         """See ``MaskMethod.keep``."""
         shape = (len(lam), len(size))
-        place = sampling.uniform(shape, like=lam, generator=generator)
+        place = sampling.uniform(shape, device=lam.device, generator=generator)
         if self.minmax is not None and self.lam is None:
             low, high = self.minmax
-            side = sampling.uniform(shape, low=low, high=high, like=lam, generator=generator)
+            side = sampling.uniform(
+                shape, low=low, high=high, device=lam.device, generator=generator
+            )
             sides = torch.stack([side[:, k] * n for k, n in enumerate(size)], dim=1)
             return Box(fitted_box(sides.floor().long(), place, size), tuple(size))
         sides = box_sides(1 - lam, size)

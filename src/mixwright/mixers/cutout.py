@@ -123,7 +123,7 @@ class Cutout:
         side = self.length if isinstance(self.length, int) else int(self.length * min(size))
         sides = torch.full((rows, len(size)), side, device=images.device)
         shape = (self.holes, rows, len(size))
-        places = sampling.uniform(shape, like=images, generator=generator)
+        places = sampling.uniform(shape, device=images.device, generator=generator)
         boxes = [Box(clipped_box(sides, place, size), tuple(size)) for place in places]
         if len(boxes) == 1:
             return boxes[0]
@@ -134,7 +134,7 @@ class Cutout:
 
     def _fill(self, images: Tensor, *, generator: Generator) -> Tensor:
         if self.fill == "noise":
-            return sampling.normal(images.shape, like=images, generator=generator)
+            return sampling.normal(images.shape, device=images.device, generator=generator)
         if isinstance(self.fill, tuple):
             return torch.tensor(self.fill, dtype=torch.float32).to(images.device, non_blocking=True)
         return torch.full((), float(self.fill), device=images.device)

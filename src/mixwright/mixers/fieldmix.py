@@ -176,7 +176,7 @@ class FieldMix(RandomPairMixer):
         assert isinstance(design, Design)
         height, width = design.size
         shape = (len(lam), 2 * height, 2 * width)
-        noise = sampling.noise(shape, like=lam, generator=generator)
+        noise = sampling.noise(shape, device=lam.device, generator=generator)
         shaped = torch.fft.rfft2(noise) * design.amplitude(lam)
         values = torch.fft.irfft2(shaped, s=shape[1:])[:, :height, :width].contiguous()
         rows, columns = size
@@ -186,7 +186,7 @@ class FieldMix(RandomPairMixer):
                 antialias=True,
             )  # fmt: skip
             values = grown[:, 0]
-        chance = sampling.uniform((len(lam),), like=lam, generator=generator)
+        chance = sampling.uniform((len(lam),), device=lam.device, generator=generator)
         pixels = rows * columns
         kept = (lam * pixels + chance).floor().long().clamp_max(pixels)
         if design.softness > 0:

@@ -111,14 +111,14 @@ class FMix(RandomPairMixer):
         rows = len(lam)
         if self.spectrum == "official":
             shape = (2, rows, width // 2 + 1, 2)
-            real, imaginary = sampling.normal(shape, like=lam, generator=generator)
+            real, imaginary = sampling.normal(shape, device=lam.device, generator=generator)
             field = official_fourier_field(
                 real, imaginary, height=height, width=width, decay=self.decay
             )
         else:
-            noise = sampling.noise((rows, height, width), like=lam, generator=generator)
+            noise = sampling.noise((rows, height, width), device=lam.device, generator=generator)
             field = fourier_field(noise, decay=self.decay)
-        chance = sampling.uniform((rows,), like=lam, generator=generator)
+        chance = sampling.uniform((rows,), device=lam.device, generator=generator)
         pixels = height * width
         kept = (lam * pixels + chance).floor().long().clamp_max(pixels)
         if self.max_soft > 0:

@@ -72,8 +72,8 @@ class GMix(ShareMixer):
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> SeparableMask:
         """See ``MaskMethod.keep``."""
         height, width = size
-        cy = sampling.integers(0, height, (len(lam),), like=lam, generator=generator)
-        cx = sampling.integers(0, width, (len(lam),), like=lam, generator=generator)
+        cy = sampling.integers(0, height, (len(lam),), device=lam.device, generator=generator)
+        cx = sampling.integers(0, width, (len(lam),), device=lam.device, generator=generator)
         share = torch.minimum(lam, 1 - lam)
         if self.calibrate:
             return calibrated_spot(share, own=lam < 0.5, cy=cy, cx=cx, size=size)

@@ -110,7 +110,9 @@ class GridMix(RandomPairMixer):
         else:
             low, high = self.lam_range
             shape = (count_draws(self.per, images),)
-            lam = sampling.uniform(shape, low=low, high=high, like=images, generator=generator)
+            lam = sampling.uniform(
+                shape, low=low, high=high, device=images.device, generator=generator
+            )
         mask = self.keep(lam, size=images.shape[2:], generator=generator)
         return PairDraw(mask=mask, lam=lam)
 
@@ -123,7 +125,9 @@ class GridMix(RandomPairMixer):
     def _cells(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         height, width = size
         side = self.cells
-        draws = sampling.uniform((len(lam), side * side + 1), like=lam, generator=generator)
+        draws = sampling.uniform(
+            (len(lam), side * side + 1), device=lam.device, generator=generator
+        )
         kept = (lam * side**2 + draws[:, -1]).floor().long().clamp_max(side**2)
         keep = cell_mask(draws[:, :-1].view(-1, side, side), kept)
         if height % side or width % side:
@@ -132,7 +136,7 @@ class GridMix(RandomPairMixer):
 
     def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> SeparableMask:
         height, width = size
-        draws = sampling.uniform((7, len(lam)), like=lam, generator=generator)
+        draws = sampling.uniform((7, len(lam)), device=lam.device, generator=generator)
         tall, wide = self._crop(draws[0], draws[1], height=height, width=width)
         least, most = self.holes
         across = least + (draws[2] * (most - least + 1)).long().clamp_max(most - least)

@@ -100,7 +100,7 @@ class GuidedMixup(PairMixer):
         if self.pairing == "greedy":
             return farthest_cycle(map_distances(found))
         return sampling.partners(
-            len(images), like=images, generator=generator, pairing=self.pairing
+            len(images), device=images.device, generator=generator, pairing=self.pairing
         )
 
 

@@ -42,15 +42,17 @@ class Layers:
 
         What a mask reveals by turning is the sample's own.
         """
-        coins = sampling.uniform((2, len(self.uneven)), like=self.uneven, generator=generator)
+        coins = sampling.uniform(
+            (2, len(self.uneven)), device=self.uneven.device, generator=generator
+        )
         happened = coins < torch.tensor([[p_rotate], [p_shear]])
         some = happened.any(dim=0)
         if not some.any():
             return
-        places = to_device(self.uneven[some], self.coverage)
-        rotates, shears = to_device(happened[:, some].float(), self.coverage)
+        places = to_device(self.uneven[some], self.coverage.device)
+        rotates, shears = to_device(happened[:, some].float(), self.coverage.device)
         angle, shear_x, shear_y = sampling.uniform(
-            (3, len(places)), low=-1.0, high=1.0, like=self.coverage, generator=generator
+            (3, len(places)), low=-1.0, high=1.0, device=self.coverage.device, generator=generator
         )
         shears = shears * _MAX_SHEAR
         after = turned(
@@ -66,10 +68,14 @@ class Layers:
         some = happens(p_smooth, self.uneven, generator=generator)
         if len(some) == 0:
             return
-        places = to_device(some, self.coverage)
+        places = to_device(some, self.coverage.device)
         most = max(_MIN_SIGMA, min(self.coverage.shape[1:]) * _MAX_SIGMA)
         sigma = sampling.uniform(
-            (len(places),), low=_MIN_SIGMA, high=most, like=self.coverage, generator=generator
+            (len(places),),
+            low=_MIN_SIGMA,
+            high=most,
+            device=self.coverage.device,
+            generator=generator,
         )
         after = smoothed(self.coverage[places][:, None], sigma=sigma, radius=math.ceil(3 * most))
         self.coverage.index_copy_(0, places, after[:, 0])
@@ -79,7 +85,7 @@ class Layers:
         keep, start = 1 - self.coverage[: len(self.rows[0])], len(self.rows[0])
         for some in self.rows[1:]:
             left = 1 - self.coverage[start : start + len(some)]
-            rows = to_device(some, keep)
+            rows = to_device(some, keep.device)
             keep.index_copy_(0, rows, left.mul_(keep[rows]))
             start += len(some)
         return keep.clamp_(0, 1)  # the weights of a smoothing sum to 1 but for rounding
@@ -89,7 +95,7 @@ class Layers:
         keep, start = 1 - self.coverage[: len(self.rows[0])], len(self.rows[0])
         for some in self.rows[1:]:
             more = self.coverage[start : start + len(some)]
-            keep.index_add_(0, to_device(some, keep), more, alpha=-1)
+            keep.index_add_(0, to_device(some, keep.device), more, alpha=-1)
             start += len(some)
         return keep.clamp_(0, 1)
 
@@ -120,7 +126,7 @@ def draw_layers(
     rows = [(depths > layer).nonzero()[:, 0] for layer in range(most)]
     # Where the share of each layer lies in the flat ``shares``, in the order of the masks.
     wanted = torch.cat([some * most + layer for layer, some in enumerate(rows)])
-    own = 1 - shares.flatten()[to_device(wanted, shares)]
+    own = 1 - shares.flatten()[to_device(wanted, shares.device)]
     coverage = torch.empty((len(own), height, width), device=shares.device)
     choice = torch.tensor(sampling.choices(weights, len(own), generator=generator))
     uneven = [choice[:0]]
@@ -128,7 +134,7 @@ def draw_layers(
         mine = (choice == number).nonzero()[:, 0]
         if len(mine) == 0:
             continue
-        places = to_device(mine, shares)
+        places = to_device(mine, shares.device)
         held = method.keep(own[places], size=(height, width), generator=generator)
         part = 1 - resolve(held.first(), (height, width))[:, 0].float()
         coverage.index_copy_(0, places, part.expand(-1, height, width))
@@ -139,9 +145,11 @@ def draw_layers(
 
 def happens(chance: float, places: Tensor, *, generator: Generator) -> Tensor:
     """Choose on the host those of ``places``, a CPU tensor, where something of a chance happens."""
-    return places[sampling.uniform(places.shape, like=places, generator=generator) < chance]
+    return places[
+        sampling.uniform(places.shape, device=places.device, generator=generator) < chance
+    ]
 
 
-def to_device(values: Tensor, like: Tensor) -> Tensor:
-    """Bring values known on the host to a tensor's device, without waiting for it."""
-    return values.to(like.device, non_blocking=True)
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Bring values known on the host to a device, without waiting for it."""
+    return values.to(device, non_blocking=True)

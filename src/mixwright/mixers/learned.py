@@ -128,7 +128,12 @@ class LearnedMixer(Module):
         with drawing(images):
             count = draw_count(self.sources, generator=generator)
             index, lam = draw_sources(
-                len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
+                len(images),
+                count,
+                alpha=self.alpha,
+                device=images.device,
+                generator=generator,
+                per=self.per,
             )
             features = _features(bare(encoder), images, self.layer)
             with evaluating(self.network):

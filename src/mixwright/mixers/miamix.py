@@ -163,7 +163,7 @@ class MiAMix:
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``MaskMethod.keep``; all layers together leave the share ``lam``."""
-        shares, depths = self._shares(len(lam), lam, generator=generator, lam=lam)
+        shares, depths = self._shares(len(lam), lam.device, generator=generator, lam=lam)
         return DenseMask(self._masks(shares, depths, size=size, generator=generator)[:, None])
 
     def _masks(
@@ -182,11 +182,13 @@ class MiAMix:
     def _pair(self, images: Tensor, *, generator: Generator) -> tuple[Tensor, Rect | None]:
         """Draw partners, as rows of the pool, and the warp of those that meet themselves."""
         count = len(images)
-        partner = sampling.partners(count, like=images, generator=generator, pairing=self.pairing)
+        partner = sampling.partners(
+            count, device=images.device, generator=generator, pairing=self.pairing
+        )
         selves = happens(self.p_self, torch.arange(count), generator=generator)
         warp = None
         if len(selves) > 0:
-            rows = to_device(selves, partner)
+            rows = to_device(selves, partner.device)
             partner = partner.index_copy(0, rows, rows)
             if self.views == 1:
                 warp = _other_view(rows, images.shape[2:], generator=generator)
@@ -199,12 +201,12 @@ class MiAMix:
         lam = None
         if self.lam is not None:
             lam = torch.full((rows,), float(self.lam), device=images.device)
-        shares, depths = self._shares(rows, images, generator=generator, lam=lam)
+        shares, depths = self._shares(rows, images.device, generator=generator, lam=lam)
         asked = (1 - shares.sum(dim=1)).clamp_min(0) if lam is None else lam
         return asked, self._masks(shares, depths, size=images.shape[2:], generator=generator)
 
     def _shares(
-        self, rows: int, like: Tensor, *, generator: Generator, lam: Tensor | None
+        self, rows: int, device: torch.device, *, generator: Generator, lam: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Draw how many layers each row has, on the CPU, and the partner's share of each."""
         if self.layers is not None:
@@ -214,9 +216,9 @@ class MiAMix:
             depths = torch.tensor(chosen) + 1
         most = int(depths.max())
         if self.alpha == 0 and lam is None:
-            return torch.zeros((rows, most), device=like.device), depths
-        depth = to_device(depths, like)[:, None]
-        used = (torch.arange(most, device=like.device) < depth).float()
+            return torch.zeros((rows, most), device=device), depths
+        depth = to_device(depths, device)[:, None]
+        used = (torch.arange(most, device=device) < depth).float()
         own = depth.float() if lam is None else torch.zeros_like(used[:, :1])
         concentration = torch.cat([used, own], dim=1) * (self.alpha or 1.0)
         shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
@@ -232,12 +234,12 @@ def _other_view(rows: Tensor, size: Sequence[int], *, generator: Generator) -> R
             -max(1, length // _MAX_SHIFT),
             max(1, length // _MAX_SHIFT) + 1,
             shape,
-            like=rows,
+            device=rows.device,
             generator=generator,
         )
         for length in (height, width)
     )
-    flip = sampling.integers(0, 2, shape, like=rows, generator=generator) == 1
+    flip = sampling.integers(0, 2, shape, device=rows.device, generator=generator) == 1
     dx = torch.where((dx == 0) & (dy == 0) & ~flip, 1, dx)
     left, right = torch.where(flip, dx + width, dx), torch.where(flip, dx, dx + width)
     ends = torch.stack([dy, dy + height, left, right], dim=1).view(-1, 2, 2)

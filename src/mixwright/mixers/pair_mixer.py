@@ -47,7 +47,7 @@ class PairDraw:
         """Draw partners (see ``sampling.partners``) and plan the batch."""
         count = len(images)
         return MixPlan.pair(
-            sampling.partners(count, like=images, generator=generator, pairing=pairing),
+            sampling.partners(count, device=images.device, generator=generator, pairing=pairing),
             self.mask.expand(count),
             weight=None if self.own_weight is None else self.own_weight.expand(count),
             warp=None if self.warp is None else (None, self.warp),
@@ -189,7 +189,7 @@ def draw_lam(mixer: BetaSettings, images: Tensor, *, generator: Generator) -> Te
     count = count_draws(mixer.per, images)
     if mixer.lam is not None:
         return torch.full((count,), float(mixer.lam), device=images.device)
-    return sampling.beta(mixer.alpha, count, like=images, generator=generator)
+    return sampling.beta(mixer.alpha, count, device=images.device, generator=generator)
 
 
 def count_draws(per: Per, images: Tensor) -> int:

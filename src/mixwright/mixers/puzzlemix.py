@@ -145,7 +145,7 @@ class PuzzleMix(PairMixer):
         with drawing(images):
             lam = draw_lam(self, images, generator=generator).expand(count)
             partner = sampling.partners(
-                count, like=images, generator=generator, pairing=self.pairing
+                count, device=images.device, generator=generator, pairing=self.pairing
             )
             label = self._labels(images, blocks_of(found, (side, side)), partner, lam)
             # Bool marks a mask of 0 and 1, whose pixels are copied.

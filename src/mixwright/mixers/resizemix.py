@@ -94,7 +94,7 @@ class ResizeMix(RandomPairMixer):
         lengths = torch.stack([tau * height, tau * width], dim=1)
         # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.
         sides = (lengths + 1e-3).floor().long().expand(count, 2)
-        place = sampling.uniform((count, 2), like=images, generator=generator)
+        place = sampling.uniform((count, 2), device=images.device, generator=generator)
         put = fitted_box if self.placement == "fit" else clipped_box
         edges = put(sides, place, (height, width))
         whole = edges.new_zeros(2, 2)
@@ -112,8 +112,10 @@ class ResizeMix(RandomPairMixer):
         if self.lam is not None:
             return torch.full((rows,), (1 - self.lam) ** 0.5, device=images.device)
         low, high = self.scope
-        tau = sampling.uniform((rows,), low=low, high=high, like=images, generator=generator)
+        tau = sampling.uniform(
+            (rows,), low=low, high=high, device=images.device, generator=generator
+        )
         if self.law == "uniform":
             return tau
-        drawn = sampling.beta(self.alpha, rows, like=images, generator=generator)
+        drawn = sampling.beta(self.alpha, rows, device=images.device, generator=generator)
         return torch.where((drawn >= low) & (drawn <= high), drawn, tau)

@@ -102,9 +102,11 @@ class SaliencyGrafting(PairMixer):
         with drawing(images):
             lam = draw_lam(self, images, generator=generator).expand(count)
             partner = sampling.partners(
-                count, like=images, generator=generator, pairing=self.pairing
+                count, device=images.device, generator=generator, pairing=self.pairing
             )
-            chance = sampling.uniform((count, side, side), like=images, generator=generator)
+            chance = sampling.uniform(
+                (count, side, side), device=images.device, generator=generator
+            )
             own = blocks_of(maps, (side, side))
             other = own[partner]
             graft = candidates(other, self.temperature) & (chance < (1 - lam).view(-1, 1, 1))

@@ -87,7 +87,7 @@ class SaliencyMix(PairMixer):
         with drawing(images):
             lam = draw_lam(self, images, generator=generator)
             partner = sampling.partners(
-                count, like=images, generator=generator, pairing=self.pairing
+                count, device=images.device, generator=generator, pairing=self.pairing
             )
         peak = self._peaks(images, labels, partner, model=model)
         with drawing(images):

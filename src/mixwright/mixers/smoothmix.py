@@ -78,8 +78,8 @@ class SmoothMix(RandomPairMixer):
     def _spot(self, images: Tensor, *, generator: Generator) -> tuple[Tensor | None, SeparableMask]:
         height, width = images.shape[2:]
         rows = count_draws(self.per, images)
-        cy = sampling.integers(0, height, (rows,), like=images, generator=generator)
-        cx = sampling.integers(0, width, (rows,), like=images, generator=generator)
+        cy = sampling.integers(0, height, (rows,), device=images.device, generator=generator)
+        cx = sampling.integers(0, width, (rows,), device=images.device, generator=generator)
         if self.lam is not None:
             lam = torch.full((rows,), float(self.lam), device=images.device)
             partners = torch.zeros_like(cy, dtype=torch.bool)
@@ -88,7 +88,7 @@ class SmoothMix(RandomPairMixer):
         low, high = self.sigma
         side = min(height, width)
         sigma = sampling.uniform(
-            (rows,), low=low * side, high=high * side, like=images, generator=generator
+            (rows,), low=low * side, high=high * side, device=images.device, generator=generator
         )
         ones = torch.ones_like(sigma)
         return None, SeparableMask(

@@ -123,7 +123,9 @@ class SnapMix(PairMixer):
         rows = count_draws(self.per, images)
         if self.lam is not None:
             return torch.full((2, rows), float(self.lam), device=images.device)
-        return sampling.beta(self.beta, 2 * rows, like=images, generator=generator).view(2, rows)
+        return sampling.beta(self.beta, 2 * rows, device=images.device, generator=generator).view(
+            2, rows
+        )
 
 
 def whole_or_nothing(target: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,5 +169,5 @@ def shares_of(own: Tensor, other: Tensor, *, target: Tensor, source: Tensor) -> 
 
 
 def _box(lam: Tensor, size: tuple[int, int], *, generator: Generator) -> Tensor:
-    place = sampling.uniform((len(lam), 2), like=lam, generator=generator)
+    place = sampling.uniform((len(lam), 2), device=lam.device, generator=generator)
     return clipped_box(box_sides(1 - lam, size), place, size)

@@ -32,7 +32,7 @@ def draw_sources(
     sources: int,
     *,
     alpha: float,
-    like: Tensor,
+    device: torch.device,
     generator: Generator,
     per: Per = "batch",
 ) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ def draw_sources(
         count: B, at least 1.
         sources: N, at least 2.
         alpha: both parameters of the Beta law, at least 0; 0 gives source 0 all.
-        like: any tensor on the wanted device.
+        device: that of the images.
         generator: the CPU generator.
         per: whether each sample or the batch has a draw of its own.
 
@@ -56,8 +56,8 @@ def draw_sources(
         index ``(B, N)`` int64 and shares ``(B, N)`` float32, whose rows sum to 1.
 
     Example:
-        >>> like, generator = torch.zeros(()), torch.Generator().manual_seed(0)
-        >>> index, lam = draw_sources(4, 3, alpha=1.0, like=like, generator=generator)
+        >>> cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+        >>> index, lam = draw_sources(4, 3, alpha=1.0, device=cpu, generator=generator)
         >>> index.shape, lam.sum(dim=1).tolist()
         (torch.Size([4, 3]), [1.0, 1.0, 1.0, 1.0])
 
@@ -66,18 +66,18 @@ def draw_sources(
     """
     rows = 1 if per == "batch" else count
     if sources == 2:
-        own = torch.arange(count, device=like.device)
-        partner = sampling.partners(count, like=like, generator=generator)
+        own = torch.arange(count, device=device)
+        partner = sampling.partners(count, device=device, generator=generator)
         index = torch.stack([own, partner], dim=1)
-        first = sampling.beta(alpha, rows, like=like, generator=generator)
+        first = sampling.beta(alpha, rows, device=device, generator=generator)
         lam = torch.stack([first, 1 - first], dim=1)
     else:
         orders = [
-            sampling.partners(count, like=like, generator=generator, pairing="perm")
+            sampling.partners(count, device=device, generator=generator, pairing="perm")
             for _ in range(sources)
         ]
         index = torch.stack(orders, dim=1)
-        drawn = sampling.beta(alpha, rows * sources, like=like, generator=generator)
+        drawn = sampling.beta(alpha, rows * sources, device=device, generator=generator)
         drawn = drawn.view(rows, sources).clamp_min(1e-6)
         if alpha == 0:
             drawn = torch.zeros_like(drawn).index_fill_(1, index.new_zeros(1), 1.0)

@@ -208,7 +208,12 @@ class Learning(Objective):
     def draw(self, images: Tensor, count: int, *, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draw rows and shares; see ``draw_sources``."""
         return draw_sources(
-            len(images), count, alpha=self.alpha, like=images, generator=generator, per=self.per
+            len(images),
+            count,
+            alpha=self.alpha,
+            device=images.device,
+            generator=generator,
+            per=self.per,
         )
 
     def student(

@@ -135,7 +135,9 @@ class MEADA(Objective):
         check_batch("MEADA", images, labels)
         count = round((self.online or 0.0) * len(images))
         if count:
-            order = sampling.partners(len(images), like=images, generator=generator, pairing="perm")
+            order = sampling.partners(
+                len(images), device=images.device, generator=generator, pairing="perm"
+            )
             rows = order[:count]
             hard = self.harden(model, images[rows], labels[rows])
             images = images.index_copy(0, rows, hard.to(images.dtype))

@@ -95,7 +95,7 @@ class MaskMix:
         height, width = size
         side = self.patch or _quarter((height, width), None)
         grid = cell_grid((height, width), side)
-        scores = sampling.uniform((len(lam), *grid), like=lam, generator=generator)
+        scores = sampling.uniform((len(lam), *grid), device=lam.device, generator=generator)
         cells = grid[0] * grid[1]
         # A share that is whole but for rounding is no cell more.
         kept = (lam * cells - 1e-4).ceil().clamp(0, cells).long()

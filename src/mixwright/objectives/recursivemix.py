@@ -167,8 +167,10 @@ class RecursiveMix(Objective):
             number = torch.arange(count, device=images.device)
             mixing = number < rows
             drawn = 1 if self.per == "batch" else count
-            area = sampling.uniform((drawn,), high=self.alpha, like=images, generator=generator)
-            place = sampling.uniform((drawn, 2), like=images, generator=generator)
+            area = sampling.uniform(
+                (drawn,), high=self.alpha, device=images.device, generator=generator
+            )
+            place = sampling.uniform((drawn, 2), device=images.device, generator=generator)
             box = clipped_box(box_sides(area, size), place, size)
             edges = torch.where(mixing[:, None, None], box, 0)
             whole = torch.zeros_like(edges)

@@ -176,7 +176,7 @@ class SMMix(Switching):
             least, most = extreme_windows(maps, side)
             count = len(images)
             partner = sampling.partners(
-                count, like=images, generator=generator, pairing=self.pairing
+                count, device=images.device, generator=generator, pairing=self.pairing
             )
             plan = pasted(images, partner, source=most[partner], target=least, grid=grid)
         return plan, inside_windows(least, grid), clean, grid

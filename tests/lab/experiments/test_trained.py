@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.evaluation.scores import evaluate
-from mixwright.lab.experiments.methods import Method, Part, parse_method
+from mixwright.lab.experiments.methods import Method, parse_method
 from mixwright.lab.experiments.trained import Trained
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
@@ -296,7 +296,7 @@ def test_a_run_can_be_trained_with_it(runs: Path, tmp_path: Path) -> None:
 def test_names_of_long_paths_differ() -> None:
     start = "runs/compare/with-a-rather-long-name-that-goes-on-and-on/automix-s"
     slugs = {
-        Method((Part("trained", Trained, {"run": Path(f"{start}{seed}")}, False),)).slug
+        Method((MethodPart("trained", Trained, {"run": Path(f"{start}{seed}")}, False),)).slug
         for seed in range(3)
     }
     assert len(slugs) == 3

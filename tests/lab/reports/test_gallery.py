@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from mixwright.lab.experiments.methods import Method, Part, parse_method
+from mixwright.lab.experiments.methods import Method, parse_method
 from mixwright.lab.experiments.probe_model import looks_through_model
 from mixwright.lab.reports.gallery import (
     Exhibit,
@@ -164,7 +164,7 @@ class Within(Objective):
 
 def test_methods_are_given_the_model() -> None:
     images = torch.rand(4, 3, 8, 8)
-    method = Method((Part("here:Looking", Looking, {}, learns=False),))
+    method = Method((MethodPart("here:Looking", Looking, {}, learns=False),))
     given = (method, images, torch.arange(4), CLASSES)
     assert exhibit(*given, count=2, seed=0).note == "ValueError: Looking: it needs a model."
 
@@ -179,14 +179,14 @@ def test_methods_are_given_the_model() -> None:
 def test_who_looks_through_a_model() -> None:
     assert not looks_through_model(parse_method("none"))
     assert not looks_through_model(parse_method("mixup+cutmix"))
-    assert looks_through_model(Method((Part("here:Looking", Looking, {}, learns=False),)))
+    assert looks_through_model(Method((MethodPart("here:Looking", Looking, {}, learns=False),)))
     for mixer, looks in ((Looking(), True), (MixUp(), False)):
-        part = Part("mixed", Mixed, {"mixer": mixer}, learns=True)
+        part = MethodPart("mixed", Mixed, {"mixer": mixer}, learns=True)
         assert looks_through_model(Method((part,))) is looks
 
 
 def test_what_mixes_within_training_says_so() -> None:
-    method = Method((Part("within", Within, {}, learns=True),))
+    method = Method((MethodPart("within", Within, {}, learns=True),))
     shown = exhibit(method, torch.rand(4, 3, 8, 8), torch.arange(4), CLASSES, count=2, seed=0)
     assert shown.samples == ()
     assert "no plan to draw" in shown.note
@@ -195,7 +195,7 @@ def test_what_mixes_within_training_says_so() -> None:
 def test_labels_that_training_may_weigh_otherwise_are_marked() -> None:
     images = torch.rand(4, 3, 8, 8)
     for mixer in (MixUp(), CutMix()):
-        method = Method((Part("mixed", Mixed, {"mixer": mixer}, learns=True),))
+        method = Method((MethodPart("mixed", Mixed, {"mixer": mixer}, learns=True),))
         shown = exhibit(method, images, torch.arange(4), CLASSES, count=2, seed=0)
         assert len(shown.samples) == 2
         assert "may weigh the labels otherwise" in shown.note

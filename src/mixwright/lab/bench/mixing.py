@@ -54,9 +54,9 @@ def measure_shape(
 
 def batch(shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return float32 images in [0, 1] and class indices, the same ones each time."""
-    like, generator = torch.empty(0, device=device), stream(0)
-    images = uniform(tuple(shape), like=like, generator=generator)
-    return images, integers(0, CLASSES, (len(images),), like=like, generator=generator)
+    generator = stream(0)
+    images = uniform(tuple(shape), device=device, generator=generator)
+    return images, integers(0, CLASSES, (len(images),), device=device, generator=generator)
 
 
 def _rows(

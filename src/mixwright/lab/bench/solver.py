@@ -39,7 +39,7 @@ def measure_solver(
 
 
 def _puzzle(images: Tensor, grid: int) -> Puzzle:
-    saliency = uniform((len(images), grid, grid), like=images, generator=stream(0))
+    saliency = uniform((len(images), grid, grid), device=images.device, generator=stream(0))
     saliency = saliency / saliency.sum(dim=(1, 2), keepdim=True)
     partner = torch.arange(len(images), device=images.device).roll(1)
     lam = torch.full((len(images),), 0.5, device=images.device)

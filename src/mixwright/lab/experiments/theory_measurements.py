@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright import sampling
-from mixwright.lab.evaluation.subject import Found
+from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.experiments.methods import Method, parse_method, parse_methods
 from mixwright.lab.experiments.probe_model import MODEL, looks_through_model, train_probe_model
 from mixwright.lab.experiments.saved import load_saved
@@ -47,7 +47,7 @@ class Measurements:
 
     key: str
     label: str
-    found: tuple[Found, ...]
+    found: tuple[Measurement, ...]
 
 
 Sections = dict[str, list[Measurements]]
@@ -210,14 +210,14 @@ def measure_theory(
 def expand_loss(setup: TheorySetup, method: Method) -> Measurements:
     """Expand the loss of the model for one method; see ``theory.decomposition``."""
     assert setup.model is not None
-    found = list[Found]()
+    found = list[Measurement]()
     for seed in range(setup.seeds):
         batches = draw_plans(
             _mixer(method), setup.images, setup.labels, count=_EXPANDED,
             generator=sampling.stream(seed, 2), batch_size=100, model=setup.model,
         )  # fmt: skip
         summary = decompose(setup.model, batches).summary() | {"model": setup.model_name}
-        found.append(Found(summary=summary))
+        found.append(Measurement(summary=summary))
     return Measurements(method.text, method.label, tuple(found))
 
 
@@ -235,7 +235,7 @@ def design_masks(setup: TheorySetup, text: str, *, masks: int, folder: Path) -> 
         "word": text,
         "method": f"mixwright.lab.theory.design:FieldMix:design={path}",
     }
-    return Measurements(text, text, (Found(summary=summary, arrays=made.arrays()),))
+    return Measurements(text, text, (Measurement(summary=summary, arrays=made.arrays()),))
 
 
 def train_scenarios(
@@ -284,7 +284,9 @@ def _moments(
     return Measurements(method.text, method.label, found)
 
 
-def _draw_moments(setup: TheorySetup, method: Method, mode: Mode, count: int, seed: int) -> Found:
+def _draw_moments(
+    setup: TheorySetup, method: Method, mode: Mode, count: int, seed: int
+) -> Measurement:
     # At least eight batches, as far as there are masks: standard errors are over batches.
     return measure_moments(
         _mixer(method), setup.images, setup.labels, mode=mode, count=count, seed=seed,
@@ -316,7 +318,7 @@ def _first_layers(
             continue
         measured = {name: terms[moments.key].summary[name] for name in ("r2", "r2_error")}
         summary = {"model": setup.model_name, **found.summary, **measured}
-        found = Found(summary=summary, arrays=found.arrays)
+        found = Measurement(summary=summary, arrays=found.arrays)
         layers.append(Measurements(moments.key, moments.label, (found,)))
     return layers
 

@@ -54,9 +54,9 @@ def comix_masks(
     groups, sources, rows, columns = cost.shape
     cells = rows * columns
     outputs = start.shape[1]
-    board = Checkerboard.of(rows, columns, like=cost)
+    board = Checkerboard.of(rows, columns, device=cost.device)
     unary = cost.flatten(2)[:, :, board.order].transpose(1, 2)  # (G, T, n)
-    single = Palette.single(groups, sources, like=cost)
+    single = Palette.single(groups, sources, device=cost.device)
     first = start.flatten(2)[:, :, board.order, None]
     now = (first == torch.arange(sources, device=cost.device)).float()  # (G, m, T, n)
     live = None if wanted is None else wanted.float()[..., None, None]

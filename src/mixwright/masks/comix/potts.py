@@ -36,9 +36,9 @@ class Checkerboard:
     degree: Tensor
 
     @classmethod
-    def of(cls, rows: int, columns: int, *, like: Tensor) -> Self:
-        """List the cells of a grid, on the device of ``like``."""
-        cell = torch.arange(rows * columns, device=like.device)
+    def of(cls, rows: int, columns: int, *, device: torch.device) -> Self:
+        """List the cells of a grid, on a device."""
+        cell = torch.arange(rows * columns, device=device)
         row, column = cell // columns, cell % columns
         order = ((row + column) % 2).argsort(stable=True)
         row, column = row[order], column[order]
@@ -63,10 +63,10 @@ class Palette:
     extra: Tensor
 
     @classmethod
-    def single(cls, groups: int, sources: int, *, like: Tensor) -> Self:
+    def single(cls, groups: int, sources: int, *, device: torch.device) -> Self:
         """Allow the sources by themselves."""
-        eye = torch.eye(sources, device=like.device).expand(groups, -1, -1)
-        return cls(eye, eye, torch.zeros(groups, sources, device=like.device))
+        eye = torch.eye(sources, device=device).expand(groups, -1, -1)
+        return cls(eye, eye, torch.zeros(groups, sources, device=device))
 
     @classmethod
     def halves(cls, counts: Tensor) -> Self:
@@ -79,7 +79,7 @@ class Palette:
         groups, sources = counts.shape
         found = counts.topk(min(3, sources), dim=1)
         pairs = list(combinations(range(found.indices.shape[1]), 2))
-        one = cls.single(groups, sources, like=counts)
+        one = cls.single(groups, sources, device=counts.device)
         if not pairs:
             return one
         top = one.shares.gather(1, found.indices[:, :, None].expand(-1, -1, sources))

@@ -41,7 +41,7 @@ def block_transport(visible: Tensor, saliency: Tensor, *, t_eps: float) -> Tenso
     count, rows, columns = visible.shape
     places = rows * columns
     rounds = max(rows, columns)
-    distance = _distance(rows, columns, like=saliency) * t_eps
+    distance = _distance(rows, columns, device=saliency.device) * t_eps
     limit = _CACHED if visible.device.type == "cpu" else _LARGE
     chunk = max(1, limit // places**2)
     auctions = [
@@ -72,10 +72,10 @@ def _auction(visible: Tensor, saliency: Tensor, distance: Tensor, *, rounds: int
     return torch.where(best == _NOBODY, number, best.remainder(places)).long()
 
 
-def _distance(rows: int, columns: int, *, like: Tensor) -> Tensor:
+def _distance(rows: int, columns: int, *, device: torch.device) -> Tensor:
     """Give squared distances between all places, ``(T, T)``, in units of the sides."""
-    row = torch.arange(rows, device=like.device) / max(rows - 1, 1)
-    column = torch.arange(columns, device=like.device) / max(columns - 1, 1)
+    row = torch.arange(rows, device=device) / max(rows - 1, 1)
+    column = torch.arange(columns, device=device) / max(columns - 1, 1)
     down = (row[:, None] - row).square()
     along = (column[:, None] - column).square()
     both = down[:, None, :, None] + along[None, :, None, :]

@@ -46,7 +46,7 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
 def cutout(images: Tensor, share: Tensor, *, generator: Generator) -> Tensor:
     """Cover a square, its side a share of the width, around a uniform point with mid grey."""
     count, _, height, width = images.shape
-    point = sampling.uniform((count, 2), like=images, generator=generator)
+    point = sampling.uniform((count, 2), device=images.device, generator=generator)
     half = (share * width / 2)[:, None]
     rows = (_centres(height, images) - point[:, :1] * height).abs() < half
     columns = (_centres(width, images) - point[:, 1:] * width).abs() < half

@@ -98,6 +98,6 @@ def operate(name: str, images: Tensor, level: Tensor, *, generator: Generator) -
     with drawing(images):
         value = operation.low + (operation.high - operation.low) * level.to(images.dtype)
         if operation.signed:
-            coin = sampling.uniform((len(images),), like=images, generator=generator)
+            coin = sampling.uniform((len(images),), device=images.device, generator=generator)
             value = torch.where(coin < 0.5, -value, value)
         return operation.change(images, value, generator)

@@ -204,16 +204,18 @@ class Spectral(Objective):
             return to_images(end)
 
         if self.mode == "mix":
-            partner = sampling.partners(len(images), like=images, generator=generator)
+            partner = sampling.partners(len(images), device=images.device, generator=generator)
             shape = (len(images), 1, *amplitude.shape[-2:])
-            lam = sampling.uniform(shape, like=images, generator=generator)
+            lam = sampling.uniform(shape, device=images.device, generator=generator)
             to_images = _mixing(amplitude, amplitude[partner], phase, images.shape[-2:])
             return climb(lam, to_images, lambda lam, up: (lam + stride * up).clamp(0, 1))
 
         shape = (*images.shape[:2], 1, 1)
-        first = 1 + self.gain * sampling.uniform(shape, like=images, generator=generator)
+        first = 1 + self.gain * sampling.uniform(shape, device=images.device, generator=generator)
         shape = (len(images), 1, 1, 1)
-        light = 1 + self.brightness * sampling.uniform(shape, like=images, generator=generator)
+        light = 1 + self.brightness * sampling.uniform(
+            shape, device=images.device, generator=generator
+        )
         amplitude[..., :1, :1] *= first
         to_images = _dividing(phase, images.shape[-2:], self.scale)
         # A stride above 1 would take an amplitude below 0.

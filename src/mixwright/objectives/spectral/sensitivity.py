@@ -72,7 +72,7 @@ def sensitivity_map(
         for few, theirs in zip(images.split(batch_size), classes.split(batch_size), strict=True):
             for row in range(height):
                 signs = sampling.integers(
-                    0, 2, (columns, *few.shape[:2], 1, 1), like=images, generator=generator
+                    0, 2, (columns, *few.shape[:2], 1, 1), device=images.device, generator=generator
                 )
                 for column in range(columns):
                     cosine = wave(row, column, height=height, width=width, device=images.device)

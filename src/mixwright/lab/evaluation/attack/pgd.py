@@ -90,7 +90,9 @@ def pgd(
     for turn in range(restarts):
         start = images
         if random_start:
-            noise = uniform(images.shape, low=-eps, high=eps, like=images, generator=generator)
+            noise = uniform(
+                images.shape, low=-eps, high=eps, device=images.device, generator=generator
+            )
             start = (images + noise.to(images.dtype)).clamp(0, 1)
         every = turn == 0 and not skip_wrong
         rows = (robust | every).nonzero().flatten()

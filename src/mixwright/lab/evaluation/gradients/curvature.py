@@ -59,7 +59,7 @@ def hessian_trace(
         if not slope.requires_grad:  # linear in the pixels
             return total
         for probe in range(probes):
-            signs = integers(0, 2, pixels.shape, like=pixels, generator=generator)
+            signs = integers(0, 2, pixels.shape, device=pixels.device, generator=generator)
             signs = signs.to(pixels.dtype).mul_(2).sub_(1)  # from {0, 1} to {-1, 1}
             (bent,) = torch.autograd.grad(
                 slope,

@@ -40,17 +40,21 @@ def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
     if not 1 <= side <= size:
         raise ValueError(f"shrunk: side is {side}; expected 1 to {size}, the side of the images.")
     count, channels = images.shape[:2]
-    corner = sampling.integers(0, size - side + 1, (count, 2), like=images, generator=generator)
+    corner = sampling.integers(
+        0, size - side + 1, (count, 2), device=images.device, generator=generator
+    )
     small = resized(images, side)
     parts: list[Tensor] = []
     for rows in torch.arange(count).split(_CHUNK):
         shape = (len(rows) * channels, size, size)
-        white = sampling.normal(shape, like=images, generator=generator)
+        white = sampling.normal(shape, device=images.device, generator=generator)
         field = fourier_field(white, decay=1.6).view(len(rows), channels, size, size)
         field = field - field.mean(dim=(2, 3), keepdim=True)
         field = field / field.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
         shape = (len(rows), channels, 1, 1)
-        colour = sampling.uniform(shape, low=0.2, high=0.8, like=images, generator=generator)
+        colour = sampling.uniform(
+            shape, low=0.2, high=0.8, device=images.device, generator=generator
+        )
         parts.append(((colour + 0.12 * field).clamp(0, 1) * 255).round().byte())
     ground = torch.cat(parts)
     inside = [_within(corner[:, axis], side, size) for axis in range(2)]
@@ -91,9 +95,9 @@ def cropped(
         share = torch.full((count,), (low + high) / 2)
         position = torch.full((count, 2), 0.5)
     else:
-        like = torch.empty(0)
-        share = sampling.uniform((count,), low=low, high=high, like=like, generator=generator)
-        position = sampling.uniform((count, 2), like=like, generator=generator)
+        cpu = torch.device("cpu")
+        share = sampling.uniform((count,), low=low, high=high, device=cpu, generator=generator)
+        position = sampling.uniform((count, 2), device=cpu, generator=generator)
     side = (share.sqrt() * whole).round().clamp(1, whole).long()
     corner = ((whole - side + 1)[:, None] * position).long().clamp_max(whole - 1)
     result = images.new_empty(count, images.shape[1], size, size)

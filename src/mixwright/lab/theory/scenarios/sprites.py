@@ -116,15 +116,15 @@ def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
         >>> sprites.outline.bincount().tolist()
         [2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
-    like = torch.empty(0)
+    cpu = torch.device("cpu")
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        return sampling.uniform(shape, low=low, high=high, like=like, generator=generator)
+        return sampling.uniform(shape, low=low, high=high, device=cpu, generator=generator)
 
     def shuffled(kinds: int) -> Tensor:
         return torch.arange(count)[torch.randperm(count, generator=generator)] % kinds
 
-    white = sampling.normal((count * 3, size, size), like=like, generator=generator)
+    white = sampling.normal((count * 3, size, size), device=cpu, generator=generator)
     field = fourier_field(white, decay=1.6)
     field = field - field.mean(dim=(1, 2), keepdim=True)
     field = field / field.std(dim=(1, 2), keepdim=True).clamp_min(1e-6)
@@ -144,7 +144,7 @@ def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
         phase=uniform(count, 2, high=20.0),
         colours=colours.clamp(0, 1),
         ground=field.view(count, 3, size, size),
-        noise=sampling.normal((count, 3, size, size), like=like, generator=generator),
+        noise=sampling.normal((count, 3, size, size), device=cpu, generator=generator),
     )
 
 
