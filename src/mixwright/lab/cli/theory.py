@@ -61,9 +61,9 @@ class TheoryOptions(DataOptions):
     )
 
 
-def main(words: Sequence[str]) -> int:
-    """Run the command; see ``cli.main``."""
-    options = parse(TheoryOptions, words, prog="mixwright theory", about=ABOUT)
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(TheoryOptions, argv, prog="mixwright theory", about=ABOUT)
     for name, value, least in (("masks", options.masks, 2), ("seeds", options.seeds, 1)):
         if value is not None and value < least:
             raise UsageError(f"--{name} is {value}; expected at least {least}.")
@@ -108,7 +108,7 @@ def main(words: Sequence[str]) -> int:
             on_moments=lambda found: console.print(_table(found, console)),
         )
         record, page = write(
-            out, setup, groups_of(sections), words=words, seconds=time.monotonic() - started
+            out, setup, groups_of(sections), words=argv, seconds=time.monotonic() - started
         )
     say(console, f"record  {record}\nreport  {page}")
     return 0
