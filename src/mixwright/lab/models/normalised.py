@@ -43,7 +43,7 @@ class Normalised(nn.Module):
         if not bool(means.isfinite().all() and stds.isfinite().all() and (stds > 0).all()):
             raise ValueError(
                 f"Normalised: mean {tuple(mean)} and std {tuple(std)}; expected finite numbers "
-                "and every standard deviation above 0. A channel that never changes wants std=1."
+                "and every standard deviation above 0. A channel that never changes needs std=1."
             )
         self.register_buffer("mean", means.view(1, -1, 1, 1))
         self.register_buffer("std", stds.view(1, -1, 1, 1))

@@ -89,7 +89,7 @@ def train(
     Started by ``torchrun`` or ``srun``, the processes train together: ``batch_size`` counts over
     all of them, each draws its own augmentation and mixing, metrics are over all images, and
     rank 0 alone writes. Batch norm's running statistics are each process's own within an epoch;
-    those of rank 0 are evaluated and saved, and all go on from them.
+    those of rank 0 are evaluated and saved, and all continue from them.
 
     Raw and averaged weights are evaluated in float32 every ``eval_every`` epochs and after the
     last one, and with them the teacher of an objective that has one of its own. After each epoch

@@ -1,4 +1,4 @@
-"""Where a run took place: machine, versions, commit."""
+"""Where a run was trained: machine, versions, commit."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Session:
 
         Raises:
             RunError: the objective refuses the data, or what it does with them fails.
-            TypeError: it gave something else than a data set.
+            TypeError: it returned something else than a data set.
             ValueError: the processes were given data of different sizes.
         """
         try:

@@ -53,7 +53,7 @@ def find_columns(file: Path) -> Columns:
     """Find the columns by their names, else by their types where only one fits.
 
     Raises:
-        DataError: it is not a parquet file, or a column cannot be told.
+        DataError: it is not a parquet file, or a column cannot be found.
     """
     import pyarrow as pa
 

@@ -35,7 +35,7 @@ def load_hub(request: Request) -> Source:
 
     Raises:
         DataError: ``datasets`` is not installed, there is no network or no such data set, a
-            column cannot be told, or images cannot be read.
+            column cannot be found, or images cannot be read.
     """
     datasets, name = _package(), request.path
     splits = _fetched(datasets, request)

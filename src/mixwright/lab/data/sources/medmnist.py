@@ -116,12 +116,12 @@ def load_medmnist(request: Request) -> Source:
         whole = known.published[0], known.published[1 if part else 2]
         report_counts(f"medmnist:{name}", (len(train), len(test)), whole, request.say)
     train, test, cut = cut_and_resized(train, test, request)
-    judged = "its validation images to test on" if part else "the authors' split"
+    split = "its validation images to test on" if part else "the authors' split"
     return Source(
         train=train,
         test=test,
         classes=classes,
-        note=f"{stem} of MedMNIST (Yang et al., 2023), {judged}{cut}",
+        note=f"{stem} of MedMNIST (Yang et al., 2023), {split}{cut}",
         mirrored=not kind.startswith("organ"),
     )
 
