@@ -20,11 +20,7 @@ class Request:
         kind: the word before the colon of the name, such as ``cifar10``.
         path: what follows the colon, a path or a name; empty where there is none.
         data_dir: where its files lie; None for the user's cache.
-        train_size: images to train on; None for the kind's own default.
-        image_size: height and width, in pixels; None for the kind's own default.
-        download: whether missing files may be fetched.
-        skip_unreadable: whether images that cannot be read are left out.
-        say: called with what is going on, a sentence at a time.
+        say: ``on_message``; called with what is going on, a sentence at a time.
     """
 
     kind: str

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import IO, Any, Self
 
 from mixwright.files import kept_from_children, plain, write_whole
@@ -30,11 +29,7 @@ class RunFolder:
         result.json     written last: its presence says that the run is finished
 
     A folder belongs to one recipe; the same recipe continues in it, any other is refused. Nothing
-    is touched before ``open``.
-
-    Args:
-        path: the folder; made by ``open`` where it does not exist.
-        recipe: what is to be run.
+    is touched before ``open``, which makes the folder where it does not exist.
     """
 
     def __init__(self, path: Path, recipe: Recipe) -> None:
@@ -78,12 +73,7 @@ class RunFolder:
         self.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
 

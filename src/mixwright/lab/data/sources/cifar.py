@@ -14,33 +14,22 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.arrays import cut_and_resized
-from mixwright.lab.data.sources.download import cache_folder, fetch_file, file_md5
+from mixwright.lab.data.sources.download import cache_folder, need_file
 from mixwright.lab.data.sources.pickles import load_arrays
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One of the two archives ("python version").
-
-    Args:
-        url: its address.
-        md5: its checksum.
-        folder: the folder inside it, which holds all files.
-        train: files with images to train on.
-        test: files with images to test on.
-        meta: file with the names of the classes.
-        labels: key of the labels in train and test files.
-        names: key of the names in the meta file.
-    """
+    """One of the two archives ("python version"), and the files in its folder."""
 
     url: str
     md5: str
     folder: str
     train: tuple[str, ...]
     test: tuple[str, ...]
-    meta: str
-    labels: bytes
-    names: bytes
+    meta: str  # the file with the names of the classes
+    labels: bytes  # key of the labels in train and test files
+    names: bytes  # key of the names in the meta file
 
     @property
     def file_name(self) -> str:
@@ -108,18 +97,11 @@ def _read_files(archive: Archive, request: Request) -> dict[str, dict[bytes, Any
                 for name in wanted
             }
     path = home if home.is_file() else home / archive.file_name
-    if not path.is_file():
-        if not request.download:
-            raise DataError(
-                f"neither {home / archive.folder} nor {path} is there. Place the archive from "
-                f"{archive.url} in that folder, name another (--data-dir), or allow the download."
-            )
-        fetch_file(archive.url, md5=archive.md5, target=path, say=request.say)
-    elif (found := file_md5(path)) != archive.md5:
-        raise DataError(
-            f"{path} has the checksum {found}; expected {archive.md5}. It is damaged or another "
-            f"file: remove it, and place a fresh copy of {archive.url} or let it be downloaded."
-        )
+    missing = (
+        f"neither {home / archive.folder} nor {path} is there. Place the archive from "
+        f"{archive.url} in that folder, name another (--data-dir), or allow the download."
+    )
+    need_file(path, url=archive.url, md5=archive.md5, request=request, missing=missing)
     return _unpacked(path, archive.folder, wanted)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.source import Request
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0
@@ -26,6 +27,24 @@ def file_md5(path: Path) -> str:
     """Return a file's checksum, 32 hexadecimal digits; it finds accidents, not attackers."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def need_file(path: Path, *, url: str, md5: str, request: Request, missing: str) -> None:
+    """Download a file that is not there; check the one that is.
+
+    Raises:
+        DataError: it may not be downloaded (``missing`` is the message), cannot be, or has
+            another checksum.
+    """
+    if not path.is_file():
+        if not request.download:
+            raise DataError(missing)
+        fetch_file(url, md5=md5, target=path, say=request.say)
+    elif (found := file_md5(path)) != md5:
+        raise DataError(
+            f"{path} has the checksum {found}; expected {md5}. It is damaged or another file: "
+            f"remove it, and place a fresh copy of {url} or let it be downloaded."
+        )
 
 
 def fetch_file(url: str, *, md5: str, target: Path, say: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.source import Request
-from mixwright.lab.data.sources.download import cache_folder, fetch_file, file_md5
+from mixwright.lab.data.sources.download import cache_folder, need_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +18,11 @@ class Tree:
     """What is known of such a set before it is read.
 
     Args:
-        name: how the command line calls it.
-        title: how people call it, with authors and year.
+        name: on the command line.
+        title: with authors and year.
         folder: name of its folder.
-        marker: what lies in the folder where it is the right one.
-        published: how many images there are to train and to test on.
+        marker: a path in the folder by which it is known.
+        published: images to train and to test on.
         page: where people get it.
         url: of the archive that may be fetched; empty where there is none.
         md5: checksum of the archive.
@@ -63,18 +63,11 @@ def find_tree(tree: Tree, request: Request) -> Path:
             "data_dir (--data-dir)."
         )
     archive = given if given.is_file() else home / tree.archive
-    if not archive.is_file():
-        if not request.download:
-            raise DataError(
-                f"{where} Place the archive from {tree.url} there, name another folder with "
-                "data_dir (--data-dir), or allow the download."
-            )
-        fetch_file(tree.url, md5=tree.md5, target=archive, say=request.say)
-    elif (found := file_md5(archive)) != tree.md5:
-        raise DataError(
-            f"{archive} has the checksum {found}; expected {tree.md5}. It is damaged or another "
-            f"file: remove it, and place a fresh copy of {tree.url} or let it be downloaded."
-        )
+    missing = (
+        f"{where} Place the archive from {tree.url} there, name another folder with data_dir "
+        "(--data-dir), or allow the download."
+    )
+    need_file(archive, url=tree.url, md5=tree.md5, request=request, missing=missing)
     request.say(f"Unpacking {archive}.")
     return _unpacked(archive, tree)
 
