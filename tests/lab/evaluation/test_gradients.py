@@ -22,7 +22,11 @@ from mixwright.lab.evaluation.gradients.autocorrelation import (
 from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
 from mixwright.lab.evaluation.gradients.gradients import Gradients
 from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
-from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
+from mixwright.lab.evaluation.gradients.pixel_gradient import (
+    every_gradient,
+    pixel_gradient,
+    value_of,
+)
 from mixwright.lab.evaluation.offset_maps import overlap, profile
 from mixwright.sampling import stream
 

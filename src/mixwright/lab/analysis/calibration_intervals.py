@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy.typing as npt
 
-from mixwright.lab.analysis.statistics.calibration import ece_interval
+from mixwright.lab.analysis.statistics.calibration_error import ece_interval
 from mixwright.sampling import Stream, stream
 
 

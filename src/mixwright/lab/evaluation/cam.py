@@ -171,7 +171,7 @@ class Cam:
         subject.progress(0.1, "mixing")
         mixed, labels_ab, masks, called = self._mixtures(subject)
         both = [
-            self._read(subject, mixed[rows], labels_ab[rows], layer)
+            self._maps_and_logits(subject, mixed[rows], labels_ab[rows], layer)
             for rows in torch.arange(len(mixed)).split(subject.batch_size)
         ]
         maps, logits = (torch.cat(column) for column in zip(*both, strict=True))
@@ -224,11 +224,11 @@ class Cam:
         mixer: Mixer | None = subject.mixer if self.mixer == "own" else None
         if mixer is not None:
             states, labels = self._states(subject, mixer)
-            found = _two(states, labels)
+            found = _largest_two(states, labels)
             if bool((found[2].flatten(2).mean(dim=2) > 0).all()):
                 return *found, type(mixer).__name__
         states, labels = self._states(subject, CutMix())
-        return *_two(states, labels), "CutMix"
+        return *_largest_two(states, labels), "CutMix"
 
     def _states(self, subject: Subject, mixer: Mixer) -> tuple[States, Tensor]:
         found = grouped_states(
@@ -244,7 +244,7 @@ class Cam:
             raise NotApplicableError(f"cam: {count} test images do not make one mixture.")
         return found
 
-    def _read(
+    def _maps_and_logits(
         self, subject: Subject, mixed: Tensor, labels: Tensor, layer: str
     ) -> tuple[Tensor, Tensor]:
         """Maps ``(b, 2, H, W)`` of both classes, and logits, on the CPU."""
@@ -263,7 +263,7 @@ def _layer_of(subject: Subject, images: Tensor) -> str:
         raise NotApplicableError(f"cam: {error}") from error
 
 
-def _two(states: States, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _largest_two(states: States, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mixtures with the labels ``(P, 2)`` and masks ``(P, 2, H, W)`` of their two largest images.
 
     The first image of a group stays first where it is among them.

@@ -176,7 +176,7 @@ class Occlusion:
         correct = list[Tensor]()
         for seed in range(self.seeds):
             piece = subject.cache.get_or_compute(
-                f"seed-{seed}", lambda s=seed: {"correct": self._seed(subject, s, count, patch)}
+                f"seed-{seed}", lambda s=seed: {"correct": self._correct(subject, s, count, patch)}
             )
             correct.append(piece["correct"])
             subject.progress((seed + 1) / self.seeds, f"order {seed + 1} of {self.seeds}")
@@ -214,7 +214,7 @@ class Occlusion:
             },
         )
 
-    def _seed(self, subject: Subject, seed: int, count: int, patch: int) -> Tensor:
+    def _correct(self, subject: Subject, seed: int, count: int, patch: int) -> Tensor:
         """``(ratios, n)`` bool, what is recognised with one order of hiding."""
         columns, start = list[Tensor](), 0
         with evaluating(subject.model), torch.inference_mode():

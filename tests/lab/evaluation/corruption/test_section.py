@@ -7,7 +7,7 @@ import torch
 
 from mixwright.lab.evaluation.corruption.constants import SEVERITIES, TYPES
 from mixwright.lab.evaluation.corruption.corruption import Corruption
-from mixwright.lab.evaluation.corruption.scores import mean_accuracy
+from mixwright.lab.evaluation.corruption.corruption_error import mean_accuracy
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import NONE
 from mixwright.lab.reports.palette import method_shades

@@ -15,8 +15,8 @@ from mixwright.lab.analysis.statistics.interval import Interval as Interval
 from mixwright.lab.analysis.statistics.interval import t_interval as t_interval
 
 if TYPE_CHECKING:
-    from mixwright.lab.analysis.statistics.calibration import ece_difference as ece_difference
-    from mixwright.lab.analysis.statistics.calibration import ece_interval as ece_interval
+    from mixwright.lab.analysis.statistics.calibration_error import ece_difference as ece_difference
+    from mixwright.lab.analysis.statistics.calibration_error import ece_interval as ece_interval
     from mixwright.lab.analysis.statistics.images import Discordance as Discordance
     from mixwright.lab.analysis.statistics.images import bootstrap_interval as bootstrap_interval
     from mixwright.lab.analysis.statistics.images import mcnemar as mcnemar
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mixwright.lab.analysis.statistics.types import exact_sign_flip_p as exact_sign_flip_p
 
 _NAMES = {
-    "calibration": "ece_difference ece_interval",
+    "calibration_error": "ece_difference ece_interval",
     "images": "Discordance bootstrap_interval mcnemar sign_flip_p wilson_interval",
     "multiplicity": "holm simultaneous_intervals",
     "ranks": "Ranks mean_ranks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -78,10 +79,8 @@ class Attack:
         count = subject.count(self.count)
         whole, note = self._normalised(subject)
         names = self._names(whole is not None)
-        pieces = list[Arrays]()
-        for done, piece in subject.cached_batches(
-            count, "images", lambda x, y, first: self._piece(subject, x, y, first, whole)
-        ):
+        pieces, measure = list[Arrays](), functools.partial(self._measure_batch, subject, whole)
+        for done, piece in subject.cached_batches(count, "images", measure):
             pieces.append(piece)
             subject.progress(done / count, f"{done:,} of {count:,} images")
         arrays = {
@@ -93,7 +92,7 @@ class Attack:
         summary: dict[str, Any] = {
             "count": count,
             "conditions": list(names),
-            **self._scores(right),
+            **self._accuracies(right),
             "no_gradient": _share(arrays["no_gradient"]),
             "legacy": {name: _share(right[name]) for name in LEGACY} if whole is not None else None,
             "legacy_note": note,
@@ -107,9 +106,9 @@ class Attack:
             "seed": subject.seed,
         }
         if self.autoattack:
-            survived = self._strongest(subject)
+            survived = self._survives_autoattack(subject)
             arrays["correct_autoattack"] = survived
-            summary["autoattack"] = self._against(survived, right)
+            summary["autoattack"] = self._autoattack_summary(survived, right)
         return Measurement(summary=summary, arrays=arrays)
 
     def _normalised(self, subject: Subject) -> tuple[Normalised | None, str]:
@@ -126,13 +125,13 @@ class Attack:
         pgd = [f"pgd{self.steps}/{size:g}" for size in self.sizes]
         return ("clean", *fgsm, *pgd, *(LEGACY if legacy else ()))
 
-    def _piece(
+    def _measure_batch(
         self,
         subject: Subject,
+        whole: Normalised | None,
         images: Tensor,
         labels: Tensor,
         first: int,
-        whole: Normalised | None,
     ) -> dict[str, Tensor]:
         """``correct`` ``(conditions, b)`` in the order of ``_names``, and where nothing pulls."""
         model = subject.model
@@ -162,7 +161,7 @@ class Attack:
         none = (slope == 0).flatten(1).all(dim=1)
         return {"correct": torch.stack(rows).cpu(), "no_gradient": none.cpu()}
 
-    def _scores(self, right: dict[str, Tensor]) -> dict[str, Any]:
+    def _accuracies(self, right: dict[str, Tensor]) -> dict[str, Any]:
         """The accuracies, errors and rates of success at ``eps``, and the curves over sizes."""
         clean, worst = right["clean"], right["clean"]
         found: dict[str, Any] = {"clean": _share(clean)}
@@ -176,7 +175,7 @@ class Attack:
             worst = worst & robust
         return found | {"worst": _share(worst), "curve": curve}
 
-    def _strongest(self, subject: Subject) -> Tensor:
+    def _survives_autoattack(self, subject: Subject) -> Tensor:
         """``(m,)`` bool, what survives AutoAttack."""
         count = subject.count(self.autoattack_count)
 
@@ -197,7 +196,7 @@ class Attack:
             subject.progress(1.0, f"AutoAttack on {done:,} of {count:,} images")
         return torch.cat(survived)
 
-    def _against(self, survived: Tensor, right: dict[str, Tensor]) -> dict[str, Any]:
+    def _autoattack_summary(self, survived: Tensor, right: dict[str, Tensor]) -> dict[str, Any]:
         """AutoAttack beside what else is known of the same images."""
         both = min(len(survived), len(right["clean"]))
         fgsm, pgd = (

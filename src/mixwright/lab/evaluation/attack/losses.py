@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from mixwright.lab.evaluation.gradients.pixels import Value, pixel_gradient
+from mixwright.lab.evaluation.gradients.pixel_gradient import Value, pixel_gradient
 
 Loss = Literal["ce", "margin", "dlr"]
 LOSSES: tuple[str, ...] = get_args(Loss)

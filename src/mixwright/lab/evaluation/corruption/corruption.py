@@ -19,9 +19,7 @@ from mixwright.lab.evaluation.corruption.constants import (
     TYPES,
     constants_for,
 )
-from mixwright.lab.evaluation.corruption.generate import BLOCK, corrupt, corrupt_block
-from mixwright.lab.evaluation.corruption.official import open_official
-from mixwright.lab.evaluation.corruption.scores import (
+from mixwright.lab.evaluation.corruption.corruption_error import (
     Accuracies,
     corruption_errors,
     family_accuracy,
@@ -29,6 +27,8 @@ from mixwright.lab.evaluation.corruption.scores import (
     mean_corruption_error,
     relative_corruption_errors,
 )
+from mixwright.lab.evaluation.corruption.generate import BLOCK, corrupt, corrupt_block
+from mixwright.lab.evaluation.corruption.official import open_official
 from mixwright.lab.evaluation.predictions import logits_of, rank
 from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
 

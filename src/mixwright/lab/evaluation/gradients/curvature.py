@@ -6,7 +6,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mixwright.lab.evaluation.gradients.pixels import Value, differentiating, logits_for_gradients
+from mixwright.lab.evaluation.gradients.pixel_gradient import (
+    Value,
+    differentiating,
+    logits_for_gradients,
+)
 from mixwright.sampling import integers
 
 

@@ -18,7 +18,11 @@ from mixwright.lab.evaluation.gradients.autocorrelation import (
 )
 from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
 from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
-from mixwright.lab.evaluation.gradients.pixels import every_gradient, pixel_gradient, value_of
+from mixwright.lab.evaluation.gradients.pixel_gradient import (
+    every_gradient,
+    pixel_gradient,
+    value_of,
+)
 from mixwright.lab.evaluation.offset_maps import offset_distance, profile
 from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
 from mixwright.sampling import Stream, stream
@@ -62,10 +66,8 @@ class Gradients:
         """See ``Evaluation.measure``."""
         count = subject.count(self.count)
         traced = min(self.traced or count, count) if self.probes else 0
-        pieces = list[Arrays]()
-        for done, piece in subject.cached_batches(
-            count, "images", lambda x, y, first: self._piece(subject, x, y, first, traced - first)
-        ):
+        pieces, measure = list[Arrays](), functools.partial(self._measure_batch, subject, traced)
+        for done, piece in subject.cached_batches(count, "images", measure):
             pieces.append(piece)
             subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
         sizes, l1, l2, trace = (
@@ -119,19 +121,19 @@ class Gradients:
         }
         return Measurement(summary=summary, arrays=arrays)
 
-    def _piece(
-        self, subject: Subject, images: Tensor, labels: Tensor, first: int, traced: int
+    def _measure_batch(
+        self, subject: Subject, traced: int, images: Tensor, labels: Tensor, first: int
     ) -> dict[str, Tensor]:
-        """All that is needed of one batch."""
+        """All that is needed of the batch whose first image is the ``first``-th."""
         gradient = self._gradient(subject.model, images, labels)
         l1, l2 = gradient_norms(gradient)
         means = offset_means(gradient, self.colour)
         trace = l1.new_zeros(0)
-        if traced > 0:
+        if (left := traced - first) > 0:
             trace = hessian_trace(
                 subject.model,
-                images[:traced],
-                value_of("loss", labels[:traced]),
+                images[:left],
+                value_of("loss", labels[:left]),
                 probes=self.probes,
                 generator=stream(subject.seed, Stream.GRADIENTS, first),
             )

@@ -96,16 +96,16 @@ class Diversity:
             "sources": labels.shape[1],
             "lam": self.lam if follows else None,
             "reference": called,
-            "draws": _judged(states, judge, subject),
+            "draws": _diversity_of(states, judge, subject),
             "epochs": None,
         }
         if kept is not None:
-            summary["epochs"] = _judged(kept, judge, subject)
+            summary["epochs"] = _diversity_of(kept, judge, subject)
             arrays |= _pictures("epochs", kept)
         return Measurement(summary=summary, arrays=arrays)
 
 
-def _judged(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any]:
+def _diversity_of(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any]:
     """All numbers of some states, means over the mixtures."""
     shape = states.mixed.shape[:2]
     flat = states.mixed.flatten(0, 1)

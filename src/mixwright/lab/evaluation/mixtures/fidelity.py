@@ -29,7 +29,7 @@ from mixwright.sampling import stream
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class SampledMixtures:
     """Many mixtures of one mixer, on the CPU.
 
     Args:
@@ -118,12 +118,12 @@ class Fidelity:
             arrays=arrays if drawn.asked is None else arrays | {"asked": drawn.asked},
         )
 
-    def _draw(self, mixer: Mixer, subject: Subject, *, keep: int) -> Drawn:
+    def _draw(self, mixer: Mixer, subject: Subject, *, keep: int) -> SampledMixtures:
         """Plan batches of shuffled test images, from the first again where they do not suffice."""
         test, views = subject.data.test, int(getattr(mixer, "views", 1))
         order = torch.randperm(len(test), generator=stream(subject.seed))
         every = order[torch.arange(self.count) % len(test)]
-        plans = list[Drawn]()
+        plans = list[SampledMixtures]()
         # Parts of equal size: a batch of one would have nobody to be mixed with.
         parts = -(-self.count // max(2, min(subject.batch_size, len(test))))
         for place, rows in enumerate(every.tensor_split(parts)):
@@ -139,7 +139,7 @@ class Fidelity:
             wanted = max(0, keep - sum(len(part.mixed) for part in plans))
             mixed = plan.images(images)[:wanted] if wanted else images[:0]
             plans.append(
-                Drawn(
+                SampledMixtures(
                     areas=areas,
                     weights=plan.weight.detach().cpu(),
                     asked=None if plan.lam is None else plan.lam.detach().cpu(),
@@ -149,7 +149,7 @@ class Fidelity:
             )
         return _joined(plans)
 
-    def _distance(self, drawn: Drawn, subject: Subject) -> dict[str, Any]:
+    def _distance(self, drawn: SampledMixtures, subject: Subject) -> dict[str, Any]:
         """Distances of mixtures to real images, in those of real images to each other."""
         judge, called = reference_of(subject, self.reference)
         count, test = len(drawn.mixed), subject.data.test
@@ -189,7 +189,7 @@ def _ratio(distances: Tensor, scale: float) -> float | None:
     return mean / scale if math.isfinite(mean) and math.isfinite(scale) and scale > 0 else None
 
 
-def _numbers(drawn: Drawn, law: Law | None) -> dict[str, float | None]:
+def _numbers(drawn: SampledMixtures, law: Law | None) -> dict[str, float | None]:
     own, asked = drawn.areas[:, 0], drawn.asked
     should = asked if law is None else law.cdf
     return {
@@ -215,7 +215,7 @@ def _expected(law: Law | None, asked: Tensor | None, bins: int) -> list[float] |
     return below.diff().tolist()
 
 
-def _joined(parts: list[Drawn]) -> Drawn:
+def _joined(parts: list[SampledMixtures]) -> SampledMixtures:
     """Put batches behind each other; those of fewer sources get empty ones."""
     most = max(part.areas.shape[1] for part in parts)
 
@@ -224,7 +224,7 @@ def _joined(parts: list[Drawn]) -> Drawn:
         return torch.cat([F.pad(rows, (0, most - rows.shape[1]), value=blank) for rows in values])
 
     asked = [part.asked for part in parts if part.asked is not None]
-    return Drawn(
+    return SampledMixtures(
         areas=column("areas", 0),
         weights=column("weights", 0),
         asked=torch.cat(asked) if len(asked) == len(parts) else None,

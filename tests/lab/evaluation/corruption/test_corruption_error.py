@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mixwright.lab.evaluation.corruption.constants import BENCHMARK_TYPES, FAMILIES, TYPES
-from mixwright.lab.evaluation.corruption.scores import (
+from mixwright.lab.evaluation.corruption.corruption_error import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERROR,
     corruption_errors,
