@@ -26,24 +26,26 @@ from mixwright.objectives.tokenmix import TokenMix as TokenMix
 from mixwright.objectives.tokenmixup import TokenMixup as TokenMixup
 from mixwright.objectives.transmix import TransMix as TransMix
 
-OBJECTIVES: dict[str, type[Objective]] = {
-    "mixed": Mixed,
-    "manifoldmix": ManifoldMix,
-    "alignmix": AlignMix,
-    "decoupledmix": DecoupledMix,
-    "recursivemix": RecursiveMix,
-    "transmix": TransMix,
-    "tokenmix": TokenMix,
-    "tokenmixup": TokenMixup,
-    "mixpro": MixPro,
-    "smmix": SMMix,
-    "automix": AutoMix,
-    "samix": SAMix,
-    "adautomix": AdAutoMix,
-    "meada": MEADA,
-    "dada": DADA,
-    "spectral": Spectral,
-}
+_CLASSES: tuple[type[Objective], ...] = (
+    Mixed,
+    ManifoldMix,
+    AlignMix,
+    DecoupledMix,
+    RecursiveMix,
+    TransMix,
+    TokenMix,
+    TokenMixup,
+    MixPro,
+    SMMix,
+    AutoMix,
+    SAMix,
+    AdAutoMix,
+    MEADA,
+    DADA,
+    Spectral,
+)
+
+OBJECTIVES: dict[str, type[Objective]] = {cls.__name__.lower(): cls for cls in _CLASSES}
 """Short name to class; the command line reads it, and so may you."""
 
 OBJECTIVE_CARDS: dict[str, Card] = {

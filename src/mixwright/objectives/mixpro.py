@@ -18,9 +18,9 @@ from mixwright.masks.ranks import highest
 from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import OneOf
 from mixwright.mixers.cutmix import CutMix
-from mixwright.mixers.mixer import Mixer, Per, check_batch
+from mixwright.mixers.mixer import Mixer, Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pair_mixer import PairDraw, check_pair, draw_lam, singleton_plan
+from mixwright.mixers.pair_mixer import PairDraw, PairMixer, check_pair, draw_lam
 from mixwright.objectives.attention_shares import keep_at, own_share, with_own_weight
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses
@@ -33,7 +33,7 @@ from mixwright.taps.patches import patch_side
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskMix:
+class MaskMix(PairMixer):
     """Take each cell of a coarse grid from one of two images, at random.
 
     Of ``g`` cells ``ceil(lam g)`` are the sample's own, others for each sample. The label weighs
@@ -69,25 +69,17 @@ class MaskMix:
         if self.patch is not None:
             check_whole("MaskMix", "patch", self.patch, low=1)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; of the model the side of its patches is read, if it is given."""
-        check_batch("MaskMix", images, labels, dims=2)
-        if len(images) == 1:
-            return singleton_plan(images)
+        """See ``PairMixer.mix``; of the model the side of its patches is read, if it is given."""
         with drawing(images):
             # One share may serve the batch; which cells it is, is each sample's own.
             lam = draw_lam(self, images, generator=generator).expand(len(images))
             size = (images.shape[2], images.shape[3])
             side = self.patch or _quarter(size, patch_side(model))
-            held = replace(self, patch=side).keep(lam, size=size, generator=generator)
-            draw = PairDraw(mask=held, lam=lam)
+            mask = replace(self, patch=side).keep(lam, size=size, generator=generator)
+            draw = PairDraw(mask=mask, lam=lam)
             return draw.with_partners(images, pairing=self.pairing, generator=generator)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:

@@ -14,9 +14,9 @@ from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.token_blocks import block_tokens, random_tokens
 from mixwright.mixers.cards import Card
-from mixwright.mixers.mixer import Mixer, check_batch
+from mixwright.mixers.mixer import Mixer
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pair_mixer import PairDraw, singleton_plan
+from mixwright.mixers.pair_mixer import PairDraw, PairMixer
 from mixwright.objectives.criteria import BinaryCrossEntropy, Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
@@ -31,7 +31,7 @@ KINDS: tuple[Kind, ...] = ("block", "random")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenBlocks:
+class TokenBlocks(PairMixer):
     """Replace blocks of tokens by the partner's, the same ones in the whole batch.
 
     The label weighs by the pixels.
@@ -67,18 +67,10 @@ class TokenBlocks:
         if self.patch is not None:
             check_whole("TokenBlocks", "patch", self.patch, low=1)
 
-    def plan(
-        self,
-        images: Tensor,
-        labels: Tensor | None = None,
-        *,
-        generator: Generator,
-        model: Module | None = None,
+    def mix(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """See ``Mixer.plan``; of the model the side of its patches is read, if it is given."""
-        check_batch("TokenBlocks", images, labels, dims=2)
-        if len(images) == 1:
-            return singleton_plan(images)
+        """See ``PairMixer.mix``; of the model the side of its patches is read, if it is given."""
         with drawing(images):
             size = (images.shape[2], images.shape[3])
             side = self.patch or patch_side(model) or max(4, round(min(size) / 14))
@@ -86,12 +78,11 @@ class TokenBlocks:
             total = grid[0] * grid[1]
             # Decimal fractions fall a hair short of whole numbers of tokens.
             count = int((1 - self.lam) * total + 1e-6) + total // 14 if self.lam < 1 else 0
-            draw = block_tokens if self.kind == "block" else random_tokens
-            taken = draw(grid, min(count, total), generator=generator)
+            tokens = block_tokens if self.kind == "block" else random_tokens
+            taken = tokens(grid, min(count, total), generator=generator)
             keep = ~taken[None, None].to(images.device, non_blocking=True)
-            held = cell_planes(keep, side=side, size=size)
             lam = torch.full((1,), float(self.lam), device=images.device)
-            draw = PairDraw(mask=held, lam=lam)
+            draw = PairDraw(mask=cell_planes(keep, side=side, size=size), lam=lam)
             return draw.with_partners(images, pairing=self.pairing, generator=generator)
 
 

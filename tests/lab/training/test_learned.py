@@ -88,8 +88,8 @@ def net() -> nn.Module:
 
 def test_a_term_that_breaks_is_named_and_the_checkpoint_kept(tmp_path: Path) -> None:
     class Broken(AutoMix):
-        def judged(self, plan: Any, logits: Tensor, labels: Tensor) -> Tensor:
-            loss = super().judged(plan, logits, labels)
+        def network_loss(self, plan: Any, logits: Tensor, labels: Tensor) -> Tensor:
+            loss = super().network_loss(plan, logits, labels)
             return loss * float("nan") if self.steps > 4 else loss
 
     with pytest.raises(DivergedError, match=r"the loss term 'teacher' is nan in epoch 2"):
