@@ -7,9 +7,17 @@ import torch
 from torch import nn
 
 from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.reports.formatting import NONE
+from mixwright.lab.reports.sections.first_layer import first_layer as first_layer_section
+from mixwright.lab.reports.sections.section import Group
 from mixwright.lab.theory.closed_forms import mixup_coefficient
 from mixwright.lab.theory.decomposition import decompose
-from mixwright.lab.theory.first_layer import filter_noise, first_layer, first_layer_regulariser
+from mixwright.lab.theory.first_layer import (
+    filter_noise,
+    first_layer,
+    first_layer_regulariser,
+    measure_first_layer,
+)
 from mixwright.lab.theory.moments import gram, second_moments
 from mixwright.lab.theory.plans import PlannedBatch, draw_plans
 from mixwright.lab.theory.relation import rank_correlation
@@ -123,6 +131,45 @@ def test_filters_feel_the_coefficient_of_mixup():
     flat = torch.full((11, 11), mixup_coefficient(1.0)).double()
     noise = filter_noise(filters(), pictures, flat)
     torch.testing.assert_close(noise.coefficient, torch.full((3,), 1 / 6).double())
+
+
+@pytest.mark.parametrize(("size", "counted"), [(6, True), (33, False)])
+def test_the_measurement_says_what_mixup_asks_of_each_filter(size, counted):
+    pictures = torch.rand(5, 2, size, size, generator=torch.Generator().manual_seed(3))
+    layer = nn.Conv2d(2, 3, 2, bias=False)
+    layer.weight.data = torch.ones(3, 2, 2, 2) * torch.tensor([1.0, -1.0]).repeat(2).view(
+        1, 1, 2, 2
+    )
+    layer.weight.data[0] = 1
+    model = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    flat = torch.full((2 * size - 1, 2 * size - 1), 0.25).double()  # lam 1/2: E[lam (1 - lam)]
+    found = measure_first_layer(
+        MixUp(lam=0.5), model, pictures, torch.zeros(5).long(), offsets=flat, count=4
+    )
+    assert found.summary["layer"] == "3 of 2 x 2 pixels"
+    assert found.summary["coefficient"] == pytest.approx([0.25] * 3)
+    assert found.summary["roughness"] == pytest.approx([0, 1, 1])  # sums, and differences twice
+    assert found.arrays["coefficient"].tolist() == found.summary["coefficient"]
+    if not counted:  # too many pairs of pixels
+        assert found.summary["r2_moments"] is None
+        return
+    # The model is W x with x the means of windows; of all pairs of images
+    # R2 = 1/2 lam (1 - lam) E[(z' - z)' (diag(p) - p p') (z' - z)], z the logits.
+    logits = model(pictures).detach()
+    p = logits.softmax(dim=1)
+    total = 0.0
+    for i in range(5):
+        for j in range(5):
+            moved = logits[j] - logits[i]
+            total += float((p[i] * moved.square()).sum() - (p[i] * moved).sum() ** 2)
+    assert found.summary["r2_moments"] == pytest.approx(total / 20 / 8, rel=1e-4)
+
+
+def test_large_images_have_a_row_without_r2_by_moments():
+    summary = {"model": "a net", "layer": "1 of 2 x 2 pixels", "r2_moments": None, "r2": None}
+    felt = {"coefficient": torch.tensor([0.25]), "roughness": torch.tensor([0.0])}
+    section = first_layer_section([Group("mixup", "MixUp", (0,), (summary,), (felt,))], {})
+    assert section.tables[0].rows == (("MixUp", "0.250", "0.250", "0.250", NONE, NONE),)
 
 
 def test_noise_is_what_moves_the_filters_outputs():

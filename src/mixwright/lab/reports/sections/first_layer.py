@@ -57,7 +57,7 @@ def _table(groups: Sequence[Group]) -> Table:
             (
                 group.label,
                 *(number(float(one), 3) for one in (felt.min(), felt.median(), felt.max())),
-                number(float(group.summaries[0]["r2_moments"]), 4),
+                number(group.summaries[0]["r2_moments"], 4),
                 NONE
                 if measured is None
                 else f"{number(float(measured), 4)} ± "
