@@ -32,12 +32,8 @@ _PLANS = 5  # drawn ahead, so that applying is not measured on a single lucky dr
 class Benchmark:
     """One call to be timed.
 
-    Attributes:
-        group: whose it is.
-        name: the METHOD, or what another library calls it.
-        part: all of it from images to mixed images, drawing the plan, applying it, or mixed
-            images with dense targets.
-        call: does it once.
+    ``name`` is its METHOD, or what another library calls it; ``part`` all of it from images to
+    mixed images, drawing the plan, applying it, or mixed images with dense targets.
     """
 
     group: Origin

@@ -67,9 +67,6 @@ def overhead(
         warm_up: steps of each that are not counted, at least 1.
         seed: of who goes first in each turn, and of the bootstrap.
 
-    Returns:
-        The overhead, as ``paired_overhead`` computes it.
-
     Raises:
         ValueError: a number is out of range.
 
@@ -97,19 +94,11 @@ def paired_overhead(
 ) -> Overhead:
     """Compare steps that were timed in turn, block by block.
 
-    The turns are cut into blocks; the medians of two blocks that were timed together make a ratio.
-    A pair is left out where its vanilla block differs by more than 15 % from both blocks nearest
-    to it: something else was at work then.
-
-    Args:
-        method: seconds of its steps, in the order of the turns.
-        vanilla: seconds of the steps without, of the same turns.
-        steps: of a block, at least 1; what is left over is left out. None for a tenth of the
-            turns, 20 at most.
-        seed: of the bootstrap.
-
-    Returns:
-        The overhead, and its interval.
+    The turns are cut into blocks of ``steps`` (None: a tenth of the turns, 20 at most; what is left
+    over does not count); the medians of two blocks that were timed together make a ratio. A pair is
+    left out where its vanilla block differs by more than 15 % from both blocks nearest to it:
+    something else was at work then. ``method`` and ``vanilla`` are seconds, in the order of the
+    turns.
 
     Raises:
         ValueError: there are no turns, not as many of both, or ``steps`` is out of range.

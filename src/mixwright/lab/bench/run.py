@@ -83,8 +83,17 @@ def run_bench(
     learners = _learners(mixers, chosen, objectives)
     _check(shapes, threads=threads, rounds=rounds)
     where = torch.device(device)
-    timer = timer_for(where) if timer is None else timer
+    turn_timer = timer or timer_for(where)
     say = on_message or (lambda message: None)
+
+    def steps_of(model: StepModel, precision: Precision) -> StepRecord:
+        say(f"training steps of {model.name} in {precision}: {len(learners)} methods")
+        warm_up, usual = _STEPS_CUDA if where.type == "cuda" else _STEPS
+        return measure_steps(
+            learners, device=where, timer=turn_timer, warm_up=warm_up, rounds=rounds or usual,
+            precision=precision, model=model,
+        )  # fmt: skip
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     _settle_memory()
@@ -96,11 +105,11 @@ def run_bench(
             for shape in shapes:
                 say(f"{len(chosen)} mixers on {tuple(shape)}")
                 record, libraries = measure_shape(
-                    chosen, shape, device=where, timer=timer, warm_up=WARM_UP, rounds=rounds
+                    chosen, shape, device=where, timer=turn_timer, warm_up=WARM_UP, rounds=rounds
                 )
                 records.append(record)
         steps = [
-            _steps(learners, model, precision, where=where, timer=timer, rounds=rounds, say=say)
+            steps_of(model, precision)
             for model in (step_models if training else ())
             for precision in precisions
         ]
@@ -118,29 +127,6 @@ def run_bench(
         )
     finally:
         torch.set_num_threads(before)
-
-
-def _steps(
-    learners: Mapping[str, MakeObjective],
-    model: StepModel,
-    precision: Precision,
-    *,
-    where: torch.device,
-    timer: Timer,
-    rounds: int | None,
-    say: Callable[[str], None],
-) -> StepRecord:
-    say(f"training steps of {model.name} in {precision}: {len(learners)} methods")
-    warm_up, usual = _STEPS_CUDA if where.type == "cuda" else _STEPS
-    return measure_steps(
-        learners,
-        device=where,
-        timer=timer,
-        warm_up=warm_up,
-        rounds=rounds or usual,
-        precision=precision,
-        model=model,
-    )
 
 
 def _settle_memory() -> None:

@@ -164,17 +164,8 @@ def measure_steps(
 ) -> StepRecord:
     """Time training steps without mixing and with each method, in turn, on one network.
 
-    Args:
-        learners: by METHOD, makers of objectives; ``"none"`` is added.
-        device: where to train.
-        timer: makes a call and gives its seconds.
-        warm_up: steps of each that are not counted, at least 1.
-        rounds: steps of each that are.
-        precision: arithmetic of the network.
-        model: what is trained, and on which batch.
-
-    Returns:
-        The record; methods that refuse the network are named in it.
+    ``learners`` are makers of objectives by METHOD, to which ``"none"`` is added. The record names
+    methods that refuse the network.
     """
     images, labels = batch(model.shape, device)
     network = model.build().to(device)

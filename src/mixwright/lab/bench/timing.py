@@ -127,7 +127,7 @@ def in_turn(
         order: draws who goes first in each counted round; None for the order of ``calls``.
 
     Returns:
-        For each call its counted turns, in seconds.
+        For each call the seconds of its counted turns.
 
     Example:
         >>> turns = in_turn([int, str], timer=lambda call: 0.5, warm_up=1, rounds=3)

@@ -37,12 +37,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What one measurement found for one method.
+    """What one measurement found for one method: one result a seed, from seed 0.
 
-    Args:
-        key: METHOD; of a design the text that asked for it.
-        label: how people call it.
-        found: one result a seed, from seed 0.
+    ``key`` is its METHOD, or of a design the text that asked for it; ``label`` how people call it.
     """
 
     key: str
@@ -122,14 +119,8 @@ def prepare_theory(
 ) -> TheorySetup:
     """Choose images, and the model where one is needed.
 
-    Args:
-        data: the data set.
-        methods: those that have masks.
-        device: for images and model.
-        run: a run folder or checkpoint whose model is taken; None trains a small net.
-        seeds: how many draws.
-        with_model: whether a model is needed even if no method looks through one.
-        on_message: called with what happens on the way.
+    That is the model of ``run``, a run folder or checkpoint, or else a small net trained on the
+    spot; ``with_model`` asks for one even if no method looks through it.
 
     Raises:
         ValueError: the run cannot be read, or does not fit the data.
@@ -165,7 +156,7 @@ def measure_theory(
         setup: what is measured on what.
         modes: in which second moments are taken.
         masks: of each method and draw.
-        decomposition: whether the loss of the model is expanded, and its first layer looked at.
+        decomposition: whether the loss of the model is expanded, and its first layer measured.
         design: moments to design a mixer for, a kernel, METHOD or ``.npy``; None for none.
         scenarios: images that are trained on, None for no training.
         scenario_methods: methods that are trained beside none; a few usual ones where empty.
@@ -222,11 +213,7 @@ def expand_loss(setup: TheorySetup, method: Method) -> Measurements:
 
 
 def design_masks(setup: TheorySetup, text: str, *, masks: int, folder: Path) -> Measurements:
-    """Design a mixer for wanted moments, and keep it as ``design.json`` in a folder.
-
-    Raises:
-        ValueError: the text is no kernel with options, no METHOD and no file of a map.
-    """
+    """Design a mixer for wanted moments, and keep it as ``design.json`` in a folder."""
     wanted = _wanted_moments(setup, text, masks)
     made = design_mixer(wanted, size=setup.size, masks=max(256, masks))
     path = folder / "design.json"

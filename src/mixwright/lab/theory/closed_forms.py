@@ -44,16 +44,11 @@ class ClosedForm:
 
 
 def closed_form(mixer: Mixer, size: tuple[int, int], *, mode: Mode = "exact") -> ClosedForm | None:
-    """Second moments of a method without drawing a plan, where that can be done.
+    """Return the second moments of a method without drawing a plan, where that can be done.
 
-    Args:
-        mixer: any; MixUp, CutMix with any placing, and Cutout with one hole have one.
-        size: height and width of the images, in pixels.
-        mode: "exact" or "paper", see ``theory.moments``.
-
-    Returns:
-        the closed form; None for other methods, and in paper mode where there is no law of
-        ``lam`` to tilt.
+    MixUp, CutMix with any placing, and Cutout with one hole have them; the result is None for other
+    methods, and in paper mode where there is no law of ``lam`` to tilt. ``size`` is height and
+    width of the images in pixels; for ``mode`` see ``theory.moments``.
 
     Example:
         >>> found = closed_form(MixUp(alpha=1.0), (8, 8))
@@ -85,12 +80,9 @@ def closed_form(mixer: Mixer, size: tuple[int, int], *, mode: Mode = "exact") ->
 
 
 def mixup_coefficient(alpha: float) -> float:
-    """The one coefficient of MixUp, ``E[lam (1 - lam)]`` with ``lam`` of Beta(alpha, alpha).
+    """Return MixUp's one coefficient, ``E[lam (1 - lam)]`` with ``lam`` of Beta(alpha, alpha).
 
     The tilted law gives ``E[(1 - lam)^2]``, which is the same number.
-
-    Args:
-        alpha: at least 0.
 
     Example:
         >>> round(mixup_coefficient(1.0), 5), mixup_coefficient(2.0)
@@ -159,8 +151,7 @@ class _Axis:
 
     Attributes:
         both: number of pixels v with v and v + p in the box.
-        single: length of the box in the image, times number of v in the box with v + p in the
-            image.
+        single: length of the box, times number of v in the box with v + p in the image.
         first: that length.
         second: its square.
     """

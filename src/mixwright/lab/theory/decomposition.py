@@ -31,12 +31,7 @@ STEPS = (0.1, 0.25, 0.5, 0.75)
 
 
 class Estimate(NamedTuple):
-    """A mean over batches.
-
-    Attributes:
-        mean: of all batches.
-        error: its standard error; NaN for one batch.
-    """
+    """A mean over batches and its standard error, NaN for one batch."""
 
     mean: float
     error: float

@@ -1,15 +1,14 @@
 """What mixing asks of the first layer: a quadratic form in its weights, made of second moments.
 
-The first layer is affine in the image, ``z = W x + c``, so a mixed image moves its output by
-``W d`` and everything behind it sees nothing else. With gradients ``g_k`` of the logits in z the
+The first layer is affine in the image, ``z = W x + c``, so a mixed image moves its output by ``W
+d`` and everything behind it sees nothing else. With gradients ``g_k`` of the logits in z the
 gradient-product term becomes
 
     R2 = (1/2) sum_kl (diag(p) - p p')_kl  g_k' W (A * S) W' g_l,
 
 with ``A * S`` the entrywise product of the masks' second moments and those of the differences
-between images. That is a penalty on W: MixUp, whose A is constant, shrinks all filters in
-proportion to what they see; masks with borders press more on filters that see differences between
-neighbours.
+between images. MixUp, whose A is constant, shrinks all filters in proportion to what they see;
+masks with borders press more on filters that see differences between neighbours.
 """
 
 from __future__ import annotations
@@ -35,15 +34,9 @@ _IMAGES, _PARTNERS = 100, 8  # that R2 is taken over
 
 
 def first_layer(model: nn.Module, images: Tensor) -> nn.Conv2d | nn.Linear:
-    """Find the layer of weights that an image meets first.
+    """Return the convolution or Linear layer that an image meets first.
 
-    Args:
-        model: any that begins, perhaps behind a normalisation, with a convolution or a Linear
-            layer.
-        images: ``(B, C, H, W)``; one is passed through.
-
-    Returns:
-        the layer.
+    One of ``images`` is passed through the model.
 
     Raises:
         ValueError: the model calls no such layer.
@@ -75,15 +68,10 @@ def measure_first_layer(
     offsets: Tensor,
     count: int,
 ) -> Measurement:
-    """Measure what a method asks of the filters of a model's first layer.
+    """Measure what a method of two images asks of the filters of a model's first layer.
 
-    Args:
-        mixer: of two images, all of whose pixels come from one or the other.
-        model: one whose first layer is a convolution without groups.
-        images: ``(M, C, H, W)``, as the model takes them.
-        labels: ``(M,)``.
-        offsets: ``a`` of ``second_moments`` of the method.
-        count: masks whose pairs of pixels are counted for R2.
+    ``offsets`` is ``a`` of ``second_moments`` of the method, and ``count`` how many of its masks
+    are drawn for R2.
 
     Returns:
         ``summary`` has ``layer`` in words, ``r2_moments``, R2 from moments alone (None for images
@@ -135,15 +123,14 @@ def first_layer_regulariser(
     partners: int = 4,
     generator: Generator,
 ) -> Tensor:
-    """R2 of the cross-entropy as a function of the first layer's weights, from moments alone.
+    """Return R2 of the cross-entropy as a function of the first layer's weights, from moments.
 
-    No plan is drawn: the method enters by its coefficients, the data by differences to random
-    other images of the batch. Probabilities and the gradients behind the first layer are held
-    fixed, so that what is differentiated is the quadratic form in W.
+    No plan is drawn: the method enters by its coefficients, the data by differences to random other
+    images of the batch. Probabilities and the gradients behind the first layer are held fixed, so
+    that what is differentiated is the quadratic form in W.
 
     Args:
-        model: from images to logits; run in evaluation mode, put back after. Batches are not mixed
-            by statistics then.
+        model: from images to logits; run in evaluation mode, put back after.
         images: ``(B, C, H, W)``, B at least 2.
         coefficients: ``(H * W, H * W)``, ``A`` of ``moments.gram``.
         partners: other images that each image is compared with, from 1 to B - 1; B - 1 are all.
@@ -151,13 +138,13 @@ def first_layer_regulariser(
 
     Returns:
         0-d, the mean over images; its gradient is with respect to the first layer's ``weight``
-        (and nothing else), where that wants one.
+        alone.
 
     Raises:
         ValueError: coefficients do not fit the images, or ``partners`` is out of range.
 
-    Source: after Park et al. 2022, arXiv:2208.09913, derived here from their gradient-product
-    term: the expectation of ``Decomposition.r2`` where masks do not depend on images.
+    Source: after Park et al. 2022, arXiv:2208.09913, derived here from their gradient-product term:
+    the expectation of ``Decomposition.r2`` where masks do not depend on images.
     """
     count, _, height, width = images.shape
     if coefficients.shape != (height * width, height * width):
@@ -188,13 +175,12 @@ def first_layer_regulariser(
 
 @dataclass(frozen=True, eq=False)
 class FilterNoise:
-    """How much of what the filters of the first layer see is mixing.
+    """How much of what the filters of the first layer see is mixing; each is ``(F,)`` float64.
 
     Attributes:
-        signal: ``(F,)``, variance of a filter's output between unmixed images, at one place.
-        noise: ``(F,)``, mean square by which mixing moves that output, weighed by labels.
-        roughness: ``(F,)`` in [0, 1]: 0 for a filter that takes sums over its window, 1 for one
-            that takes differences only.
+        signal: variance of a filter's output between unmixed images, at one place.
+        noise: mean square by which mixing moves that output, weighed by labels.
+        roughness: in [0, 1]; 0 for a filter that sums over its window, 1 for differences alone.
     """
 
     signal: Tensor
@@ -210,19 +196,12 @@ class FilterNoise:
 def filter_noise(model: nn.Module, images: Tensor, offsets: Tensor) -> FilterNoise:
     """Return how much of what the first convolution's filters see is mixing.
 
-    Windows that lie in the image are taken; the mean over all places stands for each place, in
-    the masks and in the data.
-
-    Args:
-        model: one whose first layer is a convolution without groups.
-        images: ``(M, C, H, W)``, M at least 2, as the model takes them.
-        offsets: ``(2H - 1, 2W - 1)``, ``a`` of ``second_moments``.
-
-    Returns:
-        numbers of each of the F filters, float64.
+    Windows that lie in the image are taken; the mean over all places stands for each place, in the
+    masks and in the data. ``images`` are ``(M, C, H, W)``, M at least 2, and ``offsets`` is ``(2H -
+    1, 2W - 1)``, ``a`` of ``second_moments``.
 
     Raises:
-        ValueError: the first layer is no such convolution.
+        ValueError: the first layer is no convolution without groups, with padding in pixels.
     """
     layer = first_layer(model, images)
     if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or isinstance(layer.padding, str):

@@ -39,10 +39,10 @@ def measure_moments(
         model: for methods that look through one.
 
     Returns:
-        ``summary`` is that of ``Moments`` with ``closed``, None or a dict of ``mean`` and ``a0``
-        as they must be, and how far off the map is in standard errors, root mean square over all
-        pairs of pixels (``deviation``; about 1 is chance, and since offsets depend on each other it
-        may well be 2); ``arrays`` are its maps, with ``closed`` where there is one.
+        ``summary`` and ``arrays`` of ``Moments``, each with ``closed``: in the summary None or a
+        dict with ``mean`` and ``a0`` as they must be, and ``deviation``, how far off the map is in
+        standard errors, root mean square over all pairs of pixels (about 1 is chance; since
+        offsets depend on each other it may well be 2).
 
     Raises:
         ValueError: see ``draw_plans`` and ``tilted_plans``.

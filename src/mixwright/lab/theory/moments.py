@@ -205,12 +205,9 @@ def gram(
     """Measure all pairs of pixels, not their offsets alone: where in the image matters too.
 
     Args:
-        plans: see ``second_moments``.
-        size: height and width of the images, in pixels.
-        mode: see ``second_moments``.
+        plans: see ``second_moments``; likewise ``size``, ``mode`` and ``dtype``.
         grid: rows and columns of blocks whose mean masks are taken instead of pixels, for images
             whose pairs of pixels are too many; None for every pixel.
-        dtype: of the products; sums are kept in float64.
 
     Returns:
         A and B, each ``(H * W, H * W)`` float64 (or blocks instead of pixels), symmetric and
@@ -254,8 +251,8 @@ class _ImageMasks:
     Attributes:
         shown: ``(B, N, H, W)``; the mask of everything that shows source n's image.
         weight: ``(B, N)`` float64; of its label.
-        others: ``(B, N)`` float64; weight of the labels of all other images, once an image and 0
-            for the null source: how often this image is met as another.
+        others: ``(B, N)`` float64; the weight that all other images have, counted once an image and
+            0 for the null source: how often this image is another's partner.
         paired: whether all outputs have two images, whose masks sum to 1.
     """
 

@@ -29,13 +29,7 @@ _FINE = 64  # draws of lam for each that is taken
 
 
 class PlannedBatch(NamedTuple):
-    """A batch and its plan.
-
-    Attributes:
-        images: ``(pool, C, H, W)``, what the plan applies to.
-        labels: ``(pool,)`` int64.
-        plan: as the method drew it.
-    """
+    """A batch, images ``(pool, C, H, W)`` and labels ``(pool,)`` int64, and its plan."""
 
     images: Tensor
     labels: Tensor
@@ -61,14 +55,11 @@ def draw_plans(
         labels: ``(M,)`` int64; zeros if they are not given.
         count: outputs to plan, at least 1; rounded up to whole batches.
         generator: the CPU generator, for batches and plans.
-        batch_size: images a batch; at most M are taken.
+        batch_size: images a batch, at least 2; at most M are taken.
         model: for methods that look through one.
 
-    Yields:
-        the batches.
-
     Raises:
-        ValueError: there are fewer than 2 images, or ``count`` or ``batch_size`` is out of range.
+        ValueError: a number is out of range.
 
     Example:
         >>> from mixwright.mixers import MixUp
@@ -100,23 +91,14 @@ def tilted_plans(
     """Draw plans whose share ``lam`` follows the tilted law Beta(alpha + 1, alpha) of the analysis.
 
     That law weighs each share by the label it leaves to the sample itself, so that expanding the
-    loss around the sample alone stands for expanding it around both images. Groups of 4 masks
-    have one ``lam``; every ``STRATA`` groups, one from each stratum of the law, make a sample of
-    it that is independent of the others (``second_moments(together=STRATA)``).
-
-    Args:
-        mixer: MixUp, CutMix, FMix, GridMix, HMix, GMix or AGMix, with ``lam`` left to its law.
-        images: see ``draw_plans``.
-        labels: see ``draw_plans``.
-        count: outputs to plan; rounded up to whole samples of the law, of ``4 * STRATA``.
-        generator: the CPU generator.
-        model: for methods that look through one.
-
-    Yields:
-        the groups.
+    loss around the sample alone stands for expanding it around both images. Groups of 4 masks have
+    one ``lam``; every ``STRATA`` groups, one from each stratum of the law, make a sample of it that
+    is independent of the others (``second_moments(together=STRATA)``). ``count`` is rounded up to
+    whole samples; the other arguments are those of ``draw_plans``.
 
     Raises:
-        ValueError: the method has no such share, or it is fixed; or there are fewer than 2 images.
+        ValueError: the method is none of MixUp, CutMix, FMix, GridMix, HMix, GMix and AGMix, or its
+            ``lam`` is fixed; or there are fewer than 2 images.
 
     Source: Park et al. 2022, arXiv:2208.09913.
     """

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
-    """Spearman's correlation over offsets between two maps; a description, not a test.
+    """Return Spearman's correlation over offsets between two maps; a description, not a test.
 
     Meant for the map a(p) of a method and the change that it made to the mean product of input
     gradients p apart, relative to training without mixing (``map / map_of_none - 1``). The more a
@@ -14,13 +14,9 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
     -1 is what the analysis predicts; for MixUp, whose map is flat, it predicts nothing. Offsets
     depend on each other, so there is no honest p-value.
 
-    Args:
-        coefficients: ``(2H - 1, 2W - 1)``, such as ``Moments.a``.
-        change: of the same shape; NaN leaves an offset out.
-
-    Returns:
-        in [-1, 1], over one of each two opposite offsets, (0, 0) included; ties share their mean
-        rank. NaN where a map is the same everywhere.
+    Both maps are ``(2H - 1, 2W - 1)``, such as ``Moments.a``; NaN in ``change`` leaves an offset
+    out. Of two opposite offsets one counts, ties share their mean rank, and the result is NaN where
+    a map is the same everywhere.
 
     Raises:
         ValueError: the shapes differ or are no offset maps.

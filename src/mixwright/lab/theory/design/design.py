@@ -146,8 +146,8 @@ def wanted_map(
         kernel: likeness by offset in shares of the sides; its scale and level do not matter.
         size: height and width of the images, in pixels.
         alpha: of the Beta law of ``lam``, above 0.
-        contrast: the diagonal's excess over the budget, in budgets: 1 for masks of 0 and 1, 0 for
-            MixUp.
+        contrast: the diagonal's excess over the budget, in budgets, in [0, 1]: 1 for masks of 0
+            and 1, 0 for MixUp.
 
     Returns:
         ``(2H - 1, 2W - 1)`` float64 of mean ``budget(alpha)`` over all pairs.
@@ -270,12 +270,10 @@ def design_mixer(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Fit:
-    """The nearest field for one softness, and what the closed form promises of its masks.
+    """The nearest field for one softness.
 
-    Attributes:
-        design: the field, and how it is cut.
-        promised: excess over the budget at each offset, in budgets.
-        distance: of that to what is wanted.
+    ``promised`` is the excess over the budget that the closed form promises at each offset, in
+    budgets, and ``distance`` that of it from what is wanted.
     """
 
     design: Design

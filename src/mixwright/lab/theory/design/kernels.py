@@ -18,10 +18,7 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
 def near(scale: float = 0.15) -> Kernel:
-    """Return ``exp(-|p| / scale)``: near pixels alike, far ones not.
-
-    Args:
-        scale: length in shares of the side at which the likeness has fallen to 1 / e, above 0.
+    """Return ``exp(-|p| / scale)``, p in shares of the sides: near pixels alike, far ones not.
 
     Example:
         >>> near(0.5)(torch.tensor([0.0, 0.3]), torch.tensor([0.0, 0.4])).round(decimals=4)
@@ -32,24 +29,14 @@ def near(scale: float = 0.15) -> Kernel:
 
 
 def ellipse(down: float = 0.08, right: float = 0.4) -> Kernel:
-    """Return ``near`` with a length for each direction: regions that are long one way.
-
-    Args:
-        down: length of the likeness downwards, in shares of the height, above 0.
-        right: to the right, in shares of the width, above 0.
-    """
+    """Return ``near`` with a scale for each direction: regions that are long one way."""
     check_number("ellipse", "down", down, open_low=True)
     check_number("ellipse", "right", right, open_low=True)
     return lambda dy, dx: torch.exp(-torch.hypot(dy / down, dx / right))
 
 
 def ring(radius: float = 0.4, fade: float = 0.6) -> Kernel:
-    """Return a kernel that rises again a radius apart: spots of even spacing.
-
-    Args:
-        radius: distance at which likeness rises again, in shares of the side, above 0.
-        fade: length over which it fades, likewise.
-    """
+    """Return a kernel that rises again at ``radius`` and fades: evenly spaced spots."""
     check_number("ring", "radius", radius, open_low=True)
     shade = near(fade)
 
@@ -60,12 +47,7 @@ def ring(radius: float = 0.4, fade: float = 0.6) -> Kernel:
 
 
 def stripes(period: float = 0.5, scale: float = 0.4) -> Kernel:
-    """Return a kernel that rises again every period downwards, and fades.
-
-    Args:
-        period: in shares of the height, above 0.
-        scale: length over which it fades, in shares of the side, above 0.
-    """
+    """Return a kernel that rises again every ``period`` downwards, and fades over ``scale``."""
     check_number("stripes", "period", period, open_low=True)
     fade = near(scale)
     return lambda dy, dx: fade(dy, dx) * torch.cos(2 * math.pi * dy / period)

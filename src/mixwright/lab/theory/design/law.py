@@ -24,19 +24,14 @@ _TERMS = 300  # of the series for soft masks, which falls off fast
 def orthant(level: Tensor, rho: Tensor) -> Tensor:
     """Return the probability that two standard normals of one correlation both exceed a level.
 
-    Args:
-        level: t, any shape; infinities are allowed.
-        rho: correlation in [-1, 1], broadcast against ``level``.
-
-    Returns:
-        float64, ``P(x > t, y > t)``.
+    Levels of any shape, infinities too; ``rho`` in [-1, 1] is broadcast against them. Float64.
 
     Example:
         >>> orthant(torch.tensor(0.0), torch.tensor([-1.0, 0.0, 0.5, 1.0])).round(decimals=4)
         tensor([0.0000, 0.2500, 0.3333, 0.5000], dtype=torch.float64)
 
-    Source: Plackett, "A Reduction Formula for Normal Multivariate Integrals", Biometrika 1954:
-    the derivative in ``rho`` is the density at (t, t); with ``rho = sin(x)`` it is bounded.
+    Source: Plackett, "A Reduction Formula for Normal Multivariate Integrals", Biometrika 1954: the
+    derivative in ``rho`` is the density at (t, t); with ``rho = sin(x)`` it is bounded.
     """
     from numpy.polynomial.legendre import leggauss
 
@@ -50,17 +45,12 @@ def orthant(level: Tensor, rho: Tensor) -> Tensor:
 
 
 def likeness(rho: Tensor, *, alpha: float, softness: float = 0.0) -> Tensor:
-    """Return the likeness of two pixels of cut fields, see the module.
+    """Return the likeness of two pixels of cut fields whose correlation is ``rho``, see the module.
 
-    Args:
-        rho: correlation of the field there, in [-1, 1], any shape.
-        alpha: of the Beta law of ``lam``, above 0.
-        softness: half the width of a linear ramp around the cut, as a share of all pixels in
-            [0, 0.5], less where ``lam`` leaves no room; see ``masks.fourier.soft_rank_mask``.
-
-    Returns:
-        float64 of the same shape; rises with ``rho``, 0 at 0, and at 1 the likeness of a pixel
-        with itself: 1 for masks of 0 and 1, less for soft ones.
+    It is float64 of the shape of ``rho``, rises with it, is 0 at 0, and at 1 the likeness of a
+    pixel with itself: 1 for masks of 0 and 1, less for soft ones. ``softness`` in [0, 0.5] is half
+    the width of a linear ramp around the cut, as a share of all pixels, less where ``lam`` leaves
+    no room; see ``masks.fourier.soft_rank_mask``. ``lam`` is of Beta(alpha, alpha), alpha above 0.
 
     Example:
         >>> likeness(torch.tensor([-0.5, 0.5, 1.0]), alpha=1.0).round(decimals=3)

@@ -18,17 +18,10 @@ _ROUNDS = 200
 def nearest_spectrum(rho: Tensor, *, rounds: int = _ROUNDS) -> Tensor:
     """Return the spectrum of the field whose correlation is nearest, over all pairs of pixels.
 
-    A convex problem: spectra are points of a simplex (not negative, of mean 1, so that each pixel
-    has variance 1), and the correlation is linear in them. Solved by projected gradients with
-    momentum.
-
-    Args:
-        rho: ``(2H - 1, 2W - 1)`` wanted correlation at each offset, offset 0 in the middle;
-            symmetric under a change of sign of both axes.
-        rounds: gradient steps.
-
-    Returns:
-        ``(2H, 2W)`` float64 power at each frequency of the torus, at least 0, of mean 1.
+    ``rho`` is the wanted correlation ``(2H - 1, 2W - 1)``, symmetric about offset 0 in the middle;
+    the result ``(2H, 2W)`` float64, the power at each frequency of the torus. A convex problem:
+    spectra are points of a simplex (not negative, of mean 1, so that each pixel has variance 1),
+    and the correlation is linear in them.
 
     Example:
         >>> nearest_spectrum(torch.tensor([[0.0, 1.0, 0.0]])).tolist()  # white noise

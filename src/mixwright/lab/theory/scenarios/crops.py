@@ -6,8 +6,6 @@ cropped(images, area=(0.25, 0.39), size=32, generator=...) -> images with large 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Generator, Tensor
 
@@ -20,21 +18,14 @@ _CHUNK = 1024
 
 
 def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
-    """Reduce images and paste each at a random place of coloured noise.
+    """Reduce square images ``(M, C, S, S)`` uint8 to ``side`` pixels, onto coloured noise of S.
 
-    The background is low-frequency noise around a random colour, drawn anew for each image, so
-    that it says nothing about the class.
-
-    Args:
-        images: ``(M, C, S, S)`` uint8.
-        side: what they are reduced to, pixels, in [1, S]; S gives the images back.
-        generator: the CPU generator.
-
-    Returns:
-        ``(M, C, S, S)`` uint8.
+    Each is pasted at a random place. The background is low-frequency noise around a random colour,
+    drawn anew for each image, so that it says nothing about the class. A side of S gives the images
+    back.
 
     Raises:
-        ValueError: the side is out of range, or images are not square bytes.
+        ValueError: the side is not in [1, S], or images are not square bytes.
     """
     size = _side_of(images, "shrunk")
     if not 1 <= side <= size:
@@ -71,18 +62,11 @@ def cropped(
     size: int,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Cut a square out of each image and bring it to a size.
+    """Cut a square out of each of ``(M, C, S, S)`` uint8 images and bring it to ``size`` pixels.
 
-    Args:
-        images: ``(M, C, S, S)`` uint8.
-        area: smallest and largest share of the image that is cut out, in (0, 1]; a share is drawn
-            evenly between them, and its square's side rounded to whole pixels.
-        size: what it is brought to, pixels. An area of 1 and a size of S give the images back.
-        generator: the CPU generator of share and place; None for the middle of the image and of
-            the range, as for testing.
-
-    Returns:
-        ``(M, C, size, size)`` uint8.
+    The share of the image that is cut out is drawn evenly from ``area``, two shares in (0, 1], and
+    the square's side rounded to whole pixels. Without a generator, as for testing, the middle of
+    the image and of the range is taken.
 
     Raises:
         ValueError: the area is out of range, or images are not square bytes.
@@ -110,11 +94,6 @@ def cropped(
         columns = (first[:, 1:] + torch.arange(length))[:, None, None, :]
         result[chosen] = resized(images[chosen[:, None, None, None], channels, rows, columns], size)
     return result
-
-
-def midpoint_side(area: tuple[float, float], size: int) -> int:
-    """Return the side of the square that ``cropped`` cuts for testing, in pixels."""
-    return max(1, round(math.sqrt(sum(area) / 2) * size))
 
 
 def _within(first: Tensor, side: int, size: int) -> Tensor:

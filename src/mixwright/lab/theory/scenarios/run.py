@@ -67,8 +67,8 @@ def run_scenarios(
 
     Training and test images share the regime, so that a scenario is another task and not only
     another augmentation. All methods of one seed begin with the same weights and see the same
-    images in the same order; another seed has other sprites, places and cuts too. Images are not
-    augmented but by the method. Training images are cut or placed once, not anew each epoch.
+    images in the same order; another seed has other sprites, positions and cuts too. Images are
+    augmented by the method alone, and cut or placed once, not anew each epoch.
 
     Args:
         methods: name -> mixer; None trains on the images as they are.
@@ -88,9 +88,6 @@ def run_scenarios(
             None for a temporary folder.
         device: where to train, e.g. ``cpu`` or ``cuda:0``.
         progress: called with the share done, in [0, 1], and a short note.
-
-    Returns:
-        per method one result a seed, in the order of the seeds.
 
     Raises:
         ValueError: there are no methods or no data, or a number is out of range.

@@ -44,13 +44,10 @@ _TRAIN, _TEST = 0, 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One task in both sizes.
+    """A task in both sizes: images for each, with the same labels in the same order.
 
-    Args:
-        name: of the task, such as ``texture``.
-        data: its images for each size; labels and their order are the same in both.
-        object_share: mean share of a training image that the object's box covers, for each size;
-            for crops the share of the photograph that is seen.
+    ``object_share`` is the mean share of a training image that the object's box covers; for crops
+    the share of the photograph that is seen.
     """
 
     name: str
