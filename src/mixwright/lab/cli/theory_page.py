@@ -11,12 +11,26 @@ from mixwright.lab.experiments.theory_measurements import Sections, TheorySetup
 from mixwright.lab.reports.formatting import duration
 from mixwright.lab.reports.page import write_page
 from mixwright.lab.reports.palette import method_shades
+from mixwright.lab.reports.sections.decomposition import decomposition
+from mixwright.lab.reports.sections.design import design
+from mixwright.lab.reports.sections.first_layer import first_layer
+from mixwright.lab.reports.sections.moments import moments
+from mixwright.lab.reports.sections.scenarios import scenarios
 from mixwright.lab.reports.sections.section import Group, Write
 
 if TYPE_CHECKING:
     from mixwright.lab.reports.palette import Shade
 
 NAME = "theory.json"
+
+_SECTIONS: dict[str, Write] = {
+    "moments": moments,
+    "moments-paper": moments,
+    "decomposition": decomposition,
+    "first-layer": first_layer,
+    "design": design,
+    "scenarios": scenarios,
+}
 
 
 def groups_of(sections: Sections) -> dict[str, list[Group]]:
@@ -106,7 +120,7 @@ def _page(
 ) -> Path:
     keys = list(dict.fromkeys(group.key for groups in sections.values() for group in groups))
     shades: dict[str, Shade] = method_shades(keys, "none" if "none" in keys else None)
-    written = {name: _write(name)(groups, shades) for name, groups in sections.items()}
+    written = {name: _SECTIONS[name](groups, shades) for name, groups in sections.items()}
     height, width = setup.size
     on = about["machine"]
     machine = (
@@ -147,25 +161,3 @@ def _lede(sections: Mapping[str, Sequence[Group]]) -> str:
         "Up to second order, mixing weighs each product of input gradients by a coefficient of the "
         f"two pixels: {steep.label} weighs near pixels most against far ones, {flat.label} least."
     )
-
-
-def _write(name: str) -> Write:
-    if name == "scenarios":
-        from mixwright.lab.reports.sections.scenarios import scenarios
-
-        return scenarios
-    if name == "design":
-        from mixwright.lab.reports.sections.design import design
-
-        return design
-    from mixwright.lab.reports.sections.decomposition import decomposition
-    from mixwright.lab.reports.sections.first_layer import first_layer
-    from mixwright.lab.reports.sections.moments import moments
-
-    known: dict[str, Write] = {
-        "moments": moments,
-        "moments-paper": moments,
-        "decomposition": decomposition,
-        "first-layer": first_layer,
-    }
-    return known[name]

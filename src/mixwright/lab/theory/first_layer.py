@@ -13,7 +13,8 @@ masks with borders press more on filters that see differences between neighbours
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import collections.abc
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from mixwright.mixers import Mixer
 from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating
 
+_Call = tuple[nn.Module, Tensor, Tensor]  # a layer, its input and its output
 _PIXELS = 1024  # of larger images there are too many pairs of pixels to count
 _IMAGES, _PARTNERS = 100, 8  # that R2 is taken over
 
@@ -256,7 +258,9 @@ def _gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _recorded(layers: Iterable[nn.Module]) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
+def _recorded(
+    layers: Iterable[nn.Module],
+) -> collections.abc.Generator[list[tuple[nn.Module, Tensor, Tensor]]]:
     """Keep each call of some layers, in order: the layer, its input and its output."""
     calls = list[tuple[nn.Module, Tensor, Tensor]]()
 

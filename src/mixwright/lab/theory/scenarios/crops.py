@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from mixwright import sampling
 from mixwright.arguments import check_range
 from mixwright.lab.data.resize import resized
-from mixwright.masks.fourier import fourier_field
+from mixwright.lab.theory.scenarios.sprites import coloured_noise
 
 _CHUNK = 1024
 
@@ -37,11 +37,8 @@ def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
     small = resized(images, side)
     parts: list[Tensor] = []
     for rows in torch.arange(count).split(_CHUNK):
-        shape = (len(rows) * channels, size, size)
-        white = sampling.normal(shape, device=images.device, generator=generator)
-        field = fourier_field(white, decay=1.6).view(len(rows), channels, size, size)
-        field = field - field.mean(dim=(2, 3), keepdim=True)
-        field = field / field.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+        shape = (len(rows), channels, size, size)
+        field = coloured_noise(shape, device=images.device, generator=generator)
         shape = (len(rows), channels, 1, 1)
         colour = sampling.uniform(
             shape, low=0.2, high=0.8, device=images.device, generator=generator

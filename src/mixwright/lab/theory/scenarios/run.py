@@ -31,6 +31,7 @@ from mixwright.lab.theory.scenarios.tasks import (
     DATASET_KINDS,
     SIZES,
     DatasetKind,
+    Size,
     Task,
     cifar_task,
     crop_task,
@@ -132,7 +133,9 @@ def run_scenarios(
             scores: dict[str, dict[str, dict[str, Any]]] = {
                 name: {task.name: {} for task in tasks} for name in methods
             }
-            runs = [(task, size, name) for task in tasks for size in SIZES for name in methods]
+            runs: list[tuple[Task, Size, str]] = [
+                (task, size, name) for task in tasks for size in SIZES for name in methods
+            ]
             for done, (task, size, name) in enumerate(runs):
                 note = f"{name}, {task.name}, {size} objects, seed {seed}"
                 progress((seed + done / len(runs)) / seeds, note)

@@ -124,10 +124,7 @@ def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
     def shuffled(kinds: int) -> Tensor:
         return torch.arange(count)[torch.randperm(count, generator=generator)] % kinds
 
-    white = sampling.normal((count * 3, size, size), device=cpu, generator=generator)
-    field = fourier_field(white, decay=1.6)
-    field = field - field.mean(dim=(1, 2), keepdim=True)
-    field = field / field.std(dim=(1, 2), keepdim=True).clamp_min(1e-6)
+    ground = coloured_noise((count, 3, size, size), device=cpu, generator=generator)
     back = uniform(count, 3, low=0.3, high=0.7)
     # Contrasts are spread over a wide range, so that neither task is easy for all sprites or none.
     contrast = _spread(uniform(count), *_SILHOUETTE)[:, None]
@@ -143,9 +140,20 @@ def draw_sprites(count: int, *, size: int, generator: Generator) -> Sprites:
         tilt=uniform(count, 2, low=-_TILT, high=_TILT),
         phase=uniform(count, 2, high=20.0),
         colours=colours.clamp(0, 1),
-        ground=field.view(count, 3, size, size),
+        ground=ground,
         noise=sampling.normal((count, 3, size, size), device=cpu, generator=generator),
     )
+
+
+def coloured_noise(
+    shape: tuple[int, int, int, int], *, device: torch.device, generator: Generator
+) -> Tensor:
+    """Return low-frequency noise, each plane of mean 0 and variance 1."""
+    flat = (shape[0] * shape[1], *shape[2:])
+    white = sampling.normal(flat, device=device, generator=generator)
+    field = fourier_field(white, decay=1.6).view(shape)
+    field = field - field.mean(dim=(2, 3), keepdim=True)
+    return field / field.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
 
 
 def _spread(chance: Tensor, low: float, high: float) -> Tensor:
