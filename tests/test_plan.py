@@ -331,9 +331,9 @@ def test_boxes_stay_boxes_when_joined_with_shares_and_identity() -> None:
     images = torch.zeros(COUNT, 1, HEIGHT, WIDTH)
     select = torch.tensor([True, False, True, False, True])
     sometimes = _pair("binary box").where(select, MixPlan.identity(images))
-    assert isinstance(sometimes.held, Box)
-    assert sometimes.held.binary
-    assert isinstance(_pair("share").where(select, _pair("two-level box")).held, Box)
+    assert isinstance(sometimes.mask_form, Box)
+    assert sometimes.mask_form.binary
+    assert isinstance(_pair("share").where(select, _pair("two-level box")).mask_form, Box)
 
 
 def test_plans_with_warps_are_joined_side_by_side() -> None:
@@ -375,9 +375,9 @@ def test_replace_changes_what_is_named_and_nothing_else() -> None:
     heavy = plan.replace(weight=torch.full((COUNT, 2), 0.7))
     assert heavy.weight.unique().tolist() == pytest.approx([0.7])
     assert torch.equal(heavy.index, plan.index)
-    assert heavy.held is plan.held
-    assert heavy.own
-    assert not plan.replace(index=plan.index.flip(0)).own
+    assert heavy.mask_form is plan.mask_form
+    assert heavy.self_first
+    assert not plan.replace(index=plan.index.flip(0)).self_first
     with pytest.raises(TypeError):
         plan.replace(wieght=1)
 
@@ -415,8 +415,8 @@ def test_gradients_reach_the_sources_and_a_learned_mask(
     def gradients(learned: MixPlan, mix: Callable[[MixPlan, Tensor], Tensor]) -> list[Tensor]:
         images = _rand(COUNT, 3, HEIGHT, WIDTH, seed=6).requires_grad_()
         leaves = [images]
-        if isinstance(learned.held, DenseMask) and not learned.held.binary:
-            leaves.append(learned.held.values.clone().requires_grad_())
+        if isinstance(learned.mask_form, DenseMask) and not learned.mask_form.binary:
+            leaves.append(learned.mask_form.values.clone().requires_grad_())
             learned = learned.replace(mask=DenseMask(leaves[1]))
         return list(torch.autograd.grad((mix(learned, images) * wanted).sum(), leaves))
 
@@ -433,7 +433,7 @@ def test_plan_and_application_compile_to_one_graph(form: str) -> None:
     plan = _pair(form)
 
     def apply(plan: MixPlan, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        again = MixPlan.pair(plan.index[:, 1], plan.held)
+        again = MixPlan.pair(plan.index[:, 1], plan.mask_form)
         logits = again.images(images).flatten(1)[:, :COUNT]
         loss = again.loss(torch.nn.CrossEntropyLoss(reduction="none"), logits, labels)
         return again.targets(labels, COUNT), logits, loss, plan.accuracy(logits, labels)

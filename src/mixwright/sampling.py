@@ -91,7 +91,7 @@ def _takes_like(draw: Callable[_P, Tensor]) -> Callable[_P, Tensor]:
 
     @functools.wraps(draw)
     def forwarded(*args: _P.args, **kwargs: _P.kwargs) -> Tensor:
-        named: dict[str, Any] = kwargs
+        named: Any = kwargs
         if "like" in named:
             warnings.warn(
                 f"sampling.{draw.__name__}: like=tensor is now device=tensor.device.",

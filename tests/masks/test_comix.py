@@ -95,7 +95,7 @@ def solved(unary: Tensor, rows: int, columns: int, *, edge: float, palette: Pale
     now = torch.zeros_like(unary)
     now[..., 0] = 1
     found = potts_shares(unary[:, board.order], edge=edge, board=board, palette=palette, now=now)
-    return found[:, board.place]
+    return found[:, board.position]
 
 
 @pytest.mark.parametrize("halves", [False, True])

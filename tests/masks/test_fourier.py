@@ -11,9 +11,9 @@ from mixwright.masks.fourier import (
     fourier_field,
     official_fourier_field,
     rank_mask,
-    ranks,
     soft_rank_mask,
 )
+from mixwright.masks.ranks import ranks
 
 
 def seeded(seed: int = 0) -> torch.Generator:

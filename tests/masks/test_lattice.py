@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masks.compiled import assert_compiles
-from mixwright.masks.lattice import cell_mask, lattice_factors
+from mixwright.masks.lattice import lattice_factors
+from mixwright.masks.ranks import highest
 
 NAMES = ("start", "length", "period", "hole")
 
@@ -53,7 +54,7 @@ def test_cells_are_counted_exactly_and_chosen_by_score(g, seed):
     rng = torch.Generator().manual_seed(seed)
     scores = torch.rand(4, g, g, generator=rng)
     kept = torch.randint(g * g + 1, (4,), generator=rng)
-    keep = cell_mask(scores, kept)
+    keep = highest(scores, kept)
     assert keep.shape == (4, 1, g, g)
     assert keep.sum(dim=(1, 2, 3)).tolist() == kept.tolist()
     for plane, score in zip(keep[:, 0], scores, strict=True):
@@ -69,9 +70,9 @@ def test_lattices_and_cells_compile():
         return kept(factor, factor)
 
     assert_compiles(lattice, start, length, period, hole)
-    assert_compiles(cell_mask, torch.rand(2, 3, 3), torch.tensor([2, 9]))
+    assert_compiles(highest, torch.rand(2, 3, 3), torch.tensor([2, 9]))
 
 
 def test_cells_refuse_one_count_for_many_grids():
-    with pytest.raises(ValueError, match=r"cell_mask: .* kept \(1,\)"):
-        cell_mask(torch.zeros(2, 3, 3), torch.zeros(1))
+    with pytest.raises(ValueError, match=r"highest: .* kept \(1,\)"):
+        highest(torch.zeros(2, 3, 3), torch.zeros(1))

@@ -58,7 +58,7 @@ def test_one_of_draws_each_at_its_chance_for_each_sample() -> None:
     cut = []
     for _ in range(40):
         plan = mixer.plan(IMAGES, generator=generator).check()
-        assert isinstance(plan.held, Box)
+        assert isinstance(plan.mask_form, Box)
         binary = plan.mask[:, 0].flatten(1).eq(0.5).logical_not().all(1)
         assert torch.equal(plan.weight[:, 0] == 0.75, binary)
         cut += binary.tolist()

@@ -45,14 +45,14 @@ def test_blocks_show_one_image_or_two_and_labels_follow(half_labels):
     assert plan.mask.shape == (40, 17, 4, 4)
     levels = [0.0, 0.5, 1.0] if half_labels else [0.0, 1.0]
     assert plan.mask.unique().tolist() == levels
-    assert plan.held.binary is not half_labels
+    assert plan.mask_form.binary is not half_labels
     assert torch.equal(plan.mask.sum(dim=1), torch.ones(40, 4, 4))
     assert torch.equal(plan.weight, plan.mask.mean(dim=(2, 3)))
     assert torch.equal(plan.weight.sum(dim=1), torch.ones(40))
     assert (plan.weight.diff(dim=1) <= 0).all()
     assert plan.weight[:, -1].max() == 0
     assert 1.5 < (plan.weight > 0).sum(dim=1).float().mean() < 5
-    assert not plan.own
+    assert not plan.self_first
     assert plan.lam is None
 
 

@@ -46,7 +46,7 @@ def test_calibrated_gmix_has_the_share_that_was_asked_for(size):
     plan = GMix(calibrate=True).plan(torch.zeros(500, 1, *size), generator=stream(0)).check()
     assert plan.lam is not None
     torch.testing.assert_close(plan.weight[:, 0], plan.lam, atol=1e-4, rtol=0)
-    assert isinstance(plan.held, SeparableMask)
+    assert isinstance(plan.mask_form, SeparableMask)
 
 
 def test_agmix_without_correlation_is_gmix_at_any_angle():

@@ -37,9 +37,9 @@ def test_ratio_zero_is_mixup():
 def test_ratio_one_is_cutmix_where_nothing_is_clipped():
     ours = HMix(ratio=1.0, lam=0.75).plan(IMAGES, generator=stream(0))
     theirs = CutMix(lam=0.75).plan(IMAGES, generator=stream(0))
-    assert isinstance(ours.held, Box)
-    assert isinstance(theirs.held, Box)
-    assert torch.equal(ours.held.edges, theirs.held.edges)
+    assert isinstance(ours.mask_form, Box)
+    assert isinstance(theirs.mask_form, Box)
+    assert torch.equal(ours.mask_form.edges, theirs.mask_form.edges)
     full = theirs.weight[:, 0] == 0.75
     assert 50 < full.sum() < 500
     torch.testing.assert_close(ours.mask[full], theirs.mask[full])

@@ -99,7 +99,7 @@ def test_binary_masks_copy_pixels_bit_by_bit(case):
     own, other = images[plan.index[:, 0]], images[plan.index[:, 1]]
     mixed = plan.images(images)
     assert ((mixed == own) | (mixed == other)).all()
-    assert plan.held.binary
+    assert plan.mask_form.binary
 
 
 @cases(partner=True, self_mixing=False)

@@ -53,8 +53,8 @@ def _seen_by(model: nn.Module) -> list[Tensor]:
 
 def _edges(losses: Losses) -> Tensor:
     assert losses.plan is not None
-    assert isinstance(losses.plan.held, Box)
-    return losses.plan.held.edges
+    assert isinstance(losses.plan.mask_form, Box)
+    return losses.plan.mask_form.edges
 
 
 def test_the_first_batch_is_not_mixed() -> None:
@@ -148,7 +148,7 @@ def test_boxes_have_uniform_shares_and_one_serves_the_batch() -> None:
     asked = 1 - plan.lam
     assert asked.max() <= 0.5
     assert abs(asked.mean() - 0.25) < 4 * 0.5 / 12**0.5 / 400**0.5
-    assert plan.held.means().unique().numel() > 50
+    assert plan.mask_form.means().unique().numel() > 50
     one = RecursiveMix().plan(images, 400, generator=stream(1))
     assert one.boxes is not None
     assert (one.boxes == one.boxes[0]).all()

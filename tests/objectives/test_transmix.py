@@ -91,11 +91,11 @@ def test_weights_come_from_the_forward_on_the_mixed_images():
     with attending(model) as again:
         logits = model(losses.plan.images(images))
     expected = (
-        losses.plan.held.means()[:, 0]
+        losses.plan.mask_form.means()[:, 0]
         + own_share(again.class_row(), keep_at(losses.plan, (4, 4), "nearest"))
     ) / 2
     torch.testing.assert_close(losses.plan.weight[:, 0], expected)
-    assert (losses.plan.weight[:, 0] - losses.plan.held.means()[:, 0]).abs().max() > 1e-3
+    assert (losses.plan.weight[:, 0] - losses.plan.mask_form.means()[:, 0]).abs().max() > 1e-3
     torch.testing.assert_close(losses.logits, logits)
     torch.testing.assert_close(losses.total, losses.plan.loss(CrossEntropy(), logits, labels))
     flipped = step(TransMix(p=1.0, pairing="flip"), model).plan

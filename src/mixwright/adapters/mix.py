@@ -141,13 +141,13 @@ class Mix:
             return images, labels
         worker = get_worker_info()
         epoch = int(self._epoch)
-        place = (epoch,) if worker is None else (epoch, worker.id)
+        source = (epoch,) if worker is None else (epoch, worker.id)
         if worker is not None and epoch < 0:
-            place = (worker.seed,)
-        if place != self._batches_of:
-            self._batches_of, self._batches = place, 0
+            source = (worker.seed,)
+        if source != self._batches_of:
+            self._batches_of, self._batches = source, 0
         rank = _rank() if self._rank is None else self._rank
-        words = (self.seed, rank, Stream.LOADER, *place, self._batches)
+        words = (self.seed, rank, Stream.LOADER, *source, self._batches)
         self._batches += 1
         plan = self.mixer.plan(images, labels, generator=stream(*words))
         return plan.images(images), self.targets(plan, labels)

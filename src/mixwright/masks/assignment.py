@@ -58,27 +58,30 @@ def assignment(gain: Tensor, *, rounds: int = 48, swaps: int = 8) -> Tensor:
 def _auction(gain: Tensor, me: Tensor, rounds: int) -> Tensor:
     """Hold the auction; give ``(B, B)`` bool, whether row i holds column j."""
     price = torch.zeros_like(gain[0])
-    held = torch.zeros_like(gain, dtype=torch.bool)
-    step = gain.max() / 100  # the least rise of a price: finer is closer to the best, but slower
+    holds = torch.zeros_like(gain, dtype=torch.bool)
+    # Each row bids for the column that nets it most, as much above its price as makes the second
+    # best equally good, and a step more, without which rows that gain the same by both would bid
+    # for ever. A price only rises, so a column once sold stays sold, to whoever bids most.
+    step = gain.max() / 100  # finer is closer to the best, but slower
     for _ in range(rounds):
-        net, place = (gain - price).topk(2, dim=1)
-        bids = ~held.any(dim=1) & (net[:, 0] > 0)
+        net, favourite = (gain - price).topk(2, dim=1)
+        bids = ~holds.any(dim=1) & (net[:, 0] > 0)
         bid = net[:, 0] - net[:, 1].clamp_min(0) + step
-        offered = torch.where((place[:, :1] == me) & bids[:, None], bid[:, None], 0.0)
+        offered = torch.where((favourite[:, :1] == me) & bids[:, None], bid[:, None], 0.0)
         best, who = offered.max(dim=0)
         sold = best > 0
-        held = torch.where(sold, who == me[:, None], held)
+        holds = torch.where(sold, who == me[:, None], holds)
         price = price + best
-    return held
+    return holds
 
 
-def _completed(held: Tensor, me: Tensor) -> Tensor:
+def _completed(holds: Tensor, me: Tensor) -> Tensor:
     """Give each row its column, and rows that hold none those left, in order."""
-    rows, columns = held.any(dim=1), held.any(dim=0)
+    rows, columns = holds.any(dim=1), holds.any(dim=0)
     waiting = rows.long().argsort(stable=True)  # rows without a column come first
     left = columns.long().argsort(stable=True)
     spare = torch.empty_like(me).scatter_(0, waiting, left)
-    return torch.where(rows, held.long().argmax(dim=1), spare)
+    return torch.where(rows, holds.long().argmax(dim=1), spare)
 
 
 def _exchanged(gain: Tensor, column: Tensor, me: Tensor) -> Tensor:

@@ -27,57 +27,57 @@ def box_sides(area: Tensor, size: Sequence[int]) -> Tensor:
     return (scale[:, None] * _lengths(size, area.device)).floor().long()
 
 
-def clipped_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
+def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes around a uniform centre pixel and clip them at the border.
 
     The half side is rounded down, so that odd sides lose a row (clovaai/CutMix-PyTorch).
 
     Args:
         sides: ``(B, D)`` int64, in pixels.
-        place: ``(B, D)`` floating, uniform in [0, 1).
+        position: ``(B, D)`` floating, uniform in [0, 1).
         size: the D spatial sizes, in pixels.
 
     Returns:
         ``(B, D, 2)`` int64: first row and the row after the last.
     """
-    lengths = _lengths(size, place.device)
-    centre = torch.minimum((place * lengths).floor().long(), lengths - 1)
+    lengths = _lengths(size, position.device)
+    centre = torch.minimum((position * lengths).floor().long(), lengths - 1)
     half = sides // 2
     return torch.stack([centre - half, centre + half], dim=2).clamp_min(0).minimum(lengths[:, None])
 
 
-def fitted_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
+def fitted_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes wholly inside the image, each position equally likely.
 
     Args:
         sides: ``(B, D)`` int64, in pixels, at most ``size``.
-        place: ``(B, D)`` floating, uniform in [0, 1).
+        position: ``(B, D)`` floating, uniform in [0, 1).
         size: the D spatial sizes, in pixels.
 
     Returns:
         ``(B, D, 2)`` int64: first row and the row after the last.
     """
-    room = _lengths(size, place.device) - sides
-    start = torch.minimum((place * (room + 1)).floor().long(), room)
+    room = _lengths(size, position.device) - sides
+    start = torch.minimum((position * (room + 1)).floor().long(), room)
     return torch.stack([start, start + sides], dim=2)
 
 
-def uniform_box(sides: Tensor, place: Tensor, size: Sequence[int]) -> Tensor:
+def uniform_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes so that every pixel is covered equally often; many are clipped.
 
     The first row is drawn from a range that begins one side before the image.
 
     Args:
         sides: ``(B, D)`` int64, in pixels.
-        place: ``(B, D)`` floating, uniform in [0, 1).
+        position: ``(B, D)`` floating, uniform in [0, 1).
         size: the D spatial sizes, in pixels.
 
     Returns:
         ``(B, D, 2)`` int64: first row and the row after the last.
     """
-    lengths = _lengths(size, place.device)
-    places = lengths + sides - 1  # those that touch the image
-    start = torch.minimum((place * places).floor().long(), places - 1) - sides + 1
+    lengths = _lengths(size, position.device)
+    starts = lengths + sides - 1  # those that touch the image
+    start = torch.minimum((position * starts).floor().long(), starts - 1) - sides + 1
     edges = torch.stack([start, start + sides], dim=2).clamp_min(0).minimum(lengths[:, None])
     return torch.where((sides > 0)[..., None], edges, 0)
 

@@ -7,6 +7,8 @@ and a *rank mask* of any field. All draws are arguments; nothing here reads a va
 import torch
 from torch import Tensor
 
+from mixwright.masks.ranks import ranks
+
 # Two digits of the rank search. Finer digits separate values better, larger histograms cost more;
 # 2 ** 18 levels over a field's range are nearly as fine as a float32 Fourier transform is exact.
 _DIGIT_BITS = 9
@@ -96,8 +98,8 @@ def official_fourier_field(
         )
     along = torch.arange(width // 2 + 1, device=real.device, dtype=torch.float32)[:, None] / width
     first = _falloff(along.new_zeros(()), along, height=height, width=width, decay=decay)
-    one = torch.full_like(along, 1 / height)
-    second = _falloff(one, along, height=height, width=width, decay=decay)
+    once = torch.full_like(along, 1 / height)
+    second = _falloff(once, along, height=height, width=width, decay=decay)
     spectrum = torch.complex(real.float() * first, imaginary.float() * second)
     return torch.fft.irfft2(spectrum, s=(height, width))
 
@@ -134,6 +136,11 @@ def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
     value = field.float().flatten(1)
     if _selection_pays(value):
         return _selected(value, kept).view(len(field), 1, *field.shape[1:])
+    # A pixel is kept if its rank is below the count, and for that nobody needs the ranks: the value
+    # at the cut is enough. Values become levels of 18 bits; a histogram of the upper 9 finds the
+    # digit in which the count is reached, a histogram of the lower 9, over the pixels of that digit
+    # alone, finds the level. Both are a scatter and a cumulative sum over 512 bins, without a sort
+    # and without a value that the host must read.
     low, high = value.amin(1, keepdim=True), value.amax(1, keepdim=True)
     steps = (_DIGITS * _DIGITS - 1) / (high - low).clamp_min(1e-30)
     level = ((value - low) * steps).to(torch.int32)  # below 2 ** 18
@@ -228,13 +235,6 @@ def _cut(digit: Tensor, votes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     cut = torch.searchsorted(up_to, total - wanted, right=True).clamp_max(_DIGITS - 1)
     above = total - up_to.gather(1, cut)
     return cut.to(torch.int32), wanted - above
-
-
-def ranks(value: Tensor) -> Tensor:
-    """Place of each column in its row, 0 for the highest; earlier columns first among equals."""
-    order = value.argsort(dim=1, descending=True, stable=True)
-    places = torch.arange(value.shape[1], device=value.device).expand_as(order)
-    return torch.empty_like(order).scatter_(1, order, places)
 
 
 def _check_rank_arguments(name: str, field: Tensor, kept: Tensor) -> None:

@@ -1,9 +1,7 @@
-"""Masks on regular grids: a lattice of holes, and whole cells."""
+"""Masks on a regular lattice of holes."""
 
 import torch
 from torch import Tensor
-
-from mixwright.masks.fourier import ranks
 
 
 def lattice_factors(
@@ -39,34 +37,10 @@ def lattice_factors(
 
     Source: IlyaDobrynin/GridMixup, as a closed form; the patches of Westlake-AI/openmixup.
     """
-    place = torch.arange(size, device=start.device) - start[:, None]
-    in_crop = (place >= 0) & (place < length[:, None])
+    offset = torch.arange(size, device=start.device) - start[:, None]
+    in_crop = (offset >= 0) & (offset < length[:, None])
     if phase is not None:
-        place = place + phase[:, None]
+        offset = offset + phase[:, None]
     # Division is by far the dearest part, and half as dear in 32 bits.
-    within = place.int().remainder(period[:, None].int())
+    within = offset.int().remainder(period[:, None].int())
     return in_crop & (within < hole[:, None])
-
-
-def cell_mask(scores: Tensor, kept: Tensor) -> Tensor:
-    """Keep exactly the ``kept`` cells of highest score in each grid of cells.
-
-    Args:
-        scores: ``(B, g, g)`` floating; uniform scores make every choice of cells equally likely.
-        kept: ``(B,)`` integer in [0, g * g]. Values are trusted.
-
-    Returns:
-        ``(B, 1, g, g)`` bool, a block grid; True keeps the sample's own cell.
-
-    Raises:
-        ValueError: ``scores`` is not ``(B, g, g)`` or ``kept`` is not ``(B,)``.
-
-    Source: the grid of GridMix (Baek, Bang and Shim 2021, Pattern Recognition 109).
-    """
-    if scores.ndim != 3 or kept.shape != scores.shape[:1]:
-        raise ValueError(
-            f"cell_mask: scores have shape {tuple(scores.shape)} and kept {tuple(kept.shape)}; "
-            "expected (B, g, g) and (B,). Give one count per sample."
-        )
-    keep = ranks(scores.flatten(1)) < kept[:, None]
-    return keep.view(len(scores), 1, *scores.shape[1:])

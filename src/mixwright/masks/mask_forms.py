@@ -111,8 +111,8 @@ class Box:
     def _render(self, level: float) -> Tensor:
         """Write ``level`` inside and 0 outside, in one pass over the pixels."""
         count, dims, _ = self.edges.shape
-        place = torch.arange(max(self.size), device=self.edges.device)
-        within = (place >= self.edges[..., :1]) & (place < self.edges[..., 1:])
+        pixel = torch.arange(max(self.size), device=self.edges.device)
+        within = (pixel >= self.edges[..., :1]) & (pixel < self.edges[..., 1:])
         factors = within.float()  # (B, D, longest side)
         hit = torch.full((count, *([1] * (dims + 1))), level, device=self.edges.device)
         for axis, length in enumerate(self.size):

@@ -1,4 +1,4 @@
-"""Held masks written out, brought to a size, and chosen row by row from two."""
+"""Mask forms written out, brought to a size, and chosen row by row from two."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 
 
-def all_planes(held: MaskForm) -> Tensor:
+def all_planes(form: MaskForm) -> Tensor:
     """Render the masks of all N sources, bool where they are known to be 0 or 1."""
-    if isinstance(held, DenseMask) and held.whole:
-        return held.values
-    first = held.first()
+    if isinstance(form, DenseMask) and form.whole:
+        return form.values
+    first = form.first()
     if first.dtype == torch.bool:
         last = ~first.any(dim=1, keepdim=True)
     else:
@@ -42,8 +42,8 @@ def resolve(values: Tensor, size: tuple[int, ...]) -> Tensor:
     return upsample_blocks(values, size)
 
 
-def chosen(select: Tensor, mine: MaskForm, theirs: MaskForm) -> MaskForm:
-    """Choose rows of two masks in the most compact form that holds both."""
+def where_mask(select: Tensor, mine: MaskForm, theirs: MaskForm) -> MaskForm:
+    """Take rows of ``mine`` where ``select``, in the most compact form that holds both."""
     if isinstance(mine, Box) or isinstance(theirs, Box):
         a, b = _as_box(mine, theirs), _as_box(theirs, mine)
         if a is not None and b is not None and a.size == b.size:
@@ -53,7 +53,7 @@ def chosen(select: Tensor, mine: MaskForm, theirs: MaskForm) -> MaskForm:
             (ai, ao), (bi, bo) = a.shares(), b.shares()
             return Box(edges, a.size, torch.where(select, ai, bi), torch.where(select, ao, bo))
     a, b = mine.first(), theirs.first()
-    sizes = [tuple(one.shape[2:]) for one in (a, b)]
+    sizes = tuple(a.shape[2:]), tuple(b.shape[2:])
     if sizes[0] != sizes[1]:
         # Both divide the image, so their least common multiple does.
         size = tuple(math.lcm(*pair) for pair in zip(*sizes, strict=True))
@@ -65,28 +65,33 @@ def chosen(select: Tensor, mine: MaskForm, theirs: MaskForm) -> MaskForm:
     return DenseMask(torch.where(select.view(-1, *([1] * (a.ndim - 1))), a, b))
 
 
-def _as_box(held: MaskForm, like: MaskForm) -> Box | None:
-    if isinstance(held, Box):
-        return held
-    if not isinstance(held, DenseMask) or not held.constant or held.sources != 2:
+def _as_box(form: MaskForm, other: MaskForm) -> Box | None:
+    """Write a box, or a share beside another box, as a box; None for all else."""
+    if isinstance(form, Box):
+        return form
+    if not isinstance(form, DenseMask) or not form.constant or form.sources != 2:
         return None
-    assert isinstance(like, Box)
-    empty = torch.zeros_like(like.edges)
-    if held.binary:  # a share of 0 or 1: the box is all of the image or nothing
-        other = ~held.first().view(-1).bool()
-        stop = torch.stack([other * length for length in like.size], dim=1)
-        return Box(torch.stack([empty[..., 0], stop], dim=2), like.size)
-    level = held.means()[:, 0]
-    return Box(empty, like.size, level, level)
+    assert isinstance(other, Box)
+    empty = torch.zeros_like(other.edges)
+    if form.binary:  # a share of 0 or 1: the box is all of the image or nothing
+        partners = ~form.first().view(-1).bool()
+        stop = torch.stack([partners * length for length in other.size], dim=1)
+        return Box(torch.stack([empty[..., 0], stop], dim=2), other.size)
+    level = form.means()[:, 0]
+    return Box(empty, other.size, level, level)
 
 
-def chosen_fill(select: Tensor, mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:
+def where_fill(select: Tensor, mine: Tensor | None, theirs: Tensor | None) -> Tensor | None:
     """Choose rows of what two plans show for their null source, where they have one."""
     if mine is None or theirs is None:
         return theirs if mine is None else mine
     if mine is theirs:
         return mine
     rank = max(mine.ndim, theirs.ndim, 2)
-    a, b = (one[None] if one.ndim == 1 else one for one in (mine, theirs))
-    a, b = (one.view(*one.shape, *([1] * (rank - one.ndim))) for one in (a, b))
-    return torch.where(select.view(-1, *([1] * (rank - 1))), a, b)
+
+    def full_rank(fill: Tensor) -> Tensor:
+        batched = fill[None] if fill.ndim == 1 else fill
+        return batched.view(*batched.shape, *([1] * (rank - batched.ndim)))
+
+    rows = select.view(-1, *([1] * (rank - 1)))
+    return torch.where(rows, full_rank(mine), full_rank(theirs))

@@ -1,4 +1,4 @@
-"""Masks of the highest scores, an exact count for each sample; for grids of blocks.
+"""Ranks, and masks of the highest scores: an exact count for each sample, on grids of blocks.
 
 ``masks.fourier.rank_mask`` does it for planes of pixels, where a sort would cost too much.
 """
@@ -32,7 +32,11 @@ def highest(scores: Tensor, kept: Tensor) -> Tensor:
             f"highest: scores have shape {tuple(scores.shape)} and kept {tuple(kept.shape)}; "
             "expected (B, h, w) and (B,)."
         )
-    order = scores.flatten(1).argsort(dim=1, descending=True, stable=True)
-    place = torch.arange(order.shape[1], device=order.device)
-    rank = torch.empty_like(order).scatter_(1, order, place.expand_as(order))
-    return (rank < kept[:, None]).view(len(scores), 1, *scores.shape[1:])
+    return (ranks(scores.flatten(1)) < kept[:, None]).view(len(scores), 1, *scores.shape[1:])
+
+
+def ranks(value: Tensor) -> Tensor:
+    """Place of each column in its row, 0 for the highest; earlier columns first among equals."""
+    order = value.argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(value.shape[1], device=value.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)

@@ -74,12 +74,16 @@ def transport(cost: Tensor, *, eps: float, iters: int) -> Tensor:
             "least 1 iteration."
         )
     kind = torch.promote_types(cost.dtype, torch.float32)
+    # In logarithms, because exp(-cost / eps) underflows for the small eps that give sharp results;
+    # a product with a factor then is a sum, and a sum of products a logsumexp.
     with torch.autocast(cost.device.type, enabled=False):
-        like = cost.to(kind) / -eps  # logarithms from here on
+        log_kernel = cost.to(kind) / -eps
         share = math.log(cost.shape[1] / cost.shape[2])
-        row = torch.zeros_like(like[:, :, :1])
-        column = torch.zeros_like(like[:, :1])
+        row = torch.zeros_like(log_kernel[:, :, :1])
+        column = torch.zeros_like(log_kernel[:, :1])
         for _ in range(iters):
-            column = share - (like + row).logsumexp(dim=1, keepdim=True)
-            row = -(like + column).logsumexp(dim=2, keepdim=True)
-        return (like + column).softmax(dim=2)  # exp(like + row + column) without its rounding
+            column = share - (log_kernel + row).logsumexp(dim=1, keepdim=True)
+            row = -(log_kernel + column).logsumexp(dim=2, keepdim=True)
+        return (log_kernel + column).softmax(
+            dim=2
+        )  # exp(log_kernel + row + column) without its rounding

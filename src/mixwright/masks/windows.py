@@ -26,8 +26,8 @@ def extreme_windows(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
     means = F.avg_pool2d(maps[:, None], side, stride=1)[:, 0]
     columns = means.shape[2]
     flat = means.flatten(1)
-    places = flat.argmin(dim=1), flat.argmax(dim=1)
-    least, most = (torch.stack([one // columns, one % columns], dim=1) for one in places)
+    cells = flat.argmin(dim=1), flat.argmax(dim=1)
+    least, most = (torch.stack([cell // columns, cell % columns], dim=1) for cell in cells)
     return torch.stack([least, least + side], dim=2), torch.stack([most, most + side], dim=2)
 
 

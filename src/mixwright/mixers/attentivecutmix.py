@@ -121,8 +121,8 @@ class AttentiveCutMix(PairMixer):
             kept = (lam * cells + 1e-4).floor().long().clamp(1, cells)
             own = highest(cell_means(maps, shape), kept.expand(len(images)))
             # Along a side that is a multiple a cell stays one number.
-            held = [new if new % old else old for new, old in zip(size, shape, strict=True)]
-            draw = PairDraw(mask=DenseMask(upsample_blocks(own, held)), lam=lam)
+            compact = [new if new % old else old for new, old in zip(size, shape, strict=True)]
+            draw = PairDraw(mask=DenseMask(upsample_blocks(own, compact)), lam=lam)
             return draw.with_partners(images, pairing=self.pairing, generator=generator)
 
     def _lam(self, images: Tensor, cells: int, *, generator: Generator) -> Tensor:

@@ -47,8 +47,8 @@ class OneOf:
     ) -> None:
         if not mixers:
             raise ValueError("OneOf: no mixer given; expected at least one, OneOf(MixUp(), ...).")
-        for one in mixers:
-            check_mixer("OneOf", one)
+        for mixer in mixers:
+            check_mixer("OneOf", mixer)
         check_choice("OneOf", "per", per, PERS)
         if p is not None:
             given: Any = p
@@ -84,8 +84,8 @@ class OneOf:
         plan: MixPlan | None = None
         with sharing():
             for k in sorted(set(drawn)):
-                one = self.mixers[k].plan(images, labels, generator=generator, model=model)
-                plan = one if plan is None else one.where(which == k, plan)
+                planned = self.mixers[k].plan(images, labels, generator=generator, model=model)
+                plan = planned if plan is None else planned.where(which == k, plan)
         assert plan is not None
         return plan
 
@@ -191,8 +191,8 @@ def set_progress(mixer: Mixer, progress: float) -> None:
     if isinstance(mixer, Scheduled):
         mixer.progress = float(progress)
     elif isinstance(mixer, OneOf):
-        for one in mixer.mixers:
-            set_progress(one, progress)
+        for inner in mixer.mixers:
+            set_progress(inner, progress)
     elif isinstance(mixer, Sometimes):
         set_progress(mixer.mixer, progress)
 

@@ -125,12 +125,11 @@ class CoMixup:
         maps = salience(self.saliency, images, labels, model=model, name="CoMixup")
         size = min(self.group, count)
         groups = -(-count // size)
-        side = max(
-            one for one in range(1, self.block + 1) if height % one == 0 and width % one == 0
-        )
+        fitting = (k for k in range(1, self.block + 1) if height % k == width % k == 0)
+        side = max(fitting)
         with drawing(images):
-            place = torch.arange(groups * size, device=images.device).view(groups, size)
-            member, row = place < count, place.clamp_max(count - 1)
+            slot = torch.arange(groups * size, device=images.device).view(groups, size)
+            member, row = slot < count, slot.clamp_max(count - 1)
             masks = comix_masks(
                 self._cost(blocks_of(maps, (side, side))[row], member, generator=generator),
                 compatible(_most_salient(maps)[row], self.omega, member),

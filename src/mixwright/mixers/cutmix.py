@@ -101,19 +101,19 @@ class CutMix(RandomPairMixer):
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
         """See ``MaskMethod.keep``."""
         shape = (len(lam), len(size))
-        place = sampling.uniform(shape, device=lam.device, generator=generator)
+        position = sampling.uniform(shape, device=lam.device, generator=generator)
         if self.minmax is not None and self.lam is None:
             low, high = self.minmax
             side = sampling.uniform(
                 shape, low=low, high=high, device=lam.device, generator=generator
             )
             sides = torch.stack([side[:, k] * n for k, n in enumerate(size)], dim=1)
-            return Box(fitted_box(sides.floor().long(), place, size), tuple(size))
+            return Box(fitted_box(sides.floor().long(), position, size), tuple(size))
         sides = box_sides(1 - lam, size)
         if self.box == "fit":
-            edges = fitted_box(sides, place, size)
+            edges = fitted_box(sides, position, size)
         elif self.box == "uniform":
-            edges = uniform_box(sides, place, size)
+            edges = uniform_box(sides, position, size)
         else:
-            edges = clipped_box(sides, place, size)
+            edges = clipped_box(sides, position, size)
         return Box(edges, tuple(size))

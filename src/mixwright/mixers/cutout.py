@@ -105,16 +105,15 @@ class Cutout:
             )
         with drawing(images):
             count = len(images)
-            held = self._keep(images, generator=generator).expand(count)
             me = torch.arange(count, device=images.device)
             ones = torch.ones(count, device=images.device)
             return MixPlan(
                 index=torch.stack([me, torch.full_like(me, -1)], dim=1),
-                mask=held,
+                mask=self._keep(images, generator=generator).expand(count),
                 weight=torch.stack([ones, torch.zeros_like(ones)], dim=1),
                 pool=count,
                 fill=self._fill(images, generator=generator),
-                own=True,
+                self_first=True,
             )
 
     def _keep(self, images: Tensor, *, generator: Generator) -> MaskForm:
@@ -123,8 +122,8 @@ class Cutout:
         side = self.length if isinstance(self.length, int) else int(self.length * min(size))
         sides = torch.full((rows, len(size)), side, device=images.device)
         shape = (self.holes, rows, len(size))
-        places = sampling.uniform(shape, device=images.device, generator=generator)
-        boxes = [Box(clipped_box(sides, place, size), tuple(size)) for place in places]
+        positions = sampling.uniform(shape, device=images.device, generator=generator)
+        boxes = [Box(clipped_box(sides, position, size), tuple(size)) for position in positions]
         if len(boxes) == 1:
             return boxes[0]
         keep = boxes[0].first()

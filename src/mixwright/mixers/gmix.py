@@ -76,7 +76,7 @@ class GMix(ShareMixer):
         cx = sampling.integers(0, width, (len(lam),), device=lam.device, generator=generator)
         share = torch.minimum(lam, 1 - lam)
         if self.calibrate:
-            return calibrated_spot(share, own=lam < 0.5, cy=cy, cx=cx, size=size)
+            return calibrated_spot(share, shows_own=lam < 0.5, cy=cy, cx=cx, size=size)
         variance = area_variance(share, height=height, width=width)
         # A share of 0 is no spot at all, not one of a single pixel.
         sign = torch.where(lam < 0.5, 1.0, -1.0) * (share > 0)
@@ -89,13 +89,13 @@ class GMix(ShareMixer):
 
 
 def calibrated_spot(
-    share: Tensor, *, own: Tensor, cy: Tensor, cx: Tensor, size: Sequence[int]
+    share: Tensor, *, shows_own: Tensor, cy: Tensor, cx: Tensor, size: Sequence[int]
 ) -> SeparableMask:
     """Hold the masks of round bumps whose mean over the image is ``share``.
 
     Args:
         share: ``(B,)`` in [0, 1].
-        own: ``(B,)`` bool; whether the bump shows the sample itself, not its partner.
+        shows_own: ``(B,)`` bool; whether the bump shows the sample itself, not its partner.
         cy: ``(B,)``; row of the peak.
         cx: ``(B,)``; column of the peak.
         size: height and width.
@@ -107,6 +107,6 @@ def calibrated_spot(
     return SeparableMask(
         rows=gaussian_factor(cy, variance, size=height),
         columns=gaussian_factor(cx, variance, size=width),
-        base=(~own).float(),
-        scale=torch.where(own, peak, -peak),
+        base=(~shows_own).float(),
+        scale=torch.where(shows_own, peak, -peak),
     )

@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_range, check_whole
 from mixwright.masks.blocks import upsample_blocks
-from mixwright.masks.lattice import cell_mask, lattice_factors
+from mixwright.masks.lattice import lattice_factors
 from mixwright.masks.mask_forms import DenseMask, MaskForm, SeparableMask
+from mixwright.masks.ranks import highest
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws, draw_lam
@@ -129,7 +130,7 @@ class GridMix(RandomPairMixer):
             (len(lam), side * side + 1), device=lam.device, generator=generator
         )
         kept = (lam * side**2 + draws[:, -1]).floor().long().clamp_max(side**2)
-        keep = cell_mask(draws[:, :-1].view(-1, side, side), kept)
+        keep = highest(draws[:, :-1].view(-1, side, side), kept)
         if height % side or width % side:
             keep = upsample_blocks(keep, (height, width))
         return DenseMask(keep)

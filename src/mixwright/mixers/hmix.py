@@ -70,8 +70,8 @@ class HMix(ShareMixer):
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
         """See ``MaskMethod.keep``."""
-        place = sampling.uniform((len(lam), 2), device=lam.device, generator=generator)
-        edges = clipped_box(box_sides((1 - lam) * self.ratio, size), place, size)
+        position = sampling.uniform((len(lam), 2), device=lam.device, generator=generator)
+        edges = clipped_box(box_sides((1 - lam) * self.ratio, size), position, size)
         left = 1 - Box(edges, tuple(size)).fraction()
         # A box that fills the image leaves nothing outside: any share will do there.
         outside = torch.where(left > 0, lam / left, 0.0).clamp_max(1.0)

@@ -135,10 +135,10 @@ def draw_layers(
         if len(mine) == 0:
             continue
         places = to_device(mine, shares.device)
-        held = method.keep(own[places], size=(height, width), generator=generator)
-        part = 1 - resolve(held.first(), (height, width))[:, 0].float()
+        mask = method.keep(own[places], size=(height, width), generator=generator)
+        part = 1 - resolve(mask.first(), (height, width))[:, 0].float()
         coverage.index_copy_(0, places, part.expand(-1, height, width))
-        if not (isinstance(held, DenseMask) and held.constant):
+        if not (isinstance(mask, DenseMask) and mask.constant):
             uneven.append(mine)
     return Layers(coverage, rows, torch.cat(uneven))
 

@@ -163,7 +163,7 @@ class LearnedMixer(Module):
 
 def _features(encoder: Module, images: Tensor, layer: str) -> Tensor:
     """Give the map of a layer, ``(B, c, h, w)`` float32; leaves no trace on the encoder."""
-    weight = next((one for one in encoder.parameters() if one.is_floating_point()), None)
+    weight = next((p for p in encoder.parameters() if p.is_floating_point()), None)
     dtype = torch.float32 if weight is None else weight.dtype
     with evaluating(encoder), tapping(encoder, layer, copied=True) as tap:
         encoder(images.to(dtype, copy=True))  # networks may write into what they get

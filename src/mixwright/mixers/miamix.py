@@ -110,7 +110,7 @@ class MiAMix:
 
     def __post_init__(self) -> None:
         check_pair(self)
-        usable = [hasattr(one, "keep") and not isinstance(one, type) for one in self.methods]
+        usable = [hasattr(m, "keep") and not isinstance(m, type) for m in self.methods]
         if not all(usable) or not usable:
             raise ValueError(
                 f"MiAMix: methods is {self.methods!r}; expected mixers of pairs with a keep "
@@ -212,15 +212,15 @@ class MiAMix:
         if self.layers is not None:
             depths = torch.full((rows,), self.layers)
         else:
-            chosen = sampling.choices([1.0] * self.k_max, rows, generator=generator)
-            depths = torch.tensor(chosen) + 1
+            drawn = sampling.choices([1.0] * self.k_max, rows, generator=generator)
+            depths = torch.tensor(drawn) + 1
         most = int(depths.max())
         if self.alpha == 0 and lam is None:
             return torch.zeros((rows, most), device=device), depths
         depth = to_device(depths, device)[:, None]
         used = (torch.arange(most, device=device) < depth).float()
-        own = depth.float() if lam is None else torch.zeros_like(used[:, :1])
-        concentration = torch.cat([used, own], dim=1) * (self.alpha or 1.0)
+        self_share = depth.float() if lam is None else torch.zeros_like(used[:, :1])
+        concentration = torch.cat([used, self_share], dim=1) * (self.alpha or 1.0)
         shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
         return (shares if lam is None else shares * (1 - lam)[:, None]), depths
 

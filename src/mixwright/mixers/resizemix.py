@@ -94,9 +94,9 @@ class ResizeMix(RandomPairMixer):
         lengths = torch.stack([tau * height, tau * width], dim=1)
         # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.
         sides = (lengths + 1e-3).floor().long().expand(count, 2)
-        place = sampling.uniform((count, 2), device=images.device, generator=generator)
+        position = sampling.uniform((count, 2), device=images.device, generator=generator)
         put = fitted_box if self.placement == "fit" else clipped_box
-        edges = put(sides, place, (height, width))
+        edges = put(sides, position, (height, width))
         whole = edges.new_zeros(2, 2)
         whole[0, 1], whole[1, 1] = height, width
         warp = Rect(

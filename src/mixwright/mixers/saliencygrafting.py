@@ -144,8 +144,8 @@ def candidates(blocks: Tensor, temperature: float) -> Tensor:
     cells = flat.shape[1]
     spread = flat.std(dim=1, correction=0, keepdim=True).clamp_min(_EQUAL / cells)
     score = (flat - flat.mean(dim=1, keepdim=True)) / spread / temperature
-    chosen = score.log_softmax(dim=1) >= -math.log(cells) - _EQUAL
-    return chosen.view(blocks.shape)
+    salient = score.log_softmax(dim=1) >= -math.log(cells) - _EQUAL
+    return salient.view(blocks.shape)
 
 
 def grafted_share(graft: Tensor, own: Tensor, other: Tensor) -> Tensor:
@@ -161,6 +161,6 @@ def grafted_share(graft: Tensor, own: Tensor, other: Tensor) -> Tensor:
         share of blocks where what is shown has none.
     """
     brought = (graft * other).sum(dim=(1, 2))
-    shown = brought + (~graft * own).sum(dim=(1, 2))
+    total = brought + (~graft * own).sum(dim=(1, 2))
     area = graft.float().mean(dim=(1, 2))
-    return torch.where(shown > 0, brought / shown.clamp_min(1e-30), area)
+    return torch.where(total > 0, brought / total.clamp_min(1e-30), area)

@@ -92,11 +92,11 @@ class SaliencyMix(PairMixer):
         peak = self._peaks(images, labels, partner, model=model)
         with drawing(images):
             height, width = size
-            # Centres of pixels as shares of the sides, which is what a drawn place would be.
+            # Centres of pixels as shares of the sides, as drawn positions are.
             row = (peak.div(width, rounding_mode="floor") + 0.5) / height
             column = (peak.remainder(width) + 0.5) / width
-            place = torch.stack([row, column], dim=1)
-            edges = clipped_box(box_sides(1 - lam, size), place, size)
+            position = torch.stack([row, column], dim=1)
+            edges = clipped_box(box_sides(1 - lam, size), position, size)
             keep = Box(edges, size).expand(count)
             return MixPlan.pair(partner, keep, lam=lam.expand(count))
 

@@ -83,7 +83,7 @@ class SmoothMix(RandomPairMixer):
         if self.lam is not None:
             lam = torch.full((rows,), float(self.lam), device=images.device)
             partners = torch.zeros_like(cy, dtype=torch.bool)
-            spot = calibrated_spot(1 - lam, own=partners, cy=cy, cx=cx, size=(height, width))
+            spot = calibrated_spot(1 - lam, shows_own=partners, cy=cy, cx=cx, size=(height, width))
             return lam, spot
         low, high = self.sigma
         side = min(height, width)

@@ -103,7 +103,7 @@ class SnapMix(PairMixer):
         with drawing(images):
             lam = self._lam(images, generator=generator)
             target, source = (
-                _box(one, size, generator=generator).expand(len(images), 2, 2) for one in lam
+                _box(share, size, generator=generator).expand(len(images), 2, 2) for share in lam
             )
             target, source, mixed = whole_or_nothing(target, source)
             warp = Rect(
@@ -161,13 +161,13 @@ def shares_of(own: Tensor, other: Tensor, *, target: Tensor, source: Tensor) -> 
         tensor([[0.5000, 0.2500]])
     """
     size = (own.shape[1], own.shape[2])
-    covered, shown = (
+    covered, brought = (
         (maps * Box(edges, size).hit()[:, 0]).sum(dim=(1, 2))
         for maps, edges in ((own, target), (other, source))
     )
-    return torch.stack([1 - covered, shown], dim=1).clamp(0, 1)
+    return torch.stack([1 - covered, brought], dim=1).clamp(0, 1)
 
 
 def _box(lam: Tensor, size: tuple[int, int], *, generator: Generator) -> Tensor:
-    place = sampling.uniform((len(lam), 2), device=lam.device, generator=generator)
-    return clipped_box(box_sides(1 - lam, size), place, size)
+    position = sampling.uniform((len(lam), 2), device=lam.device, generator=generator)
+    return clipped_box(box_sides(1 - lam, size), position, size)

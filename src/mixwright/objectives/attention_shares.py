@@ -38,7 +38,7 @@ def keep_at(plan: MixPlan, grid: tuple[int, int], resize: Resize = "area") -> Te
     A token has the mean over its pixels (``"area"``), or its first pixel (``"nearest"``).
     """
     with torch.no_grad(), torch.autocast(plan.index.device.type, enabled=False):
-        keep = plan.held.first()[:, :1].float()
+        keep = plan.mask_form.first()[:, :1].float()
         if resize == "nearest":
             return F.interpolate(keep, size=grid, mode="nearest").flatten(1)
         return area_mean(keep, grid).flatten(1)

@@ -32,18 +32,18 @@ def composed(first: MixPlan, second: MixPlan) -> MixPlan:
         )
     shares = _shares(second)[..., None] * _shares(first)[second.index]
     weight = second.weight[..., None] * first.weight[second.index]
-    spatial = [1] * len(first.held.size)
+    spatial = [1] * len(first.mask_form.size)
     return MixPlan(
         index=first.index[second.index].flatten(1),
         mask=DenseMask(shares.flatten(1).view(len(second), -1, *spatial), whole=True),
         weight=weight.flatten(1),
         pool=first.pool,
         fill=first.fill,
-        own=first.own and second.own,
+        self_first=first.self_first and second.self_first,
     )
 
 
 def _shares(plan: MixPlan) -> torch.Tensor:
     """Return the mean of each source's mask, ``(B, N)`` float32."""
-    means = plan.held.means()
+    means = plan.mask_form.means()
     return torch.cat([means, (1 - means.sum(dim=1, keepdim=True)).clamp_min(0)], dim=1)

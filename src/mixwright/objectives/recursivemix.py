@@ -239,5 +239,6 @@ class RecursiveMix(Objective):
                 f"({len(plan)}, {head.in_features}, h, w), as wide as the input of the last "
                 "Linear. Name another layer: RecursiveMix(layer=...)."
             )
-        assert isinstance(plan.held, Box)
-        return head(box_features(maps, plan.held.edges, (plan.held.size[0], plan.held.size[1])))
+        box = plan.mask_form
+        assert isinstance(box, Box)
+        return head(box_features(maps, box.edges, (box.size[0], box.size[1])))

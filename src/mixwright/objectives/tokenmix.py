@@ -193,7 +193,7 @@ def with_activation_weights(plan: MixPlan, maps: Tensor) -> MixPlan:
     Maps ``(B, H, W)`` are those of the unmixed images, each of sum 1; weights are in [0, 1] and
     need not sum to 1.
     """
-    keep = plan.held.first()[:, 0].float()
+    keep = plan.mask_form.first()[:, 0].float()
     masses = blocks_of(maps, keep.shape[1:]) if keep.shape[1:] != maps.shape[1:] else maps
     own = (masses * keep).sum(dim=(1, 2))
     other = (masses[plan.index[:, 1]] * (1 - keep)).sum(dim=(1, 2))

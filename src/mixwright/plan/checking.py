@@ -8,7 +8,7 @@ from mixwright.masks.mask_forms import MaskForm
 from mixwright.masks.mask_ops import all_planes
 
 
-def check_values(*, index: Tensor, held: MaskForm, weight: Tensor, pool: int, null: bool) -> None:
+def check_values(*, index: Tensor, form: MaskForm, weight: Tensor, pool: int, null: bool) -> None:
     """Read all values of a plan; see ``MixPlan.check``.
 
     Raises:
@@ -21,7 +21,7 @@ def check_values(*, index: Tensor, held: MaskForm, weight: Tensor, pool: int, nu
             f"plan.check: index runs from {low} to {high}; expected {least} to {pool - 1} for a "
             f"pool of {pool} rows{'' if null else ' without null source'}."
         )
-    mask = all_planes(held).detach().float()
+    mask = all_planes(form).detach().float()
     worst = float((mask.sum(dim=1) - 1).abs().max())
     if not bool(mask.isfinite().all()) or float(mask.min()) < 0 or worst > 1e-5:
         raise ValueError(
@@ -42,7 +42,7 @@ def check_sizes(size: tuple[int, ...], *, dims: int, fill: Tensor | None) -> Non
     Raises:
         ValueError: sizes are not ``dims`` whole numbers from 1, or the fill is a picture.
     """
-    if len(size) != dims or any(type(one) is not int or one < 1 for one in size):
+    if len(size) != dims or any(type(side) is not int or side < 1 for side in size):
         raise ValueError(
             f"plan.at: size is {size}; expected {dims} whole numbers from 1, the spatial sizes."
         )

@@ -65,8 +65,8 @@ def weighted_accuracy(logits: Tensor, rows: Tensor, *, weight: Tensor) -> Tensor
     """
     predicted = logits.argmax(dim=1)[:, None]
     if rows.ndim == 3:
-        place = predicted[..., None].expand(-1, rows.shape[1], 1)
-        hit = rows.float().gather(2, place)[..., 0]
+        column = predicted[..., None].expand(-1, rows.shape[1], 1)
+        hit = rows.float().gather(2, column)[..., 0]
     else:
         hit = (rows == predicted).float()
     return (weight * hit).sum() / weight.sum()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
-from mixwright.masks.mask_ops import all_planes, chosen, chosen_fill
+from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
 from mixwright.plan.blending import blend
 from mixwright.plan.checking import check_sizes, check_values
 from mixwright.plan.labelling import class_count, mixed_loss, mixed_targets, weighted_accuracy
@@ -33,15 +33,15 @@ class MixPlan:
             a base. -1 is the null source, a constant fill without label.
         weight: ``(B, N)`` float32, share of each source's label, at least 0; rows sum to 1 unless
             the method says otherwise.
-        held: the masks in the form in which they were drawn; ``mask`` renders them.
+        mask_form: the masks in the form in which they were drawn; ``mask`` renders them.
         pool: number of rows of the images and labels that the plan applies to.
         warp: for each of the N sources None or its resampling; None if there is none at all.
         fill: what the null source shows, in the images' scale: a 0-d or ``(C,)`` tensor, or one
             that broadcasts to ``(B, C, *spatial)``; None without null source.
         lam: ``(B,)`` float32, the share of own pixels that was asked for (clipping and rounding
             make the measured ``weight`` differ), or None.
-        own: whether output b is known to have row b as its first source, so that these rows need
-            not be gathered.
+        self_first: whether output b is known to have row b as its first source, so that these
+            rows need not be gathered.
 
     Example:
         >>> plan = MixPlan.pair(torch.tensor([1, 0]), torch.full((2, 1, 1, 1), 0.75))
@@ -53,12 +53,12 @@ class MixPlan:
 
     index: Tensor
     weight: Tensor
-    held: MaskForm
+    mask_form: MaskForm
     pool: int
     warp: tuple[Warp | None, ...] | None
     fill: Tensor | None
     lam: Tensor | None
-    own: bool
+    self_first: bool
 
     def __init__(
         self,
@@ -70,25 +70,25 @@ class MixPlan:
         warp: tuple[Warp | None, ...] | None = None,
         fill: Tensor | None = None,
         lam: Tensor | None = None,
-        own: bool = False,
+        self_first: bool = False,
     ) -> None:
         """Check shapes; values are read by ``check`` only.
 
         Args:
             index: see the attributes.
             mask: ``(B, N, *spatial)`` floating, each spatial size 1, a divisor of the images' (a
-                grid of blocks) or the images'; sums to 1 over N. Or a form of ``masks.held``.
+                grid of blocks) or the images'; sums to 1 over N. Or a form of ``masks.mask_forms``.
             weight: see the attributes.
             pool: see the attributes.
             warp: see the attributes.
             fill: see the attributes.
             lam: see the attributes.
-            own: see the attributes.
+            self_first: see the attributes.
 
         Raises:
             ValueError: the shapes do not belong together.
         """
-        held = DenseMask(mask, whole=True) if isinstance(mask, Tensor) else mask
+        form = DenseMask(mask, whole=True) if isinstance(mask, Tensor) else mask
         if index.ndim != 2 or index.dtype != torch.int64:
             raise ValueError(
                 f"MixPlan: index has shape {tuple(index.shape)} and dtype {index.dtype}; expected "
@@ -100,20 +100,20 @@ class MixPlan:
                 f"{tuple(index.shape)}: one label weight for each source."
             )
         sources = index.shape[1]
-        if held.sources != sources or (warp is not None and len(warp) != sources):
+        if form.sources != sources or (warp is not None and len(warp) != sources):
             raise ValueError(
-                f"MixPlan: index names {sources} sources a sample, the mask has {held.sources} and "
+                f"MixPlan: index names {sources} sources a sample, the mask has {form.sources} and "
                 f"warp {sources if warp is None else len(warp)}; expected one of each a source."
             )
         fields: dict[str, Any] = {
             "index": index,
             "weight": weight.float(),
-            "held": held,
+            "mask_form": form,
             "pool": int(pool),
-            "warp": None if warp is None or all(one is None for one in warp) else warp,
+            "warp": None if warp is None or not any(warp) else warp,
             "fill": fill,
             "lam": lam,
-            "own": own and pool == len(index),
+            "self_first": self_first and pool == len(index),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -136,7 +136,7 @@ class MixPlan:
         Args:
             partner: ``(B,)`` int64, row of the pool of the other sample.
             keep: ``(B, 1, *spatial)`` in [0, 1] floating or bool, 1 where a sample keeps its own
-                pixel; or a form of ``masks.held``.
+                pixel; or a form of ``masks.mask_forms``.
             weight: ``(B,)`` label weight of the sample itself; by default the mean of ``keep``.
             warp: resampling of the sample and of its partner.
             lam: ``(B,)`` the share that was asked for.
@@ -167,7 +167,7 @@ class MixPlan:
             pool=count if pool is None else pool,
             warp=warp,
             lam=lam,
-            own=True,
+            self_first=True,
         )
 
     @classmethod
@@ -187,7 +187,7 @@ class MixPlan:
             weight=ones,
             pool=count,
             lam=ones[:, 0],
-            own=True,
+            self_first=True,
         )
 
     def replace(self, **changes: Any) -> Self:
@@ -201,13 +201,13 @@ class MixPlan:
         """
         now: dict[str, Any] = {
             "index": self.index,
-            "mask": self.held,
+            "mask": self.mask_form,
             "weight": self.weight,
             "pool": self.pool,
             "warp": self.warp,
             "fill": self.fill,
             "lam": self.lam,
-            "own": self.own and "index" not in changes,
+            "self_first": self.self_first and "index" not in changes,
         }
         return type(self)(**(now | changes))
 
@@ -216,16 +216,16 @@ class MixPlan:
     @property
     def mask(self) -> Tensor:
         """The masks of all N sources, ``(B, N, *spatial)`` float32; they sum to 1 over N."""
-        held = self.held
-        if isinstance(held, DenseMask) and held.whole:
-            return held.values.float()
-        first = held.first().float()
+        form = self.mask_form
+        if isinstance(form, DenseMask) and form.whole:
+            return form.values.float()
+        first = form.first().float()
         return torch.cat([first, (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)], dim=1)
 
     @property
     def boxes(self) -> Tensor | None:
         """Boxes, ``(B, D, 2)`` int64: first row and the row after the last; None without boxes."""
-        return self.held.edges if isinstance(self.held, Box) else None
+        return self.mask_form.edges if isinstance(self.mask_form, Box) else None
 
     def __len__(self) -> int:
         """Give B, the number of outputs."""
@@ -234,7 +234,7 @@ class MixPlan:
     def __repr__(self) -> str:
         """Say the shape of the plan, never its values."""
         count, sources = self.index.shape
-        parts = [f"B={count}", f"N={sources}", f"mask={type(self.held).__name__}"]
+        parts = [f"B={count}", f"N={sources}", f"mask={type(self.mask_form).__name__}"]
         parts += [f"pool={self.pool}", f"device={self.index.device}"]
         parts += [] if self.warp is None else ["warp"]
         parts += [] if self.fill is None else ["fill"]
@@ -253,7 +253,7 @@ class MixPlan:
             ``(B, N)`` or ``(B, N, K)``, dtype of ``labels``. A null source shows row 0, at
             weight 0.
         """
-        self._fits("labels", labels)
+        self._check_rows("labels", labels)
         return labels[self.index.clamp_min(0)]
 
     # ------------------------------------------------------------------ applying plans
@@ -272,25 +272,26 @@ class MixPlan:
         Raises:
             ValueError: rows, sizes or dtype do not fit the plan.
         """
-        self._fits("images", images)
+        self._check_rows("images", images)
         if images.dtype not in _DTYPES:
             known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
             raise ValueError(
                 f"plan.images: images have dtype {images.dtype}; expected one of {known}."
             )
-        if not isinstance(self.held, DenseMask) and tuple(images.shape[2:]) != self.held.size:
+        size, form = tuple(images.shape[2:]), self.mask_form
+        if not isinstance(form, DenseMask) and size != form.size:
             raise ValueError(
-                f"plan.images: images have spatial size {tuple(images.shape[2:])}, the plan was "
-                f"drawn for {self.held.size}. Draw it for these images, or use plan.at(...)."
+                f"plan.images: images have spatial size {size}, the plan was drawn for "
+                f"{form.size}. Draw it for these images, or use plan.at(...)."
             )
         with torch.autocast(images.device.type, enabled=False):
             return blend(
                 images,
                 index=self.index,
-                held=self.held,
+                form=form,
                 warp=self.warp,
                 fill=self.fill,
-                own=self.own,
+                self_first=self.self_first,
             )
 
     def targets(self, labels: Tensor, num_classes: int | None = None) -> Tensor:
@@ -307,7 +308,7 @@ class MixPlan:
             ValueError: shape or dtype is another, ``num_classes`` is missing or contradicts the
                 labels, or (on the CPU) a label is out of range.
         """
-        self._fits("labels", labels)
+        self._check_rows("labels", labels)
         return mixed_targets(labels, index=self.index, weight=self.weight, num_classes=num_classes)
 
     def loss(
@@ -327,7 +328,7 @@ class MixPlan:
         Raises:
             ValueError: the criterion reduces over the batch, or shapes do not fit.
         """
-        self._fits("labels", labels)
+        self._check_rows("labels", labels)
         return mixed_loss(criterion, logits, labels, index=self.index, weight=self.weight)
 
     def accuracy(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -341,7 +342,7 @@ class MixPlan:
         Returns:
             0-d float32 in [0, 1]: the weight of hits divided by the sum of all weights.
         """
-        self._fits("labels", labels)
+        self._check_rows("labels", labels)
         return weighted_accuracy(logits, self.labels(labels), weight=self.weight)
 
     def at(self, *size: int) -> Self:
@@ -357,12 +358,12 @@ class MixPlan:
             ValueError: sizes are not as many whole numbers as there are spatial dimensions, or
                 the null source shows a picture.
         """
-        check_sizes(size, dims=len(self.held.size), fill=self.fill)
-        if self.warp is None and isinstance(self.held, DenseMask) and self.held.constant:
+        check_sizes(size, dims=len(self.mask_form.size), fill=self.fill)
+        if self.warp is None and isinstance(self.mask_form, DenseMask) and self.mask_form.constant:
             return self
         with torch.autocast(self.index.device.type, enabled=False):
-            first = area_mean(self.held.first().float(), size)
-        warp = None if self.warp is None else tuple(one and one.at(size) for one in self.warp)
+            first = area_mean(self.mask_form.first().float(), size)
+        warp = None if self.warp is None else tuple(w and w.at(size) for w in self.warp)
         return self.replace(mask=DenseMask(first), warp=warp)
 
     # ------------------------------------------------------------------ combining and checking
@@ -398,14 +399,14 @@ class MixPlan:
             warp = tuple(a or b for a, b in zip(mine.warp, theirs.warp, strict=True))
         return self.replace(
             index=torch.where(rows, mine.index, theirs.index),
-            mask=chosen(select, mine.held, theirs.held),
+            mask=where_mask(select, mine.mask_form, theirs.mask_form),
             weight=torch.where(rows, mine.weight, theirs.weight),
             warp=warp,
-            fill=chosen_fill(select, mine.fill, theirs.fill),
+            fill=where_fill(select, mine.fill, theirs.fill),
             lam=None
             if mine.lam is None or theirs.lam is None
             else torch.where(select, mine.lam, theirs.lam),
-            own=self.own and other.own and warp is None,
+            self_first=self.self_first and other.self_first and warp is None,
         )
 
     def check(self, labels: Tensor | None = None, num_classes: int | None = None) -> Self:
@@ -423,19 +424,19 @@ class MixPlan:
                 that do not sum to 1, a label out of range.
         """
         if labels is not None:
-            self._fits("labels", labels)
+            self._check_rows("labels", labels)
             if not labels.is_floating_point():
                 class_count(labels, num_classes, read=True)
         check_values(
             index=self.index,
-            held=self.held,
+            form=self.mask_form,
             weight=self.weight,
             pool=self.pool,
             null=self.fill is not None,
         )
         return self
 
-    def _fits(self, what: str, rows: Tensor) -> None:
+    def _check_rows(self, what: str, rows: Tensor) -> None:
         if rows.ndim == 0 or len(rows) != self.pool:
             raise ValueError(
                 f"plan: {what} have shape {tuple(rows.shape)}; expected {self.pool} rows, the pool "
@@ -449,7 +450,7 @@ def _padded(plan: MixPlan, sources: int) -> MixPlan:
     if missing == 0:
         return plan
     own = plan.index[:, :1].expand(-1, missing)
-    mask = all_planes(plan.held)
+    mask = all_planes(plan.mask_form)
     blank = torch.zeros_like(mask[:, :1]).expand(-1, missing, *mask.shape[2:])
     zero = torch.zeros_like(plan.weight[:, :1]).expand(-1, missing)
     return plan.replace(
@@ -469,7 +470,7 @@ def _side_by_side(first: MixPlan, second: MixPlan) -> tuple[MixPlan, MixPlan]:
     warp = (*(first.warp or [None] * n), *(second.warp or [None] * m))
     return mine.replace(index=index, warp=warp), theirs.replace(
         index=index,
-        mask=DenseMask(all_planes(theirs.held)[:, order][:, :-1]),
+        mask=DenseMask(all_planes(theirs.mask_form)[:, order][:, :-1]),
         weight=theirs.weight[:, order],
         warp=warp,
     )

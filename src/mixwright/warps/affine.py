@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixwright.warps.rows import OneByOne, Window, on_rows, places, round_to
+from mixwright.warps.rows import OneByOne, Window, on_rows, round_to, warped_index
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -32,13 +32,13 @@ class Affine:
 
     def one_by_one(self) -> OneByOne:
         """Prepare to warp single images, by the number of the output; reads ``rows``."""
-        place = places(self.rows)
+        index_of = warped_index(self.rows)
 
         def show(image: Tensor, number: int, window: Window | None) -> Tensor:
-            k = place(number)
+            k = index_of(number)
             if k is not None:
-                one = replace(self, theta=self.theta[k : k + 1], rows=None)
-                image = one._apply(image[None])[0]
+                single = replace(self, theta=self.theta[k : k + 1], rows=None)
+                image = single._apply(image[None])[0]
             return image if window is None else image[window]
 
         return show

@@ -57,6 +57,6 @@ def _moved(images: Tensor, perm: Tensor, grid: tuple[int, int]) -> Tensor:
     block_column = (perm % columns * wide).view(count, rows, 1, columns, 1)
     inner_row = torch.arange(tall, device=images.device).view(1, 1, -1, 1, 1)
     inner_column = torch.arange(wide, device=images.device).view(1, 1, 1, 1, -1)
-    place = (block_row + inner_row) * width + (block_column + inner_column)
-    flat = place.reshape(count, 1, height * width).expand(-1, channels, -1)
+    pixel = (block_row + inner_row) * width + (block_column + inner_column)
+    flat = pixel.reshape(count, 1, height * width).expand(-1, channels, -1)
     return images.reshape(count, channels, height * width).gather(2, flat).view(images.shape)

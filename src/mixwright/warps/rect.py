@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixwright.warps.rows import OneByOne, Window, on_rows, places, round_to
+from mixwright.warps.rows import OneByOne, Window, on_rows, round_to, warped_index
 
 Interpolation = Literal["nearest", "bilinear", "antialias", "corners"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias", "corners")
@@ -47,7 +47,7 @@ class Rect:
 
     def one_by_one(self) -> OneByOne:
         """Prepare to warp single images, by the number of the output; reads ``rows``."""
-        place = places(self.rows)
+        index_of = warped_index(self.rows)
         if self.interpolation == "nearest":
             lines = [
                 _nearest(self.source[:, axis], self.target[:, axis], length)
@@ -57,7 +57,7 @@ class Rect:
             lines = self._matrices()
 
         def show(image: Tensor, number: int, window: Window | None) -> Tensor:
-            k = place(number)
+            k = index_of(number)
             if k is None:
                 return image if window is None else image[window]
             row, column = (line[k] for line in lines)
@@ -73,7 +73,7 @@ class Rect:
     def at(self, size: Sequence[int]) -> Rect:
         """Give the same warp for feature maps of another size."""
         factors = [new / old for new, old in zip(size, self.size, strict=True)]
-        full = [torch.full((1,), one, device=self.source.device) for one in factors]
+        full = [torch.full((1,), factor, device=self.source.device) for factor in factors]
         scale = torch.stack(full)
         height, width = size
         return replace(
@@ -113,8 +113,8 @@ def _nearest(source: Tensor, target: Tensor, length: int) -> Tensor:
     """Give the source pixel of each place, ``(B, length)`` int64."""
     start, stop = source[:, :1], source[:, 1:]
     first, last = target[:, :1], target[:, 1:]
-    place = torch.arange(length, device=source.device)
-    step = (place - first) * (stop - start).abs() / (last - first).clamp_min(1e-6)
+    pixel = torch.arange(length, device=source.device)
+    step = (pixel - first) * (stop - start).abs() / (last - first).clamp_min(1e-6)
     mirrored = stop < start
     index = torch.where(mirrored, start - 1 - step.floor(), start + step.floor())
     low = torch.minimum(start, stop).clamp(0, length - 1)
@@ -126,16 +126,16 @@ def _hats(source: Tensor, target: Tensor, length: int, *, kind: Interpolation) -
     """Give the resampling matrix ``(B, length, length)``: triangles around the source places."""
     start, stop = source[:, 0, None], source[:, 1, None]
     first, last = target[:, 0, None], target[:, 1, None]
-    place = torch.arange(length, device=source.device)
+    pixel = torch.arange(length, device=source.device)
     scale = (stop - start) / (last - first).clamp_min(1e-6)
-    centre = start + (place + 0.5 - first) * scale - 0.5
+    centre = start + (pixel + 0.5 - first) * scale - 0.5
     if kind == "corners":
         step = (stop - start - (stop - start).sign()) / (last - first - 1).clamp_min(1)
-        centre = torch.where(stop < start, start - 1, start) + (place - first) * step
+        centre = torch.where(stop < start, start - 1, start) + (pixel - first) * step
     low, high = torch.minimum(start, stop), torch.maximum(start, stop) - 1
     centre = torch.minimum(torch.maximum(centre, low.clamp_min(0)), high.clamp_max(length - 1))
     reach = scale.abs().clamp_min(1.0)[..., None] if kind == "antialias" else 1.0
-    weight = (1 - (centre[..., None] - place).abs() / reach).clamp_min(0)
+    weight = (1 - (centre[..., None] - pixel).abs() / reach).clamp_min(0)
     # Pixels outside the source rectangle are not looked at.
-    weight = weight * ((place >= low[..., None].floor()) & (place <= high[..., None].ceil()))
+    weight = weight * ((pixel >= low[..., None].floor()) & (pixel <= high[..., None].ceil()))
     return weight / weight.sum(dim=2, keepdim=True).clamp_min(1e-12)

@@ -23,11 +23,11 @@ def round_to(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(dtype)
 
 
-def places(rows: Tensor | None) -> Callable[[int], int | None]:
-    """Give for the number of an output its place among the warped ones."""
+def warped_index(rows: Tensor | None) -> Callable[[int], int | None]:
+    """Give for the number of an output its index among the warped ones, None for the others."""
     if rows is None:
         return lambda number: number
-    known = {row: place for place, row in enumerate(rows.tolist())}
+    known = {row: index for index, row in enumerate(rows.tolist())}
     return known.get
 
 

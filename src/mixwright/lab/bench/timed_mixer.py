@@ -52,13 +52,13 @@ class _TimedPlan(MixPlan):
         """Copy a plan, and time its mixing of images for ``timed_mixer``."""
         timed = cls(
             index=plan.index,
-            mask=plan.held,
+            mask=plan.mask_form,
             weight=plan.weight,
             pool=plan.pool,
             warp=plan.warp,
             fill=plan.fill,
             lam=plan.lam,
-            own=plan.own,
+            self_first=plan.self_first,
         )
         object.__setattr__(timed, "timed_mixer", timed_mixer)  # plans are frozen
         return timed

@@ -60,10 +60,14 @@ def comix_masks(
     first = start.flatten(2)[:, :, board.order, None]
     now = (first == torch.arange(sources, device=cost.device)).float()  # (G, m, T, n)
     live = None if wanted is None else wanted.float()[..., None, None]
-    shown = list((now if live is None else now * live).unbind(dim=1))
-    counts = [one.sum(dim=1) for one in shown]
+    shares = list((now if live is None else now * live).unbind(dim=1))
+    counts = [share.sum(dim=1) for share in shares]
     total = torch.stack(counts, dim=1).sum(dim=1)
     extra: list[Tensor] | None = None
+    # Coordinate descent: with all other outputs fixed, what they show of each source is a number,
+    # and so is the price of showing more of it. (The objective is quadratic in those counts, hence
+    # the 2: each pair of outputs pays from both sides.) What is left is one labelling of a grid
+    # for every group, which is solved for all groups at once.
     for turn in range(iters):
         for j in range(outputs):
             others = total - counts[j]
@@ -76,15 +80,15 @@ def comix_masks(
                 edge=beta / cells,
                 board=board,
                 palette=Palette.halves(counts[j]) if half_labels and turn else single,
-                now=shown[j],
+                now=shares[j],
             )
-            shown[j] = found if live is None else found * live[:, j]
-            counts[j] = shown[j].sum(dim=1)
+            shares[j] = found if live is None else found * live[:, j]
+            counts[j] = shares[j].sum(dim=1)
             total = others + counts[j]
         if set_resolve and turn == iters - 2:
-            alike = _told_apart(torch.stack(counts, dim=1) > 0)
-            extra = list((alike.float() * (gamma / cells)).unbind(dim=1))
-    masks = torch.stack(shown, dim=1)[:, :, board.place].transpose(2, 3)
+            given_up = _to_give_up(torch.stack(counts, dim=1) > 0)
+            extra = list((given_up.float() * (gamma / cells)).unbind(dim=1))
+    masks = torch.stack(shares, dim=1)[:, :, board.position].transpose(2, 3)
     return masks.reshape(groups, outputs, sources, rows, columns)
 
 
@@ -126,11 +130,11 @@ def comix_objective(
     return own + beta / 2 / cells * (down + right) + gamma / cells * price
 
 
-def compatible(place: Tensor, omega: float, member: Tensor) -> Tensor:
+def compatible(peak: Tensor, omega: float, member: Tensor) -> Tensor:
     """Say how much sources compete: each with itself, and a little with those salient elsewhere.
 
     Args:
-        place: ``(G, n, 2)`` float32, row and column of the most salient window of each source.
+        peak: ``(G, n, 2)`` float32, row and column of the most salient window of each source.
         omega: share of the distances, in [0, 1].
         member: ``(G, n)`` bool, False for sources that only fill up a group.
 
@@ -139,15 +143,15 @@ def compatible(place: Tensor, omega: float, member: Tensor) -> Tensor:
         distances, row plus column, scaled to sum to the number of members. The identity where all
         are salient at one place.
     """
-    apart = (place[:, :, None] - place[:, None]).abs().sum(dim=3)
+    apart = (peak[:, :, None] - peak[:, None]).abs().sum(dim=3)
     apart = apart * member[:, :, None] * member[:, None]
     total = apart.sum(dim=(1, 2))[:, None, None]
-    eye = torch.eye(place.shape[1], device=place.device)
+    eye = torch.eye(peak.shape[1], device=peak.device)
     scaled = apart / total.clamp_min(1e-12) * member.sum(dim=1)[:, None, None]
     return torch.where(total > 0, (1 - omega) * eye + omega * scaled, eye)
 
 
-def _told_apart(used: Tensor) -> Tensor:
+def _to_give_up(used: Tensor) -> Tensor:
     """Mark in ``(G, m, n)`` sources used what outputs of equal sets should give up."""
     alike = (used[:, :, None] == used[:, None]).all(dim=3)
     alike = alike & (used.sum(dim=2) > 1)[:, :, None]

@@ -24,14 +24,14 @@ class Checkerboard:
     """A grid whose cells are listed white ones first, then black ones; only unlike ones touch.
 
     Attributes:
-        order: ``(T,)`` int64, the cell of the grid, row by row, at each place of the list.
-        place: ``(T,)`` int64, the place in the list of each cell.
+        order: ``(T,)`` int64, the cell of the grid, row by row, at each position of the list.
+        position: ``(T,)`` int64, the position in the list of each cell.
         touching: ``(white, black)`` float32, 1 for neighbours.
         degree: ``(T,)`` float32, how many neighbours each has, in the list's order.
     """
 
     order: Tensor
-    place: Tensor
+    position: Tensor
     touching: Tensor
     degree: Tensor
 
@@ -79,16 +79,16 @@ class Palette:
         groups, sources = counts.shape
         found = counts.topk(min(3, sources), dim=1)
         pairs = list(combinations(range(found.indices.shape[1]), 2))
-        one = cls.single(groups, sources, device=counts.device)
+        single = cls.single(groups, sources, device=counts.device)
         if not pairs:
-            return one
-        top = one.shares.gather(1, found.indices[:, :, None].expand(-1, -1, sources))
+            return single
+        top = single.shares.gather(1, found.indices[:, :, None].expand(-1, -1, sources))
         both = torch.stack([(top[:, a] + top[:, b]) / 2 for a, b in pairs], dim=1)
         # Of a pair the second is shown least, the list being in falling order.
-        shown = torch.stack([found.values[:, b] > 0 for _, b in pairs], dim=1)
-        shares = torch.cat([one.shares, both], dim=1)
-        extra = torch.where(shown, -_BONUS, _BARRED)
-        return cls(shares, shares @ shares.transpose(1, 2), torch.cat([one.extra, extra], dim=1))
+        seen = torch.stack([found.values[:, b] > 0 for _, b in pairs], dim=1)
+        shares = torch.cat([single.shares, both], dim=1)
+        extra = torch.where(seen, -_BONUS, _BARRED)
+        return cls(shares, shares @ shares.transpose(1, 2), torch.cat([single.extra, extra], dim=1))
 
 
 def potts_shares(
@@ -128,6 +128,10 @@ def potts_shares(
         flat = label.reshape(groups, -1, 1).expand(-1, -1, labels)
         return alike.gather(1, flat).view(*label.shape, labels)
 
+    # White cells touch only black ones, so that given the black labels the best white ones are
+    # found one by one, exactly, all in one ``argmin``; then the other way round. What a colour
+    # needs to know of the other is, for each of its cells and labels, the sum of inner products
+    # with the neighbours' labels: a product with the table of neighbours.
     whole = costs[..., :sources].sum(dim=1).topk(min(_WHOLE, sources), largest=False).indices
     seen = torch.cat(
         [
@@ -148,5 +152,5 @@ def potts_shares(
     energy = best.values.sum(dim=2) + paid.sum(dim=(2, 3))
     label = torch.cat([best.indices, black_label], dim=2)
     winner = energy.argmin(dim=1)[:, None, None].expand(-1, 1, cells)
-    chosen = label.gather(1, winner)[:, 0, :, None].expand(-1, -1, sources)
-    return shares.gather(1, chosen)
+    winning = label.gather(1, winner)[:, 0, :, None].expand(-1, -1, sources)
+    return shares.gather(1, winning)

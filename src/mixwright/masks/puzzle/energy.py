@@ -41,11 +41,11 @@ class Puzzle:
         Returns:
             ``(B,)`` of the dtype of ``unary``.
         """
-        alone = self.unary.gather(1, label[:, None])[:, 0]
+        unary = self.unary.gather(1, label[:, None])[:, 0]
         share = label.to(self.unary.dtype) / self.steps
         down = self.down * share.diff(dim=1).square()
         right = self.right * share.diff(dim=2).square()
-        return sum((part.sum(dim=(1, 2)) for part in (down, right)), alone.sum(dim=(1, 2)))
+        return sum((part.sum(dim=(1, 2)) for part in (down, right)), unary.sum(dim=(1, 2)))
 
 
 def block_puzzle(
@@ -92,7 +92,7 @@ def block_puzzle(
     count, height, width = saliency.shape
     smooth = beta / (16 * height)
     # Cost of label 0 (the sample is shown, the partner's saliency is lost) and of label L - 1.
-    shown, hidden = saliency[partner].clone(), saliency.clone()
+    own_cost, other_cost = saliency[partner].clone(), saliency.clone()
     pooled = _pooled(images, (height, width), neigh_size).to(saliency.dtype)
     weights: list[Tensor] = []
     for axis, blocks in ((1, height), (2, width)):
@@ -104,15 +104,15 @@ def block_puzzle(
         other = own[partner]
         there = scale * _contrast(before, after[partner], axis, saliency)
         back = scale * _contrast(before[partner], after, axis, saliency)
-        shown.narrow(axis, 0, blocks - 1).add_((there + own) / 2)
-        shown.narrow(axis, 1, blocks - 1).add_((back + own) / 2)
-        hidden.narrow(axis, 0, blocks - 1).add_((back + other) / 2)
-        hidden.narrow(axis, 1, blocks - 1).add_((there + other) / 2)
+        own_cost.narrow(axis, 0, blocks - 1).add_((there + own) / 2)
+        own_cost.narrow(axis, 1, blocks - 1).add_((back + own) / 2)
+        other_cost.narrow(axis, 0, blocks - 1).add_((back + other) / 2)
+        other_cost.narrow(axis, 1, blocks - 1).add_((there + other) / 2)
         weights.append(((there + back - own - other) / 2 + smooth).clamp_min(0))
     level = torch.linspace(0, 1, n_labels, dtype=saliency.dtype, device=saliency.device)
     level = level.view(1, n_labels, 1, 1)
     prior = share_prior(lam.to(saliency.dtype), n_labels).view(count, n_labels, 1, 1)
-    unary = (1 - level) * shown[:, None] + level * hidden[:, None]
+    unary = (1 - level) * own_cost[:, None] + level * other_cost[:, None]
     return Puzzle(unary + eta / (height * width) * prior, *weights)
 
 

@@ -49,26 +49,31 @@ def _solve(puzzle: Puzzle, iterations: int) -> Tensor:
     right = F.pad(puzzle.right.float(), (0, 1)).flatten(1)[:, :-1]
     edge = torch.cat([puzzle.down.float().flatten(1), right], dim=1).T / (scale * steps**2)
     sigma, tau = _RATIO / 2, 1 / (4 * _RATIO)  # at most 4 borders a block, 2 blocks a border
-    # The label rises by one where the slope of the unary cost allows.
+    # The proximal point of the unary cost, which is piecewise linear in the label with slopes that
+    # rise: a label that moves up stands still at each whole number for as long as the slope grows
+    # there, so the point is the sum of one clamped ramp a piece, the k-th beginning at offset k.
     offset = [tau * slope[k] / scale + k for k in range(steps)]
 
     label = torch.full_like(offset[0], steps / 2)
-    ahead, held, part = label.clone(), torch.empty_like(label), torch.empty_like(label)
+    ahead, moved, part = label.clone(), torch.empty_like(label), torch.empty_like(label)
     dual = torch.zeros_like(edge, memory_format=torch.contiguous_format)
     shifts = (width, 1)
     borders = list(zip(shifts, dual.split([cells - shift for shift in shifts]), strict=True))
     settle = _settling(edge, steps, sigma)
+    # Forces on borders (dual) and labels (primal) move in turn. The forces look at labels that are
+    # extrapolated by the last step, ahead = 2 * new - old, which is what makes the pair converge.
+    # All is done in place: on the CPU fresh memory would cost more than the arithmetic.
     for _ in range(iterations):
         for shift, force in borders:
             force.add_(ahead[shift:], alpha=sigma).sub_(ahead[:-shift], alpha=sigma)
         settle(dual)
-        held.copy_(label)
+        moved.copy_(label)
         for shift, force in borders:
-            held[shift:].sub_(force, alpha=tau)
-            held[:-shift].add_(force, alpha=tau)
-        torch.sub(held, offset[0], out=ahead).clamp_(0, 1)
-        for one in offset[1:]:
-            ahead.add_(torch.sub(held, one, out=part).clamp_(0, 1))
+            moved[shift:].sub_(force, alpha=tau)
+            moved[:-shift].add_(force, alpha=tau)
+        torch.sub(moved, offset[0], out=ahead).clamp_(0, 1)
+        for start in offset[1:]:
+            ahead.add_(torch.sub(moved, start, out=part).clamp_(0, 1))
         label, ahead = ahead, label
         ahead.mul_(-1).add_(label, alpha=2)
     return (label + 0.5).long().clamp(0, steps).T.reshape(count, height, width)
