@@ -156,10 +156,10 @@ def test_a_run_searches_saves_and_resumes(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="mixwright"):
         parts = run(tmp_path / "parts", of, objective=small())
     assert "DADA" not in caplog.text  # nothing is searched again
-    assert parts.raw == whole.raw
-    states = [torch.load(tmp_path / name / "last.pt") for name in ("whole", "parts")]
-    for player in ("model", "objective"):
-        assert digest(states[0][player]) == digest(states[1][player])
+    assert parts.scores["raw"] == whole.scores["raw"]
+    first, second = (torch.load(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert digest(first["weights"]["raw"]) == digest(second["weights"]["raw"])
+    assert digest(first["objective"]) == digest(second["objective"])
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     assert len([json.loads(line) for line in lines]) == 2
 
