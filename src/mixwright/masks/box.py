@@ -1,7 +1,9 @@
 """Boxes: how large, and where.
 
-Numbers in, edges out. All functions work for any number of spatial dimensions and take their
-random numbers as arguments.
+Numbers in, edges out, for any number D of spatial dimensions. ``sides`` are ``(B, D)`` int64 in
+pixels, at most ``size``, the spatial sizes of the images; ``position`` is ``(B, D)`` floating,
+uniform in [0, 1): random numbers are arguments. Edges are ``(B, D, 2)`` int64, for each dimension
+the first row and the row after the last.
 """
 
 from __future__ import annotations
@@ -31,14 +33,6 @@ def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes around a uniform centre pixel and clip them at the border.
 
     The half side is rounded down, so that odd sides lose a row (clovaai/CutMix-PyTorch).
-
-    Args:
-        sides: ``(B, D)`` int64, in pixels.
-        position: ``(B, D)`` floating, uniform in [0, 1).
-        size: the D spatial sizes, in pixels.
-
-    Returns:
-        ``(B, D, 2)`` int64: first row and the row after the last.
     """
     lengths = _lengths(size, position.device)
     centre = torch.minimum((position * lengths).floor().long(), lengths - 1)
@@ -47,16 +41,7 @@ def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def fitted_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
-    """Put boxes wholly inside the image, each position equally likely.
-
-    Args:
-        sides: ``(B, D)`` int64, in pixels, at most ``size``.
-        position: ``(B, D)`` floating, uniform in [0, 1).
-        size: the D spatial sizes, in pixels.
-
-    Returns:
-        ``(B, D, 2)`` int64: first row and the row after the last.
-    """
+    """Put boxes wholly inside the image, each position equally likely."""
     room = _lengths(size, position.device) - sides
     start = torch.minimum((position * (room + 1)).floor().long(), room)
     return torch.stack([start, start + sides], dim=2)
@@ -66,14 +51,6 @@ def uniform_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes so that every pixel is covered equally often; many are clipped.
 
     The first row is drawn from a range that begins one side before the image.
-
-    Args:
-        sides: ``(B, D)`` int64, in pixels.
-        position: ``(B, D)`` floating, uniform in [0, 1).
-        size: the D spatial sizes, in pixels.
-
-    Returns:
-        ``(B, D, 2)`` int64: first row and the row after the last.
     """
     lengths = _lengths(size, position.device)
     starts = lengths + sides - 1  # those that touch the image

@@ -74,16 +74,11 @@ class MixPlan:
     ) -> None:
         """Check shapes; values are read by ``check`` only.
 
+        Arguments are the attributes, but for one:
+
         Args:
-            index: see the attributes.
             mask: ``(B, N, *spatial)`` floating, each spatial size 1, a divisor of the images' (a
                 grid of blocks) or the images'; sums to 1 over N. Or a form of ``masks.mask_forms``.
-            weight: see the attributes.
-            pool: see the attributes.
-            warp: see the attributes.
-            fill: see the attributes.
-            lam: see the attributes.
-            self_first: see the attributes.
 
         Raises:
             ValueError: the shapes do not belong together.
@@ -216,11 +211,7 @@ class MixPlan:
     @property
     def mask(self) -> Tensor:
         """The masks of all N sources, ``(B, N, *spatial)`` float32; they sum to 1 over N."""
-        form = self.mask_form
-        if isinstance(form, DenseMask) and form.whole:
-            return form.values.float()
-        first = form.first().float()
-        return torch.cat([first, (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)], dim=1)
+        return all_planes(self.mask_form).float()
 
     @property
     def boxes(self) -> Tensor | None:
