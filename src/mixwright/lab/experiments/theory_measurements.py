@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mixwright import sampling
 from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.experiments.methods import Method, parse_method, parse_methods
 from mixwright.lab.experiments.probe_model import MODEL, looks_through_model, train_probe_model
@@ -23,6 +22,7 @@ from mixwright.lab.theory.plans import BATCH, Mode, draw_plans
 from mixwright.lab.theory.scenarios.run import run_scenarios
 from mixwright.lab.theory.scenarios.tasks import DatasetKind
 from mixwright.mixers import MIXERS, Mixer
+from mixwright.sampling import Stream, stream
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -126,7 +126,7 @@ def prepare_theory(
         ValueError: the run cannot be read, or does not fit the data.
     """
     looking = frozenset(method.text for method in methods if looks_through_model(method))
-    rows = torch.randperm(len(data.train), generator=sampling.stream(0, 1))[:_IMAGES]
+    rows = torch.randperm(len(data.train), generator=stream(0, Stream.THEORY_IMAGES))[:_IMAGES]
     images = data.train.take(rows).float().div_(255).to(device)
     labels = data.train.labels[rows].to(device)
     model, note, name = None, "", ""
@@ -205,7 +205,7 @@ def expand_loss(setup: TheorySetup, method: Method) -> Measurements:
     for seed in range(setup.seeds):
         batches = draw_plans(
             _mixer(method), setup.images, setup.labels, count=_EXPANDED,
-            generator=sampling.stream(seed, 2), batch_size=100, model=setup.model,
+            generator=stream(seed, Stream.EXPANSION), batch_size=100, model=setup.model,
         )  # fmt: skip
         summary = decompose(setup.model, batches).summary() | {"model": setup.model_name}
         found.append(Measurement(summary=summary))
