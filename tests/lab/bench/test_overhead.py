@@ -134,8 +134,8 @@ def test_of_an_even_number_of_pairs_the_two_in_the_middle_count():
 
 
 def test_few_pairs_and_none():
-    alone = paired_overhead([1.5], [1.0])
-    assert alone == Overhead(share=0.5, low=None, high=None, pairs=1, rejected=0, steps=1)
+    single = paired_overhead([1.5], [1.0])
+    assert single == Overhead(share=0.5, low=None, high=None, pairs=1, rejected=0, steps=1)
     wild = paired_overhead([1.0] * 3, [1.0, 2.0, 4.0])
     assert wild == Overhead(share=None, low=None, high=None, pairs=0, rejected=3, steps=1)
 

@@ -38,7 +38,7 @@ def batches(mixer, count=12, seed=0, **more):
 
 
 def exactly(drawn):
-    return [PlannedBatch(one.images.double(), one.labels, one.plan) for one in drawn]
+    return [PlannedBatch(batch.images.double(), batch.labels, batch.plan) for batch in drawn]
 
 
 class Bowl(nn.Module):
@@ -105,7 +105,7 @@ def test_terms_equal_those_of_whole_hessians(mixer):
                 row[5] += weight * slope @ bend / 2 / len(plan)
         sums += row / len(drawn)
     plain, mixed, start, r1, r2, r3 = sums.tolist()
-    for one, value in (
+    for estimate, value in (
         (found.plain, plain),
         (found.mixed, mixed),
         (found.labels, start - plain),
@@ -114,7 +114,7 @@ def test_terms_equal_those_of_whole_hessians(mixer):
         (found.r3, r3),
         (found.remainder, mixed - start - r1 - r2 - r3),
     ):
-        assert one.mean == pytest.approx(value, abs=1e-9)
+        assert estimate.mean == pytest.approx(value, abs=1e-9)
 
 
 def test_remainder_is_of_third_order():
@@ -174,12 +174,12 @@ def test_the_model_is_put_back_and_batches_do_not_mix_by_statistics():
 
 def test_errors_are_over_batches():
     drawn = exactly(batches(MixUp(), count=24))
-    each = [decompose(net(), [one], criterion=nats) for one in drawn]
+    each = [decompose(net(), [batch], criterion=nats) for batch in drawn]
     found = decompose(net(), drawn, criterion=nats)
-    values = torch.tensor([one.r2.mean for one in each]).double()
+    values = torch.tensor([part.r2.mean for part in each]).double()
     assert found.batches == 4
     assert found.r2.error == pytest.approx(float(values.std() / 2))
-    assert found.images == sum(one.images for one in each)
+    assert found.images == sum(part.images for part in each)
 
 
 def test_attention_is_followed_twice():

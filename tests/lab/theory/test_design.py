@@ -104,7 +104,7 @@ def test_likeness_of_soft_masks_is_that_of_drawn_ones(softness):
 
 def test_soft_masks_of_no_width_are_those_of_0_and_1():
     rho = torch.tensor([-0.8, -0.2, 0.3, 0.8])
-    soft, hard = (likeness(rho, alpha=1.0, softness=one) for one in (1e-4, 0.0))
+    soft, hard = (likeness(rho, alpha=1.0, softness=width) for width in (1e-4, 0.0))
     torch.testing.assert_close(soft, hard, atol=1e-3, rtol=0)
 
 
@@ -156,7 +156,7 @@ def test_one_that_no_field_has_is_met_better_than_by_cutting_it_off():
     torus[place[:, None], place] = rho
     cut = torch.fft.fft2(torus).real.clamp_min(0)
     assert torch.fft.fft2(torus).real.min() < -0.1
-    far, near_by = (map_distance(spectrum_correlation(one), rho) for one in (cut, found))
+    far, near_by = (map_distance(spectrum_correlation(power), rho) for power in (cut, found))
     assert near_by < 0.9 * far
 
 

@@ -226,8 +226,8 @@ def test_rank_correlation():
     scipy = pytest.importorskip("scipy.stats")
     rng = torch.Generator().manual_seed(0)
     half = torch.randint(0, 5, (2, 24), generator=rng).double()  # with ties
-    maps = [torch.cat([one, torch.tensor([9.0]), one.flip(0)]).view(7, 7) for one in half]
-    expected = scipy.spearmanr(*(one.flatten()[:25].numpy() for one in maps)).statistic
+    maps = [torch.cat([values, torch.tensor([9.0]), values.flip(0)]).view(7, 7) for values in half]
+    expected = scipy.spearmanr(*(map_.flatten()[:25].numpy() for map_ in maps)).statistic
     assert rank_correlation(*maps) == pytest.approx(expected)
     assert rank_correlation(maps[0], -(maps[0] ** 3)) == pytest.approx(-1)
     holes = maps[0].clone()

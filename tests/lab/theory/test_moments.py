@@ -171,8 +171,8 @@ def test_far_corners_can_outweigh_neighbours():
 
 def test_sources_that_show_one_image_are_one():
     keep = torch.full((2, 1, 2, 2), 0.3)
-    alone = MixPlan.pair(torch.tensor([0, 1]), keep)  # everybody meets itself
-    moments = second_moments([alone], (2, 2))
+    unmixed = MixPlan.pair(torch.tensor([0, 1]), keep)  # everybody meets itself
+    moments = second_moments([unmixed], (2, 2))
     assert moments.mean == pytest.approx(0, abs=1e-7)
     assert moments.mean_b == 0
 

@@ -42,7 +42,7 @@ def train_probe_model(
     Args:
         data: what to train on.
         seed: of weights and batches.
-        on_message: told what happens.
+        on_message: called with what happens.
 
     Returns:
         the net; the same one for the same data, seed and machine.
