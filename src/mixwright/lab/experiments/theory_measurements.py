@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.experiments.methods import Method, parse_method, parse_methods
 from mixwright.lab.experiments.probe_model import MODEL, looks_through_model, train_probe_model
 from mixwright.lab.experiments.saved import load_saved
-from mixwright.lab.experiments.suggest import did_you_mean
 from mixwright.lab.theory.decomposition import decompose
 from mixwright.lab.theory.design import KERNELS, Kernel, design_mixer
 from mixwright.lab.theory.design.kernels import parse_kernel
@@ -220,7 +220,7 @@ def design_masks(setup: TheorySetup, text: str, *, masks: int, folder: Path) -> 
     made.design.save(path)
     summary = made.summary() | {
         "word": text,
-        "method": f"mixwright.lab.theory.design:FieldMix:design={path}",
+        "method": f"mixwright:FieldMix:design={path}",
     }
     return Measurements(text, text, (Measurement(summary=summary, arrays=made.arrays()),))
 
