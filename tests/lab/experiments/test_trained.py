@@ -1,4 +1,4 @@
-"""Trained mixers in files: written, read from files and from runs, and named as a METHOD."""
+"""Trained mixers whose encoder has a name: in files, in runs, and as a METHOD."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import load_checkpoint, save_checkpoint
@@ -21,8 +21,8 @@ from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe
-from mixwright.masknets import MaskGenerator, MaskNet, MixBlock
-from mixwright.mixers import MixUp, OneOf
+from mixwright.masknets import MaskGenerator, MaskNet
+from mixwright.mixers import OneOf
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.mixer_file import load_mixer, save_mixer
 from mixwright.objectives.criteria import CrossEntropy
@@ -31,18 +31,6 @@ from mixwright.sampling import stream
 
 SCALE = {"mean": [0.3, 0.3, 0.3], "std": [0.2, 0.2, 0.2]}
 HOW = {"name": "smallconv", "num_classes": 3, "image_size": 8, "channels": 3, **SCALE}
-
-
-class Mine(MaskNet):
-    """A network of the user's own."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, upsample="nearest")
-        self.settings = {"channels": channels}
-        self.gain = nn.Parameter(torch.randn(()))
-
-    def logits(self, features: Tensor, lam: Tensor) -> Tensor:
-        return self.gain * features.mean(dim=2)
 
 
 def encoder(seed: int = 0) -> nn.Module:
@@ -104,49 +92,6 @@ def test_a_file_gives_the_same_plans_bit_for_bit(tmp_path: Path) -> None:
     same(mixer, load_mixer(tmp_path / "two.pt"))
 
 
-def test_an_encoder_of_ones_own_is_filled_with_the_saved_weights(tmp_path: Path) -> None:
-    mixer, path = learned(MixBlock(32), sources=2), tmp_path / "one.pt"
-    save_mixer(mixer, path)
-    with pytest.raises(ValueError, match=r"does not say how .* load_mixer\(path, encoder=net\)"):
-        load_mixer(path)
-    given = encoder(seed=9)
-    before = [one.clone() for one in given.state_dict().values()]
-    same(mixer, load_mixer(path, encoder=given))
-    after = given.state_dict().values()
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    with pytest.raises(ValueError, match=r"do not fit the encoder: .*Missing key"):
-        load_mixer(path, encoder=build_model("smallconv", num_classes=3, image_size=8))
-
-
-def test_a_mixer_without_an_encoder(tmp_path: Path) -> None:
-    network = MaskGenerator(32)
-    for weight in network.parameters():
-        nn.init.normal_(weight)
-    mixer, path = LearnedMixer(None, network, layer="layer2"), tmp_path / "one.pt"
-    with pytest.raises(ValueError, match="no encoder of its own"):
-        save_mixer(mixer, path, encoder=HOW)
-    save_mixer(mixer, path)
-    images = torch.rand(4, 3, 8, 8)
-    read, net = load_mixer(path), encoder()
-    one, other = (each.plan(images, generator=stream(0), model=net) for each in (mixer, read))
-    assert torch.equal(one.mask, other.mask)
-    assert read.encoder is None
-    with pytest.raises(ValueError, match="holds no weights of an encoder"):
-        load_mixer(path, encoder=net)
-
-
-def test_a_network_of_ones_own_comes_back_where_its_class_is_known(tmp_path: Path) -> None:
-    path = tmp_path / "one.pt"
-    mixer = learned(Mine(32))
-    save_mixer(mixer, path, encoder=HOW)
-    same(mixer, load_mixer(path))
-    state = load_checkpoint(path)
-    state["network"]["class"] = "os:system"
-    save_checkpoint(path, state)
-    with pytest.raises(ValueError, match=r"os:system, which is not known here\. Import"):
-        load_mixer(path)
-
-
 def test_a_file_that_holds_an_older_name_of_its_network_is_read(tmp_path: Path) -> None:
     mixer, path = learned(), tmp_path / "one.pt"
     save_mixer(mixer, path, encoder=HOW)
@@ -175,38 +120,6 @@ def test_a_file_that_could_not_be_read_is_not_written(
     assert words in str(caught.value)
     assert "save_mixer" in str(caught.value)
     assert not list(tmp_path.iterdir())
-
-
-def test_only_learned_mixers_with_plain_settings_are_saved(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="mixer is a MixUp; expected a LearnedMixer"):
-        save_mixer(MixUp(), tmp_path / "one.pt")  # pyright: ignore[reportArgumentType]
-    mixer = learned()
-    mixer.network.settings["norm"] = nn.BatchNorm2d
-    with pytest.raises(ValueError, match=r"MaskGenerator.settings hold no plain values"):
-        save_mixer(mixer, tmp_path / "one.pt")
-
-
-def test_damaged_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "one.pt"
-    with pytest.raises(ValueError, match=r"load_mixer: there is no .*one.pt"):
-        load_mixer(path)
-    with pytest.raises(ValueError, match=r"holds no last\.pt, so it is no run folder"):
-        load_mixer(tmp_path)
-    torch.save({"weights": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="without our mark"):
-        load_mixer(path)
-    save_checkpoint(path, {"kind": "mixer", "layer": "layer2"})
-    with pytest.raises(ValueError, match="has no sources, alpha"):
-        load_mixer(path)
-    save_checkpoint(path, {"weights": {}})
-    with pytest.raises(ValueError, match="has no recipe, objective, classes"):
-        load_mixer(path)
-    save_mixer(learned(), path, encoder=HOW)
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 0xFF
-    path.write_bytes(bytes(raw))
-    with pytest.raises(ValueError, match="cannot be read"):
-        load_mixer(path)
 
 
 # ------------------------------------------------------------------ runs
