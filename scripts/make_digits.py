@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 SPLIT_SEED = 1998  # the year the digits were given to UCI
 TRAIN_PER_CLASS = 100
-TARGET = Path(__file__).parents[1] / "src" / "mixwright" / "data" / "sources" / "digits.npz"
+TARGET = Path(__file__).parents[1] / "src/mixwright/lab/data/sources/digits.npz"
 
 
 def main() -> None:
