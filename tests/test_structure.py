@@ -218,6 +218,7 @@ def test_import_loads_torch_alone_and_only_when_asked() -> None:
     script = (
         "import sys, mixwright\n"
         "assert 'torch' not in sys.modules\n"
+        "mixwright.adapters.Mix\n"
         "for name in mixwright.__all__: getattr(mixwright, name)\n"
         "assert not [name for name in sys.modules if name.startswith('mixwright.lab')]\n"
         "heavy = {'scipy', 'matplotlib', 'PIL', 'jsonargparse', 'rich', 'torchvision', 'timm',"

@@ -46,6 +46,7 @@ def test_a_design_comes_back_from_its_file(tmp_path):
     made = Design.of(FIELD, alpha=1.0, depth=0.7, softness=0.1)
     made.save(path)
     assert Design.load(path) == made
+    assert Design.of(FIELD.float(), alpha=1.0, depth=0.7, softness=0.1) == made
     assert FieldMix(design=path) == FieldMix(design=made)
     assert len(repr(FieldMix(design=made))) < 300
     half = json.loads(path.read_text())["power"]
