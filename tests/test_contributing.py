@@ -33,7 +33,7 @@ def test_a_mixer_that_is_added_by_the_page_keeps_the_promises(tmp_path: Path) ->
     insert(home / "__init__.pyi", "\n__version__", public)
     cases = tmp_path / "tests" / "cases.py"
     insert(cases, "from mixwright.plan import", "from mixwright.mixers import SideMix\n")
-    insert(cases, '    Case(name="mixup", ', row)
+    insert(cases, '    Case(name="mixup", ', f"    {row.strip()},\n")
 
     tests = ["tests/test_structure.py", "tests/test_passes.py", "tests/mixers/test_promises.py"]
     for words in (

@@ -10,9 +10,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 _LAB = (
     "data", "models", "training", "evaluation", "theory", "bench", "experiments", "reports", "cli",
@@ -44,8 +44,12 @@ def new_address(name: str) -> str | None:
     return None
 
 
-class _Forward(MetaPathFinder, Loader):
-    """Finds modules at their old addresses and gives the very module that moved."""
+class _Forward:
+    """Finder and loader that gives, at an old address, the very module that moved.
+
+    It inherits from neither of ``importlib.abc``: importing that doubles what
+    ``import mixwright`` takes.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -61,7 +65,8 @@ class _Forward(MetaPathFinder, Loader):
             if error.name is not None and new.startswith(error.name):
                 return None  # nor is it at the new address: the usual error names the old one
             raise
-        return ModuleSpec(fullname, self, is_package=True)
+        loader: Any = self
+        return ModuleSpec(fullname, loader, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Give the moved module itself, so that its classes exist once."""

@@ -14,7 +14,7 @@ from torch import nn
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.evaluation.scores import evaluate
-from mixwright.lab.experiments.methods import Method, parse_method
+from mixwright.lab.experiments.methods import Method, MethodPart, parse_method
 from mixwright.lab.experiments.trained import Trained
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
