@@ -102,12 +102,18 @@ def _arrows_that_point_back(home: Path) -> list[str]:
     return back
 
 
-def _cycles(home: Path) -> list[list[str]]:
-    """Find the groups of files that import one another in a circle."""
+def _modules(home: Path) -> dict[str, Path]:
+    """Find every module of ours, by its name without the leading ``mixwright.``."""
     files: dict[str, Path] = {}
     for file in home.rglob("*.py"):
         parts = file.relative_to(home).with_suffix("").parts
         files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return files
+
+
+def _cycles(home: Path) -> list[list[str]]:
+    """Find the groups of files that import one another in a circle."""
+    files = _modules(home)
     arrows = {
         module: {
             target if target in files else target.rpartition(".")[0] for target in _imports(file)
@@ -161,6 +167,17 @@ def test_the_walk_finds_an_arrow_that_points_back(tmp_path: Path) -> None:
         "lab/models/build.py -> lab.data",
         "masks/box.py -> plan",
     ]
+
+
+def test_what_files_import_is_there() -> None:
+    files = _modules(HOME)
+    missing = [
+        f"{module} -> {target}"
+        for module, file in files.items()
+        for target in _imports(file)
+        if target not in files and target.rpartition(".")[0] not in files
+    ]
+    assert missing == []
 
 
 def test_no_files_import_one_another_in_a_circle() -> None:
