@@ -164,8 +164,11 @@ class RunFolder:
             )
 
 
-def read_metrics(folder: Path) -> list[Record]:
+def read_metrics(run: Path) -> list[Record]:
     """Read the lines of a run's ``metrics.jsonl``, of either format, as those of format 2.
+
+    Args:
+        run: its folder, or a copy of the file, ``NAME.jsonl``.
 
     Returns:
         one record an epoch; none where there is no such file. A last line that was cut short by
@@ -174,7 +177,7 @@ def read_metrics(folder: Path) -> list[Record]:
     Raises:
         ValueError: another line is no JSON.
     """
-    file = folder / "metrics.jsonl"
+    file = run if run.suffix == ".jsonl" else run / "metrics.jsonl"
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

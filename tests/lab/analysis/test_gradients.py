@@ -1,4 +1,4 @@
-"""The ratio of two near-far ratios and its interval over images."""
+"""The ratio of two near-far ratios and its interval over images; maps and profiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixwright.lab.analysis.relative_gradients import (
+from lab.reports.pages import made_group
+from mixwright.lab.analysis.findings import Group
+from mixwright.lab.analysis.gradients import (
+    InputGradients,
+    analyse,
     profile_half_widths,
     relative_near_far,
     relative_near_far_of_runs,
@@ -80,3 +84,49 @@ def test_half_widths_of_a_profile() -> None:
     found = profile_half_widths(profiles, torch.tensor([True, True, False]))
     assert found == pytest.approx([1.96, 0.0])  # deviation sqrt(2) over sqrt(2) images
     assert profile_half_widths(profiles[:1], torch.tensor([True])) is None
+
+
+def run(near: list[float], far: list[float], middle: float) -> dict[str, Tensor]:
+    return {
+        "near": torch.tensor(near),
+        "far": torch.tensor(far),
+        "profiles": torch.tensor([[1.0, 0.5], [1.0, 0.7], [9.0, 9.0]]),
+        "used": torch.tensor([True, True, False]),
+        "mean": torch.tensor([[2.0, middle, 4.0]]),
+        "highest": torch.tensor([[0.0, 8.0, 2.0]]),
+    }
+
+
+def group(name: str, *runs: dict[str, Tensor]) -> Group:
+    summaries = [{"profile_mean": [1.0, 0.6]} for _ in runs]
+    return made_group(name, "", summaries, runs, baseline=name == "none")
+
+
+def test_ratios_are_set_against_the_baseline_and_maps_averaged() -> None:
+    found, maps = analyse(
+        [
+            group("none", run([2.0, 2.0], [2.0, 2.0], 2.0)),
+            group("mixup", run([2.0, 4.0], [1.0, 1.0], 4.0), run([50.0, 9.0], [1.0, 1.0], 8.0)),
+        ]
+    )
+    # The baseline has the first seed alone: 3 / 1 to 2 / 2; single images give 2 and 4.
+    assert list(found.relative) == ["mixup"]
+    ratio = found.relative["mixup"]
+    assert (ratio.mean, ratio.low, ratio.high) == pytest.approx((3.0, 2.0, 4.0))
+    # (0.5 + 0.25) / 2 and (1 + 0.5) / 2; what is highest is the same in both runs.
+    assert maps["mixup/mean"].tolist() == [[0.375, 1.0, 0.75]]
+    assert maps["mixup/highest"].tolist() == [[0.0, 1.0, 0.25]]
+    # Deviation 0.1 sqrt(2) over sqrt(2) images.
+    assert list(found.over_images) == ["none"]
+    first, second = found.over_images["none"]
+    assert (first.low, first.mean, first.high) == (1.0, 1.0, 1.0)
+    assert (second.low, second.mean, second.high) == pytest.approx((0.404, 0.6, 0.796))
+    assert second.count == 2
+
+
+def test_without_arrays_there_is_nothing_to_compare() -> None:
+    bare = [
+        made_group(name, "", [{"profile_mean": [1.0]}], baseline=name == "none")
+        for name in ("none", "mixup")
+    ]
+    assert analyse(bare) == (InputGradients(), {})

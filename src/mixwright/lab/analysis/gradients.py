@@ -1,14 +1,17 @@
-"""How sure the offset profiles of input gradients are, and how two models differ in them."""
+"""Near-far ratios of input gradients against the baseline's; how sure profiles are; maps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from mixwright.lab.analysis.families import baseline_of, common_seeds
+from mixwright.lab.analysis.findings import Group
 from mixwright.lab.analysis.statistics.interval import Interval
 from mixwright.lab.analysis.statistics.resampling import (
     Floats,
@@ -16,6 +19,56 @@ from mixwright.lab.analysis.statistics.resampling import (
     percentiles,
     resampled_means,
 )
+from mixwright.sampling import stream
+
+MAPS = ("mean", "highest")
+"""Arrays over offsets that are kept for figures, averaged over runs, each with 1 in the middle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputGradients:
+    """What tables and figures of input gradients need beside the summaries.
+
+    Attributes:
+        relative: by key, the near-far ratio in that of the baseline, see ``relative_near_far``;
+            none without a baseline or arrays.
+        over_images: of groups of a single run, by key: the mean profile with its normal interval
+            over images; none without arrays.
+    """
+
+    relative: dict[str, Interval] = field(default_factory=dict[str, Interval])
+    over_images: dict[str, tuple[Interval, ...]] = field(
+        default_factory=dict[str, tuple[Interval, ...]]
+    )
+
+
+def analyse(groups: Sequence[Group]) -> tuple[InputGradients, dict[str, Tensor]]:
+    """Compare near-far ratios with the baseline's, and average the maps over runs.
+
+    Args:
+        groups: of the part ``gradients``, with the arrays of the evaluation where they were kept.
+
+    Returns:
+        the record, and ``MAPS`` of each group under ``key/name``.
+    """
+    found, maps = InputGradients(), dict[str, Tensor]()
+    for group in groups:
+        if not group.arrays:
+            continue
+        base = baseline_of(group, groups)
+        if base is not None and base.arrays:
+            pairs = common_seeds(group, base)
+            ratio = relative_near_far_of_runs(
+                [group.arrays[own] for own, _ in pairs],
+                [base.arrays[other] for _, other in pairs],
+                generator=stream(0),
+            )
+            if ratio is not None:
+                found.relative[group.key] = ratio
+        if len(group.seeds) == 1 and (profile := _over_images(group)):
+            found.over_images[group.key] = profile
+        maps |= {f"{group.key}/{name}": _average_map(group, name) for name in MAPS}
+    return found, maps
 
 
 def relative_near_far(
@@ -103,6 +156,24 @@ def profile_half_widths(profiles: Tensor, used: Tensor) -> list[float] | None:
     if len(counted) < 2:
         return None
     return (1.96 * counted.std(dim=0) / math.sqrt(len(counted))).tolist()
+
+
+def _over_images(group: Group) -> tuple[Interval, ...]:
+    """The mean profile of a single run; empty for fewer than two images."""
+    arrays = group.arrays[0]
+    widths = profile_half_widths(arrays["profiles"], arrays["used"])
+    count = int(arrays["used"].sum())
+    means: list[float] = group.first["profile_mean"]
+    return tuple(
+        Interval(mean, mean - half, mean + half, count, math.nan)
+        for mean, half in zip(means, widths or (), strict=widths is not None)
+    )
+
+
+def _average_map(group: Group, name: str) -> Tensor:
+    maps = torch.stack([run[name].double() for run in group.arrays])
+    middle = maps[:, maps.shape[1] // 2, maps.shape[2] // 2, None, None]
+    return (maps / middle.clamp_min(1e-300)).mean(dim=0).float()
 
 
 def _ratio(means: Floats) -> Floats:

@@ -1,0 +1,284 @@
+"""Records of format 1, as versions up to 0.1 wrote them, brought to today's findings.
+
+Comparisons, evaluations and theory runs each had a record of their own, with intervals in some and
+p-values in others. What ran is taken from them; intervals, differences and tests are made anew
+from it. Measured arrays and pictures were never in these records: pages show the figures that lie
+beside them instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mixwright.lab.analysis.analyse import analyse
+from mixwright.lab.analysis.cost import cost
+from mixwright.lab.analysis.curves import all_curves
+from mixwright.lab.analysis.findings import (
+    WEIGHTS,
+    About,
+    Dataset,
+    Failure,
+    Findings,
+    Group,
+    Part,
+)
+from mixwright.lab.analysis.training_warnings import warning_rows
+from mixwright.lab.training.folder import read_metrics
+
+Raw = Mapping[str, Any]
+
+
+def convert_record(raw: Any, path: Path) -> Findings:
+    """Bring a record of format 1 to today's findings.
+
+    Args:
+        raw: what its JSON holds.
+        path: of the record; curves are read from the run folders beside it, or from
+            ``runs/NAME.jsonl``, where they are there.
+
+    Raises:
+        ValueError: it is no such record.
+    """
+    if isinstance(raw, dict):
+        if raw.get("format", 1) == 1 and "methods" in raw:
+            return _comparison(raw, path.parent)
+        if raw.get("format", 1) == 1 and "models" in raw:
+            return _evaluation(raw)
+        if "sections" in raw:
+            return _theory(raw, raw["sections"])
+        if {"summaries", "pair", "tasks"} <= set(raw):
+            return _scenarios(raw)
+        if "format" in raw:
+            raise ValueError(
+                f"{path}: its format is {raw['format']!r}; this version reads formats 1 and 2. "
+                "Read it with the version that wrote it, or a newer one."
+            )
+    raise ValueError(f"{path}: no record of ours; expected what compare, evaluate or theory wrote.")
+
+
+def _comparison(raw: Raw, folder: Path) -> Findings:
+    scores: list[Group] = []
+    times: list[Group] = []
+    for method in raw["methods"]:
+        runs: Sequence[Raw] = method["runs"]
+        shared: dict[str, Any] = {
+            "name": method["label"],
+            "method": method["text"],
+            "slug": method["slug"],
+            "baseline": method["text"] == raw["baseline"],
+            "seeds": tuple(run["seed"] for run in runs),
+            "folders": tuple(run["folder"] for run in runs),
+        }
+        scores += [
+            Group(
+                key=f"{method['text']} {weights}",
+                label=f"{method['label']}, {words}",
+                weights=weights,
+                summaries=tuple(
+                    {
+                        **run[weights],
+                        "best": run["best"].get(weights),
+                        "protocols": run.get("protocols", {}).get(weights, {}),
+                    }
+                    for run in runs
+                ),
+                **shared,
+            )
+            for weights, words in WEIGHTS.items()
+            if all(run.get(weights) for run in runs)
+        ]
+        seconds = [{"top1": run["raw"]["top1"], **_times(run)} for run in runs]
+        times.append(
+            Group(key=method["text"], label=method["label"], summaries=tuple(seconds), **shared)
+        )
+    parts, _ = analyse({"scores": scores, "cost": times})
+    spent = cost(parts["cost"].groups, epochs=int(raw["recipe"]["epochs"]))
+    parts["cost"] = replace(parts["cost"], numbers=asdict(spent))
+    curves = all_curves(
+        {group.method: [_epochs(folder / run) for run in group.folders] for group in times}
+    )
+    warned = warning_rows(
+        {
+            method["text"]: [(run["seed"], _warnings(run)) for run in method["runs"]]
+            for method in raw["methods"]
+        }
+    )
+    numbers: dict[str, dict[str, Any]] = {
+        "sweep": {"sweeps": ()},
+        "samples": {"methods": ()},
+        "curves": asdict(curves),
+        "diagnostics": {"methods": ()},
+        "warnings": {"rows": tuple(asdict(row) for row in warned)},
+    }
+    parts |= {name: Part(groups=(), numbers=found) for name, found in numbers.items()}
+    about = About(
+        command=raw["command"],
+        finished=raw["finished"],
+        seconds=raw["seconds"],
+        machine=raw["machine"],
+        commit=raw["commit"],
+        versions=raw["versions"],
+        data=_dataset(raw["data"]),
+        recipe=raw["recipe"],
+        details={"parallel": raw["parallel"], "parameters": raw["parameters"]},
+        failures=tuple(Failure(**failure) for failure in raw["failures"]),
+    )
+    return Findings(kind="comparison", about=about, parts=parts)
+
+
+def _times(run: Raw) -> dict[str, float]:
+    return {name: run[name] for name in ("step_seconds", "seconds")}
+
+
+def _warnings(run: Raw) -> list[dict[str, Any]]:
+    return [
+        {"first": one["first"], "last": one["last"], "message": one["said"]}
+        for one in run.get("alarms", ())
+    ]
+
+
+def _epochs(run: Path) -> list[dict[str, Any]]:
+    """The epochs of a run, from its folder or from the file that was kept of it."""
+    kept = run.with_name(f"{run.name}.jsonl")
+    return read_metrics(kept if kept.is_file() else run)
+
+
+def _dataset(raw: Raw) -> Dataset:
+    return Dataset(
+        name=raw["name"],
+        note=raw["note"],
+        classes=tuple(raw["classes"]),
+        train=raw["train"],
+        test=raw["test"],
+        shape=tuple(raw["shape"]),
+    )
+
+
+def _evaluation(raw: Raw) -> Findings:
+    models: Sequence[Raw] = raw["models"]
+    groups = {
+        name: found
+        for name in raw["parts"]
+        if (found := _measured(name, [model for model in models if name in model["parts"]]))
+    }
+    parts, _ = analyse(groups, options=raw["parts"])
+    skipped = dict.fromkeys(
+        f"{model['label']}: {name}, because {reason}"
+        for model in models
+        for name, reason in model["skipped"].items()
+    )
+    recipe = next((model["recipe"] for model in models if model["recipe"]), None)
+    about = About(
+        command=raw["command"],
+        finished=raw["finished"],
+        seconds=0.0,
+        machine=raw["machine"],
+        commit=raw["commit"],
+        versions=raw["versions"],
+        data=Dataset(
+            name=raw["data"],
+            note=raw["note"],
+            classes=tuple(raw["classes"]),
+            train=0,
+            test=raw["test_images"],
+            shape=tuple(raw["shape"]),
+        ),
+        recipe=recipe,
+        details={"seed": raw["seed"]},
+        skipped=tuple(skipped),
+    )
+    return Findings(kind="evaluation", about=about, parts=parts)
+
+
+def _measured(name: str, models: Sequence[Raw]) -> list[Group]:
+    by_group: dict[str, list[Raw]] = {}
+    for model in models:
+        by_group.setdefault(model["group"], []).append(model)
+    found: list[Group] = []
+    for key, members in by_group.items():
+        first, recipe = members[0], members[0]["recipe"]
+        weights = first["weights"] if first["weights"] in WEIGHTS else ""
+        folders = (model["folder"] for model in members)
+        found.append(
+            Group(
+                key=key,
+                name=first["label"].removesuffix(f", {WEIGHTS.get(weights, '')}"),
+                label=first["label"],
+                method=recipe["method"] if recipe else "",
+                slug=first["name"],
+                weights=weights,
+                baseline=bool(recipe) and recipe["method"] == "none",
+                seeds=tuple(model["seed"] for model in members),
+                folders=tuple(folder for folder in folders if folder),
+                summaries=tuple(model["parts"][name] for model in members),
+            )
+        )
+    return found
+
+
+def _theory(raw: Raw, sections: Mapping[str, Mapping[str, Raw]]) -> Findings:
+    parts, _ = analyse(
+        {
+            name: [
+                _of_method(key, method["label"], method["seeds"]) for key, method in methods.items()
+            ]
+            for name, methods in sections.items()
+        }
+    )
+    about = About(
+        command=raw["command"],
+        finished=raw["finished"],
+        seconds=raw["seconds"],
+        machine=raw["machine"],
+        commit=raw["commit"],
+        versions={"mixwright": raw["mixwright"], "torch": raw["torch"]},
+        data=Dataset(
+            name=raw["data"],
+            note=raw["data_note"],
+            classes=(),
+            train=0,
+            test=0,
+            shape=(3, *raw["size"]),
+        ),
+        details={"model": raw["model"]},
+        skipped=tuple(raw["skipped"]),
+    )
+    return Findings(kind="theory", about=about, parts=parts)
+
+
+def _scenarios(raw: Raw) -> Findings:
+    """The record that object-size scenarios wrote by themselves."""
+    summaries: Mapping[str, Sequence[Raw]] = raw["summaries"]
+    renamed = {
+        key: [
+            {"dataset_kind" if name == "rung" else name: value for name, value in one.items()}
+            for one in many
+        ]
+        for key, many in summaries.items()
+    }
+    parts, _ = analyse({"scenarios": [_of_method(key, key, many) for key, many in renamed.items()]})
+    about = About(
+        command="",
+        finished="",
+        seconds=float(raw.get("cpu_seconds", 0.0)),
+        machine={},
+        commit=None,
+        versions={},
+        data=Dataset(name="", note="", classes=(), train=0, test=0, shape=(3, 0, 0)),
+    )
+    return Findings(kind="theory", about=about, parts=parts)
+
+
+def _of_method(key: str, label: str, summaries: Sequence[Raw]) -> Group:
+    return Group(
+        key=key,
+        name=label,
+        label=label,
+        method=key,
+        baseline=key == "none",
+        seeds=tuple(range(len(summaries))),
+        summaries=tuple(dict(summary) for summary in summaries),
+    )

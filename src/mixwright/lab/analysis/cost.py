@@ -1,0 +1,154 @@
+"""What accuracy cost in time, and which baseline took as long."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mixwright.lab.analysis.findings import Findings, Group
+from mixwright.lab.analysis.statistics import Interval
+
+_SAME = 0.1  # share by which times may differ and still count as equal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What one method spent, and what it got.
+
+    Attributes:
+        key: of its group, for the colour.
+        name: how people call it.
+        baseline: whether it is one, of this comparison or of a longer one.
+        seconds: median over its runs of the whole training, evaluation and checkpoints included.
+        ratio: ``seconds`` in those of the baseline; None without one.
+        step_seconds: median over its runs of a training step.
+        step_ratio: likewise for ``step_seconds``.
+        seconds_a_step: mean time of a run in units of its own steps.
+        mean_seconds: mean over its runs of the whole training.
+        mean_ratio: likewise for ``mean_seconds``.
+        top1: of the trained weights, over its runs.
+        longer: the epochs of another comparison, from which a baseline was taken; None for this
+            comparison's own methods.
+        front: whether no other method is as accurate in as little time.
+        equal_time: place of the baseline that took about as long; None where there is none.
+        epochs_needed: epochs for which the baseline would have to be trained to take as long; None
+            for baselines and without one.
+    """
+
+    key: str
+    name: str
+    baseline: bool
+    seconds: float
+    step_seconds: float
+    mean_seconds: float
+    seconds_a_step: float
+    top1: Interval
+    ratio: float | None = None
+    step_ratio: float | None = None
+    mean_ratio: float | None = None
+    longer: int | None = None
+    front: bool = False
+    equal_time: int | None = None
+    epochs_needed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Time and accuracy of all methods.
+
+    Attributes:
+        epochs: of the comparison's runs.
+        methods: in the order of the comparison; then baselines that were trained longer.
+    """
+
+    epochs: int
+    methods: tuple[Spent, ...]
+
+
+def cost(groups: Sequence[Group], *, epochs: int, others: Sequence[Findings] = ()) -> Cost:
+    """Return time and accuracy of every method, and of baselines that were trained longer.
+
+    Args:
+        groups: of a comparison's part ``cost``: ``seconds``, ``step_seconds`` and ``top1`` of
+            each run.
+        epochs: of its runs.
+        others: comparisons of the same data and model with other numbers of epochs, whose
+            baselines are taken.
+
+    Returns:
+        times are medians over runs; ratios are to the comparison's own baseline.
+    """
+    found = [_spent(group) for group in groups]
+    for other in others:
+        longer = int((other.about.recipe or {})["epochs"])
+        found += [
+            _spent(group, longer=longer) for group in other.parts["cost"].groups if group.baseline
+        ]
+    base = next((one for one in found if one.baseline), None)
+    bases = [place for place, one in enumerate(found) if one.baseline]
+    front = set(pareto([(one.seconds, one.top1.mean) for one in found]))
+    return Cost(
+        epochs=epochs,
+        methods=tuple(
+            replace(
+                one,
+                front=place in front,
+                ratio=None if base is None else one.seconds / base.seconds,
+                step_ratio=None if base is None else one.step_seconds / base.step_seconds,
+                mean_ratio=None if base is None else one.mean_seconds / base.mean_seconds,
+                equal_time=None if one.baseline else _equal_time(one, found, bases),
+                epochs_needed=None
+                if base is None or one.baseline
+                else math.ceil((base.longer or epochs) * one.seconds / base.seconds),
+            )
+            for place, one in enumerate(found)
+        ),
+    )
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Find what is not beaten by anything that costs no more.
+
+    Args:
+        points: cost and worth of each.
+
+    Returns:
+        places of the points for which no other has at most the cost and at least the worth, one
+        of them strictly; by rising cost.
+
+    Example:
+        >>> pareto([(1.0, 0.8), (2.0, 0.7), (3.0, 0.9)])
+        [0, 2]
+    """
+    return sorted(
+        (
+            place
+            for place, (cost, worth) in enumerate(points)
+            if not any((c <= cost and w >= worth) and (c < cost or w > worth) for c, w in points)
+        ),
+        key=lambda place: points[place],
+    )
+
+
+def _equal_time(spent: Spent, found: Sequence[Spent], bases: Sequence[int]) -> int | None:
+    """The baseline whose time is nearest, if it differs by no more than a tenth."""
+    near = [place for place in bases if abs(found[place].seconds / spent.seconds - 1) <= _SAME]
+    return min(near, key=lambda place: abs(found[place].seconds - spent.seconds), default=None)
+
+
+def _spent(group: Group, *, longer: int | None = None) -> Spent:
+    seconds = [float(run["seconds"]) for run in group.summaries]
+    step = statistics.median(float(run["step_seconds"]) for run in group.summaries)
+    return Spent(
+        key=group.key,
+        name=group.name if longer is None else f"{group.name}, {longer} epochs",
+        baseline=group.baseline,
+        seconds=statistics.median(seconds),
+        step_seconds=step,
+        mean_seconds=statistics.fmean(seconds),
+        seconds_a_step=statistics.fmean(seconds) / max(step, 1e-9),
+        top1=group.intervals["top1"],
+        longer=longer,
+    )

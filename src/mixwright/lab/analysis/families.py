@@ -1,0 +1,54 @@
+"""Like is compared with like: which groups belong together, and by which seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mixwright.lab.analysis.findings import Group
+
+AGAINST = {"raw": "raw", "ema": "ema", "teacher": "ema"}
+"""Weights of a method, and those of the baseline that they are compared with.
+
+A method's own teacher is an average of weights: set against trained weights it would gain from the
+averaging alone.
+"""
+
+
+def baseline_of(group: Group, groups: Sequence[Group]) -> Group | None:
+    """Return the baseline that a group is compared with.
+
+    Args:
+        group: of a method.
+        groups: all of its part.
+
+    Returns:
+        the baseline with the weights of ``AGAINST``; None for a baseline itself, and where there
+        is none with such weights.
+    """
+    if group.baseline:
+        return None
+    wanted = AGAINST.get(group.weights, group.weights)
+    return next((base for base in groups if base.baseline and base.weights == wanted), None)
+
+
+def families(groups: Sequence[Group]) -> list[list[tuple[Group, Group]]]:
+    """Return methods with their baselines; those with the same weights are one family of questions.
+
+    Args:
+        groups: all of a part.
+
+    Returns:
+        families of (method, baseline), in the order of the groups.
+    """
+    found: dict[str, list[tuple[Group, Group]]] = {}
+    for group in groups:
+        base = baseline_of(group, groups)
+        if base is not None:
+            found.setdefault(group.weights, []).append((group, base))
+    return list(found.values())
+
+
+def common_seeds(own: Group, other: Group) -> list[tuple[int, int]]:
+    """Return the places of the seeds that two groups have in common, in each of them."""
+    theirs = {seed: place for place, seed in enumerate(other.seeds)}
+    return [(place, theirs[seed]) for place, seed in enumerate(own.seeds) if seed in theirs]

@@ -1,0 +1,75 @@
+"""What methods warned of while they trained, once a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixwright.lab.training.progress import warning_kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spell:
+    """Epochs of one run in which a warning came.
+
+    Attributes:
+        seed: of the run.
+        first: epoch.
+        last: epoch.
+    """
+
+    seed: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningRow:
+    """One thing that went wrong in runs of a method.
+
+    Attributes:
+        method: its METHOD.
+        spells: where it went wrong.
+        message: what the objective said, in its last words on it.
+    """
+
+    method: str
+    spells: tuple[Spell, ...]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningRows:
+    """The warnings of all methods."""
+
+    rows: tuple[WarningRow, ...]
+
+
+def warning_rows(
+    runs: Mapping[str, Sequence[tuple[int, Sequence[Mapping[str, Any]]]]],
+) -> tuple[WarningRow, ...]:
+    """Gather the warnings of all runs; those that differ in seed and numbers alone are one row.
+
+    Args:
+        runs: by METHOD, seed and warnings (``first``, ``last``, ``message``) of each run.
+
+    Returns:
+        rows by method, in their order; none where nothing went wrong.
+    """
+    rows: list[WarningRow] = []
+    for method, many in runs.items():
+        spells: dict[str, list[Spell]] = {}
+        messages: dict[str, str] = {}
+        for seed, warnings in many:
+            for warning in warnings:
+                kind = warning_kind(warning["message"])
+                spells.setdefault(kind, []).append(
+                    Spell(seed=seed, first=warning["first"], last=warning["last"])
+                )
+                messages[kind] = warning["message"]
+        rows += [
+            WarningRow(method=method, spells=tuple(spells[kind]), message=messages[kind])
+            for kind in spells
+        ]
+    return tuple(rows)

@@ -1,0 +1,144 @@
+"""What accuracies are worth, against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+from scipy import stats
+
+from lab.analysis.made import IMAGES, accurate, gained, six_groups
+from mixwright.lab.analysis.findings import Group
+from mixwright.lab.analysis.significance import MARGIN, Significance, analyse
+from mixwright.lab.analysis.statistics import wilson_interval
+
+ALL, NO = torch.ones(IMAGES, dtype=torch.bool), torch.zeros(IMAGES, dtype=torch.bool)
+
+
+def t_half(level: float, deviation: float) -> float:
+    """Half of an interval over three runs: of two degrees of freedom, in closed form."""
+    return math.sqrt(2 * level**2 / (1 - level**2)) * deviation / math.sqrt(3)
+
+
+def judged(groups: list[Group]) -> Significance:
+    found, arrays = analyse(groups)
+    assert arrays == {}
+    return found
+
+
+def test_differences_over_runs() -> None:
+    raw, ema, teacher = judged(six_groups()).families
+    assert (raw.weights, ema.weights, teacher.weights) == ("raw", "ema", "teacher")
+    mixup, cutmix = raw.methods
+    assert (mixup.key, mixup.baseline) == ("mixup raw", "none raw")
+    # Gains of 1, -2 and 2 points: mean 1/3, variance 13/3, so t squared is 1/13.
+    assert mixup.runs.mean == pytest.approx(0.01 / 3)
+    assert mixup.p == pytest.approx(1 - 27**-0.5)
+    # Gains of 10, 10.5 and 9.5 points: t squared is 1200.
+    assert cutmix.p == pytest.approx(1 - math.sqrt(1200 / 1202))
+    assert mixup.p_holm == pytest.approx(mixup.p)
+    assert cutmix.p_holm == pytest.approx(2 * cutmix.p)
+    assert (cutmix.runs.low, cutmix.runs.high) == pytest.approx(
+        (0.1 - t_half(0.95, 0.005), 0.1 + t_half(0.95, 0.005))
+    )
+    assert (cutmix.simultaneous.low, cutmix.simultaneous.high) == pytest.approx(
+        (0.1 - t_half(0.975, 0.005), 0.1 + t_half(0.975, 0.005))
+    )
+    assert cutmix.not_worse.bound == pytest.approx(0.1 - t_half(0.9, 0.005))
+    assert mixup.not_worse.bound == pytest.approx(0.01 / 3 - t_half(0.9, 0.01 * (13 / 3) ** 0.5))
+    assert (mixup.not_worse.shown, cutmix.not_worse.shown) == (False, True)
+    assert ema.methods[0].runs.mean == pytest.approx(-0.085 / 3)  # to the EMA of no mixing
+    assert teacher.methods[0].baseline == "none ema"
+    assert teacher.methods[0].runs.mean == pytest.approx(0.29 / 3)
+
+
+def test_runs_needed_are_of_the_spread_seen() -> None:
+    raw, ema, _ = judged(six_groups()).families
+    spread = 0.01 * (13 / 3) ** 0.5  # the larger of two
+
+    def half(runs: int) -> float:
+        return float(stats.t.ppf(0.975, runs - 1)) * spread / math.sqrt(runs)
+
+    assert raw.runs_needed == next(n for n in range(2, 1000) if half(n) <= MARGIN)
+    assert ema.runs_needed is not None
+    assert ema.runs_needed < raw.runs_needed
+    alone = [accurate("none", "raw", [0.6]), accurate("a", "raw", [0.7])]
+    assert judged(alone).families[0].runs_needed is None
+
+
+def test_differences_over_images_are_own_less_baseline() -> None:
+    """Right on every image against right on none: nothing is left to chance."""
+    groups = [accurate("none", "raw", [0.0, 0.0]), accurate("a", "raw", [1.0, 1.0])]
+    (method,) = judged(groups).families[0].methods
+    assert method.images is not None
+    assert method.crossed is not None
+    assert (method.images.mean, method.images.low, method.images.high) == (1, 1, 1)
+    assert (method.crossed.mean, method.crossed.low, method.crossed.high) == (1, 1, 1)
+    assert method.p_images == pytest.approx(1 / 20_000)
+
+
+def test_p_values_over_images_are_adjusted_within_the_family() -> None:
+    mixup, cutmix = judged(six_groups()).families[0].methods
+    assert mixup.crossed is not None
+    assert cutmix.crossed is not None
+    assert mixup.crossed.mean == pytest.approx(0.01 / 3)
+    assert cutmix.crossed.mean == pytest.approx(0.1)
+    assert cutmix.crossed.low > 0
+    assert cutmix.p_images_holm == pytest.approx(2 * cutmix.p_images)
+    assert mixup.p_images_holm == mixup.p_images > 0.05
+
+
+def test_without_arrays_nothing_is_told_of_images() -> None:
+    groups = [accurate(k, "raw", [0.6, 0.7], arrays=False) for k in ("none", "a")]
+    (method,) = judged(groups).families[0].methods
+    assert method.images is method.crossed is None
+    assert math.isnan(method.p_images)
+    assert math.isnan(method.p_images_holm)
+
+
+def test_single_runs_have_wilsons_interval_over_images() -> None:
+    found = judged([accurate("none", "raw", [0.6]), accurate("a", "raw", [0.6, 0.7])])
+    assert found.over_images.keys() == {"none raw"}
+    interval = found.over_images["none raw"]
+    z, n, p = stats.norm.ppf(0.975), 400, 0.6
+    centre, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    assert (interval.low, interval.high) == pytest.approx(
+        ((centre - half) / scale, (centre + half) / scale)
+    )
+    assert (interval.mean, interval.count) == (0.6, 400)
+    (method,) = found.families[0].methods
+    assert method.runs.count == 1
+    assert math.isnan(method.p)
+    assert method.images is not None
+
+
+def test_wilson_interval() -> None:
+    # z = 1.959964, centre (0.8 + z^2 / 20) / (1 + z^2 / 10) = 0.716740, half 0.226578
+    assert wilson_interval(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-6)
+    low, high = wilson_interval(10, 10)
+    assert low == pytest.approx(1 / (1 + 1.959964**2 / 10), abs=1e-6)
+    assert high == pytest.approx(1.0)
+
+
+def test_ranks_of_the_first_weights_with_three_groups() -> None:
+    ranking = judged(six_groups()).ranking
+    assert ranking is not None
+    assert ranking.keys == ("none raw", "mixup raw", "cutmix raw")
+    assert ranking.seeds == (0, 1, 2)
+    assert ranking.mean == pytest.approx((8 / 3, 7 / 3, 1))
+    # Sums of ranks 8, 7 and 3: chi squared of 12 / 36 * 122 - 36 with two degrees of freedom.
+    assert ranking.p == pytest.approx(math.exp(-(122 / 3 - 36) / 2))
+    assert judged(six_groups()[:2]).ranking is None
+    two = [accurate(k, "raw", gained(0.0, 0.1)) for k in ("none", "a", "b")]
+    assert judged(two).ranking is None  # of two seeds
+
+
+def test_nothing_to_compare() -> None:
+    found = judged([accurate("a", "raw", [0.6, 0.7])])
+    assert asdict(found) == {"over_images": {}, "families": (), "ranking": None}
+    apart = accurate("a", "raw", [0.6, 0.7])
+    apart = Group(**{**vars(apart), "seeds": (7, 8)})
+    assert judged([accurate("none", "raw", [0.6, 0.7]), apart]).families == ()
