@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from mixwright.lab.analysis.comparison import read_comparison
+
 from mixwright.lab.cli import main
 from mixwright.lab.experiments import grid
 from mixwright.lab.experiments.pool import Event, Job

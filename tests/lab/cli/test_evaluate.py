@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from mixwright.lab.reports.evaluation import SECTIONS
 
 from mixwright.lab.cli import main
 from mixwright.lab.experiments.evaluations.parts import PARTS
-from mixwright.lab.reports.evaluation import SECTIONS
 
 TINY = (
     "accuracy calibration:draws=5,resamples=20 gap:images=20 corruption:types=fog,severities=1;5 "

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
+from mixwright.lab.reports.tables import headline
 from rich.console import Console
 
 from lab.reports.fabricated import LABELS, fabricate
@@ -13,7 +14,6 @@ from mixwright.lab.bench.record import MixingRow, ShapeRecord, StepRecord, StepR
 from mixwright.lab.bench.timing import Timing
 from mixwright.lab.cli import bench_tables
 from mixwright.lab.cli.table import print_comparison, scores_table
-from mixwright.lab.reports.tables import headline
 
 
 def shown(width: int, folder: Path, **settings: object) -> tuple[str, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from mixwright.lab.experiments.summary import about_data, summarise
 
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -19,7 +20,6 @@ from mixwright.lab.experiments.finetune import find_start, resolve_init
 from mixwright.lab.experiments.grid import plan_runs
 from mixwright.lab.experiments.methods import parse_method, parse_methods
 from mixwright.lab.experiments.run import new_model
-from mixwright.lab.experiments.summary import about_data, summarise
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe, RecipeError, recipe_hash

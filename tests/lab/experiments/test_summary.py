@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 
 import pytest
-from scipy import stats
-
 from mixwright.lab.analysis.comparison import Comparison, Failure, read_comparison, write_comparison
 from mixwright.lab.analysis.significance_of_comparison import judged
+from mixwright.lab.experiments.summary import summarise
+from scipy import stats
+
 from mixwright.lab.experiments.grid import Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
-from mixwright.lab.experiments.summary import summarise
 
 TOP1 = {"none": [0.80, 0.82, 0.84], "mixup": [0.83, 0.84, 0.88]}
 STEP = {"none": [0.010, 0.011, 0.030], "mixup": [0.012, 0.0132, 0.5]}

@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 
 import pytest
+from mixwright.lab.experiments.sweep import options_of, run_rows, sweeps, write_runs
 
 from lab.reports.fabricated import fabricate
 from mixwright.lab.experiments.alternatives import alternatives
 from mixwright.lab.experiments.methods import parse_method, parse_methods
-from mixwright.lab.experiments.sweep import options_of, run_rows, sweeps, write_runs
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from mixwright.lab.analysis.comparison import read_comparison
+from mixwright.lab.reports.html import write_report
 
 import mixwright as mw
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import load_checkpoint, save_checkpoint
-from mixwright.lab.analysis.comparison import read_comparison
 from mixwright.lab.cli import main
 from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
-from mixwright.lab.reports.html import write_report
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mixwright.lab.analysis.comparison import Comparison, Failure, MethodRecord, RunRecord
 from mixwright.lab.analysis.significance_of_comparison import judged
+
 from mixwright.lab.analysis.statistics import t_interval
 
 LABELS = {

@@ -6,9 +6,10 @@ import io
 from dataclasses import dataclass
 
 import torch
+from mixwright.lab.reports.samples import draw
 from PIL import Image
 
-from mixwright.lab.experiments.methods import Method, parse_method
+from mixwright.lab.experiments.methods import Method, MethodPart, parse_method
 from mixwright.lab.experiments.probe_model import looks_through_model
 from mixwright.lab.reports.gallery import (
     Exhibit,
@@ -18,7 +19,6 @@ from mixwright.lab.reports.gallery import (
     png,
 )
 from mixwright.lab.reports.palette import FAINT, SOURCES
-from mixwright.lab.reports.samples import draw
 from mixwright.mixers import CutMix, MixUp, ResizeMix
 from mixwright.objectives import Mixed, Objective
 from mixwright.plan import MixPlan

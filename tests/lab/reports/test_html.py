@@ -12,21 +12,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from mixwright.lab.analysis.comparison import Comparison, Failure
+from mixwright.lab.reports.curves import read_curves
+from mixwright.lab.reports.html import render_report, write_gallery, write_report
+from mixwright.lab.reports.tables import headline
 from torch import nn
 
 from lab.reports.fabricated import fabricate
 from mixwright.checkpoint import CheckpointError
-from mixwright.lab.analysis.comparison import Comparison, Failure
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments import saved
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.saved import Saved
 from mixwright.lab.reports import figures, html
-from mixwright.lab.reports.curves import read_curves
 from mixwright.lab.reports.gallery import Exhibit, exhibit
-from mixwright.lab.reports.html import render_report, write_gallery, write_report
 from mixwright.lab.reports.palette import method_shades
-from mixwright.lab.reports.tables import headline
 from mixwright.lab.training.recipe import Recipe
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

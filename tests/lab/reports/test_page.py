@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from mixwright.lab.reports.sections.section import Drawing, Group, Section, Table
 
 from mixwright.lab.reports.page import write_page
 from mixwright.lab.reports.palette import BASELINE, Shade
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Table
 
 WIDTHS: list[float] = []
 

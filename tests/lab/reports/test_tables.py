@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mixwright.lab.analysis.comparison import Comparison
+from mixwright.lab.reports.tables import facts, headline, run_rows
+from mixwright.lab.reports.warnings import AlarmRow, alarm_rows
 
 from lab.reports.fabricated import fabricate
-from mixwright.lab.analysis.comparison import Comparison
 from mixwright.lab.analysis.statistics import Interval, t_interval
 from mixwright.lab.reports.caveats import caveats
 from mixwright.lab.reports.formatting import (
@@ -26,9 +28,7 @@ from mixwright.lab.reports.formatting import (
     spread,
     times,
 )
-from mixwright.lab.reports.tables import facts, headline, run_rows
 from mixwright.lab.reports.verdict import verdict
-from mixwright.lab.reports.warnings import AlarmRow, alarm_rows
 
 NO_END = Interval(0.5, math.nan, math.nan, 1, math.nan)
 

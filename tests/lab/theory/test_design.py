@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 
 import pytest
@@ -11,10 +10,6 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.reports.figures import styled
-from mixwright.lab.reports.palette import method_shades
-from mixwright.lab.reports.sections.design import design as design_section
-from mixwright.lab.reports.sections.design import design_groups
 from mixwright.lab.theory.design import (
     KERNELS,
     Design,
@@ -280,14 +275,3 @@ def test_a_design_in_a_file_is_used_as_a_method(address, tmp_path):
     method = parse_method(f"{address}:FieldMix:design={path},alpha=0.5")
     assert method.text == f"{address}:FieldMix:alpha=0.5,design={path}"
     assert method.mixer() == FieldMix(design=made, alpha=0.5)
-
-
-def test_the_section_shows_what_was_measured():
-    made = design_mixer(near(), size=(8, 8), rounds=0, masks=256)
-    json.dumps(made.summary(), allow_nan=False)
-    groups = design_groups({"near": made})
-    section = design_section(groups, method_shades(["near"], None))
-    assert section.tables[0].rows[0][:4] == ("near", "1.00", "1.00", "0.00")
-    for drawing in section.drawings:
-        with styled():
-            assert drawing.make(3.7).get_figwidth() == pytest.approx(3.7)

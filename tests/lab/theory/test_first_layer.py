@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from lab.reports.pages import made_group, sections_of, tables
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.reports.formatting import NONE
-from mixwright.lab.reports.sections.first_layer import first_layer as first_layer_section
-from mixwright.lab.reports.sections.section import Group
 from mixwright.lab.theory.closed_forms import mixup_coefficient
 from mixwright.lab.theory.decomposition import decompose
 from mixwright.lab.theory.first_layer import (
@@ -167,9 +166,11 @@ def test_the_measurement_says_what_mixup_asks_of_each_filter(size, counted):
 
 def test_large_images_have_a_row_without_r2_by_moments():
     summary = {"model": "a net", "layer": "1 of 2 x 2 pixels", "r2_moments": None, "r2": None}
-    felt = {"coefficient": torch.tensor([0.25]), "roughness": torch.tensor([0.0])}
-    section = first_layer_section([Group("mixup", "MixUp", (0,), (summary,), (felt,))], {})
-    assert section.tables[0].rows == (("MixUp", "0.250", "0.250", "0.250", NONE, NONE),)
+    summary |= {"coefficient": [0.25], "roughness": [0.0]}
+    section = sections_of("first-layer", [made_group("mixup", "", [summary])])[
+        "first-layer"
+    ]
+    assert tables(section)[0].rows == (("Mixup", "0.250", "0.250", "0.250", NONE, NONE),)
 
 
 def test_noise_is_what_moves_the_filters_outputs():

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import pytest
 import torch
 
 from mixwright.lab.data.sets import Dataset, ImageSet
 from mixwright.lab.evaluation.subject import Measurement
-from mixwright.lab.reports.figures import styled
-from mixwright.lab.reports.formatting import MINUS
-from mixwright.lab.reports.palette import method_shades
-from mixwright.lab.reports.sections.scenarios import interaction, scenarios
-from mixwright.lab.reports.sections.section import Group
 from mixwright.lab.theory.scenarios.crops import cropped, shrunk
 from mixwright.lab.theory.scenarios.run import run_scenarios
 from mixwright.lab.theory.scenarios.sprites import (
@@ -217,80 +211,6 @@ def test_runs_are_kept_paired_and_repeated_exactly(tmp_path):
 
 def summaries(found: dict[str, list[Measurement]]) -> dict[str, list[dict[str, object]]]:
     return {name: [result.summary for result in results] for name, results in found.items()}
-
-
-def of_scores(**scores: list[tuple[float, float]]) -> dict[str, Group]:
-    """Groups with made up accuracies on small and on large objects, a pair a seed."""
-    return {
-        name: Group(
-            key=name,
-            label=name,
-            seeds=tuple(range(len(pairs))),
-            summaries=tuple(
-                {
-                    "tasks": {
-                        "texture": {
-                            size: {"top1": top1, "object_share": share}
-                            for size, top1, share in zip(SIZES, pair, (0.08, 0.77), strict=True)
-                        }
-                    },
-                    "pair": ["cutmix", "mixup"],
-                    "dataset_kind": "sprites",
-                    "model": "smallconv",
-                    "train_size": 1,
-                    "test_size": 1,
-                    "epochs": 1,
-                    "optimizer": "adamw",
-                    "lr": 0.1,
-                }
-                for pair in pairs
-            ),
-            baseline=name == "none",
-        )
-        for name, pairs in scores.items()
-    }
-
-
-def test_the_interaction_is_the_papers():
-    groups = of_scores(mixup=[(0.583, 0.677)], cutmix=[(0.644, 0.670)])
-    found = interaction(groups["cutmix"], groups["mixup"], "texture")
-    assert found is not None
-    assert found.mean == pytest.approx(0.068)
-    assert math.isnan(found.low)  # one seed
-    section = scenarios(list(groups.values()), method_shades(list(groups), None))
-    row = section.tables[1].rows[0]
-    assert row[1:] == ("+6.1", f"{MINUS}0.7", "+6.8")
-
-
-def test_the_interaction_is_paired_by_seed():
-    groups = of_scores(
-        none=[(0.1, 0.5), (0.3, 0.9), (0.2, 0.1)],
-        mixup=[(0.50, 0.60), (0.30, 0.90), (0.70, 0.20)],
-        cutmix=[(0.56, 0.61), (0.37, 0.92), (0.78, 0.23)],  # by seed 0.05, 0.05 and 0.05
-    )
-    found = interaction(groups["cutmix"], groups["mixup"], "texture")
-    assert found is not None
-    assert found.mean == pytest.approx(0.05)
-    assert found.half_width == pytest.approx(0, abs=1e-12)
-    section = scenarios(list(groups.values()), method_shades(list(groups), "none"))
-    assert section.protocol.startswith("Sprites: the same images with objects of 8 % (small)")
-    assert section.tables[0].head[1:] == ("texture, small", "texture, large")
-    assert section.tables[1].rows[0][0] == f"cutmix {MINUS} mixup"
-    assert section.tables[1].rows[0][-1] == "+5.0 ± 0.0"
-    assert section.tables[1].keys == ("cutmix", "none")
-    assert "texture: +5.0 ± 0.0 points." in section.reading
-    with styled():
-        figure = section.drawings[0].make(6.6)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == ["mixup", "cutmix"]
-
-
-def test_the_reading_names_a_wide_interval_and_a_single_seed():
-    wide = of_scores(mixup=[(0.5, 0.6), (0.3, 0.9)], cutmix=[(0.6, 0.6), (0.3, 0.91)])
-    single = of_scores(mixup=[(0.5, 0.6)], cutmix=[(0.6, 0.6)])
-    for groups, message in ((wide, "points, not told from chance"), (single, "from one seed")):
-        section = scenarios(list(groups.values()), method_shades(list(groups), None))
-        assert message in section.reading
 
 
 def test_sprites_are_trained_on_in_both_tasks(tmp_path):

@@ -17,7 +17,7 @@ from mixwright.lab.cli.progress import display, open_console, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mixwright.lab.analysis.comparison import Failure
+    from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.experiments.grid import Place, Planned
     from mixwright.lab.training.distributed import World
@@ -101,13 +101,14 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
 
 
 def _compare(task: _Task) -> int:
-    from mixwright.lab.analysis.comparison import write_comparison
+    from mixwright.lab.analysis.store import write_findings
+    from mixwright.lab.analysis.training_warnings import WarningRows
     from mixwright.lab.cli.table import print_comparison
-    from mixwright.lab.experiments.summary import about_data, summarise
-    from mixwright.lab.experiments.sweep import write_runs
-    from mixwright.lab.reports.html import write_report
+    from mixwright.lab.experiments.comparing import compare_runs
+    from mixwright.lab.reports.page import write_report
+    from mixwright.lab.reports.sections.warnings import where
     from mixwright.lab.reports.verdict import verdict
-    from mixwright.lab.reports.warnings import alarm_rows
+    from mixwright.lab.settings import decode
 
     began, console = time.monotonic(), task.console
     _announce(task)
@@ -117,30 +118,30 @@ def _compare(task: _Task) -> int:
     if not any(run.finished for run in task.runs):
         say(console, "no run has finished, so there is nothing to report.")
         return 1
-    record = summarise(
+    findings, arrays = compare_runs(
         task.runs,
         failures,
-        data=about_data(task.data),
+        data=task.data,
         command=task.command,
         parallel=parallel,
         out=task.out,
     )
-    write_comparison(task.out / "comparison.json", record)
-    write_runs(task.out / "runs.csv", record)
-    report = write_report(record, task.out, data=task.data)
+    record = write_findings(task.out, findings, arrays)
     console.print()
-    print_comparison(record, console)
-    say(console, verdict(record))
-    for alarm in alarm_rows(record):
-        say(console, f"alarm: {alarm.label} ({alarm.runs}): {alarm.said}")
-    say(console, f"\nreport  {report}\nrecord  {task.out / 'comparison.json'}")
+    print_comparison(findings, console)
+    say(console, verdict(findings.parts["scores"]))
+    warned = decode(WarningRows, findings.parts["warnings"].numbers, where="the warnings")
+    for row in warned.rows:
+        say(console, f"warning: {row.method} ({where(row)}): {row.message}")
+    report = write_report(record)
+    say(console, f"\nreport  {report}\nrecord  {record}")
     say(console, f"{time.monotonic() - began:.0f} s")
     return 1 if failures else 0
 
 
 def _work(task: _Task) -> "tuple[int, list[Failure]]":
     """Do what is missing; how many runs shared the machine, and those that failed."""
-    from mixwright.lab.analysis.comparison import Failure
+    from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.experiments.grid import run_parallel, run_together
 
     workers, total = _workers(task), len(task.runs)
@@ -154,7 +155,7 @@ def _work(task: _Task) -> "tuple[int, list[Failure]]":
             ends = []
     failed = [end for end in ends if end.kind == "failed"]
     return 1 if together else workers, [
-        Failure(end.job.name, str(end.detail.get("error", "")).strip()) for end in failed
+        Failure(name=end.job.name, error=str(end.detail.get("error", "")).strip()) for end in failed
     ]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
-    from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
 
 ABOUT = """Measure trained models: accuracy, calibration, corruptions, attacks, occlusion, what
 they look at, and how their mixing behaves; of the trained weights, of their average (EMA), and of
@@ -77,8 +78,8 @@ def main(argv: Sequence[str]) -> int:
     from mixwright.lab.cli.prepare import devices, out_folder
     from mixwright.lab.experiments.evaluations.measuring import setting
     from mixwright.lab.experiments.evaluations.models_to_evaluate import (
-        checked_candidates,
-        find_candidates,
+        check_models,
+        find_models,
     )
     from mixwright.lab.experiments.evaluations.parts import parse_parts
 
@@ -90,14 +91,14 @@ def main(argv: Sequence[str]) -> int:
         found = [
             one
             for word in options.models
-            for one in find_candidates(
+            for one in find_models(
                 word,
                 weights=options.weights,
                 normalise=options.normalise,
                 trust=options.trust,
             )
         ]
-        candidates = checked_candidates(found)
+        candidates = check_models(found)
         data = _data(options, candidates)
         common = setting(
             data,
@@ -112,9 +113,10 @@ def main(argv: Sequence[str]) -> int:
             f"{len(candidates)} sets of weights on {len(common.ids):,} test images of {data.name}: "
             f"{kinds}; in {out}",
         )
+        began = time.monotonic()
         measured = _measure(candidates, parts, common, out, console)
         command = shlex.join(["mixwright", "evaluate", *argv])
-        _finish(measured, parts, common, out, command, console)
+        _finish(measured, parts, common, out, command, console, time.monotonic() - began)
     return 0
 
 
@@ -129,7 +131,7 @@ def _name(words: Sequence[str]) -> str:
     return first + (f"-and-{len(words) - 1}-more" if len(words) > 1 else "")
 
 
-def _data(options: EvaluateOptions, candidates: "Sequence[Candidate]") -> "Dataset":
+def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> "Dataset":
     from mixwright.lab.cli.prepare import load
 
     # All runs among them share a recipe but for what is a run's own: they were checked.
@@ -148,7 +150,7 @@ def _data(options: EvaluateOptions, candidates: "Sequence[Candidate]") -> "Datas
 
 
 def _measure(
-    candidates: "Sequence[Candidate]",
+    candidates: "Sequence[ModelToEvaluate]",
     parts: Sequence[Any],
     common: "Setting",
     out: Path,
@@ -169,19 +171,22 @@ def _finish(
     out: Path,
     command: str,
     console: "Console",
+    seconds: float,
 ) -> None:
+    from mixwright.lab.analysis.store import write_findings
     from mixwright.lab.cli.table import numbers_table
-    from mixwright.lab.experiments.evaluations.record import evaluation_record, write_evaluation
-    from mixwright.lab.reports.evaluation import groups_of, headline_table, write_evaluation_report
+    from mixwright.lab.experiments.evaluations.recording import evaluation_findings
+    from mixwright.lab.reports.evaluation_page import headline_table
+    from mixwright.lab.reports.page import write_report
 
-    record = evaluation_record(measured, parts, common, command=command)
-    file = write_evaluation(out, record)
-    groups = groups_of(measured)
-    head, rows = headline_table(groups)
+    findings, arrays = evaluation_findings(
+        measured, parts, common, command=command, seconds=seconds
+    )
+    record = write_findings(out, findings, arrays)
+    head, rows = headline_table(findings)
     if len(head) > 1:
         table = numbers_table(head[0], head[1:], console)
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    page = write_evaluation_report(measured, record, out)
-    say(console, f"record  {file}\nreport  {page}")
+    say(console, f"record  {record}\nreport  {write_report(record)}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mixwright.lab.evaluation.subject import Evaluation
     from mixwright.lab.experiments.evaluations.measuring import Told
-    from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def shown(console: "Console", *, total: int) -> "Generator[Told]":
 def _lines(console: "Console", total: int) -> "Told":
     ended = 0
 
-    def told(candidate: "Candidate", part: "Evaluation", share: float, note: str) -> None:
+    def told(candidate: "ModelToEvaluate", part: "Evaluation", share: float, note: str) -> None:
         nonlocal ended
         if share < 1:
             return
@@ -65,7 +65,7 @@ def _bars(console: "Console", total: int) -> "Generator[Told]":
         every = progress.add_task("all", total=total, note="")
         one = progress.add_task("", total=1.0, note="")
 
-        def told(candidate: "Candidate", part: "Evaluation", share: float, note: str) -> None:
+        def told(candidate: "ModelToEvaluate", part: "Evaluation", share: float, note: str) -> None:
             nonlocal ended
             what = f"{candidate.name} ({candidate.weights}): {part.name}"
             if share >= 1:

@@ -47,9 +47,9 @@ def main(argv: Sequence[str]) -> int:
 
     out = out_folder(options.out)
     from mixwright.lab.experiments.methods import parse_methods
-    from mixwright.lab.reports.gallery import choose_images, exhibit
-    from mixwright.lab.reports.html import write_gallery
-    from mixwright.lab.reports.tables import short_name
+    from mixwright.lab.experiments.samples import choose_images, draw_samples
+    from mixwright.lab.reports.comparison_page import short_name
+    from mixwright.lab.reports.gallery import samples_of, write_gallery
     from mixwright.mixers import MIXERS
 
     with users_words():
@@ -58,18 +58,20 @@ def main(argv: Sequence[str]) -> int:
         images, labels = choose_images(data, max(8, options.count))
         probe = _probe_model(options, data, methods)
         model = None if probe is None else probe.model
-        exhibits = [
-            exhibit(
-                method, images, labels, data.classes, count=options.count, seed=options.seed,
-                model=model,
+        shown = [
+            samples_of(
+                *draw_samples(
+                    method, images, labels, data.classes,
+                    count=options.count, seed=options.seed, model=model,
+                )
             )
             for method in methods
             if method.parts
         ]  # fmt: skip
-        drawn = [one for one in exhibits if one.samples]
-        for one in exhibits:
-            if not one.samples:
-                print(f"{one.label}: {one.note}")
+        drawn = [samples for samples in shown if samples.samples]
+        for samples in shown:
+            if not samples.samples:
+                print(f"{samples.title}: {samples.note}")
         if not drawn:
             raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
         note = data.note if probe is None else f"{probe.note} {data.note}"

@@ -12,6 +12,7 @@ COMMANDS = {
     "compare": "train with several methods and seeds, and report on them",
     "train": "train one model with one method",
     "evaluate": "measure a trained model",
+    "report": "make the page of a record again",
     "gallery": "draw what methods do to images",
     "list": "list methods, data sets and models",
     "bench": "measure how fast the methods are",

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mixwright.lab.experiments.pool import Event, Job
-from mixwright.lab.reports.tables import percent
+from mixwright.lab.reports.formatting import percent
 from mixwright.lab.training.progress import warning_kind
 
 if TYPE_CHECKING:

@@ -1,62 +1,94 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.reports.tables import has_teachers, headline, number, percent
+from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.reports.formatting import NONE, number, percent, signed, spread, times
+from mixwright.lab.reports.sections.scores import columns_of, methods_of
+from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mixwright.lab.analysis.comparison import Comparison
-    from mixwright.lab.reports.tables import Row
+    from mixwright.lab.analysis.findings import Findings
 
 _ROOM = 80  # columns that any of our tables fits in without breaking a number
 
 
-def print_comparison(record: "Comparison", console: "Console") -> None:
+def print_comparison(findings: "Findings", console: "Console") -> None:
     """Print the headline table of a comparison, in two parts where the console is narrow.
 
     Args:
-        record: what to show.
+        findings: of the comparison.
         console: where to.
     """
-    seeds = max(len(method.runs) for method in record.methods)
+    scores = findings.parts["scores"]
+    seeds = max(len(group.seeds) for group in scores.groups)
     caption = (
         f"mean ± half of the 95 % t interval over {seeds} seeds, after the last epoch; "
         "differences in points, paired by seed"
         if seeds > 1
         else "one seed, after the last epoch; differences in points"
     )
-    scores = {
-        "top-1 %": "raw",
-        "to none": "against_raw",
-        "EMA top-1 %": "ema",
-        "EMA to none": "against_ema",
-    }
-    teacher: dict[str, str] = {}
-    if has_teachers(record):
-        teacher = {"teacher top-1 %": "teacher", "teacher to EMA of none": "against_teacher"}
+    if "teacher" in columns_of(scores):
         caption += "; a teacher is a method's own average of weights"
-    quality, cost = {"ECE %": "ece", "NLL": "nll"}, {"step": "step"}
-    rows = headline(record)
-    whole = _comparison(rows, scores | teacher | quality | cost, console, caption)
+    tops, teacher, quality, cost = comparison_columns(findings)
+    whole = _comparison(tops | teacher | quality | cost, console, caption)
     if console.measure(whole, options=console.options.update(width=1000)).maximum <= console.width:
         console.print(whole)
     else:
-        console.print(_comparison(rows, scores | cost, console, ""))
-        console.print(_comparison(rows, teacher | quality, console, caption))
+        console.print(_comparison(tops | cost, console, ""))
+        console.print(_comparison(teacher | quality, console, caption))
 
 
-def _comparison(
-    rows: "Sequence[Row]", columns: dict[str, str], console: "Console", caption: str
-) -> "Table":
+Columns = dict[str, dict[str, str]]
+"""Cells by head of the column and METHOD."""
+
+
+def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns, Columns]:
+    """Return the columns of a comparison: top-1, own teachers, calibration, cost."""
+    scores = findings.parts["scores"]
+    methods = methods_of(scores)
+
+    def column(weights: str, measure: str, digits: int = 1, scale: float = 100) -> dict[str, str]:
+        return {
+            method: spread(group.intervals[measure], digits=digits, scale=scale)
+            if (group := groups.get(weights))
+            else NONE
+            for method, groups in methods.items()
+        }
+
+    def difference(weights: str) -> dict[str, str]:
+        return {
+            method: signed(found.interval)
+            if (group := groups.get(weights)) and (found := group.differences.get("top1"))
+            else NONE
+            for method, groups in methods.items()
+        }
+
+    spent = decode(Cost, findings.parts["cost"].numbers, where="the cost").methods
+    tops = {
+        "top-1 %": column("raw", "top1"),
+        "to none": difference("raw"),
+        "EMA top-1 %": column("ema", "top1"),
+        "EMA to none": difference("ema"),
+    }
+    teacher = {
+        "teacher top-1 %": column("teacher", "top1"),
+        "teacher to EMA of none": difference("teacher"),
+    }
+    # Calibration of the averaged weights and of the teacher stands in the report.
+    quality = {"ECE %": column("raw", "ece"), "NLL": column("raw", "nll", digits=3, scale=1)}
+    cost = {"step": {one.key: times(one.step_ratio) for one in spent}}
+    return tops, teacher if "teacher" in columns_of(scores) else {}, quality, cost
+
+
+def _comparison(columns: Columns, console: "Console", caption: str) -> "Table":
     table = numbers_table("method", tuple(columns), console, caption=caption)
-    for row in rows:
-        cells = (getattr(row, name) for name in columns.values())
-        # Calibration has columns of the averaged weights and the teacher too; the report has them.
-        table.add_row(row.text, *(cell if isinstance(cell, str) else cell[0] for cell in cells))
+    for method in next(iter(columns.values())):
+        table.add_row(method, *(cells[method] for cells in columns.values()))
     return table
 
 
@@ -92,15 +124,11 @@ def numbers_table(
     return table
 
 
-def scores_table(
-    raw: "dict[str, Any]", ema: "dict[str, Any] | None", teacher: "dict[str, Any] | None" = None
-) -> "Table":
-    """Scores of one model: trained weights, averaged weights and own teacher side by side.
+def scores_table(scores: "Mapping[str, Mapping[str, Any]]") -> "Table":
+    """Scores of one model, its sets of weights side by side.
 
     Args:
-        raw: of the trained weights, as ``evaluation.Scores`` names them.
-        ema: of the averaged weights, or None.
-        teacher: of the method's own teacher, or None.
+        scores: by set of weights, as ``evaluation.Scores`` names them.
 
     Returns:
         a table for ``rich``.
@@ -108,14 +136,15 @@ def scores_table(
     from rich import box
     from rich.table import Table
 
+    heads = {"raw": "trained", "ema": "EMA", "teacher": "teacher"}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    named = {"trained": raw, "EMA": ema, "teacher": teacher}
-    columns = [scores for scores in named.values() if scores]
-    for name in (name for name, scores in named.items() if scores):
-        table.add_column(name, justify="right")
+    columns = [scores[weights] for weights in heads if weights in scores]
+    for weights, head in heads.items():
+        if weights in scores:
+            table.add_column(head, justify="right")
     for name, label in (("top1", "top-1 %"), ("top5", "top-5 %"), ("ece", "ECE %")):
-        table.add_row(label, *(percent(scores[name], 2) for scores in columns))
-    table.add_row("NLL", *(number(scores["nll"], 4) for scores in columns))
-    table.add_row("images", *(f"{scores['count']:,}" for scores in columns))
+        table.add_row(label, *(percent(column[name], 2) for column in columns))
+    table.add_row("NLL", *(number(column["nll"], 4) for column in columns))
+    table.add_row("images", *(f"{column['count']:,}" for column in columns))
     return table

@@ -1,5 +1,6 @@
 """``mixwright theory``: second moments of masks, and what they explain."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,13 +72,15 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
+    from mixwright.lab.analysis.store import write_findings
     from mixwright.lab.cli.prepare import devices, load, out_folder, tell
-    from mixwright.lab.cli.theory_page import groups_of, write
     from mixwright.lab.experiments.theory_measurements import (
         measure_theory,
         methods_with_masks,
         prepare_theory,
     )
+    from mixwright.lab.experiments.theory_recording import theory_findings, write_maps
+    from mixwright.lab.reports.page import write_report
 
     device, out = devices(options.device)[0], out_folder(options.out)
     console = open_console()
@@ -107,10 +110,13 @@ def main(argv: Sequence[str]) -> int:
             on_message=lambda message: say(console, message),
             on_moments=lambda found: console.print(_table(found, console)),
         )
-        record, page = write(
-            out, setup, groups_of(sections), words=argv, seconds=time.monotonic() - started
+        command = shlex.join(["mixwright", "theory", *argv])
+        findings, arrays = theory_findings(
+            setup, sections, command=command, seconds=time.monotonic() - started
         )
-    say(console, f"record  {record}\nreport  {page}")
+        record = write_findings(out, findings, arrays)
+        write_maps(out, setup, sections)
+    say(console, f"record  {record}\nreport  {write_report(record)}")
     return 0
 
 

@@ -55,12 +55,14 @@ def main(argv: Sequence[str]) -> int:
     console = open_console(quiet=not world.first)
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
     result = _train(recipe, folder, str(world.device(device)), options, console)
+    from mixwright.lab.analysis.training_warnings import Spell
     from mixwright.lab.cli.table import scores_table
-    from mixwright.lab.reports.warnings import epochs_of
+    from mixwright.lab.reports.sections.warnings import epochs
 
-    console.print(scores_table(*map(result["scores"].get, ("raw", "ema", "teacher"))))
+    console.print(scores_table(result["scores"]))
     for warning in result["warnings"]:
-        say(console, f"alarm, {epochs_of(warning)}: {warning['message']}")
+        spell = Spell(seed=recipe.seed, first=warning["first"], last=warning["last"])
+        say(console, f"warning, {epochs(spell)}: {warning['message']}")
     say(console, f"run  {folder}")
     return 0
 

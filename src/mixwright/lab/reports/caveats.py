@@ -1,61 +1,55 @@
 """What a reader must know before believing a comparison."""
 
+from __future__ import annotations
+
 import math
 
-from mixwright.lab.analysis.comparison import Comparison, MethodRecord
+from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.reports.formatting import joined
-from mixwright.lab.reports.verdict import CLAIM, side
+from mixwright.lab.reports.verdict import CLAIM, stands
+from mixwright.lab.settings import decode
 
 
-def caveats(record: Comparison) -> list[str]:
-    """Plain sentences, those first that matter most for this record.
-
-    Args:
-        record: of the comparison.
-
-    Returns:
-        sentences without markup.
-    """
-    said: list[str] = []
-    if record.failures:
-        names = "; ".join(failure.name for failure in record.failures)
-        said.append(f"Runs that did not finish are missing from every number: {names}.")
-    seeds = min(len(method.runs) for method in record.methods)
+def caveats(findings: Findings) -> list[str]:
+    """Return plain sentences, those first that matter most for this comparison."""
+    about, scores = findings.about, findings.parts["scores"]
+    raw = [group for group in scores.groups if group.weights == "raw"]
+    found: list[str] = []
+    if about.failures:
+        names = "; ".join(failure.name for failure in about.failures)
+        found.append(f"Runs that did not finish are missing from every number: {names}.")
+    seeds = min(len(group.seeds) for group in raw)
     if seeds == 1:
-        said.append("One seed per method: no interval can be given, and nothing be concluded.")
+        found.append("One seed per method: no interval can be given, and nothing be concluded.")
     elif seeds < 5:
-        said.append(
+        found.append(
             f"Intervals are Student's t over {seeds} seeds; with so few they are wide for a good "
             "reason. More seeds (--seeds) make them narrower: runs that are there are kept."
         )
-    said.append(
+    found.append(
         "Scores are those of the last epoch. The best epoch, listed for each run, was chosen on "
         "the test images and flatters every method."
     )
-    said += _about_claims(record)
-    said += _about_epochs(record)
-    said += _about_ema(record)
-    said += _about_nll(record)
-    said += _about_cost(record)
-    said += _about_time_between(record)
-    train = int(record.data["train"])
-    said.append(
-        f"This is one recipe, one model and {train:,} training images of {record.data['name']}; "
-        "methods that mix usually need longer training, and their order changes with all three."
+    found += _about_claims(raw)
+    found += _about_epochs(raw)
+    found.append(_about_ema(findings))
+    found += _about_nll(raw)
+    found += _about_cost(findings)
+    found.append(
+        f"This is one recipe, one model and {about.data.train:,} training images of "
+        f"{about.data.name}; methods that mix usually need longer training, and their order "
+        "changes with all three."
     )
-    return said
+    return found
 
 
-def _about_claims(record: Comparison) -> list[str]:
+def _about_claims(raw: list[Group]) -> list[str]:
     """How many questions were asked, and how many intervals alone would have claimed too much."""
-    asked = [method for method in record.methods if "raw" in method.p_holm]
+    asked = [(group, group.differences["top1"]) for group in raw if "top1" in group.differences]
     if len(asked) < 2:
         return []
-    alone = [
-        method.label
-        for method in asked
-        if method.p["raw"] < CLAIM and not side(method, "raw") and method.difference_raw
-    ]
+    alone = [group.name for group, found in asked if found.p < CLAIM and not stands(found)]
     more = (
         f" Taken alone, the interval of {joined(alone)} leaves zero out; among {len(asked)} such "
         "intervals that is no surprise."
@@ -68,22 +62,22 @@ def _about_claims(record: Comparison) -> list[str]:
     ]
 
 
-def _about_epochs(record: Comparison) -> list[str]:
+def _about_epochs(raw: list[Group]) -> list[str]:
     """What the medians of the last epochs lack."""
     notes = {
-        score["note"]
-        for method in record.methods
-        for run in method.runs
-        for protocol, score in run.protocols.get("raw", {}).items()
-        if protocol == "median10" and score["note"]
+        median["note"]
+        for group in raw
+        for summary in group.summaries
+        if (median := summary["protocols"].get("median10")) and median["note"]
     }
     return [f"Medians are of fewer than ten epochs: {note}." for note in sorted(notes)]
 
 
-def _about_ema(record: Comparison) -> list[str]:
-    decay = float(record.recipe["ema_decay"])
-    batch, epochs = int(record.recipe["batch_size"]), int(record.recipe["epochs"])
-    steps = epochs * max(1, math.ceil(int(record.data["train"]) / batch))
+def _about_ema(findings: Findings) -> str:
+    recipe = findings.about.recipe or {}
+    decay = float(recipe["ema_decay"])
+    batch, epochs = int(recipe["batch_size"]), int(recipe["epochs"])
+    steps = epochs * max(1, math.ceil(findings.about.data.train / batch))
     full, reached = 1 / max(1 - decay, 1e-9), (10 + steps) / 9
     text = (
         "EMA is the same average of weights for every method, no method's own teacher; compare "
@@ -94,17 +88,17 @@ def _about_ema(record: Comparison) -> list[str]:
             f" Its decay warms up, so after the {steps:,} steps of such a run it spans about the "
             f"last {reached:,.0f} of them, not the {full:,.0f} of a long one."
         )
-    if any(method.teacher for method in record.methods):
+    if any(group.weights == "teacher" for group in findings.parts["scores"].groups):
         text += " A method's own teacher averages weights too, and is set against the EMA of none."
-    return [text]
+    return text
 
 
-def _about_nll(record: Comparison) -> list[str]:
-    base = next((m for m in record.methods if m.text == record.baseline), None)
-    others = [m for m in record.methods if m.text != record.baseline]
+def _about_nll(raw: list[Group]) -> list[str]:
+    base = next((group for group in raw if group.baseline), None)
+    others = [group for group in raw if not group.baseline]
     if base is None or not others:
         return []
-    worse = [m for m in others if m.raw["nll"].mean > base.raw["nll"].mean]
+    worse = [group for group in others if group.intervals["nll"].mean > base.intervals["nll"].mean]
     if not worse:
         return []
     return [
@@ -115,38 +109,28 @@ def _about_nll(record: Comparison) -> list[str]:
     ]
 
 
-def _about_time_between(record: Comparison) -> list[str]:
-    """Methods that work outside of their steps, or make more of them."""
-    base = next((m for m in record.methods if m.text == record.baseline), None)
-    if base is None:
-        return []
-    usual = _seconds_a_step(base)
+def _about_cost(findings: Findings) -> list[str]:
+    """That machines were shared, and methods that work outside of their steps or make more."""
+    found: list[str] = []
+    parallel = int(findings.about.details.get("parallel", 1))
+    if parallel > 1:
+        found.append(
+            f"Step times were taken while up to {parallel} runs shared the machine; they show "
+            "the order of the cost, not its size. mixwright bench measures it alone."
+        )
+    spent = decode(Cost, findings.parts["cost"].numbers, where="the cost").methods
+    base = next((one for one in spent if one.baseline), None)
     more = [
-        f"{m.label} ({_seconds(m) / _seconds(base):.1f}x)"
-        for m in record.methods
-        if _seconds_a_step(m) > 1.5 * usual and m.text != base.text
+        f"{one.name} ({one.mean_ratio:.1f}x)"
+        for one in spent
+        if base is not None
+        and not one.baseline
+        and one.mean_ratio is not None
+        and one.seconds_a_step > 1.5 * base.seconds_a_step
     ]
-    if not more:
-        return []
-    return [
-        f"Step times do not show all that {', '.join(more)} cost: in brackets stands the time of "
-        "the whole run, evaluation included, relative to that of the baseline."
-    ]
-
-
-def _seconds(method: MethodRecord) -> float:
-    return sum(run.seconds for run in method.runs) / len(method.runs)
-
-
-def _seconds_a_step(method: MethodRecord) -> float:
-    """Time of a run in units of its own steps."""
-    return _seconds(method) / max(method.step_seconds, 1e-9)
-
-
-def _about_cost(record: Comparison) -> list[str]:
-    if record.parallel < 2:
-        return []
-    return [
-        f"Step times were taken while up to {record.parallel} runs shared the machine; they show "
-        "the order of the cost, not its size. mixwright bench measures it alone."
-    ]
+    if more:
+        found.append(
+            f"Step times do not show all that {', '.join(more)} cost: in brackets stands the time "
+            "of the whole run, evaluation included, relative to that of the baseline."
+        )
+    return found

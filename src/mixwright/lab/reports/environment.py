@@ -3,9 +3,9 @@
 import base64
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.reports import tables
-from mixwright.lab.reports.gallery import png
+from mixwright.lab.reports.formatting import percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE, PAPER, SOURCES
+from mixwright.lab.reports.pictures import png
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"svg": Markup, "picture": _picture, "percent": tables.percent}
+    environment.filters |= {"svg": Markup, "picture": _picture, "percent": percent, "head": _head}
     known: dict[str, Any] = environment.globals  # jinja2 types it by what it puts there itself
     known["colours"] = {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER}
     known["sources"] = SOURCES
@@ -32,3 +32,10 @@ def environment() -> Any:
 
 def _picture(image: "Tensor") -> str:
     return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")
+
+
+def _head(text: str) -> Any:
+    """The text of a head, ``p_Holm`` with a small Holm below the line."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(text)).replace("p_Holm", "p<sub>Holm</sub>"))

@@ -1,4 +1,4 @@
-"""A page of sections: one HTML file that needs nothing beside itself, and its figures as PNG."""
+"""The page of any findings: one HTML file that needs nothing beside itself, its figures as PNG."""
 
 from __future__ import annotations
 
@@ -6,116 +6,171 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mixwright.lab.analysis.store import ARRAYS, NAMES, find_record, read_arrays, read_findings
 from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png, to_svg
-from mixwright.lab.reports.palette import PAPER, Shade
-from mixwright.lab.reports.sections.section import Drawing, Section, Table
+from mixwright.lab.reports.palette import PAPER, Shade, shades_of
+from mixwright.lab.reports.pictures import png, sheet
+from mixwright.lab.reports.section import Block, Cards, Drawing, Page, Pictures, Section
 
-_WIDE, _NARROW = 6.6, 3.7
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mixwright.lab.analysis.findings import Part
+
+WIDE, NARROW = 6.6, 3.7
+"""Inches of figures on wide and on narrow pages."""
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    caption: str
-    svgs: tuple[str, str] | None
-    pngs: tuple[str, str] | None
+class Heading:
+    """What stands above the sections of a page, and its last list.
 
+    Attributes:
+        title: of the page.
+        subtitle: a line of facts above the summary: when, how long, on what.
+        summary: what the findings say, in a sentence or two.
+        metadata: what was measured and how, word and sentence; ``Command`` is set as code.
+        about: heading of the metadata.
+    """
 
-@dataclass(frozen=True)
-class Shown:
-    """A section with its figures drawn, for the template."""
-
-    name: str
     title: str
-    protocol: str
-    reading: str
-    tables: tuple[Table, ...]
-    drawn: tuple[_Drawn, ...]
+    subtitle: str
+    summary: str
+    metadata: Sequence[tuple[str, str]]
+    about: str
 
 
-def write_page(
-    folder: Path,
-    *,
-    title: str,
-    lede: str,
-    over: str,
-    sections: Mapping[str, Section],
-    facts: Sequence[tuple[str, str]],
-    shades: Mapping[str, Shade],
-    skipped: Sequence[str] = (),
-) -> Path:
-    """Write ``report.html``, and every figure as PNG under ``figures``.
+@dataclass(frozen=True)
+class _Figure:
+    """A figure as the template shows it: two SVG elements, or two pictures."""
+
+    caption: str
+    svgs: tuple[str, str] | None = None
+    pictures: tuple[str, str] | None = None
+
+
+def write_report(path: Path) -> Path:
+    """Write ``report.html`` from a stored record, and every figure as PNG under ``figures``.
 
     Args:
-        folder: where; it is made.
-        title: heading of the page.
-        lede: what it says, in a sentence or two.
-        over: a line of facts above it: when, how long, on what.
-        sections: by name, which is their anchor and the beginning of their figures' names.
-        facts: what was measured and how, word and sentence; ``Command`` is set as code.
-        shades: colour of each group.
-        skipped: what was asked for and not measured, each with its reason.
+        path: the record, or its folder.
 
     Returns:
-        the path of the page.
+        the path of the page, beside the record; where several records share a folder it has the
+        record's name.
+
+    Raises:
+        ValueError: there is no such record, or it is damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    colours = dict(shades)
+    record = find_record(path)
+    folder = record.parent
+    findings = read_findings(record)
+    arrays = read_arrays(folder / ARRAYS) or {}
+    page = Page(findings=findings, shades=shades_of(findings), arrays=arrays)
+    kind = import_module(f"mixwright.lab.reports.{findings.kind}_page")
+    sections: dict[str, Section] = {}
+    for name, part in findings.parts.items():
+        sections |= _writer(name)(part, page)
+    sections |= kind.closing(page)
+    alone = sum((folder / name).is_file() for name in NAMES.values()) <= 1
+    path = folder / ("report.html" if alone else f"{record.stem}.html")
+    return _write(path, kind.heading(page), sections, page)
+
+
+def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
+    """The function that writes the sections of a part: ``write`` of the file of its name."""
+    file = name.partition("-")[0] if name.startswith("moments") else name.replace("-", "_")
+    return import_module(f"mixwright.lab.reports.sections.{file}").write
+
+
+def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> Path:
+    folder, colours = path.parent, list(dict.fromkeys(page.shades.values()))
     with styled():
-        shown = [shown_section(*one, folder, colours) for one in sections.items()]
+        shown = {
+            name: _shown(name, section, folder, page, colours) for name, section in sections.items()
+        }
     text = (
         environment()
-        .get_template("sections.html.j2")
+        .get_template("page.html.j2")
         .render(
-            title=title,
-            lede=lede,
-            over=over,
+            heading=heading,
             sections=shown,
-            facts=list(facts),
-            skipped=list(skipped),
-            shades=list(colours.values()),
-            place={key: number for number, key in enumerate(colours)},
+            shades=colours,
+            place={key: colours.index(shade) for key, shade in page.shades.items()},
         )
     )
-    path = folder / "report.html"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def shown_section(name: str, section: Section, folder: Path, shades: dict[str, Shade]) -> Shown:
-    """A section as the template ``section.html.j2`` shows it; draws its figures.
+def _shown(
+    name: str, section: Section, folder: Path, page: Page, colours: Sequence[Shade]
+) -> dict[str, Any]:
+    """A section for the template; draws its figures."""
+    blocks = [_block(name, block, folder, page, colours) for block in section.blocks]
+    return {
+        "title": section.title,
+        "protocol": section.protocol,
+        "reading": section.reading,
+        "blocks": [block for block in blocks if block is not None],
+    }
 
-    Args:
-        name: its anchor, and the beginning of its figures' names.
-        section: what to show.
-        folder: of the page; figures go below it as PNG.
-        shades: colour of each group.
 
-    Returns:
-        text and drawn figures; call it within ``figures.styled``.
+def _block(
+    name: str, block: Block, folder: Path, page: Page, colours: Sequence[Shade]
+) -> tuple[str, Any] | None:
+    """Kind and content of a block; None for a figure whose arrays and picture are gone."""
+    if isinstance(block, Drawing):
+        figure = _drawn(name, block, folder, page, colours)
+        return None if figure is None else ("figure", figure)
+    if isinstance(block, Cards):
+        svgs = [
+            to_svg(card.make(), colours, salt=f"{name} {card.key} {card.title}")
+            for card in block.cards
+        ]
+        if block.sheet is not None:
+            to_png(block.sheet.make(WIDE), folder / "figures" / f"{name}-{block.sheet.name}.png")
+        return "cards", {"cards": block, "svgs": svgs}
+    if isinstance(block, Pictures):
+        file = folder / "figures" / f"{name}-{block.name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(sheet([pictures for _, pictures in block.rows])))
+    return type(block).__name__.lower(), block
+
+
+def _drawn(
+    name: str, drawing: Drawing, folder: Path, page: Page, colours: Sequence[Shade]
+) -> _Figure | None:
+    """Draw a figure for wide and narrow pages, and write it as PNG.
+
+    Where the arrays that it needs were not stored, the PNG that was drawn when they were there is
+    shown in both.
     """
-    drawn = tuple(_drawn(name, drawing, folder, shades) for drawing in section.drawings)
-    words = (section.title, section.protocol, section.reading)
-    return Shown(name, *words, section.tables, drawn)
-
-
-def _drawn(name: str, drawing: Drawing, folder: Path, shades: dict[str, Shade]) -> _Drawn:
     file = folder / "figures" / f"{name}-{drawing.name}.png"
-    to_png(drawing.make(_WIDE), file)
+    if any(array not in page.arrays for array in drawing.needs):
+        if not file.is_file():
+            return None
+        picture = _embedded(file.read_bytes())
+        return _Figure(drawing.caption, pictures=(picture, picture))
+    to_png(drawing.make(WIDE), file)
+    if not drawing.on_page:
+        return None
     if not drawing.vector:
         small = io.BytesIO()
-        drawing.make(_NARROW).savefig(small, dpi=200, facecolor=PAPER.light, transparent=False)
-        return _Drawn(
-            drawing.caption, None, (_inside(file.read_bytes()), _inside(small.getvalue()))
-        )
+        drawing.make(NARROW).savefig(small, dpi=200, facecolor=PAPER.light, transparent=False)
+        pictures = _embedded(file.read_bytes()), _embedded(small.getvalue())
+        return _Figure(drawing.caption, pictures=pictures)
     wide, narrow = (
-        to_svg(drawing.make(width), shades, salt=f"{name}-{drawing.name}-{width}")
-        for width in (_WIDE, _NARROW)
+        to_svg(drawing.make(width), colours, salt=f"{name}-{drawing.name}-{width}")
+        for width in (WIDE, NARROW)
     )
-    return _Drawn(drawing.caption, (wide, narrow), None)
+    return _Figure(drawing.caption, svgs=(wide, narrow))
 
 
-def _inside(png: bytes) -> str:
+def _embedded(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

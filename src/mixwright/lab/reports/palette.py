@@ -4,7 +4,10 @@ After Okabe and Ito's set, each with a shade for light and one for dark pages.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mixwright.lab.analysis.findings import Findings
 
 
 class Shade(NamedTuple):
@@ -57,3 +60,22 @@ def method_shades(texts: Sequence[str], baseline: str | None) -> dict[str, Shade
     others = [text for text in texts if text != baseline]
     shades = {text: _METHODS[place % len(_METHODS)] for place, text in enumerate(others)}
     return shades | ({baseline: BASELINE} if baseline else {})
+
+
+def shades_of(findings: "Findings") -> dict[str, Shade]:
+    """Return a colour for each method, the same for all its weights; the baseline is grey.
+
+    Args:
+        findings: any.
+
+    Returns:
+        colour by key of a group, and by METHOD; of one method alone its weights are told apart.
+    """
+    groups = {group.key: group for part in findings.parts.values() for group in part.groups}
+    methods = {key: group.method or key for key, group in groups.items()}
+    baseline = next((methods[key] for key, group in groups.items() if group.baseline), None)
+    names = list(dict.fromkeys(methods.values()))
+    if len(names) == 1 and len(groups) > 1 and findings.kind == "evaluation":
+        return method_shades(list(groups), None)
+    shades = method_shades(names, baseline)
+    return shades | {key: shades[method] for key, method in methods.items()}

@@ -1,9 +1,9 @@
 """The critical-difference figure: mean ranks of methods, and which of them cannot be told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mixwright.lab.analysis.statistics.ranks import Ranks
+from mixwright.lab.analysis.ranking import Ranking
 from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.palette import FAINT, INK, Shade
 
@@ -11,59 +11,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mixwright.lab.analysis.comparison import Comparison
-
-
-def ranking_figure(record: "Comparison", shades: dict[str, Shade], *, width: float) -> "Figure":
-    """Mean ranks of a comparison's methods over seeds, after Demsar.
-
-    Args:
-        record: of the comparison, with a ranking.
-        shades: colour by METHOD.
-        width: in inches.
-
-    Returns:
-        the figure.
-    """
-    ranking = record.ranking
-    assert ranking is not None
-    labels = {method.text: method.label for method in record.methods}
-    return ranks_figure(
-        Ranks(ranking.mean, len(ranking.seeds), ranking.p, ranking.distance),
-        [labels[text] for text in ranking.methods],
-        [shades[text].light for text in ranking.methods],
-        width=width,
-    )
-
 
 def ranks_figure(
-    ranks: Ranks, labels: Sequence[str], colours: Sequence[str], *, width: float
+    ranking: Ranking, names: Mapping[str, str], shades: Mapping[str, Shade], *, width: float
 ) -> "Figure":
-    """A row a method, the best on top; bars on the right join what cannot be told apart.
+    """Draw a row a method, the best on top; bars on the right join what cannot be told apart.
 
     Args:
-        ranks: of the methods.
-        labels: of the methods, in the order of ``ranks.mean``.
-        colours: likewise.
+        ranking: of the methods, after Demsar.
+        names: of the groups, by key.
+        shades: colours of the groups, by key.
         width: in inches.
-
-    Returns:
-        the figure.
     """
-    order = sorted(range(len(labels)), key=ranks.mean.__getitem__)
+    order = sorted(range(len(ranking.keys)), key=ranking.mean.__getitem__)
     row = {method: -place for place, method in enumerate(order)}
-    figure, axes = canvas(width, 1.05 + 0.3 * len(labels))
-    row_labels(axes, [labels[method] for method in order])
-    axes.set_ylim(-len(labels) + 0.45, 1.55)
-    axes.set_xlim(0.75, len(labels) + 0.25)
-    axes.set_xticks(range(1, len(labels) + 1))
-    for method, mean in enumerate(ranks.mean):
-        axes.plot([1, mean], [row[method]] * 2, color=colours[method], lw=1.1, alpha=0.4)
-        axes.plot(mean, row[method], "o", ms=6.5, color=colours[method])
-    for place, group in enumerate(ranks.alike):
+    figure, axes = canvas(width, 1.05 + 0.3 * len(order))
+    row_labels(axes, [names[ranking.keys[method]] for method in order])
+    axes.set_ylim(-len(order) + 0.45, 1.55)
+    axes.set_xlim(0.75, len(order) + 0.25)
+    axes.set_xticks(range(1, len(order) + 1))
+    for method, mean in enumerate(ranking.mean):
+        colour = shades[ranking.keys[method]].light
+        axes.plot([1, mean], [row[method]] * 2, color=colour, lw=1.1, alpha=0.4)
+        axes.plot(mean, row[method], "o", ms=6.5, color=colour)
+    for place, group in enumerate(ranking.alike):
         ends = [row[method] for method in group]
         _bar(axes, 1.025 + place * 0.13 / width, min(ends), max(ends))
-    _ruler(axes, ranks.distance, len(labels))
+    _ruler(axes, ranking.distance, len(order))
     axes.set_xlabel("mean rank, 1 is best")
     return figure
 

@@ -11,8 +11,8 @@ from torch import nn
 from mixwright.lab.cli import main
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments.evaluations.models_to_evaluate import (
-    checked_candidates,
-    find_candidates,
+    check_models,
+    find_models,
 )
 from mixwright.lab.models.normalised import Normalised
 
@@ -39,7 +39,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def find(word: object, weights: str = "all", normalise: str = "inside"):
-    return find_candidates(str(word), weights=weights, normalise=normalise)
+    return find_models(str(word), weights=weights, normalise=normalise)
 
 
 def test_a_comparison_is_all_its_runs_grouped_by_method(comparison: Path) -> None:
@@ -118,12 +118,12 @@ def test_runs_of_several_data_sets_are_not_mixed_up(comparison: Path) -> None:
 
     one, other, *_ = find(comparison)
     assert one.recipe is not None
-    assert checked_candidates([one, other]) == [one, other]
+    assert check_models([one, other]) == [one, other]
     foreign = dataclasses.replace(other, recipe=dataclasses.replace(one.recipe, data="cifar10"))
     with pytest.raises(
         ValueError, match=r"differ in data \('digits', 'cifar10'\).*expected one recipe"
     ):
-        checked_candidates([one, foreign])
+        check_models([one, foreign])
 
 
 def test_left_over_runs_of_another_recipe_are_no_seeds(comparison: Path) -> None:
@@ -138,10 +138,10 @@ def test_left_over_runs_of_another_recipe_are_no_seeds(comparison: Path) -> None
     (comparison / "comparison.json").unlink()
     try:
         with pytest.raises(ValueError, match=r"these runs differ in epochs \(1, 2\)"):
-            checked_candidates(find(comparison))
+            check_models(find(comparison))
     finally:
         (comparison / "comparison.json").write_bytes(record)
-    assert len(checked_candidates([*find(old), *find(old)])) == 2
+    assert len(check_models([*find(old), *find(old)])) == 2
 
 
 def test_the_best_epoch_is_another_model_than_the_last(comparison: Path) -> None:

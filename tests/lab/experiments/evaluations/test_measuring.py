@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import pytest
 import torch
+from mixwright.lab.experiments.evaluations.record import evaluation_record, write_evaluation
 from torch import nn
 
 from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_arrays, write_arrays
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting, measure_all, setting
-from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
-from mixwright.lab.experiments.evaluations.record import evaluation_record, write_evaluation
+from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
 
 CALLS: list[str] = []
 
@@ -56,12 +56,14 @@ class Never:
         raise NotApplicableError("there is no mixer")
 
 
-def candidate(seed: int = 0) -> Candidate:
+def candidate(seed: int = 0) -> ModelToEvaluate:
     def load(data: object) -> nn.Module:
         torch.manual_seed(seed)
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
 
-    return Candidate(group="own", label="Own", name="own", seed=seed, weights="own", load=load)
+    return ModelToEvaluate(
+        group="own", label="Own", name="own", seed=seed, weights="own", load=load
+    )
 
 
 def common(test_size: int | None = 30) -> Setting:

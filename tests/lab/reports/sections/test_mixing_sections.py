@@ -1,49 +1,19 @@
-"""Sections on what mixers do and what they cost: numbers as told, figures that can be drawn."""
+"""Sections on what methods cost and on sweeps: their numbers, and figures that can be drawn."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 
 import pytest
 
-from lab.evaluation.small import small_subject
 from lab.reports.fabricated import fabricate
 from mixwright.lab.analysis.statistics import t_interval
-from mixwright.lab.evaluation.mixtures.diversity import Diversity
-from mixwright.lab.evaluation.mixtures.fidelity import Fidelity
 from mixwright.lab.reports import figures
 from mixwright.lab.reports.formatting import NONE, TIMES
 from mixwright.lab.reports.palette import method_shades
 from mixwright.lab.reports.sections.cost import Spent, cost, equal_time, pareto, spending
-from mixwright.lab.reports.sections.diversity import diversity
-from mixwright.lab.reports.sections.fidelity import fidelity
-from mixwright.lab.reports.sections.section import Group
 from mixwright.lab.reports.sections.sweep import sweep
-from mixwright.mixers import CutMix, MiAMix, MixUp
-
-MIXERS = {"mixup": MixUp(), "cutmix": CutMix(), "miamix": MiAMix()}
-
-
-def groups(part, seeds=2):
-    """Findings on the same model twice, a bit changed, as read back from JSON."""
-    made = []
-    for name, mixer in MIXERS.items():
-        found = [
-            part.measure(dataclasses.replace(small_subject(mixer=mixer), seed=seed))
-            for seed in range(seeds)
-        ]
-        made.append(
-            Group(
-                key=name,
-                label=type(mixer).__name__,
-                seeds=tuple(range(seeds)),
-                summaries=tuple(json.loads(json.dumps(one.summary)) for one in found),
-                arrays=tuple(one.arrays for one in found),
-            )
-        )
-    return made, method_shades(list(MIXERS), None)
 
 
 def drawn(section, shades):
@@ -58,55 +28,6 @@ def drawn(section, shades):
                     assert "<svg" in figures.to_svg(figure, dict(shades), salt=drawing.name)
                 else:
                     figure.canvas.draw()
-
-
-def test_diversity():
-    made, shades = groups(Diversity(pairs=4, draws=3))
-    section = diversity(made, shades)
-    table = section.tables[0]
-    assert [row[0] for row in table.rows] == ["MixUp", "CutMix", "MiAMix"]
-    assert table.rows[0][1:3] == ("3 draws", "0.000 ± 0.000")
-    mean = t_interval([one["draws"]["vendi"] for one in made[1].summaries])
-    assert table.rows[1][6] == f"{mean.mean:.2f} ± {mean.half_width:.2f}"
-    assert table.keys == tuple(MIXERS)
-    assert "4 groups" in section.protocol
-    assert "an own share of 0.5" in section.protocol
-    assert "name one run as reference" in section.reading
-    drawn(section, shades)
-
-
-def test_diversity_over_epochs_and_of_unknown_labels():
-    made, shades = groups(Diversity(pairs=4, draws=3), seeds=1)
-    over = made[0].summaries[0]["draws"] | {"states": [1, 2, 4], "pair_accuracy": None}
-    summary = {**made[0].summaries[0], "epochs": over, "lam": None}
-    arrays = made[0].arrays[0]
-    arrays |= {name.replace("draws", "epochs"): one for name, one in arrays.items()}
-    learned = dataclasses.replace(made[0], summaries=(summary,), arrays=(arrays,))
-    section = diversity([learned, *made[1:]], shades)
-    assert [row[1] for row in section.tables[0].rows][:2] == ["3 draws", "epochs 1 to 4"]
-    assert section.tables[0].rows[1][-1] == NONE
-    assert "Over epochs" in section.protocol
-    drawn(section, shades)
-
-
-def test_fidelity():
-    made, shades = groups(Fidelity(count=60, distances=20))
-    section = fidelity(made, shades)
-    table, stages = section.tables
-    assert table.rows[0][:5] == ("MixUp", "Beta(1, 1)", "0.0 ± 0.0", "0.0 ± 0.0", "1")
-    assert [row[1] for row in stages.rows] == [
-        "before augmentation", "all smoothed", "all rotated", "all sheared", "as trained with",
-    ]  # fmt: skip
-    assert stages.rows[0][2] == "0.0 ± 0.0"
-    assert "20 mixtures to 40 test images" in section.protocol
-    drawn(section, shades)
-    summaries = [dict(one) for one in made[1].summaries]
-    for one in summaries:
-        one.update(distance=None, area=None, law=None, expected=None, label_sum=0.25)
-    plain = fidelity([dataclasses.replace(made[1], summaries=tuple(summaries))], shades)
-    assert plain.tables[0].rows[0][1:5] == (NONE, NONE, "0.0 ± 0.0", "1 ± 0.25")
-    assert plain.tables[0].rows[0][-1] == NONE
-    drawn(plain, shades)
 
 
 def test_the_front_is_what_nothing_beats():

@@ -54,7 +54,7 @@ class Gradients:
 
     name: ClassVar[str] = "gradients"
     about: ClassVar[str] = "which pairs of pixels the model reacts to, by offset, and curvature"
-    pictures: ClassVar[tuple[str, ...]] = ("mean", "highest")
+    pictures: ClassVar[tuple[str, ...]] = ()  # maps are averaged over runs by the analysis
 
     def __post_init__(self) -> None:
         check_choice("Gradients", "of", self.of, ("true", "predicted", "loss", "norm"))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from mixwright.files import write_json, write_whole
+from mixwright.files import write_json
+from mixwright.lab.analysis.store import read_arrays, write_arrays
 from mixwright.lab.evaluation.subject import Measurement
 
 Arrays = Mapping[str, Tensor]
@@ -40,22 +37,6 @@ class FolderCache:
             kept = dict(make())
             write_arrays(file, kept)
         return kept
-
-
-def write_arrays(file: Path, arrays: Arrays) -> None:
-    """Write tensors to an ``.npz`` file, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    stored: dict[str, Any] = {name: one.cpu().numpy() for name, one in arrays.items()}
-    write_whole(file, lambda stream: np.savez_compressed(stream, **stored))
-
-
-def read_arrays(file: Path) -> dict[str, Tensor] | None:
-    """Read what ``write_arrays`` wrote; None where there is no whole file."""
-    try:  # opened by us: numpy leaves a damaged file open
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            return {name: torch.from_numpy(stored[name]) for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
-        return None
 
 
 def write_found(folder: Path, found: Measurement, identity: Mapping[str, Any]) -> None:

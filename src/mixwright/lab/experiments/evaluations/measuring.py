@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mixwright.lab.data.sets import Dataset
-    from mixwright.lab.experiments.evaluations.models_to_evaluate import Candidate
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
 
 KEPT = "kept from before"
 """The note of a part that was measured by an earlier command."""
@@ -39,13 +39,13 @@ class Measured:
 
     Args:
         candidate: the model.
-        part: the evaluation.
+        evaluation: what was measured.
         found: what it found; None where it has nothing to measure.
         reason: why there is nothing, if so.
     """
 
-    candidate: Candidate
-    part: Evaluation
+    candidate: ModelToEvaluate
+    evaluation: Evaluation
     found: Measurement | None
     reason: str = ""
 
@@ -53,7 +53,9 @@ class Measured:
 class Told(Protocol):
     """Is told how far an evaluation is."""
 
-    def __call__(self, candidate: Candidate, part: Evaluation, share: float, note: str) -> None:
+    def __call__(
+        self, candidate: ModelToEvaluate, part: Evaluation, share: float, note: str
+    ) -> None:
         """Hear that ``share`` of a part is done; the note says with what."""
         ...
 
@@ -106,7 +108,7 @@ def setting(
 
 
 def measure_all(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ModelToEvaluate],
     parts: Sequence[Evaluation],
     setting: Setting,
     folder: Path,
@@ -156,13 +158,13 @@ def measure_all(
 
 
 def _told(
-    on_progress: Told, candidate: Candidate, part: Evaluation
+    on_progress: Told, candidate: ModelToEvaluate, part: Evaluation
 ) -> Callable[[float, str], None]:
     # A part that says 1 has still to be written down: its end is told when it is.
     return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
 
 
-def _subject(candidate: Candidate, model: nn.Module, setting: Setting) -> Subject:
+def _subject(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> Subject:
     return Subject(
         model=model,
         data=setting.data,
@@ -186,7 +188,7 @@ def _key(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(dict(identity), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _enter(candidate: Candidate, model: nn.Module, setting: Setting) -> None:
+def _enter(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> None:
     """Check at the door what would be found out after hours."""
     test = setting.data.test
     rows = stratified_rows(test.labels, min(_LOOKED_AT, len(test)))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from mixwright.checkpoint import checkpoint_of
-from mixwright.lab.analysis.comparison import read_comparison
+from mixwright.lab.analysis.findings import WEIGHTS
+from mixwright.lab.analysis.store import NAMES, read_findings
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.saved import columns_of, load_saved, recipe_of
 from mixwright.lab.models.build import build_model
@@ -27,24 +28,22 @@ if TYPE_CHECKING:
     from mixwright.lab.training.recipe import Recipe
     from mixwright.mixers import Mixer
 
-COLUMNS = {"raw": "trained weights", "ema": "EMA", "teacher": "own teacher"}
-"""Sets of weights of a run, and how people call them."""
-
 _OWN_TO_A_RUN = ("method", "seed", "init", "init_weights", "init_digest")
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Candidate:
+class ModelToEvaluate:
     """One model with one set of weights.
 
     Args:
         group: what its seeds have in common: METHOD and weights, or the model's name.
         label: how people call the group.
+        method_label: how people call its method or model, without the weights.
         name: of the model itself, for messages and folders.
         seed: of its run; None where it has none.
-        weights: ``raw``, ``ema`` or ``teacher`` of a run; ``own`` for other models.
+        weights: ``raw``, ``ema`` or ``teacher`` of a run; empty for other models.
         load: makes the model for images of a data set, in [0, 1].
         recipe: of its run, if it has one.
         folder: of its run.
@@ -54,6 +53,7 @@ class Candidate:
 
     group: str
     label: str
+    method_label: str
     name: str
     seed: int | None
     weights: str
@@ -71,7 +71,7 @@ class Candidate:
     @property
     def slug(self) -> str:
         """A name for its folder."""
-        slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.name}-{self.weights}").strip("-")
+        slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.name}-{self.weights or 'own'}").strip("-")
         where = str(self.file.resolve()) if self.file else self.name
         return f"{slug[:60]}-{hashlib.sha256(where.encode()).hexdigest()[:6]}"
 
@@ -89,9 +89,9 @@ class Candidate:
         return method.mixer()
 
 
-def find_candidates(
+def find_models(
     word: str, *, weights: str, normalise: str, trust: bool = False
-) -> list[Candidate]:
+) -> list[ModelToEvaluate]:
     """Find the models that a word means.
 
     Args:
@@ -127,7 +127,7 @@ def find_candidates(
     return [_of_timm(word)]
 
 
-def _of_path(path: Path, weights: str, trust: bool) -> list[Candidate]:
+def _of_path(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
     runs = [path]
     if path.is_dir() and not (path / "last.pt").is_file() and (path / "runs").is_dir():
         runs = [run for run in _runs_of(path) if (run / "last.pt").is_file()]
@@ -144,13 +144,16 @@ def _of_path(path: Path, weights: str, trust: bool) -> list[Candidate]:
 
 def _runs_of(comparison: Path) -> list[Path]:
     """Run folders of a comparison: those in its record, else all that are finished."""
-    if (comparison / "comparison.json").is_file():  # others may be left of earlier recipes
-        record = read_comparison(comparison)
-        return [comparison / run.folder for method in record.methods for run in method.runs]
+    record = comparison / NAMES["comparison"]
+    if record.is_file():  # others may be left of earlier recipes
+        groups = read_findings(record).parts["scores"].groups
+        return [
+            comparison / run for group in groups if group.weights == "raw" for run in group.folders
+        ]
     return sorted(one.parent for one in (comparison / "runs").glob("*/result.json"))
 
 
-def checked_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
+def check_models(candidates: Sequence[ModelToEvaluate]) -> list[ModelToEvaluate]:
     """Refuse models that are no seeds of one another, before their numbers are put together.
 
     Args:
@@ -175,9 +178,9 @@ def checked_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
     return single
 
 
-def _of_run(path: Path, weights: str, trust: bool) -> list[Candidate]:
+def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
     recipe, has_teacher = recipe_of(path), "teacher" in columns_of(path)
-    wanted = list(COLUMNS) if weights == "all" else [weights]
+    wanted = list(WEIGHTS) if weights == "all" else [weights]
     file = checkpoint_of(path)
     method = parse_method(recipe.method, file=file, trust=trust)
     # Another checkpoint than the last is another model, not another seed of the same.
@@ -192,9 +195,10 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[Candidate]:
         return one
 
     return [
-        Candidate(
+        ModelToEvaluate(
             group=f"{method.text}{which} {column}",
-            label=f"{method.label}{which}" + (f", {COLUMNS[column]}" if weights == "all" else ""),
+            label=f"{method.label}{which}" + (f", {WEIGHTS[column]}" if weights == "all" else ""),
+            method_label=f"{method.label}{which}",
             name=f"{method.slug}-s{recipe.seed}{which}",
             seed=recipe.seed,
             weights=column,
@@ -208,7 +212,7 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[Candidate]:
     ]
 
 
-def _of_function(word: str, normalise: str) -> Candidate:
+def _of_function(word: str, normalise: str) -> ModelToEvaluate:
     module, _, name = word.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -234,18 +238,19 @@ def _of_function(word: str, normalise: str) -> Candidate:
             )
         return Normalised(model, data.mean, data.std) if normalise == "data" else model
 
-    return Candidate(
+    return ModelToEvaluate(
         group=word,
         label=word,
+        method_label=word,
         name=word,
         seed=None,
-        weights="own",
+        weights="",
         load=load,
         doubted=normalise != "unchecked",
     )
 
 
-def _of_timm(name: str) -> Candidate:
+def _of_timm(name: str) -> ModelToEvaluate:
     def load(data: Dataset) -> nn.Module:
         weights = published(name)
         model = build_model(
@@ -257,6 +262,13 @@ def _of_timm(name: str) -> Candidate:
         )
         return Normalised(model, weights.mean, weights.std)
 
-    return Candidate(
-        group=name, label=name, name=name, seed=None, weights="own", load=load, doubted=True
+    return ModelToEvaluate(
+        group=name,
+        label=name,
+        method_label=name,
+        name=name,
+        seed=None,
+        weights="",
+        load=load,
+        doubted=True,
     )

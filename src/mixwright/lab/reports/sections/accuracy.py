@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.analysis.statistics import Interval, t_interval
-from mixwright.lab.reports.figures import canvas, row_labels, whisker
+from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.analysis.significance import Significance
+from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, percent, spread
-from mixwright.lab.reports.sections.pairing import several_seeds, weights_of
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import group_whisker
+from mixwright.lab.reports.sections.significance import significance
+from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,46 +26,49 @@ _HEADS = {
 }
 
 
-def accuracy(groups: Sequence[Group], shades: Shades) -> Section:
-    """Table and dots of all groups.
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Table and dots of all groups; what differs, where there is a baseline."""
+    judged = decode(Significance, part.numbers, where="accuracy")
+    found = {"accuracy": _accuracy(part, judged.over_images, page.shades)}
+    if judged.families:
+        found["significance"] = significance(part, judged, page.shades)
+    return found
 
-    Args:
-        groups: with findings of the part ``Accuracy``.
-        shades: colour of each group.
 
-    Returns:
-        the section.
-    """
-    first = groups[0].summaries[0]
-    several = several_seeds(groups)
+def _accuracy(part: Part, over_images: Mapping[str, Interval], shades: Shades) -> Section:
+    intervals = {
+        group.key: over_images.get(group.key, group.intervals["top1"]) for group in part.groups
+    }
+    several = part.several_seeds
     ends = (
         "the 95 % t interval over runs"
         if several
         else "the 95 % interval over images of the same kind (Wilson), which says nothing of other "
         "training runs"
     )
+    dots = Drawing(
+        name="top1",
+        caption=f"Top-1 accuracy; lines are {ends}" + (", ticks single runs." if several else "."),
+        make=lambda width: accuracy_dots(part.groups, intervals, shades, width=width),
+    )
+    reading = "Whether methods differ is asked below, of differences paired by seed."
     return Section(
         title="Accuracy",
-        protocol=f"Every one of the {first['images']:,} test images once, as it is, in evaluation "
-        f"mode; ± is half of {ends}.",
-        reading=_reading(groups),
-        tables=(_table(groups),),
-        drawings=(
-            Drawing(
-                name="top1",
-                caption=f"Top-1 accuracy; lines are {ends}"
-                + (", ticks single runs." if several else "."),
-                make=lambda width: accuracy_dots(groups, shades, width=width),
-            ),
-        ),
+        protocol=f"Every one of the {part.groups[0].first['images']:,} test images once, as it is, "
+        f"in evaluation mode; ± is half of {ends}.",
+        reading=reading if several else "",
+        blocks=(_table(part.groups, intervals), dots),
     )
 
 
-def accuracy_dots(groups: Sequence[Group], shades: Shades, *, width: float) -> Figure:
+def accuracy_dots(
+    groups: Sequence[Group], intervals: Mapping[str, Interval], shades: Shades, *, width: float
+) -> Figure:
     """A row a group: mean, interval, and single runs as ticks.
 
     Args:
-        groups: with findings of the part ``Accuracy``.
+        groups: of the part ``accuracy``.
+        intervals: of their accuracies, by key.
         shades: colour of each group.
         width: in inches.
 
@@ -72,63 +79,41 @@ def accuracy_dots(groups: Sequence[Group], shades: Shades, *, width: float) -> F
     for place, group in enumerate(groups):
         colour = shades[group.key].light
         if len(group.seeds) > 1:
-            values = [100 * value for value in group.values(_top1)]
+            values = [100 * summary["top1"] for summary in group.summaries]
             axes.plot(values, [-place] * len(values), "|", color=colour, ms=7, alpha=0.6, mew=1)
-        face = "white" if weights_of(group) == "raw" else colour
-        mark = "D" if weights_of(group) == "teacher" else "o"
-        whisker(axes, _interval(group), -place, colour, face=face, mark=mark)
+        group_whisker(axes, group, intervals[group.key], -place, colour)
     row_labels(axes, [group.label for group in groups])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
     return figure
 
 
-def _top1(found: Mapping[str, Any]) -> float:
-    return found["top1"]
-
-
-def _interval(group: Group) -> Interval:
-    """Over runs; over images where there is one run alone."""
-    over_runs = group.interval(_top1)
-    if over_runs.count > 1:
-        return over_runs
-    low, high = group.summaries[0]["top1_interval"]
-    return Interval(over_runs.mean, low, high, group.summaries[0]["images"], over_runs.deviation)
-
-
-def _table(groups: Sequence[Group]) -> Table:
-    protocol = groups[0].summaries[0]["protocol"]
+def _table(groups: Sequence[Group], intervals: Mapping[str, Interval]) -> Table:
+    protocol = groups[0].first["protocol"]
     heads = {
         "": [group.label for group in groups],
-        "top-1, %": [spread(_interval(group)) for group in groups],
-        "top-5, %": [_spread(group, "top5") for group in groups],
-        "mean over classes, %": [_spread(group, "macro") for group in groups],
+        "top-1, %": [spread(intervals[group.key]) for group in groups],
+        "top-5, %": [spread(group.intervals.get("top5")) for group in groups],
+        "mean over classes, %": [spread(group.intervals.get("macro")) for group in groups],
         "hardest class": [_hardest(group) for group in groups],
         _HEADS[protocol]: [_by_protocol(group, protocol) for group in groups],
     }
-    shown = {head: cells for head, cells in heads.items() if any(cell != NONE for cell in cells)}
+    filled = {head: cells for head, cells in heads.items() if any(cell != NONE for cell in cells)}
     return Table(
-        head=tuple(shown),
-        rows=tuple(zip(*shown.values(), strict=True)),
-        caption=_missing(groups, protocol) if _HEADS[protocol] in shown else "",
+        head=tuple(filled),
+        rows=tuple(zip(*filled.values(), strict=True)),
+        caption=_missing(groups, protocol) if _HEADS[protocol] in filled else "",
         keys=tuple(group.key for group in groups),
     )
 
 
-def _spread(group: Group, name: str) -> str:
-    if any(found[name] is None for found in group.summaries):
-        return NONE
-    return spread(group.interval(lambda found: found[name]))
-
-
 def _hardest(group: Group) -> str:
     """The class that is known worst, on average over runs."""
-    names = group.summaries[0]["class_names"]
-    columns = zip(*(found["per_class"] for found in group.summaries), strict=True)
     means = {
-        name: sum(column) / len(column)
-        for name, column in zip(names, columns, strict=False)
-        if None not in column
+        name: interval.mean
+        for place, name in enumerate(group.first["class_names"])
+        if (interval := group.intervals.get(f"per_class.{place}")) is not None
+        and interval.mean == interval.mean  # not NaN: some run has no image of it
     }
     if not means:
         return NONE
@@ -136,23 +121,14 @@ def _hardest(group: Group) -> str:
     return f"{worst} {percent(means[worst])}"
 
 
-def _scored(group: Group, protocol: str) -> list[Mapping[str, Any]]:
-    """What the protocol says of the group's own weights, of the runs that have it."""
-    columns = [found["protocols"] or {} for found in group.summaries]
-    column = weights_of(group) or "raw"
-    return [one[column][protocol] for one in columns if protocol in one.get(column, {})]
-
-
 def _by_protocol(group: Group, protocol: str) -> str:
-    scores = _scored(group, protocol)
-    if not scores or len(scores) < len(group.seeds):
-        return NONE
-    return spread(t_interval([score["top1"] for score in scores]))
+    return spread(group.intervals.get(f"protocols.{group.weights or 'raw'}.{protocol}.top1"))
 
 
 def _missing(groups: Sequence[Group], protocol: str) -> str:
     """What the last column is made from, and what it lacks."""
-    notes = {score["note"] for group in groups for score in _scored(group, protocol)} - {""}
+    scores = [score for group in groups for score in _scored(group, protocol)]
+    notes = {score["note"] for score in scores} - {""}
     if protocol == "best":
         notes.add("the best epoch is chosen on test images and flatters every method")
     lacking = f" Not of ten epochs everywhere: {'; '.join(sorted(notes))}." if notes else ""
@@ -162,7 +138,8 @@ def _missing(groups: Sequence[Group], protocol: str) -> str:
     )
 
 
-def _reading(groups: Sequence[Group]) -> str:
-    if not several_seeds(groups):
-        return ""
-    return "Whether methods differ is asked below, of differences paired by seed."
+def _scored(group: Group, protocol: str) -> list[Mapping[str, Any]]:
+    """What the protocol says of the group's own weights, of the runs that have it."""
+    columns = [summary["protocols"] or {} for summary in group.summaries]
+    found = [column.get(group.weights or "raw", {}) for column in columns]
+    return [column[protocol] for column in found if protocol in column]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.lab.reports.formatting import spread
-from mixwright.lab.reports.sections.lines import interval_line, legend, with_differences
-from mixwright.lab.reports.sections.pairing import several_seeds
+from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import interval_line, legend, spreads, with_differences
 from mixwright.lab.reports.sections.panels import panels
-from mixwright.lab.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,16 +16,29 @@ if TYPE_CHECKING:
 _WIDE = 5.0  # inches
 
 
-def attack(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``attack``; see ``section.Write``."""
-    first = groups[0].summaries[0]
+_LOSSES = {
+    "ce": "the cross-entropy",
+    "margin": "the margin of the logits",
+    "dlr": "the difference-of-logits ratio",
+}
+
+
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Tables of all attacks that were run, and accuracies over sizes."""
+    groups, first = part.groups, part.groups[0].first
+    legacy = [group for group in groups if all(run["legacy"] for run in group.summaries)]
+    strong = [group for group in groups if all(run["autoattack"] for run in group.summaries)]
     tables = [_table(groups)]
-    legacy = [group for group in groups if all(one["legacy"] for one in group.summaries)]
-    strong = [group for group in groups if all(one["autoattack"] for one in group.summaries)]
     tables += [_strong(strong)] if strong else []
     tables += [_legacy(legacy)] if legacy else []
     steps, restarts = first["steps"], first["restarts"]
-    return Section(
+    curves = Drawing(
+        name="sizes",
+        caption="Accuracy under attacks of growing size, in levels of 255; at 0 the images as they "
+        "are. Left FGSM, right PGD; above one another on narrow pages.",
+        make=lambda width: _curves(groups, page.shades, width),
+    )
+    section = Section(
         title="Attacks",
         protocol=(
             f"{first['count']:,} test images (classes in turn), attacked through the model itself "
@@ -40,45 +52,27 @@ def attack(groups: Sequence[Group], shades: Shades) -> Section:
             "Robust accuracy and error add up to 100. A model that stands FGSM and falls to PGD is "
             "not robust: it bends its gradient away (mixing often does). PGD of few steps is an "
             "upper bound, too; what stays above 0 wants AutoAttack before it is believed."
-            + (" ± is half the 95 % t interval over seeds." if several_seeds(groups) else "")
+            + (" ± is half the 95 % t interval over seeds." if part.several_seeds else "")
         ),
-        tables=tuple(tables),
-        drawings=(
-            Drawing(
-                "sizes",
-                "Accuracy under attacks of growing size, in levels of 255; at 0 the images as they "
-                "are. Left FGSM, right PGD; above one another on narrow pages.",
-                lambda width: _curves(groups, shades, width),
-            ),
-        ),
+        blocks=(*tables, curves),
     )
-
-
-_LOSSES = {
-    "ce": "the cross-entropy",
-    "margin": "the margin of the logits",
-    "dlr": "the difference-of-logits ratio",
-}
+    return {"attack": section}
 
 
 def _table(groups: Sequence[Group]) -> Table:
-    first = groups[0].summaries[0]
+    first = groups[0].first
     pgd = f"PGD-{first['steps']}"
-    columns: dict[str, Read] = {
-        "clean": lambda found: found["clean"],
-        "FGSM": lambda found: found["fgsm"],
-        "FGSM error": lambda found: found["fgsm_error"],
-        pgd: lambda found: found["pgd"],
-        f"{pgd} error": lambda found: found["pgd_error"],
-        "fooled by PGD": lambda found: found["pgd_success"],
-        "no gradient": lambda found: found["no_gradient"],
+    columns = {
+        "clean": "clean",
+        "FGSM": "fgsm",
+        "FGSM error": "fgsm_error",
+        pgd: "pgd",
+        f"{pgd} error": "pgd_error",
+        "fooled by PGD": "pgd_success",
+        "no gradient": "no_gradient",
     }
-    head = ["Method", *columns]
-    rows = [
-        [group.label, *(spread(group.interval(read)) for read in columns.values())]
-        for group in groups
-    ]
-    head, rows = with_differences(head, rows, groups, lambda found: found["pgd"], name=pgd)
+    rows = [(group.label, *spreads(group, columns.values())) for group in groups]
+    head, rows = with_differences(("Method", *columns), rows, groups, "pgd", name=pgd)
     return Table(
         head=head,
         rows=rows,
@@ -89,19 +83,16 @@ def _table(groups: Sequence[Group]) -> Table:
 
 
 def _strong(groups: Sequence[Group]) -> Table:
-    found = groups[0].summaries[0]["autoattack"]
-    columns: dict[str, Read] = {
-        "AutoAttack": lambda one: one["autoattack"]["robust"],
-        "its error": lambda one: one["autoattack"]["error"],
-        "PGD, same images": lambda one: one["autoattack"]["pgd"],
-        "worst of all": lambda one: one["autoattack"]["worst"],
+    found = groups[0].first["autoattack"]
+    columns = {
+        "AutoAttack": "autoattack.robust",
+        "its error": "autoattack.error",
+        "PGD, same images": "autoattack.pgd",
+        "worst of all": "autoattack.worst",
     }
     return Table(
         head=("Method", *columns),
-        rows=tuple(
-            (group.label, *(spread(group.interval(read)) for read in columns.values()))
-            for group in groups
-        ),
+        rows=tuple((group.label, *spreads(group, columns.values())) for group in groups),
         caption="AutoAttack in its standard version on the first "
         f"{found['count']:,} of these images, percent of them.",
         keys=tuple(group.key for group in groups),
@@ -109,18 +100,15 @@ def _strong(groups: Sequence[Group]) -> Table:
 
 
 def _legacy(groups: Sequence[Group]) -> Table:
-    columns: dict[str, Read] = {
-        "as published": lambda one: one["legacy"]["legacy"],
-        "its clamp, no attack": lambda one: one["legacy"]["legacy-clamp-alone"],
-        "its step, no clamp": lambda one: one["legacy"]["legacy-without-clamp"],
-        "FGSM": lambda one: one["fgsm"],
+    columns = {
+        "as published": "legacy.legacy",
+        "its clamp, no attack": "legacy.legacy-clamp-alone",
+        "its step, no clamp": "legacy.legacy-without-clamp",
+        "FGSM": "fgsm",
     }
     return Table(
         head=("Method", *columns),
-        rows=tuple(
-            (group.label, *(spread(group.interval(read)) for read in columns.values()))
-            for group in groups
-        ),
+        rows=tuple((group.label, *spreads(group, columns.values())) for group in groups),
         caption="What the published code of AdAutoMix measures as FGSM: it steps in normalised "
         "space, a quarter of the size in pixels, and cuts the normalised image off at 0 and 1, "
         "which alone destroys most of it. Accuracy in percent; not an attack, shown for comparison "
@@ -132,20 +120,17 @@ def _legacy(groups: Sequence[Group]) -> Table:
 def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     wide = width >= _WIDE
     figure, both = panels(width, 2.5 if wide else 2.1, 2)
-    steps = groups[0].summaries[0]["steps"]
+    steps = groups[0].first["steps"]
     for axes, name, title in zip(both, ("fgsm", "pgd"), ("FGSM", f"PGD-{steps}"), strict=True):
         for group in groups:
-            sizes = group.summaries[0]["curve"]["eps"]
-            intervals = [group.interval(lambda found: found["clean"])]
-            intervals += [
-                group.interval(lambda found, n=n, name=name: found["curve"][name][n])
-                for n in range(len(sizes))
-            ]
+            sizes = group.first["curve"]["eps"]
+            paths = ["clean", *(f"curve.{name}.{place}" for place in range(len(sizes)))]
+            intervals = [group.intervals[path] for path in paths]
             colour = shades[group.key].light
             interval_line(axes, [0, *sizes], intervals, colour, marker="o", ms=3.5)
         axes.set_title(title, loc="left", fontsize=9.5)
         axes.set_xlabel("largest change of a pixel, levels of 255")
-        axes.set_xticks([0, *groups[0].summaries[0]["curve"]["eps"]])
+        axes.set_xticks([0, *groups[0].first["curve"]["eps"]])
         axes.grid(axis="y")
         axes.set_ylim(bottom=-2)
     both[0].set_ylabel("accuracy, %")

@@ -5,63 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mixwright.lab.analysis.calibration import Calibrations
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.reports.formatting import number, percent, signed, spread
-from mixwright.lab.reports.sections.pairing import several_seeds
+from mixwright.lab.reports.formatting import NONE, percent, signed, spread
+from mixwright.lab.reports.section import Drawing, Page, Section, Table
 from mixwright.lab.reports.sections.reliability import reliability_diagrams
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.settings import decode
 
 
-def calibration(groups: Sequence[Group], shades: Shades) -> Section:
-    """Reliability diagrams and two tables of all groups.
-
-    Args:
-        groups: with findings of the part ``Calibration``.
-        shades: colour of each group.
-
-    Returns:
-        the section.
-    """
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Reliability diagrams and two tables of all groups."""
+    judged = decode(Calibrations, part.numbers, where="calibration")
+    first, several = part.groups[0].first, part.several_seeds
     bins = first["headline_bins"]
-    several = several_seeds(groups)
     over = "the 95 % t interval over runs" if several else "the 95 % bootstrap interval over images"
-    judged = first["temperature"]
-    return Section(
+    diagrams = Drawing(
+        name="reliability",
+        caption="Reliability: bars are the accuracy of the images in a bin, their outline "
+        "the mean confidence, so that a pale part above a bar is confidence that was not "
+        "earned and one below its top is caution; the strip shows where the images lie"
+        + (", all runs together." if several else "."),
+        make=lambda width: reliability_diagrams(
+            part.groups, judged.pooled, page.shades, width=width
+        ),
+    )
+    section = Section(
         title="Calibration",
         protocol=f"Confidence of the most likely class (softmax in float64) on {first['images']:,} "
         f"test images, {bins} bins of equal width closed on the right"
-        + _fitted(judged)
+        + _fitted(first["temperature"])
         + (f" ± is half of {over}." if several else f" In brackets: {over}."),
         reading="An error near its noise floor, what a perfectly calibrated model of these "
         "confidences would show on as many images, cannot be told from none. NLL and the Brier "
         "score are means over images and the safer numbers to compare by.",
-        tables=(_errors(groups, bins), _scores(groups, bins)),
-        drawings=(
-            Drawing(
-                name="reliability",
-                caption="Reliability: bars are the accuracy of the images in a bin, their outline "
-                "the mean confidence, so that a pale part above a bar is confidence that was not "
-                "earned and one below its top is caution; the strip shows where the images lie"
-                + (", all runs together." if several else "."),
-                make=lambda width: reliability_diagrams(groups, shades, width=width),
-            ),
-        ),
+        blocks=(_errors(part.groups, judged, bins), _scores(part.groups, bins), diagrams),
     )
-
-
-def ece_interval_of(group: Group, bins: int) -> Interval:
-    """A group's calibration error, over runs; over images where there is one run alone."""
-
-    def read(found: Mapping[str, Any]) -> float:
-        return found["bins"][str(bins)]["ece"]
-
-    over_runs = group.interval(read)
-    if over_runs.count > 1:
-        return over_runs
-    found = group.summaries[0]
-    low, high = found["bins"][str(bins)]["interval"]
-    return Interval(over_runs.mean, low, high, found["images"], over_runs.deviation)
+    return {"calibration": section}
 
 
 def _fitted(judged: Mapping[str, Any] | None) -> str:
@@ -73,25 +53,26 @@ def _fitted(judged: Mapping[str, Any] | None) -> str:
     )
 
 
-def _errors(groups: Sequence[Group], bins: int) -> Table:
-    others = [int(text) for text in groups[0].summaries[0]["bins"] if int(text) != bins]
+def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
+    others = [int(text) for text in groups[0].first["bins"] if int(text) != bins]
     rows: list[tuple[str, ...]] = []
     for group in groups:
-        whole = [ece_interval_of(group, one) for one in (bins, *others)]
-        floor = group.interval(lambda found: found["bins"][str(bins)]["floor"]).mean
-        largest = group.interval(lambda found: found["bins"][str(bins)]["mce"])
-        root = group.interval(lambda found: found["bins"][str(bins)]["rms"])
+        over_images, found = judged.over_images.get(group.key, {}), group.intervals
+        head, *rest = (
+            _ends(over_images.get(str(count), found[f"bins.{count}.ece"]))
+            for count in (bins, *others)
+        )
         rows.append(
             (
                 group.label,
-                _ends(whole[0]),
-                percent(floor, 2),
-                *(_ends(one) for one in whole[1:]),
-                spread(group.interval(lambda found: found["adaptive_ece"]), digits=2),
-                spread(group.interval(lambda found: found["classwise_ece"]), digits=2),
-                spread(root, digits=2),
-                spread(largest),
-                signed(group.interval(lambda found: found["overconfidence"])),
+                head,
+                percent(found[f"bins.{bins}.floor"].mean, 2),
+                *rest,
+                spread(found["adaptive_ece"], digits=2),
+                spread(found["classwise_ece"], digits=2),
+                spread(found[f"bins.{bins}.rms"], digits=2),
+                spread(found[f"bins.{bins}.mce"]),
+                signed(found["overconfidence"]),
             )
         )
     return Table(
@@ -128,21 +109,17 @@ def _ends(interval: Interval) -> str:
 def _scores(groups: Sequence[Group], bins: int) -> Table:
     rows: list[tuple[str, ...]] = []
     for group in groups:
-        plain = (
-            group.interval(lambda found, name=name: found[name])
-            for name in ("nll", "brier", "entropy")
-        )
-        row = [group.label, *(spread(one, digits=3, scale=1) for one in plain)]
-        row.append(spread(group.interval(lambda found: found["confidence"])))
-        if all(found["temperature"] for found in group.summaries):
-            value, after, nll = (
-                group.interval(lambda found, name=name: found["temperature"][name])
-                for name in ("value", "ece_after", "nll_after")
-            )
-            row += [spread(value, digits=2, scale=1), spread(after, digits=2)]
-            row.append(spread(nll, digits=3, scale=1))
+        found = group.intervals
+        plain = (spread(found[name], digits=3, scale=1) for name in ("nll", "brier", "entropy"))
+        row = [group.label, *plain, spread(found["confidence"])]
+        if all(summary["temperature"] for summary in group.summaries):
+            row += [
+                spread(found["temperature.value"], digits=2, scale=1),
+                spread(found["temperature.ece_after"], digits=2),
+                spread(found["temperature.nll_after"], digits=3, scale=1),
+            ]
         else:
-            row += [number(None, 0)] * 3
+            row += [NONE] * 3
         rows.append(tuple(row))
     return Table(
         head=(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mixwright.lab.reports.formatting import spread
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.palette import FAINT, INK
-from mixwright.lab.reports.sections.pairing import several_seeds
-from mixwright.lab.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Table
+from mixwright.lab.reports.sections.lines import spreads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,26 +24,45 @@ _LEAST = 96  # pixels of a picture's side; smaller ones are enlarged, so that ma
 _NAMES = 1.3  # inches for the names of methods, on wide pages
 
 
-def cam(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``cam``; see ``section.Write``."""
-    first = groups[0].summaries[0]
-    drawn = [group for group in groups if group.arrays]
+_COLUMNS = {
+    "energy, first": "energy_a",
+    "its pixels": "chance_a",
+    "energy, second": "energy_b",
+    "its pixels ": "chance_b",
+    "both": "energy",
+    "both guessed": "pair_accuracy",
+    "empty maps": "empty",
+}
+
+
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row of energies a group; overlays of the first seeds."""
+    groups, first = part.groups, part.groups[0].first
     drawings = (
         Drawing(
             "images",
             "Test images, and where each model sees their class (bright: most).",
-            lambda width: _plain(drawn, shades, width),
+            lambda width: _plain(groups, page, width),
             vector=False,
+            needs=(
+                _name(groups[0], "plain.images"),
+                *(_name(group, "plain.maps") for group in groups),
+            ),
         ),
         Drawing(
             "mixtures",
             "Mixtures of two images, and where each model sees the class of the first and of the "
             "second. A line marks the border between the images where there is one.",
-            lambda width: _mixed(drawn, shades, width),
+            lambda width: _mixed(groups, page, width),
             vector=False,
+            needs=tuple(
+                _name(group, f"mixed.{what}")
+                for group in groups
+                for what in ("images", "maps", "masks")
+            ),
         ),
     )
-    return Section(
+    section = Section(
         title="Class activation maps",
         protocol=(
             f"Grad-CAM of the layer {_layers(groups)}, maps of "
@@ -57,35 +76,26 @@ def cam(groups: Sequence[Group], shades: Shades) -> Section:
             "the same everywhere, such as MixUp's. Energies on mixtures of different mixers are no "
             "common measure: give mixer=cutmix to have one. Maps are brought to one range each, so "
             "their strengths cannot be compared."
-            + (" ± is half the 95 % t interval over seeds." if several_seeds(groups) else "")
+            + (" ± is half the 95 % t interval over seeds." if part.several_seeds else "")
         ),
-        tables=(_table(groups),),
-        drawings=drawings if drawn else (),
+        blocks=(_table(groups), *drawings),
     )
+    return {"cam": section}
+
+
+def _name(group: Group, array: str) -> str:
+    return f"cam/{group.key}/{array}"
 
 
 def _layers(groups: Sequence[Group]) -> str:
-    return " and ".join(sorted({str(one["layer"]) for g in groups for one in g.summaries}))
+    return " and ".join(sorted({str(run["layer"]) for group in groups for run in group.summaries}))
 
 
 def _table(groups: Sequence[Group]) -> Table:
-    columns: dict[str, Read] = {
-        "energy, first": lambda found: found["energy_a"],
-        "its pixels": lambda found: found["chance_a"],
-        "energy, second": lambda found: found["energy_b"],
-        "its pixels ": lambda found: found["chance_b"],
-        "both": lambda found: found["energy"],
-        "both guessed": lambda found: found["pair_accuracy"],
-        "empty maps": lambda found: found["empty"],
-    }
     return Table(
-        head=("Method", "mixed by", *columns),
+        head=("Method", "mixed by", *_COLUMNS),
         rows=tuple(
-            (
-                group.label,
-                str(group.summaries[0]["mixer"]),
-                *(spread(group.interval(read)) for read in columns.values()),
-            )
+            (group.label, str(group.first["mixer"]), *spreads(group, _COLUMNS.values()))
             for group in groups
         ),
         caption="Percent. Its pixels: what a map gets that knows nothing (of both: 50). Both "
@@ -94,37 +104,39 @@ def _table(groups: Sequence[Group]) -> Table:
     )
 
 
-def _plain(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
+def _plain(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """The images, and below them a row of overlays a method."""
-    first = groups[0].arrays[0]
-    count = min(len(first["plain.images"]), 6 if width >= _WIDE else 4)
-    images = _colours(first["plain.images"][:count])
+    images = page.arrays[_name(groups[0], "plain.images")]
+    images = _colours(images[: 6 if width >= _WIDE else 4])
+    count = len(images)
     lines = [list(images)]
     for group in groups:
-        maps = group.arrays[0]["plain.maps"][:count]
-        lines.append([_overlay(one, cam) for one, cam in zip(images, maps, strict=True)])
+        maps = page.arrays[_name(group, "plain.maps")][:count]
+        lines.append([_overlay(image, cam) for image, cam in zip(images, maps, strict=True)])
     names = ["image", *(group.label for group in groups)]
-    inks = [FAINT.light, *(shades[group.key].light for group in groups)]
-    titles = groups[0].summaries[0]["plain_classes"][:count]
+    inks = [FAINT.light, *(page.shades[group.key].light for group in groups)]
+    titles = groups[0].first["plain_classes"][:count]
     return _sheet(lines, names, inks, [titles] + [[]] * len(groups), width, together=1)
 
 
-def _mixed(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
+def _mixed(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """A row a method: mixture, first class, second class, and so on."""
     most = 3 if width >= _WIDE else 1
     lines, titles = list[list[Tensor]](), list[list[str]]()
     for group in groups:
-        arrays, line, title = group.arrays[0], list[Tensor](), list[str]()
-        for n in range(min(most, len(arrays["mixed.images"]))):
-            image = _colours(arrays["mixed.images"][n : n + 1])[0]
-            border = _border(arrays["mixed.masks"][n, 0])
+        images, maps, masks = (
+            page.arrays[_name(group, f"mixed.{what}")] for what in ("images", "maps", "masks")
+        )
+        line, title = list[Tensor](), list[str]()
+        for n, image in enumerate(_colours(images[:most])):
+            border = _border(masks[n, 0])
             line.append(image)
-            line += [_lined(_overlay(image, cam), border) for cam in arrays["mixed.maps"][n]]
-            title += ["mixed", *group.summaries[0]["mixed_classes"][n]]
+            line += [_lined(_overlay(image, cam), border) for cam in maps[n]]
+            title += ["mixed", *group.first["mixed_classes"][n]]
         lines.append(line)
         titles.append(title)
     names = [group.label for group in groups]
-    inks = [shades[group.key].light for group in groups]
+    inks = [page.shades[group.key].light for group in groups]
     return _sheet(lines, names, inks, titles, width, together=3)
 
 

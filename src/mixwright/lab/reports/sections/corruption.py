@@ -5,34 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
+from mixwright.lab.analysis.families import baseline_of
+from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.analysis.over_types import FAMILY_OF, OverTypes
 from mixwright.lab.evaluation.corruption.constants import (
     BENCHMARK_TYPES,
     FAMILIES,
     SEVERITIES,
     TYPES,
 )
-from mixwright.lab.evaluation.corruption.generate import corrupt
 from mixwright.lab.reports.figures import canvas
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK, PAPER
-from mixwright.lab.reports.sections.lines import interval_line, with_differences
-from mixwright.lab.reports.sections.pairing import baseline_of, plain_label
-from mixwright.lab.reports.sections.section import Drawing, Group, Read, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import interval_line, spreads, with_differences
+from mixwright.lab.reports.sections.over_types import over_types
+from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from mixwright.lab.analysis.statistics import Interval
-
-
 _SPAN = 10.0  # least range of accuracies on an axis, in points
-
-_FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 _WORSE, _BETTER = "#e08a4f", "#5b9fd0"
 _WIDE = 5.0  # inches
 _GAP = 2  # pixels between pictures
@@ -40,50 +39,60 @@ _FULL_COLOUR = 2.0  # points: smaller differences are pale in every table
 _COLUMN = 1.3  # inches, at most
 
 
-def corruption(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``corruption``; see ``section.Write``."""
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Accuracy by family, type and severity; over types, where a method has a baseline."""
+    found = {"corruption": _corruption(part, page)}
+    if part.numbers:
+        judged = decode(OverTypes, part.numbers, where="corruption")
+        found["types"] = over_types(part, judged, page.shades)
+    return found
+
+
+def _corruption(part: Part, page: Page) -> Section:
+    groups, first = part.groups, part.groups[0].first
     drawings = [
         Drawing(
-            "severities",
-            "Accuracy over severities, mean of all types, on the left on clean images"
+            name="severities",
+            caption="Accuracy over severities, mean of all types, on the left on clean images"
             + (_bands(groups, "; bands: ") or "") + ".",
-            lambda width: _lines(groups, shades, width),
+            make=lambda width: _lines(groups, page.shades, width),
         ),
         Drawing(
-            "types",
-            _matrix_caption(groups),
-            lambda width: _matrix(groups, width),
+            name="types",
+            caption=_matrix_caption(groups),
+            make=lambda width: _matrix(groups, width),
             vector=False,
         ),
     ]  # fmt: skip
-    sample = next((one.arrays[0].get("sample") for one in groups if one.arrays), None)
-    if sample is not None:
+    if first["regenerated"]:
+        sample, sheet = (f"corruption/{groups[0].key}/{name}" for name in ("sample", "sheet"))
         drawings.append(
             Drawing(
-                "sheet",
-                "The first test image under all 19 corruptions, measured or not, severities 1 to "
-                "5 from left to right; Frost* is a stand-in without its pictures of ice. Some "
-                "types are not further from the image at a higher severity.",
-                lambda width: corruption_sheet(sample, seed=first["seed"], width=width),
+                name="sheet",
+                caption="The first test image under all 19 corruptions, measured or not, "
+                "severities 1 to 5 from left to right; Frost* is a stand-in without its pictures "
+                "of ice. Some types are not further from the image at a higher severity.",
+                make=lambda width: corruption_sheet(
+                    page.arrays[sample], page.arrays[sheet], width=width
+                ),
                 vector=False,
+                needs=(sample, sheet),
             )
         )
     return Section(
         title="Corruption",
         protocol=_protocol(first),
         reading=_reading(first, len(groups[0].seeds)),
-        tables=(_by_method(groups), _by_type(groups)),
-        drawings=tuple(drawings),
+        blocks=(_by_method(groups), _by_type(groups), *drawings),
     )
 
 
-def corruption_sheet(image: Tensor, *, seed: int = 0, width: float = 6.6) -> Figure:
+def corruption_sheet(sample: Tensor, sheet: Tensor, *, width: float) -> Figure:
     """One image under all 19 types at five severities.
 
     Args:
-        image: ``(3, H, W)`` uint8, sides of at least 8 pixels.
-        seed: of the corruptions; frost is the stand-in of noise.
+        sample: the image, ``(3, H, W)`` uint8.
+        sheet: the same corrupted, ``(19, 5, 3, H, W)`` uint8, in the order of ``TYPES``.
         width: in inches.
 
     Returns:
@@ -97,30 +106,31 @@ def corruption_sheet(image: Tensor, *, seed: int = 0, width: float = 6.6) -> Fig
     figure = Figure(figsize=(width, rows * (picture + 0.2)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.015)  # pyright: ignore
     grid = figure.subplots(rows, blocks, squeeze=False).T.flat
-    strips = [("Clean", image[None])]
-    for name in TYPES:
-        variants = [corrupt(image[None], name, severity, seed=seed) for severity in SEVERITIES]
-        strips.append((_said(name, mark=name == "frost"), torch.cat(variants)))
+    strips = [("Clean", sample[None])]
+    strips += [
+        (_title(name, mark=name == "frost"), pictures)
+        for name, pictures in zip(TYPES, sheet, strict=True)
+    ]
     for axes in grid[len(strips) :]:
         axes.set_visible(False)
     for axes, (title, pictures) in zip(grid, strips, strict=False):
-        axes.imshow(_strip(pictures).numpy(), interpolation="nearest")
+        axes.imshow(_strip(pictures), interpolation="nearest")
         axes.set_title(title, loc="left", fontsize=7.5, color=INK.light, pad=2)
         axes.set_axis_off()
     return figure
 
 
-def _strip(pictures: Tensor) -> Tensor:
-    """Up to five pictures side by side on white, ``(H, W', 3)`` uint8."""
+def _strip(pictures: Tensor) -> npt.NDArray[np.uint8]:
+    """Up to five pictures side by side, ``(H, W', 4)``; the ground of the page shows behind them.
+
+    Between pictures that are there it is white.
+    """
     count, _, height, width = pictures.shape
     step = width + _GAP
-    strip = torch.full((height, step * len(SEVERITIES) - _GAP, 3), 255, dtype=torch.uint8)
-    for place in range(count):
-        strip[:, place * step : place * step + width] = pictures[place].permute(1, 2, 0)
-    if count < len(SEVERITIES):  # nothing there: the ground of the page shows through
-        shown = torch.full((height, strip.shape[1], 1), 0, dtype=torch.uint8)
-        shown[:, : count * step - _GAP] = 255
-        return torch.cat([strip, shown], dim=2)
+    strip = np.zeros((height, step * len(SEVERITIES) - _GAP, 4), dtype=np.uint8)
+    strip[:, : count * step - _GAP] = 255
+    for place, picture in enumerate(pictures.permute(0, 2, 3, 1).numpy()):
+        strip[:, place * step : place * step + width, :3] = picture
     return strip
 
 
@@ -154,33 +164,25 @@ def _reading(found: Mapping[str, Any], seeds: int) -> str:
             "with published numbers."
         )
     if "imagenet" in found:
-        one = found["imagenet"]
+        errors = found["imagenet"]
         words += (
-            f" In AlexNet's errors, mCE is {100 * one['mce']:.1f} and relative mCE "
-            f"{100 * one['relative_mce']:.1f} (first model)."
+            f" In AlexNet's errors, mCE is {100 * errors['mce']:.1f} and relative mCE "
+            f"{100 * errors['relative_mce']:.1f} (first model)."
         )
     return words + (" ± is half the 95 % t interval over seeds." if seeds > 1 else "")
 
 
 def _by_method(groups: Sequence[Group]) -> Table:
-    first = groups[0].summaries[0]
-    families = list(first["families"])
+    first = groups[0].first
     count = len(first["types"])
-    columns: list[tuple[str, Read]] = [
-        ("clean", lambda found: found["clean"]),
-        (f"mean of {count}", lambda found: found["mean"]),
-    ]
+    columns = {"clean": "clean", f"mean of {count}": "mean"}
     if first["mean_benchmark"] is not None and count > len(BENCHMARK_TYPES):
-        columns.append(("of 15", lambda found: found["mean_benchmark"]))
-    columns += [
-        (family, lambda found, family=family: found["families"][family]) for family in families
-    ]
-    columns += [("mCE", lambda found: found["mce"]), ("drop", lambda found: found["relative_drop"])]
-    plain = ("Method", *(name for name, _ in columns))
-    scores = [
-        [group.label, *(spread(group.interval(read)) for _, read in columns)] for group in groups
-    ]
-    head, rows = with_differences(plain, scores, groups, lambda found: found["mean"], name="mean")
+        columns["of 15"] = "mean_benchmark"
+    columns |= {family: f"families.{family}" for family in first["families"]}
+    columns |= {"mCE": "mce", "drop": "relative_drop"}
+    plain = ("Method", *columns)
+    scores = [(group.label, *spreads(group, columns.values())) for group in groups]
+    head, rows = with_differences(plain, scores, groups, "mean", name="mean")
     return Table(
         head=head,
         rows=rows,
@@ -193,19 +195,17 @@ def _by_method(groups: Sequence[Group]) -> Table:
 
 
 def _by_type(groups: Sequence[Group]) -> Table:
-    names = _types(groups)
-    rows = [
+    rows = tuple(
         (
-            _said(name, mark=_marked(groups)),
-            _FAMILY_OF[name],
-            *(spread(group.interval(lambda found, name=name: found["by_type"][name]))
-              for group in groups),
+            _title(name, mark=_marked(groups)),
+            FAMILY_OF[name],
+            *(spread(group.intervals[f"by_type.{name}"]) for group in groups),
         )
-        for name in names
-    ]  # fmt: skip
+        for name in _types(groups)
+    )
     return Table(
         head=("Type", "family", *(group.label for group in groups)),
-        rows=tuple(rows),
+        rows=rows,
         caption="Accuracy in percent, mean over severities.",
     )
 
@@ -213,14 +213,13 @@ def _by_type(groups: Sequence[Group]) -> Table:
 def _lines(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     """Mean accuracy by severity, each line named at its end."""
     figure, axes = canvas(width, 0.42 * width + 0.6)
-    severities = groups[0].summaries[0]["severities"]
+    severities = groups[0].first["severities"]
     places = [0, *severities]
     ends: list[tuple[float, str, str]] = []
-    for group in sorted(groups, key=lambda one: one.baseline):  # the baseline on top
+    for group in sorted(groups, key=lambda group: group.baseline):  # the baseline on top
         colour = shades[group.key].light
-        reads: list[Read] = [lambda found: found["clean"]]
-        reads += [lambda found, at=at: found["by_severity"][at] for at in range(len(severities))]
-        intervals = [group.interval(read) for read in reads]
+        paths = ["clean", *(f"by_severity.{place}" for place in range(len(severities)))]
+        intervals = [group.intervals[path] for path in paths]
         interval_line(axes, places, intervals, colour, marker="o", ms=4, mfc="white", mew=1.3)
         ends.append((100 * intervals[-1].mean, group.label, colour))
     axes.set_xticks(places, ["clean", *map(str, severities)])
@@ -279,7 +278,7 @@ def _matrix(groups: Sequence[Group], width: float) -> Figure:
     axes.set_xlim(-0.5, max(len(columns), (width - 1.6) / _COLUMN) - 0.5)
     axes.set_ylim(rows[-1] + 0.5, -0.5)
     axes.set_yticks(
-        rows, [_said(one, mark=_marked(groups)) for one in names], fontsize=8, color=INK.light
+        rows, [_title(name, mark=_marked(groups)) for name in names], fontsize=8, color=INK.light
     )
     many = len(columns) * (0.1 + 0.075 * max(map(len, columns))) > width - 1.6
     axes.xaxis.tick_top()
@@ -296,41 +295,36 @@ def _matrix(groups: Sequence[Group], width: float) -> Figure:
 
 def _cells(groups: Sequence[Group]) -> tuple[list[str], list[list[float]], bool]:
     """Heads of the columns, values in percent by type, and whether these are differences."""
-    base, names = _baseline(groups), _types(groups)
+    names = _types(groups)
     if len(groups) == 1:
-        severities = groups[0].summaries[0]["severities"]
-        values = [
-            [
-                100 * groups[0].interval(lambda found, n=name, at=at: found["accuracy"][n][at]).mean
-                for at in range(len(severities))
-            ]
-            for name in names
-        ]
-        return [str(one) for one in severities], values, False
-    rows: list[list[float]] = []
-    shown = [group for group in groups if base is None or baseline_of(group, groups) is not None]
-    for name in names:
+        found, severities = groups[0].intervals, groups[0].first["severities"]
+        places = range(len(severities))
+        rows = [[100 * found[f"accuracy.{name}.{at}"].mean for at in places] for name in names]
+        return [str(severity) for severity in severities], rows, False
+    methods = _methods(groups)
+    if methods:
+        rows = [[_difference(group, f"by_type.{name}") for group in methods] for name in names]
+    else:
+        rows = [[100 * group.intervals[f"by_type.{name}"].mean for group in groups]
+                for name in names]  # fmt: skip
+    return [group.label for group in methods or groups], rows, bool(methods)
 
-        def read(found: Mapping[str, Any], name: str = name) -> float:
-            return float(found["by_type"][name])
 
-        if base is None:
-            rows.append([100 * group.interval(read).mean for group in shown])
-            continue
-        differences = [_gap(group, groups, read) for group in shown]
-        rows.append([100 * one.mean if one else 0.0 for one in differences])
-    return [group.label for group in shown], rows, base is not None
+def _difference(group: Group, path: str) -> float:
+    """To the baseline, in points; 0 where they have no seeds in common."""
+    found = group.differences.get(path)
+    return 0.0 if found is None else 100 * found.interval.mean
 
 
 def _matrix_caption(groups: Sequence[Group]) -> str:
-    base = _baseline(groups)
     if len(groups) == 1:
         return "Accuracy in percent by type and severity."
-    if base is None:
+    if not _methods(groups):
         return "Accuracy in percent by type, mean over severities."
+    base = next(group.name for group in groups if group.baseline)
     return (
-        f"Accuracy by type less that of {plain_label(base).lower()} with the same weights, in "
-        "points, mean over severities: blue better, orange worse."
+        f"Accuracy by type less that of {base.lower()} with the same weights, in points, mean over "
+        "severities: blue better, orange worse."
     )
 
 
@@ -345,7 +339,7 @@ def _family_gaps(names: Sequence[str]) -> list[float]:
     """How far each row is moved down, a little more with every new family."""
     moved, gaps = 0.0, list[float]()
     for place, name in enumerate(names):
-        if place and _FAMILY_OF[name] != _FAMILY_OF[names[place - 1]]:
+        if place and FAMILY_OF[name] != FAMILY_OF[names[place - 1]]:
             moved += 0.45
         gaps.append(moved)
     return gaps
@@ -353,7 +347,7 @@ def _family_gaps(names: Sequence[str]) -> list[float]:
 
 def _name_families(axes: Axes, names: Sequence[str], rows: Sequence[float], count: int) -> None:
     for family in FAMILIES:
-        own = [y for name, y in zip(names, rows, strict=True) if _FAMILY_OF[name] == family]
+        own = [y for name, y in zip(names, rows, strict=True) if FAMILY_OF[name] == family]
         if own:
             axes.annotate(
                 family, (count - 0.5, sum(own) / len(own)), (5, 0), textcoords="offset points",
@@ -365,26 +359,21 @@ def _types(groups: Sequence[Group]) -> list[str]:
     """Types that all groups have, sorted by family."""
     return [
         name for name in TYPES
-        if all(name in one["accuracy"] for group in groups for one in group.summaries)
+        if all(name in run["accuracy"] for group in groups for run in group.summaries)
     ]  # fmt: skip
 
 
-def _gap(group: Group, groups: Sequence[Group], read: Read) -> Interval | None:
-    """Difference to the baseline with the same kind of weights; None for a baseline."""
-    base = baseline_of(group, groups)
-    return None if base is None else group.difference(base, read)
-
-
-def _baseline(groups: Sequence[Group]) -> Group | None:
-    return next((group for group in groups if group.baseline), None)
+def _methods(groups: Sequence[Group]) -> list[Group]:
+    """Groups that have a baseline."""
+    return [group for group in groups if baseline_of(group, groups) is not None]
 
 
 def _marked(groups: Sequence[Group]) -> bool:
     """Whether frost is a stand-in somewhere."""
-    return any(one["frost"] == "noise" for group in groups for one in group.summaries)
+    return any(run["frost"] == "noise" for group in groups for run in group.summaries)
 
 
-def _said(name: str, *, mark: bool = False) -> str:
+def _title(name: str, *, mark: bool = False) -> str:
     """A type for people; frost gets a star where it is a stand-in."""
     words = name.replace("_", " ").replace("jpeg", "JPEG")
     words = words[0].upper() + words[1:]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mixwright.lab.analysis.decomposition import TERMS, Expansion, Expansions
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import row_labels
 from mixwright.lab.reports.formatting import number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, SOURCES
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TERMS = {
+_LOOK = {
     "r1": ("R1, first order", SOURCES[0]),
     "r2": ("R2, gradient products", SOURCES[1]),
     "r3": ("R3, Hessian", SOURCES[2]),
@@ -21,17 +25,14 @@ _TERMS = {
     "labels": ("label weights", SOURCES[3]),
 }
 
-_SEEN = 0.005  # a smaller part of the longest bar cannot be seen
+_VISIBLE = 0.005  # a smaller part of the longest bar cannot be seen
 
 
-def decomposition(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of loss decompositions; see ``section.Write``.
-
-    Each summary is that of ``theory.Decomposition`` with ``model``, what was looked at in a few
-    words.
-    """
-    first = groups[0].summaries[0]
-    bends = any(abs(float(one["r3"])) > 0 for group in groups for one in group.summaries)
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row, a bar and a path a method."""
+    groups, first = part.groups, part.groups[0].first
+    found = decode(Expansions, part.numbers, where="decomposition").methods
+    bends = any(abs(float(draw["r3"])) > 0 for group in groups for draw in group.summaries)
     reading = (
         "The analysis says which way mixing pushes: R2 is never negative and holds the input "
         "gradients small, each pair of pixels as strongly as the map of second moments has it. It "
@@ -43,7 +44,7 @@ def decomposition(groups: Sequence[Group], shades: Shades) -> Section:
             " R3 is exactly 0, since the model is piecewise linear in its input (its activations "
             "are ReLU); its kinks are in the remainder."
         )
-    return Section(
+    section = Section(
         title="Loss, expanded around the unmixed images",
         protocol=(
             f"Cross-entropy of {first['model']}; mixed - plain = label weights + R1 + R2 + R3 + "
@@ -52,32 +53,35 @@ def decomposition(groups: Sequence[Group], shades: Shades) -> Section:
             "method, the same plans for all terms; ± is one standard error over batches."
         ),
         reading=reading,
-        tables=(_table(groups),),
-        drawings=(
+        blocks=(
+            _table(groups, found),
             Drawing(
                 "terms",
                 "What mixing adds to the loss, in nats; parts to the left of 0 lower it. The tick "
                 "is the sum.",
-                lambda width: _bars(groups, width),
+                lambda width: _bars(groups, found, width),
             ),
             Drawing(
                 "path",
                 "The loss on the way from the unmixed images (0) to the mixtures (1), and the "
                 "parabola of the expansion (dashed): where the two part, second order ends.",
-                lambda width: _paths(groups, shades, width),
+                lambda width: _paths(groups, page.shades, width),
             ),
         ),
     )
+    return {"decomposition": section}
 
 
-def _table(groups: Sequence[Group]) -> Table:
+def _table(groups: Sequence[Group], found: Mapping[str, Expansion]) -> Table:
     rows = [
         (
             group.label,
             number(_mean(group, "plain"), 3),
-            _cell(group, "mixed"),
-            *(_cell(group, name) for name in ("labels", "r1", "r2", "r3", "remainder")),
-            number(100 * _explained(group), 0),
+            *(
+                _cell(_mean(group, name), found[group.key].errors[name])
+                for name in ("mixed", *TERMS)
+            ),
+            number(100 * found[group.key].explained, 0),
         )
         for group in groups
     ]
@@ -92,22 +96,15 @@ def _table(groups: Sequence[Group]) -> Table:
 
 
 def _mean(group: Group, name: str) -> float:
-    return sum(group.values(lambda one: one[name])) / len(group.summaries)
+    return group.intervals[name].mean
 
 
-def _explained(group: Group) -> float:
-    added = _mean(group, "mixed") - _mean(group, "plain")
-    return (added - _mean(group, "remainder")) / added if added else float("nan")
+def _cell(mean: float, error: float) -> str:
+    text = number(mean, 3)
+    return text if math.isnan(error) or error == 0 else f"{text} ± {number(error, 3)}"
 
 
-def _cell(group: Group, name: str) -> str:
-    errors = [float(one[f"{name}_error"] or 0) for one in group.summaries]
-    error = sum(one**2 for one in errors) ** 0.5 / len(errors)
-    mean = number(_mean(group, name), 3)
-    return f"{mean} ± {number(error, 3)}" if error else mean
-
-
-def _bars(groups: Sequence[Group], width: float) -> Figure:
+def _bars(groups: Sequence[Group], found: Mapping[str, Expansion], width: float) -> Figure:
     """A bar a method, its parts one behind the other, negative ones to the left."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -115,20 +112,20 @@ def _bars(groups: Sequence[Group], width: float) -> Figure:
     figure = Figure(figsize=(width, 0.95 + 0.3 * len(groups)), layout="constrained")
     axes = figure.add_subplot()
     axes.axvline(0, color=FAINT.light, lw=0.8)
-    least = _SEEN * max(abs(_mean(group, "mixed") - _mean(group, "plain")) for group in groups)
-    used = [name for name in _TERMS if any(abs(_mean(group, name)) > least for group in groups)]
+    least = _VISIBLE * max(abs(found[group.key].added) for group in groups)
+    used = [name for name in _LOOK if any(abs(_mean(group, name)) > least for group in groups)]
     for place, group in enumerate(groups):
         left = right = 0.0
         for name in used:
             value = _mean(group, name)
             start = right if value >= 0 else left
-            axes.barh(-place, value, left=start, height=0.62, color=_TERMS[name][1], lw=0)
+            axes.barh(-place, value, left=start, height=0.62, color=_LOOK[name][1], lw=0)
             right, left = right + max(value, 0), left + min(value, 0)
-        total = _mean(group, "mixed") - _mean(group, "plain")
+        total = found[group.key].added
         axes.plot([total, total], [-place - 0.4, -place + 0.4], color=INK.light, lw=1.6)
     row_labels(axes, [group.label for group in groups])
     axes.set_xlabel("added to the loss, nats")
-    handles = [Patch(color=_TERMS[name][1], label=_TERMS[name][0]) for name in used]
+    handles = [Patch(color=_LOOK[name][1], label=_LOOK[name][0]) for name in used]
     figure.legend(
         handles=handles,
         loc="outside upper left",
@@ -155,7 +152,7 @@ def _paths(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         axes.set_visible(False)
     for axes, group in zip(grid.flat, groups, strict=False):
         colour = shades[group.key].light
-        shares, losses = _path(group.summaries)
+        shares, losses = _path(group)
         slope, bend = _mean(group, "r1"), _mean(group, "r2") + _mean(group, "r3")
         way = [step / 20 for step in range(21)]
         axes.axhline(losses[0], color=LINE.light, lw=0.8)
@@ -168,17 +165,17 @@ def _paths(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
         axes.grid(axis="y")
         axes.yaxis.set_major_locator(MaxNLocator(3))
-    tops = [max(_path(group.summaries)[1]) for group in groups]
+    tops = [max(_path(group)[1]) for group in groups]
     grid[0, 0].set_ylim(0, 1.08 * max(tops))
     figure.supxlabel("share of the way from image to mixture", fontsize=8.5, color=FAINT.light)
     figure.supylabel("loss, nats", fontsize=8.5, color=FAINT.light)
     return figure
 
 
-def _path(summaries: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
-    shares = [float(share) for share, _, _ in summaries[0]["path"]]
-    losses = [
-        sum(float(one["path"][place][1]) for one in summaries) / len(summaries)
-        for place in range(len(shares))
-    ]
+def _path(group: Group) -> tuple[list[float], list[float]]:
+    """Shares of the way, and the loss there."""
+    places = range(len(group.first["path"]))
+    shares, losses = (
+        [group.intervals[f"path.{place}.{column}"].mean for place in places] for column in (0, 1)
+    )
     return shares, losses

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from mixwright.lab.analysis.design import MAPS
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.formatting import number, percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from mixwright.lab.theory.design.design import Designed
-
-
-def design_groups(designs: Mapping[str, Designed]) -> list[Group]:
-    """Give designs as groups, in their order.
-
-    Args:
-        designs: label -> what ``design_mixer`` gave.
-    """
-    return [
-        Group(
-            key=label, label=label, seeds=(None,), summaries=(made.summary(),),
-            arrays=(made.arrays(),),
-        )
-        for label, made in designs.items()
-    ]  # fmt: skip
+    from torch import Tensor
 
 
-def design(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of designed mixers, a group each; see ``section.Write``.
-
-    The one summary of a group and its arrays are those of ``theory.design.Designed``.
-    """
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row, a row of maps and a profile a design."""
+    groups, first = part.groups, part.groups[0].first
     height, width = first["size"]
-    return Section(
+    section = Section(
         title="Masks by design",
         protocol=(
             "a(p) as in the section on second moments, exact mode; the nearest stationary field "
@@ -55,29 +35,35 @@ def design(groups: Sequence[Group], shades: Shades) -> Section:
             "below the budget has to be positive semidefinite. What is left beyond the noise is "
             "what no field of this kind can have, such as the straight edges of boxes."
         ),
-        tables=(_table(groups),),
-        drawings=(
+        blocks=(
+            _table(groups),
             Drawing(
                 "maps",
                 "The coefficient of two pixels over the offset between them, wanted and achieved, "
                 "on one scale a row; beside them masks with shares from 0.3 to 0.7.",
-                lambda width: _maps(groups, width),
+                lambda width: _maps(groups, page, width),
                 vector=False,
+                needs=tuple(_array(group, name) for group in groups for name in MAPS),
             ),
             Drawing(
                 "profiles",
                 "The coefficient over distance, the larger of both offsets: wanted as dots, "
                 "achieved as a line, the budget dashed.",
-                lambda width: _profiles(groups, shades, width),
+                lambda width: _profiles(groups, page.shades, width),
             ),
         ),
     )
+    return {"design": section}
+
+
+def _array(group: Group, name: str) -> str:
+    return f"design/{group.key}/{name}"
 
 
 def _table(groups: Sequence[Group]) -> Table:
     rows: list[tuple[str, ...]] = []
     for group in groups:
-        found = group.summaries[0]
+        found = group.first
         rows.append(
             (
                 group.label,
@@ -102,7 +88,7 @@ def _table(groups: Sequence[Group]) -> Table:
     )
 
 
-def _maps(groups: Sequence[Group], width: float) -> Figure:
+def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """Wanted, achieved and a few masks, a row a design."""
     from matplotlib.figure import Figure
 
@@ -111,18 +97,17 @@ def _maps(groups: Sequence[Group], width: float) -> Figure:
     figure = Figure(figsize=(width, (side + 0.17) * len(groups) + 0.1), layout="constrained")
     grid = figure.subplots(len(groups), 2 + shown, squeeze=False)
     for axes, group in zip(grid, groups, strict=True):
-        found = group.arrays[0]
-        top = max(float(found[name].max()) for name in ("wanted", "achieved"))
-        for place, name in enumerate(("wanted", "achieved")):
-            _map(axes[place], found[name], top)
+        wanted, achieved, masks = (page.arrays[_array(group, name)] for name in MAPS)
+        top = max(float(values.max()) for values in (wanted, achieved))
+        for axis, values in zip(axes, (wanted, achieved), strict=False):
+            _map(axis, values, top)
         axes[0].set_title(group.label, loc="left", fontsize=8.5, color=INK.light, pad=3)
-        masks = found["samples"]
-        picks = torch.linspace(0, len(masks) - 1, shown).round().long().tolist()
+        picks = [round(n * (len(masks) - 1) / (shown - 1)) for n in range(shown)]
         for axis, pick in zip(axes[2:], picks, strict=True):
             axis.imshow(masks[pick].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             _bare(axis)
-    for axis, said in zip(grid[-1], ("wanted", "achieved", "masks"), strict=False):
-        axis.set_xlabel(said, fontsize=8.5)
+    for axis, name in zip(grid[-1], ("wanted", "achieved", "masks"), strict=False):
+        axis.set_xlabel(name, fontsize=8.5)
     return figure
 
 
@@ -153,9 +138,9 @@ def _profiles(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     for axes in grid.flat[len(groups) :]:
         axes.set_visible(False)
     names = ("profile_wanted", "profile_achieved")
-    top = max(max(group.summaries[0][name]) for group in groups for name in names)
+    top = max(max(group.first[name]) for group in groups for name in names)
     for axes, group in zip(grid.flat, groups, strict=False):
-        found, colour = group.summaries[0], shades[group.key].light
+        found, colour = group.first, shades[group.key].light
         wanted = found["profile_wanted"]
         step = max(1, len(wanted) // 12)
         axes.axhline(found["budget"], color=FAINT.light, lw=0.8, dashes=(3, 3))

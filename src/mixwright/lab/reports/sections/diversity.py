@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import row_labels, whisker
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.panels import panels
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,33 +26,29 @@ _CELL = 1.1  # inches, the largest side of a picture
 _EPOCHS = {"face": "white", "mark": "D"}
 
 
-def diversity(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``diversity``; see ``section.Write``."""
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row a group and kind of state, marks of two of the measures, and the mixtures."""
+    groups, first = part.groups, part.groups[0].first
     drawn = first["draws"]
-    references = sorted({str(one["reference"]) for group in groups for one in group.summaries})
+    references = sorted({str(run["reference"]) for group in groups for run in group.summaries})
     asked = "" if first["lam"] is None else f" at an own share of {first['lam']:g}"
-    learned = any(one["epochs"] for group in groups for one in group.summaries)
-    drawings = [
-        Drawing(
-            "scores",
-            "Effective number of different mixtures among those of the same images, and how often "
-            "both classes are known. Filled: independent draws"
-            + ("; hollow diamonds: epochs of a mixer that learned." if learned else "."),
-            lambda width: _marks(groups, shades, width),
-        )
-    ]
-    if any(group.arrays for group in groups):
-        drawings.append(
-            Drawing(
-                "mixtures",
-                "The same images, mixed again and again by each method: by draw, or by epoch "
-                "where the mixer learned.",
-                lambda width: _sheet([one for one in groups if one.arrays], shades, width),
-                vector=False,
-            )
-        )
-    return Section(
+    learned = any(run["epochs"] for group in groups for run in group.summaries)
+    marks = Drawing(
+        "scores",
+        "Effective number of different mixtures among those of the same images, and how often "
+        "both classes are known. Filled: independent draws"
+        + ("; hollow diamonds: epochs of a mixer that learned." if learned else "."),
+        lambda width: _marks(groups, page.shades, width),
+    )
+    mixtures = Drawing(
+        "mixtures",
+        "The same images, mixed again and again by each method: by draw, or by epoch where the "
+        "mixer learned.",
+        lambda width: _sheet(groups, page, width),
+        vector=False,
+        needs=tuple(_array(group, name) for group in groups for name in ("mixed", "shown")),
+    )
+    section = Section(
         title="Diversity of mixtures",
         protocol=(
             f"{drawn['mixtures']} groups of test images of different classes, each mixed "
@@ -75,41 +72,38 @@ def diversity(groups: Sequence[Group], shades: Shades) -> Section:
                 else ""
             )
         ),
-        tables=(_table(groups),),
-        drawings=tuple(drawings),
+        blocks=(_table(part), marks, mixtures),
     )
+    return {"diversity": section}
 
 
-def _table(groups: Sequence[Group]) -> Table:
+def _table(part: Part) -> Table:
     rows: list[tuple[str, ...]] = []
     keys: list[str] = []
-    for group in groups:
+    for group in part.groups:
         for over in ("draws", "epochs"):
-            if not all(one[over] for one in group.summaries):
+            if not all(run[over] for run in group.summaries):
                 continue
-            states = group.summaries[0][over]["states"]
-            said = f"{len(states)} draws" if over == "draws" else f"epochs {_list(states)}"
-            rows.append((group.label, said, *(_cell(group, over, name) for name in _MEASURES)))
+            states = group.first[over]["states"]
+            named = (
+                f"{len(states)} draws" if over == "draws" else f"epochs {states[0]} to {states[-1]}"
+            )
+            rows.append((group.label, named, *(_cell(group, over, name) for name in _MEASURES)))
             keys.append(group.key)
     return Table(
         head=("Method", "states", "masks", "1 \N{MINUS SIGN} IoU", "pixels", "features", "Vendi",
               "both known, %"),
         rows=tuple(rows),
         caption="Means over mixtures"
-        + (", ± half the 95 % t interval over seeds." if len(groups[0].seeds) > 1 else "."),
+        + (", ± half the 95 % t interval over seeds." if part.several_seeds else "."),
         keys=tuple(keys),
     )  # fmt: skip
 
 
 def _cell(group: Group, over: str, name: str) -> str:
-    interval = group.interval(lambda found: found[over][name])
     share = name == "pair_accuracy"
     digits = 1 if share else 2 if name == "vendi" else 3
-    return spread(interval, digits=digits, scale=100 if share else 1)
-
-
-def _list(states: Sequence[int]) -> str:
-    return f"{states[0]} to {states[-1]}"
+    return spread(group.intervals.get(f"{over}.{name}"), digits=digits, scale=100 if share else 1)
 
 
 def _marks(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
@@ -118,13 +112,10 @@ def _marks(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     for place, group in enumerate(groups):
         colour = shades[group.key].light
         for over, look in (("draws", {"face": colour}), ("epochs", _EPOCHS)):
-            if not all(one[over] for one in group.summaries):
-                continue
             for axes, name, scale in ((left, "vendi", 1), (right, "pair_accuracy", 100)):
-                if any(one[over][name] is None for one in group.summaries):
-                    continue
-                interval = group.interval(lambda one, over=over, name=name: one[over][name])
-                whisker(axes, interval, -place, colour, scale=scale, **look)
+                interval = group.intervals.get(f"{over}.{name}")
+                if interval is not None and interval.mean == interval.mean:  # not NaN
+                    whisker(axes, interval, -place, colour, scale=scale, **look)
     _finish(left, [group.label for group in groups], "Vendi score")
     _finish(right, [group.label for group in groups], "both classes known, %")
     left.axvline(1, color=FAINT.light, lw=1, zorder=0.5)
@@ -141,16 +132,16 @@ def _finish(axes: Axes, labels: Sequence[str], title: str) -> None:
     axes.margins(x=0.08)
 
 
-def _sheet(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
+def _sheet(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """Mixtures of each method in all states that were kept, a strip a method."""
     from matplotlib.figure import Figure
 
     lines = 2 if len(groups) <= _FEW else 1
-    strips = [_strip(group.summaries[0], group.arrays[0], lines) for group in groups]
-    widest = max(strip.shape[1] / strip.shape[0] for strip, _, _ in strips)
+    strips = [_strip(group, page, lines) for group in groups]
+    widest = max(strip.shape[1] / strip.shape[0] for strip, _ in strips)
     cell = min(width / widest, _CELL * lines)
     figure = Figure(figsize=(width, len(groups) * (cell + 0.38)), layout="constrained")
-    for place, (group, (strip, names, over)) in enumerate(zip(groups, strips, strict=True)):
+    for place, (group, (strip, names)) in enumerate(zip(groups, strips, strict=True)):
         axes = figure.add_subplot(len(groups), 1, place + 1)
         axes.imshow(strip.numpy(), interpolation="nearest")
         axes.set_anchor("W")
@@ -159,24 +150,24 @@ def _sheet(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
         axes.tick_params(pad=1)
-        title = f"{group.label}, {over}"
+        title = f"{group.label}, {'by epoch' if names else 'by draw'}"
         axes.set_title(title, loc="left", fontsize=8.5, color=INK.light, pad=3)
-        axes.plot([-0.5, -0.5], [0, len(strip) - _GAP], color=shades[group.key].light, lw=3)
+        axes.plot([-0.5, -0.5], [0, len(strip) - _GAP], color=page.shades[group.key].light, lw=3)
     return figure
 
 
-def _strip(
-    summary: Mapping[str, Any], arrays: Mapping[str, Tensor], lines: int
-) -> tuple[Tensor, list[str], str]:
-    """Pictures side by side, ``(H, W, 3)`` in [0, 1]; names of the columns; what these are."""
-    over = "epochs" if summary["epochs"] else "draws"
-    mixed, shown = arrays[f"{over}.mixed"].float() / 255, arrays[f"{over}.shown"]
-    pictures = mixed[:, :lines]
+def _strip(group: Group, page: Page, lines: int) -> tuple[Tensor, list[str]]:
+    """Pictures side by side, ``(H, W, 3)`` in [0, 1]; epochs of the columns, none of draws."""
+    mixed, states = (page.arrays[_array(group, name)] for name in ("mixed", "shown"))
+    pictures = mixed[:, :lines].float() / 255
     if pictures.shape[2] != 3:
         pictures = pictures[:, :, :1].expand(-1, -1, 3, -1, -1)
     padded = torch.nn.functional.pad(pictures, (0, _GAP, 0, _GAP), value=1.0)
-    states, mixtures, _, height, wide = padded.shape
-    strip = padded.permute(1, 3, 0, 4, 2).reshape(mixtures * height, states * wide, 3)
-    if over == "draws":  # their numbers say nothing
-        return strip, [], "by draw"
-    return strip, [str(int(one)) for one in shown], "by epoch"
+    columns, mixtures, _, height, wide = padded.shape
+    strip = padded.permute(1, 3, 0, 4, 2).reshape(mixtures * height, columns * wide, 3)
+    return strip, [str(epoch) for epoch in states.tolist()] if group.first["epochs"] else []
+
+
+def _array(group: Group, name: str) -> str:
+    """Name of the array of the states that are shown: epochs of a mixer that learned, or draws."""
+    return f"diversity/{group.key}/{'epochs' if group.first['epochs'] else 'draws'}.{name}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import row_labels, whisker
 from mixwright.lab.reports.formatting import NONE, number, spread
 from mixwright.lab.reports.palette import FAINT, INK
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.panels import panels
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,11 +25,11 @@ _STAGES = {
 _EXACT = 1e-6  # what rounding leaves of a sum of label weights
 
 
-def fidelity(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``fidelity``; see ``section.Write``."""
-    first = groups[0].summaries[0]
-    staged = [group for group in groups if group.summaries[0]["stages"]]
-    near = [group for group in groups if group.summaries[0]["distance"]]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row a group, stages of augmented masks, histograms of shares, distances to real images."""
+    groups, first = part.groups, part.groups[0].first
+    staged = [group for group in groups if group.first["stages"]]
+    near = [group for group in groups if group.first["distance"]]
     tables = [_table(groups)]
     tables += [_stages(staged)] if staged else []
     drawings = [
@@ -36,7 +37,7 @@ def fidelity(groups: Sequence[Group], shades: Shades) -> Section:
             "shares",
             "Own share of the pixels in each mixture (bars), and what it would be if all were as "
             "asked for (line).",
-            lambda width: _histograms(groups, shades, width),
+            lambda width: _histograms(groups, page.shades, width),
         )
     ]
     protocol = (
@@ -52,40 +53,40 @@ def fidelity(groups: Sequence[Group], shades: Shades) -> Section:
         f"for); below {first['ks_noise']:.3f} it cannot be told from chance."
     )
     if near:
-        about = near[0].summaries[0]["distance"]
+        about = near[0].first["distance"]
         drawings.append(
             Drawing(
                 "distance",
                 "Distance of mixtures to the nearest real image, divided by that of real images to "
                 "each other: filled, any real image; hollow, any but those that were mixed. Beyond "
                 "1 mixtures lie farther out than real images do.",
-                lambda width: _distances(near, shades, width),
+                lambda width: _distances(near, page.shades, width),
             )
         )
-        references = sorted({str(g.summaries[0]["distance"]["reference"]) for g in near})
+        references = sorted({str(group.first["distance"]["reference"]) for group in near})
         protocol += (
             f" Distances: {about['count']:,} mixtures to {about['reals']:,} test images, in what "
             f"enters the last layer of {' and '.join(references)}."
         )
-    return Section(
+    section = Section(
         title="Masks, labels and distance to data",
         protocol=protocol,
         reading=reading,
-        tables=tuple(tables),
-        drawings=tuple(drawings),
+        blocks=(*tables, *drawings),
     )
+    return {"fidelity": section}
 
 
 def _table(groups: Sequence[Group]) -> Table:
     columns: dict[str, Callable[[Group], str]] = {
-        "law": lambda group: group.summaries[0]["law"] or NONE,
-        "area, %": lambda group: _cell(group, ("area",), scale=100, digits=1),
-        "label, %": lambda group: _cell(group, ("label",), scale=100, digits=1),
+        "law": lambda group: group.first["law"] or NONE,
+        "area, %": lambda group: _cell(group, "area", scale=100, digits=1),
+        "label, %": lambda group: _cell(group, "label", scale=100, digits=1),
         "labels sum to": _label_sum,
-        "hardly mixed, %": lambda group: _cell(group, ("degenerate",), scale=100, digits=1),
-        "KS": lambda group: _cell(group, ("ks_realised",)),
-        "nearest": lambda group: _cell(group, ("distance", "nearest"), digits=2),
-        "nearest other": lambda group: _cell(group, ("distance", "nearest_other"), digits=2),
+        "hardly mixed, %": lambda group: _cell(group, "degenerate", scale=100, digits=1),
+        "KS": lambda group: _cell(group, "ks_realised"),
+        "nearest": lambda group: _cell(group, "distance.nearest", digits=2),
+        "nearest other": lambda group: _cell(group, "distance.nearest_other", digits=2),
     }
     return Table(
         head=("Method", *columns),
@@ -101,11 +102,12 @@ def _stages(groups: Sequence[Group]) -> Table:
     rows: list[tuple[str, ...]] = []
     keys: list[str] = []
     for group in groups:
-        for stage, said in _STAGES.items():
-            names = (("moved", 100, 1), ("area", 100, 1), ("degenerate", 100, 1))
-            cells = [_cell(group, ("stages", stage, n), scale=s, digits=d) for n, s, d in names]
-            ks = _cell(group, ("stages", stage, "ks_realised"))
-            rows.append((group.label, said, *cells, ks))
+        for stage, words in _STAGES.items():
+            cells = [
+                _cell(group, f"stages.{stage}.{name}", scale=100, digits=1)
+                for name in ("moved", "area", "degenerate")
+            ]
+            rows.append((group.label, words, *cells, _cell(group, f"stages.{stage}.ks_realised")))
             keys.append(group.key)
     return Table(
         head=("Method", "masks", "moved, %", "area, %", "hardly mixed, %", "KS"),
@@ -116,19 +118,12 @@ def _stages(groups: Sequence[Group]) -> Table:
     )
 
 
-def _cell(group: Group, path: tuple[str, ...], *, scale: float = 1, digits: int = 3) -> str:
-    return spread(group.interval(lambda found: _find(found, path)), scale=scale, digits=digits)
-
-
-def _find(found: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
-    value: Any = found
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
+def _cell(group: Group, path: str, *, scale: float = 1, digits: int = 3) -> str:
+    return spread(group.intervals.get(path), scale=scale, digits=digits)
 
 
 def _label_sum(group: Group) -> str:
-    worst = max(float(one["label_sum"]) for one in group.summaries)
+    worst = max(float(run["label_sum"]) for run in group.summaries)
     return "1" if worst < _EXACT else f"1 ± {number(worst, 2)}"
 
 
@@ -144,7 +139,7 @@ def _histograms(groups: Sequence[Group], shades: Shades, width: float) -> Figure
     for axes in grid.flat[len(groups) :]:
         axes.set_visible(False)
     for axes, group in zip(grid.flat, groups, strict=False):
-        found = group.summaries[0]
+        found = group.first
         bars = [100 * share for share in found["histogram"]]
         edges = [n / len(bars) for n in range(len(bars) + 1)]
         axes.stairs(bars, edges, fill=True, color=shades[group.key].light, alpha=0.55, lw=0)
@@ -167,9 +162,8 @@ def _distances(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     for place, group in enumerate(groups):
         colour = shades[group.key].light
         for name, shift, face in (("nearest", 0.12, colour), ("nearest_other", -0.12, "white")):
-            path = ("distance", name)
-            if all(_find(one, path) is not None for one in group.summaries):
-                interval = group.interval(lambda one, path=path: _find(one, path) or 0.0)
+            interval = group.intervals.get(f"distance.{name}")
+            if interval is not None and interval.mean == interval.mean:  # not NaN
                 whisker(axes, interval, -place + shift, colour, face=face, scale=1)
     row_labels(axes, [group.label for group in groups])
     axes.set_xlabel("relative distance to the nearest image")

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.formatting import signed, spread
-from mixwright.lab.reports.sections.section import Group, Section, Shades, Table
+from mixwright.lab.reports.section import Page, Section, Table
 
 
-def gap(groups: Sequence[Group], shades: Shades) -> Section:
-    """A row a group: accuracy and likelihood on both kinds of images, and their gaps.
-
-    Args:
-        groups: with findings of the part ``Gap``.
-        shades: colour of each group.
-
-    Returns:
-        the section.
-    """
-    del shades  # a table alone
-    first = groups[0].summaries[0]
-    shown, of = first["train"]["images"], first["of"]
-    which = f"all {of:,}" if shown == of else f"{shown:,} of the {of:,}"
-    return Section(
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row a group: accuracy and likelihood on both kinds of images, and their gaps."""
+    first = part.groups[0].first
+    count, of = first["train"]["images"], first["of"]
+    which = f"all {of:,}" if count == of else f"{count:,} of the {of:,}"
+    table = Table(
+        head=("", "train top-1, %", "test top-1, %", "gap, points", "train NLL", "test NLL",
+              "gap, nats"),
+        rows=tuple(_row(group) for group in part.groups),
+        keys=tuple(group.key for group in part.groups),
+    )  # fmt: skip
+    section = Section(
         title="Generalisation gap",
         protocol=f"{which[0].upper()}{which[1:]} training images, neither cropped nor flipped nor "
         "mixed, against the test images; evaluation mode.",
         reading="A small gap is no merit by itself: a model that learned nothing has none.",
-        tables=(
-            Table(
-                head=("", "train top-1, %", "test top-1, %", "gap, points", "train NLL",
-                      "test NLL", "gap, nats"),
-                rows=tuple(_row(group) for group in groups),
-                keys=tuple(group.key for group in groups),
-            ),
-        ),
-    )  # fmt: skip
+        blocks=(table,),
+    )
+    return {"gap": section}
 
 
 def _row(group: Group) -> tuple[str, ...]:
+    found = group.intervals
     return (
         group.label,
-        spread(group.interval(lambda found: found["train"]["top1"])),
-        spread(group.interval(lambda found: found["test"]["top1"])),
-        signed(group.interval(lambda found: found["top1_gap"])),
-        spread(group.interval(lambda found: found["train"]["nll"]), digits=3, scale=1),
-        spread(group.interval(lambda found: found["test"]["nll"]), digits=3, scale=1),
-        spread(group.interval(lambda found: found["nll_gap"]), digits=3, scale=1),
+        spread(found["train.top1"]),
+        spread(found["test.top1"]),
+        signed(found["top1_gap"]),
+        spread(found["train.nll"], digits=3, scale=1),
+        spread(found["test.nll"], digits=3, scale=1),
+        spread(found["nll_gap"], digits=3, scale=1),
     )

@@ -1,20 +1,22 @@
-"""Curves with intervals, the legend below them, and differences to the baseline in a column."""
+"""What sections share: curves with intervals, marks, legends, differences to the baseline."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mixwright.lab.analysis.families import baseline_of
 from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.reports.formatting import NONE, signed
-from mixwright.lab.reports.sections.pairing import baseline_of
+from mixwright.lab.reports.figures import whisker
+from mixwright.lab.reports.formatting import signed, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mixwright.lab.reports.sections.section import Group, Shades
+    from mixwright.lab.analysis.findings import Group
+    from mixwright.lab.reports.section import Shades
 
 
 def interval_line(
@@ -36,18 +38,25 @@ def interval_line(
         scale: 100 for fractions shown in percent, 1 for plain numbers.
         **look: of the line, as matplotlib names it.
     """
-    low, high = ([scale * getattr(one, end) for one in intervals] for end in ("low", "high"))
+    low, high = (
+        [scale * getattr(interval, end) for interval in intervals] for end in ("low", "high")
+    )
     if not any(math.isnan(end) for end in (*low, *high)):
         axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
     line: dict[str, Any] = {"lw": 1.7} | look
-    axes.plot(places, [scale * one.mean for one in intervals], color=colour, **line)
+    axes.plot(places, [scale * interval.mean for interval in intervals], color=colour, **line)
+
+
+def spreads(group: Group, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return fractions of a group in percent with their intervals; a dash where it has none."""
+    return tuple(spread(group.intervals.get(path)) for path in paths)
 
 
 def with_differences(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
     groups: Sequence[Group],
-    read: Callable[[Mapping[str, Any]], float],
+    path: str,
     *,
     name: str,
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -57,22 +66,28 @@ def with_differences(
         head: of the table.
         rows: of the table, one a group.
         groups: in the order of the rows.
-        read: the fraction in a summary.
+        path: of the fraction in the summaries.
         name: of the fraction.
 
     Returns:
         head and rows; as they were where no group has a baseline.
     """
-    bases = [baseline_of(group, groups) for group in groups]
-    known = next((base for base in bases if base is not None), None)
-    if known is None:
+    bases = [base for group in groups if (base := baseline_of(group, groups)) is not None]
+    if not bases:
         return tuple(head), tuple(map(tuple, rows))
-    last = [
-        NONE if base is None else signed(group.difference(base, read))
-        for group, base in zip(groups, bases, strict=True)
-    ]
-    more = tuple((*row, cell) for row, cell in zip(rows, last, strict=True))
-    return (*head, f"{name} to {known.label}"), more
+    found = [group.differences.get(path) for group in groups]
+    more = tuple(
+        (*row, signed(None if difference is None else difference.interval))
+        for row, difference in zip(rows, found, strict=True)
+    )
+    return (*head, f"{name} to {bases[0].label}"), more
+
+
+def group_whisker(axes: Axes, group: Group, interval: Interval, y: float, colour: str) -> None:
+    """Draw an interval in a row: hollow for trained weights, with a diamond for an own teacher."""
+    face = "white" if group.weights == "raw" else colour
+    mark = "D" if group.weights == "teacher" else "o"
+    whisker(axes, interval, y, colour, face=face, mark=mark)
 
 
 def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: bool) -> None:
@@ -86,10 +101,10 @@ def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: boo
     """
     from matplotlib.lines import Line2D
 
-    marks = [Line2D([], [], color=shades[one.key].light, lw=2.2) for one in groups]
+    marks = [Line2D([], [], color=shades[group.key].light, lw=2.2) for group in groups]
     figure.legend(
         marks,
-        [one.label for one in groups],
+        [group.label for group in groups],
         loc="outside lower center",
         ncols=min(len(groups), 4) if wide else (len(groups) if len(groups) < 4 else 2),
         frameon=False,

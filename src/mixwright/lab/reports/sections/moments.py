@@ -6,68 +6,74 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.analysis.moments import AllMoments, MethodMoments
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Table
+from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SAID = {
+_MODES = {
     "exact": "exact mode, plans and label weights as in training",
     "paper": "paper mode, own image alone with lam from the tilted law Beta(alpha + 1, alpha)",
 }
 
 
-def moments(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of second moments in one mode; see ``section.Write``.
-
-    Each summary and its arrays are those of ``theory.measure_moments``.
-    """
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Write the section of second moments in one mode; its anchor tells the mode."""
+    groups, first = part.groups, part.groups[0].first
     mode, (height, width) = str(first["mode"]), first["size"]
-    masks = sorted({int(one["masks"]) for group in groups for one in group.summaries})
-    seeds = len(groups[0].summaries)
-    said = f"{masks[0]:,}" if len(masks) == 1 else f"{masks[0]:,} to {masks[-1]:,}"
-    return Section(
+    anchor = "moments" if mode == "exact" else f"moments-{mode}"
+    found = decode(AllMoments, part.numbers, where=anchor).methods
+    masks = sorted({int(draw["masks"]) for group in groups for draw in group.summaries})
+    draws = len(groups[0].summaries)
+    count = f"{masks[0]:,}" if len(masks) == 1 else f"{masks[0]:,} to {masks[-1]:,}"
+    maps, places = (
+        {group.key: f"{anchor}/{group.key}/{name}" for group in groups}
+        for name in ("a", "diagonal")
+    )
+    section = Section(
         title="Second moments of masks" + (", as published" if mode == "paper" else ""),
         protocol=(
             f"a(p) = mean over pairs of pixels p apart of E[sum of w (1 - P)(1 - P)], P the mask "
-            f"and w the label weight of each source; {_SAID[mode]}; {said} masks of "
-            f"{height} x {width} pixels a method{f', {seeds} times' if seeds > 1 else ''}; near is "
+            f"and w the label weight of each source; {_MODES[mode]}; {count} masks of "
+            f"{height} x {width} pixels a method{f', {draws} times' if draws > 1 else ''}; near is "
             f"up to {first['near_pixels']:g} pixels apart, far from {first['far_pixels']:g}; "
             "± is one standard error over batches."
         ),
         reading=_reading(mode),
-        tables=(_table(groups),),
-        drawings=(
+        blocks=(
+            _table(groups, found),
             Drawing(
                 f"maps-{mode}",
                 "The coefficient of two pixels over the offset between them, (0, 0) in the middle, "
                 "all on one scale.",
-                lambda width: _maps(groups, width, "a"),
+                lambda width: _maps(groups, page, maps, width, offsets=True),
                 vector=False,
+                needs=tuple(maps.values()),
             ),
             Drawing(
                 f"profiles-{mode}",
                 "The coefficient over distance, the larger of both offsets, one method a panel, "
                 "the others behind it in grey; dots: what it must be, where that can be written "
                 "down.",
-                lambda width: _profiles(groups, shades, width),
+                lambda width: _profiles(groups, found, page, width),
             ),
             Drawing(
                 f"places-{mode}",
                 "The coefficient of each pixel with itself, over the image, all on one scale: "
                 "where a method acts.",
-                lambda width: _maps(groups, width, "diagonal"),
+                lambda width: _maps(groups, page, places, width, offsets=False),
                 vector=False,
+                needs=tuple(places.values()),
             ),
         ),
     )
+    return {anchor: section}
 
 
 def _reading(mode: str) -> str:
@@ -83,25 +89,25 @@ def _reading(mode: str) -> str:
         "the coefficient of their offset: a flat map holds gradients of all pairs alike, a peak "
         "holds those of neighbours. Of two images, where labels follow the pixels, all pairs "
         "together have E[lam (1 - lam)], so methods only share out what lam leaves them. Methods "
-        "that read pixels have masks that hang on the images, and then more than second moments "
+        "that read pixels have masks that depend on the images, and then more than second moments "
         "matters."
     )
 
 
-def _table(groups: Sequence[Group]) -> Table:
+def _table(groups: Sequence[Group], found: Mapping[str, MethodMoments]) -> Table:
     rows: list[tuple[str, ...]] = []
     for group in groups:
-        closed = _closed(group)
+        own, closed = found[group.key], group.first["closed"]
         rows.append(
             (
                 group.label,
-                _measured(group, "a0"),
-                number(_mean(group, "near"), 3),
-                number(_mean(group, "far"), 3),
-                _measured(group, "mean"),
+                _measured(group, "a0", own.a0_error),
+                number(group.intervals["near"].mean, 3),
+                number(group.intervals["far"].mean, 3),
+                _measured(group, "mean", own.mean_error),
                 NONE if closed is None else number(float(closed["mean"]), 4),
-                NONE if closed is None else number(_deviation(group), 1),
-                _other(group),
+                number(own.deviation, 1),
+                number(group.intervals["mean_b"].mean, 3),
             )
         )
     head = ("Method", "a(0, 0)", "near", "far", "all pairs", "exact", "off by, SE", "between")
@@ -109,43 +115,22 @@ def _table(groups: Sequence[Group]) -> Table:
         head=head,
         rows=tuple(rows),
         caption="Exact: all pairs by the closed form; off by: distance of the map from it in "
-        "standard errors, root mean square over all pairs (offsets hang on each other, so that up "
-        "to about 2 is chance). Between: all pairs of the map B, which weighs the variance between "
-        "images; it differs from the other with three sources and with holes.",
+        "standard errors, root mean square over all pairs (offsets depend on each other, so that "
+        "up to about 2 is chance). Between: all pairs of the map B, which weighs the variance "
+        "between images; it differs from the other with three sources and with holes.",
         keys=tuple(group.key for group in groups),
     )
 
 
-def _other(group: Group) -> str:
-    return number(_mean(group, "mean_b"), 3)
-
-
-def _measured(group: Group, name: str) -> str:
-    error = math.sqrt(sum(float(one[f"{name}_error"]) ** 2 for one in group.summaries))
-    error /= len(group.summaries)
-    mean = number(_mean(group, name), 4)
+def _measured(group: Group, name: str, error: float) -> str:
+    mean = number(group.intervals[name].mean, 4)
     return mean if math.isnan(error) else f"{mean} ± {number(error, 4)}"
 
 
-def _mean(group: Group, name: str) -> float:
-    return sum(group.values(lambda one: one[name])) / len(group.summaries)
-
-
-def _closed(group: Group) -> Mapping[str, Any] | None:
-    return group.summaries[0]["closed"]
-
-
-def _deviation(group: Group) -> float | None:
-    found = [one["closed"]["deviation"] for one in group.summaries]
-    return None if None in found else max(found)
-
-
-def _array(group: Group, name: str) -> Tensor:
-    return torch.stack([one[name] for one in group.arrays]).mean(dim=0)
-
-
-def _maps(groups: Sequence[Group], width: float, name: str) -> Figure:
-    """A small heat map a method on one scale, with one bar for all."""
+def _maps(
+    groups: Sequence[Group], page: Page, names: Mapping[str, str], width: float, *, offsets: bool
+) -> Figure:
+    """A small heat map a method on one scale, with one bar for all: over offsets or places."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
@@ -154,27 +139,25 @@ def _maps(groups: Sequence[Group], width: float, name: str) -> Figure:
     side = width / columns
     figure = Figure(figsize=(width, rows * (side + 0.16) + 0.62), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    maps = [_array(group, name) for group in groups]
-    top = max(float(one.max()) for one in maps)
+    maps = [page.arrays[names[group.key]] for group in groups]
+    top = max(float(values.max()) for values in maps)
     ramp = LinearSegmentedColormap.from_list("ramp", RAMP)
     picture: Any = None
     for axes in grid.flat[len(groups) :]:
         axes.set_visible(False)
-    for place, (axes, group, one) in enumerate(zip(grid.flat, groups, maps, strict=False)):
-        tall, wide = ((side - 1) / 2 if name == "a" else side - 0.5 for side in one.shape)
-        low = (tall, wide) if name == "a" else (0.5, 0.5)
+    for place, (axes, group, values) in enumerate(zip(grid.flat, groups, maps, strict=False)):
+        tall, wide = ((side - 1) / 2 if offsets else side - 0.5 for side in values.shape)
+        low = (tall, wide) if offsets else (0.5, 0.5)
         extent = (-low[1], wide, tall, -low[0])
         picture = axes.imshow(
-            one.numpy(), cmap=ramp, vmin=0, vmax=top, extent=extent, interpolation="nearest"
+            values.numpy(), cmap=ramp, vmin=0, vmax=top, extent=extent, interpolation="nearest"
         )
-        _frame(axes, edges=place == (rows - 1) * columns, signed=name == "a", wide=wide, tall=tall)
+        _frame(axes, edges=place == (rows - 1) * columns, signed=offsets, wide=wide, tall=tall)
         axes.set_title(group.label, fontsize=8.5, color=INK.light, pad=3)
     bar = figure.colorbar(picture, ax=grid, location="bottom", shrink=0.5, aspect=36, pad=0.02)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar.ax.tick_params(labelsize=8, color=FAINT.light)
-    bar.set_label(
-        "coefficient a" + ("" if name == "a" else " of a pixel with itself"), fontsize=8.5
-    )
+    bar.set_label("coefficient a" + ("" if offsets else " of a pixel with itself"), fontsize=8.5)
     return figure
 
 
@@ -192,31 +175,34 @@ def _frame(axes: Axes, *, edges: bool, signed: bool, wide: float, tall: float) -
     axes.set_yticks([-deep, 0, deep] if signed else [0, deep])
 
 
-def _profiles(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
+def _profiles(
+    groups: Sequence[Group], found: Mapping[str, MethodMoments], page: Page, width: float
+) -> Figure:
     """Lines over distance: a panel a method, all the others behind it."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
-
-    from mixwright.lab.evaluation.offset_maps import profile
 
     columns = min(len(groups), 4 if width > 5 else 2)
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(width, 1.25 * rows + 0.35), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    lines = [profile(_array(group, "a")).tolist() for group in groups]
+    lines = [
+        [group.intervals[f"profile.{n}"].mean for n in range(len(group.first["profile"]))]
+        for group in groups
+    ]
     for axes in grid.flat[len(groups) :]:
         axes.set_visible(False)
     for axes, group, own in zip(grid.flat, groups, lines, strict=False):
         for line in lines:
             axes.plot(line, color=LINE.light, lw=0.9)
-        if _closed(group) is not None:
-            must = profile(_array(group, "closed")).tolist()
-            step = max(1, len(must) // 10)
+        closed, colour = found[group.key].closed_profile, page.shades[group.key].light
+        if closed:
+            step = max(1, len(closed) // 10)
             axes.plot(
-                range(0, len(must), step), must[::step], "o", ms=2.6, color=INK.light, zorder=3
+                range(0, len(closed), step), closed[::step], "o", ms=2.6, color=INK.light, zorder=3
             )
-        axes.plot(own, color=shades[group.key].light, lw=1.8)
-        axes.set_title(group.label, loc="left", fontsize=8.5, color=shades[group.key].light, pad=2)
+        axes.plot(own, color=colour, lw=1.8)
+        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

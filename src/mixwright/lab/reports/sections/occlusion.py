@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import canvas
-from mixwright.lab.reports.formatting import NONE, number, percent, spread
+from mixwright.lab.reports.formatting import number, percent, spread
 from mixwright.lab.reports.palette import FAINT
-from mixwright.lab.reports.sections.lines import interval_line, legend, with_differences
-from mixwright.lab.reports.sections.pairing import several_seeds
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import (
+    interval_line,
+    legend,
+    spreads,
+    with_differences,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,35 +27,31 @@ _COLUMNS = (0.1, 0.3, 0.5, 0.7)  # ratios of the table, where they were measured
 _GAP = 1  # pixels between pictures
 
 
-def occlusion(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``occlusion``; see ``section.Write``."""
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row and a curve a group, and two images as the models see them."""
+    groups, first = part.groups, part.groups[0].first
     rows, columns = first["grid"]
-    drawings = [
-        Drawing(
-            "occlusion",
-            "Accuracy as patches are hidden"
-            + ("; dashed, what a guess without seeing anything gets." if _floors(groups) else "."),
-            lambda width: _curves(groups, shades, width),
-        )
-    ]
-    shown = next((one.arrays[0]["shown"] for one in groups if one.arrays), None)
-    if shown is not None:
-        drawings.append(
-            Drawing(
-                "images",
-                "Two test images at each ratio, as the models see them.",
-                lambda width: _strips(shown, first["ratios"], width),
-                vector=False,
-            )
-        )
+    curves = Drawing(
+        "occlusion",
+        "Accuracy as patches are hidden"
+        + ("; dashed, what a guess without seeing anything gets." if _floors(groups) else "."),
+        lambda width: _curves(groups, page.shades, width),
+    )
+    shown = f"occlusion/{groups[0].key}/shown"
+    images = Drawing(
+        "images",
+        "Two test images at each ratio, as the models see them.",
+        lambda width: _strips(page.arrays[shown], first["ratios"], width),
+        vector=False,
+        needs=(shown,),
+    )
     own = (
         "all images of a hundred share their patches, drawn anew for each ratio"
         if first["per_batch"]
         else "each image has its own, the same for all models, and what is hidden stays hidden"
     )
     orders = first["orders"]
-    return Section(
+    section = Section(
         title="Occlusion",
         protocol=(
             f"{first['count']:,} test images (classes in turn), cut into {rows} x {columns} "
@@ -64,62 +64,49 @@ def occlusion(groups: Sequence[Group], shades: Shades) -> Section:
             "has fallen to half of that on whole images; a model that is better to begin with "
             "needs a higher curve to keep it. Curves of other patch sizes cannot be compared."
         ),
-        tables=(_table(groups),),
-        drawings=tuple(drawings),
+        blocks=(_table(part), curves, images),
     )
+    return {"occlusion": section}
 
 
 _FILLS = {"mean": "the mean colour", "black": "black", "noise": "noise"}
 
 
-def _table(groups: Sequence[Group]) -> Table:
-    ratios = groups[0].summaries[0]["ratios"]
+def _table(part: Part) -> Table:
+    groups, first = part.groups, part.groups[0].first
+    ratios = first["ratios"]
     shown = [n for n, ratio in enumerate(ratios) if any(abs(ratio - r) < 1e-9 for r in _COLUMNS)]
     head = ["Method", "whole", *(f"{percent(ratios[n], 0)} % hidden" for n in shown), "area",
             "half at, % hidden", "floor"]  # fmt: skip
     rows = [
         [
             group.label,
-            *(spread(_at(group, n)) for n in (0, *shown)),
-            spread(group.interval(lambda found: found["auc"])),
-            _half(group),
-            percent(group.summaries[0]["floor"]),
+            *spreads(group, [f"accuracy.{n}" for n in (0, *shown)]),
+            spread(group.intervals["auc"]),
+            spread(group.intervals.get("half")),
+            percent(group.first["floor"]),
         ]
         for group in groups
     ]
-    head, rows = with_differences(head, rows, groups, lambda found: found["auc"], name="area")
-    wander = groups[0].summaries[0]["deviation"]
+    head, rows = with_differences(head, rows, groups, "auc", name="area")
+    deviation = first["deviation"]
     return Table(
         head=head,
         rows=rows,
         caption="Accuracy in percent"
-        + (", ± half the 95 % t interval over seeds" if several_seeds(groups) else "")
+        + (", ± half the 95 % t interval over seeds" if part.several_seeds else "")
         + (
-            f". From one order of hiding to another it wanders by {number(100 * max(wander), 1)} "
+            f". From one order of hiding to another it varies by {number(100 * max(deviation), 1)} "
             f"points at most (deviation, {groups[0].label})."
-            if wander
+            if deviation
             else "."
         ),
         keys=tuple(group.key for group in groups),
     )
 
 
-def _half(group: Group) -> str:
-    if any(one["half"] is None for one in group.summaries):
-        return NONE
-    return spread(group.interval(lambda found: found["half"]))
-
-
-def _at(group: Group, place: int) -> Interval:
-    return group.interval(lambda found: found["accuracy"][place])
-
-
 def _floors(groups: Sequence[Group]) -> list[tuple[Group, float]]:
-    return [
-        (group, group.summaries[0]["floor"])
-        for group in groups
-        if group.summaries[0]["floor"] is not None
-    ]
+    return [(group, group.first["floor"]) for group in groups if group.first["floor"] is not None]
 
 
 def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
@@ -131,8 +118,8 @@ def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         colour = FAINT.light if len(even) == 1 else shades[group.key].light
         axes.axhline(100 * floor, color=colour, lw=1, dashes=(4, 3), zorder=0.9)
     for group in groups:
-        ratios = [100 * ratio for ratio in group.summaries[0]["ratios"]]
-        intervals = [_at(group, n) for n in range(len(ratios))]
+        ratios = [100 * ratio for ratio in group.first["ratios"]]
+        intervals = [group.intervals[f"accuracy.{n}"] for n in range(len(ratios))]
         interval_line(axes, ratios, intervals, shades[group.key].light)
     axes.grid(axis="y")
     axes.set_ylim(bottom=0)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import canvas, row_labels, whisker
-from mixwright.lab.reports.formatting import NONE, percent, signed, spread
+from mixwright.lab.reports.formatting import percent, signed, spread
 from mixwright.lab.reports.palette import FAINT
-from mixwright.lab.reports.sections.pairing import baseline_of
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def probe(groups: Sequence[Group], shades: Shades) -> Section:
-    """Write the section of the evaluation ``probe``; see ``section.Write``."""
-    first = groups[0].summaries[0]
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """A row and a mark a group."""
+    groups, first = part.groups, part.groups[0].first
     chosen = (
         f"its strength chosen among {_powers(first['strengths'])} on a fifth of them"
         if first["strengths"]
@@ -34,37 +34,37 @@ def probe(groups: Sequence[Group], shades: Shades) -> Section:
         f"Guessing gives {percent(first['chance'])} %, always naming the most frequent class "
         f"{percent(first['largest_class'])} %."
     )
-    late = [group.label for group in groups if not all(one["converged"] for one in group.summaries)]
+    late = [group.label for group in groups if not all(run["converged"] for run in group.summaries)]
     if late:
         reading += f" Not converged, and so a little too low perhaps: {', '.join(late)}."
-    return Section(
+    section = Section(
         title="Linear probe",
         protocol=protocol,
         reading=reading,
-        tables=(_table(groups),),
-        drawings=(
+        blocks=(
+            _table(groups),
             Drawing(
                 "probe",
                 f"Top-1 on {first['data']} of a linear classifier on frozen features, with the "
                 "interval over seeds; ticks are seeds, a dashed line is guessing.",
-                lambda width: _figure(groups, shades, width),
+                lambda width: _figure(groups, page.shades, width),
             ),
         ),
     )
+    return {"probe": section}
 
 
 def _table(groups: Sequence[Group]) -> Table:
     rows: list[tuple[str, ...]] = []
     for group in groups:
-        base = baseline_of(group, groups)
-        against = None if base is None else group.difference(base, _top1)
-        strengths = sorted({float(one["strength"]) for one in group.summaries})
+        against = group.differences.get("top1")
+        strengths = sorted({float(run["strength"]) for run in group.summaries})
         rows.append(
             (
                 group.label,
-                spread(group.interval(_top1)),
-                NONE if against is None else signed(against),
-                spread(group.interval(lambda one: one["train_top1"])),
+                spread(group.intervals["top1"]),
+                signed(None if against is None else against.interval),
+                spread(group.intervals["train_top1"]),
                 _powers(strengths),
             )
         )
@@ -76,10 +76,6 @@ def _table(groups: Sequence[Group]) -> Table:
     )
 
 
-def _top1(found: Mapping[str, Any]) -> float:
-    return found["top1"]
-
-
 def _powers(strengths: Sequence[float]) -> str:
     """One number, or the range of several."""
     if len(strengths) == 1:
@@ -89,14 +85,14 @@ def _powers(strengths: Sequence[float]) -> str:
 
 def _figure(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     figure, axes = canvas(width, 0.75 + 0.36 * len(groups))
-    chance = 100 * float(groups[0].summaries[0]["chance"])
+    chance = 100 * float(groups[0].first["chance"])
     for place, group in enumerate(groups):
         colour = shades[group.key].light
-        values = [100 * value for value in group.values(_top1)]
+        values = [100 * run["top1"] for run in group.summaries]
         if len(values) > 1:
             axes.plot(values, [-place] * len(values), "|", color=colour, ms=7, alpha=0.55, mew=1)
-        whisker(axes, group.interval(_top1), -place, colour, face=colour)
-    low = min(value for group in groups for value in group.values(_top1))
+        whisker(axes, group.intervals["top1"], -place, colour, face=colour)
+    low = min(run["top1"] for group in groups for run in group.summaries)
     if 100 * low < 2.5 * chance:  # else it would squeeze what is to be compared
         axes.axvline(chance, color=FAINT.light, lw=1, dashes=(3, 3), zorder=0.5)
     row_labels(axes, [group.label for group in groups])

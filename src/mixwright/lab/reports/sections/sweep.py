@@ -4,91 +4,91 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.experiments.sweep import Sweep, sweeps
+from mixwright.lab.analysis.sweep import Sweep, Sweeps
 from mixwright.lab.reports.figures import canvas
 from mixwright.lab.reports.formatting import signed, spread
 from mixwright.lab.reports.palette import FAINT, INK
-from mixwright.lab.reports.sections.section import Drawing, Section, Shades, Table
+from mixwright.lab.reports.section import Drawing, Page, Section, Table
+from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mixwright.lab.analysis.comparison import Comparison, MethodRecord
 
-
-def sweep(record: Comparison, shades: Shades) -> Section | None:
-    """Write what a comparison says of methods that differ in one number alone.
-
-    Args:
-        record: of the comparison.
-        shades: colour by METHOD.
-
-    Returns:
-        The section; None where no two methods differ so.
-    """
-    found = sweeps(record.methods)
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Write what a comparison says of methods that differ in one number alone; none without any."""
+    found = decode(Sweeps, part.numbers, where="the sweeps").sweeps
     if not found:
-        return None
-    named = " and ".join(f"{one.option} of {_label(one)}" for one in found)
-    return Section(
-        title="Sweeps",
-        protocol=f"Top-1 of the trained weights after the last epoch, over {named}; mean over "
-        "seeds with its 95 % t interval.",
-        reading="Scores are of the test images: a value that is chosen here is chosen on them. To "
-        "choose one, sweep on images held out from training, and test the one that was chosen.",
-        tables=tuple(_table(one, record) for one in found),
-        drawings=tuple(
-            Drawing(
-                f"{place + 1}",
-                f"Top-1 over {one.option} of {_label(one)}, values evenly spaced"
-                + ("; the band is no mixing." if _baseline(record) is not None else "."),
-                lambda width, one=one: _figure(one, record, shades, width),
-            )
-            for place, one in enumerate(found)
-        ),
-    )
+        return {}
+    raw = {
+        group.method: group
+        for group in page.findings.parts["scores"].groups
+        if group.weights == "raw"
+    }
+    base = next((group for group in raw.values() if group.baseline), None)
+    named = " and ".join(f"{sweep.option} of {_label(sweep, raw)}" for sweep in found)
+    return {
+        "sweep": Section(
+            title="Sweeps",
+            protocol=f"Top-1 of the trained weights after the last epoch, over {named}; mean over "
+            "seeds with its 95 % t interval.",
+            reading="Scores are of the test images: a value that is chosen here is chosen on them. "
+            "To choose one, sweep on images held out from training, and test the one that was "
+            "chosen.",
+            blocks=(
+                *(_table(sweep, raw, base) for sweep in found),
+                *(
+                    Drawing(
+                        f"{place + 1}",
+                        f"Top-1 over {sweep.option} of {_label(sweep, raw)}, values evenly spaced"
+                        + ("; the band is no mixing." if base is not None else "."),
+                        lambda width, sweep=sweep: _figure(sweep, raw, base, page, width),
+                    )
+                    for place, sweep in enumerate(found)
+                ),
+            ),
+        )
+    }
 
 
-def _label(found: Sweep) -> str:
-    return found.points[0][1].label.partition(" (")[0]
+def _label(sweep: Sweep, raw: dict[str, Group]) -> str:
+    return raw[sweep.methods[0]].name.partition(" (")[0]
 
 
-def _baseline(record: Comparison) -> MethodRecord | None:
-    return next((one for one in record.methods if one.text == record.baseline), None)
-
-
-def _table(found: Sweep, record: Comparison) -> Table:
-    head = (found.option, "top-1, %")
-    differs = record.baseline is not None
+def _table(sweep: Sweep, raw: dict[str, Group], base: Group | None) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for value, method in zip(sweep.values, sweep.methods, strict=True):
+        difference = raw[method].differences.get("top1")
+        cells = (f"{value:g}", spread(raw[method].intervals["top1"]))
+        more = () if base is None else (signed(difference and difference.interval),)
+        rows.append((*cells, *more))
     return Table(
-        head=(*head, "to no mixing, points") if differs else head,
-        rows=tuple(
-            (f"{value:g}", spread(method.raw["top1"]))
-            + ((signed(method.difference_raw),) if differs else ())
-            for value, method in found.points
-        ),
-        keys=tuple(method.text for _, method in found.points),
+        head=(sweep.option, "top-1, %", *(() if base is None else ("to no mixing, points",))),
+        rows=tuple(rows),
+        keys=sweep.methods,
     )
 
 
-def _figure(found: Sweep, record: Comparison, shades: Shades, width: float) -> Figure:
+def _figure(
+    sweep: Sweep, raw: dict[str, Group], base: Group | None, page: Page, width: float
+) -> Figure:
     figure, axes = canvas(width, 2.7)
-    base = _baseline(record)
     if base is not None:
-        _band(axes, base.raw["top1"])
-    tops = [method.raw["top1"] for _, method in found.points]
+        _band(axes, base.intervals["top1"])
+    tops = [raw[method].intervals["top1"] for method in sweep.methods]
     axes.plot([100 * top.mean for top in tops], color=FAINT.light, lw=1, zorder=1.5)
-    for place, ((_, method), top) in enumerate(zip(found.points, tops, strict=True)):
-        colour = shades[method.text].light
+    for place, (method, top) in enumerate(zip(sweep.methods, tops, strict=True)):
+        colour = page.shades[method].light
         if top.low == top.low:  # not NaN
             ends = [100 * top.low, 100 * top.high]
             axes.plot([place, place], ends, color=colour, lw=1.4, solid_capstyle="round")
         axes.plot(place, 100 * top.mean, "o", ms=6, mfc=colour, mec=colour)
-    axes.set_xticks(range(len(tops)), [f"{value:g}" for value, _ in found.points])
+    axes.set_xticks(range(len(tops)), [f"{value:g}" for value in sweep.values])
     axes.grid(axis="y")
-    axes.set_xlabel(f"{found.option} of {_label(found)}")
+    axes.set_xlabel(f"{sweep.option} of {_label(sweep, raw)}")
     axes.set_ylabel("top-1 accuracy, %")
     axes.margins(x=0.06, y=0.1)
     return figure

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mixwright.lab.reports.figures import styled, to_svg
+from lab.reports.pages import drawings, drawn, made_group, sections_of, tables
+from mixwright.lab.analysis.findings import Group
+from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import NONE
-from mixwright.lab.reports.palette import method_shades
-from mixwright.lab.reports.sections.probe import probe
-from mixwright.lab.reports.sections.section import Group
+from mixwright.lab.reports.section import Section
 
 
 def summary(top1: float, **more: Any) -> dict[str, Any]:
@@ -25,36 +25,34 @@ def summary(top1: float, **more: Any) -> dict[str, Any]:
 def groups(*, seeds: int = 3, **more: Any) -> list[Group]:
     values = {"none": (0.70, 0.71, 0.72), "cutmix": (0.74, 0.75, 0.76)}
     return [
-        Group(
-            key=key,
-            label=key.title(),
-            seeds=tuple(range(seeds)),
-            summaries=tuple(summary(value, **more) for value in values[key][:seeds]),
-            baseline=key == "none",
+        made_group(
+            name, "", [summary(value, **more) for value in tops[:seeds]], baseline=name == "none"
         )
-        for key in values
+        for name, tops in values.items()
     ]
 
 
-SHADES = method_shades(["none", "cutmix"], "none")
+def probe(many: list[Group]) -> Section:
+    return sections_of("probe", many)["probe"]
 
 
 def test_what_is_said():
-    found = probe(groups(), SHADES)
+    found = probe(groups())
     assert "64 numbers an image" in found.protocol
     assert "500 images of eurosat and is judged on 1,000 others in 10 classes" in found.protocol
     assert "chosen among 1e-05 to 1 on a fifth of them" in found.protocol
     assert "Guessing gives 10.0 %, always naming the most frequent class 12.0 %" in found.reading
     assert "Not converged" not in found.reading
-    (table,) = found.tables
+    (table,) = tables(found)
     # By hand: deviation 1 point, t of two degrees of freedom 4.303, so 4.303 / sqrt(3) = 2.5.
     assert table.rows[0][1:3] == ("71.0 ± 2.5", NONE)
     assert table.rows[1][1:3] == ("75.0 ± 2.5", "+4.0 ± 0.0")
+    assert table.rows[1][3:] == ("90.0 ± 0.0", "0.01")
     assert table.keys == ("none", "cutmix")
 
 
 def test_a_given_strength_and_a_fit_that_did_not_end():
-    found = probe(groups(strengths=None, strength=0.3, converged=False), SHADES)
+    found = probe(groups(strengths=None, strength=0.3, converged=False))
     assert "regression, of strength 0.3." in found.protocol
     assert "Not converged, and so a little too low perhaps: None, Cutmix." in found.reading
 
@@ -62,12 +60,12 @@ def test_a_given_strength_and_a_fit_that_did_not_end():
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize(("chance", "lines"), [(0.1, 0), (0.5, 1)])
 def test_the_figure(seeds: int, chance: float, lines: int):
-    (drawing,) = probe(groups(seeds=seeds, chance=chance), SHADES).drawings
-    for width in (6.6, 3.7):
-        with styled():
-            figure = drawing.make(width)
-        (axes,) = figure.axes
-        assert [label.get_text() for label in axes.get_yticklabels()] == ["None", "Cutmix"]
-        dashed = [line for line in axes.lines if line.is_dashed()]
-        assert len(dashed) == lines
-        assert to_svg(figure, SHADES, salt="x").startswith("<svg")
+    section = probe(groups(seeds=seeds, chance=chance))
+    assert drawn(section) == ["probe"]
+    with styled():
+        (axes,) = drawings(section)["probe"].make(6.6).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["None", "Cutmix"]
+    dashed = [line for line in axes.lines if line.is_dashed()]
+    assert len(dashed) == lines
+    marks = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    assert marks == pytest.approx([71, 75] if seeds == 3 else [70, 74])

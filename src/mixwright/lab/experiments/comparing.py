@@ -1,0 +1,237 @@
+"""From run folders to the findings of a comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.analysis.analyse import analyse
+from mixwright.lab.analysis.cost import cost
+from mixwright.lab.analysis.curves import all_curves
+from mixwright.lab.analysis.findings import (
+    WEIGHTS,
+    About,
+    Arrays,
+    Dataset,
+    Failure,
+    Findings,
+    Group,
+    Part,
+)
+from mixwright.lab.analysis.sweep import find_sweeps
+from mixwright.lab.analysis.training_warnings import WarningRows, warning_rows
+from mixwright.lab.evaluation.protocol import run_protocols
+from mixwright.lab.experiments.grid import Planned
+from mixwright.lab.experiments.methods import Method
+from mixwright.lab.experiments.pictures import mask_pictures, method_pictures
+from mixwright.lab.training.folder import read_metrics
+from mixwright.lab.training.result import Result
+
+if TYPE_CHECKING:
+    from mixwright.lab.data import sets
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    planned: Planned
+    result: Result
+    epochs: list[dict[str, Any]]
+
+
+def compare_runs(
+    runs: Sequence[Planned],
+    failures: Sequence[Failure],
+    *,
+    data: sets.Dataset,
+    command: str,
+    parallel: int,
+    out: Path,
+) -> tuple[Findings, Arrays]:
+    """Read the results of all finished runs and compare them.
+
+    Scores are those of the last epoch: the best epoch would be chosen on test data. Differences
+    are paired by seed, since runs of one seed share first weights and order of images. Like is
+    compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
+
+    Args:
+        runs: all runs of the comparison.
+        failures: those that did not finish.
+        data: what they were trained on.
+        command: that made it.
+        parallel: runs that shared the machine.
+        out: folder of the comparison.
+
+    Returns:
+        the findings, and the pictures that their page shows.
+
+    Raises:
+        ValueError: no run has finished, or a result is damaged.
+    """
+    done = [_read(run) for run in runs if run.finished]
+    if not done:
+        raise ValueError(f"{out}: no run has finished, so there is nothing to compare.")
+    by_method: dict[str, list[_Run]] = {}
+    for run in done:
+        by_method.setdefault(run.planned.method.text, []).append(run)
+    methods = {text: many[0].planned.method for text, many in by_method.items()}
+    groups = {
+        "scores": [
+            group for text, many in by_method.items() for group in _scores(methods[text], many, out)
+        ],
+        "cost": [_cost(methods[text], many, out) for text, many in by_method.items()],
+    }
+    parts, arrays = analyse(groups)
+    recipe, last = _shared_recipe(done), done[-1].result
+    spent = cost(parts["cost"].groups, epochs=last.epochs)
+    parts["cost"] = dataclasses.replace(parts["cost"], numbers=asdict(spent))
+    options = options_by_method(list(methods.values()))
+    samples, sample_arrays = method_pictures(by_first_run(by_method), data)
+    masks, mask_arrays = mask_pictures(
+        {text: many[0].planned.folder for text, many in by_method.items()}
+    )
+    curves = all_curves({text: [run.epochs for run in many] for text, many in by_method.items()})
+    warned = warning_rows(
+        {
+            text: [(run.result.seed, run.result.warnings) for run in many]
+            for text, many in by_method.items()
+        }
+    )
+    more: dict[str, Any] = {
+        "sweep": find_sweeps(options),
+        "samples": samples,
+        "curves": curves,
+        "diagnostics": masks,
+        "warnings": WarningRows(rows=warned),
+    }
+    parts |= {name: Part(groups=(), numbers=asdict(one)) for name, one in more.items()}
+    about = About(
+        command=command,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=sum(run.result.seconds for run in done),
+        machine=last.machine,
+        commit=", ".join(sorted({run.result.commit for run in done if run.result.commit})) or None,
+        versions={"mixwright": last.mixwright, "torch": last.torch},
+        data=about_data(data),
+        recipe=recipe,
+        details={"parallel": parallel, "parameters": last.parameters, "options": options},
+        failures=tuple(failures),
+    )
+    return Findings(kind="comparison", about=about, parts=parts), {
+        **arrays,
+        **{f"samples/{key}": array for key, array in sample_arrays.items()},
+        **{f"diagnostics/{key}": array for key, array in mask_arrays.items()},
+    }
+
+
+def about_data(data: sets.Dataset) -> Dataset:
+    """Return what a record keeps about a data set."""
+    return Dataset(
+        name=data.name,
+        note=data.note,
+        classes=tuple(data.classes),
+        train=len(data.train),
+        test=len(data.test),
+        shape=tuple(data.train.shape),
+    )
+
+
+def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
+    """Return the options that some METHOD names, for each METHOD that has them.
+
+    Args:
+        methods: of the comparison.
+
+    Returns:
+        METHOD -> ``name.option`` -> text of its value, the default where the METHOD leaves it out.
+    """
+    named = {
+        f"{part.name}.{option}"
+        for method in methods
+        for part in method.parts
+        for option in part.options
+    }
+    return {
+        method.text: {name: text for name, text in method.options.items() if name in named}
+        for method in methods
+    }
+
+
+def by_first_run(by_method: Mapping[str, Sequence[_Run]]) -> list[tuple[Method, Path]]:
+    """Each method with the folder of its first run."""
+    return [(many[0].planned.method, many[0].planned.folder) for many in by_method.values()]
+
+
+def _read(planned: Planned) -> _Run:
+    file = planned.folder / "result.json"
+    try:
+        result = Result.from_record(json.loads(file.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{file}: damaged ({error}). Delete it to have its run finished anew."
+        ) from None
+    return _Run(planned, result, read_metrics(planned.folder))
+
+
+def _scores(method: Method, runs: Sequence[_Run], out: Path) -> list[Group]:
+    """A group for each set of weights that every run has."""
+    protocols = [run_protocols(run.epochs) for run in runs]
+    return [
+        Group(
+            key=f"{method.text} {weights}",
+            label=f"{method.label}, {words}",
+            weights=weights,
+            summaries=tuple(
+                {
+                    **run.result.scores[weights],
+                    "best": run.result.best.get(weights),
+                    "protocols": by_weights.get(weights, {}),
+                }
+                for run, by_weights in zip(runs, protocols, strict=True)
+            ),
+            **_of_method(method, runs, out),
+        )
+        for weights, words in WEIGHTS.items()
+        if all(weights in run.result.scores for run in runs)
+    ]
+
+
+def _cost(method: Method, runs: Sequence[_Run], out: Path) -> Group:
+    return Group(
+        key=method.text,
+        label=method.label,
+        summaries=tuple(
+            {
+                "top1": run.result.scores["raw"]["top1"],
+                "step_seconds": run.result.step_seconds,
+                "seconds": run.result.seconds,
+            }
+            for run in runs
+        ),
+        **_of_method(method, runs, out),
+    )
+
+
+def _of_method(method: Method, runs: Sequence[_Run], out: Path) -> dict[str, Any]:
+    return {
+        "name": method.label,
+        "method": method.text,
+        "slug": method.slug,
+        "baseline": not method.parts,
+        "seeds": tuple(run.result.seed for run in runs),
+        "folders": tuple(run.planned.folder.relative_to(out).as_posix() for run in runs),
+    }
+
+
+def _shared_recipe(runs: Sequence[_Run]) -> dict[str, Any]:
+    """The fields of the recipe in which all runs agree, but for method and seed."""
+    recipes = [asdict(run.planned.recipe) for run in runs]
+    return {  # runs that start from one of their own each share no start
+        name: value
+        for name, value in recipes[0].items()
+        if name not in ("method", "seed") and all(one[name] == value for one in recipes)
+    }

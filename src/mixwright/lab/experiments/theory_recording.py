@@ -1,0 +1,82 @@
+"""From measurements of theory to its findings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mixwright.lab.analysis.analyse import analyse
+from mixwright.lab.analysis.findings import About, Arrays, Dataset, Findings, Group
+from mixwright.lab.experiments.theory_measurements import Measurements, Sections, TheorySetup
+from mixwright.lab.training.machine import commit, machine, version
+
+
+def theory_findings(
+    setup: TheorySetup, sections: Sections, *, command: str, seconds: float
+) -> tuple[Findings, Arrays]:
+    """Gather measurements with all that decides them, and analyse them.
+
+    Args:
+        setup: what was measured on what.
+        sections: measurements by part.
+        command: that made them.
+        seconds: that it took.
+
+    Returns:
+        the findings, and the maps that their page shows.
+    """
+    slugs = {method.text: method.slug for method in setup.methods}
+    parts, arrays = analyse(
+        {
+            name: [_group(method, slugs.get(method.key, "")) for method in measured]
+            for name, measured in sections.items()
+        }
+    )
+    about = About(
+        command=command,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=seconds,
+        machine=machine(setup.images.device),
+        commit=commit(),
+        versions={"mixwright": version(), "torch": torch.__version__},
+        data=Dataset(
+            name=setup.data.name,
+            note=setup.data.note,
+            classes=tuple(setup.data.classes),
+            train=len(setup.images),
+            test=0,
+            shape=tuple(setup.images.shape[1:]),
+        ),
+        details={"model": setup.model_note},
+        skipped=tuple(setup.skipped),
+    )
+    return Findings(kind="theory", about=about, parts=parts), arrays
+
+
+def write_maps(folder: Path, setup: TheorySetup, sections: Sections) -> None:
+    """Write the moments of every method as ``maps/METHOD-MODE.npy``, which ``--design`` takes."""
+    slugs = {method.text: method.slug for method in setup.methods}
+    maps = folder / "maps"
+    maps.mkdir(exist_ok=True)
+    for name in ("moments", "moments-paper"):
+        for method in sections.get(name, ()):
+            first = method.found[0]
+            file = f"{slugs[method.key]}-{first.summary['mode']}.npy"
+            np.save(maps / file, first.arrays["a"].numpy())
+
+
+def _group(method: Measurements, slug: str) -> Group:
+    return Group(
+        key=method.key,
+        name=method.label,
+        label=method.label,
+        method=method.key,
+        slug=slug,
+        baseline=method.key == "none",
+        seeds=tuple(range(len(method.found))),
+        summaries=tuple(found.summary for found in method.found),
+        arrays=tuple(found.arrays for found in method.found),
+    )

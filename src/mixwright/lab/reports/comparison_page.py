@@ -1,0 +1,175 @@
+"""What stands around the sections of a comparison: heading, caveats, every run."""
+
+from __future__ import annotations
+
+from mixwright.lab.analysis.findings import Findings, Group, Part
+from mixwright.lab.reports.caveats import caveats
+from mixwright.lab.reports.formatting import NONE, duration, number, percent
+from mixwright.lab.reports.page import Heading
+from mixwright.lab.reports.section import Cell, Logs, Notes, Page, Section, Table
+from mixwright.lab.reports.sections.scores import columns_of, methods_of
+from mixwright.lab.reports.verdict import verdict
+
+_SHOWN = {"data", "model", "epochs", "train_size", "image_size"}
+"""Fields of the recipe that have a line of their own."""
+
+
+def heading(page: Page) -> Heading:
+    """Return title, verdict and metadata of a comparison."""
+    findings = page.findings
+    about, recipe = findings.about, findings.about.recipe or {}
+    scores = findings.parts["scores"]
+    seeds = _seeds(scores)
+    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    finished = _time(about.finished)
+    return Heading(
+        title=_title(findings),
+        subtitle=f"{count} · {recipe.get('epochs')} epochs · {duration(about.seconds)} of training "
+        f"· {finished}",
+        summary=verdict(scores),
+        metadata=_metadata(findings, finished),
+        about="What was compared",
+    )
+
+
+def closing(page: Page) -> dict[str, Section]:
+    """Return what a reader must know before believing it, runs that failed, and every run."""
+    about = page.findings.about
+    found = {
+        "caveats": Section(
+            title="Before believing it",
+            blocks=(Notes(tuple(("", sentence) for sentence in caveats(page.findings))),),
+        )
+    }
+    if about.failures:
+        texts = tuple((failure.name, failure.error) for failure in about.failures)
+        found["failures"] = Section(title="Runs that did not finish", blocks=(Logs(texts),))
+    return found | {"runs": Section(title="Every run", blocks=(_runs(page.findings),))}
+
+
+def short_name(data: str) -> str:
+    """Return a data set's name without its path.
+
+    Example:
+        >>> short_name("folder:pictures/cats/"), short_name("cifar10")
+        ('cats', 'cifar10')
+    """
+    return data.partition(":")[2].rstrip("/").split("/")[-1] or data
+
+
+def _title(findings: Findings) -> str:
+    methods = methods_of(findings.parts["scores"])
+    mixing = sum(not groups["raw"].baseline for groups in methods.values())
+    count = f"{mixing} mixing method{'s' if mixing != 1 else ''}" if mixing else "No mixing"
+    model = (findings.about.recipe or {}).get("model")
+    return f"{count}, {model} on {short_name(findings.about.data.name)}"
+
+
+def _seeds(scores: Part) -> list[int]:
+    return sorted({seed for group in scores.groups for seed in group.seeds if seed is not None})
+
+
+def _time(finished: str) -> str:
+    return finished.replace("T", " ").replace("+00:00", " UTC")
+
+
+def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
+    """Data, recipe, seeds, cost, machine, versions, command."""
+    about, recipe = findings.about, findings.about.recipe or {}
+    data, details, scores = about.data, about.details, findings.parts["scores"]
+    shape = "x".join(str(side) for side in data.shape[1:])
+    runs = sum(len(group.seeds) for group in scores.groups if group.weights == "raw")
+    parallel = int(details.get("parallel", 1))
+    shared = f"; up to {parallel} runs at a time" if parallel > 1 else ""
+    cores = f"{about.machine.get('cores')} cores"
+    machine = (about.machine.get("device"), about.machine.get("cpu"), cores)
+    shown = _SHOWN | {"crop_padding" if recipe.get("crop") == "resized" else "crop_scale"}
+    shown |= set() if recipe.get("init") else {"init_weights"}
+    rest = (
+        _setting(name, value)
+        for name, value in recipe.items()
+        if name not in shown and value not in (None, False, "")
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    return (
+        (
+            "Data",
+            f"{data.name}: {data.train:,} images to train on, {data.test:,} to test on, "
+            f"{len(data.classes)} classes, {shape} pixels. {data.note}",
+        ),
+        ("Model", f"{recipe.get('model')}, {details['parameters']:,} parameters"),
+        ("Training", f"{recipe.get('epochs')} epochs"),
+        ("Recipe", ", ".join(rest)),
+        (
+            "Seeds",
+            f"{', '.join(map(str, _seeds(scores)))}; a seed fixes first weights, order and crops",
+        ),
+        ("Cost", f"{runs} runs, {duration(about.seconds)} of training in all{shared}"),
+        ("Machine", ", ".join(str(word) for word in machine if word)),
+        ("Software", versions + (f", commit {_short(about.commit)}" if about.commit else "")),
+        ("Finished", finished),
+        ("Command", about.command),
+    )
+
+
+def _setting(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    if value is True:
+        return words
+    return f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"
+
+
+def _short(commit: str) -> str:
+    changed = " with changes" if "+" in commit else ""
+    return ", ".join(one[:10].rstrip("+") for one in commit.split(", ")) + changed
+
+
+def _runs(findings: Findings) -> Table:
+    scores = findings.parts["scores"]
+    methods, teachers = methods_of(scores), "teacher" in columns_of(scores)
+    seconds = {
+        (group.method, seed): summary["seconds"]
+        for group in findings.parts["cost"].groups
+        for seed, summary in zip(group.seeds, group.summaries, strict=True)
+    }
+    rows = [
+        (method, _run(groups, place, seed, seconds[method, seed], teachers=teachers))
+        for method, groups in methods.items()
+        for place, seed in enumerate(groups["raw"].seeds)
+    ]
+    return Table(
+        head=(
+            "Method", "seed", "top-1, %", "EMA, %", *(("teacher, %",) if teachers else ()),
+            "median, %", "best epoch, %", "ECE, %", "NLL", "time", "folder",
+        ),
+        rows=tuple(cells for _, cells in rows),
+        keys=tuple(method for method, _ in rows),
+        caption="The median is that of top-1 of the trained weights over those of the last ten "
+        "epochs that were evaluated. The best epoch is chosen on the test images and is listed for "
+        "completeness. All numbers stand unrounded in comparison.json and measures.csv.",
+    )  # fmt: skip
+
+
+def _run(
+    groups: dict[str, Group], place: int, seed: int | None, seconds: float, *, teachers: bool
+) -> tuple[str | Cell, ...]:
+    raw = groups["raw"].summaries[place]
+    others = ("ema", "teacher") if teachers else ("ema",)
+    median = raw["protocols"].get("median10", {}).get("top1")
+    best = raw["best"]
+    folders = groups["raw"].folders
+    return (
+        groups["raw"].name,
+        str(seed),
+        percent(raw["top1"]),
+        *(
+            percent(groups[weights].summaries[place]["top1"] if weights in groups else None)
+            for weights in others
+        ),
+        percent(median),
+        f"{percent(best['top1'])} (epoch {best['epoch']})" if best else NONE,
+        percent(raw["ece"]),
+        number(raw["nll"], 3),
+        duration(seconds),
+        Cell(folders[place] if folders else "", code=True),
+    )

@@ -1,0 +1,176 @@
+"""What stands around the sections of an evaluation: heading, and what was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mixwright.lab.analysis.families import families
+from mixwright.lab.analysis.findings import Findings, Group, Part
+from mixwright.lab.reports.formatting import NONE, joined, number, percent, spread
+from mixwright.lab.reports.page import Heading
+from mixwright.lab.reports.section import Notes, Page, Section
+from mixwright.lab.reports.verdict import CLAIM
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number of an evaluation that stands for it in the table of all.
+
+    Attributes:
+        part: the evaluation.
+        head: of the column.
+        path: of the number in a summary; words in braces are taken from the summary.
+        scale: 100 for shares shown in percent.
+        digits: behind the point.
+        better: 1 where more is better, -1 where less is.
+    """
+
+    part: str
+    head: str
+    path: str
+    scale: float = 100
+    digits: int = 1
+    better: int = 1
+
+    def of(self, group: Group) -> str:
+        """The path of the number for a group."""
+        return self.path.format_map(group.first)
+
+
+HEADLINES: tuple[Headline, ...] = (
+    Headline("accuracy", "top-1 %", "top1"),
+    Headline("calibration", "ECE %", "bins.{headline_bins}.ece", better=-1),
+    Headline("calibration", "NLL", "nll", scale=1, digits=3, better=-1),
+    Headline("gap", "gap points", "top1_gap", better=-1),
+    Headline("corruption", "corrupted %", "mean"),
+    Headline("attack", "FGSM %", "fgsm"),
+    Headline("attack", "PGD %", "pgd"),
+    Headline("occlusion", "occluded %", "auc"),
+    Headline("probe", "probe %", "top1"),
+)
+"""Columns of the table of all, where their part was measured."""
+
+
+def headline_table(findings: Findings) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the table of all: one row a group, one column a headline number.
+
+    Returns:
+        heads, and rows of text; the first cell names the group.
+    """
+    columns = [column for column in HEADLINES if column.part in findings.parts]
+    labels = {group.key: group.label for part in findings.parts.values() for group in part.groups}
+    rows = [
+        (label, *(_cell(column, findings.parts[column.part], key) for column in columns))
+        for key, label in labels.items()
+    ]
+    return ("", *(column.head for column in columns)), rows
+
+
+def _cell(column: Headline, part: Part, key: str) -> str:
+    group = part.group(key)
+    interval = None if group is None else group.intervals.get(column.of(group))
+    if interval is None:
+        return NONE
+    return spread(interval, digits=column.digits, scale=column.scale)
+
+
+def heading(page: Page) -> Heading:
+    """Return title, summary and metadata of an evaluation."""
+    findings = page.findings
+    about = findings.about
+    data = about.data
+    labels = list({group.label: None for part in findings.parts.values() for group in part.groups})
+    size = " x ".join(str(side) for side in data.shape[1:])
+    on = about.machine
+    machine = f"{on.get('cpu')}, {on.get('cores')} cores, device {on.get('device')}"
+    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    finished = about.finished.replace("T", " ").replace("+00:00", " UTC")
+    return Heading(
+        title=labels[0] if len(labels) == 1 else f"{len(labels)} sets of weights, evaluated",
+        subtitle=f"{data.name} · {data.test:,} test images · {finished}",
+        summary=summary(findings),
+        metadata=(
+            ("Models", ", ".join(labels)),
+            (
+                "Images",
+                f"{data.test:,} test images of {data.name}, {size} pixels, {len(data.classes)} "
+                "classes",
+            ),
+            ("Origin", data.note),
+            (
+                "Seed",
+                f"{about.details.get('seed')} of everything that is drawn, the same for all models",
+            ),
+            ("Machine", f"{machine}; {versions}"),
+            ("Command", about.command),
+        ),
+        about="What was measured",
+    )
+
+
+def closing(page: Page) -> dict[str, Section]:
+    """Return what was asked for and not measured; nothing where all was."""
+    skipped = page.findings.about.skipped
+    if not skipped:
+        return {}
+    notes = Notes(tuple(("", sentence) for sentence in skipped))
+    return {"skipped": Section(title="What was not measured", blocks=(notes,))}
+
+
+def summary(findings: Findings) -> str:
+    """Return what the numbers say; differences only where an adjusted p-value bears them."""
+    accuracy = findings.parts.get("accuracy")
+    if accuracy is None or not accuracy.groups:
+        return "Every section says what was done and what can be told from it."
+    groups = accuracy.groups
+    if len(groups) == 1:
+        images = f"{groups[0].first['images']:,} test images"
+        top1 = percent(groups[0].intervals["top1"].mean)
+        words = f"{groups[0].label} is right on {top1} % of {images}"
+        robust = findings.parts.get("corruption")
+        if robust is not None and robust.groups:
+            mean = percent(robust.groups[0].intervals["mean"].mean)
+            words += f", and on {mean} % of them when they are corrupted"
+        return words + "."
+    if not any(group.baseline for group in groups):
+        means = [group.intervals["top1"].mean for group in groups]
+        return (
+            f"{len(groups)} sets of weights are right on {percent(min(means))} to "
+            f"{percent(max(means))} % of the test images. None of them is a baseline, so their "
+            "differences are not judged here."
+        )
+    return _against_baseline(findings)
+
+
+def _against_baseline(findings: Findings) -> str:
+    """Where methods differ from their baseline, measure by measure, adjusted within each."""
+    claims = [
+        claim
+        for column in HEADLINES
+        if column.part in findings.parts
+        and (claim := _claims(column, findings.parts[column.part].groups))
+    ]
+    if not claims:
+        return (
+            "Against no mixing, no difference can be told from chance at these seeds, in any "
+            "measure of the table."
+        )
+    return (
+        f"Against no mixing, differences with p_Holm below {CLAIM} within a measure: "
+        + "; ".join(claims)
+        + ". Everything else cannot be told from chance at these seeds."
+    )
+
+
+def _claims(column: Headline, groups: Sequence[Group]) -> str:
+    """Methods that differ in one measure, like weights compared with like."""
+    named: list[str] = []
+    for family in families(groups):
+        for own, _ in family:
+            found = own.differences.get(column.of(own))
+            if found is not None and found.p_holm < CLAIM:
+                better = "better" if found.interval.mean * column.better > 0 else "worse"
+                size = number(column.scale * found.interval.mean, column.digits)
+                named.append(f"{own.label} {better} ({size})")
+    return f"{column.head.removesuffix(' %')}: {joined(named)}" if named else ""

@@ -1,0 +1,236 @@
+"""What a section of a page is made of; sections only format what the findings hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from mixwright.lab.reports.palette import Shade
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from mixwright.lab.analysis.findings import Findings, Group
+
+Shades = Mapping[str, Shade]
+"""Colour of each group, by its key."""
+
+
+class Cell(NamedTuple):
+    """A cell of a table that is more than its text.
+
+    Args:
+        text: what it says.
+        clear: whether it stands out, as a difference that can be told from chance.
+        code: whether it is set as code, at the left.
+    """
+
+    text: str
+    clear: bool = False
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text, ready to be shown.
+
+    Args:
+        head: heads of the columns.
+        rows: one cell a column; the first names the row.
+        caption: a sentence below it.
+        keys: for each row the key of its group, for the coloured dot; None for none.
+        spans: heads above the heads, each with the number of columns that it spans.
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
+    caption: str = ""
+    keys: tuple[str | None, ...] = ()
+    spans: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure that is drawn at the width that is asked for.
+
+    Args:
+        name: of its file, letters, digits and dashes.
+        caption: what is seen, in a sentence or two.
+        make: from a width in inches (6.6 for wide pages, 3.7 for narrow ones) to the figure.
+        vector: False for figures made of pixels (maps, heat maps), which go into the page as PNG.
+        needs: arrays of the findings that ``make`` reads, by their full names; where one is
+            missing the page takes the PNG that was stored, or leaves the figure out.
+        on_page: False for one that is only a file beside the page.
+    """
+
+    name: str
+    caption: str
+    make: Callable[[float], Figure]
+    vector: bool = True
+    needs: tuple[str, ...] = ()
+    on_page: bool = True
+
+
+class Card(NamedTuple):
+    """A small figure among others.
+
+    Args:
+        title: above it.
+        key: of its group, for its colour.
+        make: draws it.
+    """
+
+    title: str
+    key: str
+    make: Callable[[], Figure]
+
+
+@dataclass(frozen=True, eq=False)
+class Cards:
+    """Small figures side by side.
+
+    Args:
+        cards: in order.
+        title: of them all; may be empty.
+        key: of a group, for a dot before the title; empty for none.
+        legend: styles of lines, as ``templates/blocks.html.j2`` draws them, and what they mean.
+        caption: below them.
+        sheet: all of them in one picture, for a file beside the page; None for none.
+    """
+
+    cards: tuple[Card, ...]
+    title: str = ""
+    key: str = ""
+    legend: tuple[tuple[str, str], ...] = ()
+    caption: str = ""
+    sheet: Drawing | None = None
+
+
+class Label(NamedTuple):
+    """One class of a mixed label.
+
+    Args:
+        name: of the class.
+        weight: its share.
+        source: its place among the sources, the image itself being 0 and then the heaviest first;
+            decides the colour.
+    """
+
+    name: str
+    weight: float
+    source: int
+
+
+class Sample(NamedTuple):
+    """One mixed image and how it came about; pictures are ``(C, H, W)`` uint8.
+
+    Args:
+        own: the sample itself; the heaviest source where it has no share.
+        partners: the other sources with a share, the heaviest first.
+        mask: whose pixel it is, in the colours of ``palette.SOURCES``.
+        mixed: what the model sees.
+        labels: shares of the classes, by source.
+    """
+
+    own: Tensor
+    partners: tuple[Tensor, ...]
+    mask: Tensor
+    mixed: Tensor
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Mixed images of one method.
+
+    Args:
+        title: the method.
+        key: of its group, for its colour.
+        samples: none where ``note`` says why.
+        note: what the pictures do not show, or why there are none.
+        explained: whether the parts of a sample are explained before them.
+    """
+
+    title: str
+    key: str
+    samples: tuple[Sample, ...]
+    note: str = ""
+    explained: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Rows of small pictures, ``(C, H, W)`` uint8, one a sample.
+
+    Args:
+        rows: name and pictures of each row.
+        name: of the file that shows them on one sheet.
+        caption: below them.
+    """
+
+    rows: tuple[tuple[str, tuple[Tensor, ...]], ...]
+    name: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """A list of sentences.
+
+    Args:
+        sentences: each with a word before it that stands out, or an empty one.
+    """
+
+    sentences: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Texts of programs, such as the last lines of runs that failed.
+
+    Args:
+        texts: title and text of each.
+    """
+
+    texts: tuple[tuple[str, str], ...]
+
+
+Block = Table | Drawing | Cards | Samples | Pictures | Notes | Logs
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One part of the findings on the page.
+
+    Args:
+        title: its heading.
+        protocol: what was done, in one sentence with all its numbers.
+        reading: what can and what cannot be told from it, in a sentence or two; may be empty.
+        blocks: tables, figures and pictures, in order.
+    """
+
+    title: str
+    protocol: str = ""
+    reading: str = ""
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """What sections know of the page that they are on.
+
+    Args:
+        findings: all of them.
+        shades: colour of each group, by its key.
+        arrays: maps and pictures, by ``part/group key/name``.
+    """
+
+    findings: Findings
+    shades: Shades
+    arrays: Mapping[str, Tensor]
+
+    def array(self, part: str, group: Group, name: str) -> Tensor | None:
+        """A map or picture of a group; None where it was not stored."""
+        return self.arrays.get(f"{part}/{group.key}/{name}")

@@ -1,0 +1,226 @@
+"""The scores of a comparison: accuracy with what differences are worth, calibration, every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.analysis.findings import WEIGHTS, Difference, Group, Part
+from mixwright.lab.analysis.ranking import Ranked, Ranking
+from mixwright.lab.reports.figures import canvas, row_labels, whisker
+from mixwright.lab.reports.formatting import NONE, p_equals, p_value, signed, spread, times
+from mixwright.lab.reports.palette import FAINT
+from mixwright.lab.reports.ranks_figure import ranks_figure
+from mixwright.lab.reports.section import Block, Cell, Drawing, Page, Section, Table
+from mixwright.lab.reports.verdict import stands
+from mixwright.lab.settings import decode
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = {
+    "raw": ("Trained weights", "to no mixing"),
+    "ema": ("Averaged weights (EMA)", "to no mixing"),
+    "teacher": ("Own teacher", "to EMA of none"),
+}
+_SHORT = {"raw": "trained", "ema": "EMA", "teacher": "teacher"}
+
+Methods = dict[str, dict[str, Group]]
+"""Groups by METHOD and weights."""
+
+
+def methods_of(part: Part) -> Methods:
+    """Return the groups of a comparison's scores by METHOD and weights, in their order."""
+    found: Methods = {}
+    for group in part.groups:
+        found.setdefault(group.method, {})[group.weights] = group
+    return found
+
+
+def columns_of(part: Part) -> list[str]:
+    """Return the sets of weights that the tables show: an own teacher where some method has one."""
+    there = {group.weights for group in part.groups}
+    return [weights for weights in WEIGHTS if weights in there or weights != "teacher"]
+
+
+def write(part: Part, page: Page) -> dict[str, Section]:
+    """Write accuracy and calibration of a comparison; see ``Page``."""
+    methods, columns = methods_of(part), columns_of(part)
+    teachers = "teacher" in columns
+    blocks: list[Block] = [
+        _accuracy(methods, columns, page),
+        Drawing(
+            "top1",
+            "Top-1 accuracy by method: hollow the trained weights, filled their average (EMA)"
+            + (", diamonds a method's own teacher" if teachers else "")
+            + "; lines are 95 % intervals, ticks single seeds.",
+            lambda width: accuracy_figure(methods, page, width=width),
+        ),
+    ]
+    if any(group.differences for group in part.groups):
+        blocks.append(
+            Drawing(
+                "difference",
+                "Difference to no mixing with its 95 % interval"
+                + (", of an own teacher (diamonds) to the EMA of no mixing" if teachers else "")
+                + ". What crosses the vertical line cannot be told from chance; of several "
+                "methods, some will keep clear of it by chance, which the adjusted p-values allow "
+                "for.",
+                lambda width: difference_figure(methods, page, width=width),
+            )
+        )
+    ranking = decode(Ranked, part.numbers, where="the ranking").ranking
+    if ranking is not None:
+        blocks.append(_ranks(ranking, part, page))
+    return {
+        "accuracy": Section(title="Accuracy", blocks=tuple(blocks)),
+        "calibration": Section(
+            title="Calibration",
+            reading="How far the model's confidence can be believed. Lower is better in both.",
+            blocks=(_calibration(methods, columns),),
+        ),
+    }
+
+
+def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
+    spent = {
+        one.key: one
+        for one in decode(Cost, page.findings.parts["cost"].numbers, where="the cost").methods
+    }
+    parallel = int(page.findings.about.details.get("parallel", 1))
+    rows = tuple(
+        (
+            groups["raw"].name,
+            *(cell for weights in columns for cell in _three(groups.get(weights))),
+            times(spent[method].step_ratio),
+        )
+        for method, groups in methods.items()
+    )
+    return Table(
+        spans=(("", 1), *((_COLUMNS[weights][0], 3) for weights in columns), ("", 1)),
+        head=(
+            "Method",
+            *(head for weights in columns for head in ("top-1, %", _COLUMNS[weights][1], "p_Holm")),
+            "step time",
+        ),
+        rows=rows,
+        keys=tuple(methods),
+        caption="Mean over seeds ± half of its 95 % t interval, after the last epoch. Differences "
+        "are in percentage points and paired by seed; p_Holm is the p-value of a paired t test, "
+        "adjusted for the number of methods by Holm's method, and a difference is bold where it is "
+        "below 0.05. "
+        + (
+            "An own teacher is an average of weights that a method keeps for itself; it is set "
+            "against the averaged weights (EMA) of no mixing, since against trained weights it "
+            "would gain from averaging alone. "
+            if "teacher" in columns
+            else ""
+        )
+        + "Step time is relative to no mixing"
+        + (f", measured while up to {parallel} runs shared the machine." if parallel > 1 else "."),
+    )
+
+
+def _three(group: Group | None) -> tuple[str | Cell, ...]:
+    """Top-1, its difference and the p-value of one set of weights."""
+    if group is None:
+        return NONE, NONE, NONE
+    difference = group.differences.get("top1")
+    return (
+        spread(group.intervals["top1"]),
+        Cell(signed(difference and difference.interval), clear=bool(stands(difference))),
+        p_value(difference and difference.p_holm),
+    )
+
+
+def _calibration(methods: Methods, columns: Sequence[str]) -> Table:
+    return Table(
+        spans=(
+            ("", 1),
+            ("Expected calibration error, %", len(columns)),
+            ("Negative log-likelihood, nats", len(columns)),
+        ),
+        head=("Method", *(_SHORT[weights] for _ in range(2) for weights in columns)),
+        rows=tuple(
+            (
+                groups["raw"].name,
+                *(_spread(groups.get(weights), "ece") for weights in columns),
+                *(_spread(groups.get(weights), "nll", digits=3, scale=1) for weights in columns),
+            )
+            for groups in methods.values()
+        ),
+        keys=tuple(methods),
+    )
+
+
+def _spread(group: Group | None, measure: str, **look: Any) -> str:
+    return NONE if group is None else spread(group.intervals[measure], **look)
+
+
+def _ranks(ranking: Ranking, part: Part, page: Page) -> Drawing:
+    names = {group.key: group.name for group in part.groups}
+    return Drawing(
+        "ranks",
+        f"Mean rank over {len(ranking.seeds)} seeds by top-1 of the trained weights. Bars join "
+        "methods whose ranks lie closer than Nemenyi's critical difference (5 %) and so cannot be "
+        f"told apart; Friedman's test of all being alike: {p_equals(ranking.p)}.",
+        lambda width: ranks_figure(ranking, names, page.shades, width=width),
+    )
+
+
+def accuracy_figure(methods: Methods, page: Page, *, width: float) -> Figure:
+    """Draw top-1 of every method with its interval: raw hollow, EMA filled, seeds as ticks.
+
+    A method's own teacher, where it has one, is a filled diamond below.
+    """
+    figure, axes = canvas(width, _height(methods))
+    for place, groups in enumerate(methods.values()):
+        for weights, shift, look in _marks(groups, page):
+            group, y = groups[weights], -place + shift
+            colour = page.shades[group.key].light
+            scores = [100 * summary["top1"] for summary in group.summaries]
+            axes.plot(scores, [y] * len(scores), "|", color=colour, ms=5, alpha=0.55, mew=1)
+            whisker(axes, group.intervals["top1"], y, colour, **look)
+    row_labels(axes, [groups["raw"].name for groups in methods.values()])
+    axes.set_xlabel("top-1 accuracy on test images, %")
+    axes.margins(x=0.06)
+    return figure
+
+
+def difference_figure(methods: Methods, page: Page, *, width: float) -> Figure:
+    """Draw the difference in top-1 to the baseline, paired by seed, with its interval."""
+    others = {text: groups for text, groups in methods.items() if groups["raw"].differences}
+    figure, axes = canvas(width, _height(others))
+    axes.axvline(0, color=FAINT.light, lw=1)
+    for place, groups in enumerate(others.values()):
+        for weights, shift, look in _marks(groups, page):
+            difference: Difference | None = groups[weights].differences.get("top1")
+            if difference is not None:
+                colour = page.shades[groups[weights].key].light
+                whisker(axes, difference.interval, -place + shift, colour, **look)
+    row_labels(axes, [groups["raw"].name for groups in others.values()])
+    axes.set_xlabel("difference to no mixing, percentage points")
+    axes.margins(x=0.08)
+    return figure
+
+
+def _height(methods: Methods) -> float:
+    """Inches for a row a method; rows of three marks want more room."""
+    three = any("teacher" in groups for groups in methods.values())
+    return 0.75 + (0.58 if three else 0.46) * len(methods)
+
+
+def _marks(groups: dict[str, Group], page: Page) -> list[tuple[str, float, dict[str, Any]]]:
+    """A method's sets of weights, each with its place in the row and the look of its mark."""
+    shifts = (0.22, 0.0, -0.22) if "teacher" in groups else (0.13, -0.13)
+    looks: dict[str, dict[str, Any]] = {
+        "raw": {"face": "white"},
+        "ema": {},
+        "teacher": {"mark": "D"},
+    }
+    return [
+        (weights, shift, {"face": page.shades[groups[weights].key].light} | looks[weights])
+        for weights, shift in zip(WEIGHTS, shifts, strict=False)
+        if weights in groups
+    ]
