@@ -20,7 +20,7 @@ from mixwright.lab.reports.section import Block, Cards, Drawing, Page, Pictures,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mixwright.lab.analysis.findings import Part
+    from mixwright.lab.analysis.findings import Arrays, Findings, Part
 
 WIDE, NARROW = 6.6, 3.7
 """Inches of figures on wide and on narrow pages."""
@@ -69,17 +69,28 @@ def write_report(path: Path) -> Path:
     """
     record = find_record(path)
     folder = record.parent
-    findings = read_findings(record)
+    alone = sum((folder / name).is_file() for name in NAMES.values()) <= 1
+    page = folder / ("report.html" if alone else f"{record.stem}.html")
     arrays = read_arrays(folder / ARRAYS) or {}
+    write_page(read_findings(record), arrays, page)
+    return page
+
+
+def write_page(findings: Findings, arrays: Arrays, path: Path) -> None:
+    """Write the page of findings, and every figure as PNG under ``figures`` beside it.
+
+    Args:
+        findings: any.
+        arrays: their maps and pictures; figures that lack theirs are taken from ``figures``.
+        path: the HTML file; its folder exists.
+    """
     page = Page(findings=findings, shades=shades_of(findings), arrays=arrays)
     kind = import_module(f"mixwright.lab.reports.{findings.kind}_page")
     sections: dict[str, Section] = {}
     for name, part in findings.parts.items():
         sections |= _writer(name)(part, page)
     sections |= kind.closing(page)
-    alone = sum((folder / name).is_file() for name in NAMES.values()) <= 1
-    path = folder / ("report.html" if alone else f"{record.stem}.html")
-    return _write(path, kind.heading(page), sections, page)
+    _write(path, kind.heading(page), sections, page)
 
 
 def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
@@ -88,7 +99,7 @@ def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
     return import_module(f"mixwright.lab.reports.sections.{file}").write
 
 
-def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> Path:
+def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> None:
     folder, colours = path.parent, list(dict.fromkeys(page.shades.values()))
     with styled():
         shown = {
@@ -105,7 +116,6 @@ def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: 
         )
     )
     path.write_text(text, encoding="utf-8")
-    return path
 
 
 def _shown(
