@@ -167,9 +167,7 @@ def test_the_measurement_says_what_mixup_asks_of_each_filter(size, counted):
 def test_large_images_have_a_row_without_r2_by_moments():
     summary = {"model": "a net", "layer": "1 of 2 x 2 pixels", "r2_moments": None, "r2": None}
     summary |= {"coefficient": [0.25], "roughness": [0.0]}
-    section = sections_of("first-layer", [made_group("mixup", "", [summary])])[
-        "first-layer"
-    ]
+    section = sections_of("first-layer", [made_group("mixup", "", [summary])])["first-layer"]
     assert tables(section)[0].rows == (("Mixup", "0.250", "0.250", "0.250", NONE, NONE),)
 
 
