@@ -13,6 +13,7 @@ import mixwright
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+LINKING = sorted([*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "benchmarks" / "results").glob("*.md")])
 PAGES_OF_CODE = (
     "own-loop.md",
     "own-mixer.md",
@@ -29,6 +30,7 @@ def test_the_blocks_of_a_page_run_one_after_another(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write a file
+    (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")  # some read a record of ours
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.S)
     assert blocks
     page = types.ModuleType("page")
@@ -37,11 +39,21 @@ def test_the_blocks_of_a_page_run_one_after_another(
         exec(compile(block, name, "exec"), page.__dict__)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for target, heading in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+        if target.startswith("http"):
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), f"{page.name}: {target}"
+        if heading:
+            assert heading in headings(file), f"{page.name}: {target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """The headings of a page as links name them: lower case, dashes for blanks, no other signs."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 def test_every_public_name_is_on_a_page() -> None:
