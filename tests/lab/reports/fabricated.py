@@ -1,14 +1,27 @@
-"""A record of a comparison that never took place, for tests of what is made of it."""
+"""A comparison that never took place: its run folders, and the findings made of them."""
 
+from __future__ import annotations
+
+import dataclasses
 import json
 import math
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from mixwright.lab.analysis.comparison import Comparison, Failure, MethodRecord, RunRecord
-from mixwright.lab.analysis.significance_of_comparison import judged
-
-from mixwright.lab.analysis.statistics import t_interval
+from mixwright.lab.analysis.findings import Arrays, Failure, Findings, Group
+from mixwright.lab.analysis.store import write_findings
+from mixwright.lab.analysis.training_warnings import WarningRows
+from mixwright.lab.data.load import load_data
+from mixwright.lab.experiments.comparing import compare_runs
+from mixwright.lab.experiments.grid import Planned, plan_runs
+from mixwright.lab.experiments.methods import parse_methods
+from mixwright.lab.reports.page import write_report
+from mixwright.lab.reports.palette import shades_of
+from mixwright.lab.reports.section import Page
+from mixwright.lab.settings import decode
+from mixwright.lab.training.result import Result
 
 LABELS = {
     "none": "No mixing",
@@ -20,6 +33,71 @@ LABELS = {
     "miamix": "MiAMix",
 }
 
+RECIPE: dict[str, Any] = {
+    "data": "digits", "model": "smallconv", "batch_size": 25, "lr": 0.05, "ema_decay": 0.999,
+    "nesterov": True, "flip": False, "warmup_epochs": 0,
+}  # fmt: skip
+
+Numbers = dict[str, Any]
+
+
+def scores(top1: float, *, ece: float = 0.1, nll: float = 0.5) -> Numbers:
+    """Scores of one set of weights."""
+    return {"top1": top1, "top5": 0.99, "nll": nll, "ece": ece, "count": 797}
+
+
+def finish(
+    run: Planned,
+    raw: Numbers,
+    ema: Numbers,
+    *,
+    teacher: Numbers | None = None,
+    step: float = 0.01,
+    seconds: float = 2.0,
+    warnings: tuple[Numbers, ...] = (),
+) -> None:
+    """Write what a run leaves behind when it is done, without its epochs."""
+    by_weights = {"raw": raw, "ema": ema} | ({} if teacher is None else {"teacher": teacher})
+    epochs = run.recipe.epochs
+    result = Result(
+        recipe=run.recipe,
+        hash="0123abcd",
+        seed=run.recipe.seed,
+        commit="0123456789abcdef+",
+        mixwright="0.1.0",
+        torch="2.13.0",
+        machine={"device": "cpu", "cpu": "a processor", "cores": 2},
+        epochs=epochs,
+        train={"loss": 1.0, "accuracy": 0.5},
+        scores=by_weights,
+        best={"raw": {**raw, "epoch": max(1, epochs - 2)}, "ema": {**ema, "epoch": epochs}},
+        step_seconds=step,
+        seconds=seconds,
+        parameters=59026,
+        finished="2026-11-21T02:40:00+00:00",
+        warnings=list(warnings),
+    )
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "result.json").write_text(json.dumps(result.to_record()))
+
+
+def compared(
+    out: Path,
+    runs: list[Planned],
+    *,
+    failures: tuple[Failure, ...] = (),
+    parallel: int = 2,
+) -> tuple[Findings, Arrays]:
+    """What the command makes of finished runs."""
+    return compare_runs(
+        runs,
+        failures,
+        data=load_data("digits"),
+        command="mixwright compare --seeds 3",
+        parallel=parallel,
+        out=out,
+    )
+
 
 def fabricate(
     folder: Path,
@@ -29,123 +107,91 @@ def fabricate(
     epochs: int = 20,
     failures: tuple[Failure, ...] = (),
     taught: tuple[str, ...] = (),
-) -> Comparison:
-    """A record with made-up scores, and its run folders with made-up curves.
+    parallel: int = 2,
+    seconds: Mapping[str, float] | None = None,
+) -> tuple[Findings, Arrays]:
+    """Findings with made-up scores, and run folders with made-up curves.
 
-    Methods that are ``taught`` have a teacher of their own, show numbers, and sound an alarm.
+    Methods that are ``taught`` have a teacher of their own, show numbers, and warn. ``seconds``
+    are those of the run of seed 0 of each method; every further seed takes one more.
     """
     draw = random.Random(7)
+    runs = plan_runs(
+        parse_methods(methods), RECIPE | {"epochs": epochs}, seeds=seeds, out=folder
+    )
     base: dict[int, float] = {}
-    records: list[MethodRecord] = []
     for place, text in enumerate(methods):
-        runs: list[RunRecord] = []
         for seed in range(seeds):
+            run = next(r for r in runs if (r.method.text, r.recipe.seed) == (text, seed))
             base.setdefault(seed, 0.86 + 0.01 * draw.random())
             top1 = base[seed] + 0.008 * place * draw.random() + 0.004 * (place == 2)
-            raw = _scores(top1, 0.03 + 0.02 * place, 0.5 + 0.04 * place)
-            ema = _scores(top1 + 0.004, 0.03 + 0.02 * place, 0.5 + 0.03 * place)
-            run = f"runs/{text}-s{seed}-0123abcd"
-            _curves(folder / run, top1, epochs, text, draw, taught=text in taught)
-            best = {"raw": {**raw, "epoch": epochs - 2}, "ema": {**ema, "epoch": epochs}}
-            more = {}
-            if text in taught:
-                alarm = {"said": f"masks <vary> by 0.00{seed + 1}", "first": 3, "last": 3 + seed}
-                more = {"teacher": _scores(top1 + 0.01, 0.02, 0.45), "alarms": [alarm]}
-            protocols = {
-                "raw": {"median10": {"top1": top1 - 0.002, "epochs": [18, 20], "note": ""}}
-            }
-            runs.append(
-                RunRecord(seed=seed, folder=run, raw=raw, ema=ema, best=best,
-                          step_seconds=0.012 * (1 + 0.05 * place), seconds=9.0 + place,
-                          protocols=protocols, **more)
-            )  # fmt: skip
-        records.append(_method(text, runs, records[0].runs if records else ()))
-    record = Comparison(
-        command="mixwright compare --seeds 3",
-        data={
-            "name": "digits",
-            "note": "Optical Recognition of Handwritten Digits, fixed split.",
-            "classes": [str(k) for k in range(10)],
-            "train": 100,
-            "test": 797,
-            "shape": [3, 32, 32],
-        },
-        recipe={"data": "digits", "model": "smallconv", "epochs": epochs, "batch_size": 25,
-                "lr": 0.05, "ema_decay": 0.999, "nesterov": True, "flip": False},
-        baseline="none" if "none" in methods else None,
-        methods=tuple(records),
-        failures=failures,
-        machine={"device": "cpu", "cpu": "a processor", "cores": 2},
-        commit="0123456789abcdef+",
-        versions={"mixwright": "0.1.0", "torch": "2.13.0"},
-        parallel=2,
-        seconds=sum(run.seconds for method in records for run in method.runs),
-        parameters=59026,
-        finished="2026-11-21T02:40:00+00:00",
-    )  # fmt: skip
-    return judged(record)
+            own = text in taught
+            warning = {"message": f"masks <vary> by 0.00{seed + 1}", "first": 3, "last": 3 + seed}
+            finish(
+                run,
+                scores(top1, ece=0.03 + 0.02 * place, nll=0.5 + 0.04 * place),
+                scores(top1 + 0.004, ece=0.035 + 0.02 * place, nll=0.51 + 0.03 * place),
+                teacher=scores(top1 + 0.01, ece=0.02, nll=0.45) if own else None,
+                step=0.012 * (1 + 0.05 * place),
+                seconds=9.0 + place if seconds is None else seconds[text] + seed,
+                warnings=(warning,) if own else (),
+            )
+            _epochs(run.folder, top1, epochs, text, draw, taught=own)
+    return compared(folder, runs, failures=failures, parallel=parallel)
 
 
-def _method(text: str, runs: list[RunRecord], base: tuple[RunRecord, ...]) -> MethodRecord:
-    columns = {
-        column: {
-            name: t_interval([getattr(run, column)[name] for run in runs])
-            for name in ("top1", "nll", "ece")
-        }
-        for column in ("raw", "ema", "teacher")
-        if getattr(runs[0], column)
-    }
-    differences = {
-        column: t_interval(
-            [
-                getattr(own, column)["top1"] - getattr(other, to)["top1"]
-                for own, other in zip(runs, base, strict=True)
-            ]
-        )
-        if base and column in columns
-        else None
-        for column, to in (("raw", "raw"), ("ema", "ema"), ("teacher", "ema"))
-    }
-    return MethodRecord(
-        text=text,
-        label=LABELS.get(text, text),
-        slug=text,
-        runs=tuple(runs),
-        raw=columns["raw"],
-        ema=columns["ema"],
-        difference_raw=differences["raw"],
-        difference_ema=differences["ema"],
-        teacher=columns.get("teacher", {}),
-        difference_teacher=differences["teacher"],
-        step_seconds=runs[0].step_seconds,
-        relative_step=runs[0].step_seconds / (base or runs)[0].step_seconds,
-    )
-
-
-def _scores(top1: float, ece: float, nll: float) -> dict[str, float | int | None]:
-    return {"top1": top1, "top5": 0.99, "nll": nll, "ece": ece, "count": 797}
-
-
-def _curves(
+def _epochs(
     folder: Path, top1: float, epochs: int, text: str, draw: random.Random, *, taught: bool
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "metrics.jsonl").open("w") as file:
         for epoch in range(1, epochs + 1):
             rise = 1 - math.exp(-5 * epoch / epochs)
             raw = 0.1 + (top1 - 0.1) * rise + 0.02 * (draw.random() - 0.5)
             ema = 0.1 + (top1 - 0.09) * rise
-            train = 0.1 + (0.9 if text == "none" else 0.6) * rise
-            test = {"raw": {"top1": raw}, "ema": {"top1": ema}} if epoch % 2 == 0 else None
-            line = {"epoch": epoch, "train": {"loss": 1.0, "accuracy": train}, "test": test}
+            train: Numbers = {"loss": 1.0, "accuracy": 0.1 + (0.9 if text == "none" else 0.6) * rise}
+            test: Numbers | None = None
+            if epoch % 2 == 0:
+                test = {"raw": {"top1": raw, "top5": None}, "ema": {"top1": ema, "top5": None}}
+            line = {"format": 2, "epoch": epoch, "train": train, "test": test, "warnings": []}
             if taught:
-                seen = {
+                train["diagnostics"] = {
                     "mask <spread>": 0.01 + 0.1 * rise * draw.uniform(0.9, 1),
                     "mask largest": 0.5 + 0.2 * rise,
                     "mask follows lam": 0.8 * rise,
                 }
-                line["train"] |= {"seen": seen}
                 if test:
                     late = 1 - math.exp(-3.5 * epoch / epochs)
-                    test["teacher"] = {"top1": 0.1 + (top1 - 0.08) * late}
+                    test["teacher"] = {"top1": 0.1 + (top1 - 0.08) * late, "top5": None}
             file.write(json.dumps(line) + "\n")
+
+
+def report(folder: Path, made: tuple[Findings, Arrays]) -> str:
+    """Store findings, write their page as ``mixwright report`` does, and read it."""
+    return write_report(write_findings(folder, *made)).read_text(encoding="utf-8")
+
+
+def page_of(made: tuple[Findings, Arrays]) -> Page:
+    """What sections are given."""
+    findings, arrays = made
+    return Page(findings=findings, shades=shades_of(findings), arrays=arrays)
+
+
+def with_scores(findings: Findings, **changed: Group) -> Findings:
+    """The findings with other groups in their scores, by key with ``_`` for the space."""
+    by_key = {key.replace("_", " "): group for key, group in changed.items()}
+    part = findings.parts["scores"]
+    groups = tuple(by_key.get(group.key, group) for group in part.groups)
+    part = dataclasses.replace(part, groups=groups)
+    return dataclasses.replace(findings, parts={**findings.parts, "scores": part})
+
+
+def group_of(findings: Findings, key: str, part: str = "scores") -> Group:
+    """The group of that key."""
+    found = findings.parts[part].group(key)
+    assert found is not None, key
+    return found
+
+
+def warnings_of(findings: Findings) -> WarningRows:
+    """What the runs warned of."""
+    return decode(WarningRows, findings.parts["warnings"].numbers, where="the warnings")
