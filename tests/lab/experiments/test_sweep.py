@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
+import random
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from mixwright.lab.experiments.sweep import options_of, run_rows, sweeps, write_runs
 
 from lab.reports.fabricated import fabricate
+from mixwright.lab.analysis.store import tidy_table, write_findings
+from mixwright.lab.analysis.sweep import Sweeps
 from mixwright.lab.experiments.alternatives import alternatives
+from mixwright.lab.experiments.comparing import options_by_method
 from mixwright.lab.experiments.methods import parse_method, parse_methods
+from mixwright.lab.settings import decode
 
 
 @pytest.mark.parametrize(
@@ -67,40 +74,60 @@ def test_a_grid_is_several_methods_and_never_one() -> None:
         parse_method("cutmix:alpha=0.2|1")
 
 
-def test_one_row_a_run_and_set_of_weights(tmp_path: Path) -> None:
-    texts = ("none", "miamix", "miamix:p_self=0.5,weights=1;1;1;1;2", "mixup+cutmix:alpha=0.5")
-    record = fabricate(tmp_path, methods=texts, seeds=2, taught=("miamix",))
-    write_runs(tmp_path / "runs.csv", record)
-    with (tmp_path / "runs.csv").open(newline="") as file:
+TEXTS = ("none", "miamix", "miamix:p_self=0.5,weights=1;1;1;1;2", "mixup+cutmix:alpha=0.5")
+
+
+def test_one_row_a_part_run_set_of_weights_and_measure(tmp_path: Path) -> None:
+    made = fabricate(tmp_path, methods=TEXTS, seeds=2, taught=("miamix",))
+    write_findings(tmp_path, *made)
+    with (tmp_path / "measures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
-        "method", "cutmix.alpha", "miamix.p_self", "miamix.weights", "seed", "weights",
-        "top1", "nll", "ece", "step_seconds", "seconds",
+        "part", "method", "name", "weights", "seed",
+        "cutmix.alpha", "miamix.p_self", "miamix.weights", "measure", "value",
     ]  # fmt: skip
-    assert len(rows) == 2 * (2 + 3 + 2 + 2)
-    first = record.methods[1].runs[1]
-    found = [row for row in rows if row["method"] == "miamix" and row["seed"] == "1"]
-    assert [row["weights"] for row in found] == ["raw", "ema", "teacher"]
-    assert [float(row["top1"]) for row in found] == [
-        first.raw["top1"], first.ema["top1"], first.teacher["top1"],
+    keys = [
+        tuple(row[head] for head in ("part", "method", "weights", "seed", "measure")) for row in rows
+    ]
+    assert len(set(keys)) == len(keys)
+    assert set(row["part"] for row in rows) == {"scores", "cost"}
+    value = dict(zip(keys, (float(row["value"]) for row in rows), strict=True))
+    # Two seeds of three methods with two sets of weights, and of one with three.
+    tops = [key for key in keys if key[0] == "scores" and key[-1] == "top1"]
+    assert len(tops) == 2 * (2 + 3 + 2 + 2)
+    assert [key[2] for key in tops if key[1] == "miamix" and key[3] == "1"] == [
+        "raw", "ema", "teacher",
     ]  # fmt: skip
-    assert float(found[0]["step_seconds"]) == first.step_seconds
+    (run,) = (tmp_path / "runs").glob("miamix-s1-*")
+    result = json.loads((run / "result.json").read_text())
+    for weights, scores in result["scores"].items():
+        for measure in ("top1", "top5", "nll", "ece", "count"):
+            assert value["scores", "miamix", weights, "1", measure] == scores[measure]
+        best = result["best"].get(weights, {})
+        for measure, number in best.items():
+            assert value["scores", "miamix", weights, "1", f"best.{measure}"] == number
+    assert value["cost", "miamix", "", "1", "step_seconds"] == result["step_seconds"]
+    assert value["cost", "miamix", "", "1", "seconds"] == result["seconds"]
     # What a METHOD leaves out is the default of its class, and nothing of other methods.
     shown = {(row["method"], row["miamix.p_self"], row["cutmix.alpha"]) for row in rows}
     assert shown == {
         ("none", "", ""),
         ("miamix", "0.1", ""),
-        (texts[2], "0.5", ""),
-        (texts[3], "", "0.5"),
+        (TEXTS[2], "0.5", ""),
+        (TEXTS[3], "", "0.5"),
     }
     assert {row["miamix.weights"] for row in rows} == {"", "2;1;1;1;1", "1;1;1;1;2"}
+    assert {row["name"] for row in rows if row["method"] == "none"} == {"No mixing"}
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_rows_are_numbers_where_they_are_numbers(tmp_path: Path) -> None:
-    rows = run_rows(fabricate(tmp_path, methods=("none",), seeds=1))
-    assert {type(rows[0][name]) for name in ("top1", "nll", "ece", "seconds")} == {float}
-    assert rows[0]["seed"] == 0
+def test_values_have_all_their_digits(tmp_path: Path) -> None:
+    findings, _ = fabricate(tmp_path, methods=("none",), seeds=1)
+    rows = [line.split(",") for line in tidy_table(findings).splitlines()[1:]]
+    (top1,) = (row[-1] for row in rows if (row[3], row[-2]) == ("raw", "top1"))
+    # The first two draws of the generator behind the made-up scores.
+    draw = random.Random(7)
+    assert top1 == repr(0.86 + 0.01 * draw.random() + 0.0 * draw.random())
 
 
 @pytest.mark.parametrize(
@@ -120,11 +147,28 @@ def test_rows_are_numbers_where_they_are_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_methods_that_differ_in_one_number(tmp_path: Path, texts, found) -> None:
-    record = fabricate(tmp_path, methods=texts, seeds=2)
-    told = [(s.name, s.option, [v for v, _ in s.points]) for s in sweeps(record.methods)]
-    assert told == found
+    made, _ = fabricate(tmp_path, methods=texts, seeds=1)
+    sweeps = decode(Sweeps, made.parts["sweep"].numbers, where="here").sweeps
+    assert [(sweep.name, sweep.option, [*sweep.values]) for sweep in sweeps] == found
+    for sweep in sweeps:
+        for value, text in zip(sweep.values, sweep.methods, strict=True):
+            assert text in texts
+            assert f"{sweep.option}={value:g}" in text or text == sweep.name
 
 
-def test_options_of_classes_of_ones_own() -> None:
-    assert options_of("a.b:Mine:x=1,y=2") == {"a.b:Mine.x": "1", "a.b:Mine.y": "2"}
-    assert options_of("a.b:Mine") == {}
+class Own:
+    """A mixer of one's own."""
+
+    def __init__(self, x: int = 7, y: int = 2) -> None: ...
+
+    def plan(self, images, labels=None, *, generator, model=None): ...
+
+
+def test_options_of_classes_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "owns.here", SimpleNamespace(Own=Own))
+    methods = [parse_method(text) for text in ("owns.here:Own:x=1", "owns.here:Own")]
+    assert options_by_method(methods) == {
+        "owns.here:Own:x=1": {"owns.here:Own.x": "1"},
+        "owns.here:Own": {"owns.here:Own.x": "7"},
+    }
+    assert options_by_method([parse_method("owns.here:Own")]) == {"owns.here:Own": {}}

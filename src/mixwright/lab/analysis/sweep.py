@@ -37,7 +37,7 @@ def find_sweeps(options: Mapping[str, Options]) -> Sweeps:
     """Find methods of one name that differ in exactly one option, which is a number in all.
 
     Args:
-        options: of each METHOD, by its text; of METHODs joined by ``+`` under several names.
+        options: of each METHOD that is not joined by ``+``, by its text.
 
     Returns:
         one sweep a name at most, with at least two values.

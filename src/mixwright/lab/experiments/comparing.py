@@ -102,7 +102,9 @@ def compare_runs(
         }
     )
     more: dict[str, Any] = {
-        "sweep": find_sweeps(options),
+        "sweep": find_sweeps(
+            {text: options[text] for text, method in methods.items() if len(method.parts) == 1}
+        ),
         "samples": samples,
         "curves": curves,
         "diagnostics": masks,
