@@ -116,9 +116,7 @@ def fabricate(
     are those of the run of seed 0 of each method; every further seed takes one more.
     """
     draw = random.Random(7)
-    runs = plan_runs(
-        parse_methods(methods), RECIPE | {"epochs": epochs}, seeds=seeds, out=folder
-    )
+    runs = plan_runs(parse_methods(methods), RECIPE | {"epochs": epochs}, seeds=seeds, out=folder)
     base: dict[int, float] = {}
     for place, text in enumerate(methods):
         for seed in range(seeds):
@@ -148,7 +146,8 @@ def _epochs(
             rise = 1 - math.exp(-5 * epoch / epochs)
             raw = 0.1 + (top1 - 0.1) * rise + 0.02 * (draw.random() - 0.5)
             ema = 0.1 + (top1 - 0.09) * rise
-            train: Numbers = {"loss": 1.0, "accuracy": 0.1 + (0.9 if text == "none" else 0.6) * rise}
+            seen = 0.1 + (0.9 if text == "none" else 0.6) * rise
+            train: Numbers = {"loss": 1.0, "accuracy": seen}
             test: Numbers | None = None
             if epoch % 2 == 0:
                 test = {"raw": {"top1": raw, "top5": None}, "ema": {"top1": ema, "top5": None}}

@@ -1,61 +1,69 @@
-"""The report: one file that needs nothing outside itself, and that a browser can show."""
+"""The page of a comparison: one file that needs nothing outside itself, its numbers in the JSON."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
-import torch
-from mixwright.lab.analysis.comparison import Comparison, Failure
-from mixwright.lab.reports.curves import read_curves
-from mixwright.lab.reports.html import render_report, write_gallery, write_report
-from mixwright.lab.reports.tables import headline
-from torch import nn
 
-from lab.reports.fabricated import fabricate
-from mixwright.checkpoint import CheckpointError
+from lab.reports import fabricated
+from lab.reports.cells import DASH, MINUS, TIMES, tables
+from lab.reports.fabricated import fabricate, page_of, report
+from mixwright.lab.analysis.curves import AllCurves, all_curves
+from mixwright.lab.analysis.findings import Arrays, Failure, Findings
+from mixwright.lab.analysis.store import write_findings
 from mixwright.lab.data.load import load_data
-from mixwright.lab.experiments import saved
-from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.saved import Saved
-from mixwright.lab.reports import figures, html
-from mixwright.lab.reports.gallery import Exhibit, exhibit
+from mixwright.lab.reports import figures
+from mixwright.lab.reports.page import write_report
 from mixwright.lab.reports.palette import method_shades
-from mixwright.lab.training.recipe import Recipe
+from mixwright.lab.reports.sections import curves as curves_section
+from mixwright.lab.reports.sections.scores import accuracy_figure, methods_of
+from mixwright.lab.settings import decode
+from mixwright.lab.training.folder import read_metrics
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-CLASSES = ("<zero>", "one", "two", "three")
+
+TAUGHT_WORDS = (
+    *("Own teacher", "to EMA of none", "teacher, %", "own teacher</li>", "diamonds"),
+    *("A method's own teacher averages", "What the mixer did", ">Warnings<"),
+)
+
+
+class Made(NamedTuple):
+    folder: Path
+    findings: Findings
+    arrays: Arrays
+    page: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        return json.loads((self.folder / "comparison.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("comparison")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("plain")
+    failed = (Failure(name="gmix, seed 1", error="ValueError: <so> it was"),)
+    made = fabricate(folder, methods=("none", "mixup", "cutmix"), failures=failed)
+    return Made(folder, *made, report(folder, made))
 
 
 @pytest.fixture(scope="module")
-def record(folder: Path) -> Comparison:
-    failed = (Failure("gmix, seed 1", "ValueError: <so> it was"),)
-    return fabricate(folder, methods=("none", "mixup", "cutmix"), failures=failed)
-
-
-@pytest.fixture(scope="module")
-def exhibits() -> list[Exhibit]:
-    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    return [
-        exhibit(parse_method(text), images, torch.arange(4), CLASSES, count=2, seed=0)
-        for text in ("mixup", "cutmix")
-    ]
-
-
-@pytest.fixture(scope="module")
-def page(record: Comparison, folder: Path, exhibits: list[Exhibit]) -> str:
-    return render_report(record, folder, exhibits)
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("taught")
+    methods = ("none", "mixup", "fmix", "cutmix:alpha=0.5", "cutmix:alpha=0.25")
+    made = fabricate(folder, methods=methods, taught=("fmix",), seconds=dict.fromkeys(methods, 99.0)
+                     | {"fmix": 149.0, "mixup": 104.0})  # fmt: skip
+    return Made(folder, *made, report(folder, made))
 
 
 class _Reader(HTMLParser):
@@ -80,19 +88,24 @@ class _Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_nothing_is_asked_for_outside(page: str) -> None:
-    assert not re.findall(r"https?:|//[a-z]|@import|<script|<link", page)
-    assert all(address == "none" or address.startswith(("data:", "#"))
-               for address in re.findall(r"url\(([^)]*)\)", page))  # fmt: skip
-    reader = _Reader()
-    reader.feed(page)
-    assert reader.open == []
-    assert reader.fetched
-    assert all(address.startswith(("data:image/png;base64,", "#")) for address in reader.fetched)
+def test_nothing_is_asked_for_outside(plain: Made, taught: Made) -> None:
+    for page in (plain.page, taught.page):
+        bare = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page)
+        assert not re.findall(r"https?:|//[a-z]|@import|<script|<link", bare)
+        assert all(address == "none" or address.startswith(("data:", "#"))
+                   for address in re.findall(r"url\(([^)]*)\)", page))  # fmt: skip
+        reader = _Reader()
+        reader.feed(page)
+        assert reader.open == []
+        assert reader.fetched
+        assert all(
+            address.startswith(("data:image/png;base64,", "#")) for address in reader.fetched
+        )
 
 
-def test_all_that_belongs_there_is_there(page: str, record: Comparison, folder: Path) -> None:
-    text = re.sub(r"<[^>]+>", " ", page)
+def test_all_that_belongs_there_is_there(plain: Made) -> None:
+    page = plain.page
+    text = unescape(re.sub(r"<[^>]+>", " ", page))
     for words in (
         "2 mixing methods, smallconv on digits",
         "paired by seed and corrected for 2 methods (Holm)",
@@ -100,60 +113,57 @@ def test_all_that_belongs_there_is_there(page: str, record: Comparison, folder: 
         "Mean rank over 3 seeds",
         "test of all being alike: p = ",
         "86.5 ± 0.8",
-        record.data["note"],
+        plain.findings.about.data.note,
         "0123456789 with changes",
         "mixwright compare --seeds 3",
         "Runs that did not finish",
-        "runs/cutmix-s2-0123abcd",
         "shared the machine",
+        "What each method does",
+        "Every run",
     ):
         assert words in text, words
+    assert "runs/cutmix-s2-" in text
     assert "&lt;so&gt; it was" in page  # what a run printed is text, not markup
-    assert "&lt;zero&gt;" in page
-    assert page.count("<svg") >= 6 + 3  # three figures in two widths, a curve a method
+    assert page.count("<svg") >= 2 * 4 + 3  # four figures in two widths, a curve a method
     assert "var(--m1)" in page
-    names = {path.name for path in (folder / "figures").iterdir()}
-    assert names == {"accuracy.png", "difference.png", "ranks.png", "curves.png", "samples.png",
-                         "cost-time.png"}  # fmt: skip
-    for row in headline(record)[1:]:
-        assert f"<td>{row.p_raw}</td>" in page
+    names = {path.name for path in (plain.folder / "figures").iterdir()}
+    assert names == {
+        "accuracy-top1.png", "accuracy-difference.png", "accuracy-ranks.png", "cost-time.png",
+        "curves-all.png", "samples-all.png",
+    }  # fmt: skip
     assert page.count("p<sub>Holm</sub>") == 3  # a column for each kind of weights, and its note
+    order = re.findall(r'<section id="([a-z-]+)">', page)
+    assert order == ["accuracy", "calibration", "cost", "samples", "curves", "caveats", "failures",
+                     "runs"]  # fmt: skip
 
 
-TAUGHT_WORDS = (
-    *("Own teacher", "to EMA of none", "teacher, %", "own teacher</li>", "diamonds"),
-    *("A method's own teacher averages", "What the mixer did", "Alarms"),
-)
+def test_classes_are_text_and_no_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_data("digits")
+    renamed = dataclasses.replace(data, classes=("<zero>", *data.classes[1:]))
+    monkeypatch.setattr(fabricated, "load_data", lambda _: renamed)
+    page = report(tmp_path, fabricate(tmp_path, methods=("mixup",), seeds=1))
+    assert "&lt;zero&gt; " in page
+    assert "<zero>" not in page
 
 
-def test_without_a_teacher_nothing_speaks_of_it(page: str) -> None:
-    assert not [words for words in TAUGHT_WORDS if words in page]
+def test_without_a_teacher_nothing_speaks_of_it(plain: Made) -> None:
+    assert not [words for words in TAUGHT_WORDS if words in plain.page]
 
 
-def test_a_teacher_what_it_saw_and_its_alarms(tmp_path: Path) -> None:
-    record = fabricate(tmp_path, methods=("none", "mixup", "fmix"), taught=("fmix",))
-    page = unescape(render_report(record, tmp_path, []))
+def test_a_teacher_its_numbers_and_its_warnings(taught: Made) -> None:
+    page = unescape(taught.page)
     assert not [words for words in TAUGHT_WORDS if words not in page]
-    row = headline(record)[2]
-    for cell in (row.teacher, row.against_teacher, row.ece[2], row.nll[2]):
-        assert f">{cell}</td>" in page, cell
     assert page.count("<h3>mask largest</h3>") == 1
     assert "seed 0, epoch 3; seed 1, epochs 3 to 4; seed 2, epochs 3 to 5" in page
-    raw = render_report(record, tmp_path, [])
-    assert "masks &lt;vary&gt; by 0.003" in raw  # the last words on it, as text
-    assert "mask &lt;spread&gt;</h3>" in raw
-    reader = _Reader()
-    reader.feed(raw)
-    assert reader.open == []
+    assert "masks &lt;vary&gt; by 0.003" in taught.page  # the last words on it, as text
+    assert "mask &lt;spread&gt;</h3>" in taught.page
 
 
-def test_every_row_has_as_many_cells_as_its_head(tmp_path: Path) -> None:
-    for taught in ((), ("fmix",)):
-        record = fabricate(tmp_path, methods=("none", "fmix"), taught=taught)
-        page = render_report(record, tmp_path, [])
-        tables = re.findall(r"<table>.*?</table>", page, re.DOTALL)
-        assert len(tables) == 4
-        for table in tables:
+def test_every_row_has_as_many_cells_as_its_head(plain: Made, taught: Made) -> None:
+    for page, count in ((plain.page, 4), (taught.page, 5)):
+        found = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+        assert len(found) == count
+        for table in found:
             heads = re.findall(r"<tr.*?</tr>", table.partition("</thead>")[0], re.DOTALL)
             spans = [re.findall(r"<th(?: [^>]*)?>", head) for head in heads]
             widths = {
@@ -166,30 +176,198 @@ def test_every_row_has_as_many_cells_as_its_head(tmp_path: Path) -> None:
             assert len(widths) == 1, table
 
 
-def test_curves_hold_the_teacher_and_what_was_seen(tmp_path: Path) -> None:
-    record = fabricate(tmp_path, methods=("none", "fmix"), taught=("fmix",), seeds=2)
-    plain, own = (read_curves(method, tmp_path) for method in record.methods)
-    assert plain.teacher.epochs == ()
-    assert plain.seen == {}
-    assert own.teacher.epochs == tuple(range(2, 21, 2))
-    assert [*own.seen] == ["mask <spread>", "mask largest", "mask follows lam"]
-    assert own.seen["mask largest"].mean[-1] == pytest.approx(0.7, abs=0.01)
-    low = replace(own, teacher=replace(own.teacher, mean=(0.4,)))
-    assert figures.lowest([low]) == pytest.approx(0.05)  # no curve ends below the axis
+# What a cell says of stored numbers, written here anew.
+
+
+def rounded(value: float | None, digits: int = 1, scale: float = 100) -> str:
+    if value is None:
+        return DASH
+    return f"{scale * value:.{digits}f}".replace("-", MINUS)
+
+
+def with_half(interval: dict[str, Any] | None, digits: int = 1, scale: float = 100) -> str:
+    if interval is None:
+        return DASH
+    half = (interval["high"] - interval["low"]) / 2
+    return f"{rounded(interval['mean'], digits, scale)} ± {rounded(half, digits, scale)}"
+
+
+def gain(difference: dict[str, Any] | None) -> str:
+    if difference is None:
+        return DASH
+    text = with_half(difference["interval"])
+    return text if text.startswith(MINUS) else f"+{text}"
+
+
+def p_text(difference: dict[str, Any] | None) -> str:
+    if difference is None or difference["p_holm"] is None:
+        return DASH
+    p = difference["p_holm"]
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+
+
+def minutes(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60} s"
+
+
+def groups_of(record: dict[str, Any], part: str) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(one["method"], one["weights"]): one for one in record["parts"][part]["groups"]}
+
+
+@pytest.mark.parametrize("which", ["plain", "taught"])
+def test_every_number_in_the_tables_stands_in_the_record(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    made: Made = request.getfixturevalue(which)
+    record = made.record
+    found, spent = groups_of(record, "scores"), record["parts"]["cost"]["numbers"]["methods"]
+    methods = [method for method, weights in found if weights == "raw"]
+    kinds = ("raw", "ema", "teacher") if which == "taught" else ("raw", "ema")
+    seconds = groups_of(record, "cost")
+    accuracy, calibration, cost, *sweeps, runs = (rows for _, rows in tables(made.page))
+
+    def of(method: str, weights: str) -> dict[str, Any]:
+        missing = {"intervals": {}, "differences": {}, "summaries": None}
+        return found.get((method, weights), missing)
+
+    for method, row, quality, time, spending in zip(
+        methods, accuracy, calibration, cost, spent, strict=True
+    ):
+        name = found[method, "raw"]["name"]
+        cells = [
+            cell
+            for weights in kinds
+            for difference in [of(method, weights)["differences"].get("top1")]
+            for cell in (
+                with_half(of(method, weights)["intervals"].get("top1")),
+                gain(difference),
+                p_text(difference),
+            )
+        ]
+        assert row == [name, *cells, f"{spending['step_ratio']:.2f}{TIMES}"]
+        ece, nll = (
+            [with_half(of(method, weights)["intervals"].get(measure), digits, scale)
+             for weights in kinds]
+            for measure, digits, scale in (("ece", 1, 100), ("nll", 3, 1))
+        )  # fmt: skip
+        assert quality == [name, *ece, *nll]
+        same = spending["equal_time"]
+        assert time == [
+            name,
+            minutes(spending["seconds"]),
+            f"{spending['ratio']:.2f}{TIMES}",
+            with_half(spending["top1"]),
+            "on the front" if spending["front"] else "",
+            DASH if same is None else f"{spent[same]['name']}: {with_half(spent[same]['top1'])}",
+            DASH if spending["epochs_needed"] is None else str(spending["epochs_needed"]),
+        ]
+    rows = iter(runs)
+    for method in methods:
+        raw = found[method, "raw"]
+        for place, seed in enumerate(raw["seeds"]):
+            summary, others = raw["summaries"][place], kinds[1:]
+            tops = [
+                kept[place]["top1"] if (kept := of(method, weights)["summaries"]) else None
+                for weights in others
+            ]
+            assert next(rows) == [
+                raw["name"],
+                str(seed),
+                rounded(summary["top1"]),
+                *(rounded(top1) for top1 in tops),
+                rounded(summary["protocols"]["median10"]["top1"]),
+                f"{rounded(summary['best']['top1'])} (epoch {summary['best']['epoch']})",
+                rounded(summary["ece"]),
+                rounded(summary["nll"], 3, 1),
+                minutes(seconds[method, ""]["summaries"][place]["seconds"]),
+                raw["folders"][place],
+            ]
+    assert next(rows, None) is None
+    for rows in sweeps:
+        (sweep,) = record["parts"]["sweep"]["numbers"]["sweeps"]
+        assert rows == [
+            [f"{value:g}", with_half(found[method, "raw"]["intervals"]["top1"]),
+             gain(found[method, "raw"]["differences"]["top1"])]
+            for value, method in zip(sweep["values"], sweep["methods"], strict=True)
+        ]  # fmt: skip
+        assert [row[0] for row in rows] == ["0.25", "0.5"]
+    assert len(sweeps) == (which == "taught")
+
+
+def test_judgement_and_ranks_stand_in_the_record(plain: Made) -> None:
+    record = plain.record
+    ranking = record["parts"]["scores"]["numbers"]["ranking"]
+    (p,) = re.findall(r"test of all being alike: p = ([\d.]+)\.", plain.page)
+    assert p == p_text({"p_holm": ranking["p"]})
+    assert len(ranking["mean"]) == len(ranking["keys"]) == 3
+    assert ranking["distance"] == pytest.approx(2.343 * math.sqrt(12 / 18), abs=1e-2)
+    (lede,) = re.findall(r'<p class="lede">(.*?)</p>', plain.page)
+    for method in ("mixup", "cutmix"):  # neither can be told from chance in these numbers
+        assert groups_of(record, "scores")[method, "raw"]["differences"]["top1"]["p_holm"] > 0.05
+    assert "MixUp and CutMix are not distinguishable" in lede
+
+
+def test_a_page_made_again_has_the_same_bytes(plain: Made, taught: Made) -> None:
+    for made in (plain, taught):
+        first = {
+            path.name: path.read_bytes()
+            for path in (made.folder / "report.html", *(made.folder / "figures").iterdir())
+        }
+        shutil.rmtree(made.folder / "runs", ignore_errors=True)
+        shutil.rmtree(made.folder / "figures")
+        (made.folder / "report.html").unlink()
+        write_report(made.folder / "comparison.json")
+        paths = (made.folder / "report.html", *(made.folder / "figures").iterdir())
+        assert {path.name: path.read_bytes() for path in paths} == first
+
+
+def test_curves_hold_the_teacher_and_diagnostics(tmp_path: Path) -> None:
+    findings, _ = fabricate(tmp_path, methods=("none", "fmix"), taught=("fmix",), seeds=2)
+    stored = decode(AllCurves, findings.parts["curves"].numbers, where="here")
+    own, none = stored.methods["fmix"], stored.methods["none"]
+    assert none.test["teacher"].epochs == ()
+    assert none.diagnostics == {}
+    assert own.test["teacher"].epochs == tuple(range(2, 21, 2))
+    assert [*own.diagnostics] == ["mask <spread>", "mask largest", "mask follows lam"]
+    assert own.diagnostics["mask largest"].mean[-1] == pytest.approx(0.7, abs=0.01)
+    # By hand from the files: mean and range over two runs, epoch by epoch.
+    one, other = (
+        [line["test"]["ema"]["top1"] for line in read_metrics(folder) if line["test"]]
+        for folder in sorted((tmp_path / "runs").glob("fmix-s*"))
+    )
+    assert own.test["ema"].mean == pytest.approx(
+        [(a + b) / 2 for a, b in zip(one, other, strict=True)]
+    )
+    assert own.test["ema"].low == pytest.approx([*map(min, one, other)])
+    assert own.test["ema"].high == pytest.approx([*map(max, one, other)])
     shade = method_shades(["fmix"], None)["fmix"]
     with figures.styled():
-        lines = [
-            len(figures.curve_figure(one, None, shade, floor=0.0).axes[0].lines[-1].get_xdata())
-            for one in (plain, own)
-        ]
+        lines: list[int] = []
+        for curves in (none, own):
+            figure, axes = figures.canvas(3.1, 2.1)
+            curves_section.curves_panel(axes, curves, None, shade, floor=0.0)
+            lines.append(len(figure.axes[0].lines[-1].get_xdata()))  # pyright: ignore
     assert lines == [0, 10]
 
 
-def test_a_figure_has_the_same_bytes_each_time(record: Comparison) -> None:
-    shades = method_shades([method.text for method in record.methods], record.baseline)
+def test_no_curve_ends_below_the_axis() -> None:
+    def runs(top1: float) -> list[list[dict[str, Any]]]:
+        test = {"raw": {"top1": 0.8}, "ema": {"top1": 0.8}, "teacher": {"top1": top1}}
+        return [[{"epoch": 1, "train": {"accuracy": 0.9}, "test": test}]]
+
+    assert all_curves({"fmix": runs(0.4)}).floor == pytest.approx(0.05)
+    assert all_curves({"fmix": runs(0.3)}).floor == 0.0
+
+
+def test_a_figure_has_the_same_bytes_each_time(plain: Made) -> None:
+    page = page_of((plain.findings, {}))
+    methods = methods_of(plain.findings.parts["scores"])
+    colours = list(dict.fromkeys(page.shades.values()))
     with figures.styled():
         svgs = {
-            figures.to_svg(figures.accuracy_figure(record, shades, width=4), shades, salt="a")
+            figures.to_svg(accuracy_figure(methods, page, width=4), colours, salt="a")
             for _ in range(2)
         }
     assert len(svgs) == 1
@@ -197,59 +375,22 @@ def test_a_figure_has_the_same_bytes_each_time(record: Comparison) -> None:
 
 
 def test_one_method_and_one_seed(tmp_path: Path) -> None:
-    page = render_report(fabricate(tmp_path, methods=("mixup",), seeds=1), tmp_path, [])
+    page = report(tmp_path, fabricate(tmp_path, methods=("mixup",), seeds=1))
     assert "no differences to judge" in page
-    made = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert not made & {"difference.png", "ranks.png"}
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert "accuracy-top1.png" in names
+    assert not names & {"accuracy-difference.png", "accuracy-ranks.png"}
 
 
-def test_gallery(exhibits: list[Exhibit], tmp_path: Path) -> None:
-    path = write_gallery(exhibits, tmp_path / "new", title="Mixing <some>", note="A note.")
-    page = path.read_text()
-    assert "Mixing &lt;some&gt;" in page
-    assert "http" not in page
-    assert (tmp_path / "new" / "gallery.png").stat().st_size > 1000
+def test_a_page_without_its_arrays_takes_the_pictures_beside_it(tmp_path: Path) -> None:
+    """Samples have none; what is drawn from numbers alone is drawn."""
+    findings, _ = fabricate(tmp_path, methods=("none", "mixup"), seeds=1)
+    page = write_report(write_findings(tmp_path, findings, {})).read_text()
+    assert "What each method does" in page
+    assert 'alt="mixed image"' not in page
 
 
-class Even(nn.Module):
-    """Four classes, the first by the brightness of the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3, padding=1)
-        self.fc = nn.Linear(4, 10)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.fc(self.conv(images).relu().mean(dim=(2, 3)))
-
-
-def test_pictures_are_drawn_with_a_model_of_the_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = fabricate(tmp_path, methods=("none", "mixup"), seeds=2)
-    mine = replace(record.methods[1], text="mixwright.mixers.snapmix:SnapMix")
-    record = replace(record, methods=(record.methods[0], mine))
-    data = load_data("digits")
-    drawn: list[Exhibit] = []
-    monkeypatch.setattr(html, "render_report", lambda _, __, shown: str(drawn.extend(shown)))
-    write_report(record, tmp_path, data=data)
-    assert "no run folder has one that can be read" in drawn[0].note  # these runs are made up
-    asked: list[str] = []
-
-    def one_left(path: Path, *, image_size: int, channels: int) -> Saved:
-        asked.append(path.name)
-        if path.name.startswith("mixup"):
-            raise CheckpointError("gone")
-        return Saved(Recipe(), data.classes, 1, Even(), Even())
-
-    monkeypatch.setattr(saved, "load_saved", one_left)
-    write_report(record, tmp_path, data=data)
-    assert drawn[1].note == ""
-    assert len(drawn[1].samples) == 5
-    assert asked == ["mixup-s0-0123abcd", "mixup-s1-0123abcd", "none-s0-0123abcd"]
-
-
-def test_a_browser_shows_it(page: str, tmp_path: Path) -> None:
+def test_a_browser_shows_it(plain: Made, tmp_path: Path) -> None:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip(f"no browser installed; looked for {', '.join(BROWSERS)}")
@@ -258,7 +399,7 @@ def test_a_browser_shows_it(page: str, tmp_path: Path) -> None:
     const drawn = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
     document.title = `wide=${wide} drawn=${drawn} of=${document.images.length}`;
     </script></body>"""
-    (tmp_path / "report.html").write_text(page.replace("</body>", probe), encoding="utf-8")
+    (tmp_path / "report.html").write_text(plain.page.replace("</body>", probe), encoding="utf-8")
     done = subprocess.run(
         [
             browser,
@@ -281,5 +422,5 @@ def test_a_browser_shows_it(page: str, tmp_path: Path) -> None:
     )
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title is not None
-    pictures = page.count("<img ")
+    pictures = plain.page.count("<img ")
     assert title[1] == f"wide=true drawn={pictures} of={pictures}"
