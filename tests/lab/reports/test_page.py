@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+import torch
 from matplotlib.figure import Figure
-from mixwright.lab.reports.sections.section import Drawing, Group, Section, Table
 
-from mixwright.lab.reports.page import write_page
-from mixwright.lab.reports.palette import BASELINE, Shade
+from lab.reports.pages import ABOUT, made_group
+from mixwright.lab.analysis.findings import Findings, Part
+from mixwright.lab.analysis.store import ARRAYS, write_findings
+from mixwright.lab.reports.page import write_report
+from mixwright.lab.reports.palette import BASELINE
+from mixwright.lab.reports.section import Drawing, Page, Section, Table
 
 WIDTHS: list[float] = []
 
@@ -21,58 +30,70 @@ def draw(width: float) -> Figure:
     return figure
 
 
-def page(folder: Path) -> str:
-    section = Section(
-        title="A <title>",
-        protocol="What was done.",
-        reading="What it says.",
-        tables=(Table(("", "top-1 %"), (("<b>none</b>", "64.0"),), "a caption", ("none",)),),
-        drawings=(
-            Drawing("lines", "Lines.", draw),
-            Drawing("map", "A map.", draw, vector=False),
-        ),
+def write(part: Part, page: Page) -> dict[str, Section]:
+    return {
+        "first": Section(
+            title="A <title>",
+            protocol="What was done.",
+            reading="What it says.",
+            blocks=(
+                Table(("", "top-1 %"), (("<b>none</b>", "64.0"),), "a caption", ("none",)),
+                Drawing("lines", "Lines.", draw),
+                Drawing("map", "A map.", draw, vector=False, needs=("first/none/map",)),
+            ),
+        )
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Findings of a part whose section is ours, stored."""
+    name = "mixwright.lab.reports.sections.first"
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(write=write))
+    group = made_group("none", "", [{"top1": 0.64}], baseline=True)
+    about = replace(
+        ABOUT,
+        command="mixwright evaluate <x>",
+        skipped=("CutMix: cam, because <reason>",),
+        data=replace(ABOUT.data, note="Models & more"),
     )
-    path = write_page(
-        folder,
-        title="Models & more",
-        lede="All in all.",
-        over="digits",
-        sections={"first": section},
-        facts=[("Command", "mixwright evaluate <x>")],
-        shades={"none": Shade("#7b8290", "#a3abb9")},
-        skipped=["CutMix: cam, because <reason>"],
-    )
-    return path.read_text()
-
-
-def test_everything_is_there_and_nothing_from_elsewhere(tmp_path: Path) -> None:
-    text = page(tmp_path)
-    for said in ("A &lt;title&gt;", "What was done.", "&lt;b&gt;none&lt;/b&gt;", "64.0",
-                 "a caption", "Models &amp; more", "mixwright evaluate &lt;x&gt;",
-                 "because &lt;reason&gt;", 'id="first"'):  # fmt: skip
-        assert said in text
-    assert not re.search(r'(src|href)="(?!data:|#)', text)
-    assert (tmp_path / "figures" / "first-lines.png").stat().st_size > 500
-    assert (tmp_path / "figures" / "first-map.png").stat().st_size > 500
-
-
-def test_lines_are_drawn_for_both_widths_and_take_the_colours_of_the_page(tmp_path: Path) -> None:
+    findings = Findings(kind="evaluation", about=about, parts={"first": Part(groups=(group,))})
+    write_findings(tmp_path, findings, {"first/none/map": torch.zeros(2, 2)})
     WIDTHS.clear()
-    text = page(tmp_path)
+    yield tmp_path
+
+
+def test_everything_is_there_and_nothing_from_elsewhere(folder: Path) -> None:
+    text = write_report(folder).read_text()
+    for words in ("A &lt;title&gt;", "What was done.", "What it says.", "&lt;b&gt;none&lt;/b&gt;",
+                  "64.0", "a caption", "Models &amp; more", "mixwright evaluate &lt;x&gt;",
+                  "because &lt;reason&gt;", 'id="first"'):  # fmt: skip
+        assert words in text
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    assert (folder / "figures" / "first-lines.png").stat().st_size > 500
+    assert (folder / "figures" / "first-map.png").stat().st_size > 500
+
+
+def test_lines_are_drawn_for_both_widths_and_take_the_colours_of_the_page(folder: Path) -> None:
+    text = write_report(folder).read_text()
     assert {round(width, 1) for width in WIDTHS} == {6.6, 3.7}
     assert text.count("<svg") == 2
     assert "var(--m0)" in text
     assert text.count("data:image/png;base64,") == 2
 
 
-def test_groups_pair_by_seed() -> None:
-    def group(key: str, seeds: tuple[int, ...], values: tuple[float, ...]) -> Group:
-        return Group(key, key, seeds, tuple({"top1": value} for value in values))
+@pytest.mark.parametrize("place", ["figures/first-map.png", "first-map.png"])
+def test_without_its_arrays_a_figure_is_the_one_that_was_stored(folder: Path, place: str) -> None:
+    import base64
 
-    ours, base = group("a", (0, 1, 2), (0.5, 0.6, 0.9)), group("b", (2, 0), (0.8, 0.3))
-    gap = ours.difference(base, lambda found: found["top1"])
-    assert gap is not None
-    assert gap.count == 2
-    assert abs(gap.mean - 0.15) < 1e-12
-    assert ours.difference(group("c", (7,), (0.1,)), lambda found: found["top1"]) is None
-    assert abs(ours.interval(lambda found: found["top1"]).mean - 2 / 3) < 1e-12
+    write_report(folder)
+    picture = (folder / "figures" / "first-map.png").read_bytes()
+    (folder / ARRAYS).unlink()
+    (folder / "figures" / "first-map.png").rename(folder / "kept.png")
+    without = write_report(folder).read_text()
+    assert "A map." not in without  # nothing to draw it from, and no picture
+    assert "Lines." in without
+    (folder / "kept.png").rename(folder / place)
+    text = write_report(folder).read_text()
+    assert text.count(base64.b64encode(picture).decode()) == 2  # at both widths
+    assert "A map." in text

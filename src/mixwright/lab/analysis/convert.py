@@ -95,7 +95,7 @@ def _comparison(raw: Raw, folder: Path) -> Findings:
             Group(key=method["text"], label=method["label"], summaries=tuple(seconds), **shared)
         )
     parts, _ = analyse({"scores": scores, "cost": times})
-    spent = cost(parts["cost"].groups, epochs=int(raw["recipe"]["epochs"]))
+    spent = cost(parts["cost"].groups, recipe=raw["recipe"])
     parts["cost"] = replace(parts["cost"], numbers=asdict(spent))
     curves = all_curves(
         {group.method: [_epochs(folder / run) for run in group.folders] for group in times}

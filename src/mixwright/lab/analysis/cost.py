@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.analysis.statistics import Interval
@@ -67,22 +68,35 @@ class Cost:
     methods: tuple[Spent, ...]
 
 
-def cost(groups: Sequence[Group], *, epochs: int, others: Sequence[Findings] = ()) -> Cost:
+def cost(
+    groups: Sequence[Group], *, recipe: Mapping[str, Any], others: Sequence[Findings] = ()
+) -> Cost:
     """Return time and accuracy of every method, and of baselines that were trained longer.
 
     Args:
         groups: of a comparison's part ``cost``: ``seconds``, ``step_seconds`` and ``top1`` of
             each run.
-        epochs: of its runs.
+        recipe: what its runs share, ``epochs`` among it.
         others: comparisons of the same data and model with other numbers of epochs, whose
             baselines are taken.
 
     Returns:
         times are medians over runs; ratios are to the comparison's own baseline.
+
+    Raises:
+        ValueError: another comparison has other data or another model.
     """
+    epochs = int(recipe["epochs"])
     found = [_spent(group) for group in groups]
     for other in others:
-        longer = int((other.about.recipe or {})["epochs"])
+        theirs = other.about.recipe or {}
+        for name in ("data", "model"):
+            if theirs[name] != recipe[name]:
+                raise ValueError(
+                    f"cost: a comparison has the {name} {theirs[name]!r}, this one "
+                    f"{recipe[name]!r}; expected the same, with other epochs alone."
+                )
+        longer = int(theirs["epochs"])
         found += [
             _spent(group, longer=longer) for group in other.parts["cost"].groups if group.baseline
         ]

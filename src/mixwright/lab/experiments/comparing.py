@@ -87,7 +87,7 @@ def compare_runs(
     }
     parts, arrays = analyse(groups)
     recipe, last = _shared_recipe(done), done[-1].result
-    spent = cost(parts["cost"].groups, epochs=last.epochs)
+    spent = cost(parts["cost"].groups, recipe=recipe)
     parts["cost"] = dataclasses.replace(parts["cost"], numbers=asdict(spent))
     options = options_by_method(list(methods.values()))
     samples, sample_arrays = method_pictures(by_first_run(by_method), data)

@@ -159,13 +159,14 @@ def _drawn(
     """Draw a figure for wide and narrow pages, and write it as PNG.
 
     Where the arrays that it needs were not stored, the PNG that was drawn when they were there is
-    shown in both.
+    shown in both; of old records it may have been kept right beside the record.
     """
     file = folder / "figures" / f"{name}-{drawing.name}.png"
     if any(array not in page.arrays for array in drawing.needs):
-        if not file.is_file():
+        kept = next((one for one in (file, folder / file.name) if one.is_file()), None)
+        if kept is None or not drawing.on_page:
             return None
-        picture = _embedded(file.read_bytes())
+        picture = _embedded(kept.read_bytes())
         return _Figure(drawing.caption, pictures=(picture, picture))
     to_png(drawing.make(WIDE), file)
     if not drawing.on_page:
