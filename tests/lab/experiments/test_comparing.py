@@ -48,9 +48,10 @@ def cost_of(findings: Findings) -> Cost:
 
 def same(found: Findings, wanted: Findings, file: Path) -> bool:
     """Whether both would be written alike; NaN is no obstacle."""
-    return write_findings(file / "a", found, {}).read_text() == write_findings(
-        file / "b", wanted, {}
-    ).read_text()
+    return (
+        write_findings(file / "a", found, {}).read_text()
+        == write_findings(file / "b", wanted, {}).read_text()
+    )
 
 
 def test_runs_are_planned_seed_by_seed(tmp_path: Path) -> None:

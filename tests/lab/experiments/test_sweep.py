@@ -87,10 +87,11 @@ def test_one_row_a_part_run_set_of_weights_and_measure(tmp_path: Path) -> None:
         "cutmix.alpha", "miamix.p_self", "miamix.weights", "measure", "value",
     ]  # fmt: skip
     keys = [
-        tuple(row[head] for head in ("part", "method", "weights", "seed", "measure")) for row in rows
+        tuple(row[head] for head in ("part", "method", "weights", "seed", "measure"))
+        for row in rows
     ]
     assert len(set(keys)) == len(keys)
-    assert set(row["part"] for row in rows) == {"scores", "cost"}
+    assert {row["part"] for row in rows} == {"scores", "cost"}
     value = dict(zip(keys, (float(row["value"]) for row in rows), strict=True))
     # Two seeds of three methods with two sets of weights, and of one with three.
     tops = [key for key in keys if key[0] == "scores" and key[-1] == "top1"]

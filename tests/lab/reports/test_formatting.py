@@ -67,5 +67,3 @@ def test_numbers() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-

@@ -4,57 +4,86 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from mixwright.lab.reports.samples import draw
 from PIL import Image
+from torch import Tensor, nn
 
 from mixwright.lab.experiments.methods import Method, MethodPart, parse_method
 from mixwright.lab.experiments.probe_model import looks_through_model
-from mixwright.lab.reports.gallery import (
-    Exhibit,
-    choose_images,
-    exhibit,
-    gallery_figure,
-    png,
-)
+from mixwright.lab.experiments.samples import choose_images, draw_samples
+from mixwright.lab.reports.gallery import gallery_figure, samples_of, write_gallery
 from mixwright.lab.reports.palette import FAINT, SOURCES
-from mixwright.mixers import CutMix, MixUp, ResizeMix
+from mixwright.lab.reports.pictures import png
+from mixwright.lab.reports.section import Sample, Samples
+from mixwright.mixers import CutMix, Mixer, MixUp, ResizeMix
 from mixwright.objectives import Mixed, Objective
 from mixwright.plan import MixPlan
 
 CLASSES = ("a", "b", "c", "d")
 
 
-def colour(hexes: str) -> torch.Tensor:
-    return torch.tensor([int(hexes[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+def colour(hexes: str) -> Tensor:
+    """The bytes of a colour."""
+    return torch.tensor([int(hexes[i : i + 2], 16) for i in (1, 3, 5)]).float()
+
+
+def noise(*shape: int) -> Tensor:
+    """Images whose pixels are whole bytes."""
+    return torch.randint(256, shape, generator=torch.Generator().manual_seed(0)).float() / 255
+
+
+def as_bytes(image: Tensor) -> Tensor:
+    return (255 * image).round().to(torch.uint8)
+
+
+def shown_by(
+    method: Method, images: Tensor, *, count: int = 2, model: nn.Module | None = None
+) -> Samples:
+    labels = torch.arange(len(images)) % len(CLASSES)
+    return samples_of(
+        *draw_samples(method, images, labels, CLASSES, count=count, seed=0, model=model)
+    )
+
+
+def draw(mixer: Mixer, images: Tensor, labels: Tensor, *, seed: int = 0) -> tuple[Sample, ...]:
+    """Samples of a mixer that no METHOD names."""
+    method = parse_method("mixup")
+    found, arrays = draw_samples(
+        method, images, labels, CLASSES, count=len(images), seed=seed, learned=mixer
+    )
+    return samples_of(found, arrays).samples
 
 
 def test_masks_are_painted_by_source_and_labels_follow() -> None:
     images = torch.eye(4)[:, :, None, None].expand(4, 4, 8, 8)[:, :3].contiguous()
     for mixer in (CutMix(lam=0.75), MixUp(lam=0.75)):
-        for b, sample in enumerate(draw(mixer, images, torch.arange(4), CLASSES, seed=1)):
+        for b, sample in enumerate(draw(mixer, images, torch.arange(4), seed=1)):
             own, other = sample.labels
             assert own.name == CLASSES[b]
             assert own.source == 0
             assert own.weight + other.weight == 1
             assert len(sample.partners) == 1
             partner = CLASSES.index(other.name)
-            torch.testing.assert_close(sample.partners[0], images[partner])
+            assert torch.equal(sample.partners[0], as_bytes(images[partner]))
             share = own.weight * colour(SOURCES[0]) + other.weight * colour(SOURCES[1])
-            torch.testing.assert_close(sample.mask.mean(dim=(1, 2)), share)
-            want = own.weight * images[b] + other.weight * images[partner]
-            torch.testing.assert_close(sample.mixed.mean(dim=(1, 2)), want.mean(dim=(1, 2)))
+            torch.testing.assert_close(
+                sample.mask.float().mean(dim=(1, 2)), share, atol=1.0, rtol=0
+            )
+            want = 255 * (own.weight * images[b] + other.weight * images[partner])
+            torch.testing.assert_close(
+                sample.mixed.float().mean(dim=(1, 2)), want.mean(dim=(1, 2)), atol=0.5, rtol=0
+            )
 
 
 def test_a_fill_has_no_label() -> None:
-    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    shown = exhibit(parse_method("cutout"), images, torch.arange(4), CLASSES, count=2, seed=0)
+    shown = shown_by(parse_method("cutout"), noise(4, 3, 8, 8))
     assert len(shown.samples) == 2
     for b, sample in enumerate(shown.samples):
         assert sample.partners == ()
-        hole = (sample.mask - colour(FAINT.light)[:, None, None]).abs().amax(dim=0) < 1e-6
-        own = (sample.mask - colour(SOURCES[0])[:, None, None]).abs().amax(dim=0) < 1e-6
+        hole = (sample.mask == colour(FAINT.light)[:, None, None]).all(dim=0)
+        own = (sample.mask == colour(SOURCES[0])[:, None, None]).all(dim=0)
         assert hole.any()
         assert (hole | own).all()
         assert [label.name for label in sample.labels] == [CLASSES[b]]
@@ -75,26 +104,24 @@ class Shared:
 
 
 def test_of_many_sources_the_heaviest_are_shown() -> None:
-    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    other, own = draw(Shared(), images, torch.arange(5) % 4, CLASSES, seed=0)
+    images = noise(5, 3, 8, 8)
+    other, own = draw(Shared(), images, torch.arange(5) % 4)
     # Nothing of itself: the heaviest stands first. Classes of rows 3, 1 and 4, which is 0 again.
     assert [(one.name, one.weight, one.source) for one in other.labels] == [
         ("d", 0.5, 0),
         ("b", 0.25, 1),
         ("a", 0.25, 2),
     ]
-    assert torch.equal(other.own, images[3])
-    assert [torch.equal(one, images[k]) for one, k in zip(other.partners, (1, 4), strict=True)] == [
-        True,
-        True,
-    ]
+    assert torch.equal(other.own, as_bytes(images[3]))
+    for partner, row in zip(other.partners, (1, 4), strict=True):
+        assert torch.equal(partner, as_bytes(images[row]))
     for rows, place in ((slice(0, 2), 1), (slice(2, 6), 0), (slice(6, 8), 2)):
         want = colour(SOURCES[place])[:, None, None].expand(3, rows.stop - rows.start, 8)
-        torch.testing.assert_close(other.mask[:, rows], want)
+        assert torch.equal(other.mask[:, rows].float(), want)
     # Its own row comes first although another one weighs as much or more.
     own_names = [one.name for one in own.labels]
     assert own_names == ["b", "a", "a"]
-    assert torch.equal(own.own, images[1])
+    assert torch.equal(own.own, as_bytes(images[1]))
 
 
 def test_of_many_sources_those_without_a_share_are_no_partners() -> None:
@@ -104,9 +131,9 @@ def test_of_many_sources_those_without_a_share_are_no_partners() -> None:
             index = torch.arange(3)[None]
             return MixPlan(index=index, mask=mask, weight=mask[..., 0, 0], pool=3)
 
-    images = torch.rand(3, 3, 8, 8)
-    (sample,) = draw(Alone(), images, torch.arange(3), CLASSES, seed=0)
-    assert torch.equal(sample.own, images[1])
+    images = noise(3, 3, 8, 8)
+    (sample,) = draw(Alone(), images, torch.arange(3))
+    assert torch.equal(sample.own, as_bytes(images[1]))
     assert sample.partners == ()
     assert [(one.name, one.source) for one in sample.labels] == [("b", 0)]
 
@@ -118,15 +145,16 @@ def test_all_three_sources_are_shown_the_heaviest_partner_first() -> None:
             index = torch.arange(3)[None]
             return MixPlan(index=index, mask=shares[..., None, None], weight=shares, pool=3)
 
-    images = torch.rand(3, 3, 8, 8)
-    (sample,) = draw(Three(), images, torch.arange(3), CLASSES, seed=0)
-    assert all(torch.equal(one, images[k]) for one, k in zip(sample.partners, (2, 1), strict=True))
-    shown = Exhibit("three", "Three", (sample,), "")
+    images = noise(3, 3, 8, 8)
+    (sample,) = draw(Three(), images, torch.arange(3))
+    for partner, row in zip(sample.partners, (2, 1), strict=True):
+        assert torch.equal(partner, as_bytes(images[row]))
+    shown = Samples("three", "Three", (sample,))
     assert len(gallery_figure([shown]).axes) == 6  # own, two partners, mask, mixed, labels
 
 
 def test_more_sources_than_colours() -> None:
-    images = torch.rand(20, 3, 8, 8)
+    images = noise(20, 3, 8, 8)
 
     class Twenty:
         def plan(self, images, labels=None, *, generator, model=None):
@@ -134,18 +162,19 @@ def test_more_sources_than_colours() -> None:
             mask = even[..., None, None]
             return MixPlan(index=torch.arange(20).expand(20, 20), mask=mask, weight=even, pool=20)
 
-    samples = draw(Twenty(), images, torch.zeros(20, dtype=torch.int64), CLASSES, seed=0)
+    samples = draw(Twenty(), images, torch.zeros(20, dtype=torch.int64))
     for b, sample in enumerate(samples):
-        assert torch.equal(sample.own, images[b])
+        assert torch.equal(sample.own, as_bytes(images[b]))
         assert [one.source for one in sample.labels] == list(range(20))
 
 
 def test_resampled_partners_are_shown_whole() -> None:
-    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    for sample in draw(ResizeMix(), images, torch.arange(4), CLASSES, seed=0):
-        assert torch.equal(sample.partners[0], images[CLASSES.index(sample.labels[1].name)])
+    images = noise(4, 3, 16, 16)
+    for sample in draw(ResizeMix(), images, torch.arange(4)):
+        partner = images[CLASSES.index(sample.labels[1].name)]
+        assert torch.equal(sample.partners[0], as_bytes(partner))
         pasted = sample.mask[0] != colour(SOURCES[0])[0]
-        torch.testing.assert_close(sample.mixed[:, ~pasted], sample.own[:, ~pasted])
+        assert torch.equal(sample.mixed[:, ~pasted], sample.own[:, ~pasted])
 
 
 @dataclass(frozen=True)
@@ -163,16 +192,15 @@ class Within(Objective):
 
 
 def test_methods_are_given_the_model() -> None:
-    images = torch.rand(4, 3, 8, 8)
+    images = noise(4, 3, 8, 8)
     method = Method((MethodPart("here:Looking", Looking, {}, learns=False),))
-    given = (method, images, torch.arange(4), CLASSES)
-    assert exhibit(*given, count=2, seed=0).note == "ValueError: Looking: it needs a model."
+    assert shown_by(method, images).note == "ValueError: Looking: it needs a model."
 
     class Quarter(torch.nn.Module):
         def forward(self, images):
             return torch.full((len(images), 4), 0.25)
 
-    shown = exhibit(*given, count=2, seed=0, model=Quarter())
+    shown = shown_by(method, images, model=Quarter())
     assert [sample.labels[0].weight for sample in shown.samples] == [0.25, 0.25]
 
 
@@ -187,26 +215,23 @@ def test_who_looks_through_a_model() -> None:
 
 def test_what_mixes_within_training_says_so() -> None:
     method = Method((MethodPart("within", Within, {}, learns=True),))
-    shown = exhibit(method, torch.rand(4, 3, 8, 8), torch.arange(4), CLASSES, count=2, seed=0)
+    shown = shown_by(method, noise(4, 3, 8, 8))
     assert shown.samples == ()
     assert "no plan to draw" in shown.note
 
 
 def test_labels_that_training_may_weigh_otherwise_are_marked() -> None:
-    images = torch.rand(4, 3, 8, 8)
+    images = noise(4, 3, 8, 8)
     for mixer in (MixUp(), CutMix()):
         method = Method((MethodPart("mixed", Mixed, {"mixer": mixer}, learns=True),))
-        shown = exhibit(method, images, torch.arange(4), CLASSES, count=2, seed=0)
+        shown = shown_by(method, images)
         assert len(shown.samples) == 2
         assert "may weigh the labels otherwise" in shown.note
-    assert not exhibit(
-        parse_method("mixup"), images, torch.arange(4), CLASSES, count=1, seed=0
-    ).note
+    assert not shown_by(parse_method("mixup"), images).note
 
 
 def test_what_cannot_be_drawn_says_so() -> None:
-    images = torch.rand(4, 3, 8, 8, 8)
-    shown = exhibit(parse_method("fmix"), images, torch.arange(4), CLASSES, count=2, seed=0)
+    shown = shown_by(parse_method("fmix"), noise(4, 3, 8, 8, 8))
     assert shown.samples == ()
     assert "2-D" in shown.note
 
@@ -223,7 +248,22 @@ def test_images_of_each_class_in_turn() -> None:
 
 def test_pictures_are_reduced_never_enlarged() -> None:
     for channels, mode in ((1, "L"), (3, "RGB")):
-        for side, shown in ((8, 8), (300, 96)):
-            image = Image.open(io.BytesIO(png(torch.rand(channels, side, side))))
-            assert image.size == (shown, shown)
-            assert image.mode == mode
+        for size, kept in (((8, 8), (8, 8)), ((300, 150), (96, 48))):
+            (sample,) = shown_by(parse_method("cutmix"), noise(2, channels, *size), count=1).samples
+            for picture in (sample.own, *sample.partners, sample.mixed):
+                assert picture.shape == (channels, *kept)
+                image = Image.open(io.BytesIO(png(picture)))
+                assert image.size == kept[::-1]
+                assert image.mode == mode
+            assert sample.mask.shape == (3, *kept)
+
+
+def test_the_page_and_its_picture(tmp_path: Path) -> None:
+    found = [shown_by(parse_method(text), noise(4, 3, 16, 16)) for text in ("mixup", "cutmix")]
+    path = write_gallery(found, tmp_path / "new", title="Mixing <some>", note="A note.")
+    page = path.read_text()
+    assert "Mixing &lt;some&gt;" in page
+    assert "A note." in page
+    assert "http" not in page
+    assert page.count('alt="mixed image"') == 4
+    assert (tmp_path / "new" / "gallery.png").stat().st_size > 1000

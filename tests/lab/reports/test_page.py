@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,7 +45,7 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Findings of a part whose section is ours, stored."""
     name = "mixwright.lab.reports.sections.first"
     monkeypatch.setitem(sys.modules, name, SimpleNamespace(write=write))
@@ -60,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     findings = Findings(kind="evaluation", about=about, parts={"first": Part(groups=(group,))})
     write_findings(tmp_path, findings, {"first/none/map": torch.zeros(2, 2)})
     WIDTHS.clear()
-    yield tmp_path
+    return tmp_path
 
 
 def test_everything_is_there_and_nothing_from_elsewhere(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,7 +90,10 @@ def compare_runs(
     spent = cost(parts["cost"].groups, recipe=recipe)
     parts["cost"] = dataclasses.replace(parts["cost"], numbers=asdict(spent))
     options = options_by_method(list(methods.values()))
-    samples, sample_arrays = method_pictures(by_first_run(by_method), data)
+    samples, sample_arrays = method_pictures(
+        [(methods[text], [run.planned.folder for run in many]) for text, many in by_method.items()],
+        data,
+    )
     masks, mask_arrays = mask_pictures(
         {text: many[0].planned.folder for text, many in by_method.items()}
     )
@@ -161,11 +164,6 @@ def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
         method.text: {name: text for name, text in method.options.items() if name in named}
         for method in methods
     }
-
-
-def by_first_run(by_method: Mapping[str, Sequence[_Run]]) -> list[tuple[Method, Path]]:
-    """Each method with the folder of its first run."""
-    return [(many[0].planned.method, many[0].planned.folder) for many in by_method.values()]
 
 
 def _read(planned: Planned) -> _Run:

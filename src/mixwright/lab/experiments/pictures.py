@@ -58,12 +58,12 @@ class MaskHistories:
 
 
 def method_pictures(
-    runs: Sequence[tuple[Method, Path]], data: Dataset
+    runs: Sequence[tuple[Method, Sequence[Path]]], data: Dataset
 ) -> tuple[AllSamples, dict[str, Tensor]]:
     """Draw samples of all methods, with a model of one of the runs where a method needs one.
 
     Args:
-        runs: methods, each with the folder of a run.
+        runs: methods, each with the folders of its runs.
         data: whose images are mixed.
 
     Returns:
@@ -72,13 +72,13 @@ def method_pictures(
     images, labels = choose_images(data, _IMAGES)
     found: list[MethodSamples] = []
     arrays: dict[str, Tensor] = {}
-    for method, folder in runs:
+    for method, folders in runs:
         if not method.parts:
             continue
-        learned, model = _learned(method, folder), None
+        learned, model = _learned(method, folders[0]), None
         if learned is None and looks_through_model(method):
-            others = [run for other, run in runs if other is not method]
-            model = _first_model([folder, *others], data)
+            others = [run for other, many in runs if other is not method for run in many]
+            model = _first_model([*folders, *others], data)
             if model is None:
                 note = "It looks through a model, and no run has one that can be read: no pictures."
                 found.append(

@@ -1,4 +1,4 @@
-"""Sections on what methods cost and on sweeps: numbers worked out by hand, figures at both widths."""
+"""Sections on what methods cost and on sweeps: numbers by hand, figures at both widths."""
 
 from __future__ import annotations
 
