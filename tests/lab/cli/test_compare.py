@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from mixwright.lab.analysis.comparison import read_comparison
 
+from mixwright.lab.analysis.store import read_findings
 from mixwright.lab.cli import main
 from mixwright.lab.experiments import grid
 from mixwright.lab.experiments.pool import Event, Job
-from mixwright.lab.reports import html
+from mixwright.lab.reports import page
 
 ODD = '''
 import os, pathlib, signal
@@ -56,13 +56,20 @@ def test_compare(
     assert "trying again" in shown
     assert "odd.mixers:Fails, seed 0 FAILED" in shown
     assert "RuntimeError: this one fails" in shown
-    record = read_comparison(tmp_path / "out")
-    assert [method.text for method in record.methods] == ["none", "odd.mixers:DiesOnce"]
-    assert [failure.name for failure in record.failures] == ["odd.mixers:Fails, seed 0"]
-    for method in record.methods:
-        run = tmp_path / "out" / method.runs[0].folder
+    findings = read_findings(tmp_path / "out")
+    groups = findings.parts["scores"].groups
+    assert [group.key for group in groups] == [
+        "none raw", "none ema", "odd.mixers:DiesOnce raw", "odd.mixers:DiesOnce ema",
+    ]  # fmt: skip
+    assert [failure.name for failure in findings.about.failures] == ["odd.mixers:Fails, seed 0"]
+    for group in groups:
+        run = tmp_path / "out" / group.folders[0]
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert [line["epoch"] for line in lines] == [1, 2]
+        result = json.loads((run / "result.json").read_text())
+        scores = result["scores"][group.weights]
+        assert {name: group.first[name] for name in scores} == scores
+        assert f"{100 * scores['top1']:.1f}" in shown
     assert "data:image/png" in (tmp_path / "out" / "report.html").read_text()
     assert any("this one fails" in log.read_text() for log in (tmp_path / "out/logs").iterdir())
 
@@ -77,14 +84,14 @@ def test_compare(
             return []
 
     monkeypatch.setattr(grid, "Pool", Listener)
-    monkeypatch.setattr(html, "write_report", lambda record, out, *, data: out / "report.html")
-    before = record.methods
+    monkeypatch.setattr(page, "write_report", lambda record: record.with_name("report.html"))
+    before = (tmp_path / "out" / "measures.csv").read_text()
     assert main(COMMAND) == 0
     assert asked == ["odd.mixers:Fails, seed 0"]
     again = [word for word in COMMAND if not word.endswith("Fails")]
     assert main(again) == 0
     assert len(asked) == 1
-    assert read_comparison(tmp_path / "out").methods == before
+    assert (tmp_path / "out" / "measures.csv").read_text() == before
 
     with grid.alone_in(tmp_path / "out"):
         assert main(again) == 2

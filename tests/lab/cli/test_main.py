@@ -238,7 +238,7 @@ class Taught(Mixed):
         return (f"loss {means['loss']:.4f} is [odd]",)
 
 
-def test_a_teacher_and_its_alarms_from_training_to_evaluation(
+def test_a_teacher_and_its_warnings_from_training_to_evaluation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = SimpleNamespace(objective=lambda _: Taught())
@@ -251,7 +251,7 @@ def test_a_teacher_and_its_alarms_from_training_to_evaluation(
     assert "trained EMA teacher" in " ".join(shown.split())
     assert f"{100 * result['scores']['teacher']['top1']:.2f}" in shown
     assert shown.count("mixup, seed 0: loss ") == 1  # while it trained, once for both epochs
-    assert shown.count("alarm, epochs 1 to 2: loss ") == 1
+    assert shown.count("warning, epochs 1 to 2: loss ") == 1
     assert shown.count("is [odd]") == 2
     only = ["--only", "accuracy calibration"]
     assert main(["evaluate", str(run), *only, "--out", str(tmp_path / "scores")]) == 0

@@ -1,4 +1,4 @@
-"""Alarms on the display: said once a run, on a terminal and elsewhere."""
+"""Warnings on the display: shown once a run, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mixwright.lab.experiments.pool import Event, Job, progress_detail
 from mixwright.lab.training.progress import Progress
 
 
-def now(*alarms: str, epoch: int = 1) -> dict[str, object]:
+def now(*warnings: str, epoch: int = 1) -> dict[str, object]:
     return progress_detail(
         Progress(epoch=epoch, epochs=4, step=1, steps=2, loss=1.0, accuracy=0.5, lr=0.1,
-                 seconds_left=1.0, scores={"raw": 0.5}, warnings=alarms)
+                 seconds_left=1.0, scores={"raw": 0.5}, warnings=warnings)
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_an_alarm_is_said_once_for_each_run(terminal: bool) -> None:
+def test_a_warning_is_shown_once_for_each_run(terminal: bool) -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
     one, other = (Job(name, Path(name), Path(name), {}) for name in ("one", "other"))
     with display(console, total=2, finished=0) as shown:
@@ -40,7 +40,7 @@ def test_an_alarm_is_said_once_for_each_run(terminal: bool) -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_without_alarms_progress_says_nothing(terminal: bool) -> None:
+def test_without_warnings_progress_prints_nothing(terminal: bool) -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
     job = Job("one", Path("one"), Path("one"), {})
     with display(console, total=1, finished=0) as shown:

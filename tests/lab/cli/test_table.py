@@ -3,31 +3,129 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 from pathlib import Path
 
 import pytest
-from mixwright.lab.reports.tables import headline
 from rich.console import Console
 
-from lab.reports.fabricated import LABELS, fabricate
+from lab.reports.fabricated import (
+    LABELS,
+    RECIPE,
+    compared,
+    fabricate,
+    finish,
+    group_of,
+    plan_runs,
+    scores,
+)
+from mixwright.lab.analysis.findings import Findings, Group
+from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.bench.record import MixingRow, ShapeRecord, StepRecord, StepRow
 from mixwright.lab.bench.timing import Timing
 from mixwright.lab.cli import bench_tables
 from mixwright.lab.cli.table import print_comparison, scores_table
+from mixwright.lab.experiments.methods import parse_methods
+from mixwright.lab.reports.formatting import MINUS, NONE, TIMES
+
+
+def cells_of(findings: Findings) -> list[list[str]]:
+    """Every cell of the table, made here from what is stored: a row a method."""
+
+    def spread(interval: Interval | None, digits: int = 1, scale: float = 100) -> str:
+        if interval is None:
+            return NONE
+        half = scale * interval.half_width
+        text = f"{scale * interval.mean:.{digits}f}" + (
+            "" if math.isnan(half) else f" ± {half:.{digits}f}"
+        )
+        return text.replace("-", MINUS)
+
+    def gain(group: Group | None) -> str:
+        found = None if group is None else group.differences.get("top1")
+        text = spread(found and found.interval)
+        return text if text[0] in NONE + MINUS else f"+{text}"
+
+    scores = findings.parts["scores"]
+    teachers = any(group.weights == "teacher" for group in scores.groups)
+    steps = [one["step_seconds"] for one in findings.parts["cost"].numbers["methods"]]
+    rows: list[list[str]] = []
+    for place, raw in enumerate(group for group in scores.groups if group.weights == "raw"):
+        ema, own = (scores.group(f"{raw.method} {weights}") for weights in ("ema", "teacher"))
+        assert ema is not None
+        top1 = [spread(group and group.intervals["top1"]) for group in (raw, ema, own)]
+        rows.append(
+            [
+                raw.method,
+                *(top1[0], gain(raw), top1[1], gain(ema)),
+                *((top1[2], gain(own)) if teachers else ()),
+                *(spread(raw.intervals["ece"]), spread(raw.intervals["nll"], 3, 1)),
+                f"{steps[place] / steps[0]:.2f}{TIMES}",
+            ]
+        )
+    return rows
 
 
 def shown(width: int, folder: Path, **settings: object) -> tuple[str, list[str]]:
     """What is printed, and every cell of it."""
-    record = fabricate(folder, **settings)  # type: ignore[arg-type]
+    findings, _ = fabricate(folder / str(width), **settings)  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=width)
-    print_comparison(record, console)
-    cells = [
-        cell
-        for row in headline(record)
-        for cell in (row.text, row.raw, row.against_raw, row.ema, row.against_ema, row.ece[0],
-                     row.nll[0], row.step)
-    ]  # fmt: skip
+    print_comparison(findings, console)
+    cells = [cell for row in cells_of(findings) for cell in row]
     return console.file.getvalue(), cells  # type: ignore[attr-defined]
+
+
+def test_every_cell_stands_in_its_column(tmp_path: Path) -> None:
+    methods = ("none", "mixup", "fmix")
+    findings, _ = fabricate(tmp_path, methods=methods, taught=("fmix",))
+    console = Console(file=io.StringIO(), width=200)
+    print_comparison(findings, console)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    head = next(line for line in lines if line.startswith("method"))
+    assert re.split(r"\s{2,}", head) == [
+        "method", "top-1 %", "to none", "EMA top-1 %", "EMA to none", "teacher top-1 %",
+        "teacher to EMA of none", "ECE %", "NLL", "step",
+    ]  # fmt: skip
+    rows = [re.split(r"\s{2,}", line) for line in lines if line.startswith(methods)]
+    assert rows == cells_of(findings)
+    # By hand, as fabricate makes them: 3, 5 and 7 points; EMA and teacher have others.
+    assert [row[-3:] for row in rows] == [
+        ["3.0 ± 0.0", "0.500 ± 0.000", f"1.00{TIMES}"],
+        ["5.0 ± 0.0", "0.540 ± 0.000", f"1.05{TIMES}"],
+        ["7.0 ± 0.0", "0.580 ± 0.000", f"1.10{TIMES}"],
+    ]
+    tops = {
+        method: [run["top1"] for run in group_of(findings, f"{method} raw").summaries]
+        for method in methods
+    }
+    gain = 100 * (sum(tops["fmix"]) - sum(tops["none"])) / 3
+    assert rows[2][2].startswith(f"+{gain:.1f} ± ")
+    assert rows[2][6].startswith(f"+{gain + 0.6:.1f} ± ")  # 1 point better than raw, against 0.4
+
+
+def test_each_difference_stands_beside_its_own_weights(tmp_path: Path) -> None:
+    """EMA that gain elsewhere than trained weights: 10 and 3 points over those of no mixing."""
+    runs = plan_runs(parse_methods(("none", "mixup")), RECIPE, seeds=1, out=tmp_path)
+    finish(runs[0], scores(0.50, ece=0.11), scores(0.60, ece=0.22))
+    finish(runs[1], scores(0.60, ece=0.33, nll=0.25), scores(0.63, ece=0.44, nll=0.75), step=0.015)
+    console = Console(file=io.StringIO(), width=120)
+    print_comparison(compared(tmp_path, runs)[0], console)
+    (row,) = (
+        line
+        for line in console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        if "mixup" in line
+    )
+    assert row.split() == [
+        "mixup",
+        "60.0",
+        "+10.0",
+        "63.0",
+        "+3.0",
+        "33.0",
+        "0.250",
+        f"1.50{TIMES}",
+    ]
 
 
 @pytest.mark.parametrize(("width", "tables"), [(80, 2), (99, 1), (120, 1)])
@@ -45,36 +143,38 @@ def test_a_teacher_has_columns_where_a_method_has_one(
     width: int, tables: int, tmp_path: Path
 ) -> None:
     text, cells = shown(width, tmp_path, taught=("fmix",))
-    fmix = headline(fabricate(tmp_path, taught=("fmix",)))[3]
-    assert not [cell for cell in (*cells, fmix.teacher, fmix.against_teacher) if cell not in text]
+    assert not [cell for cell in cells if cell not in text]
     assert text.count("method ") == tables
     assert max(map(len, text.splitlines())) <= width
     said = " ".join(text.split())
     assert "teacher top-1 %" in said or width < 100
     assert "method's own average of weights" in said
-    assert "teacher" not in shown(width, tmp_path)[0]
+    assert "teacher" not in shown(width, tmp_path / "without")[0]
 
 
 def test_scores_of_a_model_with_and_without_a_teacher() -> None:
-    def text(*columns: dict[str, float] | None) -> str:
+    def text(**columns: dict[str, float]) -> str:
         console = Console(file=io.StringIO(), width=80)
-        console.print(scores_table(*columns))  # type: ignore[arg-type]
+        console.print(scores_table(columns))
         return console.file.getvalue()  # type: ignore[attr-defined]
 
     raw, ema, own = ({"top1": top1, "top5": 0.9, "ece": 0.1, "nll": 0.5, "count": 10}
                      for top1 in (0.1234, 0.2345, 0.3456))  # fmt: skip
-    lines = text(raw, ema, own).split("\n")[1:]
+    lines = text(raw=raw, ema=ema, teacher=own).split("\n")[1:]
     assert lines[0].split() == ["trained", "EMA", "teacher"]
     assert lines[2].split() == ["top-1", "%", "12.34", "23.45", "34.56"]
-    assert "teacher" not in text(raw, ema)
-    lines = text(raw, None, own).split("\n")[1:]
+    assert lines[3].split() == ["top-5", "%", "90.00", "90.00", "90.00"]
+    assert lines[4].split() == ["ECE", "%", "10.00", "10.00", "10.00"]
+    assert lines[5].split() == ["NLL", "0.5000", "0.5000", "0.5000"]
+    assert "teacher" not in text(raw=raw, ema=ema)
+    lines = text(raw=raw, teacher=own).split("\n")[1:]
     assert lines[0].split() == ["trained", "teacher"]
     assert lines[2].split() == ["top-1", "%", "12.34", "34.56"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_long_names_and_narrow_consoles_fold(width: int, tmp_path: Path) -> None:
-    method = "cutmix:alpha=0.2+miamix:layers=2;4+mixup:alpha=0.4"
+    method = "cutmix:alpha=0.2+miamix:layers=2,weights=2;1;1;1;4+mixup:alpha=0.4"
     text, cells = shown(width, tmp_path, methods=(*LABELS, method))
     assert "…" not in text
     letters = "".join(text.split())

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from mixwright.lab.experiments.summary import about_data, summarise
 
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data import Augment, Dataset, ResizedCrop
 from mixwright.lab.evaluation.scores import evaluate
+from mixwright.lab.experiments.comparing import compare_runs
 from mixwright.lab.experiments.defaults import recipe_defaults
 from mixwright.lab.experiments.finetune import find_start, resolve_init
 from mixwright.lab.experiments.grid import plan_runs
@@ -176,12 +176,12 @@ def test_a_comparison_tells_no_start_that_its_runs_do_not_share(runs: Path, tmp_
     planned = plan_runs(parse_methods(["none", "mixup"]), settings, seeds=1, out=tmp_path)
     for one in planned:
         carry_out(one.recipe, one.folder, classes=4)
-    record = summarise(
-        planned, [], data=about_data(data_of(4)), command="", parallel=1, out=tmp_path
-    )
-    assert "init" not in record.recipe
-    assert "init_digest" not in record.recipe
-    assert record.recipe["init_weights"] == "raw"
+    findings, _ = compare_runs(planned, [], data=data_of(4), command="", parallel=1, out=tmp_path)
+    recipe = findings.about.recipe
+    assert recipe is not None
+    assert "init" not in recipe
+    assert "init_digest" not in recipe
+    assert recipe["init_weights"] == "raw"
 
 
 @pytest.mark.parametrize("mirrored", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -10,14 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from mixwright.lab.analysis.comparison import read_comparison
-from mixwright.lab.reports.html import write_report
 
 import mixwright as mw
 from lab.training.tiny import tiny_data
 from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.cli import main
-from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.models.build import build_model
@@ -174,13 +172,17 @@ def test_a_method_that_names_a_file_imports_nothing_for_it(
 
 
 def test_a_report_imports_no_module_that_its_record_names(compared: Path, imported: Path) -> None:
-    record = read_comparison(compared.parent.parent)
-    (method,) = record.methods
-    record = dataclasses.replace(record, methods=(dataclasses.replace(method, text="evil_mod:M"),))
-    with pytest.raises(ValueError) as caught:
-        write_report(record, imported.parent, data=load_data("digits"))
-    explains(str(caught.value), imported.parent)
+    """What a METHOD means was stored when it was recorded."""
+    shutil.copytree(compared.parent.parent, imported.parent / "out")
+    record = imported.parent / "out" / "comparison.json"
+    text = record.read_text()
+    assert text.count('"method": "cutmix"') >= 3
+    record.write_text(
+        text.replace('"cutmix"', '"evil_mod:M"').replace("cutmix raw", "evil_mod:M raw")
+    )
+    assert main(["report", "out"]) == 0
     assert not imported.exists()
+    assert "CutMix" in (record.parent / "report.html").read_text()
 
 
 def test_trust_reaches_the_processes_that_train(learned: Path, imported: Path) -> None:
