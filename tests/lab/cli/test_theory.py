@@ -36,16 +36,20 @@ def test_moments_expansion_and_page(tmp_path, capsys):
     for word in ("exact mode", "paper mode", "cutmix:box=fit", "exact", "0.1667"):
         assert word in printed
     record = json.loads((tmp_path / "new" / "theory.json").read_text())
-    sections = record["sections"]
+    assert (record["kind"], record["format"]) == ("theory", 2)
+    sections = {
+        name: {group["key"]: group["summaries"] for group in part["groups"]}
+        for name, part in record["parts"].items()
+    }
     assert set(sections) == {
         "moments", "moments-paper", "decomposition", "first-layer",
     }  # fmt: skip
     assert set(sections["moments-paper"]) == {"mixup", "cutmix:box=fit"}
-    assert "SaliencyMix" in record["skipped"][0]
-    first = sections["moments"]["cutmix:box=fit"]["seeds"][0]
+    assert "SaliencyMix" in record["about"]["skipped"][0]
+    first = sections["moments"]["cutmix:box=fit"][0]
     assert first["size"] == [12, 12]
     assert first["closed"]["mean"] == pytest.approx(first["mean"], abs=0.05)
-    terms = sections["decomposition"]["mixup"]["seeds"][0]
+    terms = sections["decomposition"]["mixup"][0]
     total = sum(terms[name] for name in ("plain", "labels", "r1", "r2", "r3", "remainder"))
     assert total == pytest.approx(terms["mixed"])
     map_ = np.load(tmp_path / "new" / "maps" / "cutmix-box-fit-exact.npy")
@@ -61,8 +65,8 @@ def test_a_design_from_a_map_that_was_written(tmp_path, capsys):
     written = tmp_path / "maps" / "cutmix-exact.npy"
     assert main(["theory", "mixup", "--design", str(written), *words]) == 0
     record = json.loads((tmp_path / "theory.json").read_text())
-    (made,) = record["sections"]["design"].values()
-    assert made["seeds"][0]["method"].startswith("mixwright:FieldMix:design=")
+    (made,) = record["parts"]["design"]["groups"]
+    assert made["summaries"][0]["method"].startswith("mixwright:FieldMix:design=")
     assert (tmp_path / "design.json").is_file()
 
 

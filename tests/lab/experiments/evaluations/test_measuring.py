@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
-from mixwright.lab.experiments.evaluations.record import evaluation_record, write_evaluation
 from torch import nn
 
+from mixwright.lab.analysis.store import read_findings, write_findings
 from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_arrays, write_arrays
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting, measure_all, setting
 from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
+from mixwright.lab.experiments.evaluations.recording import evaluation_findings
 
 CALLS: list[str] = []
 
@@ -26,6 +28,7 @@ class Count:
 
     name: ClassVar[str] = "count"
     about: ClassVar[str] = "counts"
+    pictures: ClassVar[tuple[str, ...]] = ()
     stop: bool = False
     least: int = 0
 
@@ -51,6 +54,7 @@ class Never:
 
     name: ClassVar[str] = "never"
     about: ClassVar[str] = "never"
+    pictures: ClassVar[tuple[str, ...]] = ()
 
     def measure(self, subject: Subject) -> Measurement:
         raise NotApplicableError("there is no mixer")
@@ -62,7 +66,13 @@ def candidate(seed: int = 0) -> ModelToEvaluate:
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
 
     return ModelToEvaluate(
-        group="own", label="Own", name="own", seed=seed, weights="own", load=load
+        group="own",
+        label="Own",
+        method_label="Own",
+        name=f"own-{seed}",
+        seed=seed,
+        weights="",
+        load=load,
     )
 
 
@@ -110,16 +120,29 @@ def test_other_weights_options_or_images_are_measured_anew(tmp_path: Path) -> No
     assert CALLS == []
 
 
-def test_the_record_keeps_everything_and_null_for_nan(tmp_path: Path) -> None:
-    measured = run(tmp_path, Count(), Never())
-    record = evaluation_record(measured, [Count(), Never()], common(), command="mixwright")
-    (model,) = record["models"]
-    assert model["parts"]["count"]["count"] == 90
-    assert model["skipped"] == {"never": "there is no mixer"}
-    assert record["test_images"] == 30
-    model["parts"]["count"]["share"] = float("nan")
-    text = write_evaluation(tmp_path / "out", record).read_text()
-    assert '"share": null' in text
+def test_findings_keep_everything_and_null_for_nan(tmp_path: Path) -> None:
+    measured = run(tmp_path, Count(), Never(), models=2)
+    first = measured[0].found
+    assert first is not None
+    first.summary["share"] = float("nan")
+    findings, _ = evaluation_findings(
+        measured, [Count(least=3), Never()], common(), command="mixwright", seconds=2.5
+    )
+    assert [*findings.parts] == ["count"]
+    part = findings.parts["count"]
+    (group,) = part.groups
+    assert (group.key, group.name, group.weights, group.seeds) == ("own", "Own", "", (0, 1))
+    assert [summary["count"] for summary in group.summaries] == [90, 90]
+    assert group.intervals["count"].mean == 90
+    assert math.isnan(group.intervals["share"].mean)
+    assert part.options == {"stop": False, "least": 3}
+    about = findings.about
+    assert about.skipped == ("Own: never, because there is no mixer",)
+    assert (about.data.name, about.data.test, about.seconds) == ("digits", 30, 2.5)
+    path = write_findings(tmp_path / "out", findings, {})
+    assert '"share": null' in path.read_text()
+    (again,) = read_findings(path).parts["count"].groups
+    assert again.intervals["count"] == group.intervals["count"]
 
 
 def test_test_images_are_a_fair_part(tmp_path: Path) -> None:
