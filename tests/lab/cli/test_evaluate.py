@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import math
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from mixwright.lab.reports.evaluation import SECTIONS
+from scipy import stats
 
+from lab.reports.cells import MINUS, csv_rows, half_widths, missing, numbers_in, tables
+from mixwright.lab.analysis.store import read_findings
 from mixwright.lab.cli import main
 from mixwright.lab.experiments.evaluations.parts import PARTS
 
@@ -43,37 +50,121 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_evaluation_has_a_section_and_a_test_of_its_own() -> None:
-    assert list(SECTIONS) == list(PARTS)
+    for name in PARTS:
+        assert callable(import_module(f"mixwright.lab.reports.sections.{name}").write)
     assert [word.partition(":")[0] for word in TINY.split()] == list(PARTS)
 
 
-def test_a_comparison_through_everything(
-    comparison: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture(scope="module")
+def through(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with everything that is measured of a comparison, and what was printed."""
+    out, printed = tmp_path_factory.mktemp("evaluation"), io.StringIO()
     words = ["evaluate", str(comparison), "--weights", "raw", "--test-size", "30"]
-    words += ["--only", TINY, "--out", str(tmp_path)]
-    assert main(words) == 0
-    shown = capsys.readouterr().out
+    with contextlib.redirect_stdout(printed):
+        assert main([*words, "--only", TINY, "--out", str(out)]) == 0
+    return out, printed.getvalue()
+
+
+def test_a_comparison_through_everything(through: tuple[Path, str]) -> None:
+    out, shown = through
     assert "[44/44]" in shown
-    record = json.loads((tmp_path / "evaluation.json").read_text())
-    assert record["test_images"] == 30
-    by_group: dict[str, list[dict[str, object]]] = {}
-    for model in record["models"]:
-        by_group.setdefault(model["group"], []).append(model)
-    assert {key: len(models) for key, models in by_group.items()} == {
-        "none raw": 2,
-        "cutmix raw": 2,
+    findings = read_findings(out)
+    assert findings.about.data.test == 30
+    assert [*findings.parts] == list(PARTS)
+    for name, part in findings.parts.items():
+        mixing = name in ("diversity", "fidelity")  # no mixing does not mix
+        assert {group.key: group.seeds for group in part.groups} == (
+            {} if mixing else {"none raw": (0, 1)}
+        ) | {"cutmix raw": (0, 1)}
+    assert {sentence.partition(", because")[0] for sentence in findings.about.skipped} == {
+        "No mixing: diversity",
+        "No mixing: fidelity",
     }
-    for model in by_group["none raw"]:
-        assert set(PARTS) - set(model["parts"]) == {"diversity", "fidelity"}  # it does not mix
-        assert set(model["skipped"]) == {"diversity", "fidelity"}
-    for model in by_group["cutmix raw"]:
-        assert set(model["parts"]) == set(PARTS)
-    page = (tmp_path / "report.html").read_text()
+    page = (out / "report.html").read_text()
     for name in (*PARTS, "significance"):
         assert f'id="{name}"' in page, name
     assert "What was not measured" in page
     assert "No mixing: diversity, because" in page
+
+
+def test_every_number_in_the_tables_stands_in_the_record(through: tuple[Path, str]) -> None:
+    out, _ = through
+    record = json.loads((out / "evaluation.json").read_text())
+    found = tables((out / "report.html").read_text())
+    assert len(found) >= len(PARTS)
+    for part, words in (("accuracy", "For new runs"), ("accuracy", "For new images")):
+        (rows,) = (rows for heads, rows in found if heads[0] == words)
+        stored = [*numbers_in(record["parts"][part]["numbers"])]
+        for row in rows:
+            assert row[0] == "CutMix"
+            for cell in row[1:]:
+                assert missing(cell, [*stored, *half_widths(record), 30, 2]) == [], (words, cell)
+    stored = [*numbers_in(record), *half_widths(record)]
+    for heads, rows in found:
+        for row in rows:
+            for cell in row[1:]:
+                assert missing(cell, stored) == [], (heads, cell)
+
+
+def test_differences_and_their_tests_are_those_worked_out_by_hand(
+    through: tuple[Path, str],
+) -> None:
+    out, _ = through
+    record = json.loads((out / "evaluation.json").read_text())
+    none, cutmix = (
+        [run["top1"] for run in group["summaries"]]
+        for group in record["parts"]["accuracy"]["groups"]
+    )
+    gains = [own - base for own, base in zip(cutmix, none, strict=True)]
+    ((family,),) = [[one["methods"] for one in record["parts"]["accuracy"]["numbers"]["families"]]]
+    (method,) = family
+    assert (method["key"], method["baseline"]) == ("cutmix raw", "none raw")
+    assert method["runs"]["mean"] == pytest.approx(sum(gains) / 2)
+    p = float(stats.ttest_1samp(gains, 0).pvalue)
+    if math.isfinite(p):  # equal gains say nothing
+        assert method["p"] == method["p_holm"] == pytest.approx(p)
+    low, high = method["crossed"]["low"], method["crossed"]["high"]
+    assert low <= method["crossed"]["mean"] <= high
+    assert 0 < method["p_images"] <= 1
+    page = (out / "report.html").read_text()
+    ((row,),) = [rows for heads, rows in tables(page) if heads[0] == "For new images"]
+    points = [f"{100 * end:+.2f}".replace("-", MINUS) for end in (low, high)]
+    points = [text.replace("+0.00", "0.00") for text in points]
+    assert row[3] == " to ".join(points)
+
+
+def test_each_measure_of_each_run_is_in_one_row(through: tuple[Path, str]) -> None:
+    out, _ = through
+    rows = csv_rows((out / "measures.csv").read_text())
+    keys = [
+        tuple(row[name] for name in ("part", "method", "seed", "weights", "measure"))
+        for row in rows
+    ]
+    assert len(set(keys)) == len(keys)
+    assert {key[0] for key in keys} == set(PARTS)
+    assert {key[1:4] for key in keys} == {
+        (method, seed, "raw") for method in ("none", "cutmix") for seed in "01"
+    }
+    values = dict(zip(keys, (float(row["value"]) for row in rows), strict=True))
+    record = json.loads((out / "evaluation.json").read_text())
+    for group in record["parts"]["accuracy"]["groups"]:
+        for seed, summary in zip(group["seeds"], group["summaries"], strict=True):
+            key = ("accuracy", group["method"], str(seed), "raw", "top1")
+            assert values[key] == summary["top1"]
+
+
+def test_its_page_is_made_again_byte_for_byte(
+    through: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the record and its arrays alone: no run folder, no figures, nothing measured."""
+    out, _ = through
+    for name in ("evaluation.json", "arrays.npz"):
+        shutil.copy(out / name, tmp_path / name)
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"report  {tmp_path / 'report.html'}\n"
+    assert (tmp_path / "report.html").read_bytes() == (out / "report.html").read_bytes()
+    figures = {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == figures
 
 
 def test_the_same_command_again_measures_nothing(
@@ -86,12 +177,12 @@ def test_the_same_command_again_measures_nothing(
 
     words = ["evaluate", str(comparison), "--only", "accuracy", "--out", str(tmp_path)]
     assert main(words) == 0
-    first = json.loads((tmp_path / "evaluation.json").read_text())["models"]
+    first = json.loads((tmp_path / "evaluation.json").read_text())["parts"]
     monkeypatch.setattr(Accuracy, "measure", None)
     capsys.readouterr()
     assert main(words) == 0
-    assert capsys.readouterr().out.count("accuracy kept from before") == len(first)
-    assert json.loads((tmp_path / "evaluation.json").read_text())["models"] == first
+    assert capsys.readouterr().out.count("accuracy kept from before") == 8  # 2 x 2 runs, 2 sets
+    assert json.loads((tmp_path / "evaluation.json").read_text())["parts"] == first
 
 
 def test_a_model_of_the_users_own(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def _quickly(monkeypatch):
     monkeypatch.setattr(theory_measurements, "_EXPANDED", 8)
 
 
-def test_moments_expansion_and_page(tmp_path, capsys):
+def test_moments_expansion_and_page(tmp_path, capsys, monkeypatch):
     words = ["theory", "mixup", "cutmix:box=fit", "saliencymix", "--masks", "64", "--image-size"]
     words += ["12", "--mode", "both", "--decomposition", "--out", str(tmp_path / "new")]
     assert main(words) == 0
@@ -57,6 +58,12 @@ def test_moments_expansion_and_page(tmp_path, capsys):
     page = (tmp_path / "new" / "report.html").read_text()
     for word in ("Second moments of masks", "as published", "R2, gradient products", "first layer"):
         assert word in page
+    # Made again from what is stored: the same bytes, without the maps that --design takes.
+    shutil.rmtree(tmp_path / "new" / "maps")
+    (tmp_path / "new" / "report.html").unlink()
+    monkeypatch.setattr(theory_measurements, "measure_theory", None)
+    assert main(["report", str(tmp_path / "new" / "theory.json")]) == 0
+    assert (tmp_path / "new" / "report.html").read_text() == page
 
 
 def test_a_design_from_a_map_that_was_written(tmp_path, capsys):
