@@ -16,12 +16,7 @@ def check_number(
     high: float = math.inf,
     open_low: bool = False,
 ) -> None:
-    """Refuse a number that is not finite or out of range.
-
-    Raises:
-        ValueError: the value is NaN, infinite, below ``low`` or above ``high``; or a bool or no
-            number at all.
-    """
+    """Refuse what is no number (a bool is none), not finite, or out of range, by a ValueError."""
     inside = False
     if isinstance(value, int | float) and not isinstance(value, bool):
         inside = math.isfinite(value) and low <= value <= high and not (open_low and value == low)
@@ -34,11 +29,7 @@ def check_number(
 
 
 def check_choice(name: str, argument: str, value: object, known: tuple[object, ...]) -> None:
-    """Refuse a word that is none of the known ones.
-
-    Raises:
-        ValueError: ``value`` is not in ``known``.
-    """
+    """Refuse a word that is none of the known ones."""
     if value not in known:
         words = ", ".join(map(repr, known))
         raise ValueError(f"{name}: {argument} is {value!r}; expected one of {words}.")
@@ -53,11 +44,7 @@ def check_range(
     high: float = float("inf"),
     open_low: bool = False,
 ) -> None:
-    """Refuse anything but a pair of numbers in rising order.
-
-    Raises:
-        ValueError: ``value`` is no pair, a number is out of range, or the first is the larger.
-    """
+    """Refuse anything but a pair of numbers in rising order."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{name}: {argument} is {value!r}; expected two numbers, (low, high).")
     first, second = cast(tuple[float, float], value)
@@ -70,11 +57,7 @@ def check_range(
 
 
 def check_whole(name: str, argument: str, value: object, *, low: int) -> None:
-    """Refuse anything but a whole number from ``low``.
-
-    Raises:
-        ValueError: ``value`` is no int, or below ``low``.
-    """
+    """Refuse anything but a whole number from ``low``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise ValueError(
             f"{name}: {argument} is {value!r}; expected a whole number, at least {low}."

@@ -82,11 +82,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def checkpoint_of(path: Path) -> Path:
-    """Return the checkpoint that a path means: itself, or a run folder's ``last.pt``.
-
-    Raises:
-        CheckpointError: a folder without one.
-    """
+    """Return the checkpoint that a path means: itself, or a run folder's ``last.pt``."""
     if path.is_dir():
         if not (path / "last.pt").is_file():
             inside = sorted(file.parent.name for file in path.glob("**/last.pt"))[:3]
@@ -97,17 +93,7 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def fill(module: nn.Module, weights: Mapping[str, Any], where: object, what: str) -> None:
-    """Load weights into a module.
-
-    Args:
-        module: is written.
-        weights: its state dict.
-        where: the file they come from, for messages.
-        what: the module's name in messages.
-
-    Raises:
-        CheckpointError: they do not fit.
-    """
+    """Load a state dict into a module; messages name ``what`` it is and ``where`` it comes from."""
     try:
         module.load_state_dict(weights)
     except (RuntimeError, KeyError, ValueError) as error:
@@ -119,11 +105,7 @@ def fill(module: nn.Module, weights: Mapping[str, Any], where: object, what: str
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """Name weights by what they are: SHA-256 of names, shapes and values, in hex digits.
-
-    Args:
-        weights: a state dict; the order of its names does not count.
-    """
+    """Return the SHA-256 of a state dict's names, shapes and values in hex digits, in any order."""
     whole = hashlib.sha256()
     for name in sorted(weights):
         value = weights[name]

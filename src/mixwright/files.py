@@ -17,12 +17,8 @@ _File = TypeVar("_File", bound=IO[Any])
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file that is there completely or not at all, even after a loss of power.
 
-    Args:
-        path: file to write or replace; its folder exists.
-        write: is given the open file.
-
-    Raises:
-        OSError: writing failed; an older file of this name is untouched.
+    Its folder exists. If ``write``, which is given the open file, or the disk fails with an
+    OSError, an older file of this name is untouched.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -56,12 +52,6 @@ def kept_from_children(file: _File) -> _File:
 
     A data loader's children outlive a process that is killed, by seconds or more, and would hold
     its locks and its pipes.
-
-    Args:
-        file: an open file.
-
-    Returns:
-        the same file.
     """
     _NOT_FOR_CHILDREN.add(file)
     return file
@@ -82,11 +72,7 @@ if hasattr(os, "register_at_fork"):  # nothing forks on Windows
 def plain(value: Any) -> Any:
     """Turn a value into what JSON can say: it knows no NaN or infinity, they become null.
 
-    Args:
-        value: numbers, text, None, paths, and mappings, lists and tuples of them.
-
-    Returns:
-        the same as dicts with text for keys, lists and text for paths.
+    Keys and paths become text, tuples lists.
 
     Example:
         >>> plain({1: (0.5, float("nan")), "where": Path("runs")})
@@ -102,14 +88,6 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a record as JSON, whole or not at all.
-
-    Args:
-        path: file to write or replace; its folder exists.
-        value: see ``plain``.
-
-    Raises:
-        OSError: writing failed; an older file of this name is untouched.
-    """
+    """Write a record as JSON, by ``plain`` and ``write_whole``."""
     text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))

@@ -65,14 +65,8 @@ class Stream(IntEnum):
 def stream(*words: int) -> Generator:
     """Make a CPU generator for a place in a run, such as ``(seed, rank, epoch, Stream.MIX)``.
 
-    Equal words give equal streams; any other words, or the same in another order, give another
-    stream.
-
-    Args:
-        words: whole numbers of any size and sign.
-
-    Returns:
-        A new ``torch.Generator`` on the CPU.
+    Equal words, whole numbers of any size and sign, give equal streams; any others, or the same in
+    another order, give another stream.
 
     Example:
         >>> int(torch.randint(100, (), generator=stream(0, 1)))
@@ -128,17 +122,9 @@ def normal(shape: Sequence[int], *, device: torch.device, generator: Generator) 
 
 @_takes_like
 def noise(shape: Sequence[int], *, device: torch.device, generator: Generator) -> Tensor:
-    """Draw white noise: independent float32 of one even law with 65,536 levels.
+    """Draw white noise: independent whole numbers from -32,768 to 32,767 of one even law, float32.
 
     For fields in which many of them are added up, where it costs a third of ``normal``.
-
-    Args:
-        shape: of the noise.
-        device: where to draw; a CPU generator serves every device.
-        generator: the CPU generator.
-
-    Returns:
-        Whole numbers from -32,768 to 32,767.
     """
     source = _on(device, generator)
     count = math.prod(shape)
@@ -158,16 +144,9 @@ def integers(
 
 @_takes_like
 def beta(alpha: float, count: int, *, device: torch.device, generator: Generator) -> Tensor:
-    """Draw shares of Beta(alpha, alpha).
+    """Draw ``count`` shares of Beta(alpha, alpha), float32 in [0, 1].
 
-    Args:
-        alpha: both parameters, finite and at least 0; 0 means "no mixing" and gives shares of 1.
-        count: how many, at least 0.
-        device: where to draw; a CPU generator serves every device.
-        generator: the CPU generator.
-
-    Returns:
-        ``(count,)`` float32 in [0, 1] on ``device``.
+    ``alpha`` 0 means "no mixing" and gives shares of 1; a CPU generator serves every device.
 
     Example:
         >>> beta(0.0, 3, device=torch.device("cpu"), generator=stream(0)).tolist()
@@ -182,15 +161,9 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: Generator
 
 
 def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
-    """Draw points of the simplex, one for each row of ``concentration``.
+    """Draw points of the simplex, one for each row of ``concentration`` ``(B, N)`` float32.
 
-    Args:
-        concentration: ``(B, N)`` float32, at least 0; a 0 leaves its component out (its share
-            is 0). Each row needs one positive entry. Values are trusted.
-        generator: the CPU generator.
-
-    Returns:
-        ``(B, N)`` float32 on ``concentration``'s device; rows sum to 1.
+    A 0 leaves its component out (its share is 0); each row needs one positive entry.
     """
     source = _on(concentration.device, generator)
     used = concentration > 0
@@ -206,19 +179,12 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
 def partners(
     count: int, *, device: torch.device, generator: Generator, pairing: Pairing = "cycle"
 ) -> Tensor:
-    """Choose whom each sample is mixed with.
+    """Choose whom each sample is mixed with, ``(count,)`` int64 on ``device``.
 
-    Args:
-        count: size of the batch, at least 1.
-        device: where to draw; a CPU generator serves every device.
-        generator: the CPU generator.
-        pairing: ``"cycle"``, one random cycle through the batch, so that for two samples and more
-            nobody meets itself; ``"perm"``, a random permutation, in which one sample a batch
-            meets itself on average (most references); ``"flip"``, the mirror image of the batch
-            (timm); ``"roll"``, the sample before (torchvision).
-
-    Returns:
-        ``(count,)`` int64 on ``device``.
+    ``pairing`` is ``"cycle"``, one random cycle through the batch, so that for two samples and more
+    nobody meets itself; ``"perm"``, a random permutation, in which one sample a batch meets itself
+    on average (most references); ``"flip"``, the mirror image of the batch (timm); ``"roll"``, the
+    sample before (torchvision).
 
     Example:
         >>> partners(2, device=torch.device("cpu"), generator=stream(0)).tolist()
@@ -236,16 +202,7 @@ def partners(
 
 
 def choices(chances: Sequence[float], count: int, *, generator: Generator) -> list[int]:
-    """Choose on the host which of several things happens, ``count`` times independently.
-
-    Args:
-        chances: weight of each possibility, at least 0, not all 0.
-        count: how many choices.
-        generator: the CPU generator.
-
-    Returns:
-        ``count`` positions in ``chances``.
-    """
+    """Choose on the host ``count`` positions in ``chances``, weights that are not all 0."""
     weights = torch.tensor(chances, dtype=torch.float64)
     edges = weights.cumsum(0) / weights.sum()
     draw = torch.rand(count, dtype=torch.float64, generator=generator)

@@ -11,8 +11,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
         out[t] = sum_u softmax_u(query[:, t] . key[:, u] / sqrt(d)) value[:, u]
 
-    Takes ``(G, d, T)`` queries, ``(G, d, U)`` keys and ``(G, v, U)`` values, and returns
-    ``(G, v, T)``, float32 or float64 as the queries.
+    Of ``(G, d, T)`` queries, ``(G, d, U)`` keys and ``(G, v, U)`` values, ``(G, v, T)``.
 
     Example:
         >>> key = torch.tensor([[[100.0, -100.0]]])

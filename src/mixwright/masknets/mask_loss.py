@@ -60,11 +60,7 @@ class MaskLoss:
         check_number("MaskLoss", "tolerance", self.tolerance, high=1.0)
 
     def __call__(self, mask: Tensor, lam: Tensor) -> Tensor:
-        """Return the 0-d penalty, in float32 or wider, of ``(B, N, H, W)`` for shares ``(B, N)``.
-
-        Raises:
-            ValueError: shapes do not fit.
-        """
+        """Return the 0-d penalty, float32 or wider, of ``(B, N, H, W)`` for shares ``(B, N)``."""
         mask, lam = _checked("MaskLoss", mask, lam)
         with torch.autocast(mask.device.type, enabled=False):
             return _FORMULAS[self.kind](mask, lam, self.tolerance)

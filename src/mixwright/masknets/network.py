@@ -58,9 +58,8 @@ class MaskNet(nn.Module):
     def logits(self, features: Tensor, lam: Tensor) -> Tensor:
         """Return where each source is to be seen, before enlarging and normalising.
 
-        Takes ``(B, N, c, h, w)`` features and ``(B, N)`` shares in the dtype of the weights,
-        autocast being off. Returns ``(B, N, h, w)``, whose softmax over N is the mask; or
-        ``(B, 1, h, w)`` of two sources, whose sigmoid is the mask of the second.
+        Of ``(B, N, c, h, w)`` features and ``(B, N)`` shares, ``(B, N, h, w)``, whose softmax over
+        N is the mask; or ``(B, 1, h, w)`` of two sources, whose sigmoid is that of the second.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no logits")
 
@@ -142,11 +141,7 @@ def first_spread(channels: int) -> float:
 
 
 def project(width: int, channels: int, *, spread: float, bias: bool = True) -> nn.Conv2d:
-    """Make a 1x1 convolution from ``width`` to ``channels`` with the initial weights of all here.
-
-    Normal weights of standard deviation ``spread`` (see ``first_spread``), from torch's global
-    generator, and biases of 0: the first masks are nearly flat.
-    """
+    """Make a 1x1 convolution of normal weights and biases of 0: the first masks are nearly flat."""
     made = nn.Conv2d(width, channels, 1, bias=bias)
     nn.init.normal_(made.weight, std=spread)
     if made.bias is not None:

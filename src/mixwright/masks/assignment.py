@@ -13,22 +13,12 @@ def assignment(gain: Tensor, *, rounds: int = 48, swaps: int = 8) -> Tensor:
     price rises, and who lost it bids again. A row stays out where every column costs more than it
     gains. Whoever is then without a column takes one of those left, in order, and ``swaps`` times
     those pairs of rows exchange columns that are each other's best exchange. The number of rounds
-    is fixed, so the host never waits and equal gains give equal matches.
+    is fixed, so the host never waits and equal gains give equal matches. Over saliency gaps of 16
+    to 128 samples the sum was at least 0.99 of the optimum, 0.998 on average.
 
-    Over saliency gaps of 16 to 128 samples the sum was at least 0.99 of the optimum, 0.998 on
-    average.
-
-    Args:
-        gain: ``(B, B)`` floating, at least 0: what row i gains by column j. Rows of zeros want
-            nothing and stand in nobody's way. NaN counts as 0.
-        rounds: of the auction, at least 0.
-        swaps: rounds of exchanges, at least 0.
-
-    Returns:
-        ``(B,)`` int64 on ``gain``'s device: the column of each row, a permutation.
-
-    Raises:
-        ValueError: ``gain`` is not a floating ``(B, B)``.
+    Takes ``(B, B)`` floating, at least 0, what row i gains by column j: rows of zeros want nothing
+    and stand in nobody's way, NaN counts as 0. Returns each row's column, a permutation, ``(B,)``
+    int64.
 
     Example:
         >>> assignment(torch.tensor([[2.0, 3.0], [0.0, 3.0]])).tolist()

@@ -18,12 +18,6 @@ def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor)
         shear_x: ``(B,)``; columns moved per row from the centre.
         shear_y: ``(B,)``; rows moved per column from the centre. ``shear_x * shear_y`` is not 1.
 
-    Returns:
-        ``(B, 1, H, W)`` float32 on the same device.
-
-    Raises:
-        ValueError: ``coverage`` is not ``(B, 1, H, W)``.
-
     Example:
         >>> mask = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
         >>> zero, quarter = torch.zeros(1), torch.full((1,), torch.pi / 2)
@@ -54,18 +48,10 @@ def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor)
 
 
 def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
-    """Blur each mask by its own Gaussian; the border's pixels are repeated outside.
+    """Blur each mask ``(B, 1, H, W)`` by its own Gaussian; border pixels are repeated outside.
 
-    Args:
-        mask: ``(B, 1, H, W)`` floating or bool.
-        sigma: ``(B,)`` in pixels, at least 0; 0 leaves the mask as it is.
-        radius: pixels at which every kernel ends, at least three times the largest sigma.
-
-    Returns:
-        ``(B, 1, H, W)`` float32 on the same device. A constant mask stays what it is.
-
-    Raises:
-        ValueError: ``mask`` is not ``(B, 1, H, W)``.
+    ``sigma`` is ``(B,)`` in pixels, 0 for none; every kernel ends ``radius`` pixels off, at least
+    three times the largest sigma. A constant mask stays what it is.
 
     Example:
         >>> mask = torch.tensor([[[[0.0, 0.0, 1.0, 0.0, 0.0]]]])

@@ -12,17 +12,10 @@ from torch import Tensor
 
 
 def upsample_blocks(grid: Tensor, size: Sequence[int]) -> Tensor:
-    """Repeat each block of a grid over its pixels.
+    """Repeat each block of a grid ``(..., *blocks)`` over its pixels.
 
     Pixel ``r`` of ``height`` belongs to block ``floor(r * rows / height)``, so any grid fits any
     size; the blocks are equal where the size is a multiple of the grid.
-
-    Args:
-        grid: ``(..., *blocks)`` of any dtype.
-        size: the D new spatial sizes, in pixels.
-
-    Returns:
-        ``(..., *size)`` of the grid's dtype and device.
 
     Example:
         >>> upsample_blocks(torch.tensor([[1, 2]]), (2, 3)).tolist()
@@ -41,18 +34,10 @@ def upsample_blocks(grid: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def area_mean(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """Bring a mask to another size by the mean over each new pixel's area.
+    """Bring a mask ``(..., *old)`` to another size by the mean over each new pixel's area, float32.
 
     A pixel that a border cuts counts for the part inside, so the mean of the whole mask is kept
-    for every pair of sizes (``adaptive_avg_pool2d`` keeps it only for divisors). Works for smaller
-    and for larger sizes.
-
-    Args:
-        mask: ``(..., *old)`` floating or bool.
-        size: the D new spatial sizes, in pixels.
-
-    Returns:
-        ``(..., *size)`` float32 on the same device.
+    for every pair of sizes, larger ones too (``adaptive_avg_pool2d`` keeps it only for divisors).
 
     Example:
         >>> area_mean(torch.tensor([[1.0, 0.0, 0.0]]), (1, 2))

@@ -15,15 +15,7 @@ from torch import Tensor
 
 
 def box_sides(area: Tensor, size: Sequence[int]) -> Tensor:
-    """Give the sides of boxes similar to the image.
-
-    Args:
-        area: ``(B,)`` floating, share of the image that the box covers, in [0, 1].
-        size: the D spatial sizes, in pixels.
-
-    Returns:
-        ``(B, D)`` int64, ``floor(size * area ** (1 / D))``.
-    """
+    """Return sides of boxes similar to the image, ``(B, D)``: ``floor(size * area ** (1 / D))``."""
     dims = len(size)
     scale = area.sqrt() if dims == 2 else area ** (1 / dims)
     return (scale[:, None] * _lengths(size, area.device)).floor().long()

@@ -11,7 +11,7 @@ from mixwright.masks.mask_forms import DenseMask
 
 
 def cell_grid(size: Sequence[int], side: int) -> tuple[int, int]:
-    """Give how many cells cover an image, in rows and columns.
+    """Return how many cells cover an image, in rows and columns.
 
     Example:
         >>> cell_grid((224, 224), 56), cell_grid((32, 30), 8)
@@ -22,15 +22,9 @@ def cell_grid(size: Sequence[int], side: int) -> tuple[int, int]:
 
 
 def cell_planes(keep: Tensor, *, side: int, size: Sequence[int]) -> DenseMask:
-    """Give the form of a plan for a mask of cells.
+    """Return the form of a plan for a mask of cells ``(B, 1, rows, columns)``.
 
-    Args:
-        keep: ``(B, 1, rows, columns)``, one value a cell, of ``cell_grid(size, side)``.
-        side: of a cell, in pixels.
-        size: (H, W) of the images, in pixels.
-
-    Returns:
-        The grid itself where cells divide the image, otherwise pixels.
+    That is the grid itself where cells of ``side`` pixels divide the image, otherwise pixels.
     """
     height, width = size
     if height % side == 0 and width % side == 0:

@@ -19,23 +19,12 @@ _MANY_PIXELS = 4096
 
 
 def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
-    """Shape white noise into a smooth isotropic field, one per sample.
+    """Shape white noise ``(B, H, W)`` into a smooth isotropic field, one per sample, of any scale.
 
     The noise is divided by ``f ** decay`` in the frequency domain, ``f`` in cycles per pixel and
     at least ``1 / max(height, width)``. A larger ``decay`` gives fewer, rounder hills; ``decay=0``
-    gives the noise back.
-
-    Args:
-        noise: ``(B, H, W)`` floating; independent values of one law, for instance standard
-            normal. Any law of finite variance gives nearly normal fields, for each of their
-            values is a sum over all pixels.
-        decay: exponent of the radial frequency; finite, at least 0.
-
-    Returns:
-        ``(B, H, W)`` float32 on the noise's device. Its scale has no meaning.
-
-    Raises:
-        ValueError: ``noise`` is not a floating ``(B, H, W)``.
+    gives the noise back. Any law of finite variance gives nearly normal fields, for each of their
+    values is a sum over all pixels.
 
     Example:
         >>> noise = torch.randn(2, 24, 40, generator=torch.Generator().manual_seed(0))
@@ -62,25 +51,12 @@ def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
 def official_fourier_field(
     real: Tensor, imaginary: Tensor, *, height: int, width: int, decay: float = 3.0
 ) -> Tensor:
-    """Make the striped field of the FMix authors' code, one per sample.
+    """Make the striped field of the FMix authors' code, one per sample, of any scale.
 
     That code takes two rows of its spectrum where the real and the imaginary part are meant. What
     is left has only the horizontal frequencies zero and one, so that a row of a mask changes
     sides at most twice while a column changes as often as it likes. Published FMix figures come
-    from such masks.
-
-    Args:
-        real: ``(B, width // 2 + 1, 2)`` floating; independent standard normals.
-        imaginary: the same shape; independent standard normals.
-        height: rows of the field, in pixels.
-        width: columns of the field, in pixels.
-        decay: exponent of the radial frequency; finite, at least 0.
-
-    Returns:
-        ``(B, height, width)`` float32 on the device of ``real``. Its scale has no meaning.
-
-    Raises:
-        ValueError: ``real`` or ``imaginary`` has another shape.
+    from such masks. ``real`` and ``imaginary`` are ``(B, width // 2 + 1, 2)`` standard normals.
 
     Example:
         >>> real, imaginary = torch.ones(2, 3, 17, 2)
@@ -105,21 +81,11 @@ def official_fourier_field(
 
 
 def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
-    """Keep exactly the ``kept`` highest pixels of each field.
+    """Keep exactly the ``kept`` ``(B,)`` highest pixels of each field ``(B, H, W)``, as bool.
 
     Pixels whose values agree to four millionths of the field's range count as equal; among equal
     pixels at the cut the first in reading order are kept, so that the count is exact for every
     field, a constant one included.
-
-    Args:
-        field: ``(B, H, W)`` floating, finite.
-        kept: ``(B,)`` integer in [0, H * W]; pixels to keep. Values are trusted.
-
-    Returns:
-        ``(B, 1, H, W)`` bool on the field's device; True keeps the sample's own pixel.
-
-    Raises:
-        ValueError: ``field`` is not ``(B, H, W)`` or ``kept`` is not ``(B,)``.
 
     Example:
         >>> field = torch.tensor([[[0.1, 0.9], [0.5, 0.5]]])
@@ -159,21 +125,11 @@ def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
 
 
 def soft_rank_mask(field: Tensor, kept: Tensor, *, softness: float) -> Tensor:
-    """Keep the ``kept`` highest pixels of each field with a linear ramp around the cut.
+    """Keep the ``kept`` highest pixels of each field with a linear ramp around the cut, float32.
 
-    The ramp covers ``softness`` of all pixels on both sides of the cut, less where the count does
-    not leave so much room on one side; in ranks it is straight, so that the sum stays ``kept``.
-
-    Args:
-        field: ``(B, H, W)`` floating, finite.
-        kept: ``(B,)`` integer in [0, H * W]; the sum of each mask. Values are trusted.
-        softness: half the width of the ramp as a share of all pixels, in [0, 0.5].
-
-    Returns:
-        ``(B, 1, H, W)`` float32 in [0, 1] on the field's device; 1 keeps the sample's own pixel.
-
-    Raises:
-        ValueError: ``field`` is not ``(B, H, W)`` or ``kept`` is not ``(B,)``.
+    The ramp covers ``softness`` of all pixels, at most 0.5, on both sides of the cut, less where
+    the count does not leave so much room on one side; in ranks it is straight, so that the sum
+    stays ``kept``.
 
     Example:
         >>> field = torch.tensor([[[4.0, 3.0, 2.0, 1.0]]])
@@ -223,10 +179,7 @@ def _selected(value: Tensor, kept: Tensor) -> Tensor:
 
 
 def _cut(digit: Tensor, votes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the digit at which ``wanted`` votes are reached from above.
-
-    Returns the digit and how many of its own votes are still wanted, both ``(B, 1)`` int32.
-    """
+    """Return the digit where ``wanted`` votes are reached, and how many of its own are wanted."""
     histogram = votes.new_zeros(len(digit), _DIGITS).scatter_add_(1, digit.long(), votes)
     up_to = histogram.cumsum(1, dtype=torch.int32)
     total = up_to[:, -1:]

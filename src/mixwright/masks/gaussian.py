@@ -13,15 +13,9 @@ _BISECTIONS = 24
 
 
 def gaussian_factor(centre: Tensor, variance: Tensor, *, size: int) -> Tensor:
-    """Make one axis of a bump per sample, ``exp(-d ** 2 / (2 * variance))``.
+    """Return one axis of a bump per sample, ``exp(-d ** 2 / (2 * variance))``, ``(B, size)``.
 
-    Args:
-        centre: ``(B,)``; pixel of the peak, whole or between pixels.
-        variance: ``(B,)`` in square pixels, at least 0; 0 lights the peak's own pixel alone.
-        size: pixels of the axis.
-
-    Returns:
-        ``(B, size)`` float32 in [0, 1] on the device of ``centre``.
+    Variance 0 lights the peak's own pixel alone.
 
     Example:
         >>> gaussian_factor(torch.tensor([1]), torch.tensor([0.5]), size=3).round(decimals=4)
@@ -33,18 +27,10 @@ def gaussian_factor(centre: Tensor, variance: Tensor, *, size: int) -> Tensor:
 
 
 def area_variance(share: Tensor, *, height: int, width: int) -> Tensor:
-    """Give the variance of the round bump that covers ``share`` of the image on an endless plane.
+    """Return the variance of the round bump that covers ``share`` of the image on an endless plane.
 
     On the image itself the bump covers less, for its tails are cut; ``calibrated_variance`` makes
-    up for that.
-
-    Args:
-        share: ``(B,)`` at least 0; integral of the bump divided by the pixels of the image.
-        height: rows of the image.
-        width: columns of the image.
-
-    Returns:
-        ``(B,)`` variance of both axes, in square pixels.
+    up for that. In square pixels, of both axes.
 
     Source: naver-ai/hmix-gmix, whose bump is ``exp(-pi * d ** 2 / (share * height * width))``.
     """
@@ -54,21 +40,10 @@ def area_variance(share: Tensor, *, height: int, width: int) -> Tensor:
 def calibrated_variance(
     share: Tensor, *, cy: Tensor, cx: Tensor, height: int, width: int
 ) -> Tensor:
-    """Find the variance at which a round bump covers ``share`` of the image itself.
+    """Find the variance at which a round bump at (cy, cx) covers ``share`` of the image itself.
 
     A bisection with a fixed number of steps in the logarithm of the variance; each step costs one
-    row and one column factor.
-
-    Args:
-        share: ``(B,)`` in [0, 1]; wanted mean of the bump over the image. A mean below that of
-            one single pixel is not reachable and gives the narrowest bump.
-        cy: ``(B,)``; row of the peak.
-        cx: ``(B,)``; column of the peak.
-        height: rows of the image.
-        width: columns of the image.
-
-    Returns:
-        ``(B,)`` float32 variance of both axes, in square pixels.
+    row and one column factor. A mean below that of one single pixel gives the narrowest bump.
 
     Example:
         >>> cy, cx, share = torch.tensor([3]), torch.tensor([0]), torch.tensor([0.3])
@@ -104,23 +79,11 @@ def turned_bump(
     height: int,
     width: int,
 ) -> Tensor:
-    """Make a turned elliptic bump per sample.
+    """Make a turned elliptic bump per sample, 1 at its peak (cy, cx).
 
-    Its covariance is ``variance * R [[1, q], [q, 1]] R^T``, ``q`` the correlation and ``R`` the
-    rotation by ``angle``, with coordinates ``(x, y)``. The axes of its contours are as
-    ``sqrt((1 + |q|) / (1 - |q|))``.
-
-    Args:
-        cy: ``(B,)``; row of the peak.
-        cx: ``(B,)``; column of the peak.
-        variance: ``(B,)`` in square pixels, above 0.
-        correlation: ``(B,)`` strictly between -1 and 1.
-        angle: ``(B,)`` in radians.
-        height: rows of the image.
-        width: columns of the image.
-
-    Returns:
-        ``(B, height, width)`` float32 in [0, 1] on the device of ``cy``; 1 at the peak.
+    Its covariance is ``variance * R [[1, q], [q, 1]] R^T``, ``q`` the correlation, strictly between
+    -1 and 1, and ``R`` the rotation by ``angle`` in radians, with coordinates ``(x, y)``. The axes
+    of its contours are as ``sqrt((1 + |q|) / (1 - |q|))``.
 
     Example:
         >>> one = torch.ones(1)

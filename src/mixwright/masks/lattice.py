@@ -13,22 +13,11 @@ def lattice_factors(
     size: int,
     phase: Tensor | None = None,
 ) -> Tensor:
-    """Mark the holes of a lattice along one axis, per sample.
+    """Mark the holes of a lattice along one axis, per sample: ``(B, size)`` bool.
 
     A lattice is the product of its rows and its columns: a pixel is in a hole where both factors
-    are True (``SeparableMask``). From ``start``, every ``period`` pixels a hole begins; none is
-    outside the crop.
-
-    Args:
-        start: ``(B,)`` integer; first pixel of the crop.
-        length: ``(B,)`` integer; pixels of the crop.
-        period: ``(B,)`` integer, at least 1; pixels from one hole's begin to the next.
-        hole: ``(B,)`` integer in [0, period]; pixels of one hole.
-        size: pixels of the axis.
-        phase: ``(B,)`` integer; pixels of the first period that lie before the crop, 0 if None.
-
-    Returns:
-        ``(B, size)`` bool on the device of ``start``; True inside a hole.
+    are True (``SeparableMask``). From ``start``, for ``length`` pixels, a hole of ``hole`` pixels
+    begins every ``period``; ``phase`` pixels of the first period lie before that, 0 if None.
 
     Example:
         >>> one = torch.tensor([1])

@@ -197,10 +197,5 @@ MaskForm = DenseMask | Box | SeparableMask
 
 
 def share(values: Tensor, dims: int) -> DenseMask:
-    """Hold one share a sample, for images of ``dims`` spatial dimensions.
-
-    Args:
-        values: ``(B,)`` in [0, 1].
-        dims: number of spatial dimensions, at least 0.
-    """
+    """Hold one share a sample, ``(B,)`` in [0, 1], for images of ``dims`` spatial dimensions."""
     return DenseMask(values.float().view(-1, 1, *([1] * dims)))

@@ -24,11 +24,7 @@ def all_planes(form: MaskForm) -> Tensor:
 
 
 def resolve(values: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Bring masks ``(..., *spatial)`` to a size: constants as they are, block grids repeated.
-
-    Raises:
-        ValueError: a spatial size is neither 1 nor a divisor of the wanted one.
-    """
+    """Bring masks ``(..., *spatial)`` to a size: constants as they are, block grids repeated."""
     have = tuple(values.shape[2:])
     if have == size or math.prod(have) == 1:
         # A constant fits images of any rank, token sequences included.

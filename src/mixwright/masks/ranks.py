@@ -10,18 +10,9 @@ from torch import Tensor
 
 
 def highest(scores: Tensor, kept: Tensor) -> Tensor:
-    """Mark the ``kept`` highest scores of each grid.
+    """Mark exactly the ``kept`` ``(B,)`` highest scores of grids ``(B, h, w)``: ``(B, 1, h, w)``.
 
-    Args:
-        scores: ``(B, h, w)`` floating, finite.
-        kept: ``(B,)`` integer in [0, h * w], how many to mark. Values are trusted.
-
-    Returns:
-        ``(B, 1, h, w)`` bool on the scores' device, exactly ``kept[b]`` of them True. Of equal
-        scores the first in reading order are marked.
-
-    Raises:
-        ValueError: ``scores`` is not ``(B, h, w)`` or ``kept`` is not ``(B,)``.
+    Of equal scores the first in reading order are marked.
 
     Example:
         >>> highest(torch.tensor([[[1.0, 3.0, 3.0]]]), torch.tensor([1])).tolist()

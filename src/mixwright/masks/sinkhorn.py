@@ -9,17 +9,10 @@ from torch import Tensor
 
 
 def square_distances(first: Tensor, second: Tensor) -> Tensor:
-    """Give the squared distances between two sets of points, without a tensor of differences.
+    """Return the squared distances between two sets of points, ``(B, P, D)`` and ``(B, Q, D)``.
 
-    Both sets are moved by the same vector first: far from the origin the sum of squares and
-    products would lose the digits that matter.
-
-    Args:
-        first: ``(B, P, D)`` floating.
-        second: ``(B, Q, D)`` floating.
-
-    Returns:
-        ``(B, P, Q)`` float32 (float64 for float64 points), at least 0.
+    No tensor of differences is made. Both sets are moved by the same vector first: far from the
+    origin the sum of squares and products would lose the digits that matter.
 
     Example:
         >>> square_distances(torch.tensor([[[0.0]]]), torch.tensor([[[1.0], [3.0]]])).tolist()
@@ -34,26 +27,14 @@ def square_distances(first: Tensor, second: Tensor) -> Tensor:
 
 
 def transport(cost: Tensor, *, eps: float, iters: int) -> Tensor:
-    """Say which share of each place of a target comes from which place of a source.
+    """Return which share of each place of a target comes from which place of a source.
 
     Sinkhorn's iterations in logarithms: the row and column factors of ``exp(-cost / eps)`` that
-    make all rows and all columns add up alike. A fixed number of them, so that nobody waits to
-    see whether they have converged. Rows come last and add up to 1 whatever the number, so that
-    each target place is a mean of source places; columns do so in the limit. The smaller ``eps``
-    against the costs, the nearer is the result to one source place for each target place, and the
-    more iterations it takes.
-
-    Args:
-        cost: ``(B, P, Q)`` floating, finite; cost of filling target place p from source place q.
-        eps: weight of the entropy, in the scale of the costs, above 0.
-        iters: number of iterations, at least 1.
-
-    Returns:
-        ``(B, P, Q)`` float32 (float64 for float64 costs), at least 0; rows sum to 1, columns to
-        about ``P / Q``.
-
-    Raises:
-        ValueError: ``cost`` is not ``(B, P, Q)``, or ``eps`` or ``iters`` is out of range.
+    make all rows and all columns add up alike, of costs ``(B, P, Q)``. A fixed number of them, so
+    that nobody waits to see whether they have converged. Rows come last and add up to 1 whatever
+    the number, so that each target place is a mean of source places; columns do so, to ``P / Q``,
+    in the limit. The smaller ``eps`` against the costs, the nearer is the result to one source
+    place for each target place, and the more iterations it takes.
 
     Example:
         >>> cost = torch.tensor([[[4.0, 0.0], [0.0, 4.0]]])

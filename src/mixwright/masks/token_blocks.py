@@ -12,19 +12,11 @@ TRIES = 10
 
 
 def block_tokens(grid: tuple[int, int], count: int, *, generator: Generator) -> Tensor:
-    """Mark about ``count`` tokens of a grid by random blocks, which may overlap.
+    """Mark about ``count`` tokens of a grid by random blocks, which may overlap; never more.
 
     Each block has an area uniform between 1 and what is still missing, and an aspect ratio of
     which the logarithm is uniform between those of 0.3 and 1 / 0.3. A block that does not fit, or
     marks nothing new, is drawn again, ten times at most; then what is marked is enough.
-
-    Args:
-        grid: rows and columns.
-        count: tokens to mark, at least 0; never exceeded.
-        generator: a CPU generator.
-
-    Returns:
-        ``(rows, columns)`` bool on the CPU.
 
     Source: the masks of BEiT, Bao et al. 2022, arXiv:2106.08254, as TokenMix draws them;
     Sense-X/TokenMix: tokenmix.py. As there, a block is smaller than the grid along both axes.
@@ -52,16 +44,7 @@ def block_tokens(grid: tuple[int, int], count: int, *, generator: Generator) -> 
 
 
 def random_tokens(grid: tuple[int, int], count: int, *, generator: Generator) -> Tensor:
-    """Mark ``count`` tokens of a grid at random.
-
-    Args:
-        grid: rows and columns.
-        count: tokens to mark, in [0, rows * columns].
-        generator: a CPU generator.
-
-    Returns:
-        ``(rows, columns)`` bool on the CPU.
-    """
+    """Mark ``count`` tokens of a grid at random, on the CPU."""
     total = grid[0] * grid[1]
     marked = torch.zeros(total, dtype=torch.bool)
     marked[torch.randperm(total, generator=generator)[:count]] = True

@@ -8,15 +8,10 @@ from torch import Tensor
 
 
 def extreme_windows(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Find the window of the smallest and that of the largest sum.
+    """Find the window of the smallest and that of the largest sum in each map ``(B, h, w)``.
 
-    Args:
-        maps: ``(B, h, w)`` float32.
-        side: of the windows, in places; at least 1 and at most h and w.
-
-    Returns:
-        Edges ``(B, 2, 2)`` int64 of each, the smallest first: for rows and columns the first
-        place and the place after the last. Of equal windows the first in reading order.
+    Of each, the first place and the place after the last for rows and columns, ``(B, 2, 2)``. Of
+    equal windows the first in reading order.
 
     Example:
         >>> least, most = extreme_windows(torch.tensor([[[1.0, 2.0], [0.0, 4.0]]]), 1)
@@ -32,12 +27,7 @@ def extreme_windows(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def inside_windows(edges: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Render windows: ``(B, h, w)`` float32, 1 inside and 0 outside.
-
-    Args:
-        edges: ``(B, 2, 2)`` as ``extreme_windows`` gives them.
-        grid: (h, w).
-    """
+    """Render windows, as ``extreme_windows`` gives them: ``(B, h, w)`` float32, 1 inside."""
     row, column = (torch.arange(side, device=edges.device) for side in grid)
     rows = (row >= edges[:, 0, :1]) & (row < edges[:, 0, 1:])
     columns = (column >= edges[:, 1, :1]) & (column < edges[:, 1, 1:])

@@ -62,10 +62,7 @@ class _Sources(NamedTuple):
         return self.fill_value(self.fill)
 
     def fill_value(self, fill: Tensor) -> Tensor:
-        """Bring a fill to the images' dtype and number of axes.
-
-        A fill of (C,) stands for channels; more axes begin with the batch.
-        """
+        """Bring a fill to the images' dtype and axes: (C,) is channels, else the batch is first."""
         value = round_to(fill.to(self.images.device, torch.float32), self.images.dtype)
         value = value[None] if value.ndim == 1 else value
         return value.view(*value.shape, *([1] * (self.images.ndim - value.ndim)))
@@ -99,19 +96,10 @@ def blend(
     fill: Tensor | None,
     self_first: bool = False,
 ) -> Tensor:
-    """Mix the rows of a pool.
+    """Mix the rows of a pool, ``(B, C, *spatial)`` in fresh memory; see ``MixPlan.images``.
 
-    Args:
-        images: ``(pool, C, *spatial)``, uint8 or floating; not written.
-        index: ``(B, N)`` int64 rows of the pool; -1 is ``fill``.
-        form: the masks.
-        warp: for each source its resampling.
-        fill: what the source -1 shows, broadcast to ``(B, C, *spatial)``; None if there is none.
-        self_first: whether source 0 of each output is the row of the same number, so that it need
-            not be gathered.
-
-    Returns:
-        ``(B, C, *spatial)``, fresh memory, dtype and memory format of ``images``.
+    ``index`` -1 shows ``fill``, which is broadcast; with ``self_first`` source 0 of each output is
+    the row of the same number, so that it need not be gathered.
     """
     sources = _Sources(images, index, warp, fill)
     learned = _differentiated(images, form)

@@ -9,11 +9,7 @@ from mixwright.masks.mask_ops import all_planes
 
 
 def check_values(*, index: Tensor, form: MaskForm, weight: Tensor, pool: int, null: bool) -> None:
-    """Read all values of a plan; see ``MixPlan.check``.
-
-    Raises:
-        ValueError: a value is out of range.
-    """
+    """Read all values of a plan; see ``MixPlan.check``."""
     low, high = int(index.min()), int(index.max())
     least = -1 if null else 0
     if low < least or high >= pool:
@@ -37,11 +33,7 @@ def check_values(*, index: Tensor, form: MaskForm, weight: Tensor, pool: int, nu
 
 
 def check_sizes(size: tuple[int, ...], *, dims: int, fill: Tensor | None) -> None:
-    """Refuse sizes of feature maps that a plan cannot be brought to; see ``MixPlan.at``.
-
-    Raises:
-        ValueError: sizes are not ``dims`` whole numbers from 1, or the fill is a picture.
-    """
+    """Refuse sizes of feature maps that a plan cannot be brought to; see ``MixPlan.at``."""
     if len(size) != dims or any(type(side) is not int or side < 1 for side in size):
         raise ValueError(
             f"plan.at: size is {size}; expected {dims} whole numbers from 1, the spatial sizes."

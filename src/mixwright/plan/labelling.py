@@ -56,13 +56,7 @@ def mixed_loss(
 
 
 def weighted_accuracy(logits: Tensor, rows: Tensor, *, weight: Tensor) -> Tensor:
-    """Count hits on any source by its label weight; see ``MixPlan.accuracy``.
-
-    Args:
-        logits: ``(B, K)``.
-        rows: labels of the sources, ``(B, N)`` class indices or ``(B, N, K)`` soft.
-        weight: ``(B, N)``.
-    """
+    """Count hits on any source by its label weight; see ``MixPlan.accuracy``."""
     predicted = logits.argmax(dim=1)[:, None]
     if rows.ndim == 3:
         column = predicted[..., None].expand(-1, rows.shape[1], 1)

@@ -167,11 +167,7 @@ class MixPlan:
 
     @classmethod
     def identity(cls, images: Tensor) -> Self:
-        """Leave each sample as it is: one source, the sample itself.
-
-        Args:
-            images: ``(B, C, *spatial)``.
-        """
+        """Leave each sample of ``(B, C, *spatial)`` as it is: one source, the sample itself."""
         count = len(images)
         me = torch.arange(count, device=images.device)
         every = torch.ones((count, 1), dtype=torch.bool, device=images.device)
@@ -186,10 +182,7 @@ class MixPlan:
         )
 
     def replace(self, **changes: Any) -> Self:
-        """Give the plan with other values of the constructor's arguments, ``weight`` above all.
-
-        Args:
-            **changes: arguments of the constructor.
+        """Return the plan with other values of the constructor's arguments, ``weight`` above all.
 
         Raises:
             TypeError: a name is not an argument of the constructor.
@@ -232,17 +225,11 @@ class MixPlan:
         return f"MixPlan({', '.join(parts)})"
 
     def labels(self, labels: Tensor) -> Tensor:
-        """Give the labels of every source, unmixed.
+        """Return the labels of every source, unmixed, ``(B, N)`` or ``(B, N, K)``.
 
         With ``weight`` these are the pieces of the usual pair of losses:
-        ``a, b = plan.labels(y).unbind(1)`` and ``lam = plan.weight[:, 0]``.
-
-        Args:
-            labels: ``(pool,)`` or ``(pool, K)``.
-
-        Returns:
-            ``(B, N)`` or ``(B, N, K)``, dtype of ``labels``. A null source shows row 0, at
-            weight 0.
+        ``a, b = plan.labels(y).unbind(1)`` and ``lam = plan.weight[:, 0]``. A null source shows
+        row 0, at weight 0.
         """
         self._check_rows("labels", labels)
         return labels[self.index.clamp_min(0)]
@@ -337,13 +324,7 @@ class MixPlan:
         return weighted_accuracy(logits, self.labels(labels), weight=self.weight)
 
     def at(self, *size: int) -> Self:
-        """Give the plan for feature maps of another spatial size, masks by area mean.
-
-        Args:
-            *size: the spatial sizes, in pixels, as many as the plan has.
-
-        Returns:
-            A plan with masks of that size; index and weight are the same.
+        """Return the plan for feature maps of another spatial size, masks by area mean.
 
         Raises:
             ValueError: sizes are not as many whole numbers as there are spatial dimensions, or

@@ -13,11 +13,8 @@ def feature_map(
 ) -> tuple[str, Tensor]:
     """Return the name of a layer, None for the last map, and its map ``(B, C, h, w)`` float32.
 
-    Runs ``(B, C, H, W)`` images, which are not written, in evaluation mode and without gradients,
-    in the precision of the surrounding autocast. For ``pooled`` see ``last_map``.
-
-    Raises:
-        ValueError: the layer is unknown, was not run, or gives neither map nor tokens.
+    Images are not written; evaluation mode, no gradients, the surrounding autocast's precision. For
+    ``pooled`` see ``last_map``.
     """
     inner = bare(model)
     name = last_map(inner, images, pooled=pooled) if layer is None else layer

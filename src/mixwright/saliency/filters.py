@@ -11,10 +11,7 @@ _LUMA = (0.299, 0.587, 0.114)  # red, green and blue, as ITU-R BT.601 weighs the
 
 
 def grey(images: Tensor) -> Tensor:
-    """Return grey images ``(B, H, W)`` float32 of ``(B, C, H, W)``, largest absolute value 1.
-
-    Three channels count by their luma, others alike. An image of zeros stays so.
-    """
+    """Return ``(B, C, H, W)`` in grey, three channels by luma; the largest absolute value is 1."""
     if images.shape[1] == 3:
         red, green, blue = (images[:, k].float() for k in range(3))
         plane = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]

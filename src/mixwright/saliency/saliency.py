@@ -57,11 +57,7 @@ _shared: ContextVar[dict[Any, tuple[Any, Tensor]] | None] = ContextVar("shared",
 
 
 def check_saliency(name: str, kind: object) -> None:
-    """Refuse what is neither a provider nor a word for one.
-
-    Raises:
-        ValueError: ``kind`` is a class, another word, or cannot be called.
-    """
+    """Refuse what is neither a provider nor a word for one."""
     known = isinstance(kind, str) and kind in SALIENCIES
     if not known and (isinstance(kind, str | type) or not callable(kind)):
         raise ValueError(

@@ -26,13 +26,10 @@ Handles = list[Any]
 
 
 def attention_layers(model: nn.Module) -> tuple[str, ...]:
-    """Name the attention layers of a model in their order.
+    """Return the names of a model's attention layers in their order.
 
     Known by their attributes: timm's ``Attention`` (ViT, DeiT) and those of our ``smallvit``,
     timm's Swin ``WindowAttention``, and ``torch.nn.MultiheadAttention`` (torchvision's ViT).
-
-    Raises:
-        ValueError: the model has none of them.
     """
     found: list[str] = []
     inside: set[nn.Module] = set()
@@ -103,7 +100,7 @@ class Attended:
         """Return what the class token attends to, ``(B, T)``, places row by row.
 
         Models without a class token, or that pool their image tokens (Swin, timm's
-        ``global_pool="avg"``), give ``mean_row``. Raises where the layer has not run.
+        ``global_pool="avg"``), give ``mean_row``.
         """
         if is_window(self._layer) or not _reads_class_token(self._model):
             return self.mean_row()
@@ -206,11 +203,7 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
 
 
 def attention_name(model: nn.Module, layer: str | None = None) -> str:
-    """Name one attention layer: the last, or the one that ``layer`` is or holds.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the name of one attention layer: the last, or the one that ``layer`` is or holds."""
     known = attention_layers(model)
     if layer is None:
         return known[-1]

@@ -55,11 +55,7 @@ def qkv(attention: nn.Module, tokens: Tensor) -> Parts:
 
     They carry gradients and are in the layer's precision. Tokens are those that enter the layer,
     behind the block's first norm. Queries and keys have gone through the layer's own normalisation,
-    if it has one, and are not scaled: ``softmax(scaling(attention) * q @ k.mT) @ v`` is what the
-    layer computes.
-
-    Raises:
-        ValueError: the layer is none that ``attention_layers`` names.
+    if any, and are not scaled: the layer computes ``softmax(scaling(attention) * q @ k.mT) @ v``.
     """
     if is_torch(attention):
         weight, bias = attention.in_proj_weight, attention.in_proj_bias
@@ -78,8 +74,7 @@ def qkv(attention: nn.Module, tokens: Tensor) -> Parts:
 def weights(attention: nn.Module, tokens: Tensor) -> Tensor:
     """Return a layer's whole attention ``(B, heads, T, T)`` float32 on tokens, without gradient.
 
-    Tokens ``(B, T, D)`` are those that enter the layer, for windows one window a row, unmasked;
-    queries are along axis 2. Raises a ValueError where the layer is none that can be read.
+    Tokens ``(B, T, D)`` enter the layer, for windows one window a row; queries are along axis 2.
     """
     with torch.autocast(tokens.device.type, enabled=False):
         kind = next(attention.parameters()).dtype
@@ -89,11 +84,7 @@ def weights(attention: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def parts(attention: nn.Module, kept: Tensor, which: slice | None = None) -> Parts:
-    """Return float32 queries, keys and values of ``kept``, what a hook kept of a layer.
-
-    That is ``(B, T, 3 heads d)``, what its ``qkv`` gave, or for torch's layer its input. Of queries
-    only ``which``, or all.
-    """
+    """Return float32 queries (``which``, or all), keys and values of what a hook kept."""
     if is_torch(attention):
         kind = attention.in_proj_weight.dtype
         q, k, v = qkv(attention, kept.to(kind))

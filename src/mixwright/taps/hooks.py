@@ -23,11 +23,7 @@ class Tap:
 
     @property
     def value(self) -> Tensor:
-        """The tensor with its graph; of several the first.
-
-        Raises:
-            ValueError: the layer has not run, or there was no tensor.
-        """
+        """The tensor with its graph; of several the first."""
         if self._value is None:
             raise ValueError(
                 f"taps: layer {self.layer!r} {self._did} no tensor in this forward; expected one. "
@@ -45,9 +41,6 @@ def tapping(model: Module, layer: str, *, copied: bool = False) -> Generator[Tap
     """Keep a layer's output of the forwards made inside.
 
     ``copied`` keeps a copy, for layers into whose output a later one writes.
-
-    Raises:
-        ValueError: there is no such layer.
 
     Example:
         >>> import torch
@@ -74,9 +67,6 @@ def tapping(model: Module, layer: str, *, copied: bool = False) -> Generator[Tap
 @contextlib.contextmanager
 def entering(model: Module, layer: str | Module) -> Generator[Tap]:
     """Keep what a layer, by name or itself, is given in the forwards made inside.
-
-    Raises:
-        ValueError: there is no such layer.
 
     Example:
         >>> import torch

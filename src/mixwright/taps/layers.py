@@ -43,13 +43,7 @@ _traces: weakref.WeakKeyDictionary[nn.Module, Trace] = weakref.WeakKeyDictionary
 
 
 def named_layer(model: nn.Module, layer: str) -> nn.Module:
-    """Find a layer by its name in ``named_modules``.
-
-    The ``model.`` in front that ``Normalised`` adds may be left out.
-
-    Raises:
-        ValueError: there is no such layer; the nearest names are given.
-    """
+    """Return a layer by its name in ``named_modules``; ``Normalised``'s ``model.`` may lack."""
     known = dict(bare(model).named_modules())
     known.pop("", None)
     for name in (layer, f"model.{layer}"):

@@ -34,9 +34,6 @@ def evaluating(model: nn.Module) -> Generator[None]:
     Weights that autocast cast meanwhile are forgotten: torch 2.6 would go on with casts made
     without gradients, and the step would teach these weights nothing.
 
-    Args:
-        model: changed while inside.
-
     Example:
         >>> model = nn.Dropout()
         >>> with evaluating(model):
@@ -59,8 +56,7 @@ def evaluating(model: nn.Module) -> Generator[None]:
 def hooked() -> Generator[None]:
     """Run compiled models as they were written, so that hooks put on just now are seen.
 
-    ``torch.compile`` does not look for hooks again once it has made its graph: a layer that is to
-    be read or replaced would be passed over in silence.
+    ``torch.compile`` does not look for hooks again once it has made its graph.
     """
     if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet, and importing it is slow
         yield

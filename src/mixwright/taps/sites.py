@@ -17,10 +17,7 @@ _SIDES = (32, 64, 96, 224)
 
 
 def map_of(model: nn.Module, features: Tensor, images: Tensor) -> Tensor:
-    """Bring what a layer gave for images to a map ``(B, C, h, w)``, prefix tokens left out.
-
-    A grid of tokens has the ratio of the images; see ``as_map``.
-    """
+    """Bring what a layer gave for images to a map ``(B, C, h, w)``; see ``as_map``."""
     prefix = prefix_tokens(model, features.shape[1]) if features.ndim == 3 else None
     return as_map(features, prefix=prefix, size=images.shape[2:])
 
@@ -32,9 +29,6 @@ def mask_stage(model: nn.Module, images: Tensor) -> str:
     It is the third of a ResNet's four, 8 x 8 for images of 32 pixels and 14 x 14 for 224. Where
     all stages give maps of one size, as in a plain transformer, the middle one is taken, the 6th
     block of 12. Two of the images are run once in evaluation mode.
-
-    Raises:
-        ValueError: the model shows no stages that give maps.
     """
     names = stages(model, images)
     inner, few = bare(model), images[:2]
@@ -63,16 +57,8 @@ def mask_stage(model: nn.Module, images: Tensor) -> str:
 def example_images(model: nn.Module, side: int | None = None) -> Tensor:
     """Make two blank images that a model takes, to see the shapes inside before there are data.
 
-    Args:
-        model: the classifier, wrapped or not.
-        side: height and width in pixels; None tries what the model says of itself
-            (``image_size``, ``img_size``, timm's ``default_cfg``), then common sides.
-
-    Returns:
-        ``(2, C, side, side)`` zeros of the dtype and on the device of the model's weights.
-
-    Raises:
-        ValueError: the model runs at no such size.
+    Without ``side``, what the model says of itself is tried (``image_size``, ``img_size``, timm's
+    ``default_cfg``), then common sides.
     """
     inner = bare(model)
     first = next((m for m in inner.modules() if isinstance(m, nn.Conv2d)), None)

@@ -101,22 +101,12 @@ def comix_objective(
     gamma: float,
     tau: float,
 ) -> Tensor:
-    """Say how good the masks of groups are: the smaller, the better.
+    """Return how good the masks of groups are, ``(G,)``: the smaller, the better.
 
     The sum over outputs of three terms: the cost of what they show; ``beta / 2`` times the mean
     over blocks of squared differences to the neighbours; and ``gamma`` times the mean over blocks
-    of what other outputs show of the same or a compatible source, where that is above ``tau``.
-
-    Args:
-        masks: ``(G, m, n, h, w)`` float32, see ``comix_masks``.
-        cost: see ``comix_masks``.
-        compatibility: see ``comix_masks``.
-        beta: see ``comix_masks``.
-        gamma: see ``comix_masks``.
-        tau: see ``comix_masks``.
-
-    Returns:
-        ``(G,)`` float32.
+    of what other outputs show of the same or a compatible source, where that is above ``tau``. The
+    arguments are those of ``comix_masks``, and its result.
 
     Source: Kim et al. 2021, arXiv:2102.03065, equation 3 with the threshold of section 4.3.
     """
@@ -131,17 +121,12 @@ def comix_objective(
 
 
 def compatible(peak: Tensor, omega: float, member: Tensor) -> Tensor:
-    """Say how much sources compete: each with itself, and a little with those salient elsewhere.
+    """Return how much sources compete: each with itself, and a little with those salient elsewhere.
 
-    Args:
-        peak: ``(G, n, 2)`` float32, row and column of the most salient window of each source.
-        omega: share of the distances, in [0, 1].
-        member: ``(G, n)`` bool, False for sources that only fill up a group.
-
-    Returns:
-        ``(G, n, n)`` float32: ``(1 - omega)`` times the identity plus ``omega`` times the
-        distances, row plus column, scaled to sum to the number of members. The identity where all
-        are salient at one place.
+    ``peak`` ``(G, n, 2)`` is the place of each source's most salient window; ``member`` ``(G, n)``
+    is False for sources that only fill up a group. The result is ``(1 - omega)`` times the identity
+    plus ``omega`` times the distances, row plus column, scaled to sum to the number of members; the
+    identity where all are salient at one place.
     """
     apart = (peak[:, :, None] - peak[:, None]).abs().sum(dim=3)
     apart = apart * member[:, :, None] * member[:, None]

@@ -70,12 +70,7 @@ class Palette:
 
     @classmethod
     def halves(cls, counts: Tensor) -> Self:
-        """Allow also the halves of those three sources that an output shows most.
-
-        Args:
-            counts: ``(G, n)`` float32, blocks of the output taken from each source. Halves of a
-                source that it does not show are barred.
-        """
+        """Allow halves of the three sources, too, that an output shows most by ``counts``."""
         groups, sources = counts.shape
         found = counts.topk(min(3, sources), dim=1)
         pairs = list(combinations(range(found.indices.shape[1]), 2))
@@ -94,21 +89,13 @@ class Palette:
 def potts_shares(
     unary: Tensor, *, edge: float, board: Checkerboard, palette: Palette, now: Tensor
 ) -> Tensor:
-    """Find shares of small energy: the sum of unary costs and of costs of unlike neighbours.
+    """Return shares of small energy: the sum of unary costs and of costs of unlike neighbours.
 
-    From several starts (each block's cheapest label, the shares as they are, and the sources that
-    are cheapest for the whole grid) all white blocks, then all black ones, take the label that is
-    best given their neighbours, a few times over; the best end is given. No start is made worse.
-
-    Args:
-        unary: ``(G, T, n)`` float32, cost of showing a source, in the order of ``board``.
-        edge: what two neighbours cost that show different sources, at least 0.
-        board: the grid.
-        palette: the labels.
-        now: ``(G, T, n)`` float32, shares to start from, in the order of ``board``.
-
-    Returns:
-        ``(G, T, n)`` float32, one row of ``palette.shares`` for each block.
+    From several starts (each block's cheapest label, the shares ``now``, and the sources that are
+    cheapest for the whole grid) all white blocks, then all black ones, take the label that is best
+    given their neighbours, a few times over; the best end is given. No start is made worse.
+    ``unary``, ``now`` and the result are ``(G, T, n)`` in the order of ``board``; ``edge`` is what
+    two neighbours cost that show different sources.
     """
     groups, cells, sources = unary.shape
     white, black = board.touching.shape

@@ -33,14 +33,7 @@ class Puzzle:
         return self.unary.shape[1] - 1
 
     def energy(self, label: Tensor) -> Tensor:
-        """Give the energy of a labelling.
-
-        Args:
-            label: ``(B, h, w)`` int64 of {0, ..., L - 1}.
-
-        Returns:
-            ``(B,)`` of the dtype of ``unary``.
-        """
+        """Return the energy of a labelling ``(B, h, w)`` int64 of {0, ..., L - 1}, ``(B,)``."""
         unary = self.unary.gather(1, label[:, None])[:, 0]
         share = label.to(self.unary.dtype) / self.steps
         down = self.down * share.diff(dim=1).square()
@@ -117,14 +110,9 @@ def block_puzzle(
 
 
 def share_prior(lam: Tensor, n_labels: int) -> Tensor:
-    """Give ``-log Binomial(L - 1, lam)`` at the count ``L - 1 - l`` of each label l.
+    """Return ``-log Binomial(L - 1, lam)`` at the count ``L - 1 - l`` of each label l, ``(B, L)``.
 
-    Args:
-        lam: ``(B,)`` floating in [0, 1].
-        n_labels: L, at least 2.
-
-    Returns:
-        ``(B, L)``, convex along L and at most about 18.4, the logarithm of 1e8.
+    It is convex along L and at most about 18.4, the logarithm of 1e8.
 
     Example:
         >>> share_prior(torch.tensor([0.5]), 3).exp().tolist()

@@ -16,16 +16,8 @@ def block_transport(visible: Tensor, saliency: Tensor, *, t_eps: float) -> Tenso
     Block i at place j costs ``t_eps * |i - j| ** 2 - saliency_i * visible_j``, with distances in
     units of the image's sides. As many times as the grid's longer side has blocks, each block
     claims its cheapest place, the cheapest claim on a place wins, and the losers pay 1 more for
-    that place.
-
-    Args:
-        visible: ``(B, t, u)`` bool, places where the image is seen.
-        saliency: ``(B, t, u)`` float32, in [0, 1].
-        t_eps: price of the distance, at least 0.
-
-    Returns:
-        ``(B, t * u)`` int64: place k shows block ``perm[:, k]`` of the image, itself where nobody
-        won the place. Blocks are counted row by row; only visible places mean anything.
+    that place. Of ``(B, t, u)`` grids, place k shows block ``perm[:, k]`` of the ``(B, t * u)``
+    result, itself where nobody won the place; only visible places mean anything.
 
     Example:
         >>> seen = torch.tensor([[[False, True, False]]])
