@@ -138,14 +138,7 @@ class AttentiveCutMix(PairMixer):
 
 
 def cell_means(maps: Tensor, shape: Sequence[int]) -> Tensor:
-    """Average maps over the very pixels that ``upsample_blocks`` gives to each cell.
-
-    Args:
-        maps: ``(B, H, W)`` float32.
-        shape: rows and columns of the grid, at most H and W.
-
-    Returns:
-        ``(B, *shape)`` float32.
+    """Average maps ``(B, H, W)`` over the very pixels that ``upsample_blocks`` gives to each cell.
 
     Example:
         >>> cell_means(torch.tensor([[[1.0, 2.0, 6.0]]]), (1, 2)).tolist()

@@ -37,10 +37,9 @@ class Card:
 
     @property
     def times(self) -> float:
-        """The exact count of a step, relative to one forward and one backward.
+        """The exact count of a step, relative to one forward and one backward of the model alone.
 
-        A forward is one unit, a backward two (to the weights and to the data), one to the input
-        alone one. What is done beside the model is not counted.
+        A forward is one unit, a backward two (to weights and to data), to the input alone one.
 
         Example:
             >>> card = Card(title="", paper="", link="", note="", forwards=2, input_backwards=1)

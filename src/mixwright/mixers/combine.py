@@ -178,15 +178,7 @@ class Scheduled:
 
 
 def set_progress(mixer: Mixer, progress: float) -> None:
-    """Tell every ``Scheduled`` inside a mixer how far training is.
-
-    Args:
-        mixer: any mixer.
-        progress: share of training that is done, in [0, 1].
-
-    Raises:
-        ValueError: ``progress`` is out of range.
-    """
+    """Tell every ``Scheduled`` inside a mixer how far training is, a share in [0, 1]."""
     check_number("set_progress", "progress", progress, high=1.0)
     if isinstance(mixer, Scheduled):
         mixer.progress = float(progress)

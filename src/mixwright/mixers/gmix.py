@@ -91,14 +91,9 @@ class GMix(ShareMixer):
 def calibrated_spot(
     share: Tensor, *, shows_own: Tensor, cy: Tensor, cx: Tensor, size: Sequence[int]
 ) -> SeparableMask:
-    """Hold the masks of round bumps whose mean over the image is ``share``.
+    """Hold the masks of round bumps at (cy, cx) whose mean over the image is ``share``.
 
-    Args:
-        share: ``(B,)`` in [0, 1].
-        shows_own: ``(B,)`` bool; whether the bump shows the sample itself, not its partner.
-        cy: ``(B,)``; row of the peak.
-        cx: ``(B,)``; column of the peak.
-        size: height and width.
+    Where ``shows_own``, ``(B,)`` bool, the bump shows the sample itself, not its partner.
     """
     height, width = size
     variance = calibrated_variance(share, cy=cy, cx=cx, height=height, width=width)

@@ -105,14 +105,9 @@ class GuidedMixup(PairMixer):
 
 
 def map_distances(maps: Tensor) -> Tensor:
-    """Give the squared l2 distances between maps.
+    """Return the squared l2 distances between maps ``(B, H, W)``, ``(B, B)`` up to rounding.
 
-    Args:
-        maps: ``(B, H, W)`` float32; those with a side above 32 pixels are reduced to 32 there by
-            area means.
-
-    Returns:
-        ``(B, B)`` float32, up to rounding.
+    Sides above 32 pixels are reduced to 32 by area means.
 
     Example:
         >>> map_distances(torch.tensor([[[0.0, 1.0]], [[2.0, 1.0]]])).tolist()
@@ -127,13 +122,8 @@ def map_distances(maps: Tensor) -> Tensor:
 def farthest_cycle(distance: Tensor) -> Tensor:
     """Lead one cycle through all samples, always on to the farthest that is left.
 
-    It begins with the largest distance of all, from the row to the column.
-
-    Args:
-        distance: ``(B, B)`` floating without NaN, B at least 2; the diagonal is not looked at.
-
-    Returns:
-        ``(B,)`` int64, the next sample of the cycle; nobody is its own.
+    It begins with the largest of the ``(B, B)`` distances, B at least 2, from the row to the
+    column; the diagonal is not looked at. Each has the next sample of the cycle, ``(B,)``.
 
     Example:
         >>> distance = torch.tensor([[0.0, 1.0, 9.0], [1.0, 0.0, 2.0], [9.0, 2.0, 0.0]])

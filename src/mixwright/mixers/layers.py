@@ -111,15 +111,9 @@ def draw_layers(
 ) -> Layers:
     """Choose a method for each layer and draw its mask.
 
-    Methods are chosen on the host, so each draws once, and only for layers that chose it.
-
-    Args:
-        shares: ``(B, D)``, the partner's share of each layer.
-        depths: ``(B,)`` int64 on the CPU, for each sample its number of layers, from 1 to D.
-        methods: the mixers whose masks are used.
-        weights: chance of each of them.
-        size: height and width.
-        generator: the CPU generator.
+    ``shares`` ``(B, D)`` are the partner's in each layer, ``depths`` ``(B,)`` on the CPU how many
+    layers each sample has. Methods are chosen on the host, so each draws once, and only for layers
+    that chose it.
     """
     height, width = size
     most = shares.shape[1]

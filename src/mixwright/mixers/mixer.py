@@ -43,11 +43,7 @@ class Mixer(Protocol):
 
 
 def check_mixer(name: str, mixer: object) -> None:
-    """Refuse what has no ``plan`` method, classes included.
-
-    Raises:
-        ValueError: ``mixer`` is no mixer.
-    """
+    """Refuse what has no ``plan`` method, classes included."""
     if isinstance(mixer, type) or not isinstance(mixer, Mixer):
         raise ValueError(
             f"{name}: {mixer!r} is no mixer; expected an object with a plan(...) method, "
@@ -58,18 +54,10 @@ def check_mixer(name: str, mixer: object) -> None:
 def check_batch(
     name: str, images: Tensor, labels: Tensor | None, *, dims: int | None = None, least: int = 0
 ) -> None:
-    """Refuse a batch of the wrong shape.
+    """Refuse a batch of the wrong shape, by a ValueError that begins with the mixer's ``name``.
 
-    Args:
-        name: the mixer's, for the message.
-        images: the batch.
-        labels: its labels, if any.
-        dims: wanted number of spatial dimensions; None for ``least`` or more.
-        least: 0, or 1 for mixers that cannot mix vectors.
-
-    Raises:
-        ValueError: images have no batch or spatial axes as wanted, or labels are of another
-            number.
+    ``dims`` is the wanted number of spatial dimensions; None for ``least`` or more, 0, or 1 for
+    mixers that cannot mix vectors.
     """
     spatial = images.ndim - 2
     if dims is not None and spatial != dims:

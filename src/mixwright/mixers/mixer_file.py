@@ -128,11 +128,7 @@ def load_mixer(
 
 
 def mixer_path(path: Path) -> Path:
-    """Return the file that ``load_mixer`` reads for a path.
-
-    Raises:
-        CheckpointError: there is none.
-    """
+    """Return the file that ``load_mixer`` reads for a path."""
     if not path.exists():
         raise CheckpointError(
             f"load_mixer: there is no {path}; expected the folder of a run whose method learns a "

@@ -171,10 +171,9 @@ class BetaSettings(PairSettings, Protocol):
 
 
 def check_pair(mixer: PairSettings) -> None:
-    """Refuse settings that no pair mixer takes; called by constructors.
+    """Refuse settings (``alpha``, ``lam``, ``per``, ``pairing``) that no pair mixer takes.
 
-    Raises:
-        ValueError: ``alpha``, ``lam``, ``per`` or ``pairing`` is out of range.
+    Called by constructors; raises a ValueError.
     """
     name = type(mixer).__name__
     check_number(name, "alpha", getattr(mixer, "alpha", 0.0))  # some have none

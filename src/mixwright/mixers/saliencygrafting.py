@@ -119,7 +119,7 @@ class SaliencyGrafting(PairMixer):
 
 
 def common_grid(grid: int, height: int, width: int) -> int:
-    """Give the largest number up to ``grid`` that divides both sides.
+    """Return the largest number up to ``grid`` that divides both sides.
 
     Example:
         >>> common_grid(8, 224, 224), common_grid(8, 24, 40), common_grid(8, 33, 17)
@@ -130,15 +130,10 @@ def common_grid(grid: int, height: int, width: int) -> int:
 
 
 def candidates(blocks: Tensor, temperature: float) -> Tensor:
-    """Mark the blocks whose softened saliency is at least the mean of all.
+    """Mark the blocks whose softened saliency is at least the mean of all: ``(B, h, w)`` bool.
 
-    Args:
-        blocks: ``(B, h, w)`` float32, saliency of blocks, each map summing to 1.
-        temperature: above 0.
-
-    Returns:
-        ``(B, h, w)`` bool: ``softmax(z / temperature) >= 1 / (h w)``, where z has mean 0 and
-        deviation 1 over each map; all True for an even map.
+    That is ``softmax(z / temperature) >= 1 / (h w)``, where z has mean 0 and deviation 1 over each
+    map; all True for an even map.
     """
     flat = blocks.flatten(1)
     cells = flat.shape[1]
@@ -149,16 +144,10 @@ def candidates(blocks: Tensor, temperature: float) -> Tensor:
 
 
 def grafted_share(graft: Tensor, own: Tensor, other: Tensor) -> Tensor:
-    """Weigh the partner's label by the saliency in what is shown.
+    """Return the share of the partner's saliency in all that is shown, ``(B,)``.
 
-    Args:
-        graft: ``(B, h, w)`` bool, blocks that show the partner.
-        own: ``(B, h, w)`` float32, saliency of the sample's blocks.
-        other: saliency of the partner's blocks.
-
-    Returns:
-        ``(B,)`` float32 in [0, 1]: the share of the partner's saliency in all that is shown; the
-        share of blocks where what is shown has none.
+    ``graft`` ``(B, h, w)`` marks the blocks that show the partner. Where what is shown has no
+    saliency, it is the share of blocks.
     """
     brought = (graft * other).sum(dim=(1, 2))
     total = brought + (~graft * own).sum(dim=(1, 2))

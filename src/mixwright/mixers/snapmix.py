@@ -129,31 +129,17 @@ class SnapMix(PairMixer):
 
 
 def whole_or_nothing(target: Tensor, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Empty both boxes where either is empty.
-
-    Args:
-        target: ``(B, 2, 2)`` int64, edges of the boxes in the samples.
-        source: likewise, in the partners.
-
-    Returns:
-        The boxes, ``(B, 2, 2)`` int64; and ``(B,)`` bool, where there is something to show.
-    """
+    """Empty both boxes ``(B, 2, 2)`` where either is; also return where they are not, ``(B,)``."""
     mixed = ((target[..., 1] > target[..., 0]) & (source[..., 1] > source[..., 0])).all(dim=1)
     some = mixed[:, None, None]
     return torch.where(some, target, 0), torch.where(some, source, 0), mixed
 
 
 def shares_of(own: Tensor, other: Tensor, *, target: Tensor, source: Tensor) -> Tensor:
-    """Weigh two labels by what stays of the sample's map and what comes of the partner's.
+    """Return label weights ``(B, 2)``: what stays of the own map, what comes of the partner's.
 
-    Args:
-        own: ``(B, H, W)`` float32, each map summing to 1.
-        other: the maps of the partners.
-        target: ``(B, 2, 2)`` int64, the box of the sample that is covered.
-        source: the box of the partner that is shown.
-
-    Returns:
-        ``(B, 2)`` float32 in [0, 1].
+    ``target`` is the box of the sample that is covered, ``source`` that of the partner that is
+    shown, ``(B, 2, 2)`` both; maps ``(B, H, W)`` sum to 1.
 
     Example:
         >>> even, half = torch.full((1, 2, 2), 0.25), torch.tensor([[[0, 2], [0, 1]]])

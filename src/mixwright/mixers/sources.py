@@ -36,24 +36,13 @@ def draw_sources(
     generator: Generator,
     per: Per = "batch",
 ) -> tuple[Tensor, Tensor]:
-    """Draw which rows are mixed, and the share that each source is asked to have.
+    """Draw which rows are mixed, and the share that each source is asked to have, ``(B, N)`` both.
 
     Two sources are the sample itself and its partner in one random cycle, with shares ``lam`` and
     ``1 - lam`` of Beta(alpha, alpha). Three and more are rows of independent permutations, among
     which the sample itself is only by chance; their shares are independent draws of
     Beta(alpha, alpha) divided by their sum, which is not the Dirichlet law: the largest of three
-    is 0.52 on average instead of 0.61.
-
-    Args:
-        count: B, at least 1.
-        sources: N, at least 2.
-        alpha: both parameters of the Beta law, at least 0; 0 gives source 0 all.
-        device: that of the images.
-        generator: the CPU generator.
-        per: whether each sample or the batch has a draw of its own.
-
-    Returns:
-        index ``(B, N)`` int64 and shares ``(B, N)`` float32, whose rows sum to 1.
+    is 0.52 on average instead of 0.61. ``alpha`` 0 gives source 0 all.
 
     Example:
         >>> cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
@@ -90,19 +79,10 @@ def masked_plan(
 ) -> MixPlan:
     """Plan to mix by learned masks, whose labels weigh by the shares that were asked for.
 
-    Args:
-        index: ``(B, N)`` int64.
-        lam: ``(B, N)`` float32, rows sum to 1.
-        mask: ``(B, N, H, W)`` float32 that sums to 1 over N, or ``(B, N, 1, 1)``.
-        margin: in [0, 1]; a sample of which one source has a share of 1 - margin or more is mixed
-            by the shares alone, as MixUp does, since a network asked for nearly nothing gives
-            what it likes.
-        of: ``"largest"`` looks at the largest share; ``"first"`` at the first source alone, which
-            must be above ``margin`` and at most 1 - ``margin`` (AdAutoMix's code for three sources
-            and more).
-
-    Returns:
-        A plan whose masks keep their graph.
+    A sample of which one source has a share of 1 - ``margin`` or more is mixed by the shares alone,
+    as MixUp does, since a network asked for nearly nothing gives what it likes. ``of`` is
+    ``"largest"``, which looks at the largest share; or ``"first"``, at the first source alone,
+    which must be above ``margin`` and at most 1 - ``margin`` (AdAutoMix's code for three and more). Masks, ``(B, N, H, W)`` or ``(B, N, 1, 1)``, keep their graph.
     """
     constant = lam[:, :, None, None]
     if of == "first":

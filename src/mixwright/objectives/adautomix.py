@@ -313,10 +313,9 @@ class Mixture:
 
 
 def cosine_similarity(clean: Tensor, mixed: Tensor, lam: Tensor) -> Tensor:
-    """Return the cosine between the logits of a mixture and of the images in it.
+    """Return the cosine between the logits of a mixture and of the images in it, 0-d in [-1, 1].
 
-    Takes ``(B, N, K)`` logits of the images, ``(B, K)`` of the mixture and ``(B, N)`` shares;
-    returns the mean over the batch of the cosines, weighted by the shares, 0-d in [-1, 1].
+    Logits are ``(B, N, K)`` and ``(B, K)``; the mean over the batch, weighted by shares ``(B, N)``.
 
     Example:
         >>> clean = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])

@@ -161,18 +161,9 @@ def aligned(
 ) -> Tensor:
     """Mix features with their partners', one of the two rearranged to the places of the other.
 
-    Args:
-        plan: pairs of one share a sample.
-        features: ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``; the result is like them and
-            carries gradients to both samples' features.
-        layer: where they are from, for messages.
-        moved: whose features are rearranged.
-        width: C, where it is known; tells the two kinds of maps apart.
-        eps: see ``AlignMix``.
-        iters: see ``AlignMix``.
-
-    Raises:
-        ValueError: the features have other axes, or their first is not the batch.
+    Features are ``(B, C, h, w)``, ``(B, h, w, C)`` or ``(B, T, C)``, the result is like them, and
+    gradients reach both samples'. ``moved`` says whose are rearranged; ``width`` is C, where it is
+    known, which tells the two kinds of maps apart; for ``eps`` and ``iters`` see ``AlignMix``.
     """
     if features.ndim not in (3, 4) or len(features) != plan.pool:
         raise ValueError(

@@ -16,9 +16,9 @@ RESIZES: tuple[Resize, ...] = ("nearest", "area")
 
 
 def own_share(attention: Tensor, keep: Tensor) -> Tensor:
-    """Return the share of attention ``(B, T)`` on own places, ``(B,)`` float32 without gradient.
+    """Return the share of attention ``(B, T)`` on own places ``keep``, ``(B,)`` without gradient.
 
-    ``keep`` ``(B, T)`` is the own share of each place, whose mean counts without any attention.
+    Without any attention the mean of ``keep`` counts.
 
     Example:
         >>> own_share(torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 0.0]])).tolist()

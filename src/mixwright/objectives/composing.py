@@ -17,9 +17,6 @@ def composed(first: MixPlan, second: MixPlan) -> MixPlan:
     knows shares alone, one number a source, for what ``second`` mixed need not have pixels; warps
     are left out with them.
 
-    Raises:
-        ValueError: the pool of ``second`` is not the outputs of ``first``.
-
     Example:
         >>> swap = MixPlan.pair(torch.tensor([1, 0]), torch.full((2, 1, 1, 1), 0.75))
         >>> composed(swap, swap).targets(torch.tensor([0, 1]), num_classes=2).tolist()

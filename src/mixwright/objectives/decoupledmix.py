@@ -112,11 +112,7 @@ class DecoupledMix(Objective):
         generator: Generator,
         progress: float,
     ) -> Losses:
-        """See ``Objective.forward``; labels are class numbers, ``(B,)`` int64.
-
-        Raises:
-            ValueError: labels are soft.
-        """
+        """See ``Objective.forward``; labels are class numbers, ``(B,)`` int64."""
         if labels.ndim != 1 or labels.is_floating_point():
             raise ValueError(
                 f"DecoupledMix: labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; "
@@ -132,16 +128,7 @@ class DecoupledMix(Objective):
         return Losses(mixed + apart, terms, logits, plan)
 
     def decoupled(self, logits: Tensor, labels: Tensor, plan: MixPlan) -> Tensor:
-        """Return the sum of the added terms of each sample, factors included.
-
-        Args:
-            logits: ``(B, K)`` of the mixed images.
-            labels: ``(pool,)`` int64.
-            plan: how they were mixed.
-
-        Returns:
-            ``(B,)`` float32, at least 0.
-        """
+        """Return the sum of the added terms of each sample, factors included, ``(B,)``."""
         sources = plan.labels(labels)
         share, counted = _shares(sources, plan.weight)
         chosen = counted & (counted.sum(dim=1, keepdim=True) > 1)
@@ -156,10 +143,7 @@ class DecoupledMix(Objective):
 
 
 def _shares(sources: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the share of each source's class, and whether it is the first source of its class.
-
-    Both ``(B, N)``; where a class has no share at all, none of its sources is the first.
-    """
+    """Return each source's class share, and whether it is the first of its class that has any."""
     same = sources[:, :, None] == sources[:, None, :]
     share = (same * weight[:, None, :]).sum(dim=2)
     again = same.tril(diagonal=-1).any(dim=2)

@@ -167,11 +167,7 @@ class Learning(Objective):
         self.network = self.make_network(channels).to(last.weight.device)
 
     def players(self) -> Players:
-        """Return what ``build`` made.
-
-        Raises:
-            ValueError: ``build`` was not called.
-        """
+        """Return what ``build`` made."""
         if self.network is None or self.teacher is None or self.head is None:
             raise ValueError(
                 f"{type(self).__name__}: it has no teacher yet; expected objective.build(model, "

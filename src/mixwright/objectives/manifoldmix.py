@@ -122,13 +122,7 @@ class ManifoldMix(Objective):
 
 
 def mixed_features(plan: MixPlan, features: Tensor, layer: str) -> Tensor:
-    """Mix ``(pool, ...)``, what a layer gives, by a plan of one share a sample.
-
-    The result has the features' dtype and memory format, and carries gradients.
-
-    Raises:
-        ValueError: the first axis of layer ``layer`` is not the batch.
-    """
+    """Mix ``(pool, ...)``, what ``layer`` gives, by a plan of one share a sample."""
     if features.ndim < 2 or len(features) != plan.pool:
         raise ValueError(
             f"layer {layer!r} gives shape {tuple(features.shape)}; expected the {plan.pool} "

@@ -146,15 +146,9 @@ class MEADA(Objective):
         return Losses(total, {"loss": total.detach()}, logits)
 
     def harden(self, model: Module, images: Tensor, labels: Tensor) -> Tensor:
-        """Make images hard for a model, each for itself.
+        """Make images ``(B, C, *spatial)`` in [0, 1] hard for a model, each for itself, float32.
 
-        Args:
-            model: the classifier; its modes, statistics and gradients stay as they are.
-            images: ``(B, C, *spatial)`` in [0, 1], B at least 1.
-            labels: ``(B,)`` int64 or ``(B, K)`` floating.
-
-        Returns:
-            Of the shape of ``images``, float32 in [0, 1], no graph.
+        The model's modes, statistics and gradients stay as they are.
         """
         inner = bare(model)
         last = classifier(inner, images)

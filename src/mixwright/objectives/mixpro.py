@@ -217,10 +217,7 @@ class MixPro(Switching):
 
 
 def confidence(logits: Tensor, targets: Tensor, *, smoothing: float) -> Tensor:
-    """Return the cosine of predictions and smoothed targets, ``(B,)`` float32 in [0, 1].
-
-    It carries the gradient of the logits.
-    """
+    """Return the cosine of predictions and smoothed targets, ``(B,)`` in [0, 1]."""
     with torch.autocast(logits.device.type, enabled=False):
         smooth = torch.lerp(
             targets.float(), torch.full_like(targets, 1 / targets.shape[1]).float(), smoothing

@@ -38,15 +38,7 @@ def momentum(
 
     It is ``start`` before ``hold`` and ``end - (end - start) (1 + cos(pi progress)) / 2`` from
     there. The cosine counts from the beginning of training, so there is a small step at ``hold``.
-
-    Args:
-        progress: share of training that is done, t / T of step t, counted from 0; in [0, 1].
-        start: momentum of the first steps, in [0, 1].
-        end: momentum of the last step, in [0, 1].
-        hold: share of training in which it stays as it is, in [0, 1].
-
-    Raises:
-        ValueError: a number is out of range.
+    All four are in [0, 1]; ``progress`` is t / T of step t, counted from 0.
 
     Example:
         >>> [round(momentum(t / 4, end=1.0), 6) for t in range(4)]
@@ -148,9 +140,6 @@ class Teacher(nn.Module):
 
         Without ``whole`` there are no logits: the forward ends at the layer, unless the running
         statistics of later layers need it.
-
-        Raises:
-            ValueError: there is no such layer, it did not run, or it gives no map or tokens.
         """
         images = self._given(images)
         measured = bool(self._tracking) and self.statistics in ("clean", "official")
@@ -177,10 +166,7 @@ class Teacher(nn.Module):
         return Look(map_of(self.model, tap.value, images), logits if whole else None)
 
     def judge(self, images: Tensor) -> Tensor:
-        """Run mixed images and return the head's logits with a graph to the images.
-
-        They are ``(B, K)`` float32, or float64 of a model in float64.
-        """
+        """Run mixed images and return the head's logits with a graph to the images."""
         images = self._given(images)
         measured = bool(self._tracking) and self.statistics == "official"
         with self._passing(measured) as statistics:
@@ -195,9 +181,6 @@ class Teacher(nn.Module):
         mixed ones, and ``clean_again`` more over whole ones, of which none has to be made: 0 in
         the authors' AutoMix, and in their AdAutoMix 2 for two images and N for N. The other two
         do nothing.
-
-        Raises:
-            ValueError: ``clean_again`` is no whole number from 0.
         """
         check_whole("Teacher.settle", "clean_again", clean_again, low=0)
         # The authors pass the same whole images through the teacher several times a step, and each
@@ -213,13 +196,9 @@ class Teacher(nn.Module):
             update(self._tracking, clean, times=clean_again)
 
     def follow(self, model: nn.Module, head: nn.Linear, momentum: float) -> None:
-        """Move a step towards the student, ``own = m own + (1 - m) student``.
+        """Move towards the student, ``own = m own + (1 - m) student``, after the optimiser's step.
 
-        Call it after the optimiser's step. Buffers stay as they are, except in ``average``. From a
-        momentum of 1 on nothing moves.
-
-        Raises:
-            ValueError: ``momentum`` is no number from 0, or the student has other tensors.
+        Buffers stay as they are, except in ``average``. From a momentum of 1 on nothing moves.
         """
         check_number("Teacher.follow", "momentum", momentum)
         if momentum >= 1.0:
@@ -239,13 +218,7 @@ class Teacher(nn.Module):
         """Measure the running statistics anew, over all rows of some batches of whole images.
 
         Does nothing, and asks for no batch, unless ``statistics`` is ``recompute`` and the model
-        has batch normalisation.
-
-        Args:
-            batches: ``(images, labels)``, on the teacher's device; labels are not looked at.
-
-        Raises:
-            ValueError: there is no batch.
+        has batch normalisation. Labels are not looked at.
 
         Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576.
         """

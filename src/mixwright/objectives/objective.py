@@ -54,9 +54,8 @@ class Objective(Module):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make the module ready for fields: what ``@dataclass`` writes calls no ``__init__``.
 
-        Objectives of ours whose settings are plain values are dataclasses. A setting that may be a
-        module (``criterion``, a mixer) must have no class attribute, which would hide it: give it
-        ``field(default_factory=...)``.
+        A setting that may be a module (``criterion``, a mixer) must have no class attribute, which
+        would hide it: give it ``field(default_factory=...)``.
         """
         del args, options
         made = super().__new__(cls)
@@ -64,12 +63,7 @@ class Objective(Module):
         return made
 
     def build(self, model: Module, num_classes: int) -> None:
-        """Make heads, teacher or generator; called once, before the optimiser is made.
-
-        Args:
-            model: the classifier.
-            num_classes: K.
-        """
+        """Make heads, teacher or generator; called once, before the optimiser is made."""
 
     def forward(
         self,
@@ -136,9 +130,8 @@ class Objective(Module):
     def before_evaluation(self, batches: Any) -> None:
         """Do what precedes an evaluation, such as measuring a teacher's running statistics.
 
-        Args:
-            batches: training images of this process, unmixed, as ``(images, labels)``; can be
-                gone through once.
+        ``batches`` are unmixed training images of this process and their labels, to be gone through
+        once.
         """
 
     def own_teacher(self) -> Module | None:
@@ -154,14 +147,9 @@ class Objective(Module):
         return ()
 
     def warnings(self, means: Mapping[str, float], *, progress: float) -> tuple[str, ...]:
-        """Say what has gone wrong, judged by the means of an epoch.
+        """Return sentences on what has gone wrong, and what to do, judged by the means of an epoch.
 
-        Args:
-            means: ``loss``, ``accuracy``, and those of ``Losses.terms`` and ``Losses.diagnostics``.
-            progress: share of training that is done, in [0, 1].
-
-        Returns:
-            A sentence for each, with what to do about it.
+        ``means`` holds ``loss``, ``accuracy`` and those of ``Losses.terms`` and ``diagnostics``.
         """
         del means, progress
         return ()

@@ -158,10 +158,7 @@ class RecursiveMix(Objective):
         return Losses(mixed + history, terms, logits, plan, pool)
 
     def plan(self, images: Tensor, rows: int, *, generator: Generator) -> MixPlan:
-        """Plan a batch whose pool, of 2 B rows, is itself and the history behind it.
-
-        The first ``rows`` samples have a history; the others are not mixed.
-        """
+        """Plan a batch whose pool of 2 B rows is itself and the history of the first ``rows``."""
         count, size = len(images), (images.shape[2], images.shape[3])
         with drawing(images):
             number = torch.arange(count, device=images.device)
@@ -214,10 +211,7 @@ class RecursiveMix(Objective):
             )
 
     def _past(self, images: Tensor, now: Tensor) -> tuple[History, int]:
-        """Return a history as long as the batch, and how many of its rows there really are.
-
-        Missing rows show the batch itself; the plan hides them.
-        """
+        """Return a history, filled up with the batch itself, and how many of its rows are real."""
         blank = History(images, now, torch.zeros_like(now))
         past = self.history
         if past is None or past.images.shape[1:] != images.shape[1:]:

@@ -7,19 +7,11 @@ from torch import Tensor
 
 
 def box_features(features: Tensor, edges: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average a feature map over a box of the image: RoIAlign with one bin.
+    """Average a feature map ``(B, C, h, w)`` over a box of the image: RoIAlign with one bin.
 
-    The box is laid over the map edge to edge, and the map is read by bilinear interpolation at
-    the centres of a regular grid of about one point a map pixel.
-
-    Args:
-        features: ``(B, C, h, w)`` floating; gradients flow into it.
-        edges: ``(B, 2, 2)`` int64; for rows and columns of the image the first and the one after
-            the last, inside the image.
-        size: (H, W) of the image.
-
-    Returns:
-        ``(B, C)`` float32 (float64 for float64 features); 0 where the box is empty.
+    The box, ``(B, 2, 2)`` edges in the image of ``size``, is laid over the map edge to edge, and
+    the map is read by bilinear interpolation at the centres of a regular grid of about one point a
+    map pixel. Gradients flow into the map; an empty box gives 0.
 
     Example:
         >>> row = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 1, 4)

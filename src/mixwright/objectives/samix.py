@@ -90,10 +90,10 @@ class SAMix(LearnedPairs):
 
 
 def absent_class_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return how much a model believes in classes that neither image shows.
+    """Return how much a model believes in classes that neither image shows, in nats, 0-d.
 
-    It is the mean over samples, and over classes of weight 0 in ``targets``, of
-    ``-log(1 - sigmoid(logit))`` in nats, 0-d; both arguments are ``(B, K)``.
+    It is the mean over samples, and over classes of weight 0 in ``targets`` ``(B, K)``, of
+    ``-log(1 - sigmoid(logit))``.
 
     Example:
         >>> import torch

@@ -192,12 +192,7 @@ def pasted(
 ) -> MixPlan:
     """Plan to copy a window of each partner onto a window of each sample, weighed by pixels.
 
-    Args:
-        images: ``(B, C, H, W)``.
-        partner: ``(B,)`` int64.
-        source: ``(B, 2, 2)`` int64, the partner's window in tokens.
-        target: ``(B, 2, 2)`` int64, the sample's, of the same sides.
-        grid: rows and columns of tokens.
+    Windows ``(B, 2, 2)`` are in tokens of ``grid`` and have the same sides.
     """
     size = (images.shape[2], images.shape[3])
     # Whole pixels; exact where the tokens divide the image.
@@ -210,13 +205,7 @@ def pasted(
 
 
 def places(features: Tensor, *, model: Module, grid: tuple[int, int], width: int) -> Tensor:
-    """Return image tokens ``(B, T, width)`` of what the last layer gives.
-
-    That is tokens ``(B, P + T, D)``, or a map ``(B, h, w, D)`` or ``(B, D, h, w)``.
-
-    Raises:
-        ValueError: the features are not of the attention's ``grid``.
-    """
+    """Return image tokens ``(B, T, width)`` of what the last layer gives, tokens or a map."""
     if features.ndim == 4:
         last = features.shape[3] == width and features.shape[1] != width
         tokens = (features if last else features.permute(0, 2, 3, 1)).flatten(1, 2)
@@ -240,15 +229,7 @@ def means(tokens: Tensor, *masks: Tensor) -> list[Tensor]:
 
 
 def divergence(wanted: Tensor, logits: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence of predictions from wanted ones, the batch's mean.
-
-    Args:
-        wanted: ``(B, K)`` logits, without gradient.
-        logits: ``(B, K)``.
-
-    Returns:
-        0-d float32, in nats.
-    """
+    """Return the mean Kullback-Leibler divergence of predictions from wanted ones, in nats, 0-d."""
     with torch.autocast(logits.device.type, enabled=False):
         target = wanted.detach().float().log_softmax(dim=1)
         found = logits.float().log_softmax(dim=1)

@@ -83,11 +83,7 @@ class EMA:
         return {"t": self.t, "model": self.model.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved average, bit for bit.
-
-        Args:
-            state: what ``state_dict`` returned, for a model of the same shape.
-        """
+        """Continue from a saved average, bit for bit."""
         self.model.load_state_dict(state["model"])
         self.t = int(state["t"])
 
@@ -113,13 +109,7 @@ def frozen_copy(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def move(own: Mapping[str, Tensor], other: Mapping[str, Tensor], share: float, *, who: str) -> None:
-    """Move tensors in place a share of the way to others: ``own += share (other - own)``.
-
-    Integers are copied. ``who`` is the caller's name, for messages.
-
-    Raises:
-        ValueError: a name is in only one of them.
-    """
+    """Move tensors in place a share of the way to others; integers are copied."""
     if own.keys() != other.keys():
         odd = sorted(own.keys() ^ other.keys())
         raise ValueError(

@@ -188,10 +188,9 @@ class TokenMix(Switching):
 
 
 def with_activation_weights(plan: MixPlan, maps: Tensor) -> MixPlan:
-    """Weigh a plan of pairs by the parts that the mixed images show of the samples' maps.
+    """Weigh a plan of pairs by the parts that the mixed images show of the unmixed images' maps.
 
-    Maps ``(B, H, W)`` are those of the unmixed images, each of sum 1; weights are in [0, 1] and
-    need not sum to 1.
+    The weights of a sample need not sum to 1.
     """
     keep = plan.mask_form.first()[:, 0].float()
     masses = blocks_of(maps, keep.shape[1:]) if keep.shape[1:] != maps.shape[1:] else maps
@@ -203,8 +202,7 @@ def with_activation_weights(plan: MixPlan, maps: Tensor) -> MixPlan:
 def smoothed(targets: Tensor, plan: MixPlan, labels: Tensor, smoothing: float) -> Tensor:
     """Take ``smoothing / 2`` off each of the two labels and spread ``smoothing`` over all classes.
 
-    Targets ``(B, K)`` are cut to [0, 1]: where both images are of one class, their masses may
-    exceed 1.
+    Targets are cut to [0, 1], since both images may be of one class.
     """
     if smoothing:
         classes = targets.shape[1]

@@ -105,10 +105,7 @@ def _loaded(found: FoundPolicy, _: object) -> None:
 
 
 def augmented(images: Tensor, policy: Sequence[SubPolicy], *, generator: Generator) -> Tensor:
-    """Change each image, ``(B, C, H, W)`` in [0, 1], by a sub-policy of its own draw.
-
-    All are as likely as each other. Images are not written, and the result has no gradient.
-    """
+    """Change each image in [0, 1] by a sub-policy of its own draw, all as likely; no gradient."""
     # Drawn on the host, which then knows without asking the device who meets which operation: a
     # batch needs at most 15 calls a turn, and the device waits for nothing.
     count = len(images)

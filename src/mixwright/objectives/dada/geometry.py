@@ -54,10 +54,7 @@ def cutout(images: Tensor, share: Tensor, *, generator: Generator) -> Tensor:
 
 
 def _moved(images: Tensor, *matrix: Tensor | int) -> Tensor:
-    """Show at each place (x, y) the pixel at (a x + b y + c, d x + e y + f).
-
-    ``matrix`` holds a to f, ``(B,)`` or one for all, in pixels from the upper left corner.
-    """
+    """Show at (x, y) the pixel at (a x + b y + c, d x + e y + f); ``matrix`` holds a to f."""
     count, channels, height, width = images.shape
     a, b, c, d, e, f = (v[:, None, None] if isinstance(v, Tensor) else v for v in matrix)
     x, y = _centres(width, images), _centres(height, images)[:, None]

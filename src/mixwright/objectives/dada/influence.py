@@ -38,16 +38,11 @@ def influence(
         train_loss: images to the 0-d loss, at the present values of ``parameters``. Called again
             and again; it must draw the same each time.
         valid_loss: the 0-d loss on other images, likewise.
-        rate: learning rate of the step.
+        rate: learning rate of the step; it has ``momentum`` and ``weight_decay``.
         order: ``"second"`` takes v after the step, with its momentum and weight decay; ``"first"``
             before it, which saves a forward and a backward.
-        momentum: of the step.
-        weight_decay: of the step.
         buffers: momentum buffers by parameter; those that are missing are 0.
         reach: length of ``e v``.
-
-    Returns:
-        The product, 0-d; and its gradient by the images, of their shape. Both without graph.
     """
     # Four or five gradients of first order in place of second derivatives of the whole network: the
     # weights are moved, measured at, and put back, in place, so that optimisers keep their tensors.

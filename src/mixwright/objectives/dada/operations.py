@@ -77,17 +77,11 @@ NAMES = tuple(OPERATIONS)
 
 
 def operate(name: str, images: Tensor, level: Tensor, *, generator: Generator) -> Tensor:
-    """Do one operation of ``OPERATIONS`` to each image of a batch, at its own level.
+    """Do one operation of ``OPERATIONS`` to each image of a batch, at its own level in [0, 1].
 
     Moved images take the nearest pixel, black beyond the edge, as Pillow does. Shears, shifts and
     turns have a range around 0 and draw a sign as well, so that levels 0 and 1 are alike and 0.5
     does nothing. Operations that Pillow reads off a table of tones round to 256 levels.
-
-    Args:
-        name: one of ``OPERATIONS``.
-        images: ``(B, C, H, W)`` float32 or wider in [0, 1]; not written. The result is like them.
-        level: ``(B,)`` floating in [0, 1], on the images' device.
-        generator: CPU generator, source of signs and of the places of Cutout.
 
     Example:
         >>> level = torch.ones(1)

@@ -9,15 +9,10 @@ from torch import Tensor
 
 
 def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Take images ``(B, C, H, W)`` apart into amplitudes and phases of their frequencies.
+    """Return amplitudes and phases of images, in ``rfft2``'s order ``(B, C, H, W // 2 + 1)``.
 
-    Half of the plane is enough, since real images have the other half in mirror image. No graph:
-    the amplitude of an image has no slope where it is 0.
-
-    Returns:
-        Amplitudes, ``(B, C, H, W // 2 + 1)`` float32, and phases, complex64 of the same shape and
-        of absolute value 1; where the amplitude is 0 the phase is 1. In the order of
-        ``torch.fft.rfft2``, unscaled.
+    Half of the plane is enough, since real images have the other half in mirror image. Where the
+    amplitude is 0 the phase is 1. No graph: the amplitude of an image has no slope where it is 0.
 
     Example:
         >>> amplitude, phase = spectrum(torch.full((1, 1, 4, 4), 0.5))
@@ -33,23 +28,19 @@ def spectrum(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def from_spectrum(amplitude: Tensor, phase: Tensor, size: Sequence[int]) -> Tensor:
-    """Put images together again: ``(B, C, H, W)`` float32, not limited to any range.
+    """Put images of ``size`` together again, not limited to any range; amplitudes keep their graph.
 
-    Amplitudes, at least 0, keep their graph. Of two values at mirror images of each other, as
-    there are in the first column, the mean is taken. Half a plane fits two widths, so the ``size``
-    (H, W) has to be given.
+    Of two values at mirror images of each other, as in the first column, the mean is taken.
     """
     with torch.autocast(amplitude.device.type, enabled=False):
         return torch.fft.irfft2(amplitude.float() * phase, s=tuple(size))
 
 
 def mirrored(half: Tensor, width: int) -> Tensor:
-    """Make values on half a plane agree with their mirror images.
+    """Make values ``(..., H, W // 2 + 1)`` on half a plane agree with their mirror images.
 
     The column of horizontal frequency 0, and for an even width the last one, are mirror images of
     themselves: the value at row k belongs to row -k too. There the upper half of the rows decides.
-
-    Takes ``(..., H, W // 2 + 1)``, gives the same shape, and keeps the graph.
 
     Example:
         >>> half = torch.arange(8.0).view(4, 2)
@@ -67,9 +58,7 @@ def mirrored(half: Tensor, width: int) -> Tensor:
 
 
 def whole(half: Tensor, width: int) -> Tensor:
-    """Return ``(..., H, W)`` values of both halves of the plane from ``(..., H, W // 2 + 1)``.
-
-    They are in the order of ``torch.fft.fft2`` and equal at (i, j) and (-i, -j).
+    """Return values of both halves of the plane, in the order of ``fft2``, from one half.
 
     Example:
         >>> whole(torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]), 3).tolist()

@@ -27,17 +27,10 @@ def ascended(
 ) -> Tensor:
     """Move what images are made from uphill, each sample by its own cross-entropy.
 
-    The model is in evaluation mode meanwhile; only ``start`` is differentiated by, so that weights
-    get no gradient. Each of the ``steps`` is one pass and a backward pass to ``start``.
-
-    Args:
-        start: ``(B, 1 or C, h, w)`` floating; not written.
-        model: the classifier without wrappers.
-        labels: ``(B,)`` int64 or ``(B, K)`` floating.
-        to_images: makes the images from it, as the model takes them.
-        moved: takes the value and the sign of its slope, -1, 0 or 1; gives the next value.
-        steps: how many.
-        until_wrong: whether a sample rests from its first error on.
+    The model, without wrappers, is in evaluation mode meanwhile; only ``start`` ``(B, 1 or C, h,
+    w)`` is differentiated by, so that weights get no gradient. Each of the ``steps`` is a pass and
+    a backward pass. ``moved`` takes the value and the sign of its slope and gives the next value;
+    with ``until_wrong`` a sample rests from its first error on.
     """
     classes = labels.argmax(dim=1) if labels.ndim == 2 else labels
     right = torch.ones(len(start), 1, 1, 1, dtype=torch.bool, device=start.device)
@@ -63,10 +56,10 @@ def ascended(
 
 
 def divergence(logits: Sequence[Tensor]) -> Tensor:
-    """Return the Jensen-Shannon divergence of two or more predictions from logits ``(B, K)``.
+    """Return the Jensen-Shannon divergence of two or more predictions, logits ``(B, K)``: ``(B,)``.
 
-    It is ``(B,)`` float32, the mean over the predictions of the Kullback-Leibler divergence of each
-    from their mean, in nats; 0 where all agree and at most ln of their number.
+    It is the mean over the predictions of the Kullback-Leibler divergence of each from their mean,
+    in nats; at most ln of their number.
 
     Example:
         >>> one, other = torch.tensor([[50.0, 0.0]]), torch.tensor([[0.0, 50.0]])

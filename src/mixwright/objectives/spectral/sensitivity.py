@@ -84,9 +84,7 @@ def sensitivity_map(
 
 
 def wave(row: int, column: int, *, height: int, width: int, device: torch.device) -> Tensor:
-    """Return the cosine of one frequency, ``(height, width)`` float32, its root mean square 1.
-
-    ``row`` and ``column`` are cycles over the height and the width of the image.
+    """Return the cosine of ``row`` and ``column`` cycles over the image, its root mean square 1.
 
     Example:
         >>> wave(0, 2, height=1, width=4, device=torch.device("cpu")).tolist()

@@ -70,11 +70,7 @@ class Horizontal:
         return self.pairs.tokens(tokens, prefix=self.encoder.prefix(tokens))
 
     def scored(self) -> Tensor:
-        """Return the mean of the ScoreNet's losses, 0-d.
-
-        Raises:
-            ValueError: the layer has not run.
-        """
+        """Return the mean of the ScoreNet's losses, 0-d."""
         if self.losses is None:
             raise ValueError(
                 f"TokenMixup: layer {self.encoder.name!r} did not run; expected a forward that "

@@ -37,11 +37,7 @@ class Encoder:
         return int(cast(Any, self.attention).qkv.in_features)
 
     def attended(self, tokens: Tensor, *more: Any, **named: Any) -> Tensor:
-        """Return what the block, given these tokens and arguments, would hand to its attention.
-
-        Raises:
-            ValueError: the block does not run its attention.
-        """
+        """Return what the block, given these tokens and arguments, would hand to its attention."""
         # The block runs until it reaches its attention, which raises: so its own normalisation is
         # applied, wherever it sits and whatever it is called, and nothing behind it is computed.
 
@@ -63,10 +59,9 @@ class Encoder:
 
     @torch.no_grad()
     def saliency(self, attended: Tensor) -> Tensor:
-        """Return the saliency ``(B, T - prefix)`` float32 of tokens that enter the attention.
+        """Return the saliency ``(B, T - prefix)`` of tokens that enter the attention.
 
-        It is what the class token attends to, or without one what all tokens attend to on average;
-        the mean over heads.
+        It is what the class token, or without one all tokens on average, attends to.
         """
         prefix = self.prefix(attended)
         if prefix == 0:
@@ -87,14 +82,7 @@ class _ReachedError(Exception):
 
 
 def encoders(model: Module) -> tuple[Encoder, ...]:
-    """Find the encoder layers of a transformer, in their order.
-
-    A layer is what holds an attention and is itself one of a row (``ModuleList``, ``Sequential``).
-
-    Raises:
-        ValueError: the model has no attention, or none over all tokens at once; or it is set to
-            run its layers again in the backward pass, when hooks are gone.
-    """
+    """Return the encoder layers of a transformer: what holds an attention and is one of a row."""
     known = dict(bare(model).named_modules())
     if any(getattr(module, "grad_checkpointing", False) is True for module in known.values()):
         raise ValueError(
@@ -123,10 +111,7 @@ _ROW = nn.ModuleList | nn.Sequential
 
 @contextlib.contextmanager
 def changing_input(encoder: Encoder, change: Callable[..., Tensor]) -> Generator[None]:
-    """Change a block's input tokens in the forwards made inside.
-
-    ``change`` takes the block's arguments, tokens first, and returns the tokens that go on.
-    """
+    """Change a block's tokens in the forwards inside; ``change`` takes the block's arguments."""
 
     def before(
         module: Module, inputs: tuple[Any, ...], named: dict[str, Any]

@@ -149,11 +149,7 @@ class TokenMixup(Objective):
         self.score: ScoreNet | None = None
 
     def build(self, model: Module, num_classes: int) -> None:
-        """Make the ScoreNet; see ``Objective.build``.
-
-        Raises:
-            ValueError: the model is no transformer that can be read, or has too few layers.
-        """
+        """Make the ScoreNet; see ``Objective.build``."""
         found = self._encoders(model)
         if self.horizontal:
             width = found[self.layer].width
@@ -170,11 +166,7 @@ class TokenMixup(Objective):
         generator: Generator,
         progress: float,
     ) -> Losses:
-        """See ``Objective.forward``.
-
-        Raises:
-            ValueError: ``build`` was not called, or the layer did not run.
-        """
+        """See ``Objective.forward``."""
         plan: MixPlan | None = None
         if self.mixer is not None:
             set_progress(self.mixer, progress)

@@ -22,10 +22,7 @@ class TokenPairs:
     weight: Tensor  # (B,) float32 in [0, 1], of the sample's own label
 
     def tokens(self, tokens: Tensor, *, prefix: int) -> Tensor:
-        """Replace those of ``(B, prefix + T, D)`` tokens that are taken, in fresh memory.
-
-        The prefix, such as the class token, stays; gradients flow to both sources.
-        """
+        """Replace those of ``(B, prefix + T, D)`` tokens that are taken; the prefix stays."""
         still = self.taken.new_zeros((len(tokens), prefix))
         taken = torch.cat([still, self.taken], dim=1)[..., None]
         return torch.where(taken, tokens[self.partner], tokens)
@@ -40,16 +37,11 @@ def saliency_pairs(
 ) -> TokenPairs:
     """Pair easy samples with others that have more salient tokens, and say which they take.
 
-    Sample j would give to i ``sum_t max(0, a_j(t) - a_i(t) - rho)``. Everyone who is easy gets a
-    partner of its own such that the sum of these gains is large, and takes from it the tokens with
-    ``a_j(t) - a_i(t) > rho``. Its label weighs by the saliency that is left of its own.
-
-    Args:
-        saliency: ``(B, T)`` at least 0, the tokens' saliencies a.
-        easy: ``(B,)`` bool, who may take tokens; the others stay as they are, and give.
-        rho: least difference of saliency, at least 0.
-        official: whether to take the tokens that are more salient than those of the first easy
-            sample, for everyone, as the authors' code does.
+    Sample j would give to i ``sum_t max(0, a_j(t) - a_i(t) - rho)`` of saliencies a ``(B, T)``.
+    Everyone who is ``easy`` gets a partner of its own such that the sum of these gains is large,
+    and takes from it the tokens with ``a_j(t) - a_i(t) > rho``; with ``official``, those that are
+    more salient than the first easy sample's. Its label weighs by the saliency that is left of its
+    own.
 
     Example:
         >>> saliency = torch.tensor([[0.2, 0.0], [0.1, 0.8]])

@@ -23,9 +23,6 @@ def vertical(encoders: Sequence[Encoder], *, kappa: int) -> Generator[None]:
 
     ``kappa`` tokens of each earlier layer, those of the largest saliency and never prefix tokens,
     join the keys and values of its attention, through the block's own norm; queries stay its own.
-
-    Raises:
-        ValueError: at the end, if the last layer has not run.
     """
     # Where one input gives queries, keys and values, as in timm, the tokens join the input and what
     # they ask for is dropped, which is the same: dropout, gates and fused kernels stay the layer's.
