@@ -82,7 +82,8 @@ def masked_plan(
     A sample of which one source has a share of 1 - ``margin`` or more is mixed by the shares alone,
     as MixUp does, since a network asked for nearly nothing gives what it likes. ``of`` is
     ``"largest"``, which looks at the largest share; or ``"first"``, at the first source alone,
-    which must be above ``margin`` and at most 1 - ``margin`` (AdAutoMix's code for three and more). Masks, ``(B, N, H, W)`` or ``(B, N, 1, 1)``, keep their graph.
+    which must be above ``margin`` and at most 1 - ``margin`` (AdAutoMix's code for three and more).
+    Masks, ``(B, N, H, W)`` or ``(B, N, 1, 1)``, keep their graph.
     """
     constant = lam[:, :, None, None]
     if of == "first":

@@ -56,8 +56,8 @@ def mixer_benchmarks(
 ) -> list[Benchmark]:
     """Return each mixer as a whole, its two parts, and as users call it.
 
-    Mixers that look through a model look through a small one, ``SmallConv``, so that what they
-    do themselves is not lost in it; what the passes cost in training, ``steps`` measures.
+    Mixers that look through a model look through a small one, so that what they do themselves is
+    not lost in it.
     """
     with torch.random.fork_rng(devices=[]):  # fresh weights come from the global generator
         model = SmallConv(num_classes=CLASSES, channels=images.shape[1]).to(images.device)
@@ -69,10 +69,7 @@ def mixer_benchmarks(
 
 
 def default_mixers() -> dict[str, Mixer]:
-    """Return every mixer with its defaults, and drawing once a batch where it can.
-
-    Those that look through a model come once: their cost is that of looking.
-    """
+    """Return every mixer with its defaults, and once a batch where it can and reads no model."""
     chosen: dict[str, Mixer] = {}
     for name, kind in MIXERS.items():
         chosen[name] = kind()

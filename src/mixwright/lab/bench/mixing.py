@@ -32,11 +32,7 @@ def measure_shape(
     warm_up: int,
     rounds: int | None,
 ) -> tuple[ShapeRecord, dict[str, str]]:
-    """Time mixers, floors and peers on float32 images, in turn.
-
-    For ``warm_up`` and ``rounds`` see ``timing.in_turn``. Returns the record, and for each peer its
-    version or why it is missing.
-    """
+    """Time mixers, floors and peers in turn; also return peers' versions, or why they lack."""
     images, labels = batch(shape, device)
     peers, libraries = peer_benchmarks(images, labels)
     benchmarks = [*floor_benchmarks(images), *mixer_benchmarks(mixers, images, labels), *peers]

@@ -67,9 +67,6 @@ def overhead(
         warm_up: steps of each that are not counted, at least 1.
         seed: of who goes first in each turn, and of the bootstrap.
 
-    Raises:
-        ValueError: a number is out of range.
-
     Example:
         >>> times = {int: 1.11, str: 1.0}
         >>> found = overhead(int, str, timer=lambda call: times[call], warm_up=1)
@@ -99,9 +96,6 @@ def paired_overhead(
     left out where its vanilla block differs by more than 15 % from both blocks nearest to it:
     something else was at work then. ``method`` and ``vanilla`` are seconds, in the order of the
     turns.
-
-    Raises:
-        ValueError: there are no turns, not as many of both, or ``steps`` is out of range.
 
     Example:
         >>> paired_overhead([2.0, 3.0, 2.2], [1.0, 1.5, 1.1]).share

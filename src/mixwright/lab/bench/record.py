@@ -175,11 +175,7 @@ class BenchRecord:
     steps: tuple[StepRecord, ...] = ()
 
     def write(self, path: str | Path) -> None:
-        """Write the record as JSON, whole or not at all; folders are made.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Write the record as JSON, whole or not at all; folders are made."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, dataclasses.asdict(self))

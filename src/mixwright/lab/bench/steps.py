@@ -49,9 +49,6 @@ class StepModel:
 
         Our own networks get 128 images of 32 pixels, others 32 of 224, where no shape is given.
 
-        Raises:
-            ValueError: the text is neither.
-
         Example:
             >>> StepModel.read("resnet18_cifar"), StepModel.read("deit_tiny@8x3x224x224").shape
             (StepModel(name='resnet18_cifar', shape=(128, 3, 32, 32)), (8, 3, 224, 224))
@@ -164,8 +161,7 @@ def measure_steps(
 ) -> StepRecord:
     """Time training steps without mixing and with each method, in turn, on one network.
 
-    ``learners`` are makers of objectives by METHOD, to which ``"none"`` is added. The record names
-    methods that refuse the network.
+    ``learners`` make objectives, by METHOD; the record names methods that refuse the network.
     """
     images, labels = batch(model.shape, device)
     network = model.build().to(device)

@@ -93,14 +93,9 @@ class Batches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images ``(b, C, H, W)`` float32 in [0, 1] and labels ``(b,)`` of each step.
 
-        Args:
-            order: decides the order; on the CPU, in the same state on every rank. One draw is
-                taken at the start of the pass. Needed with ``shuffle``.
-            augment: decides what is done to the images; on the CPU, another on every rank. One
-                draw per batch. ``order`` serves for both when it is left out.
-
-        Raises:
-            ValueError: a generator is missing.
+        ``order``, needed with ``shuffle``, decides the order by one draw, in the same state on
+        every rank; ``augment``, else ``order``, what is done to the images by one draw a batch.
+        Both are on the CPU.
         """
         augment = order if augment is None else augment
         if self.shuffle and order is None:

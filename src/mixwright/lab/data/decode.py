@@ -52,11 +52,7 @@ class UnreadableImageError(Exception):
 
 
 def image_sides(encoded: Encoded) -> tuple[int, int]:
-    """Return width and height in pixels, the right way up, read from the header alone.
-
-    Raises:
-        UnreadableImageError: it is not an image that Pillow knows.
-    """
+    """Return width and height in pixels, the right way up, read from the header alone."""
     try:
         with _opened(encoded) as image:
             width, height = image.size
@@ -74,9 +70,6 @@ def decode_image(encoded: Encoded, image_size: int, framing: Framing = PLAIN) ->
     It is turned the right way up (EXIF), brought to RGB (transparency is dropped, 16-bit grey
     scaled to 8 bits), its shorter side resized to ``image_size`` (bilinear with averaging), or
     to more if the framing zooms, and its centre cut out.
-
-    Raises:
-        UnreadableImageError: it is not an image, or it is broken.
     """
     import numpy as np
 

@@ -100,11 +100,7 @@ class LazyImages:
         return self
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return chosen images, ``(b, 3, H, W)`` uint8, decoded in this process.
-
-        Raises:
-            DataError: an image cannot be read.
-        """
+        """Return chosen images, ``(b, 3, H, W)`` uint8, decoded in this process."""
         return _checked(_Decoder(self.stored, self.image_size)[rows])
 
     def subset(self, rows: Tensor) -> LazyImages:
@@ -114,11 +110,7 @@ class LazyImages:
         )
 
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Yield the images of each part, ``(b, 3, H, W)`` uint8, decoded ahead by the workers.
-
-        Raises:
-            DataError: an image cannot be read; when its batch is reached.
-        """
+        """Yield the images of each part, ``(b, 3, H, W)`` uint8, decoded ahead by the workers."""
         loader = DataLoader(
             _Decoder(self.stored, self.image_size),
             sampler=cast("Sampler[int]", parts),

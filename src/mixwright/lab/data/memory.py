@@ -30,20 +30,10 @@ _T = TypeVar("_T")
 def decoded_sets(
     train: EncodedImages, test: EncodedImages, request: Request, *, usual_size: int | None = None
 ) -> tuple[ImageSet | LazyImages, ImageSet | LazyImages, str]:
-    """Bring stored images to pixels.
+    """Bring stored images to pixels; also return, for the note, the size and what was left out.
 
-    Args:
-        train: images to train on.
-        test: images to test on.
-        request: its ``image_size``, ``skip_unreadable`` and ``say`` are read.
-        usual_size: side in pixels where the request names none; None for the square size that
-            all images share, else ``MIXED_SIZE``.
-
-    Returns:
-        The train and the test set, and a clause for the note: the size, and what was left out.
-
-    Raises:
-        DataError: images cannot be read and may not be skipped, or none is left.
+    ``usual_size`` is the side where the request names none; None for the square size that all
+    images share, else ``MIXED_SIZE``.
     """
     wanted = request.image_size or usual_size
     shared = None if wanted else _shared_size(train, test, request)

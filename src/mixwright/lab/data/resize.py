@@ -8,12 +8,8 @@ from torch.nn.functional import interpolate
 def resized(images: Tensor, size: int, *, chunk: int = 4096) -> Tensor:
     """Return square images at another size, as uint8; the input itself where nothing changes.
 
-    Bilinear, with the averaging that a smaller size needs; values are rounded to the nearest.
-
-    Args:
-        images: ``(M, C, S, S)`` of any dtype, values in [0, 255].
-        size: wanted height and width, in pixels, at least 1.
-        chunk: images brought to floating point together.
+    Bilinear, with the averaging that a smaller size needs; values, in [0, 255], are rounded to the
+    nearest. ``chunk`` images are brought to floating point together.
     """
     if images.shape[-2:] == (size, size) and images.dtype == torch.uint8:
         return images

@@ -17,14 +17,6 @@ def stratified_rows(labels: Tensor, size: int, *, seed: int = SUBSET_SEED) -> Te
     ``size`` allows it. Within a class, rows are drawn at random; a larger part of the same labels
     holds the smaller one where the classes' numbers do.
 
-    Args:
-        labels: ``(M,)`` int64.
-        size: wanted number of rows, in [1, M].
-        seed: of the choice; fixed unless given.
-
-    Raises:
-        DataError: ``size`` is out of range.
-
     Example:
         >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
         >>> labels[stratified_rows(labels, 3)].tolist()
@@ -46,11 +38,7 @@ def stratified_rows(labels: Tensor, size: int, *, seed: int = SUBSET_SEED) -> Te
 
 
 def train_rows(labels: Tensor, size: int | None) -> tuple[Tensor, str]:
-    """Return the rows to train on, ``size`` of them or all, and a clause for the note.
-
-    Raises:
-        DataError: ``size`` is out of range.
-    """
+    """Return the rows to train on, ``size`` of them or all, and a clause for the note."""
     if size is None:
         return torch.arange(len(labels)), ""
     rows = stratified_rows(labels, size)

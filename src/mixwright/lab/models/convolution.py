@@ -8,10 +8,7 @@ from torch import nn
 
 
 def conv(inputs: int, outputs: int, *, size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Return a convolution without bias that keeps the image's side when ``stride`` is 1.
-
-    ``size`` is the side of its square kernel, odd; ``groups`` of channels do not see each other.
-    """
+    """Return a convolution without bias that keeps the image's side when ``stride`` is 1."""
     return nn.Conv2d(
         inputs, outputs, size, stride=stride, padding=size // 2, groups=groups, bias=False
     )
@@ -35,10 +32,8 @@ def stage(
 def initialise(model: nn.Module) -> None:
     """Draw the convolutions' weights by He's rule; the rest keeps torch's start.
 
-    Convolutions are normal with variance ``2 / (kernel area * output channels)``; batch
-    normalisation starts as the identity and the Linear layer uniform, as torch makes them. The
-    draws come from torch's global generator, as those of every ``nn.Module`` do: call
-    ``torch.manual_seed`` before building.
+    Convolutions are normal with variance ``2 / (kernel area * output channels)``, drawn from
+    torch's global generator.
 
     Source: He et al. 2015, arXiv:1502.01852, in the ``fan_out`` form of the ResNet code.
     """

@@ -31,9 +31,7 @@ class ModelError(ValueError):
 
 
 def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> ModelError:
-    """Return the error about an unknown name, with the nearest names that exist.
-
-    ``others`` exist beside our own, such as timm's; ``hint`` is a sentence for the end.
+    """Return the error about an unknown name, with the nearest of ours and ``others``.
 
     Example:
         >>> str(unknown_model("resnet18_cifra"))[:59]

@@ -63,11 +63,7 @@ class SmallViT(nn.Module):
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, num_classes)`` of ``(B, channels, H, W)``.
-
-        Raises:
-            ValueError: H or W is no multiple of the patch.
-        """
+        """Return logits ``(B, num_classes)`` of ``(B, channels, H, W)``."""
         patch = self.patch_embed.kernel_size[0]
         if images.ndim != 4 or images.shape[2] % patch or images.shape[3] % patch:
             raise ValueError(

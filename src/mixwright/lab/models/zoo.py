@@ -22,10 +22,6 @@ def build_timm(
 
     ``image_size`` is handed on only to networks that are built for one side (timm marks them
     ``fixed_input_size``): the others would refuse the argument.
-
-    Raises:
-        ModelError: timm is not installed or does not import, does not know the name, refuses the
-            arguments, or cannot get the pretrained weights.
     """
     timm = _timm(name)
     if not timm.is_model(name):
@@ -57,11 +53,7 @@ class Published:
 
 
 def published(name: str) -> Published:
-    """Return what timm knows of its published weights of this name.
-
-    Raises:
-        ModelError: timm is not installed or does not import, or knows no weights of this name.
-    """
+    """Return what timm knows of its published weights of this name."""
     timm = _timm(name)
     settings = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
     if settings is None:

@@ -24,12 +24,7 @@ class _PythonOnlyError(ValueError):
 def option_pairs(what: str, rest: str) -> dict[str, str]:
     """Take apart what stands behind a name, ``:option=value,...`` or nothing.
 
-    Args:
-        what: how messages call the whole, e.g. ``method "cutmix:alpha="``.
-        rest: the text from the colon on.
-
-    Raises:
-        ValueError: an option or a value is missing, or an option is given twice.
+    ``what`` is how messages call the whole, e.g. ``method "cutmix:alpha="``.
 
     Example:
         >>> option_pairs("method", ":alpha=0.2,p=1")
@@ -88,9 +83,6 @@ def read_value(text: str, kind: Any) -> Any:
     ``2;6``, several words as ``a;b``; one of the words of a ``Literal``; a path; the short name of
     a mixer, which then has its defaults. Of a union the first type that fits is taken; types that
     can be given in Python only, such as a callable, are passed over where there are others.
-
-    Raises:
-        ValueError: the text does not fit, with what was expected.
 
     Example:
         >>> read_value("2;6", tuple[int, int]), read_value("none", int | None)

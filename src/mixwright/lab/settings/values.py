@@ -28,11 +28,7 @@ class _FieldsError(ValueError):
 
 
 def check_value(value: Any, kind: Any) -> Any:
-    """Return a value of Python in its declared type; whole numbers become floats.
-
-    Raises:
-        ValueError: it is of another type, or a float that is not finite.
-    """
+    """Return a value of Python in its declared type; whole numbers become floats."""
     found = _fit(value, kind, "")
     if isinstance(found, float) and not math.isfinite(found):
         raise MisfitError(_WORDS[float], value=value)
@@ -42,12 +38,8 @@ def check_value(value: Any, kind: Any) -> Any:
 def check_fields(record: Any, *, where: str, error: type[ValueError] = ValueError) -> None:
     """Bring every field of a frozen dataclass to its declared type, and check its rule.
 
-    For ``__post_init__``. Records of 1 and of 1.0 are then written alike; see ``check_value``.
-
-    Args:
-        record: the dataclass.
-        where: what messages call it.
-        error: raised for a value that does not fit.
+    For ``__post_init__``. Records of 1 and of 1.0 are then written alike. ``error`` is raised for a
+    value that does not fit.
     """
     kinds = field_types(type(record))
     for field in dataclasses.fields(record):

@@ -176,15 +176,9 @@ def decompose(
 def derivatives_along(
     function: Callable[[Tensor], Tensor], point: Tensor, direction: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return value, first and second derivative along a direction, by nested forward modes.
+    """Return ``f(x + t d)`` and its two derivatives in t at 0, by nested forward modes.
 
-    Args:
-        function: twice differentiable, one output tensor.
-        point: where.
-        direction: of the shape of ``point``; not scaled to a length.
-
-    Returns:
-        ``f(x)``, ``d/dt f(x + t d)`` and ``d2/dt2 f(x + t d)`` at ``t = 0``, of the output's shape.
+    The function is twice differentiable, with one output tensor.
 
     Example:
         >>> derivatives_along(lambda x: x**3, torch.tensor(2.0), torch.tensor(1.0))

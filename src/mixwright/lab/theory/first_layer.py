@@ -36,12 +36,7 @@ _IMAGES, _PARTNERS = 100, 8  # that R2 is taken over
 
 
 def first_layer(model: nn.Module, images: Tensor) -> nn.Conv2d | nn.Linear:
-    """Return the convolution or Linear layer that an image meets first.
-
-    One of ``images`` is passed through the model.
-
-    Raises:
-        ValueError: the model calls no such layer.
+    """Return the convolution or Linear layer that an image meets first; one of ``images`` is run.
 
     Example:
         >>> first_layer(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), torch.zeros(1, 1, 8, 8))
@@ -79,9 +74,6 @@ def measure_first_layer(
         ``summary`` has ``layer`` in words, ``r2_moments``, R2 from moments alone (None for images
         of more than 1024 pixels), and lists ``coefficient`` and ``roughness``, one value a filter,
         see ``FilterNoise``; ``arrays`` has these two.
-
-    Raises:
-        ValueError: see ``filter_noise``.
     """
     noise = filter_noise(model, images, offsets)
     layer = first_layer(model, images)
@@ -199,11 +191,8 @@ def filter_noise(model: nn.Module, images: Tensor, offsets: Tensor) -> FilterNoi
     """Return how much of what the first convolution's filters see is mixing.
 
     Windows that lie in the image are taken; the mean over all places stands for each place, in the
-    masks and in the data. ``images`` are ``(M, C, H, W)``, M at least 2, and ``offsets`` is ``(2H -
-    1, 2W - 1)``, ``a`` of ``second_moments``.
-
-    Raises:
-        ValueError: the first layer is no convolution without groups, with padding in pixels.
+    masks and in the data. ``images`` are ``(M, C, H, W)``, M at least 2, and ``offsets`` is
+    ``(2H - 1, 2W - 1)``, ``a`` of ``second_moments``.
     """
     layer = first_layer(model, images)
     if not isinstance(layer, nn.Conv2d) or layer.groups != 1 or isinstance(layer.padding, str):

@@ -18,9 +18,6 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
     out. Of two opposite offsets one counts, ties share their mean rank, and the result is NaN where
     a map is the same everywhere.
 
-    Raises:
-        ValueError: the shapes differ or are no offset maps.
-
     Example:
         >>> import torch
         >>> near = torch.tensor([[1.0, 2.0, 3.0, 2.0, 1.0]])

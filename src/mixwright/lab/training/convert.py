@@ -17,9 +17,6 @@ FORMAT = 2
 def convert_result(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``result.json`` in format 2; a record of format 2 as it is.
 
-    Raises:
-        ValueError: a newer mixwright wrote it.
-
     Example:
         >>> convert_result({"raw": {"top1": 0.5}, "ema": {"top1": 0.6}, "teacher": None})
         {'scores': {'raw': {'top1': 0.5}, 'ema': {'top1': 0.6}}, 'warnings': [], 'format': 2}
@@ -60,10 +57,7 @@ def convert_epoch(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def convert_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of ``last.pt`` or ``best.pt`` in format 2; any other state as it is.
-
-    The tensors are not copied.
-    """
+    """Return the state of ``last.pt`` or ``best.pt`` in format 2; any other state as it is."""
     new = dict(state)
     if "recipe" not in new or "weights" in new or "model" not in new:
         return new

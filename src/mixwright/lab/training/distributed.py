@@ -94,14 +94,11 @@ class World:
 
 
 def join(device: torch.device | str) -> World:
-    """Join the other processes, where a launcher started several.
+    """Join the other processes, where ``torchrun`` or SLURM's ``srun`` started several.
 
-    ``torchrun`` and SLURM's ``srun`` are understood. A group that exists already is used; one
-    that is made here stays until the process ends, since launchers let each process meet the
-    others only once.
-
-    Args:
-        device: ``cuda`` communicates through NCCL, anything else through gloo.
+    A group that exists already is used; one that is made here stays until the process ends, since
+    launchers let each process meet the others only once. ``cuda`` communicates through NCCL,
+    anything else through gloo.
     """
     if not dist.is_available():
         return World()
@@ -124,9 +121,6 @@ def map_slurm(variables: MutableMapping[str, str]) -> None:
     Variables of torch that are there already stay as they are, so that ``torchrun`` within a
     SLURM job, or an own MASTER_ADDR, is respected. A batch script has SLURM's variables too: start
     the processes with ``srun`` there, or unset SLURM_NTASKS for a single one.
-
-    Args:
-        variables: the environment; written to.
 
     Example:
         >>> here = {"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1",

@@ -56,15 +56,9 @@ class EpochSummary:
 def train_epoch(
     session: Session, epoch: int, on_means: Callable[[int, dict[str, float], float], None]
 ) -> EpochSummary:
-    """Train for one pass over the images; the session changes.
+    """Train for one pass over the images, from epoch 1; the session changes.
 
-    Args:
-        session: the run.
-        epoch: number of the epoch, from 1.
-        on_means: called now and then with the steps done, the means so far and the rate.
-
-    Raises:
-        DivergedError: a loss or a weight is not finite.
+    ``on_means`` is called now and then with the steps done, the means so far and the rate.
     """
     recipe = session.recipe
     seeds = streams(recipe.seed, session.world.rank, epoch)

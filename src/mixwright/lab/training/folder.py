@@ -42,12 +42,7 @@ class RunFolder:
         self._lock: IO[bytes] | None = None
 
     def open(self) -> None:
-        """Take the folder for this run.
-
-        Raises:
-            RunError: it holds another recipe or other files, another process runs in it, or it
-                cannot be written to.
-        """
+        """Take the folder for this run; a RunError says why it cannot be."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._check()
@@ -78,11 +73,7 @@ class RunFolder:
         self.close()
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add the line of an epoch.
-
-        Raises:
-            RunError: the disk is full or cannot be written to.
-        """
+        """Add the line of an epoch."""
         self._guarded(lambda: self._add(_line(record)))
 
     def rewrite(self, records: Sequence[Record]) -> None:
@@ -90,9 +81,6 @@ class RunFolder:
 
         A run that was interrupted may have written a line more than its last checkpoint knows
         of, perhaps in part; after a loss of power lines may be missing.
-
-        Raises:
-            RunError: the disk is full or cannot be written to.
         """
         text = "".join(map(_line, records)).encode()
         if (self._metrics.read_bytes() if self._metrics.exists() else b"") != text:
@@ -104,11 +92,7 @@ class RunFolder:
         self._guarded(lambda: write_whole(self._result, lambda file: file.write(text.encode())))
 
     def result(self) -> Record | None:
-        """What ``finish`` wrote, or None while the run is not finished.
-
-        Raises:
-            RunError: ``result.json`` is damaged.
-        """
+        """What ``finish`` wrote, or None while the run is not finished."""
         if not self._result.exists():
             return None
         try:

@@ -20,8 +20,6 @@ _FOLDER, _SEED = "masks", 7
 def is_snapshot_epoch(epoch: int, epochs: int) -> bool:
     """Return whether masks of an epoch are kept: those of the powers of two, and of the last.
 
-    Masks change fast at first and slowly later.
-
     Example:
         >>> [epoch for epoch in range(1, 13) if is_snapshot_epoch(epoch, 12)]
         [1, 2, 4, 8, 12]
@@ -34,15 +32,6 @@ def save_mask_snapshots(folder: Path, epoch: int, *, objective: Objective, data:
 
     Who is mixed and with which shares is drawn alike in every epoch, so that only the masks
     change.
-
-    Args:
-        folder: of the run; the file is ``masks/epoch-0012.pt`` in it.
-        epoch: its number.
-        objective: asked for ``trained_mixer()``.
-        data: whose first test images are taken.
-
-    Raises:
-        CheckpointError: the file cannot be written.
     """
     mixer = objective.trained_mixer()
     if mixer is None:
@@ -68,13 +57,8 @@ def save_mask_snapshots(folder: Path, epoch: int, *, objective: Objective, data:
 def read_mask_snapshots(folder: Path) -> list[dict[str, Any]]:
     """Read what ``save_mask_snapshots`` saved in a run's folder, by epoch.
 
-    Returns:
-        for each epoch ``epoch``, ``images`` ``(B, C, H, W)``, ``index`` ``(B, N)``, ``weight``
-        ``(B, N)``, ``mask`` ``(B, N, H, W)`` and ``mixed`` ``(B, C, H, W)``, pictures as uint8;
-        nothing where no mixer was learned.
-
-    Raises:
-        CheckpointError: a file is damaged.
+    Of each, ``epoch``, ``images`` ``(B, C, H, W)``, ``index`` ``(B, N)``, ``weight`` ``(B, N)``,
+    ``mask`` ``(B, N, H, W)`` and ``mixed`` ``(B, C, H, W)``, pictures as uint8.
     """
     return [load_checkpoint(path) for path in sorted((folder / _FOLDER).glob("epoch-*.pt"))]
 
@@ -82,12 +66,7 @@ def read_mask_snapshots(folder: Path) -> list[dict[str, Any]]:
 def colour_masks(state: dict[str, Any], colours: Tensor) -> Tensor:
     """Return pictures in which the colour of a pixel says which source it comes from.
 
-    Args:
-        state: of an epoch, as ``read_mask_snapshots`` gives it.
-        colours: ``(N', 3)`` in [0, 1], of at least as many sources.
-
-    Returns:
-        ``(B, 3, H, W)`` float32 in [0, 1].
+    ``state`` is as ``read_mask_snapshots`` gives it; ``colours`` are ``(N', 3)`` in [0, 1].
     """
     mask = state["mask"].float() / 255
     return torch.einsum("bnhw,nc->bchw", mask, colours[: mask.shape[1]]).clamp(0, 1)

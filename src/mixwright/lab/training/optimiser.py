@@ -57,12 +57,7 @@ class Optimisers:
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from what ``state_dict`` gave.
-
-        Raises:
-            ValueError: it is of another number of optimisers, or of other groups.
-            KeyError: it is of a single optimiser.
-        """
+        """Continue from what ``state_dict`` gave."""
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)
 
@@ -117,16 +112,9 @@ def build_optimizer(
 def set_rates(
     optimizer: TorchOptimizer | Optimisers, progress: float, *, step: float, warmup: float
 ) -> float:
-    """Set the learning rate of each group, from its own highest to its own lowest.
+    """Set each group's learning rate, from its own highest to its own lowest; return the first.
 
-    Args:
-        optimizer: from ``build_optimizer``.
-        progress: share of the run that is done, in [0, 1).
-        step: share of the run that the coming step is.
-        warmup: share of the run that is warm-up, for the groups that warm up.
-
-    Returns:
-        The rate of the first group, the model's.
+    ``progress``, ``step`` and ``warmup`` are shares of the run; see ``learning_rate``.
     """
     groups = optimizer.param_groups
     for group in groups:

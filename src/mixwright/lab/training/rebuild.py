@@ -23,23 +23,10 @@ def rebuild(
     image_size: int,
     channels: int,
 ) -> Normalised:
-    """Build the network of a checkpoint with one of its sets of weights.
+    """Build the network of a checkpoint with one of its sets of weights, in evaluation mode.
 
+    ``recipe``, ``classes``, ``mean`` and ``std`` of the state are read; ``path`` is for messages.
     torch's global generator is left as it was: first weights are drawn, but to be replaced.
-
-    Args:
-        path: where the state comes from, for messages.
-        state: of the checkpoint; ``recipe``, ``classes``, ``mean`` and ``std`` are read.
-        weights: one of its sets.
-        image_size: side in pixels of the images that it will be given.
-        channels: their channels.
-
-    Returns:
-        a model for images in [0, 1], in evaluation mode, on the CPU.
-
-    Raises:
-        CheckpointError: the weights do not fit the network for such images.
-        ValueError: there is no network of the recipe's name.
     """
     recipe = Recipe.from_json(state["recipe"])
     with torch.random.fork_rng(devices=[]):

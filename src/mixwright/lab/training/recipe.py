@@ -180,11 +180,7 @@ class Recipe:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """Build a recipe from names and values; names that are missing have their defaults.
-
-        Raises:
-            RecipeError: a field is unknown or a value is wrong.
-        """
+        """Build a recipe from names and values; names that are missing have their defaults."""
         return decode(cls, fields, where="recipe", error=RecipeError)
 
 

@@ -75,12 +75,8 @@ class Result:
 def warning_spans(records: Iterable[Mapping[str, Any]]) -> list[Numbers]:
     """Gather the warnings of all epochs; those that differ in their numbers alone count as one.
 
-    Args:
-        records: lines of ``metrics.jsonl``.
-
-    Returns:
-        ``first`` and ``last``, the epochs of the first and the last warning, and ``message``,
-        that of the last; in the order in which they began.
+    ``first`` and ``last`` are the epochs of the first and the last, and ``message`` is that of the
+    last; in the order in which they began.
 
     Example:
         >>> lines = {"epoch": 1, "warnings": ["off by 2"]}, {"epoch": 2, "warnings": ["off by 3"]}

@@ -72,11 +72,6 @@ class Session:
 
         It is given the run's own data each time, so a resumed run needs nothing that the
         objective's state does not hold.
-
-        Raises:
-            RunError: the objective refuses the data, or what it does with them fails.
-            TypeError: it returned something else than a data set.
-            ValueError: the processes were given data of different sizes.
         """
         try:
             given: object = self.objective.on_epoch_start(self.data)
@@ -127,11 +122,7 @@ class Session:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what ``state`` gave.
-
-        Raises:
-            CheckpointError: the state belongs to another model or objective.
-        """
+        """Continue from what ``state`` gave."""
         try:
             weights = state["weights"]  # a teacher's are in the objective's own state too
             self.model.load_state_dict(weights["raw"])
@@ -169,11 +160,7 @@ def prepare(
     world: World,
     device: torch.device,
 ) -> Session:
-    """Bring everything to its device, build the objective, the optimiser and the average.
-
-    Raises:
-        RecipeError: the batch cannot be divided by processes and micro batches.
-    """
+    """Bring everything to its device, build the objective, the optimiser and the average."""
     micro = micro_batch(recipe, world)
     augment = augmentation(recipe, mirrored=data.mirrored)
     memory = torch.channels_last if recipe.channels_last else torch.preserve_format
@@ -216,11 +203,7 @@ def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
 
 
 def micro_batch(recipe: Recipe, world: World) -> int:
-    """Return how many images one process has in a micro batch.
-
-    Raises:
-        RecipeError: the batch cannot be divided by processes and micro batches.
-    """
+    """Return how many images one process has in a micro batch."""
     parts = world.size * recipe.accumulate
     if recipe.batch_size % parts:
         raise RecipeError(

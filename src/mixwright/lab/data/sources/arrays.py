@@ -14,16 +14,10 @@ from mixwright.lab.data.subset import train_rows
 
 
 def image_set(images: Any, labels: Any, *, classes: int, name: str) -> ImageSet:
-    """Return arrays as an ``ImageSet``, grey images repeated over three channels.
+    """Return NumPy arrays as an ``ImageSet``, grey images repeated over three channels.
 
-    Args:
-        images: a NumPy array of uint8, ``(M, S, S)``, ``(M, S, S, 1)`` or ``(M, S, S, 3)``.
-        labels: a NumPy array of whole numbers, ``(M,)`` or ``(M, 1)``.
-        classes: labels lie in [0, classes).
-        name: of the file, for messages.
-
-    Raises:
-        DataError: a shape, dtype or label is another.
+    Images are uint8, ``(M, S, S)``, ``(M, S, S, 1)`` or ``(M, S, S, 3)``; labels whole numbers
+    below ``classes``, ``(M,)`` or ``(M, 1)``; ``name`` is the file's, for messages.
     """
     import numpy as np
 
@@ -59,11 +53,7 @@ def image_set(images: Any, labels: Any, *, classes: int, name: str) -> ImageSet:
 def cut_and_resized(
     train: ImageSet, test: ImageSet, request: Request
 ) -> tuple[ImageSet, ImageSet, str]:
-    """Return both sets in the ``train_size`` and ``image_size`` wanted, and a clause for the note.
-
-    Raises:
-        DataError: ``train_size`` is out of range.
-    """
+    """Return both sets in the request's ``train_size`` and ``image_size``, and a clause."""
     rows, clause = train_rows(train.labels, request.train_size)
     if clause:  # all rows would be a copy of the whole set
         train = train.subset(rows)

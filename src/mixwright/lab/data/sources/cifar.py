@@ -68,9 +68,6 @@ def load_cifar(request: Request) -> Source:
 
     The folder of the request may hold the archive or what it unpacks to; the archive is read as
     it is and never unpacked.
-
-    Raises:
-        DataError: the files are missing and cannot be fetched, or are damaged.
     """
     archive = ARCHIVES[request.kind]
     files = _read_files(archive, request)

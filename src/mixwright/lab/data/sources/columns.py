@@ -50,11 +50,7 @@ class Columns:
 
 
 def find_columns(file: Path) -> Columns:
-    """Find the columns by their names, else by their types where only one fits.
-
-    Raises:
-        DataError: it is not a parquet file, or a column cannot be found.
-    """
+    """Find the columns by their names, else by their types where only one fits."""
     import pyarrow as pa
 
     schema = _opened(file, None).schema_arrow

@@ -23,9 +23,6 @@ def load_digits(request: Request) -> Source:
     Which rows are for testing is written in the file that we ship; which of the other 1,000 are
     trained on is drawn by a fixed seed, so it is the same in every run. The 8x8 originals are
     enlarged smoothly (bilinear), to 32x32 by default, and repeated over three channels.
-
-    Raises:
-        DataError: ``train_size`` is out of range, above 1,000.
     """
     train, test = _read(request.image_size or 32)
     size = DEFAULT_LABELS if request.train_size is None else request.train_size

@@ -30,12 +30,7 @@ def file_md5(path: Path) -> str:
 
 
 def need_file(path: Path, *, url: str, md5: str, request: Request, missing: str) -> None:
-    """Download a file that is not there; check the one that is.
-
-    Raises:
-        DataError: it may not be downloaded (``missing`` is the message), cannot be, or has
-            another checksum.
-    """
+    """Check a file; download one that is not there, or raise a DataError that says ``missing``."""
     if not path.is_file():
         if not request.download:
             raise DataError(missing)
@@ -48,14 +43,7 @@ def need_file(path: Path, *, url: str, md5: str, request: Request, missing: str)
 
 
 def fetch_file(url: str, *, md5: str, target: Path, say: Callable[[str], None]) -> None:
-    """Download a file; ``target`` appears whole and checked, or not at all.
-
-    Its folder is made; ``say`` is called with the progress, at every tenth.
-
-    Raises:
-        DataError: it cannot be fetched or written, or is not the file that was expected; the
-            message says how to place it by hand.
-    """
+    """Download a file; ``target`` appears whole and checked, or not at all; its folder is made."""
     by_hand = (
         f"Fetch it on a machine that can, place it at {target}, and run again (--data-dir names "
         "another folder)."

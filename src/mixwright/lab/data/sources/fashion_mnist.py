@@ -36,9 +36,6 @@ def load_fashion_mnist(request: Request) -> Source:
     Its four files are read as they are, ``train-images-idx3-ubyte.gz`` and so on, or unpacked.
     Grey is repeated over three channels. Images may be mirrored: a left shoe is in the class of a
     right one.
-
-    Raises:
-        DataError: files are missing and cannot be fetched, or are damaged.
     """
     train = _part("train", request)
     test = _part("t10k", request)
@@ -86,9 +83,6 @@ def read_idx(path: Path, *, dimensions: int) -> Any:
 
     The file holds two zero bytes, 8 for unsigned bytes, the number of dimensions, the length of
     each as four bytes, big end first, then the values.
-
-    Raises:
-        DataError: it is not such a file, or it is cut short.
     """
     import numpy as np
 

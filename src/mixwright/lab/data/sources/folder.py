@@ -24,9 +24,6 @@ def load_folder(request: Request) -> Source:
     The class folders lie in ``train`` and ``test`` (or ``val``, ``valid``, ``validation``) of the
     request's path, or straight in it or in ``train`` alone: then a fifth of each class, always
     the same images, is held out for testing. Images may lie in folders below their class.
-
-    Raises:
-        DataError: a folder is missing or empty, or images cannot be read.
     """
     root = Path(request.path).expanduser()
     if not root.is_dir():
@@ -86,15 +83,8 @@ def images_by_class(
 ) -> EncodedImages:
     """Return every image below the class folders, in the order of classes and paths, not read yet.
 
-    Args:
-        where: holds the class folders.
-        classes: their names, in the order of their labels.
-        root: the folder that names of images begin below.
-        request: its ``say`` reports files that are no images.
-        present: the classes that have a folder here; None for all.
-
-    Raises:
-        DataError: there are no images, or a class has none.
+    Names of images begin below ``root``; ``present`` are the classes that have a folder here, None
+    for all.
     """
     paths: list[Path] = []
     labels: list[int] = []

@@ -32,10 +32,6 @@ def load_hub(request: Request) -> Source:
     The request's path is the name as the hub writes it, ``owner/name``, with ``:configuration``
     behind it where there are several; a folder of files that ``datasets`` knows will do. Its
     ``data_dir`` is where ``datasets`` keeps its files, its own cache by default.
-
-    Raises:
-        DataError: ``datasets`` is not installed, there is no network or no such data set, a
-            column cannot be found, or images cannot be read.
     """
     datasets, name = _package(), request.path
     splits = _fetched(datasets, request)

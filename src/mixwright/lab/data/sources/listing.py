@@ -23,15 +23,10 @@ TEST_FRAMING = Framing(zoom=8 / 7)
 
 
 def read_list(path: Path, fields: int, *, example: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of each line of a text file, from 1, and its fields.
+    """Yield the number of each line that is not empty of a text file, from 1, and its fields.
 
-    Args:
-        path: the file; empty lines are left out.
-        fields: wanted on each line, apart by white space; the last one takes the rest of the line.
-        example: of a line, for messages.
-
-    Raises:
-        DataError: there is no such file, or a line has too few fields.
+    As many ``fields`` are wanted, apart by white space; the last one takes the rest of the line.
+    ``example`` is a line for messages.
     """
     if not path.is_file():
         raise DataError(f"{path} is not there; expected a list with lines such as {example!r}.")
@@ -59,19 +54,10 @@ def listed_images(
     request: Request,
     framing: Framing = PLAIN,
 ) -> EncodedImages:
-    """Return the images that a list names, not read yet.
+    """Return the images that a list, ``source``, names, not read yet.
 
-    Args:
-        root: the set's folder, left out of names.
-        paths: of the images.
-        labels: of each.
-        source: the list, for messages.
-        request: where ``skip_unreadable`` is set, missing images are left to the decoder, which
-            leaves them out and counts them.
-        framing: which part of each image is used.
-
-    Raises:
-        DataError: there are none, or some are missing.
+    Names leave out ``root``. Where the request says ``skip_unreadable``, missing images are left to
+    the decoder, which leaves them out and counts them.
     """
     if not paths:
         raise DataError(f"{root}: {source} names no images; expected at least one.")
@@ -99,17 +85,8 @@ def to_source(
 ) -> Source:
     """Return the two sets of a tree, brought to pixels; images may be mirrored.
 
-    Args:
-        tree: the set; counts other than the published ones are reported.
-        train: images to train on, all of them.
-        test: images to test on.
-        classes: names by label.
-        request: ``train_size``, ``image_size``, ``skip_unreadable`` and ``say`` are read.
-        usual_size: side in pixels where the request names none.
-        split: who made it, for the note.
-
-    Raises:
-        DataError: ``train_size`` is out of range, or images cannot be read.
+    Other counts than the published ones are reported; ``usual_size`` is the side where the request
+    names none, ``split`` who made it, for the note.
     """
     report_counts(tree.name, (len(train), len(test)), tree.published, request.say)
     rows, cut = train_rows(train.labels, request.train_size)
@@ -127,10 +104,7 @@ def to_source(
 def report_counts(
     name: str, found: tuple[int, int], published: tuple[int, int], say: Callable[[str], None]
 ) -> None:
-    """Report where a set has another number of images (train, test) than was published.
-
-    A tree may be cut down on purpose, so this is no error.
-    """
+    """Report other numbers of images (train, test) than published; a tree may be cut on purpose."""
     if found != published:
         say(
             f"{name} has {found[0]:,} images to train on and {found[1]:,} to test on here; "

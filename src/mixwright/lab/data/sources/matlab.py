@@ -10,12 +10,9 @@ from mixwright.lab.data.errors import DataError
 
 
 def read_mat(path: Path, name: str) -> Any:
-    """Return a variable of a .mat file (version 5 to 7.2), a NumPy array with at least one axis.
+    """Return a variable of a .mat file (version 5 to 7.2), an array of one axis or more.
 
     Single elements are taken out of their arrays.
-
-    Raises:
-        DataError: the file is missing or damaged, or lacks the variable.
     """
     import numpy as np
     from scipy.io import loadmat
@@ -32,11 +29,7 @@ def read_mat(path: Path, name: str) -> Any:
 
 
 def read_table(path: Path, name: str, fields: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of a structure in a .mat file, each with the fields that are wanted.
-
-    Raises:
-        DataError: see ``read_mat``; or a field is missing.
-    """
+    """Return the rows of a structure in a .mat file, each with the fields that are wanted."""
     rows = read_mat(path, name)
     there: tuple[str, ...] = rows.dtype.names or ()
     if lacking := [field for field in fields if field not in there]:

@@ -89,9 +89,6 @@ def load_medmnist(request: Request) -> Source:
     ``pathmnist_64``. With ``:val`` behind it the validation images are tested on, to choose
     settings by; else they are left alone. Grey is repeated over three channels. Organs may not be
     mirrored: left and right are classes.
-
-    Raises:
-        DataError: the file is missing or damaged, or holds volumes or several labels an image.
     """
     name = request.path
     stem, _, part = name.partition(":")

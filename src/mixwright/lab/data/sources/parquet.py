@@ -43,9 +43,6 @@ def load_parquet(request: Request) -> Source:
     fifth of each class, always the same rows, is held out. Labels are read first and only the
     chosen rows are read and decoded. Classes are named as the file's Hugging Face schema says,
     else by number.
-
-    Raises:
-        DataError: a file or column is missing or of another kind, or images cannot be read.
     """
     _need_pyarrow()
     path = Path(request.path).expanduser()

@@ -33,10 +33,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 def load_arrays(stored: bytes, *, name: str) -> dict[bytes, Any]:
     """Return a pickled dictionary (of Python 2 or 3) of arrays, strings, numbers, lists of these.
 
-    Keys of text become bytes, as Python 2 wrote them; ``name`` is for messages.
-
-    Raises:
-        DataError: it is damaged, is not a dictionary, or names anything that could run code.
+    Keys of text become bytes, as Python 2 wrote them. What could run code is refused.
     """
     try:
         found = _ArrayUnpickler(io.BytesIO(stored), encoding="bytes").load()

@@ -36,15 +36,8 @@ def folder_images(
 ) -> EncodedImages:
     """Return the images below folders of classes, in one order on every machine.
 
-    Args:
-        root: the set's folder.
-        part: folder in it, that holds a folder for each class.
-        wnids: the folders, in the order of labels; those that are not there have no images.
-        request: its ``say`` reports folders that are no class.
-        framing: which part of each image is used.
-
-    Raises:
-        DataError: there are no images.
+    ``wnids`` are the folders in ``part`` of ``root``, in the order of labels; those that are not
+    there have no images.
     """
     paths: list[Path] = []
     labels: list[int] = []
@@ -79,10 +72,9 @@ def _images(folder: Path) -> list[Path]:
 
 
 def synset_names(path: Path, wnids: Sequence[str]) -> tuple[str, ...]:
-    """Return the first word that a list gives each synset, or its number where there is none.
+    """Return the first word that a list gives each synset, with its number where two are alike.
 
-    The list has lines such as ``n01443537 goldfish, Carassius auratus``, and need not exist. The
-    number is added where two names are alike.
+    The list has lines such as ``n01443537 goldfish, Carassius auratus``; without it the number.
     """
     words: dict[str, str] = {}
     if path.is_file():

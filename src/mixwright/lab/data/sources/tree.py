@@ -47,9 +47,6 @@ def find_tree(tree: Tree, request: Request) -> Path:
     """Return the folder in which a set's marker lies; its archive is unpacked or fetched first.
 
     The request's ``data_dir`` is the folder, the one that holds it, or the archive.
-
-    Raises:
-        DataError: it is not there and cannot be had, or the archive is damaged.
     """
     given = request.data_dir or cache_folder()
     home = given.parent if given.is_file() else given

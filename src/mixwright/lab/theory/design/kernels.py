@@ -63,10 +63,7 @@ KERNELS: dict[str, Callable[..., Kernel]] = {
 
 
 def parse_kernel(text: str) -> Kernel:
-    """Read a kernel and its options from a text such as ``near:scale=0.1``.
-
-    Raises:
-        ValueError: the kernel does not take these options; its name is one of ``KERNELS``.
+    """Read a kernel of ``KERNELS`` and its options from a text such as ``near:scale=0.1``.
 
     Example:
         >>> parse_kernel("near:scale=0.5")(torch.tensor(0.3), torch.tensor(0.4)).round(decimals=4)

@@ -23,9 +23,6 @@ def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
     Each is pasted at a random place. The background is low-frequency noise around a random colour,
     drawn anew for each image, so that it says nothing about the class. A side of S gives the images
     back.
-
-    Raises:
-        ValueError: the side is not in [1, S], or images are not square bytes.
     """
     size = _side_of(images, "shrunk")
     if not 1 <= side <= size:
@@ -64,9 +61,6 @@ def cropped(
     The share of the image that is cut out is drawn evenly from ``area``, two shares in (0, 1], and
     the square's side rounded to whole pixels. Without a generator, as for testing, the middle of
     the image and of the range is taken.
-
-    Raises:
-        ValueError: the area is out of range, or images are not square bytes.
     """
     whole = _side_of(images, "cropped")
     check_range("cropped", "area", area, high=1.0, open_low=True)

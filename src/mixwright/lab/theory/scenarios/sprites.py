@@ -162,14 +162,9 @@ def _spread(chance: Tensor, low: float, high: float) -> Tensor:
 
 
 def render_sprites(sprites: Sprites, *, sides: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Render sprites at the sizes of one scenario.
+    """Return the images of one scenario, uint8, and the share of each that its object covers.
 
-    ``sides`` are the smallest and largest side of a sprite's box, whole pixels, at least 2. Returns
-    ``(M, 3, S, S)`` uint8 images; and ``(M,)`` float32, the share of each image that its object
-    covers.
-
-    Raises:
-        ValueError: the sides are not in rising order, or do not fit the images.
+    ``sides`` are the smallest and largest side of a sprite's box, whole pixels, at least 2.
     """
     size = sprites.ground.shape[-1]
     if not 2 <= sides[0] <= sides[1] <= size:
