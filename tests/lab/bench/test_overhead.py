@@ -12,31 +12,14 @@ import torch
 
 from mixwright.lab.bench import BenchRecord, run_bench
 from mixwright.lab.bench.memory import peak_memory
-from mixwright.lab.bench.overhead import Overhead, overhead, paired_overhead
+from mixwright.lab.bench.overhead import Overhead, paired_overhead
 from mixwright.lab.bench.steps import StepModel, TrainingStep, measure_steps
 from mixwright.mixers import MixUp
 from mixwright.objectives import Mixed
 
 
-def clock(tell):
-    """A timer that makes the call and asks ``tell`` what it took."""
-
-    def timer(call):
-        return tell(call())
-
-    return timer
-
-
-def method():
-    return "method"
-
-
-def vanilla():
-    return "vanilla"
-
-
 def test_a_method_that_takes_eleven_percent_longer():
-    found = overhead(method, vanilla, timer=clock({"method": 1.11, "vanilla": 1.0}.get))
+    found = paired_overhead([1.11] * 200, [1.0] * 200)
     assert found.share == pytest.approx(0.11)
     assert (found.low, found.high) == (pytest.approx(0.11), pytest.approx(0.11))
     assert (found.pairs, found.rejected, found.steps) == (10, 0, 20)
@@ -46,37 +29,11 @@ def test_the_same_step_twice_has_no_overhead():
     covered = 0
     for seed in range(40):
         draw = random.Random(seed)
-        found = overhead(
-            method, vanilla, timer=clock(lambda _, draw=draw: draw.uniform(0.95, 1.05)), seed=seed
-        )
+        own, plain = ([draw.uniform(0.95, 1.05) for _ in range(200)] for _ in range(2))
+        found = paired_overhead(own, plain, seed=seed)
         covered += found.low <= 0 <= found.high
         assert abs(found.share) < 0.03
     assert covered >= 34  # of 40, 38 expected
-
-
-def test_steps_of_the_warm_up_do_not_count():
-    made = {"method": 0, "vanilla": 0}
-
-    def tell(name):
-        made[name] += 1
-        return 50.0 if made[name] <= 3 else {"method": 2.0, "vanilla": 1.0}[name]
-
-    found = overhead(method, vanilla, timer=clock(tell), blocks=2, steps=2, warm_up=3)
-    assert found.share == 1.0
-    assert made == {"method": 7, "vanilla": 7}
-
-
-def test_who_goes_first_is_drawn():
-    seen = []
-
-    def tell(name):
-        seen.append(name)
-        return 1.0
-
-    overhead(method, vanilla, timer=clock(tell), blocks=5, steps=4, warm_up=1)
-    first = seen[2::2]  # behind the warm-up, one of each pair
-    assert 4 <= first.count("method") <= 16
-    assert all({a, b} == {"method", "vanilla"} for a, b in zip(seen[::2], seen[1::2], strict=True))
 
 
 def test_a_slowing_machine_changes_nothing():
@@ -143,12 +100,10 @@ def test_few_pairs_and_none():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: overhead(method, vanilla, timer=len, blocks=1), "blocks is 1"),
-        (lambda: overhead(method, vanilla, timer=len, steps=0), "steps is 0"),
-        (lambda: overhead(method, vanilla, timer=len, warm_up=0), "warm_up is 0"),
         (lambda: paired_overhead([1.0], [1.0, 1.0]), "1 and 2 turns"),
         (lambda: paired_overhead([], []), "0 and 0 turns"),
         (lambda: paired_overhead([1.0], [1.0], steps=2), "in blocks of 2"),
+        (lambda: paired_overhead([1.0], [1.0], steps=0), "in blocks of 0"),
     ],
 )
 def test_what_is_refused(call, message):

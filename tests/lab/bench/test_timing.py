@@ -21,6 +21,12 @@ def test_calls_take_turns_in_every_round():
     assert turns == [[1.0] * 3] * 3
 
 
+def test_the_warm_up_does_not_count():
+    read = iter([50.0, 60.0, 50.0, 60.0, 1.0, 2.0, 3.0, 4.0])
+    turns = in_turn([int, str], timer=lambda call: next(read), warm_up=2, rounds=2)
+    assert turns == [[1.0, 3.0], [2.0, 4.0]]
+
+
 def test_short_calls_are_made_once_untimed_before_their_turn():
     seen = []
     timed = []

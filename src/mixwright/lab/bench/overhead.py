@@ -13,12 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from mixwright.lab.bench.timing import Call, Timer, in_turn
 from mixwright.sampling import Stream, stream
 
-BLOCKS, STEPS, WARM_UP = 10, 20, 10
-"""Pairs of blocks, steps of a block, and steps of each that are not counted."""
-
+_BLOCKS, _STEPS = 10, 20  # pairs of blocks, and steps of a block at most
 _DISTURBED = 0.15  # share by which a vanilla block differs from its neighbours
 _RESAMPLES = 2000
 _LEVEL = 0.95
@@ -46,46 +43,6 @@ class Overhead:
     steps: int
 
 
-def overhead(
-    method_step: Call,
-    vanilla_step: Call,
-    *,
-    timer: Timer,
-    blocks: int = BLOCKS,
-    steps: int = STEPS,
-    warm_up: int = WARM_UP,
-    seed: int = 0,
-) -> Overhead:
-    """Time two training steps in turn, and return what the first takes beyond the second.
-
-    Args:
-        method_step: makes one optimiser step of the method.
-        vanilla_step: makes one without it, on the same network and batch.
-        timer: makes a call and gives its seconds; see ``timing.timer_for``.
-        blocks: pairs of blocks, at least 2.
-        steps: of each block, at least 1.
-        warm_up: steps of each that are not counted, at least 1.
-        seed: of who goes first in each turn, and of the bootstrap.
-
-    Example:
-        >>> times = {int: 1.11, str: 1.0}
-        >>> found = overhead(int, str, timer=lambda call: times[call], warm_up=1)
-        >>> round(found.share, 6), found.pairs
-        (0.11, 10)
-    """
-    for name, value, least in (("blocks", blocks, 2), ("steps", steps, 1), ("warm_up", warm_up, 1)):
-        if value < least:
-            raise ValueError(f"overhead: {name} is {value}; expected at least {least}.")
-    vanilla, method = in_turn(
-        [vanilla_step, method_step],
-        timer=timer,
-        warm_up=warm_up,
-        rounds=blocks * steps,
-        order=stream(seed),
-    )
-    return paired_overhead(method, vanilla, steps=steps, seed=seed)
-
-
 def paired_overhead(
     method: Sequence[float], vanilla: Sequence[float], *, steps: int | None = None, seed: int = 0
 ) -> Overhead:
@@ -101,7 +58,7 @@ def paired_overhead(
         >>> paired_overhead([2.0, 3.0, 2.2], [1.0, 1.5, 1.1]).share
         1.0
     """
-    length = min(STEPS, max(1, len(vanilla) // BLOCKS)) if steps is None else steps
+    length = min(_STEPS, max(1, len(vanilla) // _BLOCKS)) if steps is None else steps
     if length < 1 or len(method) != len(vanilla) or len(vanilla) < length:
         raise ValueError(
             f"paired_overhead: {len(method)} and {len(vanilla)} turns in blocks of {length}; "

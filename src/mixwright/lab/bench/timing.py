@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Generator
 
 Call = Callable[[], object]
 Timer = Callable[[Call], float]
@@ -111,23 +110,14 @@ def in_turn(
     warm_up: int,
     rounds: int | None,
     seconds: float = 30.0,
-    order: Generator | None = None,
 ) -> list[list[float]]:
     """Time several calls in turn, so that a disturbance of the machine hits all alike.
 
     In each round every call has one turn. Short calls are made once more before it, untimed, to
     bring their own code and data back into the caches.
 
-    Args:
-        calls: what to time.
-        timer: makes a call and gives its seconds.
-        warm_up: rounds that are not counted, at least 1.
-        rounds: rounds that are counted; None for as many as fill ``seconds``, 10 to 300.
-        seconds: see ``rounds``.
-        order: draws who goes first in each counted round; None for the order of ``calls``.
-
-    Returns:
-        For each call the seconds of its counted turns.
+    ``warm_up`` rounds, at least 1, are not counted; ``rounds`` are, or None for as many as fill
+    ``seconds``, 10 to 300. Returns for each call the seconds of its counted turns.
 
     Example:
         >>> turns = in_turn([int, str], timer=lambda call: 0.5, warm_up=1, rounds=3)
@@ -142,12 +132,9 @@ def in_turn(
         a_round = sum(2 * took if again else took for took, again in zip(last, short, strict=True))
         rounds = min(300, max(10, int(seconds / max(a_round, 1e-9))))
     turns: list[list[float]] = [[] for _ in calls]
-    indices = list(range(len(calls)))
     for _ in range(rounds):
-        if order is not None:
-            indices = torch.randperm(len(calls), generator=order).tolist()
-        for index in indices:
-            if short[index]:
-                calls[index]()
-            turns[index].append(timer(calls[index]))
+        for call, again, taken in zip(calls, short, turns, strict=True):
+            if again:
+                call()
+            taken.append(timer(call))
     return turns
