@@ -118,9 +118,6 @@ class Population:
 
     Parts are put together as if all rows had been one batch: within each part by its variance,
     between parts by their means.
-
-    Args:
-        norms: as ``tracking`` gives them.
     """
 
     def __init__(self, norms: Sequence[BatchNorm]) -> None:

@@ -14,17 +14,7 @@ from mixwright.objectives.objective import Losses, Objective
 
 
 class Switching(Objective):
-    """A method of its own with chance ``p``, a mixer otherwise; subclasses define ``own``.
-
-    Args:
-        p: chance in [0, 1] that a batch is the method's.
-        otherwise: the mixer of the other batches.
-        criterion: per-sample loss, ``(B, K)`` logits and labels to ``(B,)``; None for the
-            cross-entropy.
-
-    Raises:
-        ValueError: ``p`` is out of range or ``otherwise`` is no mixer.
-    """
+    """A method of its own with chance ``p``, a mixer ``otherwise``; subclasses define ``own``."""
 
     def __init__(self, *, p: float, otherwise: Mixer, criterion: Criterion | None) -> None:
         super().__init__()

@@ -25,12 +25,10 @@ class MixingRow:
         group: ``"floor"``, ``"mixwright"`` or ``"peer"``.
         name: METHOD, or what another library calls it.
         part: see ``benchmarks.Benchmark``.
-        time: its turns.
         times_lerp: ``time.least`` in those of an out-of-place lerp of two such batches.
         median_times_lerp: the same of the medians.
         times_copy: ``time.least`` in those of a copy of the batch.
-        budget: its limit, or None.
-        within: whether it keeps the limit, by ``least``; None without limit.
+        within: whether it keeps its ``budget``, by ``least``; None without one.
     """
 
     group: str
@@ -46,15 +44,7 @@ class MixingRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeRecord:
-    """All benchmarks on one shape, timed in turn.
-
-    Attributes:
-        shape: (B, C, H, W).
-        dtype: of the images.
-        warm_up: rounds that were not counted.
-        rounds: rounds that were.
-        rows: one a benchmark.
-    """
+    """All benchmarks on one shape (B, C, H, W), timed in turn; warm-up rounds do not count."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -77,9 +67,7 @@ class StepRow:
         exact: the passes through the model in those of ``none``, counted; None where not known.
         mixing: within those steps drawing the plan, with its passes through the model, and
             mixing the images; None for training objectives, which do not mix by themselves.
-        share: ``mixing.mean / step.mean``, or None.
-        share_budget: largest share wanted, or None.
-        times_budget: largest ``times`` wanted, or None.
+        share: ``mixing.mean / step.mean``, or None; ``share_budget`` is the largest that is wanted.
         within: whether the step keeps its budgets, by ``times`` and ``share``; None without one.
         overhead: what the step takes beyond that of ``none``, with its interval, from the same
             turns; None for ``none`` itself, and in older records.
@@ -118,14 +106,10 @@ class SolverRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StepRecord:
-    """Methods in the training step of one network.
+    """Methods in the training step of one network; warm-up steps do not count.
 
     Attributes:
-        model: name of the network.
-        shape: (B, C, H, W) of the batch.
         precision: ``"fp32"`` or ``"bf16"``.
-        warm_up: steps of each method that were not counted.
-        rounds: steps of each that were.
         rows: one a method, the first ``none``.
         refused: methods that do not work with this network, and why.
         solver: PuzzleMix's solver; empty where PuzzleMix was not measured.
@@ -149,16 +133,11 @@ class BenchRecord:
     """One run of the bench. Times are seconds, shares and ratios plain numbers.
 
     Attributes:
-        format: of this record.
         started: time of day, UTC, ISO 8601.
-        mixwright: version.
         commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
-        torch: version.
         machine: see ``training.machine``.
-        device: where it ran.
         threads: torch's, on the CPU.
         libraries: for each peer its version, or why it was not measured.
-        shapes: one a shape.
         steps: one a network and precision; empty where training was not asked for.
     """
 

@@ -24,14 +24,7 @@ def usable_cores() -> int:
 
 @dataclass(frozen=True, eq=False)
 class EncodedImages:
-    """Images as they were stored, with their labels.
-
-    Args:
-        encoded: files, or their content.
-        names: of the images, for messages.
-        labels: ``(M,)`` int64.
-        framing: which part of each image becomes the square that a network sees.
-    """
+    """Images as they were stored, files or their content, with names for messages and labels."""
 
     encoded: Sequence[Encoded]
     names: Sequence[str]

@@ -33,12 +33,7 @@ _EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name"}  # others: images
 
 
 class DataName(NamedTuple):
-    """A data set's name, taken apart.
-
-    Args:
-        kind: the word before the colon, such as ``cifar10`` or ``folder``.
-        path: what follows the colon, a path or a name; empty for sets that take none.
-    """
+    """A data set's name: its ``kind``, and the ``path`` behind the colon, empty for most."""
 
     kind: str
     path: str

@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The arguments of ``load_data``, for the kind of data set that reads them.
-
-    Args:
-        kind: the word before the colon of the name, such as ``cifar10``.
-        path: what follows the colon, a path or a name; empty where there is none.
-        data_dir: where its files lie; None for the user's cache.
-        say: ``on_message``; called with what is going on, a sentence at a time.
-    """
+    """The arguments of ``load_data``, its name taken apart; ``say`` is ``on_message``."""
 
     kind: str
     path: str
@@ -37,12 +30,7 @@ class Request:
 class Source:
     """What a kind of data set returns: the fields of ``Dataset`` that it knows.
 
-    Args:
-        train: images to train on, already cut down to ``train_size``.
-        test: images to test on.
-        classes: names of the classes, by label.
-        note: origin and protocol, without a full stop.
-        mirrored: whether an image may be flipped left to right.
+    ``train`` is cut down to ``train_size`` already; ``note`` has no full stop.
     """
 
     train: ImageSet | LazyImages

@@ -63,12 +63,6 @@ class PreActBottleneck(nn.Module):
 class PreActResNet(nn.Module):
     """Four pre-activation stages behind a 3x3 stem, as mixup papers train them on CIFAR.
 
-    Args:
-        block: ``PreActBlock`` or ``PreActBottleneck``.
-        depths: blocks in each of the four stages.
-        num_classes: outputs.
-        channels: channels of the images.
-
     Source: He et al. 2016, arXiv:1603.05027, in the form of kuangliu/pytorch-cifar
     (models/preact_resnet.py), from which the code of mixup and of its successors comes:
     11,171,146 parameters at 18 layers and 10 classes.
@@ -108,15 +102,7 @@ class WideResNet(nn.Module):
     """Three pre-activation stages, shallow and wide.
 
     The last map before the pooling is the output of ``relu``; ``layer3`` is not yet normalised.
-
-    Args:
-        depth: layers with weights, ``6 n + 4``; 28 is the usual one.
-        widen: factor on the widths 16, 32 and 64.
-        num_classes: outputs.
-        channels: channels of the images.
-
-    Raises:
-        ValueError: ``depth`` is not ``6 n + 4``.
+    ``depth`` is ``6 n + 4``, usually 28; ``widen`` the factor on the widths 16, 32 and 64.
 
     Source: Zagoruyko and Komodakis 2016, arXiv:1605.07146; 36,479,194 parameters for 28 layers,
     ten times as wide, 10 classes. Dropout, which they try too, is left out.

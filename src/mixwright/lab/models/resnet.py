@@ -96,16 +96,9 @@ class ResNet(nn.Module):
     """Four stages of residual blocks behind a 3x3 stem, for images of about 32 pixels.
 
     The ImageNet network with a 3x3 stride-1 convolution for its 7x7 stem and without its pooling:
-    a 32x32 image gives feature maps of 32, 16, 8 and 4 pixels, at ``layer1`` to ``layer4``.
-
-    Args:
-        block: makes one residual block.
-        expansion: output channels of a block over its width: 1 basic, 4 bottleneck.
-        depths: blocks in each of the four stages.
-        num_classes: outputs.
-        channels: channels of the images.
-        zero_last: start each block as the identity (last scale 0); the mixup papers' code does
-            not, OpenMixup's AutoMix recipes and timm do.
+    a 32x32 image gives feature maps of 32, 16, 8 and 4 pixels, at ``layer1`` to ``layer4``. With
+    ``zero_last`` each block starts as the identity (last scale 0); the mixup papers' code does not,
+    OpenMixup's AutoMix recipes and timm do.
 
     Source: He et al. 2016, arXiv:1512.03385; Xie et al. 2017, arXiv:1611.05431.
     """
@@ -146,16 +139,7 @@ class ResNet(nn.Module):
 
 
 class ThinResNet(nn.Module):
-    """Three stages of 16, 32 and 64 channels: the networks made for CIFAR.
-
-    Args:
-        depth: layers with weights, ``6 n + 2``: 20 and 56 are the usual ones.
-        num_classes: outputs.
-        channels: channels of the images.
-        shortcut: ``projection`` (option B) or ``Padding`` (option A) where the shape changes.
-
-    Raises:
-        ValueError: ``depth`` is not ``6 n + 2``.
+    """Three stages of 16, 32 and 64 channels: the networks made for CIFAR, of ``6 n + 2`` layers.
 
     Source: He et al. 2016, arXiv:1512.03385, section 4.2.
 

@@ -12,12 +12,8 @@ class SmallConv(nn.Module):
     """Four 3x3 convolutions with batch normalisation and ReLU, pooled into one Linear layer.
 
     Made for the shipped digits, 8x8 brought to 32x32: two strides at once take the maps back to
-    8x8, where one more layer learns what the digits are made of. Maps of 16, 8, 8 and 4 pixels.
-
-    Args:
-        num_classes: outputs.
-        channels: channels of the images.
-        width: channels of the first map; the later ones have twice and four times as many.
+    8x8, where one more layer learns what the digits are made of. Maps of 16, 8, 8 and 4 pixels;
+    ``width`` channels, then twice and four times as many.
     """
 
     def __init__(self, *, num_classes: int, channels: int = 3, width: int = 16) -> None:

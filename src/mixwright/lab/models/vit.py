@@ -15,19 +15,8 @@ class SmallViT(nn.Module):
 
     Layers have timm's names (``patch_embed``, ``blocks.0.norm1``, ``blocks.0.attn.qkv``, ``norm``),
     so what reads a timm transformer reads this one; the last Linear is ``fc``, as in all our own.
-
-    Args:
-        num_classes: outputs.
-        image_size: side of the images in pixels, a multiple of ``patch``. Images of another size
-            get position embeddings by bicubic interpolation.
-        channels: channels of the images.
-        patch: side of a patch in pixels.
-        width: length of a token, a multiple of ``heads``.
-        depth: blocks.
-        heads: attention heads of a block.
-
-    Raises:
-        ValueError: ``image_size`` is no multiple of ``patch``, or ``width`` none of ``heads``.
+    ``image_size`` is a multiple of ``patch``, ``width``, the length of a token, one of ``heads``.
+    Images of another size get position embeddings by bicubic interpolation.
 
     Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021, arXiv:2010.11929; the start
     of the weights is that of timm.

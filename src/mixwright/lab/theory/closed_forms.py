@@ -30,13 +30,7 @@ Law = list[tuple[float, tuple[int, int]]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClosedForm:
-    """What the second moments of a method must be.
-
-    Attributes:
-        a: ``(2H - 1, 2W - 1)`` float64, as ``Moments.a``.
-        mean: mean over all pairs of pixels, as ``Moments.mean``.
-        rule: how it was found, in a few words.
-    """
+    """What ``a`` and ``mean`` of ``Moments`` must be, and by which rule, in a few words."""
 
     a: Tensor
     mean: float

@@ -21,15 +21,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run, seen from one of them.
+    """The processes of a run, seen from one of them; rank 0 writes and reports.
 
     Every method must be called by all processes alike; with one process none of them does
-    anything.
-
-    Args:
-        rank: number of this process, in [0, ``size``). Rank 0 writes and reports.
-        size: number of processes.
-        local_rank: number of this process on its machine; decides the accelerator.
+    anything. ``local_rank``, the number on its machine, decides the accelerator.
     """
 
     rank: int = 0

@@ -43,7 +43,6 @@ class EpochSummary:
         lr: learning rate of the last step.
         seconds: wall time, with what the objective does before the first step, without evaluation.
         step_seconds: median time of an optimiser step.
-        images: images of all processes.
     """
 
     means: dict[str, float]

@@ -28,14 +28,9 @@ def build_criterion(recipe: Recipe) -> CrossEntropy | BinaryCrossEntropy:
 class Learner(nn.Module):
     """Model and objective: everything that gradients flow through in a step.
 
-    One module holds the network and the objective, so that DDP sees every player's parameters and
-    one backward pass serves them all. While mixing is switched off the plain loss on unmixed
-    images takes the objective's place.
-
-    Args:
-        model: the network, images in [0, 1] to logits.
-        objective: how it learns; built already.
-        criterion: the plain loss.
+    One module holds the network and the objective, built already, so that DDP sees every player's
+    parameters and one backward pass serves them all. While mixing is switched off ``criterion``,
+    the plain loss on unmixed images, takes the objective's place.
     """
 
     def __init__(

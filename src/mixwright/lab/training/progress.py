@@ -9,15 +9,9 @@ _NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """The state of a run at one moment.
+    """The state of a run at one moment: epochs from 1, steps done in this epoch, means so far.
 
     Args:
-        epoch: the running epoch, from 1.
-        epochs: epochs of the run.
-        step: optimiser steps done in this epoch.
-        steps: optimiser steps of an epoch.
-        loss: mean training loss of this epoch so far.
-        accuracy: weighted training accuracy of this epoch so far, in [0, 1].
         lr: learning rate of the last step.
         seconds_left: estimate for the rest of the run, evaluation included.
         scores: top-1 of the newest evaluation by set of weights: ``raw``, ``ema`` and, where the

@@ -32,20 +32,14 @@ class Session:
     """The objects of a run, on their device; the training set may change between epochs.
 
     Args:
-        recipe: what is run.
-        model: the network itself, without wrappers.
-        objective: how it learns, built.
-        learner: both in one module, wrapped in DDP where there are several processes.
+        model: the network itself, without wrappers; ``learner`` is it and the objective in one
+            module, wrapped in DDP where there are several processes.
         optimizer: over all their parameters.
         ema: the averaged weights.
-        train: batches of this process to train on, in this epoch.
-        test: batches of this process to test on.
-        make_train: makes such batches of a set.
-        data: the run's own data set, as it was given.
-        world: the processes.
-        device: of this process.
-        train_data: the data set that ``train`` is of: the run's own, or what the objective made
-            of it.
+        train: batches of this process to train on, in this epoch, as ``make_train`` makes them of
+            a set; ``test`` likewise.
+        data: the run's own data set, as it was given; ``train_data`` is what ``train`` is of, that
+            or what the objective made of it.
     """
 
     recipe: Recipe

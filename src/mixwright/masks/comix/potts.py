@@ -24,8 +24,8 @@ class Checkerboard:
     """A grid whose cells are listed white ones first, then black ones; only unlike ones touch.
 
     Attributes:
-        order: ``(T,)`` int64, the cell of the grid, row by row, at each position of the list.
-        position: ``(T,)`` int64, the position in the list of each cell.
+        order: ``(T,)`` int64, the cell, row by row, at each position of the list; ``position`` is
+            the reverse.
         touching: ``(white, black)`` float32, 1 for neighbours.
         degree: ``(T,)`` float32, how many neighbours each has, in the list's order.
     """

@@ -37,9 +37,8 @@ class FoundPolicy(nn.Module):
     """The sub-policies that a search has found, as buffers, so that they are saved with a run.
 
     Attributes:
-        operations: ``(count, 2)`` int64, numbers of operations; -1 before a search.
-        chances: ``(count, 2)`` in [0, 1].
-        levels: ``(count, 2)`` in [0, 1].
+        operations: ``(count, 2)`` int64, numbers of operations; -1 before a search. ``chances`` and
+            ``levels`` likewise.
         policy: the same, read from the buffers whenever they change; empty before a search.
     """
 

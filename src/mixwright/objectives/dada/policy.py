@@ -17,13 +17,9 @@ _CHANCE = (0.01, 0.99)  # where both outcomes keep a finite score
 
 
 class Policy(nn.Module):
-    """Weights of all pairs of operations, and chances and levels of their parts.
+    """Weights (logits) of all 105 pairs of operations, chances and levels of their parts in [0, 1].
 
-    Attributes:
-        weights: ``(105,)`` logits of the pairs.
-        chances: ``(105, 2)`` in (0, 1).
-        levels: ``(105, 2)`` in [0, 1].
-        control: the control variate, a choice and its two chances to one number.
+    ``control`` is the control variate, a choice and its two chances to one number.
     """
 
     def __init__(self) -> None:

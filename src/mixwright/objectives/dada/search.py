@@ -35,12 +35,8 @@ class SearchSettings:
 class SearchProgress:
     """How far a search is, after each of its epochs.
 
-    Attributes:
-        epoch: epochs done.
-        epochs: of how many.
-        loss: mean training loss of the epoch, on augmented images.
-        spread: entropy of the pairs' chances as a share of the largest possible, in [0, 1]; 1 as
-            long as nothing was learned.
+    ``loss`` is the epoch's mean on augmented images; ``spread`` the entropy of the pairs' chances
+    as a share of the largest possible, 1 as long as nothing was learned.
     """
 
     epoch: int

@@ -19,11 +19,8 @@ _DIFFICULTY = 0.1
 class ScoreNet(nn.Module):
     """A small classifier of a layer's tokens, which says which samples are easy.
 
-    Args:
-        width: length of a token.
-        num_classes: K.
-        pooled: whether to classify the mean of all tokens by learned weights, for models without
-            a class token; otherwise the first token is classified.
+    It reads the first token; where ``pooled``, for models without a class token, the mean of all by
+    learned weights.
     """
 
     def __init__(self, *, width: int, num_classes: int, pooled: bool) -> None:

@@ -16,12 +16,9 @@ LABEL_NAMES = ("label", "labels", "fine_label")
 
 @dataclass(frozen=True)
 class Columns:
-    """The two columns that are read.
+    """The two columns that are read, and names of the classes where the file has them.
 
-    Args:
-        image: a struct with the field ``bytes``, or bytes themselves.
-        label: whole numbers.
-        classes: names of the classes, where the file names them; else none.
+    ``image`` is a struct with the field ``bytes``, or bytes themselves.
     """
 
     image: str

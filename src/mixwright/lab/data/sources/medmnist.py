@@ -17,11 +17,9 @@ PAGE = "https://zenodo.org/records/10519652"
 
 
 class SetFacts(NamedTuple):
-    """What is known of a set before it is read.
+    """What is known of a set before it is read: classes by label, and how many images it has.
 
-    Args:
-        classes: names by label.
-        published: images to train, to validate and to test on; None where versions differ.
+    ``published`` counts those to train, to validate and to test on; None where versions differ.
     """
 
     classes: tuple[str, ...]

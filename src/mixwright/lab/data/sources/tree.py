@@ -20,12 +20,10 @@ class Tree:
     Args:
         name: on the command line.
         title: with authors and year.
-        folder: name of its folder.
-        marker: a path in the folder by which it is known.
+        marker: a path in ``folder`` by which it is known.
         published: images to train and to test on.
         page: where people get it.
-        url: of the archive that may be fetched; empty where there is none.
-        md5: checksum of the archive.
+        url: of the archive that may be fetched, with its ``md5``; empty where there is none.
     """
 
     name: str
