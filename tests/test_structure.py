@@ -13,6 +13,7 @@ import mixwright
 
 HOME = Path(mixwright.__file__).parent
 CORE = (
+    "exports",
     "_moved",
     "arguments",
     "precision",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from torch import Generator, Tensor
@@ -50,16 +51,9 @@ class _TimedPlan(MixPlan):
     @classmethod
     def of(cls, plan: MixPlan, timed_mixer: TimedMixer) -> _TimedPlan:
         """Copy a plan, and time its mixing of images for ``timed_mixer``."""
-        timed = cls(
-            index=plan.index,
-            mask=plan.mask_form,
-            weight=plan.weight,
-            pool=plan.pool,
-            warp=plan.warp,
-            fill=plan.fill,
-            lam=plan.lam,
-            self_first=plan.self_first,
-        )
+        timed = object.__new__(cls)
+        for part in dataclasses.fields(plan):
+            object.__setattr__(timed, part.name, getattr(plan, part.name))
         object.__setattr__(timed, "timed_mixer", timed_mixer)  # plans are frozen
         return timed
 

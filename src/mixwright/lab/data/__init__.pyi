@@ -1,0 +1,14 @@
+from mixwright.lab.data.augment import Augment as Augment
+from mixwright.lab.data.augment import ResizedCrop as ResizedCrop
+from mixwright.lab.data.batches import Batches as Batches
+from mixwright.lab.data.errors import DataError as DataError
+from mixwright.lab.data.lazy import LazyImages as LazyImages
+from mixwright.lab.data.load import load_data as load_data
+from mixwright.lab.data.names import DATA_LINES as DATA_LINES
+from mixwright.lab.data.names import DATA_SETS as DATA_SETS
+from mixwright.lab.data.names import DataName as DataName
+from mixwright.lab.data.names import parse_data as parse_data
+from mixwright.lab.data.sets import Dataset as Dataset
+from mixwright.lab.data.sets import ImageSet as ImageSet
+
+__all__: list[str]
