@@ -67,14 +67,12 @@ class MaskLoss:
 
 
 def mask_numbers(mask: Tensor, lam: Tensor) -> dict[str, Tensor]:
-    """Return diagnostics of masks ``(B, N, H, W)`` made for shares ``(B, N)``; without gradients.
+    """Return diagnostics of masks ``(B, N, H, W)`` made for shares ``(B, N)``, 0-d, no gradients.
 
-    Returns:
-        0-d tensors, float32 (float64 for float64 masks): ``"mask spread"``, standard deviation
-        of a mask over its pixels, on average, near 0 where all are flat; ``"mask largest"``, area
-        of the largest mask of a sample, on average, near 1 where one source takes all;
-        ``"mask follows lam"``, correlation in [-1, 1] of areas and shares over samples and
-        sources, 0 where either does not vary.
+    ``"mask spread"`` is the standard deviation of a mask over its pixels, on average, near 0 where
+    all are flat; ``"mask largest"`` the area of the largest mask of a sample, on average, near 1
+    where one source takes all; ``"mask follows lam"`` the correlation of areas and shares over
+    samples and sources, 0 where either does not vary.
 
     Example:
         >>> lam = torch.tensor([[0.2, 0.8], [0.5, 0.5]])

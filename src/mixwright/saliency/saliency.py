@@ -26,15 +26,9 @@ class Saliency(Protocol):
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:
-        """Return a map for each image.
+        """Return a map for each image, ``(B, H, W)`` floating, at least 0, in any scale, no gradient.
 
-        Args:
-            images: ``(B, C, H, W)``; not written.
-            labels: ``(B,)`` or ``(B, K)``, for providers that need them.
-            model: the classifier, for providers that look through one.
-
-        Returns:
-            ``(B, H, W)`` floating, at least 0, in any scale, without gradient.
+        Labels are ``(B,)`` or ``(B, K)``, the model the classifier, for providers that need them.
         """
         ...
 

@@ -36,14 +36,11 @@ def option(
     group: str = "options",
     rule: Rule | None = None,
 ) -> Any:
-    """Return a dataclass field that is an option of the command line.
+    """Return a dataclass field that is an option of the command line; True and False make switches.
 
-    Args:
-        default: its value when it is not given; True and False make plain switches.
-        about: one line for ``--help``.
-        metavar: what stands for the value; nothing for those with a few words to choose from.
-        group: heading under which ``--help`` lists it.
-        rule: what its values keep, for ``check_fields``; None, where it is allowed, passes.
+    ``about`` is its line for ``--help``, ``metavar`` stands for the value where it is not one of a
+    few words, ``group`` is its heading there, and ``rule`` what ``check_fields`` asks of its
+    values.
     """
     metadata = {"about": about, "metavar": metavar, "group": group, "rule": rule}
     return dataclasses.field(default=default, metadata=metadata)

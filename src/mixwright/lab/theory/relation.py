@@ -14,9 +14,8 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
     -1 is what the analysis predicts; for MixUp, whose map is flat, it predicts nothing. Offsets
     depend on each other, so there is no honest p-value.
 
-    Both maps are ``(2H - 1, 2W - 1)``, such as ``Moments.a``; NaN in ``change`` leaves an offset
-    out. Of two opposite offsets one counts, ties share their mean rank, and the result is NaN where
-    a map is the same everywhere.
+    Both maps are ``(2H - 1, 2W - 1)``; NaN in ``change`` leaves an offset out. Of two opposite
+    offsets one counts, ties share their mean rank, and a map that is the same everywhere gives NaN.
 
     Example:
         >>> import torch

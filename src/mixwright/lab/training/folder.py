@@ -79,8 +79,8 @@ class RunFolder:
     def rewrite(self, records: Sequence[Record]) -> None:
         """Bring ``metrics.jsonl`` to the records of all epochs up to a checkpoint.
 
-        A run that was interrupted may have written a line more than its last checkpoint knows
-        of, perhaps in part; after a loss of power lines may be missing.
+        An interrupted run may have written a line more, or after a loss of power less, than its
+        last checkpoint knows of.
         """
         text = "".join(map(_line, records)).encode()
         if (self._metrics.read_bytes() if self._metrics.exists() else b"") != text:

@@ -36,10 +36,7 @@ def version() -> str:
 
 @functools.cache
 def commit() -> str | None:
-    """Return the commit of the mixwright that runs, or None where it is not a git checkout.
-
-    A ``+`` at the end says that files of the package had been changed since that commit.
-    """
+    """Return the commit of the mixwright that runs, ``+`` if changed since; None outside of git."""
     return commit_of(Path(__file__).resolve().parents[2])
 
 

@@ -6,19 +6,12 @@ import math
 def learning_rate(
     progress: float, *, step: float, highest: float, lowest: float = 0.0, warmup: float = 0.0
 ) -> float:
-    """Return the rate of a step: linear warm-up, then half a cosine down to a floor.
+    """Return the rate of a step: linear warm-up to ``highest``, then half a cosine to ``lowest``.
 
-    Everything is given in shares of the run, not in steps, so that data may grow meanwhile.
-
-    Args:
-        progress: share of the run that is done before this optimiser step, in [0, 1).
-        step: share of the run that this step is, in (0, 1].
-        highest: rate at the end of the warm-up.
-        lowest: rate that the cosine reaches when all is done. It holds for the cosine only: the
-            warm-up starts from 0.
-        warmup: share of the run that is warm-up, in [0, 1]. A step of it has
-            ``(progress + step) / warmup`` of the highest rate, so that the first one moves
-            already.
+    Everything is given in shares of the run, not in steps, so that data may grow meanwhile:
+    ``progress`` is done before this optimiser step, which is ``step`` itself, and ``warmup`` is
+    warm-up. A step of it, which starts from 0, has ``(progress + step) / warmup`` of the highest
+    rate, so that the first one moves already.
 
     Example:
         >>> run = {"step": 1 / 8, "highest": 1.0, "warmup": 2 / 8}

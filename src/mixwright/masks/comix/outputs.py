@@ -34,7 +34,6 @@ def comix_masks(
         beta: weight of borders, at least 0.
         gamma: weight of the price of sources that other outputs show, at least 0.
         tau: share of one output's blocks above which that price is asked, at least 0.
-        iters: rounds over the outputs, at least 1.
         set_resolve: before the last round make outputs that show the same set of sources, two or
             more, pay for one of these, the earlier for its first and the later for its second.
         half_labels: from the second round on let blocks show two sources at one half each, of the

@@ -66,14 +66,9 @@ def block_puzzle(
         partner: ``(B,)`` int64, row of the other image.
         lam: ``(B,)`` share of the sample itself that the prior asks for, in [0, 1].
         n_labels: L, at least 2.
-        beta: weight of the borders, at least 0.
-        gamma: weight of the pixels in it, at least 0.
-        eta: weight of the prior, at least 0.
+        beta: weight of the borders, ``gamma`` that of the pixels in it, ``eta`` of the prior.
         neigh_size: side of the squares over which pixels are averaged before they are compared,
             in pixels; the next divisor of a block's side below is taken.
-
-    Returns:
-        The energy, in the dtype of ``saliency``.
 
     Source: Kim et al. 2020, arXiv:2009.06962, section 3; snu-mllab/PuzzleMix: mixup.py
     (``mixup_graph``), whose graph cut solves this form: the pixels' part of each border is split

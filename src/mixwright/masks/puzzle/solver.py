@@ -15,20 +15,14 @@ _RATIO = 0.3
 
 
 def puzzle_labels(puzzle: Puzzle, *, iterations: int = 300) -> Tensor:
-    """Find labels of about the least energy.
+    """Find labels ``(B, h, w)`` of about the least energy; near ties may fall either way.
 
     The unary costs and ``d ** 2``, joined by straight lines between whole numbers, are convex, and
     such a sum has a minimum at whole labels. So labels are treated as real numbers, the saddle
     point over labels and one multiplier for each border is approached by the primal-dual hybrid
-    gradient method, and the result is rounded.
-
-    Args:
-        puzzle: the energy; values are trusted.
-        iterations: how many steps, always all of them, so that nothing waits for a result; at
-            least 1. 300 leave less than 1e-4 of the energy between the best and random labels.
-
-    Returns:
-        ``(B, h, w)`` int64 of {0, ..., L - 1}. Near ties may fall either way.
+    gradient method, and the result is rounded. It always takes all its ``iterations``, so that
+    nothing waits for a result; 300 leave less than 1e-4 of the energy between the best and random
+    labels.
 
     Source: Chambolle and Pock 2011, doi:10.1007/s10851-010-0251-1, Algorithm 1.
 
