@@ -37,14 +37,9 @@ def analyse(
 ) -> tuple[dict[str, Part], Arrays]:
     """Analyse all parts of the findings.
 
-    Args:
-        parts: groups with what was measured, by name of the part.
-        options: of the evaluations, by name of the part.
-        pictures: names of measured arrays that figures show, by name of the part; those of the
-            first seed are kept.
-
-    Returns:
-        the parts, and the arrays that figures need under ``part/group key/name``.
+    ``parts`` and ``options`` (of the evaluations) are by name of the part; ``pictures`` names the
+    measured arrays that figures show, of which those of the first seed are kept. Return the parts,
+    and the arrays that figures need under ``part/group key/name``.
     """
     found: dict[str, Part] = {}
     arrays: dict[str, Tensor] = {}

@@ -50,15 +50,7 @@ class Calibrations:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[Calibrations, dict[str, Tensor]]:
-    """Judge calibration.
-
-    Args:
-        groups: of the part ``calibration``, with ``confidence`` and ``correct`` ``(n,)`` among
-            their arrays where they were kept.
-
-    Returns:
-        the record, and no arrays.
-    """
+    """Judge calibration by ``confidence`` and ``correct`` ``(n,)`` where kept; no arrays."""
     found = Calibrations(
         over_images={
             group.key: _over_images(group.first, group.arrays[0])

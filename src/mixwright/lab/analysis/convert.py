@@ -32,12 +32,9 @@ Raw = Mapping[str, Any]
 
 
 def convert_record(raw: Any, path: Path) -> Findings:
-    """Bring a record of format 1 to today's findings.
+    """Bring what the JSON of a record of format 1 holds to today's findings.
 
-    Args:
-        raw: what its JSON holds.
-        path: of the record; curves are read from the run folders beside it, or from
-            ``runs/NAME.jsonl``, where they are there.
+    Curves are read from the run folders beside ``path``, or from ``runs/NAME.jsonl``.
 
     Raises:
         ValueError: it is no such record.

@@ -123,14 +123,7 @@ def cost(
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Find what is not beaten by anything that costs no more.
-
-    Args:
-        points: cost and worth of each.
-
-    Returns:
-        places of the points for which no other has at most the cost and at least the worth, one
-        of them strictly; by rising cost.
+    """Return the places of (cost, worth) that nothing beats that costs no more, by rising cost.
 
     Example:
         >>> pareto([(1.0, 0.8), (2.0, 0.7), (3.0, 0.9)])

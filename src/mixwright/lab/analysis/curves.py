@@ -57,11 +57,7 @@ class AllCurves:
 
 
 def all_curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> AllCurves:
-    """Return the curves of all methods.
-
-    Args:
-        runs: by METHOD, the records of all epochs of each run, as ``read_metrics`` gives them.
-    """
+    """Return the curves of all methods from the epochs of each run; see ``read_metrics``."""
     methods = {text: curves(records) for text, records in runs.items()}
     ends = [
         curve.mean[-1]
@@ -73,14 +69,7 @@ def all_curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> All
 
 
 def curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> Curves:
-    """Return the curves of a method.
-
-    Args:
-        runs: the records of all epochs of each of its runs.
-
-    Returns:
-        curves over the epochs in which a measure was taken; empty ones where it never was.
-    """
+    """Return the curves of a method over the epochs of its runs; empty where not measured."""
     shown = [line["train"].get("diagnostics", {}) for run in runs for line in run]
     names = dict.fromkeys(name for names in shown for name in names)
     return Curves(

@@ -41,14 +41,7 @@ class Expansions:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[Expansions, dict[str, Tensor]]:
-    """Gather what all draws of a method say together.
-
-    Args:
-        groups: of the part ``decomposition``, one run a draw; see ``theory.Decomposition``.
-
-    Returns:
-        the record, and no arrays.
-    """
+    """Gather what all draws of a method say together; one run a draw, no arrays."""
     return Expansions(methods={group.key: _expansion(group) for group in groups}), {}
 
 

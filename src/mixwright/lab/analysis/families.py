@@ -15,16 +15,7 @@ averaging alone.
 
 
 def baseline_of(group: Group, groups: Sequence[Group]) -> Group | None:
-    """Return the baseline that a group is compared with.
-
-    Args:
-        group: of a method.
-        groups: all of its part.
-
-    Returns:
-        the baseline with the weights of ``AGAINST``; None for a baseline itself, and where there
-        is none with such weights.
-    """
+    """Return the baseline with the weights of ``AGAINST``; None for a baseline, or without one."""
     if group.baseline:
         return None
     wanted = AGAINST.get(group.weights, group.weights)
@@ -32,14 +23,7 @@ def baseline_of(group: Group, groups: Sequence[Group]) -> Group | None:
 
 
 def families(groups: Sequence[Group]) -> list[list[tuple[Group, Group]]]:
-    """Return methods with their baselines; those with the same weights are one family of questions.
-
-    Args:
-        groups: all of a part.
-
-    Returns:
-        families of (method, baseline), in the order of the groups.
-    """
+    """Return (method, baseline), those with the same weights as one family of questions."""
     found: dict[str, list[tuple[Group, Group]]] = {}
     for group in groups:
         base = baseline_of(group, groups)

@@ -36,14 +36,7 @@ class FilterRanges:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[FilterRanges, dict[str, Tensor]]:
-    """Sum up the filters of each method.
-
-    Args:
-        groups: of the part ``first-layer``; ``coefficient`` of each filter in their summaries.
-
-    Returns:
-        the record, and no arrays.
-    """
+    """Sum up the ``coefficient`` of the filters of each method; no arrays."""
     methods = dict[str, FilterRange]()
     for group in groups:
         felt: list[float] = group.first["coefficient"]

@@ -43,14 +43,7 @@ class InputGradients:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[InputGradients, dict[str, Tensor]]:
-    """Compare near-far ratios with the baseline's, and average the maps over runs.
-
-    Args:
-        groups: of the part ``gradients``, with the arrays of the evaluation where they were kept.
-
-    Returns:
-        the record, and ``MAPS`` of each group under ``key/name``.
-    """
+    """Compare near-far ratios with the baseline's; average ``MAPS`` over runs as ``key/name``."""
     found, maps = InputGradients(), dict[str, Tensor]()
     for group in groups:
         if not group.arrays:
@@ -123,15 +116,9 @@ def relative_near_far_of_runs(
     *,
     generator: Generator,
 ) -> Interval | None:
-    """Compare two methods by ``relative_near_far``, runs averaged image by image first.
+    """Compare two methods by ``relative_near_far``, paired runs averaged image by image first.
 
-    Args:
-        own: ``near`` and ``far`` ``(n,)`` of each run, arrays of the evaluation ``gradients``.
-        other: those of the other method, the runs paired with those of ``own``.
-        generator: source of all randomness.
-
-    Returns:
-        None where there are no runs, or their images are not as many, or fewer than two.
+    None where there are no runs, or their images are not as many, or fewer than two.
     """
     columns = [[run[name].double() for run in runs] for runs in (own, other)
                for name in ("near", "far")]  # fmt: skip
@@ -143,14 +130,9 @@ def relative_near_far_of_runs(
 
 
 def profile_half_widths(profiles: Tensor, used: Tensor) -> list[float] | None:
-    """Return half the normal 95 % interval, over images, of a single run's mean profile.
+    """Return half the normal 95 % intervals, ``R``, of the mean over ``(n, R)`` profiles.
 
-    Args:
-        profiles: ``(n, R)``, a profile of each image.
-        used: ``(n,)`` bool, images that count.
-
-    Returns:
-        ``R`` half widths; None for fewer than two images.
+    Images count where ``used`` ``(n,)`` is true; None for fewer than two.
     """
     counted = profiles[used.bool()].double()
     if len(counted) < 2:

@@ -15,14 +15,10 @@ from mixwright.lab.analysis.statistics.runs import paired_t
 
 
 def numbers(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a summary by their path.
+    """Return the numbers of a summary by their path, in order.
 
-    Args:
-        summary: plain values; mappings and lists of numbers, words and None.
-
-    Returns:
-        path -> number, in the order of the summary; words, truth values and lists of mappings (the
-        rows of a table, such as the bins of a reliability diagram) are left out.
+    Words, truth values and lists of mappings (the rows of a table, such as the bins of a
+    reliability diagram) are left out.
 
     Example:
         >>> numbers({"top1": 0.5, "bins": {"15": {"ece": 0.1}}, "at": [1, None], "note": "x"})
@@ -56,12 +52,6 @@ def with_statistics(groups: Sequence[Group]) -> tuple[Group, ...]:
     The methods that are compared with one baseline are a family of questions for each number:
     Holm's method lets one in twenty families claim a difference that is none, however many methods
     there are.
-
-    Args:
-        groups: of one part, with their summaries.
-
-    Returns:
-        the same groups, in their order.
     """
     found = {group.key: [numbers(summary) for summary in group.summaries] for group in groups}
     differences: dict[str, dict[str, Difference]] = {group.key: {} for group in groups}

@@ -43,15 +43,7 @@ class AllMoments:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[AllMoments, dict[str, Tensor]]:
-    """Gather what all draws of a method say together.
-
-    Args:
-        groups: of the part ``moments`` or ``moments-paper``, one run a draw, with the arrays of
-            ``theory.measure_moments`` where they were kept.
-
-    Returns:
-        the record, and ``MAPS`` of each group under ``key/name``.
-    """
+    """Gather what all draws of a method say together; ``MAPS`` of each group under ``key/name``."""
     found, maps = AllMoments(), dict[str, Tensor]()
     for group in groups:
         found.methods[group.key] = MethodMoments(

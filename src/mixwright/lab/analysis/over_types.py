@@ -57,14 +57,9 @@ class OverTypes:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[OverTypes | None, dict[str, Tensor]]:
-    """Judge accuracies under corruption, with types as the unit.
+    """Judge accuracies under corruption, from ``correct`` (types, severities, n) where it was kept.
 
-    Args:
-        groups: of the part ``corruption``, with ``correct`` (types, severities, n) among their
-            arrays where it was kept.
-
-    Returns:
-        the record, and no arrays; None where no method has a baseline, or too few types.
+    None where no method has a baseline, or too few types; no arrays.
     """
     pairs = [pair for family in families(groups) for pair in family]
     found = [by_type(*pair, place=place) for place, pair in enumerate(pairs)]
@@ -87,13 +82,8 @@ def analyse(groups: Sequence[Group]) -> tuple[OverTypes | None, dict[str, Tensor
 def by_type(own: Group, base: Group, *, place: int = 0) -> ByType | None:
     """Compare one method with its baseline, without adjusting for the other methods.
 
-    Args:
-        own: the method's findings.
-        base: the baseline's.
-        place: of the method among all that have a baseline, for its draws.
-
-    Returns:
-        what was found; None where they have no seeds or fewer than two types in common.
+    ``place``, of the method among all that have a baseline, is for its draws. None where they have
+    no seeds or fewer than two types in common.
     """
     seeds = common_seeds(own, base)
     mine, theirs = ([run["by_type"] for run in group.summaries] for group in (own, base))

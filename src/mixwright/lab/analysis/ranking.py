@@ -54,14 +54,7 @@ def analyse(groups: Sequence[Group]) -> tuple[Ranked, dict[str, Tensor]]:
 
 
 def ranking(groups: Sequence[Group]) -> Ranking | None:
-    """Rank groups with the same kind of weights by top-1 within each seed.
-
-    Args:
-        groups: with ``top1`` in their summaries.
-
-    Returns:
-        mean ranks; None for fewer than three groups or three seeds that all have.
-    """
+    """Rank groups by top-1 within each seed; None for fewer than three groups or common seeds."""
     scores = [
         {seed: float(one["top1"]) for seed, one in zip(group.seeds, group.summaries, strict=True)}
         for group in groups

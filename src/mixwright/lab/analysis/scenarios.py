@@ -65,14 +65,7 @@ class Scenarios:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[Scenarios, dict[str, Tensor]]:
-    """Compare the methods of a scenario.
-
-    Args:
-        groups: of the part ``scenarios``; see ``theory.scenarios.run`` for their summaries.
-
-    Returns:
-        the record, and no arrays.
-    """
+    """Compare the methods of a scenario, see ``theory.scenarios.run``; no arrays."""
     first, second = groups[0].first["pair"]
     by_key = {group.key: group for group in groups}
     base = min(groups, key=lambda group: (not group.baseline, group.key != second))

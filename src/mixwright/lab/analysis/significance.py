@@ -96,14 +96,7 @@ class Significance:
 
 
 def analyse(groups: Sequence[Group]) -> tuple[Significance, dict[str, Tensor]]:
-    """Judge accuracies.
-
-    Args:
-        groups: of the part ``accuracy``, with ``correct`` among their arrays where it was kept.
-
-    Returns:
-        the record, and no arrays.
-    """
+    """Judge accuracies, from ``correct`` ``(n,)`` where it was kept; no arrays."""
     judged = [judge(family) for family in families(groups)]
     found = Significance(
         over_images={group.key: _over_images(group) for group in groups if len(group.seeds) == 1},
@@ -114,14 +107,7 @@ def analyse(groups: Sequence[Group]) -> tuple[Significance, dict[str, Tensor]]:
 
 
 def judge(family: Sequence[tuple[Group, Group]]) -> Family:
-    """Test one family of methods against their baselines.
-
-    Args:
-        family: (method, baseline); those without common seeds are left out.
-
-    Returns:
-        a record a method.
-    """
+    """Test one family of (method, baseline); those without common seeds are left out."""
     pairs = [(own, base, common_seeds(own, base)) for own, base in family]
     pairs = [pair for pair in pairs if pair[2]]
     scores = [_paired_scores(*pair) for pair in pairs]
@@ -164,15 +150,7 @@ def _ranked(groups: Sequence[Group]) -> Ranking | None:
 
 
 def stacked(group: Group, places: Sequence[int]) -> Tensor | None:
-    """Return where runs are right, as numbers.
-
-    Args:
-        group: with ``correct`` among its arrays, the last axis over images.
-        places: of the runs.
-
-    Returns:
-        ``(R, ..., n)`` float64 of {0, 1}; None where it was not kept for all of them.
-    """
+    """Return where runs are right, ``(R, ..., n)`` float64; None where it was not kept for all."""
     import torch
 
     kept = [group.arrays[place].get("correct") for place in places if group.arrays]

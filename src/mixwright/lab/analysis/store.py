@@ -32,15 +32,9 @@ ARRAYS, TABLE = "arrays.npz", "measures.csv"
 
 
 def write_findings(folder: Path, findings: Findings, arrays: Arrays) -> Path:
-    """Write the record, its arrays and the tidy table, each whole or not at all.
+    """Write the record (NaN as null), its arrays and the tidy table, each whole or not at all.
 
-    Args:
-        folder: where; it is made.
-        findings: what was found; NaN becomes null.
-        arrays: maps and pictures, by ``part/group key/name``.
-
-    Returns:
-        the path of the record.
+    Return the path of the record.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAMES[findings.kind]
@@ -89,13 +83,7 @@ def find_record(path: Path) -> Path:
 
 
 def read_findings(path: Path) -> Findings:
-    """Read a record of any format that was ever written.
-
-    Args:
-        path: the record, or its folder.
-
-    Returns:
-        the findings; null is NaN again.
+    """Read a record, or the one in a folder, of any format ever written; null is NaN again.
 
     Raises:
         ValueError: it is not there, damaged, or no such record.
@@ -134,13 +122,8 @@ def read_arrays(file: Path) -> dict[str, Tensor] | None:
 def tidy_table(findings: Findings) -> str:
     """Return every measured number as CSV: a row a method, seed, set of weights and measure.
 
-    Args:
-        findings: any.
-
-    Returns:
-        text with the columns ``part``, ``method``, ``name``, ``weights``, ``seed``, one for each
-        option of a METHOD (``name.option``; empty where a method has no such option), ``measure``
-        and ``value`` (as measured: fractions, nats, seconds).
+    Options of a METHOD (``name.option``) have a column each, empty where a method has no such
+    option; ``value`` is as measured: fractions, nats, seconds.
     """
     rows = list(_rows(findings))
     given: dict[str, dict[str, str]] = findings.about.details.get("options", {})

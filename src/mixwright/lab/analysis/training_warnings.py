@@ -49,14 +49,7 @@ class WarningRows:
 def warning_rows(
     runs: Mapping[str, Sequence[tuple[int, Sequence[Mapping[str, Any]]]]],
 ) -> tuple[WarningRow, ...]:
-    """Gather the warnings of all runs; those that differ in seed and numbers alone are one row.
-
-    Args:
-        runs: by METHOD, seed and warnings (``first``, ``last``, ``message``) of each run.
-
-    Returns:
-        rows by method, in their order; none where nothing went wrong.
-    """
+    """Gather by METHOD the (seed, warnings) of its runs; each kind of warning is one row."""
     rows: list[WarningRow] = []
     for method, many in runs.items():
         spells: dict[str, list[Spell]] = {}

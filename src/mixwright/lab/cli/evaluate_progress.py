@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def shown(console: "Console", *, total: int) -> "Generator[Told]":
-    """Show how far an evaluation is, for the length of a ``with`` block.
-
-    Args:
-        console: where to.
-        total: parts of all candidates.
-
-    Returns:
-        what is to be told.
-    """
+    """Show how far an evaluation of ``total`` parts is, for the length of a ``with`` block."""
     if console.is_terminal:
         with _bars(console, total) as told:
             yield told

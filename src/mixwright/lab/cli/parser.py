@@ -18,17 +18,9 @@ Options = TypeVar("Options", bound="DataclassInstance")
 
 
 def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str) -> Options:
-    """Read the arguments of one command.
+    """Read the arguments of one command into a dataclass whose fields were made by ``option``.
 
-    Args:
-        options: a dataclass whose fields were made by ``option``; a tuple takes what stands without
-            dashes, anywhere among the others.
-        argv: the arguments behind the command.
-        prog: how the command is called.
-        about: what it does, for ``--help``.
-
-    Returns:
-        the dataclass, filled.
+    A field with a tuple takes what stands without dashes, anywhere among the others.
 
     Raises:
         UsageError: an argument is not understood.

@@ -32,10 +32,9 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
 
 
 def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
-    """Load the data set that was asked for.
+    """Load the data set that was asked for; ``train_size`` None is the set's default.
 
-    What happens on the way (downloads, slow decoding, images left out) goes to standard error, of
-    the first process alone. ``train_size`` None is the set's default.
+    What happens on the way goes to standard error, of the first process alone.
     """
     from mixwright.lab.experiments.run import dataset
 
@@ -60,11 +59,7 @@ def tell(message: str) -> None:
 
 
 def out_folder(name: str) -> Path:
-    """Return the path of ``--out``, which need not be there yet.
-
-    Raises:
-        UsageError: it is a file, or would lie in one.
-    """
+    """Return the path of ``--out``, which need not be there yet, but is no file nor in one."""
     path = Path(name)
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
@@ -73,15 +68,10 @@ def out_folder(name: str) -> Path:
 
 
 def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
-    """Build the network once, and each method for it, before hours of training.
-
-    Args:
-        recipes: one for each method, all of one network.
-        data: what they train on.
+    """Build the network once, and each method (one recipe each) for it, before hours of training.
 
     Raises:
-        ValueError: there is no such network, or a method does not fit it: a layer that it does not
-            have, a transformer's method and a convolutional network.
+        ValueError: there is no such network, or a method does not fit it.
     """
     import torch
 
@@ -100,11 +90,7 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
 
 
 def devices(name: str) -> tuple[str, ...]:
-    """Return the devices that runs are given in turn: of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises:
-        UsageError: there is no such device here.
-    """
+    """Return the devices that ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` stands for, in turn."""
     import torch
 
     count = torch.cuda.device_count()

@@ -25,16 +25,7 @@ class Display(Protocol):
 
 
 def display(console: "Console", *, total: int, finished: int) -> Display:
-    """The display that suits a console.
-
-    Args:
-        console: rich's, which knows whether it is a terminal.
-        total: runs in all.
-        finished: runs that were done before.
-
-    Returns:
-        bars for a terminal, lines for everything else.
-    """
+    """Return bars for a terminal, lines for everything else."""
     return (Bars if console.is_terminal else Lines)(console, total=total, finished=finished)
 
 
@@ -142,14 +133,7 @@ class Bars:
 
 
 def open_console(*, quiet: bool = False) -> "Console":
-    """Standard output, without colours guessed from words.
-
-    Args:
-        quiet: print nothing, as all ranks but the first do.
-
-    Returns:
-        a console for ``rich``; a file or a pipe has room for a whole row of a table.
-    """
+    """Return standard output for ``rich``; a file or pipe has room for a table's whole row."""
     from rich.console import Console
 
     console = Console(quiet=quiet, highlight=False)
@@ -159,12 +143,7 @@ def open_console(*, quiet: bool = False) -> "Console":
 
 
 def say(console: "Console", text: str) -> None:
-    """Print text as it is: no markup, no colours guessed from its words.
-
-    Args:
-        console: where to.
-        text: what to say.
-    """
+    """Print text as it is: no markup, no colours guessed from its words."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

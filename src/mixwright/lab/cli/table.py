@@ -18,12 +18,7 @@ _ROOM = 80  # columns that any of our tables fits in without breaking a number
 
 
 def print_comparison(findings: "Findings", console: "Console") -> None:
-    """Print the headline table of a comparison, in two parts where the console is narrow.
-
-    Args:
-        findings: of the comparison.
-        console: where to.
-    """
+    """Print the headline table of a comparison, in two parts where the console is narrow."""
     scores = findings.parts["scores"]
     seeds = max(len(group.seeds) for group in scores.groups)
     caption = (
@@ -95,18 +90,7 @@ def _comparison(columns: Columns, console: "Console", caption: str) -> "Table":
 def numbers_table(
     first: str, columns: Sequence[str], console: "Console", *, title: str = "", caption: str = ""
 ) -> "Table":
-    """An empty table of names and numbers; names that are too long for it are folded, never cut.
-
-    Args:
-        first: head of the names.
-        columns: heads of the numbers.
-        console: where it will be printed.
-        title: above it.
-        caption: below it.
-
-    Returns:
-        a table for ``rich``.
-    """
+    """Return an empty table of names and numbers; long names are folded, never cut."""
     from rich import box
     from rich.table import Table
 
@@ -125,14 +109,7 @@ def numbers_table(
 
 
 def scores_table(scores: "Mapping[str, Mapping[str, Any]]") -> "Table":
-    """Scores of one model, its sets of weights side by side.
-
-    Args:
-        scores: by set of weights, as ``evaluation.Scores`` names them.
-
-    Returns:
-        a table for ``rich``.
-    """
+    """Return the scores of one model, its sets of weights side by side."""
     from rich import box
     from rich.table import Table
 

@@ -57,17 +57,7 @@ def compare_runs(
     Scores are those of the last epoch: the best epoch would be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
-
-    Args:
-        runs: all runs of the comparison.
-        failures: those that did not finish.
-        data: what they were trained on.
-        command: that made it.
-        parallel: runs that shared the machine.
-        out: folder of the comparison.
-
-    Returns:
-        the findings, and the pictures that their page shows.
+    Return the findings, and the pictures that their page shows.
 
     Raises:
         ValueError: no run has finished, or a result is damaged.
@@ -146,14 +136,7 @@ def about_data(data: sets.Dataset) -> Dataset:
 
 
 def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
-    """Return the options that some METHOD names, for each METHOD that has them.
-
-    Args:
-        methods: of the comparison.
-
-    Returns:
-        METHOD -> ``name.option`` -> text of its value, the default where the METHOD leaves it out.
-    """
+    """Return METHOD -> ``name.option`` -> text, for options that some METHOD names."""
     named = {
         f"{part.name}.{option}"
         for method in methods

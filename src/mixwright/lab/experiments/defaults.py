@@ -79,15 +79,10 @@ _TRANSFORMERS = ("smallvit", "vit_", "deit", "swin")
 
 
 def recipe_defaults(data: str, model: str | None = None) -> dict[str, Any]:
-    """Settings that suit a data set, and a network.
+    """Return fields of a recipe that suit a data set (as ``load_data`` takes it) and a network.
 
-    Args:
-        data: as given to ``load_data``, e.g. ``digits`` or ``folder:PATH``.
-        model: the network that was asked for, if one was.
-
-    Returns:
-        fields of a recipe; a data set that is not listed gets those of ``folder``, vision
-        transformers get AdamW, and networks of ours, which have no published weights, fresh ones.
+    A data set that is not listed gets those of ``folder``, vision transformers get AdamW, and
+    networks of ours, which have no published weights, fresh ones.
 
     Example:
         >>> recipe_defaults("digits")["model"], recipe_defaults("cifar10")["epochs"]

@@ -24,15 +24,10 @@ _NEEDED = ("recipe", "weights", "ema_updates", "classes")
 
 
 def resolve_init(settings: Mapping[str, Any], *, method: str, seed: int) -> dict[str, Any]:
-    """Fields of a recipe in which ``init`` is one run, known by the digest of its weights.
+    """Return fields of a recipe in which ``init`` is one run, known by the digest of its weights.
 
-    Args:
-        settings: fields of a recipe; nothing changes where they have no ``init``.
-        method: slug of the run's method, for ``{method}``.
-        seed: of the run, for ``{seed}``.
-
-    Returns:
-        the fields.
+    ``method`` (a slug) and ``seed`` are what ``{method}`` and ``{seed}`` stand for; nothing changes
+    without ``init``.
 
     Raises:
         ValueError: no run or several fit, it is of another network or damaged, or it has no such
@@ -55,16 +50,10 @@ def resolve_init(settings: Mapping[str, Any], *, method: str, seed: int) -> dict
 
 
 def find_start(init: str, *, method: str, seed: int) -> Path:
-    """The one path that a pattern means for a run.
+    """Return the one path that exists among those that a pattern means for a run.
 
-    Args:
-        init: a path, in which ``{method}`` and ``{seed}`` stand for the run's own and ``*`` and
-            ``?`` for any letters; ``~`` is the home folder.
-        method: slug of a method, as in names of run folders: ``mixup-alpha-0.2``.
-        seed: of the run.
-
-    Returns:
-        The path, which exists.
+    ``{method}`` and ``{seed}`` stand for the run's own, ``*`` and ``?`` for any letters, ``~`` for
+    the home folder; a method is a slug as in names of run folders: ``mixup-alpha-0.2``.
 
     Raises:
         CheckpointError: none or several exist, or other words stand in braces.
@@ -99,16 +88,11 @@ def find_start(init: str, *, method: str, seed: int) -> Path:
 
 
 def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
-    """Fill a fresh network with the weights that its recipe names.
+    """Fill a fresh network in ``Normalised`` with the weights that its recipe names.
 
     Where the classes are others (their names, not only their number), the last Linear keeps the
     weights that it was just given. Mean and deviation of normalisation are the source's: its
     weights have learned behind them.
-
-    Args:
-        model: the network in ``Normalised``, with weights drawn from the recipe's seed; changed.
-        recipe: ``init``, ``init_weights`` and ``init_digest`` are read.
-        data: what will be trained on.
 
     Raises:
         CheckpointError: the weights are not there, are others than the recipe's, or do not fit.

@@ -52,16 +52,9 @@ class Planned:
 def plan_runs(
     methods: Sequence[Method], settings: Mapping[str, Any], *, seeds: int, out: Path
 ) -> list[Planned]:
-    """All runs of a comparison, seed by seed, so that a part of them is a fair comparison too.
+    """Plan all runs of a comparison, seed by seed, so that a part is a fair comparison too.
 
-    Args:
-        methods: what is compared.
-        settings: fields of the recipe but for method and seed.
-        seeds: number of runs of each method, seeds from 0 on.
-        out: folder of the comparison.
-
-    Returns:
-        the runs, finished ones among them.
+    ``settings`` are fields of the recipe but for method and seed; seeds count from 0.
 
     Raises:
         ValueError: ``seeds`` is below 1, the recipe is refused, or the weights that a run is to
@@ -103,17 +96,7 @@ def run_parallel(
     workers: int,
     on_event: Callable[[Event], None],
 ) -> list[Event]:
-    """Do the missing runs in worker processes.
-
-    Args:
-        runs: all of them.
-        place: data and devices.
-        workers: processes at a time; the cores are shared out among them.
-        on_event: told all that happens.
-
-    Returns:
-        one event for each run that was tried, ``done`` or ``failed``.
-    """
+    """Do the missing runs in worker processes, which share the cores; return how each one ended."""
     # Threads beyond the free cores make torch many times slower, so a user's word comes first.
     threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // workers
     pool = Pool(
@@ -130,13 +113,7 @@ def run_together(
 ) -> list[Event]:
     """Do the missing runs one after another in this process, together with all other ranks.
 
-    Args:
-        runs: all of them, alike on all ranks.
-        place: data and the device of this rank.
-        on_event: told all that happens.
-
-    Returns:
-        one event for each run that was tried, ``done`` or ``failed``.
+    Return how each one ended.
     """
     from mixwright.lab.experiments.run import run as carry_out
     from mixwright.lab.training.distributed import join
@@ -171,10 +148,7 @@ def run_together(
 
 @contextlib.contextmanager
 def alone_in(out: Path) -> Generator[None]:
-    """Keep a second command out of a folder that one is working in.
-
-    Args:
-        out: the folder; made where it is missing.
+    """Keep a second command out of a folder that one is working in; it is made where it is missing.
 
     Raises:
         ValueError: another process is at work there.

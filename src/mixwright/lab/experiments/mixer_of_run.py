@@ -24,11 +24,9 @@ _SCALE = ("mean", "std")  # of Normalised
 
 
 def encoder_from(how: Mapping[str, Any]) -> nn.Module:
-    """Build an encoder, with first weights.
+    """Build an encoder, with first weights, from the arguments of ``build_model``.
 
-    Args:
-        how: ``name``, ``num_classes``, ``image_size`` and ``channels`` as ``build_model`` takes
-            them; ``mean`` and ``std``, both or neither, to wrap it in ``Normalised``.
+    ``mean`` and ``std``, both or neither, wrap it in ``Normalised``.
 
     Raises:
         ValueError: something is missing or unknown, or there is no such model.
@@ -57,14 +55,7 @@ def mixer_of_run(
     *,
     trust: bool,
 ) -> LearnedMixer:
-    """Return the mixer that a run has learned; see ``load_mixer``.
-
-    Args:
-        file: the run's checkpoint, for messages.
-        state: what it holds.
-        encoder: gives the network that was trained: the user's own, or one built from this.
-        trust: see ``parse_method``.
-    """
+    """Return the mixer that a run has learned, from its checkpoint's state; see ``load_mixer``."""
     state = convert_checkpoint(state)
     recipe = Recipe.from_json(state["recipe"])
     method = parse_method(recipe.method, file=file, trust=trust)

@@ -60,7 +60,7 @@ class MaskHistories:
 def method_pictures(
     runs: Sequence[tuple[Method, Sequence[Path]]], data: Dataset
 ) -> tuple[AllSamples, dict[str, Tensor]]:
-    """Draw samples of all methods, with a model of one of the runs where a method needs one.
+    """Draw samples of all methods, each with the folder of a run, whose model is looked through.
 
     Args:
         runs: methods, each with the folders of its runs.
@@ -97,12 +97,8 @@ def method_pictures(
 def mask_pictures(runs: Mapping[str, Path]) -> tuple[MaskHistories, dict[str, Tensor]]:
     """Gather what learned mixers did with the same few images, epoch after epoch.
 
-    Args:
-        runs: by METHOD, the folder of a run.
-
-    Returns:
-        texts, and pictures under ``METHOD/name``; methods that kept no masks, or none that can be
-        read, are left out.
+    Return texts, and pictures under ``METHOD/name``; methods that kept no masks, or none that can
+    be read, are left out.
     """
     found: list[MaskHistory] = []
     arrays: dict[str, Tensor] = {}

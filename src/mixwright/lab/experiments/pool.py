@@ -54,14 +54,7 @@ class Event:
 
 
 def progress_detail(now: "Progress") -> dict[str, Any]:
-    """What a ``progress`` event holds of the loop's own report.
-
-    Args:
-        now: what the training loop says.
-
-    Returns:
-        share of the run that is done, epoch, epochs, the last top-1 seen and the newest alarms.
-    """
+    """Return what a ``progress`` event holds of the training loop's report."""
     return {
         "share": now.share,
         "epoch": now.epoch,
@@ -103,14 +96,7 @@ class Pool:
         self._workers: set[_Worker] = set()
 
     def run(self, jobs: Sequence[Job]) -> list[Event]:
-        """Do all jobs.
-
-        Args:
-            jobs: what to do, started in this order.
-
-        Returns:
-            one ``done`` or ``failed`` event a job, in order of their end.
-        """
+        """Do all jobs, started in this order; return a ``done`` or ``failed`` event each."""
         waiting = deque((job, 1) for job in jobs)
         ends: list[Event] = []
         try:
@@ -238,15 +224,7 @@ class _Worker:
 
 
 def last_lines(log: Path, count: int = 6) -> str:
-    """The end of a log file.
-
-    Args:
-        log: the file; one that is not there is empty.
-        count: number of lines.
-
-    Returns:
-        the lines, without blank ones.
-    """
+    """Return the last lines of a log that are not blank; none where there is no file."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -39,13 +39,7 @@ def train_probe_model(
 ) -> ProbeModel:
     """Train ``smallconv`` for a few seconds on unmixed images, enough for maps of what it sees.
 
-    Args:
-        data: what to train on.
-        seed: of weights and batches.
-        on_message: called with what happens.
-
-    Returns:
-        the net; the same one for the same data, seed and machine.
+    The same net for the same data, seed and machine.
     """
     pixels = data.image_size**2
     steps = max(20, min(_STEPS, _STEPS * _PIXELS // pixels))

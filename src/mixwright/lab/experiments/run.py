@@ -36,18 +36,7 @@ def run(
 ) -> "Result":
     """Carry out a recipe in a run folder, or what is missing of it.
 
-    Args:
-        recipe: what to train, and how.
-        folder: the run's folder; made where it is missing, resumed where it holds this recipe.
-        data_dir: where files of data sets lie.
-        skip_unreadable: leave out images that cannot be read.
-        device: where to train, e.g. ``cpu`` or ``cuda:0``.
-        trust: import the modules that a file behind ``trained:run=`` names.
-        on_progress: told now and then how far the run is.
-        on_message: told what happens to the data, a sentence at a time.
-
-    Returns:
-        what the loop returns.
+    ``trust`` imports the modules that a file behind ``trained:run=`` names.
 
     Raises:
         ValueError: method, data, model or folder do not fit the recipe.
@@ -100,18 +89,11 @@ def dataset(
 
 
 def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
-    """The recipe's network with fresh weights, drawn from the recipe's seed, or those of a run.
+    """Build the recipe's network with fresh weights, drawn from its seed, or those of a run.
 
     Every method of one seed starts from the same weights, which is what makes pairs of runs
     comparable; where ``init`` gives each its own, a new last layer is still the same for all. The
-    global generator is left as it was.
-
-    Args:
-        recipe: names the network and the seed.
-        data: gives classes, sizes and the statistics of normalisation.
-
-    Returns:
-        a network for images in [0, 1].
+    global generator is left as it was. Images are in [0, 1].
 
     Raises:
         ValueError: there is no such network, or the weights of ``init`` do not fit.

@@ -78,14 +78,9 @@ class AllSamples:
 
 
 def choose_images(data: Dataset, count: int) -> tuple[Tensor, Tensor]:
-    """Return the first training images of ``count`` classes, of each class in turn.
+    """Return the first training images of ``count`` classes, at least 2, of each class in turn.
 
-    Args:
-        data: where from.
-        count: how many, at least 2.
-
-    Returns:
-        images ``(count, C, H, W)`` float32 in [0, 1] and labels ``(count,)``.
+    Images are ``(count, C, H, W)`` float32 in [0, 1], labels ``(count,)``.
     """
     labels = data.train.labels
     rows: list[int] = []
@@ -111,22 +106,13 @@ def draw_samples(
     model: Module | None = None,
     learned: Mixer | None = None,
 ) -> tuple[MethodSamples, dict[str, Tensor]]:
-    """Draw one plan of a method and take it apart into samples.
+    """Draw one plan of a method and take it apart into samples, the first ``count`` of the batch.
 
-    Args:
-        method: what mixes.
-        images: ``(B, C, H, W)`` float32 in [0, 1].
-        labels: ``(B,)``.
-        classes: their names.
-        count: samples to show, the first of the batch.
-        seed: of the draw, the same for every method.
-        model: for the methods that look through one.
-        learned: what a run of the method has learned, to be drawn instead of its own mixer.
-
-    Returns:
-        texts, and pictures as uint8 under ``PLACE/own``, ``PLACE/partners`` ``(P, C, H, W)``,
-        ``PLACE/mask`` ``(N, H, W)``, the share of each source in the order of the labels, and
-        ``PLACE/mixed``. A method that cannot be drawn says why in its note.
+    ``images`` are ``(B, C, H, W)`` float32 in [0, 1]; ``learned``, what a run of the method has
+    learned, is drawn instead of its own mixer. Return texts, and pictures as uint8 under
+    ``PLACE/own``, ``PLACE/partners`` ``(P, C, H, W)``, ``PLACE/mask`` ``(N, H, W)``, the share of
+    each source in the order of the labels, and ``PLACE/mixed``. A method that cannot be drawn says
+    why in its note.
     """
 
     def without(note: str) -> tuple[MethodSamples, dict[str, Tensor]]:

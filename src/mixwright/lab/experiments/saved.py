@@ -36,15 +36,7 @@ class Saved:
 
 
 def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
-    """Read a checkpoint and build its models.
-
-    Args:
-        path: a checkpoint, or a run folder, whose ``last.pt`` is taken.
-        image_size: side of the images it will be given, in pixels.
-        channels: their channels.
-
-    Returns:
-        its models, in evaluation mode, on the CPU.
+    """Build the models of a checkpoint or run folder, in evaluation mode, on the CPU.
 
     Raises:
         ValueError: there is no such file, it is damaged or foreign, or its weights do not fit.

@@ -152,18 +152,10 @@ def measure_theory(
 ) -> Sections:
     """Measure everything that was asked for, the shortest first.
 
-    Args:
-        setup: what is measured on what.
-        modes: in which second moments are taken.
-        masks: of each method and draw.
-        decomposition: whether the loss of the model is expanded, and its first layer measured.
-        design: moments to design a mixer for, a kernel, METHOD or ``.npy``; None for none.
-        scenarios: images that are trained on, None for no training.
-        scenario_methods: methods that are trained beside none; a few usual ones where empty.
-        scenario_seeds: seeds of that training.
-        folder: where the design and the runs of the scenarios are kept.
-        on_message: called with what happens on the way.
-        on_moments: called with the second moments of all methods in one mode.
+    ``masks`` are of each method and draw; ``decomposition`` expands the loss of the model and
+    measures its first layer; ``design`` is a kernel, METHOD or ``.npy``; ``scenario_methods`` are
+    trained beside none, a few usual ones where empty. The design and the runs of the scenarios are
+    kept in ``folder``; ``on_moments`` is called with the second moments of all methods in one mode.
 
     Raises:
         ValueError: the design is not understood, or no method has second moments in these modes.

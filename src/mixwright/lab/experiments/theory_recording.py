@@ -17,17 +17,7 @@ from mixwright.lab.training.machine import commit, machine, version
 def theory_findings(
     setup: TheorySetup, sections: Sections, *, command: str, seconds: float
 ) -> tuple[Findings, Arrays]:
-    """Gather measurements with all that decides them, and analyse them.
-
-    Args:
-        setup: what was measured on what.
-        sections: measurements by part.
-        command: that made them.
-        seconds: that it took.
-
-    Returns:
-        the findings, and the maps that their page shows.
-    """
+    """Gather measurements with all that decides them; return findings and their maps."""
     slugs = {method.text: method.slug for method in setup.methods}
     parts, arrays = analyse(
         {

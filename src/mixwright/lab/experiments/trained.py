@@ -27,14 +27,7 @@ class Trained:
     run: Path
 
     def load(self, *, trust: bool = False) -> LearnedMixer:
-        """Return the mixer, a fresh copy each time; a file that did not change is read once.
-
-        Args:
-            trust: see ``load_mixer``.
-
-        Raises:
-            ValueError: see ``load_mixer``.
-        """
+        """Return the mixer as ``load_mixer`` does, a fresh copy; an unchanged file is read once."""
         file = mixer_path(self.run.expanduser())
         about = file.stat()
         stamp = about.st_mtime_ns, about.st_size

@@ -58,12 +58,7 @@ def _own_pipes() -> tuple[IO[bytes], IO[str]]:
 
 
 def serve(request: dict[str, Any], out: IO[str]) -> None:
-    """Do one run and say how it goes.
-
-    Args:
-        request: ``recipe``, ``folder``, ``log``, ``device`` and the keyword arguments of ``run``.
-        out: where messages go.
-    """
+    """Do one run: ``recipe``, ``folder``, ``log``, ``device``, arguments of ``run``."""
 
     def say(kind: str, **detail: Any) -> None:
         out.write(json.dumps({"kind": kind, **detail}) + "\n")

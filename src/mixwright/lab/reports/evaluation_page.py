@@ -53,11 +53,7 @@ HEADLINES: tuple[Headline, ...] = (
 
 
 def headline_table(findings: Findings) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the table of all: one row a group, one column a headline number.
-
-    Returns:
-        heads, and rows of text; the first cell names the group.
-    """
+    """Return heads and rows of the table of all: one row a group, one column a headline number."""
     columns = [column for column in HEADLINES if column.part in findings.parts]
     labels = {group.key: group.label for part in findings.parts.values() for group in part.groups}
     rows = [

@@ -54,15 +54,7 @@ def styled() -> Generator[None]:
 
 
 def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
-    """An empty figure with one pair of axes, in our look when made under ``styled``.
-
-    Args:
-        width: in inches.
-        height: in inches.
-
-    Returns:
-        figure and axes.
-    """
+    """Return an empty figure with one pair of axes, in our look when made under ``styled``."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -79,16 +71,10 @@ def whisker(
     mark: str = "o",
     scale: float = 100,
 ) -> None:
-    """A mean with its interval, lying in a row; the mean alone where the interval has no ends.
+    """Draw a mean with its interval in a row; the mean alone where the interval has no ends.
 
-    Args:
-        axes: to draw in.
-        interval: what is shown.
-        y: height of the row.
-        colour: of line and edge.
-        face: colour inside the mark; ``white`` for a hollow one.
-        mark: shape, as matplotlib names it.
-        scale: 100 for fractions shown in percent, 1 for plain numbers.
+    ``face`` is the colour inside the mark, ``white`` for a hollow one; ``scale`` is 100 for
+    fractions shown in percent, 1 for plain numbers.
     """
     low, high = scale * interval.low, scale * interval.high
     if low == low:  # not NaN
@@ -98,27 +84,16 @@ def whisker(
 
 
 def row_labels(axes: "Axes", labels: Sequence[str]) -> None:
-    """Name the rows 0, -1, -2, ... of a figure, the first on top.
-
-    Args:
-        axes: to draw in.
-        labels: from top to bottom.
-    """
+    """Name the rows 0, -1, -2, ... of a figure, the first on top."""
     axes.set_yticks([-place for place in range(len(labels))], labels, color=INK.light, fontsize=9.5)
     axes.set_ylim(-len(labels) + 0.45, 0.55)
     axes.grid(axis="x")
 
 
 def to_svg(figure: "Figure", shades: Sequence[Shade], *, salt: str) -> str:
-    """An ``<svg>`` element whose colours are variables of the page.
+    """Return an ``<svg>`` element, each time the same, whose colours are the page's variables.
 
-    Args:
-        figure: drawn with ``styled``.
-        shades: colours; each becomes ``--m0``, ``--m1``, ... in their order.
-        salt: makes the element's ids its own.
-
-    Returns:
-        markup without XML header, the same bytes each time.
+    Shades become ``--m0``, ``--m1``, ...; ``salt`` makes the element's ids its own.
     """
     import matplotlib as mpl
 
@@ -141,11 +116,6 @@ def to_svg(figure: "Figure", shades: Sequence[Shade], *, salt: str) -> str:
 
 
 def to_png(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG on light ground.
-
-    Args:
-        figure: any.
-        path: the file; its folder is made.
-    """
+    """Write a figure as PNG on light ground."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=200, facecolor=PAPER.light, transparent=False)

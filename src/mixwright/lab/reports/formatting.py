@@ -11,14 +11,7 @@ NONE = "\N{EN DASH}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
-    """A fraction as a percentage without its sign.
-
-    Args:
-        fraction: in [0, 1]; None and NaN give a dash.
-        digits: behind the point.
-
-    Returns:
-        e.g. ``86.9``.
+    """Return a fraction as a percentage without its sign; None and NaN give a dash.
 
     Example:
         >>> percent(0.8694), percent(None)
@@ -28,15 +21,7 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number with a fixed count of digits behind the point.
-
-    Args:
-        value: any number; None and NaN give a dash.
-        digits: behind the point.
-
-    Returns:
-        its text, with a true minus sign.
-    """
+    """Return a number rounded to ``digits``, with a true minus; None and NaN give a dash."""
     if value is None or not math.isfinite(value):
         return NONE
     text = f"{value:.{digits}f}"
@@ -46,15 +31,9 @@ def number(value: float | None, digits: int) -> str:
 
 
 def spread(interval: Interval | None, *, digits: int = 1, scale: float = 100) -> str:
-    """A mean and half the width of its interval.
+    """Return a mean and half the width of its interval, alone where one seed gives no interval.
 
-    Args:
-        interval: over seeds; None gives a dash.
-        digits: behind the point.
-        scale: 100 for percent, 1 for plain numbers.
-
-    Returns:
-        e.g. ``86.9 ± 1.2``; the mean alone where one seed gives no interval.
+    ``scale`` is 100 for percent, 1 for plain numbers.
 
     Example:
         >>> spread(Interval(0.869, 0.857, 0.881, 3, 0.01))
@@ -68,29 +47,14 @@ def spread(interval: Interval | None, *, digits: int = 1, scale: float = 100) ->
 
 
 def signed(interval: Interval | None, *, digits: int = 1) -> str:
-    """A difference in percentage points, with its sign.
-
-    Args:
-        interval: of fractions; None gives a dash.
-        digits: behind the point.
-
-    Returns:
-        e.g. ``+2.1 ± 1.7``.
-    """
+    """Return a difference in points with its sign, e.g. ``+2.1 ± 1.7``; None gives a dash."""
     text = spread(interval, digits=digits)
     positive = interval is not None and not text.startswith((MINUS, NONE))
     return f"+{text}" if positive else text
 
 
 def points(fraction: float, digits: int = 2) -> str:
-    """A difference in percentage points, without an interval, with its sign.
-
-    Args:
-        fraction: any; NaN gives a dash.
-        digits: behind the point.
-
-    Returns:
-        e.g. ``+0.63``.
+    """Return a difference in percentage points, without an interval, with its sign.
 
     Example:
         >>> points(0.0063), points(0.0)
@@ -101,13 +65,7 @@ def points(fraction: float, digits: int = 2) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span in the unit that suits it.
-
-    Args:
-        seconds: at least 0.
-
-    Returns:
-        e.g. ``42 s``, ``3 min 5 s``, ``2 h 10 min``.
+    """Return a time span in the unit that suits it.
 
     Example:
         >>> duration(0.0123), duration(185), duration(7800)
@@ -129,14 +87,7 @@ def times(ratio: float | None) -> str:
 
 
 def p_value(p: float | None, *, least: float = 0.001) -> str:
-    """A p-value with the digits that matter.
-
-    Args:
-        p: in [0, 1]; None and NaN give a dash.
-        least: below it only that is said.
-
-    Returns:
-        e.g. ``0.21``, ``0.012``, ``< 0.001``.
+    """Return a p-value with the digits that matter; below ``least`` only that is written.
 
     Example:
         >>> p_value(0.2149), p_value(0.0124), p_value(1e-9), p_value(None)

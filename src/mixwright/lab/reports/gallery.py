@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def samples_of(found: MethodSamples, arrays: Mapping[str, Tensor]) -> Samples:
-    """Return the samples of a method as a page shows them.
-
-    Args:
-        found: what is said of them.
-        arrays: their pictures, as ``draw_samples`` gives them; samples without are left out.
-    """
+    """Return the samples of a method as a page shows them; those without pictures are left out."""
     samples = [
         Sample(
             own=arrays[f"{row}/own"],
@@ -40,17 +35,7 @@ def samples_of(found: MethodSamples, arrays: Mapping[str, Tensor]) -> Samples:
 
 
 def write_gallery(found: Sequence[Samples], folder: Path, *, title: str, note: str) -> Path:
-    """Write ``gallery.html`` and ``gallery.png``.
-
-    Args:
-        found: what to show.
-        folder: where; it is made.
-        title: heading of the page.
-        note: about the data, below it.
-
-    Returns:
-        the path of the page.
-    """
+    """Write ``gallery.html`` and ``gallery.png``; return the path of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     with styled():
         to_png(gallery_figure(found), folder / "gallery.png")
@@ -62,11 +47,7 @@ def write_gallery(found: Sequence[Samples], folder: Path, *, title: str, note: s
 
 
 def gallery_figure(found: Sequence[Samples]) -> Figure:
-    """Draw all samples in one picture: own, partners, mask, mixed, labels; a method a row.
-
-    Args:
-        found: those without samples are left out.
-    """
+    """Draw all samples in one picture: own, partners, mask, mixed, labels; a method a row."""
     from matplotlib.figure import Figure
 
     rows = [method for method in found if method.samples]

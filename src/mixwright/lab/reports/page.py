@@ -55,14 +55,10 @@ class _Figure:
 
 
 def write_report(path: Path) -> Path:
-    """Write ``report.html`` from a stored record, and every figure as PNG under ``figures``.
+    """Write ``report.html`` beside a stored record, and every figure as PNG under ``figures``.
 
-    Args:
-        path: the record, or its folder.
-
-    Returns:
-        the path of the page, beside the record; where several records share a folder it has the
-        record's name.
+    ``path`` is the record or its folder. Where several records share a folder, the page has the
+    record's name. Return its path.
 
     Raises:
         ValueError: there is no such record, or it is damaged.
@@ -77,13 +73,7 @@ def write_report(path: Path) -> Path:
 
 
 def write_page(findings: Findings, arrays: Arrays, path: Path) -> None:
-    """Write the page of findings, and every figure as PNG under ``figures`` beside it.
-
-    Args:
-        findings: any.
-        arrays: their maps and pictures; figures that lack theirs are taken from ``figures``.
-        path: the HTML file; its folder exists.
-    """
+    """Write the page of findings, and every figure as PNG under ``figures`` beside it."""
     page = Page(findings=findings, shades=shades_of(findings), arrays=arrays)
     kind = import_module(f"mixwright.lab.reports.{findings.kind}_page")
     sections: dict[str, Section] = {}

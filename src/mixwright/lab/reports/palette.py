@@ -48,28 +48,16 @@ RAMP = (PAPER.light, "#b9d7ea", "#5a9fcb", "#0068a8", "#0a3350")
 
 
 def method_shades(texts: Sequence[str], baseline: str | None) -> dict[str, Shade]:
-    """A colour for each method; the baseline is grey.
-
-    Args:
-        texts: canonical METHODs, in the order of the record.
-        baseline: the one that others are compared with.
-
-    Returns:
-        METHOD -> colour; after eight the colours begin again.
-    """
+    """Return a colour for each METHOD, after eight from the first again; the baseline is grey."""
     others = [text for text in texts if text != baseline]
     shades = {text: _METHODS[place % len(_METHODS)] for place, text in enumerate(others)}
     return shades | ({baseline: BASELINE} if baseline else {})
 
 
 def shades_of(findings: "Findings") -> dict[str, Shade]:
-    """Return a colour for each method, the same for all its weights; the baseline is grey.
+    """Return a colour by key of a group, and by METHOD: the same for all weights of a method.
 
-    Args:
-        findings: any.
-
-    Returns:
-        colour by key of a group, and by METHOD; of one method alone its weights are told apart.
+    The baseline is grey; of an evaluation of one method alone its weights are told apart.
     """
     groups = {group.key: group for part in findings.parts.values() for group in part.groups}
     methods = {key: group.method or key for key, group in groups.items()}

@@ -13,14 +13,10 @@ if TYPE_CHECKING:
 
 
 def paint(shares: Tensor, fills: Sequence[bool] = ()) -> Tensor:
-    """Paint whose pixel it is, in the colours of ``palette.SOURCES``.
+    """Paint whose pixel it is, ``(3, H, W)`` uint8, in the colours of ``palette.SOURCES``.
 
-    Args:
-        shares: ``(N, H, W)`` uint8, the share of each source, 255 for all.
-        fills: for each source whether it is a fill, which is nobody's and grey.
-
-    Returns:
-        ``(3, H, W)`` uint8.
+    ``shares`` ``(N, H, W)`` uint8 are 255 for all of a pixel; ``fills`` says which sources are
+    fills, which are nobody's and grey.
     """
     import torch
 
@@ -36,15 +32,7 @@ def paint(shares: Tensor, fills: Sequence[bool] = ()) -> Tensor:
 
 
 def sheet(rows: Sequence[Sequence[Tensor]], *, scale: int = 3) -> Tensor:
-    """Put rows of pictures on one sheet, for a file.
-
-    Args:
-        rows: at least one, pictures ``(C, H, W)`` uint8 of one size.
-        scale: pixels a pixel.
-
-    Returns:
-        ``(3, H', W')`` uint8, white between the pictures.
-    """
+    """Put rows of pictures ``(C, H, W)`` uint8 on one sheet, white between them, enlarged."""
     import torch
 
     def enlarged(picture: Tensor) -> Tensor:

@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 def ranks_figure(
     ranking: Ranking, names: Mapping[str, str], shades: Mapping[str, Shade], *, width: float
 ) -> "Figure":
-    """Draw a row a method, the best on top; bars on the right join what cannot be told apart.
-
-    Args:
-        ranking: of the methods, after Demsar.
-        names: of the groups, by key.
-        shades: colours of the groups, by key.
-        width: in inches.
-    """
+    """Draw a row a method, the best on top; bars on the right join what cannot be told apart."""
     order = sorted(range(len(ranking.keys)), key=ranking.mean.__getitem__)
     row = {method: -place for place, method in enumerate(order)}
     figure, axes = canvas(width, 1.05 + 0.3 * len(order))

@@ -15,9 +15,6 @@ def verdict(scores: Part) -> str:
     """Return one honest paragraph about top-1 of the trained weights after the last epoch.
 
     Claims rest on p-values that are adjusted for the number of methods, by Holm's method.
-
-    Args:
-        scores: of a comparison.
     """
     groups = [group for group in scores.groups if group.weights == "raw"]
     if not any(group.baseline for group in groups):
@@ -46,14 +43,7 @@ def verdict(scores: Part) -> str:
 
 
 def stands(difference: Difference | None) -> str:
-    """Return where a method stands to the baseline, as far as that can be told from chance.
-
-    Args:
-        difference: of a number that is better when it is larger.
-
-    Returns:
-        ``ahead``, ``behind``, or nothing where the adjusted p-value is 0.05 or more, or missing.
-    """
+    """Return ``ahead`` or ``behind`` the baseline, nothing where p_Holm is not below 0.05."""
     if difference is None or not difference.p_holm < CLAIM:  # NaN is not below
         return ""
     return "ahead" if difference.interval.mean > 0 else "behind"

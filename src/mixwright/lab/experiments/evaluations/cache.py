@@ -40,13 +40,7 @@ class FolderCache:
 
 
 def write_found(folder: Path, found: Measurement, identity: Mapping[str, Any]) -> None:
-    """Keep what a part found, and of what.
-
-    Args:
-        folder: of the part; made.
-        found: what it found.
-        identity: everything that decides the numbers; the same one finds them again.
-    """
+    """Keep what a part found, and of what: the same identity finds it again."""
     write_arrays(folder / "arrays.npz", found.arrays)
     # Last: its presence says that the part is whole.
     write_json(folder / "found.json", {"identity": dict(identity), "summary": found.summary})

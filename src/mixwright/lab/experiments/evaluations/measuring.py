@@ -82,14 +82,7 @@ class Setting:
 def setting(
     data: Dataset, *, test_size: int | None, device: str, batch_size: int, seed: int
 ) -> Setting:
-    """Choose the test images.
-
-    Args:
-        data: train and test images.
-        test_size: how many of the test images, evenly by class; None for all.
-        device: name for ``torch.device``.
-        batch_size: images at a time.
-        seed: of everything that is drawn.
+    """Choose the test images: ``test_size`` of them, evenly by class; None for all.
 
     Raises:
         ValueError: more test images than there are.
@@ -117,15 +110,7 @@ def measure_all(
 ) -> Iterator[Measured]:
     """Measure every part of every candidate, or read back what was measured before.
 
-    Args:
-        candidates: the models.
-        parts: the evaluations.
-        setting: what they have in common.
-        folder: where findings are kept, each part in a folder of its own.
-        on_progress: told how far a part is.
-
-    Returns:
-        findings as they come, candidate by candidate.
+    Findings come candidate by candidate and are kept in ``folder``, each part in one of its own.
 
     Raises:
         ValueError: a model does not fit the data, or gives what cannot be judged.

@@ -154,13 +154,7 @@ def _runs_of(comparison: Path) -> list[Path]:
 
 
 def check_models(candidates: Sequence[ModelToEvaluate]) -> list[ModelToEvaluate]:
-    """Refuse models that are no seeds of one another, before their numbers are put together.
-
-    Args:
-        candidates: all that were found, in order; one that is named twice counts once.
-
-    Returns:
-        the candidates without those named twice.
+    """Refuse models that are no seeds of one another; return each once.
 
     Raises:
         ValueError: runs differ in more than method, seed and first weights.

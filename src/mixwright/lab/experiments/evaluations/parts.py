@@ -38,15 +38,9 @@ def part_class(name: str) -> type[Evaluation]:
 
 
 def parse_parts(text: str | None) -> list[Evaluation]:
-    """Read what is to be measured.
+    """Read evaluations with options, e.g. ``accuracy corruption:types=fog;snow,severities=5``.
 
-    Args:
-        text: evaluations with their options, spaces between them:
-            ``accuracy corruption:types=fog;snow,severities=5``; None for all but those that must
-            be named.
-
-    Returns:
-        the evaluations, in the order of ``PARTS``.
+    None stands for all but those that must be named. Return them in the order of ``PARTS``.
 
     Raises:
         ValueError: a name, an option or a value is not understood.

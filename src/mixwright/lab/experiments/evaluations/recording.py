@@ -24,18 +24,7 @@ def evaluation_findings(
     command: str,
     seconds: float,
 ) -> tuple[Findings, Arrays]:
-    """Gather measurements with all that decides them, and analyse them.
-
-    Args:
-        measured: all of them.
-        evaluations: what was asked for.
-        setting: data, seed and device.
-        command: that made it.
-        seconds: that it took.
-
-    Returns:
-        the findings, and the maps and pictures that their page shows.
-    """
+    """Gather measurements with all that decides them; return findings, and arrays of their page."""
     options: dict[str, dict[str, Any]] = {
         one.name: asdict(one)  # pyright: ignore[reportArgumentType]
         for one in evaluations

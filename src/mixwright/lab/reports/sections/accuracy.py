@@ -64,17 +64,7 @@ def _accuracy(part: Part, over_images: Mapping[str, Interval], shades: Shades) -
 def accuracy_dots(
     groups: Sequence[Group], intervals: Mapping[str, Interval], shades: Shades, *, width: float
 ) -> Figure:
-    """A row a group: mean, interval, and single runs as ticks.
-
-    Args:
-        groups: of the part ``accuracy``.
-        intervals: of their accuracies, by key.
-        shades: colour of each group.
-        width: in inches.
-
-    Returns:
-        the figure.
-    """
+    """Draw a row a group: mean, interval, and single runs as ticks."""
     figure, axes = canvas(width, 0.75 + 0.36 * len(groups))
     for place, group in enumerate(groups):
         colour = shades[group.key].light

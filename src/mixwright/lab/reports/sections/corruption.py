@@ -88,16 +88,7 @@ def _corruption(part: Part, page: Page) -> Section:
 
 
 def corruption_sheet(sample: Tensor, sheet: Tensor, *, width: float) -> Figure:
-    """One image under all 19 types at five severities.
-
-    Args:
-        sample: the image, ``(3, H, W)`` uint8.
-        sheet: the same corrupted, ``(19, 5, 3, H, W)`` uint8, in the order of ``TYPES``.
-        width: in inches.
-
-    Returns:
-        the figure: the image, then a strip a type, sorted by family, the severities side by side.
-    """
+    """Draw an image ``(3, H, W)`` uint8, then ``(19, 5, 3, H, W)``, a strip a type of ``TYPES``."""
     from matplotlib.figure import Figure
 
     blocks = 3 if width >= _WIDE else 2
@@ -121,10 +112,7 @@ def corruption_sheet(sample: Tensor, sheet: Tensor, *, width: float) -> Figure:
 
 
 def _strip(pictures: Tensor) -> npt.NDArray[np.uint8]:
-    """Up to five pictures side by side, ``(H, W', 4)``; the ground of the page shows behind them.
-
-    Between pictures that are there it is white.
-    """
+    """Up to five pictures side by side, ``(H, W', 4)``, white between them, clear behind them."""
     count, _, height, width = pictures.shape
     step = width + _GAP
     strip = np.zeros((height, step * len(SEVERITIES) - _GAP, 4), dtype=np.uint8)

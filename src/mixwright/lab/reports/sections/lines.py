@@ -30,13 +30,8 @@ def interval_line(
 ) -> None:
     """Draw means joined by a line, and their intervals as a band where they have ends.
 
-    Args:
-        axes: to draw in.
-        places: along the axis.
-        intervals: one a place.
-        colour: of line and band.
-        scale: 100 for fractions shown in percent, 1 for plain numbers.
-        **look: of the line, as matplotlib names it.
+    ``scale`` is 100 for fractions shown in percent, 1 for plain numbers; ``look`` is of the line,
+    as matplotlib names it.
     """
     low, high = (
         [scale * getattr(interval, end) for interval in intervals] for end in ("low", "high")
@@ -62,15 +57,7 @@ def with_differences(
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Add to a table a last column: how far a fraction is from that of the baseline, by seed.
 
-    Args:
-        head: of the table.
-        rows: of the table, one a group.
-        groups: in the order of the rows.
-        path: of the fraction in the summaries.
-        name: of the fraction.
-
-    Returns:
-        head and rows; as they were where no group has a baseline.
+    Head and rows, one a group, stay as they were where no group has a baseline.
     """
     bases = [base for group in groups if (base := baseline_of(group, groups)) is not None]
     if not bases:
@@ -91,14 +78,7 @@ def group_whisker(axes: Axes, group: Group, interval: Interval, y: float, colour
 
 
 def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: bool) -> None:
-    """Name the colours below a figure.
-
-    Args:
-        figure: with constrained layout.
-        groups: in order.
-        shades: their colours.
-        wide: whether there is room for four names in a row, or for three.
-    """
+    """Name the colours below a figure; in a wide one there is room for four names in a row."""
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], color=shades[group.key].light, lw=2.2) for group in groups]

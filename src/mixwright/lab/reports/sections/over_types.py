@@ -18,16 +18,7 @@ if TYPE_CHECKING:
 
 
 def over_types(part: Part, judged: OverTypes, shades: Shades) -> Section:
-    """Consistency over corruption types, with a figure of every type.
-
-    Args:
-        part: ``corruption``.
-        judged: what its analysis found, of at least one method.
-        shades: colour of each group.
-
-    Returns:
-        the section.
-    """
+    """Write consistency over corruption types, with a figure of every type."""
     groups = {group.key: group for group in part.groups}
     dots = Drawing(
         name="types",
@@ -51,17 +42,7 @@ def over_types(part: Part, judged: OverTypes, shades: Shades) -> Section:
 def type_dots(
     methods: Sequence[ByType], groups: Mapping[str, Group], shades: Shades, *, width: float
 ) -> Figure:
-    """A row a type, a dot a method; families apart.
-
-    Args:
-        methods: what was found for each, all of the same types.
-        groups: of the methods, by key.
-        shades: colour of each group.
-        width: in inches.
-
-    Returns:
-        the figure.
-    """
+    """Draw a row a type, a dot a method; families apart."""
     types = list(methods[0].differences)
     figure, axes = canvas(width, 1.0 + 0.23 * len(types))
     axes.axvline(0, color=FAINT.light, lw=1)

@@ -23,17 +23,7 @@ def reliability_diagrams(
     *,
     width: float,
 ) -> Figure:
-    """Small multiples, three in a row on wide pages and two on narrow ones.
-
-    Args:
-        groups: of the part ``calibration``.
-        pooled: bins of all runs of a group, by its key.
-        shades: colour of each group.
-        width: in inches.
-
-    Returns:
-        the figure.
-    """
+    """Draw small multiples, three in a row on wide pages and two on narrow ones."""
     from matplotlib.figure import Figure
 
     columns = min(3 if width > 5 else 2, len(groups))

@@ -37,16 +37,7 @@ Groups = Mapping[str, Group]
 
 
 def significance(part: Part, judged: Significance, shades: Shades) -> Section:
-    """Differences to the baseline, with what they are worth, and mean ranks.
-
-    Args:
-        part: ``accuracy``.
-        judged: what its analysis found, with at least one family.
-        shades: colour of each group.
-
-    Returns:
-        the section.
-    """
+    """Write differences to the baseline, with what they are worth, and mean ranks."""
     groups = {group.key: group for group in part.groups}
     methods = [method for family in judged.families for method in family.methods]
     tables = [_over_runs(methods, groups)]
@@ -76,17 +67,7 @@ def significance(part: Part, judged: Significance, shades: Shades) -> Section:
 def differences(
     methods: Sequence[AgainstBaseline], groups: Groups, shades: Shades, *, width: float
 ) -> Figure:
-    """A row a method: difference to its baseline with both intervals.
-
-    Args:
-        methods: what was found for each.
-        groups: of the methods, by key.
-        shades: colour of each group.
-        width: in inches.
-
-    Returns:
-        the figure.
-    """
+    """Draw a row a method: difference to its baseline with both intervals."""
     figure, axes = canvas(width, 0.75 + 0.36 * len(methods))
     axes.axvline(0, color=FAINT.light, lw=1)
     for place, method in enumerate(methods):
