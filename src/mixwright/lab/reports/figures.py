@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from mixwright.lab.analysis.statistics import Interval
 
+WIDE = 5.0
+"""Inches from which a figure has room for names or panels side by side."""
+
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -59,6 +62,31 @@ def canvas(width: float, height: float) -> "tuple[Figure, Axes]":
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def panels(width: float, height: float, count: int) -> "tuple[Figure, list[Axes]]":
+    """Return panels that share their rows: side by side where there is room, else stacked."""
+    from matplotlib.figure import Figure
+
+    wide = width >= WIDE
+    figure = Figure(figsize=(width, height if wide else height * count), layout="constrained")
+    shape = (1, count) if wide else (count, 1)
+    return figure, list(figure.subplots(*shape, squeeze=False, sharey=wide).flat)
+
+
+def small_multiples(
+    width: float, count: int, *, row: float, sharey: bool = True
+) -> "tuple[Figure, list[Axes]]":
+    """Return ``count`` panels over one x axis, four or two in rows ``row`` inches high."""
+    from matplotlib.figure import Figure
+
+    columns = min(count, 4 if width >= WIDE else 2)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width, row * rows + 0.35), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=sharey).flat)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return figure, grid[:count]
 
 
 def whisker(

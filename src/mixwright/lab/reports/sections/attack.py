@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figures import WIDE, panels
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import interval_line, legend, spreads, with_differences
-from mixwright.lab.reports.sections.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_WIDE = 5.0  # inches
 
 
 _LOSSES = {
@@ -118,7 +116,7 @@ def _legacy(groups: Sequence[Group]) -> Table:
 
 
 def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
-    wide = width >= _WIDE
+    wide = width >= WIDE
     figure, both = panels(width, 2.5 if wide else 2.1, 2)
     steps = groups[0].first["steps"]
     for axes, name, title in zip(both, ("fgsm", "pgd"), ("FGSM", f"PGD-{steps}"), strict=True):

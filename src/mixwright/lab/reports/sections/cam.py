@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figures import WIDE
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
 from mixwright.lab.reports.sections.lines import spreads
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDE = 5.0  # inches
 _GAP = 2  # pixels between pictures
 _BETWEEN = 8  # between mixtures
 _LEAST = 96  # pixels of a picture's side; smaller ones are enlarged, so that maps are smooth
@@ -107,7 +107,7 @@ def _table(groups: Sequence[Group]) -> Table:
 def _plain(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """The images, and below them a row of overlays a method."""
     images = page.arrays[_name(groups[0], "plain.images")]
-    images = _colours(images[: 6 if width >= _WIDE else 4])
+    images = _colours(images[: 6 if width >= WIDE else 4])
     count = len(images)
     lines = [list(images)]
     for group in groups:
@@ -121,7 +121,7 @@ def _plain(groups: Sequence[Group], page: Page, width: float) -> Figure:
 
 def _mixed(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """A row a method: mixture, first class, second class, and so on."""
-    most = 3 if width >= _WIDE else 1
+    most = 3 if width >= WIDE else 1
     lines, titles = list[list[Tensor]](), list[list[str]]()
     for group in groups:
         images, maps, masks = (
@@ -152,7 +152,7 @@ def _sheet(
     """Rows of pictures ``(H, W, 3)``, named at the left where there is room, else above."""
     from matplotlib.figure import Figure
 
-    wide = width >= _WIDE
+    wide = width >= WIDE
     strips = [_strip(line, together) for line in lines]
     room = width - (_NAMES if wide else 0)
     high = room * max(strip.shape[0] / strip.shape[1] for strip, _ in strips)

@@ -16,7 +16,7 @@ from mixwright.lab.evaluation.corruption.constants import (
     SEVERITIES,
     TYPES,
 )
-from mixwright.lab.reports.figures import canvas
+from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK, PAPER
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _SPAN = 10.0  # least range of accuracies on an axis, in points
 _WORSE, _BETTER = "#e08a4f", "#5b9fd0"
-_WIDE = 5.0  # inches
 _GAP = 2  # pixels between pictures
 _FULL_COLOUR = 2.0  # points: smaller differences are pale in every table
 _COLUMN = 1.3  # inches, at most
@@ -91,7 +90,7 @@ def corruption_sheet(sample: Tensor, sheet: Tensor, *, width: float) -> Figure:
     """Draw an image ``(3, H, W)`` uint8, then ``(19, 5, 3, H, W)``, a strip a type of ``TYPES``."""
     from matplotlib.figure import Figure
 
-    blocks = 3 if width >= _WIDE else 2
+    blocks = 3 if width >= WIDE else 2
     rows = -(-(len(TYPES) + 1) // blocks)
     picture = width / blocks / (len(SEVERITIES) + 0.35)
     figure = Figure(figsize=(width, rows * (picture + 0.2)), layout="constrained")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.cost import Cost, Spent
 from mixwright.lab.analysis.findings import Part
-from mixwright.lab.reports.figures import canvas
+from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.formatting import NONE, duration, spread, times
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDE = 5.0  # inches
 _UNITS = (("s", 1), ("min", 60), ("h", 3600))
 
 
@@ -59,7 +58,7 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figure:
     """Draw top-1 with its interval over the time of a run, and the Pareto front."""
-    figure, axes = canvas(width, 3.1 if width >= _WIDE else 2.7 + 0.1 * len(found))
+    figure, axes = canvas(width, 3.1 if width >= WIDE else 2.7 + 0.1 * len(found))
     unit, scale = _unit([spent.seconds for spent in found])
     points = [(spent.seconds / scale, 100 * spent.top1.mean) for spent in found]
     front = sorted(point for spent, point in zip(found, points, strict=True) if spent.front)
@@ -75,7 +74,7 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
         axes.plot(x, y, "o", ms=6, mfc=face, mec=colour, mew=1.4, ls="", label=spent.name)
     axes.margins(x=0.06, y=0.08)
     _ticks(axes, [x for x, _ in points])
-    wide = width >= _WIDE
+    wide = width >= WIDE
     figure.legend(
         loc="outside right upper" if wide else "outside lower left",
         ncols=1 if wide else 2,

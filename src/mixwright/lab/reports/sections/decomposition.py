@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.decomposition import TERMS, Expansion, Expansions
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figures import row_labels
+from mixwright.lab.reports.figures import WIDE, canvas, row_labels, small_multiples
 from mixwright.lab.reports.formatting import number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, SOURCES
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -106,11 +106,9 @@ def _cell(mean: float, error: float) -> str:
 
 def _bars(groups: Sequence[Group], found: Mapping[str, Expansion], width: float) -> Figure:
     """A bar a method, its parts one behind the other, negative ones to the left."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    figure = Figure(figsize=(width, 0.95 + 0.3 * len(groups)), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = canvas(width, 0.95 + 0.3 * len(groups))
     axes.axvline(0, color=FAINT.light, lw=0.8)
     least = _VISIBLE * max(abs(found[group.key].added) for group in groups)
     used = [name for name in _LOOK if any(abs(_mean(group, name)) > least for group in groups)]
@@ -129,7 +127,7 @@ def _bars(groups: Sequence[Group], found: Mapping[str, Expansion], width: float)
     figure.legend(
         handles=handles,
         loc="outside upper left",
-        ncols=len(used) if width > 5 else 2,
+        ncols=len(used) if width >= WIDE else 2,
         frameon=False,
         fontsize=8,
         handlelength=0.9,
@@ -141,16 +139,10 @@ def _bars(groups: Sequence[Group], found: Mapping[str, Expansion], width: float)
 
 def _paths(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     """A panel a method: the loss between the images and the mixtures, and its parabola."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = min(len(groups), 4 if width > 5 else 2)
-    rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(width, 1.25 * rows + 0.35), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axes in grid.flat[len(groups) :]:
-        axes.set_visible(False)
-    for axes, group in zip(grid.flat, groups, strict=False):
+    figure, grid = small_multiples(width, len(groups), row=1.25)
+    for axes, group in zip(grid, groups, strict=True):
         colour = shades[group.key].light
         shares, losses = _path(group)
         slope, bend = _mean(group, "r1"), _mean(group, "r2") + _mean(group, "r3")
@@ -166,7 +158,7 @@ def _paths(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         axes.grid(axis="y")
         axes.yaxis.set_major_locator(MaxNLocator(3))
     tops = [max(_path(group)[1]) for group in groups]
-    grid[0, 0].set_ylim(0, 1.08 * max(tops))
+    grid[0].set_ylim(0, 1.08 * max(tops))
     figure.supxlabel("share of the way from image to mixture", fontsize=8.5, color=FAINT.light)
     figure.supylabel("loss, nats", fontsize=8.5, color=FAINT.light)
     return figure

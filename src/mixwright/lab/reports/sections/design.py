@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.design import MAPS
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figures import WIDE, small_multiples
 from mixwright.lab.reports.formatting import number, percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -92,7 +93,7 @@ def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """Wanted, achieved and a few masks, a row a design."""
     from matplotlib.figure import Figure
 
-    shown = 3 if width > 5 else 2
+    shown = 3 if width >= WIDE else 2
     side = width / (2 + shown)
     figure = Figure(figsize=(width, (side + 0.17) * len(groups) + 0.1), layout="constrained")
     grid = figure.subplots(len(groups), 2 + shown, squeeze=False)
@@ -128,18 +129,12 @@ def _bare(axes: Any) -> None:
 
 
 def _profiles(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = min(len(groups), 4 if width > 5 else 2)
-    rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(width, 1.3 * rows + 0.35), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axes in grid.flat[len(groups) :]:
-        axes.set_visible(False)
+    figure, grid = small_multiples(width, len(groups), row=1.3)
     names = ("profile_wanted", "profile_achieved")
     top = max(max(group.first[name]) for group in groups for name in names)
-    for axes, group in zip(grid.flat, groups, strict=False):
+    for axes, group in zip(grid, groups, strict=True):
         found, colour = group.first, shades[group.key].light
         wanted = found["profile_wanted"]
         step = max(1, len(wanted) // 12)

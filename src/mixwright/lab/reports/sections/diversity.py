@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figures import row_labels, whisker
+from mixwright.lab.reports.figures import panels, row_labels, whisker
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.reports.sections.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figures import row_labels, whisker
+from mixwright.lab.reports.figures import panels, row_labels, small_multiples, whisker
 from mixwright.lab.reports.formatting import NONE, number, spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.reports.sections.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,16 +128,10 @@ def _label_sum(group: Group) -> str:
 
 def _histograms(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     """A small histogram a method, over one axis of shares."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = min(len(groups), 4 if width >= 5 else 2)
-    rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(width, 0.35 + 1.15 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-    for axes in grid.flat[len(groups) :]:
-        axes.set_visible(False)
-    for axes, group in zip(grid.flat, groups, strict=False):
+    figure, grid = small_multiples(width, len(groups), row=1.15, sharey=False)
+    for axes, group in zip(grid, groups, strict=True):
         found = group.first
         bars = [100 * share for share in found["histogram"]]
         edges = [n / len(bars) for n in range(len(bars) + 1)]

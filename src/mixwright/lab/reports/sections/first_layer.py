@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.first_layer import FilterRange, FilterRanges
+from mixwright.lab.reports.figures import small_multiples
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, LINE
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -73,16 +74,10 @@ def _filters(
     groups: Sequence[Group], found: Mapping[str, FilterRange], shades: Shades, width: float
 ) -> Figure:
     """A panel a method, all on one scale; the line is the median."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = min(len(groups), 4 if width > 5 else 2)
-    rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(width, 1.35 * rows + 0.35), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axes in grid.flat[len(groups) :]:
-        axes.set_visible(False)
-    for axes, group in zip(grid.flat, groups, strict=False):
+    figure, grid = small_multiples(width, len(groups), row=1.35)
+    for axes, group in zip(grid, groups, strict=True):
         colour = shades[group.key].light
         axes.axhline(found[group.key].median, color=LINE.light, lw=1)
         axes.plot(
@@ -93,7 +88,7 @@ def _filters(
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_locator(MaxNLocator(3))
-    grid[0, 0].set_ylim(0, 1.12 * max(found[group.key].most for group in groups))
+    grid[0].set_ylim(0, 1.12 * max(found[group.key].most for group in groups))
     figure.supxlabel("differences seen", fontsize=8.5, color=FAINT.light)
     figure.supylabel("coefficient felt", fontsize=8.5, color=FAINT.light)
     return figure

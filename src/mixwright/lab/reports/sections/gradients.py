@@ -9,18 +9,17 @@ from mixwright.lab.analysis.families import baseline_of
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.gradients import InputGradients
 from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.reports.figures import WIDE, panels
 from mixwright.lab.reports.formatting import NONE, number, percent, spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
 from mixwright.lab.reports.sections.lines import interval_line, legend
-from mixwright.lab.reports.sections.panels import panels
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-_WIDE = 5.0  # inches
 _KINDS = (("mean", "mean"), ("highest", "largest"))
 
 
@@ -150,7 +149,7 @@ def _profile(group: Group, name: str, found: InputGradients) -> Sequence[Interva
 
 
 def _profiles(groups: Sequence[Group], found: InputGradients, page: Page, width: float) -> Figure:
-    wide = width >= _WIDE
+    wide = width >= WIDE
     figure, both = panels(width, 2.5 if wide else 2.0, 2)
     first = groups[0].first
     for axes, (name, title) in zip(both, _KINDS, strict=True):
@@ -175,7 +174,7 @@ def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """Two rows of maps, a column a method, one scale a row."""
     from matplotlib.figure import Figure
 
-    columns = min(len(groups), 5 if width >= _WIDE else 3)
+    columns = min(len(groups), 5 if width >= WIDE else 3)
     blocks = -(-len(groups) // columns)
     side = (width - 0.75) / columns
     figure = Figure(figsize=(width, 2 * blocks * (side + 0.12) + 0.25), layout="constrained")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.moments import AllMoments, MethodMoments
+from mixwright.lab.reports.figures import WIDE, small_multiples
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
@@ -134,7 +135,7 @@ def _maps(
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
-    rows = -(-len(groups) // (5 if width > 5 else 3))
+    rows = -(-len(groups) // (5 if width >= WIDE else 3))
     columns = max(2, -(-len(groups) // rows))  # as even as can be
     side = width / columns
     figure = Figure(figsize=(width, rows * (side + 0.16) + 0.62), layout="constrained")
@@ -179,20 +180,14 @@ def _profiles(
     groups: Sequence[Group], found: Mapping[str, MethodMoments], page: Page, width: float
 ) -> Figure:
     """Lines over distance: a panel a method, all the others behind it."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    columns = min(len(groups), 4 if width > 5 else 2)
-    rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(width, 1.25 * rows + 0.35), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    figure, grid = small_multiples(width, len(groups), row=1.25)
     lines = [
         [group.intervals[f"profile.{n}"].mean for n in range(len(group.first["profile"]))]
         for group in groups
     ]
-    for axes in grid.flat[len(groups) :]:
-        axes.set_visible(False)
-    for axes, group, own in zip(grid.flat, groups, lines, strict=False):
+    for axes, group, own in zip(grid, groups, lines, strict=True):
         for line in lines:
             axes.plot(line, color=LINE.light, lw=0.9)
         closed, colour = found[group.key].closed_profile, page.shades[group.key].light

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figures import canvas
+from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.formatting import number, percent, spread
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -22,7 +22,6 @@ from mixwright.lab.reports.sections.lines import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDE = 5.0  # inches
 _COLUMNS = (0.1, 0.3, 0.5, 0.7)  # ratios of the table, where they were measured
 _GAP = 1  # pixels between pictures
 
@@ -110,7 +109,7 @@ def _floors(groups: Sequence[Group]) -> list[tuple[Group, float]]:
 
 
 def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
-    wide = width >= _WIDE
+    wide = width >= WIDE
     figure, axes = canvas(width, 3.1 if wide else 2.9)
     floors = _floors(groups)
     even = {round(floor, 6) for _, floor in floors}
@@ -134,7 +133,7 @@ def _strips(shown: torch.Tensor, ratios: Sequence[float], width: float) -> Figur
     """Images at each ratio, ``(images, ratios, C, H, W)``, a row an image."""
     from matplotlib.figure import Figure
 
-    most = 11 if width >= _WIDE else 6
+    most = 11 if width >= WIDE else 6
     places = torch.linspace(0, len(ratios) - 1, min(most, len(ratios))).round().long()
     pictures = shown[:, places].float() / 255
     if pictures.shape[2] != 3:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.over_types import FAMILY_OF, ByType, OverTypes
-from mixwright.lab.reports.figures import canvas, row_labels
+from mixwright.lab.reports.figures import WIDE, canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, p_value, points, signed
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Section, Shades, Table
@@ -62,7 +62,7 @@ def type_dots(
             axes.axhline(0.5 - row, color=FAINT.light, lw=0.6, alpha=0.6)
     axes.set_xlabel("difference to no mixing, points")
     axes.margins(x=0.08)
-    figure.legend(loc="outside upper left", ncols=3 if width > 5 else 2, frameon=False,
+    figure.legend(loc="outside upper left", ncols=3 if width >= WIDE else 2, frameon=False,
                   fontsize=8.5, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
     return figure
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.calibration import Bin
 from mixwright.lab.analysis.findings import Group
+from mixwright.lab.reports.figures import WIDE
 from mixwright.lab.reports.formatting import percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE
 from mixwright.lab.reports.section import Shades
@@ -26,7 +27,7 @@ def reliability_diagrams(
     """Draw small multiples, three in a row on wide pages and two on narrow ones."""
     from matplotlib.figure import Figure
 
-    columns = min(3 if width > 5 else 2, len(groups))
+    columns = min(3 if width >= WIDE else 2, len(groups))
     rows = -(-len(groups) // columns)
     height = rows * min(1.25 * width / columns, 3.2) + 0.3
     figure = Figure(figsize=(width, height), layout="constrained")

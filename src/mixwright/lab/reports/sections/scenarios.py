@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.scenarios import Gain, Scenarios
-from mixwright.lab.reports.figures import row_labels, whisker
+from mixwright.lab.reports.figures import panels, row_labels, whisker
 from mixwright.lab.reports.formatting import MINUS, NONE, signed
 from mixwright.lab.reports.palette import FAINT, INK, Shade
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import spreads
-from mixwright.lab.reports.sections.panels import panels
 from mixwright.lab.settings import decode
 from mixwright.lab.theory.scenarios.tasks import SIZES
 
