@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import WIDE, panels
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.reports.sections.lines import interval_line, legend, spreads, with_differences
+from mixwright.lab.reports.sections.lines import (
+    interval_line,
+    legend,
+    spread_table,
+    with_differences,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,15 +74,13 @@ def _table(groups: Sequence[Group]) -> Table:
         "fooled by PGD": "pgd_success",
         "no gradient": "no_gradient",
     }
-    rows = [(group.label, *spreads(group, columns.values())) for group in groups]
-    head, rows = with_differences(("Method", *columns), rows, groups, "pgd", name=pgd)
-    return Table(
-        head=head,
-        rows=rows,
+    table = spread_table(
+        columns,
+        groups,
         caption=f"Percent of images, at {first['eps']:g}/255. Fooled: of those that were right "
         "before. No gradient: images on which nothing pulls, where an attack can do nothing.",
-        keys=tuple(group.key for group in groups),
     )
+    return with_differences(table, groups, "pgd", name=pgd)
 
 
 def _strong(groups: Sequence[Group]) -> Table:
@@ -88,12 +91,11 @@ def _strong(groups: Sequence[Group]) -> Table:
         "PGD, same images": "autoattack.pgd",
         "worst of all": "autoattack.worst",
     }
-    return Table(
-        head=("Method", *columns),
-        rows=tuple((group.label, *spreads(group, columns.values())) for group in groups),
+    return spread_table(
+        columns,
+        groups,
         caption="AutoAttack in its standard version on the first "
         f"{found['count']:,} of these images, percent of them.",
-        keys=tuple(group.key for group in groups),
     )
 
 
@@ -104,14 +106,13 @@ def _legacy(groups: Sequence[Group]) -> Table:
         "its step, no clamp": "legacy.legacy-without-clamp",
         "FGSM": "fgsm",
     }
-    return Table(
-        head=("Method", *columns),
-        rows=tuple((group.label, *spreads(group, columns.values())) for group in groups),
+    return spread_table(
+        columns,
+        groups,
         caption="What the published code of AdAutoMix measures as FGSM: it steps in normalised "
         "space, a quarter of the size in pixels, and cuts the normalised image off at 0 and 1, "
         "which alone destroys most of it. Accuracy in percent; not an attack, shown for comparison "
         "with published numbers.",
-        keys=tuple(group.key for group in groups),
     )
 
 

@@ -10,6 +10,7 @@ from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.reports.formatting import NONE, percent, signed, spread
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
+from mixwright.lab.reports.sections.lines import group_table
 from mixwright.lab.reports.sections.reliability import reliability_diagrams
 from mixwright.lab.settings import decode
 
@@ -55,28 +56,26 @@ def _fitted(judged: Mapping[str, Any] | None) -> str:
 
 def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
     others = [int(text) for text in groups[0].first["bins"] if int(text) != bins]
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
+
+    def cells(group: Group) -> tuple[str, ...]:
         over_images, found = judged.over_images.get(group.key, {}), group.intervals
         head, *rest = (
             _ends(over_images.get(str(count), found[f"bins.{count}.ece"]))
             for count in (bins, *others)
         )
-        rows.append(
-            (
-                group.label,
-                head,
-                percent(found[f"bins.{bins}.floor"].mean, 2),
-                *rest,
-                spread(found["adaptive_ece"], digits=2),
-                spread(found["classwise_ece"], digits=2),
-                spread(found[f"bins.{bins}.rms"], digits=2),
-                spread(found[f"bins.{bins}.mce"]),
-                signed(found["overconfidence"]),
-            )
+        return (
+            head,
+            percent(found[f"bins.{bins}.floor"].mean, 2),
+            *rest,
+            spread(found["adaptive_ece"], digits=2),
+            spread(found["classwise_ece"], digits=2),
+            spread(found[f"bins.{bins}.rms"], digits=2),
+            spread(found[f"bins.{bins}.mce"]),
+            signed(found["overconfidence"]),
         )
-    return Table(
-        head=(
+
+    return group_table(
+        (
             "",
             f"ECE, {bins} bins, %",
             "noise floor, %",
@@ -87,12 +86,12 @@ def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
             "largest bin, %",
             "too much confidence, points",
         ),
-        rows=tuple(rows),
+        groups,
+        cells,
         caption="Equal mass: bins of as many images each. Per class: the error of every class's "
         "probability, averaged over classes. Largest bin: the worst single bin, often one of few "
         "images. Too much confidence is its mean less the accuracy, below zero where the model is "
         "cautious.",
-        keys=tuple(group.key for group in groups),
     )
 
 
@@ -107,22 +106,21 @@ def _ends(interval: Interval) -> str:
 
 
 def _scores(groups: Sequence[Group], bins: int) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
+    def cells(group: Group) -> tuple[str, ...]:
         found = group.intervals
         plain = (spread(found[name], digits=3, scale=1) for name in ("nll", "brier", "entropy"))
-        row = [group.label, *plain, spread(found["confidence"])]
-        if all(summary["temperature"] for summary in group.summaries):
-            row += [
-                spread(found["temperature.value"], digits=2, scale=1),
-                spread(found["temperature.ece_after"], digits=2),
-                spread(found["temperature.nll_after"], digits=3, scale=1),
-            ]
-        else:
-            row += [NONE] * 3
-        rows.append(tuple(row))
-    return Table(
-        head=(
+        if not all(summary["temperature"] for summary in group.summaries):
+            return *plain, spread(found["confidence"]), *([NONE] * 3)
+        return (
+            *plain,
+            spread(found["confidence"]),
+            spread(found["temperature.value"], digits=2, scale=1),
+            spread(found["temperature.ece_after"], digits=2),
+            spread(found["temperature.nll_after"], digits=3, scale=1),
+        )
+
+    return group_table(
+        (
             "",
             "NLL, nats",
             "Brier, 0 to 2",
@@ -132,8 +130,8 @@ def _scores(groups: Sequence[Group], bins: int) -> Table:
             f"ECE, {bins} bins, after it, %",
             "NLL after it, nats",
         ),
-        rows=tuple(rows),
+        groups,
+        cells,
         caption="Logits are divided by the temperature: above 1 where the model was too sure, "
         "below 1 where it was not sure enough. It changes no guess.",
-        keys=tuple(group.key for group in groups),
     )

@@ -12,7 +12,7 @@ from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import WIDE
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
-from mixwright.lab.reports.sections.lines import spreads
+from mixwright.lab.reports.sections.lines import group_table, spreads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,15 +92,12 @@ def _layers(groups: Sequence[Group]) -> str:
 
 
 def _table(groups: Sequence[Group]) -> Table:
-    return Table(
-        head=("Method", "mixed by", *_COLUMNS),
-        rows=tuple(
-            (group.label, str(group.first["mixer"]), *spreads(group, _COLUMNS.values()))
-            for group in groups
-        ),
+    return group_table(
+        ("Method", "mixed by", *_COLUMNS),
+        groups,
+        lambda group: (str(group.first["mixer"]), *spreads(group, _COLUMNS.values())),
         caption="Percent. Its pixels: what a map gets that knows nothing (of both: 50). Both "
         "guessed: the two most likely classes are the two that were mixed.",
-        keys=tuple(group.key for group in groups),
     )
 
 

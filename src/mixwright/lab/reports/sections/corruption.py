@@ -20,7 +20,7 @@ from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK, PAPER
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.reports.sections.lines import interval_line, spreads, with_differences
+from mixwright.lab.reports.sections.lines import interval_line, spread_table, with_differences
 from mixwright.lab.reports.sections.over_types import over_types
 from mixwright.lab.settings import decode
 
@@ -167,18 +167,15 @@ def _by_method(groups: Sequence[Group]) -> Table:
         columns["of 15"] = "mean_benchmark"
     columns |= {family: f"families.{family}" for family in first["families"]}
     columns |= {"mCE": "mce", "drop": "relative_drop"}
-    plain = ("Method", *columns)
-    scores = [(group.label, *spreads(group, columns.values())) for group in groups]
-    head, rows = with_differences(plain, scores, groups, "mean", name="mean")
-    return Table(
-        head=head,
-        rows=rows,
+    table = spread_table(
+        columns,
+        groups,
         caption="Percent: accuracy; mCE, the mean error; drop: clean accuracy minus the mean, in "
         "points"
         + ("; last column: difference of the means, paired by seed, to no mixing with "
-           "the same weights (an own teacher to the EMA)." if len(head) > len(plain) else "."),
-        keys=tuple(group.key for group in groups),
+           "the same weights (an own teacher to the EMA)." if _methods(groups) else "."),
     )  # fmt: skip
+    return with_differences(table, groups, "mean", name="mean")
 
 
 def _by_type(groups: Sequence[Group]) -> Table:

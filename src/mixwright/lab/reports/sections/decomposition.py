@@ -12,6 +12,7 @@ from mixwright.lab.reports.figures import WIDE, canvas, row_labels, small_multip
 from mixwright.lab.reports.formatting import number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, SOURCES
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import group_table
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
@@ -73,25 +74,18 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 
 def _table(groups: Sequence[Group], found: Mapping[str, Expansion]) -> Table:
-    rows = [
-        (
-            group.label,
-            number(_mean(group, "plain"), 3),
-            *(
-                _cell(_mean(group, name), found[group.key].errors[name])
-                for name in ("mixed", *TERMS)
-            ),
-            number(100 * found[group.key].explained, 0),
-        )
-        for group in groups
-    ]
-    return Table(
-        head=("Method", "plain", "mixed", "labels", "R1", "R2", "R3", "remainder", "explained, %"),
-        rows=tuple(rows),
+    def cells(group: Group) -> tuple[str, ...]:
+        own = found[group.key]
+        terms = (_cell(_mean(group, name), own.errors[name]) for name in ("mixed", *TERMS))
+        return number(_mean(group, "plain"), 3), *terms, number(100 * own.explained, 0)
+
+    return group_table(
+        ("Method", "plain", "mixed", "labels", "R1", "R2", "R3", "remainder", "explained, %"),
+        groups,
+        cells,
         caption="Nats. Labels: what the drawn label weights change of the plain loss; its "
         "expectation is 0 where weights do not look at images. Explained: everything but the "
         "remainder, of mixed - plain.",
-        keys=tuple(group.key for group in groups),
     )
 
 

@@ -11,6 +11,7 @@ from mixwright.lab.reports.figures import WIDE, small_multiples
 from mixwright.lab.reports.formatting import number, percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import group_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,30 +63,23 @@ def _array(group: Group, name: str) -> str:
 
 
 def _table(groups: Sequence[Group]) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
+    def cells(group: Group) -> tuple[str, ...]:
         found = group.first
-        rows.append(
-            (
-                group.label,
-                number(found["alpha"], 2),
-                number(found["depth"], 2),
-                number(found["softness"], 2),
-                number(found["wanted_diagonal"], 3),
-                number(found["achieved_diagonal"], 3),
-                percent(found["distance"]),
-                percent(found["noise"]),
-            )
+        return (
+            *(number(found[name], 2) for name in ("alpha", "depth", "softness")),
+            *(number(found[name], 3) for name in ("wanted_diagonal", "achieved_diagonal")),
+            *(percent(found[name]) for name in ("distance", "noise")),
         )
+
     head = ("Design", "alpha", "depth", "softness", "a(0, 0) wanted", "achieved",
             "off by, %", "noise, %")  # fmt: skip
-    return Table(
-        head=head,
-        rows=tuple(rows),
+    return group_table(
+        head,
+        groups,
+        cells,
         caption="Depth: how far masks go from even shares (0, MixUp) to 0 and 1; softness: half "
         "the width of their borders as a share of all pixels; noise: what a perfect design would "
         "be off by, from the number of masks.",
-        keys=tuple(group.key for group in groups),
     )
 
 

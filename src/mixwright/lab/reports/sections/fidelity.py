@@ -10,6 +10,7 @@ from mixwright.lab.reports.figures import panels, row_labels, small_multiples, w
 from mixwright.lab.reports.formatting import NONE, number, spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import group_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,13 +88,13 @@ def _table(groups: Sequence[Group]) -> Table:
         "nearest": lambda group: _cell(group, "distance.nearest", digits=2),
         "nearest other": lambda group: _cell(group, "distance.nearest_other", digits=2),
     }
-    return Table(
-        head=("Method", *columns),
-        rows=tuple((group.label, *(make(group) for make in columns.values())) for group in groups),
+    return group_table(
+        ("Method", *columns),
+        groups,
+        lambda group: (make(group) for make in columns.values()),
         caption="Nearest: mean distance to the nearest real image, divided by that of real images "
         "to each other; other: images that were mixed do not count, so that an image that is not "
         "mixed at all has 1.",
-        keys=tuple(group.key for group in groups),
     )
 
 

@@ -11,6 +11,7 @@ from mixwright.lab.reports.figures import small_multiples
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, LINE
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import group_table
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
@@ -48,25 +49,18 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 
 def _table(groups: Sequence[Group], found: Mapping[str, FilterRange]) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
-        felt, measured = found[group.key], group.first["r2"]
-        rows.append(
-            (
-                group.label,
-                *(number(value, 3) for value in (felt.least, felt.median, felt.most)),
-                number(group.first["r2_moments"], 4),
-                NONE
-                if measured is None
-                else f"{number(measured, 4)} ± {number(group.first['r2_error'], 4)}",
-            )
-        )
-    return Table(
-        head=("Method", "least", "median", "most", "R2 by moments", "R2 on plans"),
-        rows=tuple(rows),
+    def cells(group: Group) -> tuple[str, ...]:
+        felt, summary = found[group.key], group.first
+        ends = (number(value, 3) for value in (felt.least, felt.median, felt.most))
+        plans = f"{number(summary['r2'], 4)} ± {number(summary['r2_error'], 4)}"
+        return *ends, number(summary["r2_moments"], 4), NONE if summary["r2"] is None else plans
+
+    return group_table(
+        ("Method", "least", "median", "most", "R2 by moments", "R2 on plans"),
+        groups,
+        cells,
         caption="Least, median and most: coefficients that filters feel. R2 by moments and on "
         "plans agree where masks do not depend on the images.",
-        keys=tuple(group.key for group in groups),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.formatting import signed, spread
-from mixwright.lab.reports.section import Page, Section, Table
+from mixwright.lab.reports.section import Page, Section
+from mixwright.lab.reports.sections.lines import group_table
 
 
 def write(part: Part, page: Page) -> dict[str, Section]:
@@ -12,26 +13,21 @@ def write(part: Part, page: Page) -> dict[str, Section]:
     first = part.groups[0].first
     count, of = first["train"]["images"], first["of"]
     which = f"all {of:,}" if count == of else f"{count:,} of the {of:,}"
-    table = Table(
-        head=("", "train top-1, %", "test top-1, %", "gap, points", "train NLL", "test NLL",
-              "gap, nats"),
-        rows=tuple(_row(group) for group in part.groups),
-        keys=tuple(group.key for group in part.groups),
-    )  # fmt: skip
+    head = ("", "train top-1, %", "test top-1, %", "gap, points", "train NLL", "test NLL",
+            "gap, nats")  # fmt: skip
     section = Section(
         title="Generalisation gap",
         protocol=f"{which[0].upper()}{which[1:]} training images, neither cropped nor flipped nor "
         "mixed, against the test images; evaluation mode.",
         reading="A small gap is no merit by itself: a model that learned nothing has none.",
-        blocks=(table,),
+        blocks=(group_table(head, part.groups, _cells),),
     )
     return {"gap": section}
 
 
-def _row(group: Group) -> tuple[str, ...]:
+def _cells(group: Group) -> tuple[str, ...]:
     found = group.intervals
     return (
-        group.label,
         spread(found["train.top1"]),
         spread(found["test.top1"]),
         signed(found["top1_gap"]),

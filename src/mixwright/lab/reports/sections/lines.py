@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.families import baseline_of
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.reports.figures import whisker
 from mixwright.lab.reports.formatting import signed, spread
+from mixwright.lab.reports.section import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,27 +49,46 @@ def spreads(group: Group, paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(spread(group.intervals.get(path)) for path in paths)
 
 
-def with_differences(
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
+def group_table(
+    head: Iterable[str],
     groups: Sequence[Group],
-    path: str,
+    cells: Callable[[Group], Iterable[str]],
     *,
-    name: str,
-) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Add to a table a last column: how far a fraction is from that of the baseline, by seed.
+    caption: str = "",
+) -> Table:
+    """Return a table with a row a group: its label, then its cells."""
+    return Table(
+        head=tuple(head),
+        rows=tuple((group.label, *cells(group)) for group in groups),
+        caption=caption,
+        keys=tuple(group.key for group in groups),
+    )
 
-    Head and rows, one a group, stay as they were where no group has a baseline.
-    """
+
+def spread_table(columns: Mapping[str, str], groups: Sequence[Group], *, caption: str) -> Table:
+    """Return a table of fractions in percent; columns are path in the summaries by head."""
+    return group_table(
+        ("Method", *columns),
+        groups,
+        lambda group: spreads(group, columns.values()),
+        caption=caption,
+    )
+
+
+def with_differences(table: Table, groups: Sequence[Group], path: str, *, name: str) -> Table:
+    """Add a last column, how far a fraction is from that of the baseline, where there is one."""
     bases = [base for group in groups if (base := baseline_of(group, groups)) is not None]
     if not bases:
-        return tuple(head), tuple(map(tuple, rows))
+        return table
     found = [group.differences.get(path) for group in groups]
-    more = tuple(
-        (*row, signed(None if difference is None else difference.interval))
-        for row, difference in zip(rows, found, strict=True)
+    return replace(
+        table,
+        head=(*table.head, f"{name} to {bases[0].label}"),
+        rows=tuple(
+            (*row, signed(difference and difference.interval))
+            for row, difference in zip(table.rows, found, strict=True)
+        ),
     )
-    return (*head, f"{name} to {bases[0].label}"), more
 
 
 def group_whisker(axes: Axes, group: Group, interval: Interval, y: float, colour: str) -> None:

@@ -12,6 +12,7 @@ from mixwright.lab.reports.figures import WIDE, small_multiples
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
+from mixwright.lab.reports.sections.lines import group_table
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
@@ -96,30 +97,27 @@ def _reading(mode: str) -> str:
 
 
 def _table(groups: Sequence[Group], found: Mapping[str, MethodMoments]) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
+    def cells(group: Group) -> tuple[str, ...]:
         own, closed = found[group.key], group.first["closed"]
-        rows.append(
-            (
-                group.label,
-                _measured(group, "a0", own.a0_error),
-                number(group.intervals["near"].mean, 3),
-                number(group.intervals["far"].mean, 3),
-                _measured(group, "mean", own.mean_error),
-                NONE if closed is None else number(float(closed["mean"]), 4),
-                number(own.deviation, 1),
-                number(group.intervals["mean_b"].mean, 3),
-            )
+        return (
+            _measured(group, "a0", own.a0_error),
+            number(group.intervals["near"].mean, 3),
+            number(group.intervals["far"].mean, 3),
+            _measured(group, "mean", own.mean_error),
+            NONE if closed is None else number(float(closed["mean"]), 4),
+            number(own.deviation, 1),
+            number(group.intervals["mean_b"].mean, 3),
         )
+
     head = ("Method", "a(0, 0)", "near", "far", "all pairs", "exact", "off by, SE", "between")
-    return Table(
-        head=head,
-        rows=tuple(rows),
+    return group_table(
+        head,
+        groups,
+        cells,
         caption="Exact: all pairs by the closed form; off by: distance of the map from it in "
         "standard errors, root mean square over all pairs (offsets depend on each other, so that "
         "up to about 2 is chance). Between: all pairs of the map B, which weighs the variance "
         "between images; it differs from the other with three sources and with holes.",
-        keys=tuple(group.key for group in groups),
     )
 
 

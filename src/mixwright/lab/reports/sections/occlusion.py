@@ -9,10 +9,11 @@ import torch
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import WIDE, canvas
-from mixwright.lab.reports.formatting import number, percent, spread
+from mixwright.lab.reports.formatting import number, percent
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import (
+    group_table,
     interval_line,
     legend,
     spreads,
@@ -77,21 +78,12 @@ def _table(part: Part) -> Table:
     shown = [n for n, ratio in enumerate(ratios) if any(abs(ratio - r) < 1e-9 for r in _COLUMNS)]
     head = ["Method", "whole", *(f"{percent(ratios[n], 0)} % hidden" for n in shown), "area",
             "half at, % hidden", "floor"]  # fmt: skip
-    rows = [
-        [
-            group.label,
-            *spreads(group, [f"accuracy.{n}" for n in (0, *shown)]),
-            spread(group.intervals["auc"]),
-            spread(group.intervals.get("half")),
-            percent(group.first["floor"]),
-        ]
-        for group in groups
-    ]
-    head, rows = with_differences(head, rows, groups, "auc", name="area")
+    paths = [*(f"accuracy.{n}" for n in (0, *shown)), "auc", "half"]
     deviation = first["deviation"]
-    return Table(
-        head=head,
-        rows=rows,
+    table = group_table(
+        head,
+        groups,
+        lambda group: (*spreads(group, paths), percent(group.first["floor"])),
         caption="Accuracy in percent"
         + (", ± half the 95 % t interval over seeds" if part.several_seeds else "")
         + (
@@ -100,8 +92,8 @@ def _table(part: Part) -> Table:
             if deviation
             else "."
         ),
-        keys=tuple(group.key for group in groups),
     )
+    return with_differences(table, groups, "auc", name="area")
 
 
 def _floors(groups: Sequence[Group]) -> list[tuple[Group, float]]:

@@ -10,6 +10,7 @@ from mixwright.lab.reports.figures import canvas, row_labels, whisker
 from mixwright.lab.reports.formatting import percent, signed, spread
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import group_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,24 +56,20 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 
 def _table(groups: Sequence[Group]) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
+    def cells(group: Group) -> tuple[str, ...]:
         against = group.differences.get("top1")
-        strengths = sorted({float(run["strength"]) for run in group.summaries})
-        rows.append(
-            (
-                group.label,
-                spread(group.intervals["top1"]),
-                signed(None if against is None else against.interval),
-                spread(group.intervals["train_top1"]),
-                _powers(strengths),
-            )
+        return (
+            spread(group.intervals["top1"]),
+            signed(against and against.interval),
+            spread(group.intervals["train_top1"]),
+            _powers(sorted({float(run["strength"]) for run in group.summaries})),
         )
-    return Table(
-        head=("Method", "top-1, %", "against baseline", "on its training images, %", "strength"),
-        rows=tuple(rows),
+
+    return group_table(
+        ("Method", "top-1, %", "against baseline", "on its training images, %", "strength"),
+        groups,
+        cells,
         caption="Against baseline: points, paired by seed, to no mixing with the same weights.",
-        keys=tuple(group.key for group in groups),
     )
 
 

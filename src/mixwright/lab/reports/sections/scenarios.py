@@ -11,7 +11,7 @@ from mixwright.lab.reports.figures import panels, row_labels, whisker
 from mixwright.lab.reports.formatting import MINUS, NONE, signed
 from mixwright.lab.reports.palette import FAINT, INK, Shade
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.reports.sections.lines import spreads
+from mixwright.lab.reports.sections.lines import group_table, spreads
 from mixwright.lab.settings import decode
 from mixwright.lab.theory.scenarios.tasks import SIZES
 
@@ -76,18 +76,9 @@ def _reading(found: Scenarios, groups: Mapping[str, Group]) -> str:
 
 def _scores(groups: Sequence[Group], tasks: Sequence[str]) -> Table:
     head = ("Method", *(f"{task}, {size}" for task in tasks for size in SIZES))
-    rows = tuple(
-        (
-            group.label,
-            *spreads(group, [f"tasks.{task}.{size}.top1" for task in tasks for size in SIZES]),
-        )
-        for group in groups
-    )
-    return Table(
-        head=head,
-        rows=rows,
-        caption="Top-1 in percent.",
-        keys=tuple(group.key for group in groups),
+    paths = [f"tasks.{task}.{size}.top1" for task in tasks for size in SIZES]
+    return group_table(
+        head, groups, lambda group: spreads(group, paths), caption="Top-1 in percent."
     )
 
 
