@@ -31,6 +31,7 @@ CORE = (
     "adapters",
 )
 LAB = (
+    "exports",
     "settings",
     "data",
     "models",
