@@ -1,4 +1,4 @@
-"""The public names of mixwright, each said here alone.
+"""The public names of mixwright, each listed here alone.
 
 Type checkers read this file in place of ``__init__.py``, which reads it for where each name lives:
 one import a line, ``from MODULE import NAME as NAME``.

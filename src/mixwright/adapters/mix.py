@@ -23,7 +23,7 @@ class Mix:
 
     Call it after the batch has moved to the device. Targets are dense floats for any criterion
     that takes class probabilities, ``torch.nn.functional.cross_entropy`` above all. It holds no
-    model; mixers that look through one get it with every call.
+    model; mixers that need one get it with every call.
 
     Args:
         mixer: what to draw, for example ``CutMix()``.
@@ -79,7 +79,7 @@ class Mix:
         Args:
             images: ``(B, C, *spatial)``; not written.
             labels: ``(B,)`` int64 class indices, or ``(B, K)`` floating, soft or multi-hot.
-            model: the classifier, for mixers that look through one.
+            model: the classifier, for mixers that need one.
 
         Returns:
             Mixed images (dtype, device and memory format as given) and targets ``(B, K)``
@@ -105,7 +105,7 @@ class Mix:
         Args:
             images: ``(B, C, *spatial)``.
             labels: needed by the mixers that say so.
-            model: the classifier, for mixers that look through one.
+            model: the classifier, for mixers that need one.
 
         Returns:
             The plan; in evaluation mode the identity.

@@ -102,7 +102,7 @@ def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
     value = field.float().flatten(1)
     if _selection_pays(value):
         return _selected(value, kept).view(len(field), 1, *field.shape[1:])
-    # A pixel is kept if its rank is below the count, and for that nobody needs the ranks: the value
+    # A pixel is kept if its rank is below the count, which does without the ranks: the value
     # at the cut is enough. Values become levels of 18 bits; a histogram of the upper 9 finds the
     # digit in which the count is reached, a histogram of the lower 9, over the pixels of that digit
     # alone, finds the level. Both are a scatter and a cumulative sum over 512 bins, without a sort

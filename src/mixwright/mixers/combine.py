@@ -128,7 +128,7 @@ class Sometimes:
         outputs = _outputs(self.mixer, images)
         count = 1 if self.per == "batch" else outputs
         drawn = sampling.choices((self.p, 1 - self.p), count, generator=generator)
-        if all(k == 1 for k in drawn):  # nobody: spare a model a pass
+        if all(k == 1 for k in drawn):  # none is mixed: spare a model a pass
             return _untouched(images, outputs)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
         if all(k == 0 for k in drawn):

@@ -29,7 +29,7 @@ class Cutout:
 
     A hole is centred on a uniform pixel and clipped at the border, so the middle of the image is
     cut more often than its corners. Works for any number of spatial dimensions from 1, and for a
-    batch of one: nobody else is needed.
+    batch of one: no partner is needed.
 
     Args:
         length: side of a hole: a whole number of pixels from 1, or a share of the shortest side

@@ -33,7 +33,7 @@ class LearnedMixer(Module):
     ``trained_mixer()``; ``load_mixer`` reads one from a run or a file.
 
     Encoder and network are copied, kept in float32, and stay without gradients and in evaluation
-    mode whatever an owner is told: batch normalisation takes its running statistics, where
+    mode whatever mode an owner is in: batch normalisation takes its running statistics, where
     training took those of each batch. They go to the images' device with the first batch of it.
 
     Args:

@@ -34,7 +34,7 @@ class Mixer(Protocol):
                 pixels, never written.
             labels: ``(B,)`` or ``(B, K)``; needed by those mixers that say so.
             generator: CPU generator, the source of all randomness.
-            model: the classifier, for mixers that look through it.
+            model: the classifier, for mixers that need it.
 
         Returns:
             The plan for this batch.

@@ -197,7 +197,7 @@ def count_draws(per: Per, images: Tensor) -> int:
 
 
 def singleton_plan(images: Tensor) -> MixPlan:
-    """Plan a batch of one: nobody to mix with, so the sample meets itself at share 1."""
+    """Plan a batch of one: there is no partner, so the sample meets itself at share 1."""
     ones = torch.ones(len(images), device=images.device)
     partner = torch.arange(len(images), device=images.device)
     return MixPlan.pair(partner, share(ones, images.ndim - 2), lam=ones)

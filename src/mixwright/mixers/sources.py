@@ -20,7 +20,7 @@ OFS: tuple[Of, ...] = ("largest", "first")
 
 
 def draw_count(sources: Sources, *, generator: Generator) -> int:
-    """Give N of a batch: as said, or drawn evenly from the lower to the higher number."""
+    """Give N of a batch: as set, or drawn evenly from the lower to the higher number."""
     if isinstance(sources, int):
         return sources
     low, high = sources

@@ -41,8 +41,8 @@ class RecursiveMix(Objective):
     """Paste the whole previous mixed image, made small, into the image at its place in the batch.
 
     What is pasted shows a pasted image itself, and so on, ever smaller. Labels mix by the share
-    of the box. A second term asks the features under the box to say what the model said of the
-    pasted image a step before:
+    of the box. A second term asks the features under the box for what the model predicted
+    of the pasted image a step before:
 
         loss = mixed loss + omega * mean_b (share of box_b * cross-entropy_b of the box features)
 

@@ -19,7 +19,7 @@ TERMS = ("labels", "r1", "r2", "r3", "remainder")
 
 @dataclass(frozen=True, kw_only=True)
 class Expansion:
-    """What is told of one method beyond its intervals.
+    """What is known of one method beyond its intervals.
 
     Attributes:
         errors: of ``mixed`` and each of ``TERMS``, the standard error of the mean over draws; NaN

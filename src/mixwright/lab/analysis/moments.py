@@ -19,7 +19,7 @@ MAPS = ("a", "diagonal")
 
 @dataclass(frozen=True, kw_only=True)
 class MethodMoments:
-    """What is told of one method beyond its intervals.
+    """What is known of one method beyond its intervals.
 
     Attributes:
         a0_error: standard error of the mean over draws of ``a0``; NaN for a single batch.

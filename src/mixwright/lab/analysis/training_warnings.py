@@ -31,7 +31,7 @@ class WarningRow:
     Attributes:
         method: its METHOD.
         spells: where it went wrong.
-        message: what the objective said, in its last words on it.
+        message: the objective's last one of this kind.
     """
 
     method: str

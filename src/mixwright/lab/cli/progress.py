@@ -30,13 +30,13 @@ def display(console: "Console", *, total: int, finished: int) -> Display:
 
 
 class _Heard:
-    """Which alarms of which runs were said already."""
+    """Which warnings of which runs were shown already."""
 
     def __init__(self) -> None:
         self._said: set[tuple[Job, str]] = set()
 
     def new(self, event: Event) -> list[str]:
-        """The alarms of an event that were not said for its run, each with the run's name."""
+        """The warnings of an event that were not shown for its run, each with the run's name."""
         fresh: list[str] = []
         for said in event.detail.get("alarms", ()):
             key = event.job, warning_kind(said)
@@ -47,7 +47,7 @@ class _Heard:
 
 
 class Lines:
-    """One plain line for each run that ends, each that is tried again, and each kind of alarm."""
+    """One plain line for each run that ends, each that is tried again, and each kind of warning."""
 
     def __init__(self, console: "Console", *, total: int, finished: int) -> None:
         self._console, self._total, self._ended = console, total, finished

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TRIES = 3
 
-_LAST_WORDS = 2.0  # seconds to read what a process said before it ended
+_LAST_WORDS = 2.0  # seconds to read what a process wrote before it ended
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Job:
         name: for people, e.g. ``cutmix seed 0``.
         folder: its run folder.
         log: file that takes what the run prints.
-        request: what ``worker.serve`` is told: recipe and folder among it.
+        request: what ``worker.serve`` reads: recipe and folder among it.
     """
 
     name: str
@@ -190,7 +190,7 @@ class _Worker:
             self._process.stdin.flush()
 
     def stop(self) -> int:
-        """End the process, kindly first; its exit code."""
+        """End the process, by asking before killing; its exit code."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -217,7 +217,7 @@ class _Worker:
         listener: threading.Thread,
         replies: "queue.Queue[tuple[_Worker, dict[str, Any] | None]]",
     ) -> None:
-        """Say when the process is gone, after all that it said itself."""
+        """Say when the process is gone, after all of its own messages."""
         self._process.wait()
         listener.join(_LAST_WORDS)  # the pipe does not end while a child of the process has it
         replies.put((self, None))

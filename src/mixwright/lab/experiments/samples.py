@@ -42,11 +42,11 @@ class ClassShare:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleText:
-    """What is said of a mixed image; its pictures are arrays.
+    """The text beside a mixed image; its pictures are arrays.
 
     Attributes:
         labels: shares of the classes, by source.
-        fills: for each plane of its mask, whether it belongs to a fill, which is nobody's.
+        fills: for each plane of its mask, whether it belongs to a fill, which is no image's.
     """
 
     labels: tuple[ClassShare, ...]

@@ -1,4 +1,4 @@
-"""A process that trains the runs it is told to: one request a line in, messages a line out.
+"""A process that trains the runs it is asked for: one request a line in, messages a line out.
 
 Started by ``pool``. What a run prints goes to its log, so that the messages stay alone on the
 pipe. The process ends when its input does, so none outlives the one that started it.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def environment() -> Any:
-    """Templates with our filters and colours; what is not said to be safe is escaped."""
+    """Templates with our filters and colours; what is not marked as safe is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
     Args:
         text: what it says.
-        clear: whether it stands out, as a difference that can be told from chance.
+        clear: whether it stands out, as a difference that is more than chance.
         code: whether it is set as code, at the left.
     """
 
@@ -207,7 +207,7 @@ class Section:
     Args:
         title: its heading.
         protocol: what was done, in one sentence with all its numbers.
-        reading: what can and what cannot be told from it, in a sentence or two; may be empty.
+        reading: what can and what cannot be concluded from it, in a sentence or two; may be empty.
         blocks: tables, figures and pictures, in order.
     """
 

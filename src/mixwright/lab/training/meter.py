@@ -43,7 +43,7 @@ class MeanMeter:
 
 
 class StepTimer:
-    """Times of steps: by events on CUDA, which nobody waits for, else by the clock."""
+    """Times of steps: by events on CUDA, which the host need not wait for, else by the clock."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"

@@ -39,7 +39,7 @@ def comix_masks(
         half_labels: from the second round on let blocks show two sources at one half each, of the
             three that the output shows most.
         wanted: ``(G, m)`` bool, False for outputs that are only there to fill up a group; they
-            show nothing and stand in nobody's way. None for all.
+            show nothing and block no other output. None for all.
 
     Returns:
         ``(G, m, n, h, w)`` float32 of 0, 1/2 and 1; sums to 1 over the sources of wanted outputs.

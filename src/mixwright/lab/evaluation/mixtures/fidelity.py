@@ -124,7 +124,7 @@ class Fidelity:
         order = torch.randperm(len(test), generator=stream(subject.seed))
         every = order[torch.arange(self.count) % len(test)]
         plans = list[SampledMixtures]()
-        # Parts of equal size: a batch of one would have nobody to be mixed with.
+        # Parts of equal size: a batch of one would have no partner.
         parts = -(-self.count // max(2, min(subject.batch_size, len(test))))
         for place, rows in enumerate(every.tensor_split(parts)):
             images = test.take(rows).to(subject.device).float().div_(255)
@@ -184,7 +184,7 @@ class Fidelity:
 
 
 def _ratio(distances: Tensor, scale: float) -> float | None:
-    """Mean distance in units of another; None where there is nobody to be distant from."""
+    """Mean distance in units of another; None where there is nothing to be distant from."""
     mean = float(distances.mean())
     return mean / scale if math.isfinite(mean) and math.isfinite(scale) and scale > 0 else None
 

@@ -222,7 +222,7 @@ def _shares(plan: MixPlan, count: int, size: Sequence[int]) -> Tensor:
     found = mask.new_zeros(len(mask), count, *size)
     for source in range(mask.shape[1]):
         row = plan.index[:, source]
-        real = (row >= 0)[:, None, None, None]  # a fill is nobody's
+        real = (row >= 0)[:, None, None, None]  # a fill is no image's
         place = (row.clamp_min(0) % count)[:, None, None, None].expand(-1, 1, *size)
         found.scatter_add_(1, place, mask[:, source : source + 1] * real)
     return found

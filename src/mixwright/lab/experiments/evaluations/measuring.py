@@ -51,7 +51,7 @@ class Measured:
 
 
 class Told(Protocol):
-    """Is told how far an evaluation is."""
+    """Called with how far an evaluation is."""
 
     def __call__(
         self, candidate: ModelToEvaluate, part: Evaluation, share: float, note: str
@@ -145,7 +145,7 @@ def measure_all(
 def _told(
     on_progress: Told, candidate: ModelToEvaluate, part: Evaluation
 ) -> Callable[[float, str], None]:
-    # A part that says 1 has still to be written down: its end is told when it is.
+    # A part that says 1 has still to be written down: its end is reported when it is.
     return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
 
 
