@@ -13,7 +13,7 @@ import mixwright
 
 HOME = Path(mixwright.__file__).parent
 CORE = (
-    "exports",
+    "_exports",
     "_moved",
     "arguments",
     "precision",
@@ -31,7 +31,6 @@ CORE = (
     "adapters",
 )
 LAB = (
-    "exports",
     "settings",
     "data",
     "models",

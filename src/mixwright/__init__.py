@@ -10,15 +10,15 @@
 
 from __future__ import annotations
 
-from mixwright import _moved, exports
+from mixwright import _exports, _moved
 
 __version__ = "0.1.0"
 
 _moved.install()
 
 # The command line parses without torch, so nothing is imported before it is asked for.
-_HOMES = exports.homes(__file__)
-__getattr__ = exports.getter(__name__, _HOMES)
+_HOMES = _exports.homes(__file__)
+__getattr__ = _exports.getter(__name__, _HOMES)
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 

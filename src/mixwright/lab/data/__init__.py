@@ -1,9 +1,9 @@
 """Data sets of images with class labels, and the batches that training draws from them."""
 
-from mixwright import exports
+from mixwright import _exports
 
-_HOMES = exports.homes(__file__)
-__getattr__ = exports.getter(__name__, _HOMES)
+_HOMES = _exports.homes(__file__)
+__getattr__ = _exports.getter(__name__, _HOMES)
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 

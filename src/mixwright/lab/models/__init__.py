@@ -1,7 +1,7 @@
 """Networks for small images, and the way to all of timm's; a leaf that imports no other room."""
 
-from mixwright import exports
+from mixwright import _exports
 
-_HOMES = exports.homes(__file__)
-__getattr__ = exports.getter(__name__, _HOMES)
+_HOMES = _exports.homes(__file__)
+__getattr__ = _exports.getter(__name__, _HOMES)
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -6,6 +6,12 @@ Is the advantage the same for all corruption types? One value per type: ``types`
 several times corrects for it: ``multiplicity``, ``ranks``.
 """
 
-from mixwright.lab.exports import lazy_names
+from mixwright import _exports
 
-__getattr__ = lazy_names(__name__, __file__)
+_HOMES = _exports.homes(__file__)
+__getattr__ = _exports.getter(__name__, _HOMES)
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    return __all__
