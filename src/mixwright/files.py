@@ -79,7 +79,7 @@ def plain(value: Any) -> Any:
         {'1': [0.5, None], 'where': 'runs'}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, Path):

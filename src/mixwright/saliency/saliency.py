@@ -26,7 +26,7 @@ class Saliency(Protocol):
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:
-        """Return a map for each image, ``(B, H, W)`` floating, at least 0, of any scale.
+        """Return a map for each image, ``(B, H, W)`` of any scale from 0, no gradient.
 
         Labels are ``(B,)`` or ``(B, K)``, the model the classifier, for providers that need them.
         """

@@ -38,7 +38,7 @@ def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> Mode
         "unknown model 'resnet18_cifra'; did you mean resnet18_cifar"
     """
     near = nearest(name, [*MODELS, *others], count=3)
-    meant = f"; did you mean {', '.join(near)}?" if near else "."
+    suggestion = f"; did you mean {', '.join(near)}?" if near else "."
     return ModelError(
-        f"unknown model {name!r}{meant} Our own are {', '.join(MODELS)}. {hint}".rstrip()
+        f"unknown model {name!r}{suggestion} Our own are {', '.join(MODELS)}. {hint}".rstrip()
     )

@@ -159,10 +159,10 @@ class _Axis:
     def count(cls, side: int, n: int, placing: Placing) -> _Axis:
         # The mixer's own function places the boxes; the middles of as many equal parts of [0, 1]
         # as there are places stand for its uniform draw, and meet each place once.
-        place = {"official": clipped_box, "fit": fitted_box, "uniform": uniform_box}[placing]
+        put_box = {"official": clipped_box, "fit": fitted_box, "uniform": uniform_box}[placing]
         count = {"official": n, "fit": n - side + 1, "uniform": max(1, n + side - 1)}[placing]
         draws = ((torch.arange(count, dtype=torch.float64) + 0.5) / count)[:, None]
-        edges = place(torch.full((count, 1), side), draws, (n,))[:, 0].double()
+        edges = put_box(torch.full((count, 1), side), draws, (n,))[:, 0].double()
         begin, end = edges[:, :1], edges[:, 1:]
         offset = torch.arange(1 - n, n, dtype=torch.float64)
         length = end - begin
