@@ -9,11 +9,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright import sampling
 from mixwright.arguments import check_choice
 from mixwright.masks.blocks import area_mean
 from mixwright.mixers.cards import Card
-from mixwright.mixers.pair_mixer import PairMixer
+from mixwright.mixers.pair_mixer import PairMixer, draw_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
@@ -99,9 +98,7 @@ class GuidedMixup(PairMixer):
     def _partners(self, images: Tensor, found: Tensor, *, generator: Generator) -> Tensor:
         if self.pairing == "greedy":
             return farthest_cycle(map_distances(found))
-        return sampling.partners(
-            len(images), device=images.device, generator=generator, pairing=self.pairing
-        )
+        return draw_partners(images, self.pairing, generator=generator)
 
 
 def map_distances(maps: Tensor) -> Tensor:

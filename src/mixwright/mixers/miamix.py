@@ -21,7 +21,13 @@ from mixwright.mixers.gridmix import GridMix
 from mixwright.mixers.layers import draw_layers, happens, to_device
 from mixwright.mixers.mixer import Per, check_batch
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pair_mixer import MaskMethod, check_pair, count_draws, singleton_plan
+from mixwright.mixers.pair_mixer import (
+    MaskMethod,
+    check_pair,
+    count_draws,
+    draw_partners,
+    singleton_plan,
+)
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
@@ -182,9 +188,7 @@ class MiAMix:
     def _pair(self, images: Tensor, *, generator: Generator) -> tuple[Tensor, Rect | None]:
         """Draw partners, as rows of the pool, and the warp of those that meet themselves."""
         count = len(images)
-        partner = sampling.partners(
-            count, device=images.device, generator=generator, pairing=self.pairing
-        )
+        partner = draw_partners(images, self.pairing, generator=generator)
         selves = happens(self.p_self, torch.arange(count), generator=generator)
         warp = None
         if len(selves) > 0:

@@ -47,7 +47,7 @@ class PairDraw:
         """Draw partners (see ``sampling.partners``) and plan the batch."""
         count = len(images)
         return MixPlan.pair(
-            sampling.partners(count, device=images.device, generator=generator, pairing=pairing),
+            draw_partners(images, pairing, generator=generator),
             self.mask.expand(count),
             weight=None if self.own_weight is None else self.own_weight.expand(count),
             warp=None if self.warp is None else (None, self.warp),
@@ -139,7 +139,6 @@ class MaskMethod(Protocol):
         Returns:
             R masks in any form of ``masks.mask_forms``.
         """
-        ...
 
 
 class PairSettings(Protocol):
@@ -148,17 +147,14 @@ class PairSettings(Protocol):
     @property
     def lam(self) -> float | None:
         """A fixed share instead of a draw."""
-        ...
 
     @property
     def per(self) -> Per:
         """Whether each sample or each batch has a draw of its own."""
-        ...
 
     @property
     def pairing(self) -> Pairing:
         """See ``sampling.partners``."""
-        ...
 
 
 class BetaSettings(PairSettings, Protocol):
@@ -167,7 +163,6 @@ class BetaSettings(PairSettings, Protocol):
     @property
     def alpha(self) -> float:
         """Both parameters of the Beta law of the share; 0 turns mixing off."""
-        ...
 
 
 def check_pair(mixer: PairSettings) -> None:
@@ -189,6 +184,13 @@ def draw_lam(mixer: BetaSettings, images: Tensor, *, generator: Generator) -> Te
     if mixer.lam is not None:
         return torch.full((count,), float(mixer.lam), device=images.device)
     return sampling.beta(mixer.alpha, count, device=images.device, generator=generator)
+
+
+def draw_partners(images: Tensor, pairing: Pairing, *, generator: Generator) -> Tensor:
+    """Draw whom each sample of a batch is mixed with; see ``sampling.partners``."""
+    return sampling.partners(
+        len(images), device=images.device, generator=generator, pairing=pairing
+    )
 
 
 def count_draws(per: Per, images: Tensor) -> int:

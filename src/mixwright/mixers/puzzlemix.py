@@ -18,7 +18,7 @@ from mixwright.masks.puzzle.solver import puzzle_labels
 from mixwright.masks.puzzle.transport import block_transport
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
-from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
+from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam, draw_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
@@ -144,9 +144,7 @@ class PuzzleMix(PairMixer):
         side = fitting[choice]
         with drawing(images):
             lam = draw_lam(self, images, generator=generator).expand(count)
-            partner = sampling.partners(
-                count, device=images.device, generator=generator, pairing=self.pairing
-            )
+            partner = draw_partners(images, self.pairing, generator=generator)
             label = self._labels(images, blocks_of(found, (side, side)), partner, lam)
             # Bool marks a mask of 0 and 1, whose pixels are copied.
             own = label == 0 if self.n_labels == 2 else 1 - label.float() / (self.n_labels - 1)

@@ -15,7 +15,7 @@ from mixwright.arguments import check_number, check_whole
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
-from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
+from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam, draw_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
@@ -101,9 +101,7 @@ class SaliencyGrafting(PairMixer):
         side = common_grid(self.grid, height, width)
         with drawing(images):
             lam = draw_lam(self, images, generator=generator).expand(count)
-            partner = sampling.partners(
-                count, device=images.device, generator=generator, pairing=self.pairing
-            )
+            partner = draw_partners(images, self.pairing, generator=generator)
             chance = sampling.uniform(
                 (count, side, side), device=images.device, generator=generator
             )

@@ -9,12 +9,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright import sampling
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
-from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam
+from mixwright.mixers.pair_mixer import PairMixer, check_pair, draw_lam, draw_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
@@ -86,9 +85,7 @@ class SaliencyMix(PairMixer):
         count, size = len(images), tuple(images.shape[2:])
         with drawing(images):
             lam = draw_lam(self, images, generator=generator)
-            partner = sampling.partners(
-                count, device=images.device, generator=generator, pairing=self.pairing
-            )
+            partner = draw_partners(images, self.pairing, generator=generator)
         peak = self._peaks(images, labels, partner, model=model)
         with drawing(images):
             height, width = size

@@ -10,10 +10,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
+from mixwright.mixers.pair_mixer import draw_partners
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.taps import bare, classifier, entering, evaluating
@@ -135,9 +135,7 @@ class MEADA(Objective):
         check_batch("MEADA", images, labels)
         count = round((self.online or 0.0) * len(images))
         if count:
-            order = sampling.partners(
-                len(images), device=images.device, generator=generator, pairing="perm"
-            )
+            order = draw_partners(images, "perm", generator=generator)
             rows = order[:count]
             hard = self.harden(model, images[rows], labels[rows])
             images = images.index_copy(0, rows, hard.to(images.dtype))

@@ -14,6 +14,7 @@ from mixwright.masks.windows import extreme_windows, inside_windows
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Mixer, check_batch
 from mixwright.mixers.mixup import MixUp
+from mixwright.mixers.pair_mixer import draw_partners
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
@@ -174,10 +175,7 @@ class SMMix(Switching):
         with drawing(images):
             maps = attention.mean_row().view(-1, *grid)
             least, most = extreme_windows(maps, side)
-            count = len(images)
-            partner = sampling.partners(
-                count, device=images.device, generator=generator, pairing=self.pairing
-            )
+            partner = draw_partners(images, self.pairing, generator=generator)
             plan = pasted(images, partner, source=most[partner], target=least, grid=grid)
         return plan, inside_windows(least, grid), clean, grid
 

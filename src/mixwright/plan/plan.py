@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import torch
@@ -100,7 +100,7 @@ class MixPlan:
                 f"MixPlan: index names {sources} sources a sample, the mask has {form.sources} and "
                 f"warp {sources if warp is None else len(warp)}; expected one of each a source."
             )
-        fields: dict[str, Any] = {
+        values: dict[str, Any] = {
             "index": index,
             "weight": weight.float(),
             "mask_form": form,
@@ -110,7 +110,7 @@ class MixPlan:
             "lam": lam,
             "self_first": self_first and pool == len(index),
         }
-        for name, value in fields.items():
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------------ making plans
@@ -187,16 +187,9 @@ class MixPlan:
         Raises:
             TypeError: a name is not an argument of the constructor.
         """
-        now: dict[str, Any] = {
-            "index": self.index,
-            "mask": self.mask_form,
-            "weight": self.weight,
-            "pool": self.pool,
-            "warp": self.warp,
-            "fill": self.fill,
-            "lam": self.lam,
-            "self_first": self.self_first and "index" not in changes,
-        }
+        now: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        now["mask"] = now.pop("mask_form")
+        now["self_first"] &= "index" not in changes
         return type(self)(**(now | changes))
 
     # ------------------------------------------------------------------ reading plans

@@ -82,9 +82,7 @@ class Attended:
         self._layer = named_layer(model, name)
         self._tokens: Tensor | None = None  # qkv of the layer, or what enters it
         self._mask: Tensor | None = None
-        self._shape: tuple[int, ...] | None = (
-            None  # shape of the images, or of a Swin block's input
-        )
+        self._shape: tuple[int, ...] | None = None  # of the images, or of a Swin block's input
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -27,9 +27,8 @@ class Overhead:
 
     Attributes:
         share: the median over pairs of blocks of ``method / vanilla - 1``; 0.11 is 11 %. None
-            where every pair was disturbed.
-        low: lower end of the 95 % interval, by bootstrap over pairs; None for fewer than two.
-        high: its upper end.
+            where every pair was disturbed. ``low`` and ``high`` are the ends of its 95 % interval,
+            by bootstrap over pairs; None for fewer than two.
         pairs: pairs of blocks that count.
         rejected: pairs left out, since the vanilla block was disturbed.
         steps: steps of a block.

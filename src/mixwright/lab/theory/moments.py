@@ -37,23 +37,20 @@ class Moments:
     """What the masks of many plans have in common, pair of pixels by pair of pixels.
 
     Maps are over offsets ``p = (dy, dx)`` between two pixels, the mean over all places where both
-    lie in the image; offset (0, 0) is in the middle. Errors are standard errors over batches.
+    lie in the image; offset (0, 0) is in the middle. Each ``..._error`` is the standard error over
+    batches, NaN for one.
 
     Attributes:
         mode: "exact" or "paper".
         size: height and width, in pixels.
-        masks: outputs that were planned.
-        batches: independent batches that errors rest on; with one they are NaN.
+        masks: outputs that were planned, in so many independent ``batches``.
         a: ``(2H - 1, 2W - 1)`` float64, ``A(p) = sum_n w_n E[(1 - P_n)_j (1 - P_n)_{j+p}]``,
             the pull away from the source that is expanded around.
-        a_error: likewise.
         b: ``B(p) = sum_n w_n sum_{m != n} E[P_m,j P_m,{j+p}]``, the terms that carry the variance
             between images; equal to ``a`` for two images.
-        b_error: likewise.
         diagonal: ``(H, W)``, ``a_jj`` of each pixel: where in the image the method acts.
-        mean: mean of ``a_jk`` over all pairs of pixels, far ones and near ones alike.
-        mean_error: its error.
-        mean_b: mean of B over all pairs.
+        mean: mean of ``a_jk`` over all pairs of pixels, far ones and near ones alike; ``mean_b``
+            that of B.
         budget: ``E[sum_n w_n (1 - w_n)^2]``, ``E[lam (1 - lam)]`` for pairs; equal to ``mean``
             where labels follow pixels: methods only share it out among the pairs.
         weight: mean of the label weights' sum, 1 unless the method says otherwise.

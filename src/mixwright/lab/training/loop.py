@@ -50,7 +50,6 @@ class ScoresLike(Protocol):
     @property
     def top1(self) -> float:
         """Share of images whose first guess is right."""
-        ...
 
 
 class Evaluate(Protocol):
@@ -65,7 +64,6 @@ class Evaluate(Protocol):
         reduce: Callable[[Tensor], Tensor] | None = None,
     ) -> ScoresLike:
         """Return the model's scores over the batches; ``reduce`` adds up over processes."""
-        ...
 
 
 def train(

@@ -24,14 +24,9 @@ class Result:
     ``teacher``.
 
     Args:
-        recipe: what was run.
-        hash: its ``recipe_hash``.
-        seed: the recipe's.
+        recipe: what was run; ``hash`` is its ``recipe_hash``.
         commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
-        mixwright: version.
-        torch: version.
         machine: where the run ended; see ``machine``.
-        epochs: epochs trained.
         train: loss, accuracy, terms and diagnostics over the last epoch.
         scores: by set of weights, after the last epoch.
         best: by set of weights, the scores of the epoch with the highest top-1, the earlier of

@@ -108,12 +108,8 @@ class DADA(Objective):
     criterion: Criterion = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        for name, low in (
-            ("search_epochs", 1),
-            ("search_size", 4),
-            ("policies", 1),
-            ("batch_size", 2),
-        ):
+        least = {"search_epochs": 1, "search_size": 4, "policies": 1, "batch_size": 2}
+        for name, low in least.items():
             check_whole("DADA", name, getattr(self, name), low=low)
         check_number("DADA", "policies", self.policies, low=1, high=len(PAIRS))
         check_number("DADA", "lr", self.lr, open_low=True)

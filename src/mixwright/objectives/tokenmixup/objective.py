@@ -135,16 +135,10 @@ class TokenMixup(Objective):
         for word, value in (("tau", tau), ("rho", rho), ("lambda_s", lambda_s)):
             check_number("TokenMixup", word, value)
         self.mixer = mixer
-        self.horizontal = horizontal
-        self.vertical = vertical
-        self.layer = layer
-        self.vertical_layer = vertical_layer
-        self.tau = tau
-        self.rho = rho
-        self.lambda_s = lambda_s
-        self.kappa = kappa
-        self.stop_score_gradient = stop_score_gradient
-        self.official_mask = official_mask
+        self.horizontal, self.vertical = horizontal, vertical
+        self.layer, self.vertical_layer = layer, vertical_layer
+        self.tau, self.rho, self.lambda_s, self.kappa = tau, rho, lambda_s, kappa
+        self.stop_score_gradient, self.official_mask = stop_score_gradient, official_mask
         self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
         self.score: ScoreNet | None = None
 

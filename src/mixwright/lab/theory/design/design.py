@@ -53,17 +53,14 @@ class Designed:
     Maps are ``(2H - 1, 2W - 1)`` float64 over offsets, offset 0 in the middle.
 
     Args:
-        mixer: to be used as any other.
         wanted: the map that was asked for.
         attainable: what the closed form promises of the nearest field.
-        achieved: measured on masks that the design has not seen.
-        error: standard error of ``achieved``.
+        achieved: measured on ``masks`` masks that the design has not seen, with standard ``error``.
         budget: ``E[lam (1 - lam)]``, the mean over all pairs of what any such method has.
         wanted_mean: mean of ``wanted`` over all pairs; where it is not the budget, no method with
             this law of ``lam`` has that map.
         distance: root mean square over pairs of achieved less wanted, in budgets.
         noise: what ``distance`` would be of a perfect design, from the finite number of masks.
-        masks: masks that were measured.
         samples: ``(6, H, W)`` float32, some of the masks, by rising share.
     """
 
