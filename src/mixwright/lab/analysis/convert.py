@@ -132,8 +132,8 @@ def _times(run: Raw) -> dict[str, float]:
 
 def _warnings(run: Raw) -> list[dict[str, Any]]:
     return [
-        {"first": one["first"], "last": one["last"], "message": one["said"]}
-        for one in run.get("alarms", ())
+        {"first": alarm["first"], "last": alarm["last"], "message": alarm["said"]}
+        for alarm in run.get("alarms", ())
     ]
 
 
@@ -251,12 +251,12 @@ def _scenarios(raw: Raw) -> Findings:
     summaries: Mapping[str, Sequence[Raw]] = raw["summaries"]
     renamed = {
         key: [
-            {"dataset_kind" if name == "rung" else name: value for name, value in one.items()}
-            for one in many
+            {"dataset_kind" if name == "rung" else name: value for name, value in run.items()}
+            for run in runs
         ]
-        for key, many in summaries.items()
+        for key, runs in summaries.items()
     }
-    parts, _ = analyse({"scenarios": [_of_method(key, key, many) for key, many in renamed.items()]})
+    parts, _ = analyse({"scenarios": [_of_method(key, key, runs) for key, runs in renamed.items()]})
     about = About(
         command="",
         finished="",

@@ -100,24 +100,24 @@ def cost(
         found += [
             _spent(group, longer=longer) for group in other.parts["cost"].groups if group.baseline
         ]
-    base = next((one for one in found if one.baseline), None)
-    bases = [place for place, one in enumerate(found) if one.baseline]
-    front = set(pareto([(one.seconds, one.top1.mean) for one in found]))
+    base = next((spent for spent in found if spent.baseline), None)
+    bases = [place for place, spent in enumerate(found) if spent.baseline]
+    front = set(pareto([(spent.seconds, spent.top1.mean) for spent in found]))
     return Cost(
         epochs=epochs,
         methods=tuple(
             replace(
-                one,
+                spent,
                 front=place in front,
-                ratio=None if base is None else one.seconds / base.seconds,
-                step_ratio=None if base is None else one.step_seconds / base.step_seconds,
-                mean_ratio=None if base is None else one.mean_seconds / base.mean_seconds,
-                equal_time=None if one.baseline else _equal_time(one, found, bases),
+                ratio=None if base is None else spent.seconds / base.seconds,
+                step_ratio=None if base is None else spent.step_seconds / base.step_seconds,
+                mean_ratio=None if base is None else spent.mean_seconds / base.mean_seconds,
+                equal_time=None if spent.baseline else _equal_time(spent, found, bases),
                 epochs_needed=None
-                if base is None or one.baseline
-                else math.ceil((base.longer or epochs) * one.seconds / base.seconds),
+                if base is None or spent.baseline
+                else math.ceil((base.longer or epochs) * spent.seconds / base.seconds),
             )
-            for place, one in enumerate(found)
+            for place, spent in enumerate(found)
         ),
     )
 

@@ -61,8 +61,8 @@ def all_curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> All
     methods = {text: curves(records) for text, records in runs.items()}
     ends = [
         curve.mean[-1]
-        for one in methods.values()
-        for curve in (one.train, *one.test.values())
+        for method in methods.values()
+        for curve in (method.train, *method.test.values())
         if curve.mean
     ]
     return AllCurves(methods=methods, floor=max(0.0, min(ends, default=0.0) - 0.35))
@@ -70,8 +70,8 @@ def all_curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> All
 
 def curves(runs: Sequence[Sequence[Mapping[str, Any]]]) -> Curves:
     """Return the curves of a method over the epochs of its runs; empty where not measured."""
-    shown = [line["train"].get("diagnostics", {}) for run in runs for line in run]
-    names = dict.fromkeys(name for names in shown for name in names)
+    diagnostics = [line["train"].get("diagnostics", {}) for run in runs for line in run]
+    names = dict.fromkeys(name for names in diagnostics for name in names)
     return Curves(
         train=_curve(runs, ("train", "accuracy")),
         test={weights: _curve(runs, ("test", weights, "top1")) for weights in WEIGHTS},

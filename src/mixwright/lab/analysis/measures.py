@@ -72,8 +72,8 @@ def with_statistics(groups: Sequence[Group]) -> tuple[Group, ...]:
         replace(
             group,
             intervals={
-                path: interval([one.get(path, math.nan) for one in found[group.key]])
-                for path in dict.fromkeys(path for one in found[group.key] for path in one)
+                path: interval([run.get(path, math.nan) for run in found[group.key]])
+                for path in dict.fromkeys(path for run in found[group.key] for path in run)
             },
             differences=differences[group.key],
         )

@@ -76,9 +76,8 @@ def find_record(path: Path) -> Path:
             "compare, evaluate or theory."
         )
     if len(found) > 1:
-        raise ValueError(
-            f"{path} holds several records: {', '.join(one.name for one in found)}. Name the file."
-        )
+        names = ", ".join(file.name for file in found)
+        raise ValueError(f"{path} holds several records: {names}. Name the file.")
     return found[0]
 
 

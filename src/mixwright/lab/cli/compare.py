@@ -146,11 +146,11 @@ def _work(task: _Task) -> "tuple[int, list[Failure]]":
 
     workers, total = _workers(task), len(task.runs)
     together = task.world.size > 1
-    with display(task.console, total=total, finished=total - task.missing) as shown:
+    with display(task.console, total=total, finished=total - task.missing) as bars:
         if together:
-            ends = run_together(task.runs, task.place, on_event=shown.tell)
+            ends = run_together(task.runs, task.place, on_event=bars.tell)
         elif task.missing:
-            ends = run_parallel(task.runs, task.place, workers=workers, on_event=shown.tell)
+            ends = run_parallel(task.runs, task.place, workers=workers, on_event=bars.tell)
         else:
             ends = []
     failed = [end for end in ends if end.kind == "failed"]

@@ -89,9 +89,9 @@ def main(argv: Sequence[str]) -> int:
     with users_words():
         parts = parse_parts(options.only)
         found = [
-            one
+            model
             for word in options.models
-            for one in find_models(
+            for model in find_models(
                 word,
                 weights=options.weights,
                 normalise=options.normalise,
@@ -135,7 +135,7 @@ def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> 
     from mixwright.lab.cli.prepare import load
 
     # All runs among them share a recipe but for what is a run's own: they were checked.
-    recipe = next((one.recipe for one in candidates if one.recipe), None)
+    recipe = next((model.recipe for model in candidates if model.recipe), None)
     if options.data is None and recipe is None:
         raise UsageError(
             "--data is not given; a model that is not one of our runs does not say what to test it "
@@ -156,12 +156,12 @@ def _measure(
     out: Path,
     console: "Console",
 ) -> "list[Measured]":
-    from mixwright.lab.cli.evaluate_progress import shown
+    from mixwright.lab.cli.evaluate_progress import show_progress
     from mixwright.lab.experiments.evaluations.measuring import measure_all
     from mixwright.lab.experiments.grid import alone_in
 
-    with alone_in(out), shown(console, total=len(candidates) * len(parts)) as told:
-        return list(measure_all(candidates, parts, common, out, on_progress=told))
+    with alone_in(out), show_progress(console, total=len(candidates) * len(parts)) as on_progress:
+        return list(measure_all(candidates, parts, common, out, on_progress=on_progress))
 
 
 def _finish(

@@ -11,37 +11,39 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mixwright.lab.evaluation.subject import Evaluation
-    from mixwright.lab.experiments.evaluations.measuring import Told
+    from mixwright.lab.experiments.evaluations.measuring import PartProgress
     from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
 
 
 @contextlib.contextmanager
-def shown(console: "Console", *, total: int) -> "Generator[Told]":
+def show_progress(console: "Console", *, total: int) -> "Generator[PartProgress]":
     """Show how far an evaluation of ``total`` parts is, for the length of a ``with`` block."""
     if console.is_terminal:
-        with _bars(console, total) as told:
-            yield told
+        with _bars(console, total) as on_progress:
+            yield on_progress
     else:
         yield _lines(console, total)
 
 
-def _lines(console: "Console", total: int) -> "Told":
+def _lines(console: "Console", total: int) -> "PartProgress":
     ended = 0
 
-    def told(candidate: "ModelToEvaluate", part: "Evaluation", share: float, note: str) -> None:
+    def on_progress(
+        candidate: "ModelToEvaluate", part: "Evaluation", share: float, note: str
+    ) -> None:
         nonlocal ended
         if share < 1:
             return
         ended += 1
         what = f"{candidate.name} ({candidate.weights}): {part.name}"
-        said = "done" if not note else note if note == KEPT else f"not measured: {note}"
-        say(console, f"[{ended:>{len(str(total))}}/{total}] {what} {said}")
+        outcome = "done" if not note else note if note == KEPT else f"not measured: {note}"
+        say(console, f"[{ended:>{len(str(total))}}/{total}] {what} {outcome}")
 
-    return told
+    return on_progress
 
 
 @contextlib.contextmanager
-def _bars(console: "Console", total: int) -> "Generator[Told]":
+def _bars(console: "Console", total: int) -> "Generator[PartProgress]":
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     progress = Progress(
@@ -57,7 +59,9 @@ def _bars(console: "Console", total: int) -> "Generator[Told]":
         every = progress.add_task("all", total=total, note="")
         one = progress.add_task("", total=1.0, note="")
 
-        def told(candidate: "ModelToEvaluate", part: "Evaluation", share: float, note: str) -> None:
+        def on_progress(
+            candidate: "ModelToEvaluate", part: "Evaluation", share: float, note: str
+        ) -> None:
             nonlocal ended
             what = f"{candidate.name} ({candidate.weights}): {part.name}"
             if share >= 1:
@@ -68,4 +72,4 @@ def _bars(console: "Console", total: int) -> "Generator[Told]":
             done = ended if share >= 1 else ended + share
             progress.update(every, completed=done, note=f"{ended}/{total}")
 
-        yield told
+        yield on_progress

@@ -2,17 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions
 from mixwright.lab.cli.parser import option, parse
-
-if TYPE_CHECKING:
-    from mixwright.lab.data.sets import Dataset
-    from mixwright.lab.experiments.methods import Method
-    from mixwright.lab.experiments.probe_model import ProbeModel
 
 ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label bars, as
 gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers.
@@ -43,10 +36,11 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
-    from mixwright.lab.cli.prepare import load, out_folder
+    from mixwright.lab.cli.prepare import load, out_folder, tell
 
     out = out_folder(options.out)
     from mixwright.lab.experiments.methods import parse_methods
+    from mixwright.lab.experiments.probe_model import find_probe_model, looks_through_model
     from mixwright.lab.experiments.samples import choose_images, draw_samples
     from mixwright.lab.reports.comparison_page import short_name
     from mixwright.lab.reports.gallery import samples_of, write_gallery
@@ -56,9 +50,11 @@ def main(argv: Sequence[str]) -> int:
         methods = parse_methods(options.methods or MIXERS, trust=options.trust)
         data = load(options, train_size=options.train_size)
         images, labels = choose_images(data, max(8, options.count))
-        probe = _probe_model(options, data, methods)
+        probe = None
+        if any(map(looks_through_model, methods)):
+            probe = find_probe_model(data, options.run, seed=options.seed, on_message=tell)
         model = None if probe is None else probe.model
-        shown = [
+        every = [
             samples_of(
                 *draw_samples(
                     method, images, labels, data.classes,
@@ -68,8 +64,8 @@ def main(argv: Sequence[str]) -> int:
             for method in methods
             if method.parts
         ]  # fmt: skip
-        drawn = [samples for samples in shown if samples.samples]
-        for samples in shown:
+        drawn = [samples for samples in every if samples.samples]
+        for samples in every:
             if not samples.samples:
                 print(f"{samples.title}: {samples.note}")
         if not drawn:
@@ -78,33 +74,3 @@ def main(argv: Sequence[str]) -> int:
         page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=note)
     print(f"gallery  {page}\npicture  {page.with_suffix('.png')}")
     return 0
-
-
-def _probe_model(
-    options: GalleryOptions, data: "Dataset", methods: "Sequence[Method]"
-) -> "ProbeModel | None":
-    """The model to look through, if one is wanted or may be needed."""
-    from mixwright.lab.cli.prepare import tell
-    from mixwright.lab.experiments.probe_model import (
-        ProbeModel,
-        looks_through_model,
-        train_probe_model,
-    )
-    from mixwright.lab.experiments.saved import load_saved
-
-    if not any(map(looks_through_model, methods)):
-        return None
-    if options.run is None:
-        return train_probe_model(data, seed=options.seed, on_message=tell)
-    saved = load_saved(Path(options.run), image_size=data.image_size, channels=data.channels)
-    if len(saved.classes) != data.num_classes:
-        raise UsageError(
-            f"--run {options.run}: its model tells {len(saved.classes)} classes apart, {data.name} "
-            f"has {data.num_classes}. Give the --data that it was trained on."
-        )
-    epochs = f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
-    note = (
-        f"Methods that look through a model look through a {saved.recipe.model} that was trained "
-        f"on {saved.recipe.data} with {saved.recipe.method} for {epochs}."
-    )
-    return ProbeModel(saved.raw, note)

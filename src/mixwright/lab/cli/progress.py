@@ -38,11 +38,11 @@ class _Heard:
     def new(self, event: Event) -> list[str]:
         """The warnings of an event that were not shown for its run, each with the run's name."""
         fresh: list[str] = []
-        for said in event.detail.get("alarms", ()):
-            key = event.job, warning_kind(said)
+        for warning in event.detail.get("alarms", ()):
+            key = event.job, warning_kind(warning)
             if key not in self._said:
                 self._said.add(key)
-                fresh.append(f"{event.job.name}: {said}")
+                fresh.append(f"{event.job.name}: {warning}")
         return fresh
 
 
@@ -65,8 +65,8 @@ class Lines:
         if event.kind == "start":
             self._since[event.job] = time.monotonic()
         elif event.kind == "progress":
-            for said in self._heard.new(event):
-                say(self._console, said)
+            for warning in self._heard.new(event):
+                say(self._console, warning)
         else:
             self._ended += event.kind != "retry"
             seconds = time.monotonic() - self._since.get(event.job, time.monotonic())
@@ -116,8 +116,8 @@ class Bars:
             if detail["top1"] is not None:
                 note += f"  top-1 {percent(detail['top1'])} %"
             self._progress.update(self._bars[job], completed=detail["share"], note=note)
-            for said in self._heard.new(event):
-                say(self._console, said)
+            for warning in self._heard.new(event):
+                say(self._console, warning)
         else:
             if job in self._bars:
                 self._progress.remove_task(self._bars.pop(job))

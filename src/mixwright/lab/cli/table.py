@@ -76,7 +76,7 @@ def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns,
     }
     # Calibration of the averaged weights and of the teacher stands in the report.
     quality = {"ECE %": column("raw", "ece"), "NLL": column("raw", "nll", digits=3, scale=1)}
-    cost = {"step": {one.key: times(one.step_ratio) for one in spent}}
+    cost = {"step": {method.key: times(method.step_ratio) for method in spent}}
     return tops, teacher if "teacher" in columns_of(scores) else {}, quality, cost
 
 

@@ -80,10 +80,10 @@ def _train(
     job = Job(f"{recipe.method}, seed {recipe.seed}", folder, folder / "log", {})
 
     def tell(now: "Progress") -> None:
-        shown.tell(Event("progress", job, progress_detail(now)))
+        bars.tell(Event("progress", job, progress_detail(now)))
 
-    with display(console, total=1, finished=0) as shown:
-        shown.tell(Event("start", job))
+    with display(console, total=1, finished=0) as bars:
+        bars.tell(Event("start", job))
         try:
             result = run(
                 recipe,
@@ -96,5 +96,5 @@ def _train(
             )
         except (DataError, RunError, CheckpointError, RecipeError) as error:
             raise UsageError(str(error)) from error
-        shown.tell(Event("done", job))
+        bars.tell(Event("done", job))
     return asdict(result)

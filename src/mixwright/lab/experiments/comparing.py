@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from mixwright.lab.analysis.findings import (
     WEIGHTS,
     About,
     Arrays,
-    Dataset,
     Failure,
     Findings,
     Group,
@@ -26,6 +24,7 @@ from mixwright.lab.analysis.findings import (
 from mixwright.lab.analysis.sweep import find_sweeps
 from mixwright.lab.analysis.training_warnings import WarningRows, warning_rows
 from mixwright.lab.evaluation.protocol import run_protocols
+from mixwright.lab.experiments.about import about_data, now
 from mixwright.lab.experiments.grid import Planned
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pictures import mask_pictures, method_pictures
@@ -106,7 +105,7 @@ def compare_runs(
     parts |= {name: Part(groups=(), numbers=asdict(one)) for name, one in more.items()}
     about = About(
         command=command,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=now(),
         seconds=sum(run.result.seconds for run in done),
         machine=last.machine,
         commit=", ".join(sorted({run.result.commit for run in done if run.result.commit})) or None,
@@ -121,18 +120,6 @@ def compare_runs(
         **{f"samples/{key}": array for key, array in sample_arrays.items()},
         **{f"diagnostics/{key}": array for key, array in mask_arrays.items()},
     }
-
-
-def about_data(data: sets.Dataset) -> Dataset:
-    """Return what a record keeps about a data set."""
-    return Dataset(
-        name=data.name,
-        note=data.note,
-        classes=tuple(data.classes),
-        train=len(data.train),
-        test=len(data.test),
-        shape=tuple(data.train.shape),
-    )
 
 
 def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
@@ -216,5 +203,5 @@ def _shared_recipe(runs: Sequence[_Run]) -> dict[str, Any]:
     return {  # runs that start from one of their own each share no start
         name: value
         for name, value in recipes[0].items()
-        if name not in ("method", "seed") and all(one[name] == value for one in recipes)
+        if name not in ("method", "seed") and all(recipe[name] == value for recipe in recipes)
     }

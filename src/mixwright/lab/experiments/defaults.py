@@ -7,8 +7,6 @@ from mixwright.lab.models.names import MODELS
 METHODS = ("none", "mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
 """What is compared when no METHOD is named."""
 
-SEEDS = 3
-
 _SMALL = {
     "model": "resnet18_cifar",
     "epochs": 200,

@@ -72,8 +72,8 @@ def find_start(init: str, *, method: str, seed: int) -> Path:
     path = Path(filled).expanduser()
     if path.exists():
         return path
-    found = [Path(one) for one in sorted(glob.glob(str(path)))]
-    found = [one for one in found if one.is_file() or (one / "last.pt").is_file()]
+    found = [Path(path) for path in sorted(glob.glob(str(path)))]
+    found = [path for path in found if path.is_file() or (path / "last.pt").is_file()]
     if not found:
         raise CheckpointError(
             f"--init {filled} does not exist; expected a run folder with a last.pt, or a "

@@ -110,15 +110,15 @@ def mask_pictures(runs: Mapping[str, Path]) -> tuple[MaskHistories, dict[str, Te
         if not states:
             continue
         places = torch.linspace(0, len(states) - 1, min(_EPOCHS, len(states))).round().long()
-        shown = [states[place] for place in places.tolist()]
+        snapshots = [states[place] for place in places.tolist()]
         last = states[-1]
         found.append(
-            MaskHistory(method=method, epochs=tuple(int(state["epoch"]) for state in shown))
+            MaskHistory(method=method, epochs=tuple(int(state["epoch"]) for state in snapshots))
         )
         arrays |= {
             f"{method}/images": last["images"],
             f"{method}/index": last["index"],
-            f"{method}/mask": torch.stack([state["mask"] for state in shown]),
+            f"{method}/mask": torch.stack([state["mask"] for state in snapshots]),
             f"{method}/mixed": last["mixed"],
         }
     return MaskHistories(methods=tuple(found)), arrays
@@ -142,7 +142,7 @@ def _first_model(runs: Sequence[Path], data: Dataset) -> Module | None:
 
     for run in runs:
         try:
-            return load_saved(run, image_size=data.image_size, channels=data.channels).raw
+            return load_saved(run, image_size=data.image_size, channels=data.channels).models["raw"]
         except ValueError:  # a checkpoint that was removed or does not fit: the next one
             continue
     return None

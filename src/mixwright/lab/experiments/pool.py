@@ -114,7 +114,7 @@ class Pool:
                 worker.stop()
         return ends
 
-    def _heed(
+    def _handle(
         self, worker: "_Worker", reply: dict[str, Any] | None, waiting: deque[tuple[Job, int]]
     ) -> Event | None:
         """Act on one message of a worker (None: it is gone); the job's end, if that was it."""
@@ -190,7 +190,7 @@ class _Worker:
             self._process.stdin.flush()
 
     def stop(self) -> int:
-        """End the process, by asking before killing; its exit code."""
+        """End the process, by force where it does not end by itself; return its exit code."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mixwright.lab.experiments.run import new_model
+from mixwright.lab.experiments.saved import load_saved
 from mixwright.lab.training.recipe import Recipe
 from mixwright.mixers import CARDS
 
@@ -23,15 +25,42 @@ _PIXELS = 32 * 32  # at which it takes so many steps; larger images get fewer
 
 @dataclass(frozen=True, eq=False)
 class ProbeModel:
-    """A model for pictures, and how it came about.
+    """A model that methods look through, and how it came about.
 
     Args:
         model: for images in [0, 1], in evaluation mode.
         note: a sentence on it, for captions.
+        name: the model in a few words.
     """
 
     model: nn.Module
     note: str
+    name: str
+
+
+def find_probe_model(
+    data: "Dataset", run: str | None, *, seed: int, on_message: Callable[[str], None]
+) -> ProbeModel:
+    """Return the trained model of a run folder or checkpoint, else a net trained on the spot.
+
+    Raises:
+        ValueError: the run cannot be read, or does not fit the data.
+    """
+    if run is None:
+        return train_probe_model(data, seed=seed, on_message=on_message)
+    saved = load_saved(Path(run), image_size=data.image_size, channels=data.channels)
+    if len(saved.classes) != data.num_classes:
+        raise ValueError(
+            f"--run {run}: its model tells {len(saved.classes)} classes apart, {data.name} has "
+            f"{data.num_classes}. Give the --data that it was trained on."
+        )
+    recipe, epochs = saved.recipe, f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
+    note = (
+        f"Methods that look through a model look through a {recipe.model} that was trained on "
+        f"{recipe.data} with {recipe.method} for {epochs}."
+    )
+    name = f"a {recipe.model} trained on {recipe.data} with {recipe.method}"
+    return ProbeModel(saved.models["raw"], note, name)
 
 
 def train_probe_model(
@@ -66,7 +95,7 @@ def train_probe_model(
         f"images of {data.name} for {steps} steps just before; it knew {known / seen:.0%} of the "
         "last training images."
     )
-    return ProbeModel(model.eval(), note)
+    return ProbeModel(model.eval(), note, f"a {MODEL} trained briefly on {data.name}")
 
 
 def looks_through_model(method: "Method") -> bool:

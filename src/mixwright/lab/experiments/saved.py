@@ -1,5 +1,6 @@
 """A trained model from its run folder or checkpoint, ready to be measured."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,13 @@ class Saved:
         recipe: what was trained.
         classes: names, by label.
         epoch: after which it was saved.
-        raw: the trained weights, in a model for images in [0, 1].
-        ema: the averaged weights.
-        teacher: the method's own teacher, in such a model too; None where there is none.
+        models: for images in [0, 1], by set of weights: ``raw``, ``ema``, perhaps ``teacher``.
     """
 
     recipe: Recipe
     classes: tuple[str, ...]
     epoch: int
-    raw: nn.Module
-    ema: nn.Module
-    teacher: nn.Module | None = None
+    models: Mapping[str, nn.Module]
 
 
 def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
@@ -47,7 +44,7 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
         column: rebuild(path, state, weights, image_size=image_size, channels=channels)
         for column, weights in state["weights"].items()
     }
-    return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), **models)
+    return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), models)
 
 
 def recipe_of(path: Path) -> Recipe:

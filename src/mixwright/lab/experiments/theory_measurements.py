@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from mixwright.arguments import did_you_mean
 from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.experiments.methods import Method, parse_method, parse_methods
-from mixwright.lab.experiments.probe_model import MODEL, looks_through_model, train_probe_model
-from mixwright.lab.experiments.saved import load_saved
+from mixwright.lab.experiments.probe_model import ProbeModel, find_probe_model, looks_through_model
 from mixwright.lab.theory.decomposition import decompose
 from mixwright.lab.theory.design import KERNELS, Kernel, design_mixer
 from mixwright.lab.theory.design.kernels import parse_kernel
@@ -61,9 +60,7 @@ class TheorySetup:
         looking: texts of those that look through a model.
         images: ``(M, C, H, W)`` in [0, 1], training images, on the device.
         labels: ``(M,)``.
-        model: for methods that look through one; None where none is needed.
-        model_note: a sentence on it, empty without a model.
-        model_name: the model in a few words.
+        probe: the model for methods that look through one; None where none is needed.
         seeds: how many draws of everything.
         skipped: what could not be measured, with its reason; filled on the way.
     """
@@ -73,11 +70,14 @@ class TheorySetup:
     looking: frozenset[str]
     images: Tensor
     labels: Tensor
-    model: nn.Module | None
-    model_note: str
-    model_name: str
+    probe: ProbeModel | None
     seeds: int
     skipped: list[str] = field(default_factory=list[str])
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The model to look through, on the device of the images."""
+        return None if self.probe is None else self.probe.model
 
     @property
     def size(self) -> tuple[int, int]:
@@ -129,11 +129,11 @@ def prepare_theory(
     rows = torch.randperm(len(data.train), generator=stream(0, Stream.THEORY_IMAGES))[:_IMAGES]
     images = data.train.take(rows).float().div_(255).to(device)
     labels = data.train.labels[rows].to(device)
-    model, note, name = None, "", ""
+    probe = None
     if with_model or looking or run is not None:
-        model, note, name = _model(data, run, on_message)
-        model = model.to(device)
-    return TheorySetup(data, tuple(methods), looking, images, labels, model, note, name, seeds)
+        probe = find_probe_model(data, run, seed=0, on_message=on_message)
+        probe.model.to(device)
+    return TheorySetup(data, tuple(methods), looking, images, labels, probe, seeds)
 
 
 def measure_theory(
@@ -192,14 +192,14 @@ def measure_theory(
 
 def expand_loss(setup: TheorySetup, method: Method) -> Measurements:
     """Expand the loss of the model for one method; see ``theory.decomposition``."""
-    assert setup.model is not None
+    assert setup.probe is not None
     found = list[Measurement]()
     for seed in range(setup.seeds):
         batches = draw_plans(
             _mixer(method), setup.images, setup.labels, count=_EXPANDED,
             generator=stream(seed, Stream.EXPANSION), batch_size=100, model=setup.model,
         )  # fmt: skip
-        summary = decompose(setup.model, batches).summary() | {"model": setup.model_name}
+        summary = decompose(setup.probe.model, batches).summary() | {"model": setup.probe.name}
         found.append(Measurement(summary=summary))
     return Measurements(method.text, method.label, tuple(found))
 
@@ -277,7 +277,7 @@ def _first_layers(
     setup: TheorySetup, sections: Mapping[str, Sequence[Measurements]], masks: int
 ) -> list[Measurements]:
     """What methods ask of the first layer; those that mix a fill or three images are skipped."""
-    assert setup.model is not None
+    assert setup.probe is not None
     methods = {method.text: method for method in setup.methods}
     terms = {measured.key: measured.found[0] for measured in sections["decomposition"]}
     layers = list[Measurements]()
@@ -288,7 +288,7 @@ def _first_layers(
             continue
         try:
             found = measure_first_layer(
-                _mixer(method), setup.model, setup.images, setup.labels,
+                _mixer(method), setup.probe.model, setup.images, setup.labels,
                 offsets=first.arrays["a"], count=setup.mask_count(method, masks),
             )  # fmt: skip
         except ValueError as error:  # the layer is no plain convolution: the same for all methods
@@ -296,7 +296,7 @@ def _first_layers(
                 setup.skipped.append(str(error))
             continue
         measured = {name: terms[moments.key].summary[name] for name in ("r2", "r2_error")}
-        summary = {"model": setup.model_name, **found.summary, **measured}
+        summary = {"model": setup.probe.name, **found.summary, **measured}
         found = Measurement(summary=summary, arrays=found.arrays)
         layers.append(Measurements(moments.key, moments.label, (found,)))
     return layers
@@ -306,20 +306,6 @@ def _mixer(method: Method) -> Mixer:
     mixer = method.mixer()
     assert mixer is not None
     return mixer
-
-
-def _model(data: "Dataset", run: str | None, on_message: Say) -> tuple[nn.Module, str, str]:
-    if run is None:
-        probe = train_probe_model(data, seed=0, on_message=on_message)
-        return probe.model, probe.note, f"a {MODEL} trained briefly on {data.name}"
-    saved = load_saved(Path(run), image_size=data.image_size, channels=data.channels)
-    if len(saved.classes) != data.num_classes:
-        raise ValueError(
-            f"--run {run}: its model tells {len(saved.classes)} classes apart, {data.name} has "
-            f"{data.num_classes}. Give the --data that it was trained on."
-        )
-    name = f"a {saved.recipe.model} trained on {saved.recipe.data} with {saved.recipe.method}"
-    return saved.raw, f"The model is {name} for {saved.epoch} epochs.", name
 
 
 def _wanted_moments(setup: TheorySetup, text: str, masks: int) -> Kernel | Tensor:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from mixwright.lab.analysis.analyse import analyse
-from mixwright.lab.analysis.findings import About, Arrays, Dataset, Findings, Group
+from mixwright.lab.analysis.findings import Arrays, Findings, Group
+from mixwright.lab.experiments.about import about_data, about_now
 from mixwright.lab.experiments.theory_measurements import Measurements, Sections, TheorySetup
-from mixwright.lab.training.machine import commit, machine, version
 
 
 def theory_findings(
@@ -25,22 +23,12 @@ def theory_findings(
             for name, measured in sections.items()
         }
     )
-    about = About(
+    about = about_now(
+        about_data(setup.data, train=len(setup.images), test=0),
+        setup.images.device,
         command=command,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
-        machine=machine(setup.images.device),
-        commit=commit(),
-        versions={"mixwright": version(), "torch": torch.__version__},
-        data=Dataset(
-            name=setup.data.name,
-            note=setup.data.note,
-            classes=tuple(setup.data.classes),
-            train=len(setup.images),
-            test=0,
-            shape=tuple(setup.images.shape[1:]),
-        ),
-        details={"model": setup.model_note},
+        details={"model": setup.probe.note if setup.probe else ""},
         skipped=tuple(setup.skipped),
     )
     return Findings(kind="theory", about=about, parts=parts), arrays

@@ -119,14 +119,14 @@ def _about_cost(findings: Findings) -> list[str]:
             "the order of the cost, not its size. mixwright bench measures it alone."
         )
     spent = decode(Cost, findings.parts["cost"].numbers, where="the cost").methods
-    base = next((one for one in spent if one.baseline), None)
+    base = next((method for method in spent if method.baseline), None)
     more = [
-        f"{one.name} ({one.mean_ratio:.1f}x)"
-        for one in spent
+        f"{method.name} ({method.mean_ratio:.1f}x)"
+        for method in spent
         if base is not None
-        and not one.baseline
-        and one.mean_ratio is not None
-        and one.seconds_a_step > 1.5 * base.seconds_a_step
+        and not method.baseline
+        and method.mean_ratio is not None
+        and method.seconds_a_step > 1.5 * base.seconds_a_step
     ]
     if more:
         found.append(

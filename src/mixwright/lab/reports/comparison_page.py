@@ -83,12 +83,12 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
     shared = f"; up to {parallel} runs at a time" if parallel > 1 else ""
     cores = f"{about.machine.get('cores')} cores"
     machine = (about.machine.get("device"), about.machine.get("cpu"), cores)
-    shown = _SHOWN | {"crop_padding" if recipe.get("crop") == "resized" else "crop_scale"}
-    shown |= set() if recipe.get("init") else {"init_weights"}
+    hidden = _SHOWN | {"crop_padding" if recipe.get("crop") == "resized" else "crop_scale"}
+    hidden |= set() if recipe.get("init") else {"init_weights"}
     rest = (
         _setting(name, value)
         for name, value in recipe.items()
-        if name not in shown and value not in (None, False, "")
+        if name not in hidden and value not in (None, False, "")
     )
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     return (
@@ -121,7 +121,7 @@ def _setting(name: str, value: object) -> str:
 
 def _short(commit: str) -> str:
     changed = " with changes" if "+" in commit else ""
-    return ", ".join(one[:10].rstrip("+") for one in commit.split(", ")) + changed
+    return ", ".join(part[:10].rstrip("+") for part in commit.split(", ")) + changed
 
 
 def _runs(findings: Findings) -> Table:

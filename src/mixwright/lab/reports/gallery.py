@@ -26,7 +26,7 @@ def samples_of(found: MethodSamples, arrays: Mapping[str, Tensor]) -> Samples:
             partners=tuple(arrays[f"{row}/partners"]),
             mask=paint(arrays[f"{row}/mask"], sample.fills),
             mixed=arrays[f"{row}/mixed"],
-            labels=tuple(Label(one.name, one.weight, one.source) for one in sample.labels),
+            labels=tuple(Label(label.name, label.weight, label.source) for label in sample.labels),
         )
         for row, sample in enumerate(found.samples)
         if f"{row}/own" in arrays

@@ -92,7 +92,7 @@ def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
 def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> None:
     folder, colours = path.parent, list(dict.fromkeys(page.shades.values()))
     with styled():
-        shown = {
+        prepared = {
             name: _shown(name, section, folder, page, colours) for name, section in sections.items()
         }
     text = (
@@ -100,7 +100,7 @@ def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: 
         .get_template("page.html.j2")
         .render(
             heading=heading,
-            sections=shown,
+            sections=prepared,
             shades=colours,
             place={key: colours.index(shade) for key, shade in page.shades.items()},
         )

@@ -40,7 +40,9 @@ def sheet(rows: Sequence[Sequence[Tensor]], *, scale: int = 3) -> Tensor:
         big = colour.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
         return torch.nn.functional.pad(big, (2, 2, 2, 2), value=255)
 
-    return torch.cat([torch.cat([enlarged(one) for one in row], dim=2) for row in rows], dim=1)
+    return torch.cat(
+        [torch.cat([enlarged(picture) for picture in row], dim=2) for row in rows], dim=1
+    )
 
 
 def png(image: Tensor) -> bytes:

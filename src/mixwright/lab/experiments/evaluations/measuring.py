@@ -50,13 +50,13 @@ class Measured:
     reason: str = ""
 
 
-class Told(Protocol):
+class PartProgress(Protocol):
     """Called with how far an evaluation is."""
 
     def __call__(
         self, candidate: ModelToEvaluate, part: Evaluation, share: float, note: str
     ) -> None:
-        """Hear that ``share`` of a part is done; the note says with what."""
+        """Take that ``share`` of a part is done; the note says with what."""
         ...
 
 
@@ -106,7 +106,7 @@ def measure_all(
     setting: Setting,
     folder: Path,
     *,
-    on_progress: Told,
+    on_progress: PartProgress,
 ) -> Iterator[Measured]:
     """Measure every part of every candidate, or read back what was measured before.
 
@@ -131,9 +131,9 @@ def measure_all(
             if found is None:
                 kept = ""
                 subject = subject or _subject(candidate, model, setting)
-                shelf, told = _shelf(home, known), _told(on_progress, candidate, part)
+                cache, progress = _cache(home, known), _until_written(on_progress, candidate, part)
                 try:
-                    found = part.measure(replace(subject, cache=shelf, progress=told))
+                    found = part.measure(replace(subject, cache=cache, progress=progress))
                 except NotApplicableError as error:
                     reason = str(error)
                 else:
@@ -142,8 +142,8 @@ def measure_all(
             yield Measured(candidate, part, found, reason)
 
 
-def _told(
-    on_progress: Told, candidate: ModelToEvaluate, part: Evaluation
+def _until_written(
+    on_progress: PartProgress, candidate: ModelToEvaluate, part: Evaluation
 ) -> Callable[[float, str], None]:
     # A part that says 1 has still to be written down: its end is reported when it is.
     return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
@@ -162,8 +162,8 @@ def _subject(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> 
     )
 
 
-def _shelf(home: Path, known: Mapping[str, Any]) -> FolderCache:
-    """The shelf of one evaluation, beside what all of them share."""
+def _cache(home: Path, known: Mapping[str, Any]) -> FolderCache:
+    """The cache of one evaluation, beside what all of them share."""
     pieces = home / "pieces"
     plain = {key: known[key] for key in known if key not in ("part", "files")}
     return FolderCache(pieces / _key(known), pieces / _key(plain))

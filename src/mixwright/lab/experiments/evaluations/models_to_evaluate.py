@@ -133,7 +133,7 @@ def _of_path(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
         runs = [run for run in _runs_of(path) if (run / "last.pt").is_file()]
         if not runs:
             raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
-    found = [one for run in runs for one in _of_run(run, weights, trust)]
+    found = [model for run in runs for model in _of_run(run, weights, trust)]
     if not found:
         raise ValueError(
             f"{path}: no run has weights of the kind {weights!r}; expected --weights all, raw or "
@@ -150,7 +150,7 @@ def _runs_of(comparison: Path) -> list[Path]:
         return [
             comparison / run for group in groups if group.weights == "raw" for run in group.folders
         ]
-    return sorted(one.parent for one in (comparison / "runs").glob("*/result.json"))
+    return sorted(result.parent for result in (comparison / "runs").glob("*/result.json"))
 
 
 def check_models(candidates: Sequence[ModelToEvaluate]) -> list[ModelToEvaluate]:
@@ -159,9 +159,9 @@ def check_models(candidates: Sequence[ModelToEvaluate]) -> list[ModelToEvaluate]
     Raises:
         ValueError: runs differ in more than method, seed and first weights.
     """
-    single = list({(one.group, one.slug): one for one in candidates}.values())
-    recipes = [asdict(one.recipe) for one in single if one.recipe is not None]
-    for name in [] if not recipes else recipes[0]:
+    single = list({(model.group, model.slug): model for model in candidates}.values())
+    recipes = [asdict(model.recipe) for model in single if model.recipe is not None]
+    for name in recipes[0] if recipes else ():
         values = list(dict.fromkeys(repr(recipe[name]) for recipe in recipes))
         if len(values) > 1 and name not in _OWN_TO_A_RUN:
             raise ValueError(
@@ -181,12 +181,9 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
     which = "" if file.name == "last.pt" else f" ({file.name})"
 
     def load(column: str) -> Callable[[Dataset], nn.Module]:
-        def one(data: Dataset) -> nn.Module:
-            saved = load_saved(path, image_size=data.image_size, channels=data.channels)
-            model: nn.Module = getattr(saved, column)
-            return model
-
-        return one
+        return lambda data: load_saved(
+            path, image_size=data.image_size, channels=data.channels
+        ).models[column]
 
     return [
         ModelToEvaluate(
@@ -232,16 +229,7 @@ def _of_function(word: str, normalise: str) -> ModelToEvaluate:
             )
         return Normalised(model, data.mean, data.std) if normalise == "data" else model
 
-    return ModelToEvaluate(
-        group=word,
-        label=word,
-        method_label=word,
-        name=word,
-        seed=None,
-        weights="",
-        load=load,
-        doubted=normalise != "unchecked",
-    )
+    return _alone(word, load, doubted=normalise != "unchecked")
 
 
 def _of_timm(name: str) -> ModelToEvaluate:
@@ -256,13 +244,12 @@ def _of_timm(name: str) -> ModelToEvaluate:
         )
         return Normalised(model, weights.mean, weights.std)
 
+    return _alone(name, load, doubted=True)
+
+
+def _alone(name: str, load: Callable[[Dataset], nn.Module], *, doubted: bool) -> ModelToEvaluate:
+    """A model that no run of ours has trained."""
     return ModelToEvaluate(
-        group=name,
-        label=name,
-        method_label=name,
-        name=name,
-        seed=None,
-        weights="",
-        load=load,
-        doubted=True,
-    )
+        group=name, label=name, method_label=name, name=name, seed=None, weights="", load=load,
+        doubted=doubted,
+    )  # fmt: skip

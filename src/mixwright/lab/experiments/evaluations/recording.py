@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-import torch
-
 from mixwright.lab.analysis.analyse import analyse
-from mixwright.lab.analysis.findings import About, Arrays, Dataset, Findings, Group
+from mixwright.lab.analysis.findings import Arrays, Findings, Group
 from mixwright.lab.evaluation.subject import Evaluation
+from mixwright.lab.experiments.about import about_data, about_now
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
-from mixwright.lab.training.machine import commit, machine, version
 
 
 def evaluation_findings(
@@ -26,37 +23,26 @@ def evaluation_findings(
 ) -> tuple[Findings, Arrays]:
     """Gather measurements with all that decides them; return findings, and arrays of their page."""
     options: dict[str, dict[str, Any]] = {
-        one.name: asdict(one)  # pyright: ignore[reportArgumentType]
-        for one in evaluations
+        evaluation.name: asdict(evaluation)  # pyright: ignore[reportArgumentType]
+        for evaluation in evaluations
     }
     groups = {name: found for name in options if (found := _groups(name, measured))}
     parts, arrays = analyse(
         groups,
         options=options,
-        pictures={one.name: one.pictures for one in evaluations},
+        pictures={evaluation.name: evaluation.pictures for evaluation in evaluations},
     )
-    recipes = [one.candidate.recipe for one in measured if one.candidate.recipe is not None]
-    data = setting.data
+    recipes = [part.candidate.recipe for part in measured if part.candidate.recipe is not None]
     skipped = {
-        f"{one.candidate.label}: {one.evaluation.name}, because {one.reason}": None
-        for one in measured
-        if one.found is None
+        f"{part.candidate.label}: {part.evaluation.name}, because {part.reason}": None
+        for part in measured
+        if part.found is None
     }
-    about = About(
+    about = about_now(
+        about_data(setting.data),
+        setting.device,
         command=command,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
-        machine=machine(setting.device),
-        commit=commit(),
-        versions={"mixwright": version(), "torch": torch.__version__},
-        data=Dataset(
-            name=data.name,
-            note=data.note,
-            classes=tuple(data.classes),
-            train=len(data.train),
-            test=len(setting.ids),
-            shape=tuple(data.test.shape),
-        ),
         recipe=asdict(recipes[0]) if recipes else None,
         details={"seed": setting.seed},
         skipped=tuple(skipped),
@@ -67,16 +53,16 @@ def evaluation_findings(
 def _groups(name: str, measured: Sequence[Measured]) -> list[Group]:
     """The measurements of one evaluation, the seeds of each method together."""
     found: dict[str, list[Measured]] = {}
-    for one in measured:
-        if one.evaluation.name == name and one.found is not None:
-            found.setdefault(one.candidate.group, []).append(one)
+    for part in measured:
+        if part.evaluation.name == name and part.found is not None:
+            found.setdefault(part.candidate.group, []).append(part)
     return [_group(key, members) for key, members in found.items()]
 
 
 def _group(key: str, members: Sequence[Measured]) -> Group:
     first = members[0].candidate
-    results = [one.found for one in members if one.found is not None]
-    folders = [one.candidate.folder for one in members]
+    results = [part.found for part in members if part.found is not None]
+    folders = [part.candidate.folder for part in members]
     return Group(
         key=key,
         name=first.method_label,
@@ -85,7 +71,7 @@ def _group(key: str, members: Sequence[Measured]) -> Group:
         slug=first.slug,
         weights=first.weights,
         baseline=first.baseline,
-        seeds=tuple(one.candidate.seed for one in members),
+        seeds=tuple(part.candidate.seed for part in members),
         folders=tuple(str(folder) for folder in folders if folder is not None),
         summaries=tuple(found.summary for found in results),
         arrays=tuple(found.arrays for found in results),

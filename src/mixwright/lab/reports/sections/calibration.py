@@ -79,7 +79,7 @@ def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
             "",
             f"ECE, {bins} bins, %",
             "noise floor, %",
-            *(f"ECE, {one} bins, %" for one in others),
+            *(f"ECE, {count} bins, %" for count in others),
             "equal mass, %",
             "per class, %",
             "root mean square, %",

@@ -25,7 +25,7 @@ def write(part: Part, page: Page) -> dict[str, Section]:
     """Write what accuracy cost in time: a table, and accuracy over time with its Pareto front."""
     found = decode(Cost, part.numbers, where="the cost")
     parallel = int(page.findings.about.details.get("parallel", 1))
-    longer = any(one.longer is not None for one in found.methods)
+    longer = any(spent.longer is not None for spent in found.methods)
     shared = (
         f" Up to {parallel} runs shared the machine, which makes times longer and less sure."
         if parallel > 1
@@ -147,6 +147,6 @@ def _ticks(axes: Axes, values: Sequence[float]) -> None:
     steps = (1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 3, 4, 5, 6, 8) if high / low < 4 else (1, 2, 5)
     decades = range(math.floor(math.log10(min(values))) - 1, math.ceil(math.log10(max(values))) + 2)
     ticks = [step * 10.0**power for power in decades for step in steps]
-    shown = [tick for tick in ticks if low <= tick <= high]
-    axes.set_xticks(shown, [f"{tick:g}" for tick in shown])
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()

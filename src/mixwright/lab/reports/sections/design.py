@@ -87,17 +87,17 @@ def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """Wanted, achieved and a few masks, a row a design."""
     from matplotlib.figure import Figure
 
-    shown = 3 if width >= WIDE else 2
-    side = width / (2 + shown)
+    count = 3 if width >= WIDE else 2
+    side = width / (2 + count)
     figure = Figure(figsize=(width, (side + 0.17) * len(groups) + 0.1), layout="constrained")
-    grid = figure.subplots(len(groups), 2 + shown, squeeze=False)
+    grid = figure.subplots(len(groups), 2 + count, squeeze=False)
     for axes, group in zip(grid, groups, strict=True):
         wanted, achieved, masks = (page.arrays[_array(group, name)] for name in MAPS)
         top = max(float(values.max()) for values in (wanted, achieved))
         for axis, values in zip(axes, (wanted, achieved), strict=False):
             _map(axis, values, top)
         axes[0].set_title(group.label, loc="left", fontsize=8.5, color=INK.light, pad=3)
-        picks = [round(n * (len(masks) - 1) / (shown - 1)) for n in range(shown)]
+        picks = [round(n * (len(masks) - 1) / (count - 1)) for n in range(count)]
         for axis, pick in zip(axes[2:], picks, strict=True):
             axis.imshow(masks[pick].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             _bare(axis)

@@ -26,10 +26,10 @@ def write(part: Part, page: Page) -> dict[str, Section]:
     by_method = {history.method: history for history in histories}
     blocks: list[Block] = []
     for method, groups in methods_of(page.findings.parts["scores"]).items():
-        shade, shown = page.shades[method], curves[method].diagnostics
+        shade, diagnostics = page.shades[method], curves[method].diagnostics
         cards = tuple(
             Card(name, method, lambda curve=curve, shade=shade: diagnostic_figure(curve, shade))
-            for name, curve in shown.items()
+            for name, curve in diagnostics.items()
         )
         rows = _rows(by_method[method], page) if method in by_method else ()
         if cards or rows:

@@ -183,11 +183,11 @@ def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
     for axes in grid.flat:
         axes.set_axis_off()
     for row, (name, title) in enumerate(_KINDS):
-        shown = [page.arrays[_array(group, name)] for group in groups]
-        low = min(float(values.min()) for values in shown)
-        high = max(_highest_beside_middle(values) for values in shown)
+        maps = [page.arrays[_array(group, name)] for group in groups]
+        low = min(float(values.min()) for values in maps)
+        high = max(_highest_beside_middle(values) for values in maps)
         picture = None
-        for place, (group, values) in enumerate(zip(groups, shown, strict=True)):
+        for place, (group, values) in enumerate(zip(groups, maps, strict=True)):
             axes = grid[row * blocks + place // columns][place % columns]
             reach = [(size - 1) / 2 + 0.5 for size in values.shape]
             extent = (-reach[1], reach[1], reach[0], -reach[0])

@@ -37,13 +37,13 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         + ("; dashed, what a guess without seeing anything gets." if _floors(groups) else "."),
         lambda width: _curves(groups, page.shades, width),
     )
-    shown = f"occlusion/{groups[0].key}/shown"
+    array = f"occlusion/{groups[0].key}/shown"
     images = Drawing(
         "images",
         "Two test images at each ratio, as the models see them.",
-        lambda width: _strips(page.arrays[shown], first["ratios"], width),
+        lambda width: _strips(page.arrays[array], first["ratios"], width),
         vector=False,
-        needs=(shown,),
+        needs=(array,),
     )
     own = (
         "all images of a hundred share their patches, drawn anew for each ratio"
@@ -75,10 +75,10 @@ _FILLS = {"mean": "the mean colour", "black": "black", "noise": "noise"}
 def _table(part: Part) -> Table:
     groups, first = part.groups, part.groups[0].first
     ratios = first["ratios"]
-    shown = [n for n, ratio in enumerate(ratios) if any(abs(ratio - r) < 1e-9 for r in _COLUMNS)]
-    head = ["Method", "whole", *(f"{percent(ratios[n], 0)} % hidden" for n in shown), "area",
+    columns = [n for n, ratio in enumerate(ratios) if any(abs(ratio - r) < 1e-9 for r in _COLUMNS)]
+    head = ["Method", "whole", *(f"{percent(ratios[n], 0)} % hidden" for n in columns), "area",
             "half at, % hidden", "floor"]  # fmt: skip
-    paths = [*(f"accuracy.{n}" for n in (0, *shown)), "auc", "half"]
+    paths = [*(f"accuracy.{n}" for n in (0, *columns)), "auc", "half"]
     deviation = first["deviation"]
     table = group_table(
         head,
@@ -121,13 +121,13 @@ def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     return figure
 
 
-def _strips(shown: torch.Tensor, ratios: Sequence[float], width: float) -> Figure:
+def _strips(views: torch.Tensor, ratios: Sequence[float], width: float) -> Figure:
     """Images at each ratio, ``(images, ratios, C, H, W)``, a row an image."""
     from matplotlib.figure import Figure
 
     most = 11 if width >= WIDE else 6
     places = torch.linspace(0, len(ratios) - 1, min(most, len(ratios))).round().long()
-    pictures = shown[:, places].float() / 255
+    pictures = views[:, places].float() / 255
     if pictures.shape[2] != 3:
         pictures = pictures[:, :, :1].expand(-1, -1, 3, -1, -1)
     padded = torch.nn.functional.pad(pictures, (0, _GAP, 0, _GAP), value=1.0)

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 def write(part: Part, page: Page) -> dict[str, Section]:
     """Write samples of every method; none where nothing mixes."""
     found = decode(AllSamples, part.numbers, where="the samples").methods
-    shown = [_samples(one, page, explained=place == 0) for place, one in enumerate(found)]
-    if not shown:
+    methods = [_samples(method, page, explained=place == 0) for place, method in enumerate(found)]
+    if not methods:
         return {}
-    blocks: list[Block] = list(shown)
-    drawn = [one for one in shown if one.samples]
+    blocks: list[Block] = list(methods)
+    drawn = [method for method in methods if method.samples]
     if drawn:
         blocks.append(Drawing("all", "", lambda _: gallery_figure(drawn), on_page=False))
     return {"samples": Section(title="What each method does", blocks=tuple(blocks))}
 
 
-def _samples(one: MethodSamples, page: Page, *, explained: bool) -> Samples:
-    place = f"samples/{one.method}/"
+def _samples(method: MethodSamples, page: Page, *, explained: bool) -> Samples:
+    place = f"samples/{method.method}/"
     arrays = {
         name.removeprefix(place): array
         for name, array in page.arrays.items()
         if name.startswith(place)
     }
-    return replace(samples_of(one, arrays), explained=explained)
+    return replace(samples_of(method, arrays), explained=explained)

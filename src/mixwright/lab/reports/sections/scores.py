@@ -85,8 +85,8 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
     spent = {
-        one.key: one
-        for one in decode(Cost, page.findings.parts["cost"].numbers, where="the cost").methods
+        spent.key: spent
+        for spent in decode(Cost, page.findings.parts["cost"].numbers, where="the cost").methods
     }
     parallel = int(page.findings.about.details.get("parallel", 1))
     rows = tuple(

@@ -1,0 +1,46 @@
+"""What every record says of where it comes from: data set, time, machine and versions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mixwright.lab.analysis.findings import About, Dataset
+from mixwright.lab.training.machine import commit, machine, version
+
+if TYPE_CHECKING:
+    import torch
+
+    from mixwright.lab.data import sets
+
+
+def now() -> str:
+    """Return the time in UTC, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def about_data(data: sets.Dataset, *, train: int | None = None, test: int | None = None) -> Dataset:
+    """Return what a record keeps about a data set; counts are those of all its images."""
+    return Dataset(
+        name=data.name,
+        note=data.note,
+        classes=tuple(data.classes),
+        train=len(data.train) if train is None else train,
+        test=len(data.test) if test is None else test,
+        shape=tuple(data.train.shape),
+    )
+
+
+def about_now(data: Dataset, device: torch.device, *, command: str, **more: Any) -> About:
+    """Return where findings come from that were made here and now."""
+    import torch
+
+    return About(
+        command=command,
+        finished=now(),
+        machine=machine(device),
+        commit=commit(),
+        versions={"mixwright": version(), "torch": torch.__version__},
+        data=data,
+        **more,
+    )
