@@ -16,15 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """A bin of a reliability diagram; fractions.
-
-    Attributes:
-        low: lower edge.
-        high: upper edge.
-        count: images, at least 1.
-        confidence: their mean.
-        accuracy: their mean.
-    """
+    """A bin of a reliability diagram that has images; fractions, means of the images."""
 
     low: float
     high: float

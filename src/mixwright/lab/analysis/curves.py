@@ -12,14 +12,7 @@ from mixwright.lab.analysis.findings import WEIGHTS
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One measure over epochs.
-
-    Attributes:
-        epochs: where it was measured.
-        mean: over the runs, by epoch.
-        low: the lowest run.
-        high: the highest run.
-    """
+    """One measure over the epochs in which it was taken: mean, lowest and highest run."""
 
     epochs: tuple[int, ...] = ()
     mean: tuple[float, ...] = ()

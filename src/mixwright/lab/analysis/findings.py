@@ -108,12 +108,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A run that did not finish.
-
-    Attributes:
-        name: method and seed.
-        error: the last lines it wrote.
-    """
+    """A run that did not finish: method and seed, and the last lines it wrote."""
 
     name: str
     error: str

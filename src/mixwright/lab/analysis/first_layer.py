@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FilterRange:
-    """Coefficients over the filters of one method.
-
-    Attributes:
-        least: of all filters.
-        median: of all filters, the lower of the middle two.
-        most: of all filters.
-    """
+    """Coefficients over the filters of one method; the median is the lower of the middle two."""
 
     least: float
     median: float

@@ -11,13 +11,7 @@ from mixwright.lab.training.progress import warning_kind
 
 @dataclass(frozen=True, kw_only=True)
 class Spell:
-    """Epochs of one run in which a warning came.
-
-    Attributes:
-        seed: of the run.
-        first: epoch.
-        last: epoch.
-    """
+    """Epochs of one run, the first and the last, in which a warning came."""
 
     seed: int
     first: int

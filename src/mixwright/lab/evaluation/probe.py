@@ -58,25 +58,16 @@ class Readout:
 def fit_readout(features: Tensor, labels: Tensor, *, classes: int, strength: float) -> Readout:
     """Fit a multinomial logistic regression, the same one every time.
 
-    With standardised features x it minimises
+    With standardised features x ``(n, D)`` it minimises
 
         mean_i -log softmax(x_i W + b)[y_i]  +  strength / 2 * ||W||^2
 
     from W = 0, b = 0 by L-BFGS in float64. The problem is convex and nothing is drawn, so neither
     seed nor learning rate nor early stopping stands between features and score.
 
-    Args:
-        features: ``(n, D)`` floating, finite.
-        labels: ``(n,)`` integers in [0, classes).
-        classes: K.
-        strength: of the penalty, above 0; the bias is not penalised.
-
-    Returns:
-        The classifier, on the CPU.
-
     Raises:
         ValueError: shapes do not fit, there are no rows, features are not finite, or ``strength``
-            is out of range.
+            is not above 0.
 
     Example:
         >>> x = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
@@ -148,13 +139,10 @@ def choose_strength(
     classes: int,
     strengths: Sequence[float] = STRENGTHS,
 ) -> tuple[float, list[float]]:
-    """Choose the strength of regularisation on held-out training images.
+    """Choose the strength of regularisation on held-out training images; return the scores too.
 
     A fifth of each class, always the same rows, is held out; the strength that is right most
     often there wins, of equal ones the strongest. Test images are not looked at.
-
-    Returns:
-        The strength, and for each one tried the share of held-out images that it gets right.
 
     Raises:
         ValueError: there is no class with two images, so nothing can be held out.

@@ -37,21 +37,13 @@ class Scored:
 def protocol_score(
     scores: Mapping[int, float], *, epochs: int, protocol: Protocol = "median10"
 ) -> Scored:
-    """Make one score of the scores of a run's epochs.
+    """Make one score of those of a run's epochs, which count from 1.
 
     ``median10`` is the median over the last ten epochs, ``E - 9`` to ``E``: steadier than the last
     epoch, and blind to the test images, which the best epoch is chosen on. Top-5 has a median of
-    its own: it is not the top-5 of the epoch with the median top-1.
-
-    Args:
-        scores: by epoch (counted from 1), for the epochs that were evaluated.
-        epochs: how many were trained, at least 1.
-        protocol: ``median10``; ``median11_compat``, which takes epoch ``E - 10`` too, as
-            OpenMixup's summaries and so many published tables do; ``final``, the last epoch; or
-            ``best``, the highest, chosen on test images and never to be a headline.
-
-    Returns:
-        The score with what it was made from.
+    its own: it is not the top-5 of the epoch with the median top-1. ``median11_compat`` takes epoch
+    ``E - 10`` too, as OpenMixup's summaries and so many published tables do; ``final`` is the last
+    epoch; ``best``, the highest, is chosen on test images and never to be a headline.
 
     Raises:
         ValueError: no epoch that the protocol asks for was evaluated, an epoch is out of range, or
@@ -96,16 +88,9 @@ def protocol_score(
 def run_protocols(
     records: Sequence[Mapping[str, Any]], *, protocols: Iterable[Protocol] = PROTOCOLS
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Score every column (raw, ema, teacher) of a run by every protocol.
+    """Score every set of weights of a run, by lines of its ``metrics.jsonl``, by every protocol.
 
-    Args:
-        records: lines of ``metrics.jsonl``, each with ``epoch`` and ``test``: None, or scores by
-            column; the last one is taken for the last epoch.
-        protocols: which.
-
-    Returns:
-        Column -> protocol -> ``top1``, ``top5`` (None for five classes or fewer), ``epochs`` used
-        and ``note``; without columns and protocols that have no scores.
+    Those that have no scores are left out; top-5 is None for five classes or fewer.
 
     Example:
         >>> lines = [{"epoch": 1, "test": {"raw": {"top1": 0.25, "top5": None}}}]

@@ -30,13 +30,10 @@ class Cache(Protocol):
     def get_or_compute(
         self, key: str, make: Callable[[], Arrays], *, shared: bool = False
     ) -> Arrays:
-        """Return what was kept under a key, or make and keep it.
+        """Return what was kept under a key, unique in the evaluation, or make and keep it.
 
-        Args:
-            key: a name that is unique within the evaluation, letters, digits, ``-`` and ``.``.
-            make: makes the arrays; called only where none are kept.
-            shared: whether they depend on model and images alone, not on the options of the
-                evaluation, so that all evaluations of a subject take the same.
+        ``shared`` arrays depend on model and images alone, not on the options of the evaluation,
+        so that all evaluations of a subject take the same.
         """
         ...
 
@@ -87,11 +84,10 @@ class Subject:
     progress: Callable[[float, str], None] = quiet
 
     def rows(self, count: int | None = None) -> Tensor:
-        """Return the rows ``(count,)`` int64 of the test images that an evaluation looks at.
+        """Return rows ``(count,)`` int64 of the test images that are looked at.
 
-        Args:
-            count: how many, of an order in which classes take turns, so that a larger part holds a
-                smaller one and each is fair; at most all. None for all, in the set's own order.
+        Classes take turns, so that a larger part holds a smaller one and each is fair; None for
+        all, in the set's own order.
         """
         if count is None:
             return torch.arange(len(self.data.test))

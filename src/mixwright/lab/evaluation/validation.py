@@ -22,13 +22,6 @@ def validate_model(
 ) -> Tensor:
     """Run a classifier on a few images and refuse what cannot be judged; return its logits.
 
-    Args:
-        model: network from images in [0, 1] to logits.
-        images: ``(B, C, H, W)`` in [0, 1].
-        labels: ``(B,)`` integers.
-        num_classes: classes of the data.
-        name: how messages call the model.
-
     Raises:
         ModelMisfitError: the model fails on images of this size, or has another number of classes.
         ValueError: logits that are not finite, or labels out of range.
@@ -66,19 +59,10 @@ def validate_normalisation(
 ) -> None:
     """Refuse a model that wants normalised images and gets plain ones, or normalises twice.
 
-    The model is asked thrice: with the images as they are, with the data's normalisation in front
-    of it, and with its inverse. Where one of the latter two is right clearly more often (by three
-    standard errors of the paired difference and at least five points), the images reach the
-    network in a scale that it was not trained on.
-
-    Args:
-        model: network for images in [0, 1], which is to hold its normalisation itself.
-        images: ``(B, C, H, W)`` in [0, 1]; a few hundred.
-        labels: ``(B,)`` integers.
-        mean: per channel, of the data.
-        std: per channel, of the data.
-        name: how messages call the model.
-        batch_size: images at a time.
+    The model is asked thrice, with a few hundred images: as they are in [0, 1], with the data's
+    normalisation in front of it, and with its inverse. Where one of the latter two is right clearly
+    more often (by three standard errors of the paired difference and at least five points), the
+    images reach the network in a scale that it was not trained on.
 
     Raises:
         ModelMisfitError: normalisation is missing or doubled, by structure or by what it costs.

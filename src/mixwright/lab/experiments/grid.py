@@ -21,13 +21,7 @@ from mixwright.lab.training.recipe import Recipe, recipe_hash
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a comparison.
-
-    Args:
-        method: what is trained with.
-        recipe: all settings, seed and method among them.
-        folder: of the run.
-    """
+    """One run of a comparison: what is trained with, all its settings, and its folder."""
 
     method: Method
     recipe: Recipe
@@ -76,11 +70,8 @@ def plan_runs(
 class Place:
     """Where runs find their data and what they run on.
 
-    Args:
-        data_dir: where files of data sets lie.
-        skip_unreadable: leave out images that cannot be read.
-        devices: names of devices, handed out in turn.
-        trust: import the modules that a file behind ``trained:run=`` names.
+    ``devices`` are handed out in turn; ``trust`` imports the modules that a file behind
+    ``trained:run=`` names.
     """
 
     data_dir: str | None

@@ -82,11 +82,7 @@ class MethodPart:
 
 @dataclass(frozen=True)
 class Method:
-    """A METHOD, read and checked.
-
-    Args:
-        parts: what is mixed with; none at all for ``none``, several are drawn by ``OneOf``.
-    """
+    """A METHOD, read and checked; no part at all for ``none``, several are drawn by ``OneOf``."""
 
     parts: tuple[MethodPart, ...]
 

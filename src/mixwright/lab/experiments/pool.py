@@ -23,14 +23,7 @@ _LAST_WORDS = 2.0  # seconds to read what a process wrote before it ended
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run to do.
-
-    Args:
-        name: for people, e.g. ``cutmix seed 0``.
-        folder: its run folder.
-        log: file that takes what the run prints.
-        request: what ``worker.serve`` reads: recipe and folder among it.
-    """
+    """One run to do: name for people, folder, log, and the request of ``worker.serve``."""
 
     name: str
     folder: Path
@@ -40,13 +33,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job.
-
-    Args:
-        kind: ``start``, ``progress``, ``done``, ``retry`` or ``failed``.
-        job: which.
-        detail: of a progress its numbers; of a retry or failure ``error``.
-    """
+    """What happened to a job: of a progress its numbers; of a retry or failure ``error``."""
 
     kind: Literal["start", "progress", "done", "retry", "failed"]
     job: Job
@@ -69,14 +56,8 @@ class Pool:
 
     A worker that dies (killed, out of memory) is replaced and its job tried again, at most
     ``TRIES`` times in all: the run folder makes it resume. A job that raises is not tried again,
-    since it would raise again; the others go on.
-
-    Args:
-        workers: number of processes, at least 1.
-        threads: threads of each.
-        devices: devices to hand out in turn, one a worker.
-        on_event: called in the caller's thread for all that happens.
-        command: how a worker is started; the default is this package's.
+    since it would raise again; the others go on. ``on_event`` is called in the caller's thread;
+    devices are handed out in turn, one a worker.
     """
 
     def __init__(

@@ -54,15 +54,9 @@ Sections = dict[str, list[Measurements]]
 class TheorySetup:
     """What is measured on what.
 
-    Args:
-        data: the data set.
-        methods: those that have masks.
-        looking: texts of those that look through a model.
-        images: ``(M, C, H, W)`` in [0, 1], training images, on the device.
-        labels: ``(M,)``.
-        probe: the model for methods that look through one; None where none is needed.
-        seeds: how many draws of everything.
-        skipped: what could not be measured, with its reason; filled on the way.
+    ``methods`` are those that have masks, ``looking`` the texts of those that look through a model,
+    ``images`` ``(M, C, H, W)`` in [0, 1] training images on the device; ``skipped``, what could not
+    be measured, with its reason, is filled on the way.
     """
 
     data: "Dataset"

@@ -30,12 +30,8 @@ WIDE, NARROW = 6.6, 3.7
 class Heading:
     """What stands above the sections of a page, and its last list.
 
-    Attributes:
-        title: of the page.
-        subtitle: a line of facts above the summary: when, how long, on what.
-        summary: what the findings say, in a sentence or two.
-        metadata: what was measured and how, word and sentence; ``Command`` is set as code.
-        about: heading of the metadata.
+    ``subtitle`` says when, how long, on what; ``metadata`` is word and sentence, ``Command`` set as
+    code; ``about`` is its heading.
     """
 
     title: str

@@ -11,12 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shade(NamedTuple):
-    """A colour on light and on dark ground.
-
-    Args:
-        light: hex, for light pages and for pictures.
-        dark: hex, for dark pages.
-    """
+    """A colour, hex, on light pages and pictures, and on dark pages."""
 
     light: str
     dark: str

@@ -19,13 +19,7 @@ Shades = Mapping[str, Shade]
 
 
 class Cell(NamedTuple):
-    """A cell of a table that is more than its text.
-
-    Args:
-        text: what it says.
-        clear: whether it stands out, as a difference that is more than chance.
-        code: whether it is set as code, at the left.
-    """
+    """A cell of a table that stands out (``clear``), or is set as code, at the left."""
 
     text: str
     clear: bool = False
@@ -34,14 +28,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text, ready to be shown.
+    """Rows of text; the first cell names the row.
 
-    Args:
-        head: heads of the columns.
-        rows: one cell a column; the first names the row.
-        caption: a sentence below it.
-        keys: for each row the key of its group, for the coloured dot; None for none.
-        spans: heads above the heads, each with the number of columns that it spans.
+    ``keys`` are of the rows' groups, for coloured dots; ``spans`` are heads above the heads, each
+    with the number of columns that it spans.
     """
 
     head: tuple[str, ...]
@@ -74,13 +64,7 @@ class Drawing:
 
 
 class Card(NamedTuple):
-    """A small figure among others.
-
-    Args:
-        title: above it.
-        key: of its group, for its colour.
-        make: draws it.
-    """
+    """A small figure among others; the key is of its group, for its colour."""
 
     title: str
     key: str
@@ -91,13 +75,8 @@ class Card(NamedTuple):
 class Cards:
     """Small figures side by side.
 
-    Args:
-        cards: in order.
-        title: of them all; may be empty.
-        key: of a group, for a dot before the title; empty for none.
-        legend: styles of lines, as ``templates/blocks.html.j2`` draws them, and what they mean.
-        caption: below them.
-        sheet: all of them in one picture, for a file beside the page; None for none.
+    ``key``, of a group, is for a dot before the title; ``legend`` has styles of lines, as
+    ``templates/blocks.html.j2`` draws them; ``sheet`` is all of them in one file beside the page.
     """
 
     cards: tuple[Card, ...]
@@ -143,14 +122,9 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Mixed images of one method.
+    """Mixed images of one method; ``note`` says what pictures do not show, or why there are none.
 
-    Args:
-        title: the method.
-        key: of its group, for its colour.
-        samples: none where ``note`` says why.
-        note: what the pictures do not show, or why there are none.
-        explained: whether the parts of a sample are explained before them.
+    Where ``explained`` is set, the parts of a sample are explained before them.
     """
 
     title: str
@@ -162,12 +136,9 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Rows of small pictures, ``(C, H, W)`` uint8, one a sample.
+    """Rows of small pictures, ``(C, H, W)`` uint8, with the name of each row.
 
-    Args:
-        rows: name and pictures of each row.
-        name: of the file that shows them on one sheet.
-        caption: below them.
+    ``name`` is of the file that shows them on one sheet.
     """
 
     rows: tuple[tuple[str, tuple[Tensor, ...]], ...]
@@ -177,22 +148,14 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Notes:
-    """A list of sentences.
-
-    Args:
-        sentences: each with a word before it that stands out, or an empty one.
-    """
+    """A list of sentences, each with a word before it that stands out, or an empty one."""
 
     sentences: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Logs:
-    """Texts of programs, such as the last lines of runs that failed.
-
-    Args:
-        texts: title and text of each.
-    """
+    """Titles and texts of programs, such as the last lines of runs that failed."""
 
     texts: tuple[tuple[str, str], ...]
 
@@ -221,10 +184,7 @@ class Section:
 class Page:
     """What sections know of the page that they are on.
 
-    Args:
-        findings: all of them.
-        shades: colour of each group, by its key.
-        arrays: maps and pictures, by ``part/group key/name``.
+    ``shades`` are by key of a group, ``arrays`` by ``part/group key/name``.
     """
 
     findings: Findings

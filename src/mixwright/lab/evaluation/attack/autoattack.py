@@ -40,16 +40,9 @@ def autoattack(
 
     Up to 1,900 forward and backward passes and 5,000 forward ones for each image that is robust to
     the end; ordinary models lose nearly all of theirs in the first hundred. An image is robust
-    where it was taken rightly as it was, and as the attacks left it.
-
-    Args:
-        model: network from images in [0, 1] to logits ``(B, K)`` of at least four classes; its
-            targeted parts take up to nine other classes.
-        images: ``(B, C, H, W)`` float32 in [0, 1]; not written.
-        labels: ``(B,)`` integers in ``[0, K)``.
-        eps: largest change of a pixel in the scale of the images.
-        seed: of all draws; torch's global generator is left as it was.
-        batch_size: images at a time.
+    where it was taken rightly as it was, and as the attacks left it. The model has at least four
+    classes: targeted parts take up to nine others. Other arguments are those of ``pgd``; torch's
+    global generator is left as it was.
 
     Raises:
         ValueError: pyautoattack is not installed, or ``eps`` is out of range.

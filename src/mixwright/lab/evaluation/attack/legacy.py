@@ -35,17 +35,8 @@ def legacy_fgsm(
     A step of ``eps`` in normalised space is ``eps * std`` in pixels, about a quarter of what is
     claimed, and the cut makes all that is darker than the mean colour that colour, and all that is
     brighter than one deviation above it that: most of the image is gone before any attack.
-    ``eps=0`` shows what the cut alone costs. Not an attack of 8/255: use ``fgsm``.
-
-    Args:
-        model: a ``Normalised`` network for images in [0, 1].
-        images: ``(B, C, H, W)`` floating in [0, 1]; not written.
-        labels: ``(B,)`` integers in ``[0, K)``.
-        eps: size of the step in normalised space, at least 0.
-        clamp: whether the normalised image is cut off at 0 and 1.
-
-    Returns:
-        ``(B, C, H, W)``, normalised, as ``model.model`` takes it.
+    ``eps=0`` shows what the cut alone costs. Not an attack of 8/255: use ``fgsm``. The result is
+    normalised, as ``model.model`` of a ``Normalised`` takes it.
 
     Raises:
         NotApplicableError: the model does not begin with a ``Normalised``.

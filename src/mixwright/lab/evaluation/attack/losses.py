@@ -19,13 +19,9 @@ def attack_loss(loss: Loss, labels: Tensor) -> Value:
     For ``"ce"`` it is not the cross-entropy itself but ``logsumexp`` of the other logits minus
     the right one, m. The cross-entropy is ``log(1 + exp(m))``, so its gradient is that of m times
     a factor in (0, 1), the same for the whole image: the signs are equal, but where the softmax
-    saturates the factor rounds to 0 and m's gradient is as large as ever.
-
-    Args:
-        loss: ``"ce"``; ``"margin"``, the largest other logit minus the right one (Carlini and
-            Wagner); ``"dlr"``, the margin in units of the gap between the first and the third
-            logit (Croce and Hein), of three classes and more.
-        labels: ``(B,)`` integers, the right classes.
+    saturates the factor rounds to 0 and m's gradient is as large as ever. ``"margin"`` is the
+    largest other logit minus the right one (Carlini and Wagner), ``"dlr"`` the margin in units of
+    the gap between the first and the third logit (Croce and Hein), of three classes and more.
 
     Raises:
         ValueError: ``loss`` is another word, or at its call there are too few classes.

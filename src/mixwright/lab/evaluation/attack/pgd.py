@@ -14,12 +14,10 @@ from mixwright.sampling import uniform
 
 @dataclass(frozen=True, eq=False)
 class Adversarial:
-    """What an attack made of images.
+    """What an attack made of images ``(B, C, H, W)`` in [0, 1].
 
-    Args:
-        images: ``(B, C, H, W)`` in [0, 1]; of an image that was taken wrongly after some restart
-            the first such, of others that of the last restart.
-        robust: ``(B,)`` bool, whether an image was taken rightly as it was and after each restart.
+    Of an image that was taken wrongly after some restart the first such, of others that of the last
+    restart; ``robust`` ``(B,)`` bool where it was taken rightly as it was and after each restart.
     """
 
     images: Tensor

@@ -53,10 +53,7 @@ def saturate(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
 
 
 def contrast(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
-    """Shrink distances to the mean of each channel of an image; constants: (c,).
-
-    Nothing is drawn.
-    """
+    """Shrink distances to each channel's mean of an image; constants: (c,). Nothing is drawn."""
     factor = np.float32(constants[0])
     mean = images.mean(axis=(2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
     levels = images.astype(np.float32)

@@ -34,10 +34,7 @@ ALEXNET_CLEAN_ERROR = 0.43478
 
 
 def mean_accuracy(accuracy: Accuracies, types: Sequence[str] | None = None) -> float:
-    """Mean over types and severities, which is the accuracy on all their images together.
-
-    Means over 15 types and over 19 are not comparable. ``types`` are those that count; None for
-    all in the table.
+    """Return the mean over types (None for all) and severities; those of 15 and 19 types differ.
 
     Raises:
         ValueError: no types, or one is not in the table.
@@ -71,14 +68,10 @@ def mean_corruption_error(accuracy: Accuracies, types: Sequence[str] | None = No
 
 
 def corruption_errors(accuracy: Accuracies) -> dict[str, float]:
-    """The CE of ImageNet-C by type: the error in those of AlexNet. Their mean is the mCE.
-
-    Args:
-        accuracy: of the 15 benchmark types at all five severities, on ImageNet; others are left
-            out.
+    """Return the CE of ImageNet-C by benchmark type: the error in AlexNet's; the mean is mCE.
 
     Raises:
-        ValueError: a benchmark type or a severity is missing.
+        ValueError: a benchmark type or one of the five severities is missing.
 
     Example:
         >>> alexnet = {name: [1 - error] * 5 for name, error in ALEXNET_ERROR.items()}
@@ -90,10 +83,7 @@ def corruption_errors(accuracy: Accuracies) -> dict[str, float]:
 
 
 def relative_corruption_errors(accuracy: Accuracies, *, clean: float) -> dict[str, float]:
-    """The relative CE of ImageNet-C by type: how much the error grows, in AlexNet's growth.
-
-    See ``corruption_errors``; ``clean`` is the accuracy on the clean images.
-    """
+    """Return the CE by type of the growth over ``clean`` accuracy, in AlexNet's growth."""
     _need_whole(accuracy)
     return {
         name: (clean - _mean(accuracy[name])) / (ALEXNET_ERROR[name] - ALEXNET_CLEAN_ERROR)

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def pixelate(images: Bytes, constants: Row, _rng: np.random.Generator) -> Bytes:
-    """Average into fewer pixels and back; constants: (c,), share of the side that is left.
-
-    Nothing is drawn.
-    """
+    """Average into a share (c,) of the side's pixels and back. Nothing is drawn."""
     from PIL.Image import Resampling
 
     height, width = images.shape[-2:]

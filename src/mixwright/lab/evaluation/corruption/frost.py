@@ -19,13 +19,10 @@ FILES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 
 class _Look(NamedTuple):
-    """What noise has in common with one of the pictures.
+    """What noise has in common with one of the pictures: mean colour and deviation of levels.
 
-    Args:
-        mean: of red, green and blue.
-        deviation: standard deviation of the levels.
-        exponent: its amplitudes fall with this power of the frequency.
-        stretch: how much longer its structures are downwards than across.
+    Its amplitudes fall with the power ``exponent`` of the frequency; ``stretch`` is how much longer
+    its structures are downwards than across.
     """
 
     mean: tuple[float, float, float]

@@ -43,13 +43,9 @@ def open_official(
 ) -> OfficialFiles:
     """Check that a folder holds official files that belong to some test images.
 
-    Args:
-        folder: as unpacked from ``CIFAR-10-C.tar`` (zenodo.org/records/2535967) or
-            ``CIFAR-100-C.tar`` (zenodo.org/records/3555552).
-        types: those that will be read.
-        labels: ``(n,)`` integers, of the clean test images.
-        ids: ``(n,)`` int64, their places in the test set's own order.
-        shape: channels, height and width of the clean test images.
+    The folder is as unpacked from ``CIFAR-10-C.tar`` (zenodo.org/records/2535967) or
+    ``CIFAR-100-C.tar`` (zenodo.org/records/3555552); ``labels`` and ``ids`` ``(n,)`` are those of
+    the clean test images and their places in the test set's own order.
 
     Raises:
         ValueError: a file is missing, holds something else, or belongs to other images.

@@ -81,11 +81,7 @@ class MeanMaps:
 
 
 def offset_means(gradient: Tensor, colour: Colour = "l2") -> MeanMaps:
-    """Average products of pairs of pixels over images, by offset; the record lies on the CPU.
-
-    Args:
-        gradient: ``(N, C, H, W)``, finite.
-        colour: see ``pixel_sizes``; the signed map does not depend on it.
+    """Average products of pairs of pixels of gradients ``(N, C, H, W)`` over images, by offset.
 
     Raises:
         ValueError: another shape, no images, or values that are not finite.

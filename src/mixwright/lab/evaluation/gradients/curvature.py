@@ -30,22 +30,13 @@ def gradient_norms(gradient: Tensor) -> tuple[Tensor, Tensor]:
 def hessian_trace(
     model: nn.Module, images: Tensor, value: Value, *, probes: int, generator: Generator
 ) -> Tensor:
-    """Estimate the trace of the second derivative by the pixels, image by image.
+    """Estimate the trace of the second derivative by the pixels, ``(B,)`` float64, image by image.
 
     Hutchinson's estimator: the mean of ``v^T H v`` over random signs v, each by a second backward
     pass. It is exact in expectation; one probe has a variance of twice the sum of squares of H's
-    entries off its diagonal.
-
-    Args:
-        model: see ``pixel_gradient``; built of layers that can be differentiated twice. The
-            logits of a network of ReLUs are piecewise linear, with a trace of 0: take the loss.
-        images: ``(B, C, H, W)`` floating.
-        value: from logits to one number an image.
-        probes: random signs to average over, at least 1.
-        generator: the CPU generator.
-
-    Returns:
-        ``(B,)`` float64 on the images' device, in the value's unit per squared unit of a pixel.
+    entries off its diagonal. Layers must be differentiable twice; the logits of a network of ReLUs
+    are piecewise linear, with a trace of 0: take the loss. In the value's unit per squared unit of
+    a pixel.
 
     Raises:
         ValueError: see ``pixel_gradient``, or ``probes`` is below 1.

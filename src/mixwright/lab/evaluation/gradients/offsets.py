@@ -62,15 +62,11 @@ def pooled(sizes: Tensor) -> Tensor:
 
 
 def offset_maxima(sizes: Tensor, progress: Callable[[float], None] | None = None) -> OffsetMaps:
-    """Take, for each offset, the largest product of two sizes that far apart.
+    """Take, for each offset, the largest product of two of ``sizes`` ``(N, H, W)`` so far apart.
 
     Over all pairs of pixels and images; there is no shorter way than to look at them all. Offsets
     p and -p have the same pairs, so half of them are gone through. Maps above ``LARGEST`` are
     max-pooled to ``POOLED`` a side first: what comes out then bounds the exact map from above.
-
-    Args:
-        sizes: ``(N, H, W)``, at least 0, of N images, at least one.
-        progress: called with the share done.
 
     Raises:
         ValueError: another shape, no images, or values that are not finite.

@@ -83,18 +83,10 @@ def logits_for_gradients(model: nn.Module, pixels: Tensor) -> Tensor:
 
 
 def pixel_gradient(model: nn.Module, images: Tensor, value: Value) -> tuple[Tensor, Tensor]:
-    """Differentiate one number of a classifier with respect to each pixel.
+    """Differentiate one number of a classifier by each pixel of ``(B, C, H, W)``; with logits.
 
     The model runs in evaluation mode, in full precision, and no parameter's ``.grad`` is touched,
-    also inside ``torch.no_grad``.
-
-    Args:
-        model: network from images to logits ``(B, K)``; any ``nn.Module``.
-        images: ``(B, C, H, W)`` floating, as the model takes them.
-        value: from logits to one number an image.
-
-    Returns:
-        The gradient, shape and dtype of ``images``, and the logits ``(B, K)``.
+    also inside ``torch.no_grad``. The gradient has shape and dtype of the images.
 
     Raises:
         ValueError: the model gives no finite logits ``(B, K)``, it cannot be differentiated, or
@@ -114,10 +106,7 @@ def pixel_gradient(model: nn.Module, images: Tensor, value: Value) -> tuple[Tens
 
 
 def every_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Differentiate every logit by each pixel, one backward pass a class; see ``pixel_gradient``.
-
-    Returns ``(B, K * C, H, W)``, classes one after another, and the logits ``(B, K)``.
-    """
+    """Differentiate every logit by each pixel, ``(B, K * C, H, W)``; with the logits."""
     found = list[Tensor]()
     with differentiating(model, images) as pixels:
         logits = logits_for_gradients(model, pixels)

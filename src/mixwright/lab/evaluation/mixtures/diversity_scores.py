@@ -17,11 +17,8 @@ def mask_diversity(masks: Tensor) -> Tensor:
     """Return how much of a mixture belongs to another source in another state, ``(P,)`` in [0, 1].
 
     The mean over all pairs of states of ``sum_n |M_n - M'_n| / 2``, averaged over pixels: for two
-    sources that is the mean of ``|M - M'|``.
-
-    Args:
-        masks: ``(T, P, N, *spatial)`` floating in [0, 1], which sum to at most 1 over N: T states
-            of P mixtures of N sources, the n-th source the same in each state. T is at least 2.
+    sources that is the mean of ``|M - M'|``. Masks ``(T, P, N, *spatial)`` in [0, 1] are T states,
+    at least 2, of P mixtures of N sources, the n-th source the same in each state.
 
     Raises:
         ValueError: ``masks`` has another shape, or fewer than two states.
@@ -66,10 +63,7 @@ def iou_diversity(masks: Tensor, *, threshold: float = 0.5) -> Tensor:
 
 
 def pixel_diversity(images: Tensor) -> Tensor:
-    """Return the mean distance of a pixel to the same pixel in another state, ``(P,)`` in [0, 1].
-
-    ``images`` are ``(T, P, C, H, W)`` in [0, 1], T at least 2.
-    """
+    """Return mean distances of pixels of ``(T, P, C, H, W)`` between states, ``(P,)``, [0, 1]."""
     _check("pixel_diversity", images, least=3, expected="(T, P, C, H, W)")
     return _pairwise(images, lambda a, b: (a - b).abs().flatten(1).mean(dim=1))
 
@@ -117,11 +111,8 @@ def pair_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return ``(M,)`` bool, where a classifier's first guesses are the classes that were mixed.
 
     For a mixture of two classes: whether its two first guesses are these two. It guards numbers of
-    diversity, which noise would win. Ties go to the lower class index.
-
-    Args:
-        logits: ``(M, K)``, finite.
-        targets: ``(M, K)``, mixed labels; classes with a weight above 0 were mixed.
+    diversity, which noise would win. Ties go to the lower class index; classes with a weight above
+    0 in ``targets`` ``(M, K)`` were mixed.
 
     Raises:
         ValueError: the shapes differ, or a row of ``targets`` names no class.

@@ -60,10 +60,8 @@ def degenerate_share(areas: Tensor, *, least: float = DEGENERATE) -> float:
 def ks_distance(values: Tensor, law: Cdf | Tensor) -> float:
     """Return the largest gap, in [0, 1], of two distributions (Kolmogorov and Smirnov).
 
-    Args:
-        values: ``(n,)`` finite draws, n at least 1.
-        law: the distribution they should follow, as a function from an array of numbers to their
-            cumulative probabilities; or ``(m,)`` other draws of it.
+    The law that the draws ``(n,)`` should follow is a cumulative distribution function, or ``(m,)``
+    other draws of it.
 
     Raises:
         ValueError: there are no values.

@@ -29,12 +29,7 @@ _TURNS = ("p_smooth", "p_rotate", "p_shear")  # chances that a mask is augmented
 
 @dataclass(frozen=True)
 class Law:
-    """A distribution of the own share.
-
-    Args:
-        name: how people call it.
-        cdf: its cumulative distribution function, for numpy arrays.
-    """
+    """A distribution of the own share: its name, and its cumulative function of numpy arrays."""
 
     name: str
     cdf: Cdf

@@ -104,23 +104,11 @@ def drawn_states(
     model: nn.Module | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> States:
-    """Mix each group of images alone, several times, each time by another draw.
+    """Mix each group of images ``(P, N, C, H, W)`` alone, several times, each time by another draw.
 
     A batch of two can be paired in one way only, so that masks are all that differs. A mixer that
-    has learned draws nothing but who is mixed and how much; both are drawn alike each time.
-
-    Args:
-        mixer: any; ``at_share`` fixes its share.
-        images: ``(P, N, C, H, W)`` float in [0, 1], on the model's device.
-        labels: ``(P, N)`` int64.
-        draws: T, at least 1.
-        seed: of the draws.
-        num_classes: K.
-        model: passed on to the mixer.
-        progress: called with the share done.
-
-    Returns:
-        What became of the first image of each group.
+    has learned draws nothing but who is mixed and how much; both are drawn alike each time. The
+    states are what became of the first image of each group.
     """
     fixed, views = isinstance(mixer, LearnedMixer), int(getattr(mixer, "views", 1))
     masks, mixed, targets = list[Tensor](), list[Tensor](), list[Tensor]()
@@ -154,10 +142,7 @@ def grouped_states(
     generator: Generator,
     progress: Callable[[float], None],
 ) -> tuple[States, Tensor] | None:
-    """Mix groups of test images as ``drawn_states`` does; return their labels ``(P, N)`` too.
-
-    None where the test images do not make one group.
-    """
+    """Mix groups of test images as ``drawn_states``; with labels ``(P, N)``, None without any."""
     test = subject.data.test
     rows = groups_of(test.labels.cpu(), groups=groups, size=sources_of(mixer), generator=generator)
     if len(rows) == 0:

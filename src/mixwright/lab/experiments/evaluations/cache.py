@@ -17,12 +17,7 @@ Arrays = Mapping[str, Tensor]
 
 
 class FolderCache:
-    """Arrays in ``.npz`` files of one folder, under the keys they were made for.
-
-    Args:
-        folder: of one evaluation with its options; made when the first arrays are kept.
-        shared: of what all evaluations of a model and its images take.
-    """
+    """Arrays in ``.npz`` files of one evaluation's folder, or of one that all of a model share."""
 
     def __init__(self, folder: Path, shared: Path) -> None:
         self.folder, self.shared = folder, shared

@@ -35,14 +35,7 @@ _LOOKED_AT = 500  # test images by which a model is checked at the door
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What one evaluation found for one candidate.
-
-    Args:
-        candidate: the model.
-        evaluation: what was measured.
-        found: what it found; None where it has nothing to measure.
-        reason: why there is nothing, if so.
-    """
+    """What one evaluation found for one model; None, with the reason, where there is nothing."""
 
     candidate: ModelToEvaluate
     evaluation: Evaluation
@@ -64,12 +57,8 @@ class PartProgress(Protocol):
 class Setting:
     """What all models of one evaluation have in common.
 
-    Args:
-        data: train and test images.
-        ids: ``(n,)`` place of each test image in the set's own order.
-        device: where models run.
-        batch_size: images at a time.
-        seed: of everything that is drawn.
+    ``ids`` ``(n,)`` are the places of the test images in the set's own order; ``seed`` is of
+    everything that is drawn.
     """
 
     data: Dataset
