@@ -24,6 +24,9 @@ Kind = Literal["comparison", "evaluation", "theory"]
 WEIGHTS = {"raw": "trained weights", "ema": "EMA", "teacher": "own teacher"}
 """Sets of weights of a run, and how people call them."""
 
+SHORT_WEIGHTS = {"raw": "trained", "ema": "EMA", "teacher": "teacher"}
+"""The same in heads of tables."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import TrustOptions
+from mixwright.lab.cli.options import TrustOptions, device_option
 from mixwright.lab.cli.parser import option, parse
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ class BenchOptions(TrustOptions):
         metavar="COUNT",
     )
     threads: int = option(1, "of torch on the CPU (default 1)", metavar="COUNT")
-    device: str = option(
-        "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
-    )
+    device: str = device_option()
     out: str = option(
         "runs/bench", f"folder (default runs/bench); its {NAME} is replaced", metavar="DIR"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import DataOptions
+from mixwright.lab.cli.options import DataOptions, device_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.cli.progress import open_console, say
 
@@ -63,9 +63,7 @@ class EvaluateOptions(DataOptions):
     batch_size: int = option(250, "images at a time (default 250)", metavar="COUNT")
     seed: int = option(0, "of everything that is drawn (default 0)", metavar="NUMBER")
     out: str | None = option(None, "folder (default: runs/evaluate/ and a name)", metavar="DIR")
-    device: str = option(
-        "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
-    )
+    device: str = device_option()
 
 
 def main(argv: Sequence[str]) -> int:

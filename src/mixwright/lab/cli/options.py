@@ -19,11 +19,10 @@ def _of_recipe(name: str, default: Any = None) -> Any:
     return field(default=default, metadata=_RECIPE[name].metadata)
 
 
-def _device() -> Any:
-    return option(
-        "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME",
-        group=_WHERE,
-    )  # fmt: skip
+def device_option(**more: Any) -> Any:
+    """Return the option that names a device."""
+    about = "cpu, cuda or cuda:N (default: cuda where there is one)"
+    return option("auto", about, metavar="NAME", **more)
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class CompareOptions(RecipeOptions):
     workers: int | None = option(
         None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT", group=_WHERE
     )
-    device: str = _device()
+    device: str = device_option(group=_WHERE)
 
 
 @dataclass(frozen=True)
@@ -103,4 +102,4 @@ class TrainOptions(RecipeOptions):
         None, "run folder (default: runs/train/ and the recipe's name)", metavar="DIR",
         group=_WHERE,
     )  # fmt: skip
-    device: str = _device()
+    device: str = device_option(group=_WHERE)

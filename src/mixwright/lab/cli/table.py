@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.analysis.findings import SHORT_WEIGHTS
 from mixwright.lab.reports.formatting import NONE, number, percent, signed, spread, times
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
 from mixwright.lab.settings import decode
@@ -113,13 +114,12 @@ def scores_table(scores: "Mapping[str, Mapping[str, Any]]") -> "Table":
     from rich import box
     from rich.table import Table
 
-    heads = {"raw": "trained", "ema": "EMA", "teacher": "teacher"}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    columns = [scores[weights] for weights in heads if weights in scores]
-    for weights, head in heads.items():
-        if weights in scores:
-            table.add_column(head, justify="right")
+    there = [weights for weights in SHORT_WEIGHTS if weights in scores]
+    columns = [scores[weights] for weights in there]
+    for weights in there:
+        table.add_column(SHORT_WEIGHTS[weights], justify="right")
     for name, label in (("top1", "top-1 %"), ("top5", "top-5 %"), ("ece", "ECE %")):
         table.add_row(label, *(percent(column[name], 2) for column in columns))
     table.add_row("NLL", *(number(column["nll"], 4) for column in columns))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import DataOptions
+from mixwright.lab.cli.options import DataOptions, device_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.cli.progress import open_console, say
 
@@ -57,9 +57,7 @@ class TheoryOptions(DataOptions):
         None, "draws of everything (default 1; 3 for --scenarios)", metavar="COUNT"
     )
     out: str = option("runs/theory", "folder (default runs/theory)", metavar="DIR")
-    device: str = option(
-        "auto", "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
-    )
+    device: str = device_option()
 
 
 def main(argv: Sequence[str]) -> int:

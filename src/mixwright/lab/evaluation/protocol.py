@@ -10,8 +10,7 @@ from typing import Any, Literal
 Protocol = Literal["median10", "median11_compat", "final", "best"]
 PROTOCOLS: tuple[Protocol, ...] = ("median10", "median11_compat", "final", "best")
 
-COLUMNS = ("raw", "ema", "teacher")
-"""Trained weights, their average, the method's own teacher."""
+_WEIGHTS = ("raw", "ema", "teacher")
 
 _LAST: dict[Protocol, int] = {"median10": 10, "median11_compat": 11, "final": 1}
 
@@ -99,15 +98,15 @@ def run_protocols(
     """
     last = max((int(record["epoch"]) for record in records), default=0)
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for column in COLUMNS:
-        top1, top5 = (_scores(records, column, measure) for measure in ("top1", "top5"))
+    for weights in _WEIGHTS:
+        top1, top5 = (_scores(records, weights, measure) for measure in ("top1", "top5"))
         for protocol in protocols:
             try:
                 first = protocol_score(top1, epochs=last, protocol=protocol)
             except ValueError:  # nothing was evaluated that it asks for
                 continue
             fifth = protocol_score(top5, epochs=last, protocol=protocol).value if top5 else None
-            found.setdefault(column, {})[protocol] = {
+            found.setdefault(weights, {})[protocol] = {
                 "top1": first.value,
                 "top5": fifth,
                 "epochs": list(first.epochs),

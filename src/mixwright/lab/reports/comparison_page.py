@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.reports.caveats import caveats
-from mixwright.lab.reports.formatting import NONE, duration, number, percent
+from mixwright.lab.reports.formatting import NONE, duration, listed, number, percent, when
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Cell, Logs, Notes, Page, Section, Table
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
@@ -21,7 +21,7 @@ def heading(page: Page) -> Heading:
     scores = findings.parts["scores"]
     seeds = _seeds(scores)
     count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-    finished = _time(about.finished)
+    finished = when(about.finished)
     return Heading(
         title=_title(findings),
         subtitle=f"{count} · {recipe.get('epochs')} epochs · {duration(about.seconds)} of training "
@@ -69,10 +69,6 @@ def _seeds(scores: Part) -> list[int]:
     return sorted({seed for group in scores.groups for seed in group.seeds if seed is not None})
 
 
-def _time(finished: str) -> str:
-    return finished.replace("T", " ").replace("+00:00", " UTC")
-
-
 def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
     """Data, recipe, seeds, cost, machine, versions, command."""
     about, recipe = findings.about, findings.about.recipe or {}
@@ -90,7 +86,6 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
         for name, value in recipe.items()
         if name not in hidden and value not in (None, False, "")
     )
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     return (
         (
             "Data",
@@ -106,7 +101,10 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
         ),
         ("Cost", f"{runs} runs, {duration(about.seconds)} of training in all{shared}"),
         ("Machine", ", ".join(str(word) for word in machine if word)),
-        ("Software", versions + (f", commit {_short(about.commit)}" if about.commit else "")),
+        (
+            "Software",
+            listed(about.versions) + (f", commit {_short(about.commit)}" if about.commit else ""),
+        ),
         ("Finished", finished),
         ("Command", about.command),
     )

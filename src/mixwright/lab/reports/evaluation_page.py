@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mixwright.lab.analysis.families import families
 from mixwright.lab.analysis.findings import Findings, Group, Part
-from mixwright.lab.reports.formatting import NONE, joined, number, percent, spread
+from mixwright.lab.reports.formatting import NONE, joined, listed, number, percent, spread, when
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Notes, Page, Section
 from mixwright.lab.reports.verdict import CLAIM
@@ -80,11 +80,9 @@ def heading(page: Page) -> Heading:
     size = " x ".join(str(side) for side in data.shape[1:])
     on = about.machine
     machine = f"{on.get('cpu')}, {on.get('cores')} cores, device {on.get('device')}"
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
-    finished = about.finished.replace("T", " ").replace("+00:00", " UTC")
     return Heading(
         title=labels[0] if len(labels) == 1 else f"{len(labels)} sets of weights, evaluated",
-        subtitle=f"{data.name} · {data.test:,} test images · {finished}",
+        subtitle=f"{data.name} · {data.test:,} test images · {when(about.finished)}",
         summary=summary(findings),
         metadata=(
             ("Models", ", ".join(labels)),
@@ -98,7 +96,7 @@ def heading(page: Page) -> Heading:
                 "Seed",
                 f"{about.details.get('seed')} of everything that is drawn, the same for all models",
             ),
-            ("Machine", f"{machine}; {versions}"),
+            ("Machine", f"{machine}; {listed(about.versions)}"),
             ("Command", about.command),
         ),
         about="What was measured",

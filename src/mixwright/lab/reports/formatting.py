@@ -1,7 +1,7 @@
 """Numbers for people: rounding, percent, signs and units."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mixwright.lab.analysis.statistics import Interval
 
@@ -107,3 +107,19 @@ def p_equals(p: float, name: str = "p") -> str:
 def joined(names: Sequence[str]) -> str:
     """Names in a sentence, e.g. ``MixUp, CutMix and FMix``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def count_range(counts: Iterable[int]) -> str:
+    """Return the lowest and the highest of counts, e.g. ``3 to 5``; one where they are equal."""
+    low, *_, high = sorted(counts) * 2
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def when(finished: str) -> str:
+    """Return an ISO time in UTC as pages show it, e.g. ``2024-05-01 12:00:00 UTC``."""
+    return finished.replace("T", " ").replace("+00:00", " UTC")
+
+
+def listed(versions: Mapping[str, str]) -> str:
+    """Return versions of software in a line."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -11,7 +11,7 @@ from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png
 from mixwright.lab.reports.palette import INK, LINE, SOURCES
 from mixwright.lab.reports.pictures import displayed, paint
-from mixwright.lab.reports.section import Label, Sample, Samples
+from mixwright.lab.reports.section import Sample, Samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def samples_of(found: MethodSamples, arrays: Mapping[str, Tensor]) -> Samples:
             partners=tuple(arrays[f"{row}/partners"]),
             mask=paint(arrays[f"{row}/mask"], sample.fills),
             mixed=arrays[f"{row}/mixed"],
-            labels=tuple(Label(label.name, label.weight, label.source) for label in sample.labels),
+            labels=sample.labels,
         )
         for row, sample in enumerate(found.samples)
         if f"{row}/own" in arrays

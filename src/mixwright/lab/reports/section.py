@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mixwright.lab.analysis.findings import Findings, Group
+    from mixwright.lab.experiments.samples import ClassShare
 
 Shades = Mapping[str, Shade]
 """Colour of each group, by its key."""
@@ -87,21 +88,6 @@ class Cards:
     sheet: Drawing | None = None
 
 
-class Label(NamedTuple):
-    """One class of a mixed label.
-
-    Args:
-        name: of the class.
-        weight: its share.
-        source: its place among the sources, the image itself being 0 and then the heaviest first;
-            decides the colour.
-    """
-
-    name: str
-    weight: float
-    source: int
-
-
 class Sample(NamedTuple):
     """One mixed image and how it came about; pictures are ``(C, H, W)`` uint8.
 
@@ -117,7 +103,7 @@ class Sample(NamedTuple):
     partners: tuple[Tensor, ...]
     mask: Tensor
     mixed: Tensor
-    labels: tuple[Label, ...]
+    labels: tuple[ClassShare, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.reports.evaluation_page import closing as closing
-from mixwright.lab.reports.formatting import duration
+from mixwright.lab.reports.formatting import duration, listed
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Page
 
@@ -21,7 +21,6 @@ def heading(page: Page) -> Heading:
         f"{on.get('python')}, device {on.get('device')}"
     )
     model = about.details.get("model")
-    versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
     return Heading(
         title="What masks do to gradients",
         subtitle=f"{about.finished.replace('T', ' ')[:16]} UTC, {duration(about.seconds)}, "
@@ -32,7 +31,7 @@ def heading(page: Page) -> Heading:
             *([("Model", str(model))] if model else []),
             ("Images", f"{height} x {width} pixels"),
             ("Machine", machine),
-            ("Software", versions),
+            ("Software", listed(about.versions)),
             ("Command", about.command),
         ),
         about="What was measured",

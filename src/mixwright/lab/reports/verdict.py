@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixwright.lab.analysis.findings import Difference, Group, Part
-from mixwright.lab.reports.formatting import joined, p_equals, signed
+from mixwright.lab.reports.formatting import count_range, joined, p_equals, signed
 
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
@@ -50,8 +50,7 @@ def stands(difference: Difference | None) -> str:
 
 
 def _undecided(methods: Sequence[tuple[Group, Difference]]) -> str:
-    counts = sorted({found.interval.count for _, found in methods})
-    seeds = " to ".join(str(count) for count in {counts[0]: 0, counts[-1]: 0})
+    seeds = count_range(found.interval.count for _, found in methods)
     named = joined([group.name for group, _ in methods])
     are = "is" if len(methods) == 1 else "are"
     few = f"{seeds} seed{'' if seeds == '1' else 's'}"

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.cost import Cost
-from mixwright.lab.analysis.findings import WEIGHTS, Difference, Group, Part
+from mixwright.lab.analysis.findings import SHORT_WEIGHTS, WEIGHTS, Difference, Group, Part
 from mixwright.lab.analysis.ranking import Ranked, Ranking
-from mixwright.lab.reports.figures import canvas, row_labels, whisker
+from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, p_equals, p_value, signed, spread, times
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.ranks_figure import ranks_figure
 from mixwright.lab.reports.section import Block, Cell, Drawing, Page, Section, Table
+from mixwright.lab.reports.sections.lines import group_whisker
 from mixwright.lab.reports.verdict import stands
 from mixwright.lab.settings import decode
 
@@ -24,7 +25,6 @@ _COLUMNS = {
     "ema": ("Averaged weights (EMA)", "to no mixing"),
     "teacher": ("Own teacher", "to EMA of none"),
 }
-_SHORT = {"raw": "trained", "ema": "EMA", "teacher": "teacher"}
 
 Methods = dict[str, dict[str, Group]]
 """Groups by METHOD and weights."""
@@ -141,7 +141,7 @@ def _calibration(methods: Methods, columns: Sequence[str]) -> Table:
             ("Expected calibration error, %", len(columns)),
             ("Negative log-likelihood, nats", len(columns)),
         ),
-        head=("Method", *(_SHORT[weights] for _ in range(2) for weights in columns)),
+        head=("Method", *(SHORT_WEIGHTS[weights] for _ in range(2) for weights in columns)),
         rows=tuple(
             (
                 groups["raw"].name,
@@ -176,12 +176,12 @@ def accuracy_figure(methods: Methods, page: Page, *, width: float) -> Figure:
     """
     figure, axes = canvas(width, _height(methods))
     for place, groups in enumerate(methods.values()):
-        for weights, shift, look in _marks(groups, page):
-            group, y = groups[weights], -place + shift
+        for group, shift in _marks(groups):
+            y = -place + shift
             colour = page.shades[group.key].light
             scores = [100 * summary["top1"] for summary in group.summaries]
             axes.plot(scores, [y] * len(scores), "|", color=colour, ms=5, alpha=0.55, mew=1)
-            whisker(axes, group.intervals["top1"], y, colour, **look)
+            group_whisker(axes, group, group.intervals["top1"], y, colour)
     row_labels(axes, [groups["raw"].name for groups in methods.values()])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
@@ -194,11 +194,11 @@ def difference_figure(methods: Methods, page: Page, *, width: float) -> Figure:
     figure, axes = canvas(width, _height(others))
     axes.axvline(0, color=FAINT.light, lw=1)
     for place, groups in enumerate(others.values()):
-        for weights, shift, look in _marks(groups, page):
-            difference: Difference | None = groups[weights].differences.get("top1")
+        for group, shift in _marks(groups):
+            difference: Difference | None = group.differences.get("top1")
             if difference is not None:
-                colour = page.shades[groups[weights].key].light
-                whisker(axes, difference.interval, -place + shift, colour, **look)
+                colour = page.shades[group.key].light
+                group_whisker(axes, group, difference.interval, -place + shift, colour)
     row_labels(axes, [groups["raw"].name for groups in others.values()])
     axes.set_xlabel("difference to no mixing, percentage points")
     axes.margins(x=0.08)
@@ -211,16 +211,8 @@ def _height(methods: Methods) -> float:
     return 0.75 + (0.58 if three else 0.46) * len(methods)
 
 
-def _marks(groups: dict[str, Group], page: Page) -> list[tuple[str, float, dict[str, Any]]]:
-    """A method's sets of weights, each with its place in the row and the look of its mark."""
+def _marks(groups: dict[str, Group]) -> list[tuple[Group, float]]:
+    """A method's sets of weights, each with its place in the row."""
     shifts = (0.22, 0.0, -0.22) if "teacher" in groups else (0.13, -0.13)
-    looks: dict[str, dict[str, Any]] = {
-        "raw": {"face": "white"},
-        "ema": {},
-        "teacher": {"mark": "D"},
-    }
-    return [
-        (weights, shift, {"face": page.shades[groups[weights].key].light} | looks[weights])
-        for weights, shift in zip(WEIGHTS, shifts, strict=False)
-        if weights in groups
-    ]
+    pairs = zip(WEIGHTS, shifts, strict=False)
+    return [(groups[weights], shift) for weights, shift in pairs if weights in groups]

@@ -14,6 +14,7 @@ from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import (
     MINUS,
     NONE,
+    count_range,
     joined,
     p_equals,
     p_value,
@@ -152,10 +153,11 @@ def _verdict(family: Family, groups: Groups) -> str:
         )
     sure = [method for method in tested if method.p_holm < CLAIM]
     unsure = [method for method in tested if not method.p_holm < CLAIM]
+    seeds = count_range(method.runs.count for method in tested)
     clauses = [
         _clause([method for method in sure if method.runs.mean > 0], groups, "ahead of no mixing"),
         _clause([method for method in sure if method.runs.mean < 0], groups, "behind no mixing"),
-        _clause(unsure, groups, f"not distinguishable from no mixing at {_seeds_of(tested)} seeds"),
+        _clause(unsure, groups, f"not distinguishable from no mixing at {seeds} seeds"),
     ]
     text = f"{kind}: {'; '.join(clause for clause in clauses if clause)}."
     if not unsure or family.runs_needed is None:
@@ -169,11 +171,6 @@ def _verdict(family: Family, groups: Groups) -> str:
 def _clause(methods: Sequence[AgainstBaseline], groups: Groups, what: str) -> str:
     names = [groups[method.key].name for method in methods]
     return f"{joined(names)} {'is' if len(names) == 1 else 'are'} {what}" if names else ""
-
-
-def _seeds_of(methods: Sequence[AgainstBaseline]) -> str:
-    counts = sorted({method.runs.count for method in methods})
-    return " to ".join(str(count) for count in {counts[0]: 0, counts[-1]: 0})
 
 
 def _ranks(ranking: Ranking, groups: Groups, shades: Shades) -> Drawing:
