@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
 from dataclasses import replace
@@ -81,18 +82,27 @@ def test_lines_are_drawn_for_both_widths_and_take_the_colours_of_the_page(folder
     assert text.count("data:image/png;base64,") == 2
 
 
-@pytest.mark.parametrize("place", ["figures/first-map.png", "first-map.png"])
-def test_without_its_arrays_a_figure_is_the_one_that_was_stored(folder: Path, place: str) -> None:
-    import base64
-
+def test_without_its_arrays_a_figure_is_the_one_that_was_stored(folder: Path) -> None:
     write_report(folder)
-    picture = (folder / "figures" / "first-map.png").read_bytes()
+    file = folder / "figures" / "first-map.png"
+    picture = file.read_bytes()
     (folder / ARRAYS).unlink()
-    (folder / "figures" / "first-map.png").rename(folder / "kept.png")
+    file.rename(folder / "kept.png")
     without = write_report(folder).read_text()
     assert "A map." not in without  # nothing to draw it from, and no picture
     assert "Lines." in without
-    (folder / "kept.png").rename(folder / place)
+    (folder / "kept.png").rename(file)
     text = write_report(folder).read_text()
     assert text.count(base64.b64encode(picture).decode()) == 2  # at both widths
     assert "A map." in text
+
+
+def test_records_that_share_a_folder_have_pages_of_their_own(folder: Path) -> None:
+    assert write_report(folder).name == "report.html"
+    other = (folder / "evaluation.json").rename(folder / "mine.json")
+    assert write_report(other).name == "mine.html"
+    for name in ("evaluation.json", "comparison.json"):
+        (folder / name).write_bytes(other.read_bytes())
+    assert write_report(folder / "evaluation.json").name == "evaluation.html"
+    with pytest.raises(ValueError, match=r"comparison\.json, evaluation\.json. Name the file"):
+        write_report(folder)

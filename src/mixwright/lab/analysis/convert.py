@@ -37,23 +37,36 @@ def convert_record(raw: Any, path: Path) -> Findings:
     Curves are read from the run folders beside ``path``, or from ``runs/NAME.jsonl``.
 
     Raises:
-        ValueError: it is no such record.
+        ValueError: it is no such record, or a damaged one.
     """
+    try:
+        found = _converted(raw, path.parent)
+    except (KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
+        raise ValueError(
+            f"{path}: damaged ({type(error).__name__}: {error}). Make the record again."
+        ) from error
+    if found is not None:
+        return found
+    if isinstance(raw, dict) and "format" in raw:
+        raise ValueError(
+            f"{path}: its format is {raw['format']!r}; this version reads formats 1 and 2. "
+            "Read it with the version that wrote it, or a newer one."
+        )
+    raise ValueError(f"{path}: no record of ours; expected what compare, evaluate or theory wrote.")
+
+
+def _converted(raw: Any, folder: Path) -> Findings | None:
+    """The findings of a record of format 1; None for anything else."""
     if isinstance(raw, dict):
         if raw.get("format", 1) == 1 and "methods" in raw:
-            return _comparison(raw, path.parent)
+            return _comparison(raw, folder)
         if raw.get("format", 1) == 1 and "models" in raw:
             return _evaluation(raw)
         if "sections" in raw:
             return _theory(raw, raw["sections"])
         if {"summaries", "pair", "tasks"} <= set(raw):
             return _scenarios(raw)
-        if "format" in raw:
-            raise ValueError(
-                f"{path}: its format is {raw['format']!r}; this version reads formats 1 and 2. "
-                "Read it with the version that wrote it, or a newer one."
-            )
-    raise ValueError(f"{path}: no record of ours; expected what compare, evaluate or theory wrote.")
+    return None
 
 
 def _comparison(raw: Raw, folder: Path) -> Findings:

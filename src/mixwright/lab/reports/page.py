@@ -53,16 +53,16 @@ class _Figure:
 def write_report(path: Path) -> Path:
     """Write ``report.html`` beside a stored record, and every figure as PNG under ``figures``.
 
-    ``path`` is the record or its folder. Where several records share a folder, the page has the
-    record's name. Return its path.
+    ``path`` is the record or its folder. Where several records share a folder, or the record's
+    file has a name of its own, the page has the record's name. Return its path.
 
     Raises:
         ValueError: there is no such record, or it is damaged.
     """
     record = find_record(path)
     folder = record.parent
-    alone = sum((folder / name).is_file() for name in NAMES.values()) <= 1
-    page = folder / ("report.html" if alone else f"{record.stem}.html")
+    there = [name for name in NAMES.values() if (folder / name).is_file()]
+    page = folder / ("report.html" if there == [record.name] else f"{record.stem}.html")
     arrays = read_arrays(folder / ARRAYS) or {}
     write_page(read_findings(record), arrays, page)
     return page
@@ -145,14 +145,13 @@ def _drawn(
     """Draw a figure for wide and narrow pages, and write it as PNG.
 
     Where the arrays that it needs were not stored, the PNG that was drawn when they were there is
-    shown in both; of old records it may have been kept right beside the record.
+    shown in both.
     """
     file = folder / "figures" / f"{name}-{drawing.name}.png"
     if any(array not in page.arrays for array in drawing.needs):
-        kept = next((one for one in (file, folder / file.name) if one.is_file()), None)
-        if kept is None or not drawing.on_page:
+        if not file.is_file() or not drawing.on_page:
             return None
-        picture = _embedded(kept.read_bytes())
+        picture = _embedded(file.read_bytes())
         return _Figure(drawing.caption, pictures=(picture, picture))
     to_png(drawing.make(WIDE), file)
     if not drawing.on_page:
