@@ -190,6 +190,22 @@ def test_workers_draw_alike_however_they_are_started(fixed: bool) -> None:
     assert made["forkserver"] == made["fork"]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_mode_passes_what_the_loader_gives(workers: int) -> None:
+    mix = Mix(MixUp(lam=0.5), num_classes=2, seed=5)
+    loader = DataLoader(_Bytes(), batch_size=4, num_workers=workers, collate_fn=mix.collate)
+    assert any(not images.eq(0).logical_or(images.eq(200)).all() for images, _ in loader)
+    mix.eval()
+    batches = list(loader)
+    assert len(batches) == 4
+    for images, labels in batches:
+        assert labels.tolist() == [0, 1, 0, 1]  # class indices, no dense targets
+        assert images[:, 0, 0, 0].tolist() == [0, 200, 0, 200]
+        assert images.eq(images[:, :, :1, :1]).all()
+    mix.train()
+    assert any(not images.eq(0).logical_or(images.eq(200)).all() for images, _ in loader)
+
+
 def test_mix_pickles_for_workers_that_are_spawned() -> None:
     mix = Mix(CutMix(), num_classes=4, seed=0)
     mix(IMAGES, LABELS)

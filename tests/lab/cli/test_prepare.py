@@ -1,0 +1,35 @@
+"""What options become before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mixwright.lab.cli.options import CompareOptions
+from mixwright.lab.cli.prepare import recipe_settings
+from mixwright.lab.experiments.defaults import recipe_defaults
+
+
+@pytest.mark.parametrize(
+    ("given", "warmup"),
+    [
+        ({"epochs": 5}, 1.0),  # a fifth of the run
+        ({"epochs": 2}, 0.4),
+        ({"epochs": 200}, 5.0),  # the default of CIFAR-10
+        ({"epochs": 25}, 5.0),
+        ({"epochs": 24}, 4.8),
+        ({"epochs": 2, "warmup_epochs": 3.0}, 3.0),  # what was asked for stays
+    ],
+)
+def test_a_warm_up_shrinks_with_short_runs(given: dict[str, Any], warmup: float) -> None:
+    assert recipe_defaults("cifar10", None)["warmup_epochs"] == 5
+    settings = recipe_settings(CompareOptions(data="cifar10", **given))
+    assert settings["warmup_epochs"] == pytest.approx(warmup)
+    assert settings["epochs"] == given["epochs"]
+
+
+def test_weights_of_a_run_take_the_place_of_published_ones() -> None:
+    settings = recipe_settings(CompareOptions(data="cub200", init="runs/x"))
+    assert settings["pretrained"] is False
+    assert recipe_settings(CompareOptions(data="cub200"))["pretrained"] is True
