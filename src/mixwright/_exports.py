@@ -17,7 +17,8 @@ from typing import Any
 def homes(file: str) -> dict[str, str]:
     """Return the module of each public name of the package whose ``__file__`` this is."""
     with open(f"{os.path.splitext(file)[0]}.pyi", encoding="utf-8") as stub:
-        imports = [line.split() for line in stub if line.startswith("from ")]
+        text = stub.read().replace("(\n    ", "").replace(",\n", "\n")  # long lines are broken
+    imports = [line.split() for line in text.splitlines() if line.startswith("from ")]
     return {words[-1]: words[1] for words in imports}
 
 
