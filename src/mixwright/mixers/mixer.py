@@ -39,6 +39,7 @@ class Mixer(Protocol):
         Returns:
             The plan for this batch.
         """
+        ...
 
 
 def check_mixer(name: str, mixer: object) -> None:

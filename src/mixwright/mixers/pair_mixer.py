@@ -139,6 +139,7 @@ class MaskMethod(Protocol):
         Returns:
             R masks in any form of ``masks.mask_forms``.
         """
+        ...
 
 
 class PairSettings(Protocol):
@@ -147,14 +148,17 @@ class PairSettings(Protocol):
     @property
     def lam(self) -> float | None:
         """A fixed share instead of a draw."""
+        ...
 
     @property
     def per(self) -> Per:
         """Whether each sample or each batch has a draw of its own."""
+        ...
 
     @property
     def pairing(self) -> Pairing:
         """See ``sampling.partners``."""
+        ...
 
 
 class BetaSettings(PairSettings, Protocol):
@@ -163,6 +167,7 @@ class BetaSettings(PairSettings, Protocol):
     @property
     def alpha(self) -> float:
         """Both parameters of the Beta law of the share; 0 turns mixing off."""
+        ...
 
 
 def check_pair(mixer: PairSettings) -> None:

@@ -30,6 +30,7 @@ class Saliency(Protocol):
 
         Labels are ``(B,)`` or ``(B, K)``, the model the classifier, for providers that need them.
         """
+        ...
 
 
 SaliencyWord = Literal["gradient", "spectral", "cam", "features", "fine_grained"]

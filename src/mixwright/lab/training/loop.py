@@ -50,6 +50,7 @@ class ScoresLike(Protocol):
     @property
     def top1(self) -> float:
         """Share of images whose first guess is right."""
+        ...
 
 
 class Evaluate(Protocol):
@@ -64,6 +65,7 @@ class Evaluate(Protocol):
         reduce: Callable[[Tensor], Tensor] | None = None,
     ) -> ScoresLike:
         """Return the model's scores over the batches; ``reduce`` adds up over processes."""
+        ...
 
 
 def train(
