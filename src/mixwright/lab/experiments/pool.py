@@ -86,7 +86,7 @@ class Pool:
             while self._workers:
                 worker, reply = self._replies.get()
                 if worker in self._workers:
-                    end = self._heed(worker, reply, waiting)
+                    end = self._handle(worker, reply, waiting)
                     if end is not None:
                         ends.append(end)
                         self._on_event(end)
