@@ -17,7 +17,7 @@ from mixwright.lab.analysis.findings import Difference, Failure, Findings, Group
 from mixwright.lab.analysis.measures import with_statistics
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.analysis.store import (
-    ARRAYS,
+    arrays_beside,
     read_arrays,
     read_findings,
     tidy_table,
@@ -110,8 +110,8 @@ def test_arrays_keep_their_types_and_names(tmp_path: Path) -> None:
         "gradients/none raw/map": torch.tensor([[0.25, math.nan]]),
         "diagnostics/a/index": torch.tensor([3, -1]),
     }
-    write_findings(tmp_path, findings(SEVERAL), arrays)
-    read = read_arrays(tmp_path / ARRAYS)
+    path = write_findings(tmp_path, findings(SEVERAL), arrays)
+    read = read_arrays(arrays_beside(path))
     assert read is not None
     assert list(read) == list(arrays)
     for name, array in arrays.items():
@@ -159,3 +159,13 @@ def test_folders_without_a_record(tmp_path: Path) -> None:
         read_findings(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"holds none of comparison\.json, evaluation\.json"):
         read_findings(tmp_path)
+
+
+def test_two_kinds_of_findings_share_a_folder(tmp_path: Path) -> None:
+    """``evaluate X --out X`` leaves the arrays and the table of the comparison alone."""
+    first = write_findings(tmp_path, findings(SEVERAL), {"samples/a": torch.tensor([1])})
+    table = first.with_suffix(".csv").read_bytes()
+    other = dataclasses.replace(findings(SEVERAL), kind="evaluation", parts={})
+    write_findings(tmp_path, other, {"cam/b": torch.tensor([2])})
+    assert list(read_arrays(arrays_beside(first)) or {}) == ["samples/a"]
+    assert first.with_suffix(".csv").read_bytes() == table

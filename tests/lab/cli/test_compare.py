@@ -85,13 +85,13 @@ def test_compare(
 
     monkeypatch.setattr(grid, "Pool", Listener)
     monkeypatch.setattr(page, "write_report", lambda record: record.with_name("report.html"))
-    before = (tmp_path / "out" / "measures.csv").read_text()
+    before = (tmp_path / "out" / "comparison.csv").read_text()
     assert main(COMMAND) == 0
     assert asked == ["odd.mixers:Fails, seed 0"]
     again = [word for word in COMMAND if not word.endswith("Fails")]
     assert main(again) == 0
     assert len(asked) == 1
-    assert (tmp_path / "out" / "measures.csv").read_text() == before
+    assert (tmp_path / "out" / "comparison.csv").read_text() == before
 
     with grid.alone_in(tmp_path / "out"):
         assert main(again) == 2

@@ -135,7 +135,7 @@ def test_differences_and_their_tests_are_those_worked_out_by_hand(
 
 def test_each_measure_of_each_run_is_in_one_row(through: tuple[Path, str]) -> None:
     out, _ = through
-    rows = csv_rows((out / "measures.csv").read_text())
+    rows = csv_rows((out / "evaluation.csv").read_text())
     keys = [
         tuple(row[name] for name in ("part", "method", "seed", "weights", "measure"))
         for row in rows
@@ -158,7 +158,7 @@ def test_its_page_is_made_again_byte_for_byte(
 ) -> None:
     """From the record and its arrays alone: no run folder, no figures, nothing measured."""
     out, _ = through
-    for name in ("evaluation.json", "arrays.npz"):
+    for name in ("evaluation.json", "evaluation.npz"):
         shutil.copy(out / name, tmp_path / name)
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"report  {tmp_path / 'report.html'}\n"

@@ -29,7 +29,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def stored(compared: Path, tmp_path: Path) -> Path:
     """The record and its arrays alone: no run folders, figures, logs or page."""
-    for name in ("comparison.json", "arrays.npz"):
+    for name in ("comparison.json", "comparison.npz"):
         shutil.copy(compared / name, tmp_path / name)
     return tmp_path
 

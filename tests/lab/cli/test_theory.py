@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mixwright.lab.cli import main
-from mixwright.lab.experiments import theory_measurements
+from mixwright.lab.experiments import probe_model, theory_measurements
 from mixwright.lab.experiments.probe_model import ProbeModel
 from mixwright.lab.models.smallconv import SmallConv
 
@@ -23,9 +23,9 @@ def _quickly(monkeypatch):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = SmallConv(num_classes=data.num_classes, channels=data.channels, width=2)
-        return ProbeModel(net.eval(), "It was not trained.")
+        return ProbeModel(net.eval(), "It was not trained.", "an untrained net")
 
-    monkeypatch.setattr(theory_measurements, "train_probe_model", untrained)
+    monkeypatch.setattr(probe_model, "train_probe_model", untrained)
     monkeypatch.setattr(theory_measurements, "_EXPANDED", 8)
 
 

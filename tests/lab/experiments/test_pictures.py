@@ -49,7 +49,7 @@ def test_pictures_are_drawn_with_a_model_of_the_runs(
         asked.append(path.name)
         if not path.name.startswith("mixup"):
             raise CheckpointError("gone")
-        return Saved(Recipe(), data.classes, 1, Even(), Even())
+        return Saved(Recipe(), data.classes, 1, {"raw": Even(), "ema": Even()})
 
     monkeypatch.setattr(saved, "load_saved", one_left)
     found, arrays = method_pictures(runs, data)

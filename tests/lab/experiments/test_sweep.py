@@ -80,7 +80,7 @@ TEXTS = ("none", "miamix", "miamix:p_self=0.5,weights=1;1;1;1;2", "mixup+cutmix:
 def test_one_row_a_part_run_set_of_weights_and_measure(tmp_path: Path) -> None:
     made = fabricate(tmp_path, methods=TEXTS, seeds=2, taught=("miamix",))
     write_findings(tmp_path, *made)
-    with (tmp_path / "measures.csv").open(newline="") as file:
+    with (tmp_path / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "part", "method", "name", "weights", "seed",

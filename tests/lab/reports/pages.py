@@ -13,7 +13,7 @@ import torch
 
 from mixwright.lab.analysis.analyse import analyse
 from mixwright.lab.analysis.findings import WEIGHTS, About, Dataset, Findings, Group
-from mixwright.lab.analysis.store import ARRAYS, read_arrays, read_findings, write_findings
+from mixwright.lab.analysis.store import arrays_beside, read_arrays, read_findings, write_findings
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.palette import shades_of
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
@@ -63,7 +63,7 @@ def page_of(
     with TemporaryDirectory() as folder:
         findings = Findings(kind="evaluation", about=ABOUT, parts=found)
         path = write_findings(Path(folder), findings, arrays)
-        stored = read_arrays(Path(folder) / ARRAYS) or {}
+        stored = read_arrays(arrays_beside(path)) or {}
         findings = read_findings(path)
     return Page(findings=findings, shades=shades_of(findings), arrays=stored)
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from lab.reports.pages import ABOUT, made_group
 from mixwright.lab.analysis.findings import Findings, Part
-from mixwright.lab.analysis.store import ARRAYS, write_findings
+from mixwright.lab.analysis.store import arrays_beside, find_record, write_findings
 from mixwright.lab.reports.page import write_report
 from mixwright.lab.reports.palette import BASELINE
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
@@ -86,7 +86,7 @@ def test_without_its_arrays_a_figure_is_the_one_that_was_stored(folder: Path) ->
     write_report(folder)
     file = folder / "figures" / "first-map.png"
     picture = file.read_bytes()
-    (folder / ARRAYS).unlink()
+    arrays_beside(find_record(folder)).unlink()
     file.rename(folder / "kept.png")
     without = write_report(folder).read_text()
     assert "A map." not in without  # nothing to draw it from, and no picture

@@ -2,7 +2,7 @@
 
 Records are what ran: a summary of plain numbers for each seed. Analysis adds what they are worth
 (intervals, differences, tests), once, and all of it is stored as JSON; maps and pictures that
-figures need lie beside it in ``arrays.npz``. Pages and tables only format what stands here.
+figures need lie beside it as ``.npz``. Pages and tables only format what stands here.
 """
 
 from __future__ import annotations

@@ -28,8 +28,6 @@ NAMES = {
 }
 """File of each kind of findings."""
 
-ARRAYS, TABLE = "arrays.npz", "measures.csv"
-
 
 def write_findings(folder: Path, findings: Findings, arrays: Arrays) -> Path:
     """Write the record (NaN as null), its arrays and the tidy table, each whole or not at all.
@@ -38,10 +36,15 @@ def write_findings(folder: Path, findings: Findings, arrays: Arrays) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAMES[findings.kind]
-    write_arrays(folder / ARRAYS, arrays)
-    write_whole(folder / TABLE, lambda file: file.write(tidy_table(findings).encode()))
+    write_arrays(arrays_beside(path), arrays)
+    write_whole(path.with_suffix(".csv"), lambda file: file.write(tidy_table(findings).encode()))
     write_json(path, to_record(findings))  # last: its presence says that the others are whole
     return path
+
+
+def arrays_beside(record: Path) -> Path:
+    """Return the file of a record's arrays: ``comparison.npz`` beside ``comparison.json``."""
+    return record.with_suffix(".npz")
 
 
 def to_record(findings: Findings) -> dict[str, Any]:

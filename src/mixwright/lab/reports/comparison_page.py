@@ -144,7 +144,7 @@ def _runs(findings: Findings) -> Table:
         keys=tuple(method for method, _ in rows),
         caption="The median is that of top-1 of the trained weights over those of the last ten "
         "epochs that were evaluated. The best epoch is chosen on the test images and is listed for "
-        "completeness. All numbers stand unrounded in comparison.json and measures.csv.",
+        "completeness. All numbers stand unrounded in comparison.json and comparison.csv.",
     )  # fmt: skip
 
 

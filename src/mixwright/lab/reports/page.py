@@ -10,7 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.analysis.store import ARRAYS, NAMES, find_record, read_arrays, read_findings
+from mixwright.lab.analysis.store import (
+    NAMES,
+    arrays_beside,
+    find_record,
+    read_arrays,
+    read_findings,
+)
 from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png, to_svg
 from mixwright.lab.reports.palette import PAPER, Shade, shades_of
@@ -63,7 +69,7 @@ def write_report(path: Path) -> Path:
     folder = record.parent
     there = [name for name in NAMES.values() if (folder / name).is_file()]
     page = folder / ("report.html" if there == [record.name] else f"{record.stem}.html")
-    arrays = read_arrays(folder / ARRAYS) or {}
+    arrays = read_arrays(arrays_beside(record)) or {}
     write_page(read_findings(record), arrays, page)
     return page
 

@@ -67,7 +67,7 @@ def test_an_evaluation_is_two_files_and_a_row(
     (group,) = part["groups"]
     mean = group["summaries"][0]["mean"]
     assert group["intervals"]["mean"]["mean"] == mean > 0
-    assert f",mean,{mean!r}\n" in (out / "measures.csv").read_text()
+    assert f",mean,{mean!r}\n" in (out / "evaluation.csv").read_text()
     page = (out / "report.html").read_text()
     assert f"<td>{mean:.3f}</td>" in page
     assert "The first has the shape (3, 32, 32)." in page
