@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -254,3 +255,20 @@ def test_files_are_short() -> None:
         if (lines := len(file.read_text().splitlines())) > 480
     }
     assert long == {}
+
+
+def test_every_name_of_a_stub_resolves() -> None:
+    stubs = sorted(HOME.rglob("__init__.pyi"))
+    assert HOME / "lab" / "evaluation" / "__init__.pyi" in stubs
+    for stub in stubs:
+        package = ".".join(("mixwright", *stub.parent.relative_to(HOME).parts))
+        names = [
+            alias.asname
+            for node in ast.walk(ast.parse(stub.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        ]
+        assert names
+        assert set(importlib.import_module(package).__all__) == set(names)
+        for name in names:
+            assert getattr(importlib.import_module(package), str(name)) is not None

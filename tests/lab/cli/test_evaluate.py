@@ -204,6 +204,7 @@ def test_a_model_of_the_users_own(
     [
         ("evaluate", "no model given; expected one or more"),
         ("evaluate resnet8 --data digits", "a network without weights"),
+        ("evaluate {run}/comparison.json", "The page of a record is made by mixwright report"),
         ("evaluate nowhere/run", "there is no nowhere/run"),
         ("evaluate {run} --only acuracy", 'no evaluation "acuracy". Did you mean "accuracy"?'),
         ("evaluate {run} --only gap:imags=3", 'Gap has no option "imags". Did you mean "images"?'),

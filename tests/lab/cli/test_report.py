@@ -93,6 +93,26 @@ def test_records_that_cannot_be_read(
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.parametrize("lost", ["part", "groups", "intervals"])
+def test_a_record_that_lost_something_is_damaged(
+    stored: Path, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((stored / "comparison.json").read_text())
+    scores = record["parts"]["scores"]
+    if lost == "part":
+        record["parts"] = {}
+    elif lost == "groups":
+        scores["groups"] = []
+    else:
+        scores["groups"][0]["intervals"] = {}
+    (stored / "comparison.json").write_text(json.dumps(record))
+    assert main(["report", str(stored)]) == 2
+    error = capsys.readouterr().err
+    assert "comparison.json: damaged" in error
+    assert "Make the record again." in error
+    assert len(error.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -70,7 +70,13 @@ def write_report(path: Path) -> Path:
     there = [name for name in NAMES.values() if (folder / name).is_file()]
     page = folder / ("report.html" if there == [record.name] else f"{record.stem}.html")
     arrays = read_arrays(arrays_beside(record)) or {}
-    write_page(read_findings(record), arrays, page)
+    findings = read_findings(record)
+    try:
+        write_page(findings, arrays, page)
+    except (KeyError, IndexError) as error:  # a number, a group or a part that is not there
+        raise ValueError(
+            f"{record}: damaged ({type(error).__name__}: {error}). Make the record again."
+        ) from error
     return page
 
 

@@ -110,6 +110,11 @@ def find_models(
             that is not imported.
     """
     path = Path(word).expanduser()
+    if path.suffix == ".json" and path.is_file():
+        raise ValueError(
+            f"{word} is no model; expected a run folder, a checkpoint or the folder of a "
+            "comparison. The page of a record is made by mixwright report."
+        )
     if path.exists():
         return _of_path(path, weights, trust)
     if _OWN.fullmatch(word) and not word.endswith(".pt"):

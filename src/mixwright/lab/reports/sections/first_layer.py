@@ -52,8 +52,10 @@ def _table(groups: Sequence[Group], found: Mapping[str, FilterRange]) -> Table:
     def cells(group: Group) -> tuple[str, ...]:
         felt, summary = found[group.key], group.first
         ends = (number(value, 3) for value in (felt.least, felt.median, felt.most))
-        plans = f"{number(summary['r2'], 4)} ± {number(summary['r2_error'], 4)}"
-        return *ends, number(summary["r2_moments"], 4), NONE if summary["r2"] is None else plans
+        plans = NONE
+        if summary["r2"] is not None:
+            plans = f"{number(summary['r2'], 4)} ± {number(summary['r2_error'], 4)}"
+        return *ends, number(summary["r2_moments"], 4), plans
 
     return group_table(
         ("Method", "least", "median", "most", "R2 by moments", "R2 on plans"),
