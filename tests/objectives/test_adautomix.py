@@ -321,3 +321,12 @@ def test_a_step_before_build() -> None:
     images, labels = batch()
     with pytest.raises(ValueError, match=r"expected objective\.build"):
         AdAutoMix()(Small(), images, labels, generator=stream(0), progress=0.0)
+
+
+def test_running_statistics_see_each_sources_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective, model = built(AdAutoMix(sources=(2, 3)))
+    passes: list[int] = []
+    monkeypatch.setattr(objective.players().teacher, "settle", passes.append)
+    sources = [step(objective, model, seed=seed).plan.index.shape[1] for seed in range(8)]
+    assert passes == sources  # as many more as there are images in a mixture
+    assert set(sources) == {2, 3}

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 import torch
-from tests.objectives.players import batch, built
+from tests.objectives.players import CLASSES, Small, batch, built
 from torch import Tensor, nn
 
 from mixwright.objectives import OBJECTIVES, AdAutoMix, AutoMix, SAMix
@@ -89,3 +89,28 @@ def test_a_step_of_samix_adds_the_loss_of_absent_classes() -> None:
         losses = objective(model, images, labels, generator=stream(0), progress=0.0)
         terms.append(losses.terms["teacher"])
     assert float(terms[1]) > float(terms[0]) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"),
+    [(torch.float64, torch.float64), (torch.float32, torch.float32)],
+)
+def test_the_teachers_head_is_as_wide_as_the_model(kind: torch.dtype, head: torch.dtype) -> None:
+    objective = AutoMix()
+    objective.build(Small().to(kind), CLASSES)
+    assert objective.players().head.weight.dtype == head
+
+
+def test_the_teacher_moves_by_the_momentum_that_was_asked_for() -> None:
+    images, labels = batch()
+    for progress, stays in ((0.0, False), (0.4, False), (1.0, True)):
+        objective, model = built(
+            AutoMix(momentum=0.0, momentum_end=1.0, momentum_hold=0.5, momentum_warmup=False)
+        )
+        teacher = objective.players().teacher
+        before = [parameter.clone() for parameter in teacher.model.parameters()]
+        objective(model, images, labels, generator=stream(0), progress=progress)
+        objective.after_step(model)
+        wanted = before if stays else list(model.parameters())
+        for parameter, other in zip(teacher.model.parameters(), wanted, strict=True):
+            torch.testing.assert_close(parameter, other)

@@ -57,6 +57,11 @@ def test_cells_at_the_border_are_cut():
     torch.testing.assert_close(shown, plan.targets(torch.arange(4), 4))
 
 
+def test_masks_are_drawn_as_asked_for():
+    objective = MixPro(alpha=2.0, patch=4, lam=0.25, per="batch", pairing="flip")
+    assert objective.mixer == MaskMix(alpha=2.0, patch=4, lam=0.25, per="batch", pairing="flip")
+
+
 def test_default_cells_are_a_quarter_in_whole_patches():
     model = vit()  # patches of 4
     assert patch_side(model) == 4

@@ -485,6 +485,15 @@ def test_the_map_depends_on_signs():
     assert digest(net.state_dict()) == before
 
 
+def test_waves_have_the_published_norm_by_default():
+    net, (images, labels) = sharp_net(), batch(12, (5, 6))
+    default = sensitivity_map(net, images, labels, generator=stream(0))
+    published = sensitivity_map(net, images, labels, generator=stream(0), strength=8 / 32)
+    stronger = sensitivity_map(net, images, labels, generator=stream(0), strength=1.0)
+    assert torch.equal(default, published)  # a norm of 8 on each channel of 32x32
+    assert not torch.equal(default, stronger)
+
+
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 0), (0, 4), (1, 2), (5, 3)])
 def test_waves_are_those_of_the_transform(row: int, column: int):
     waves = torch.fft.fft2(wave(row, column, height=6, width=8, device=torch.device("cpu"))).abs()

@@ -331,6 +331,24 @@ def test_torchs_own_attention_gets_more_keys_and_values(batch_first: bool) -> No
     torch.testing.assert_close(seen, after)
 
 
+class _Worded(nn.TransformerEncoderLayer):
+    """Calls its attention by the arguments' names."""
+
+    def _sa_block(self, x: Tensor, *rest: Any, **named: Any) -> Tensor:
+        return self.self_attn(query=x, key=x, value=x, need_weights=False)[0]
+
+
+def test_attention_that_is_called_by_names_gets_the_same() -> None:
+    outputs = []
+    for kind in (nn.TransformerEncoderLayer, _Worded):
+        torch.manual_seed(0)
+        blocks = nn.Sequential(*(kind(8, 2, 16, dropout=0.0, batch_first=True) for _ in range(2)))
+        model = nn.Sequential(blocks, nn.Linear(8, 3))
+        with vertical(encoders(model), kappa=3):
+            outputs.append(blocks(torch.randn(2, 9, 8, generator=stream(5))))
+    torch.testing.assert_close(outputs[1], outputs[0])
+
+
 def _like(layer: nn.TransformerEncoderLayer) -> nn.TransformerEncoderLayer:
     other = nn.TransformerEncoderLayer(
         8, 2, 16, dropout=0.0, batch_first=layer.self_attn.batch_first
