@@ -103,14 +103,15 @@ def test_the_teachers_head_is_as_wide_as_the_model(kind: torch.dtype, head: torc
 
 def test_the_teacher_moves_by_the_momentum_that_was_asked_for() -> None:
     images, labels = batch()
-    for progress, stays in ((0.0, False), (0.4, False), (1.0, True)):
+    for progress, rate in ((0.0, 0.0), (0.4, 0.0), (1.0, 0.5)):
         objective, model = built(
-            AutoMix(momentum=0.0, momentum_end=1.0, momentum_hold=0.5, momentum_warmup=False)
+            AutoMix(momentum=0.0, momentum_end=0.5, momentum_hold=0.5, momentum_warmup=False)
         )
         teacher = objective.players().teacher
         before = [parameter.clone() for parameter in teacher.model.parameters()]
         objective(model, images, labels, generator=stream(0), progress=progress)
         objective.after_step(model)
-        wanted = before if stays else list(model.parameters())
-        for parameter, other in zip(teacher.model.parameters(), wanted, strict=True):
-            torch.testing.assert_close(parameter, other)
+        for now, own, student in zip(
+            teacher.model.parameters(), before, model.parameters(), strict=True
+        ):
+            torch.testing.assert_close(now, rate * own + (1 - rate) * student)
