@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _moved.install()
 
 # The command line parses without torch, so nothing is imported before it is asked for.
-_HOMES = _exports.homes(__file__)
+_HOMES = _exports.homes(__name__)
 __getattr__ = _exports.getter(__name__, _HOMES)
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

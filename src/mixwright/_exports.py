@@ -8,18 +8,26 @@ imported, as the command line does to parse its arguments, without torch.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+_IMPORT = re.compile(r"^from (\S+) import (?:\(([^)]*)\)|(.+))$", re.MULTILINE)
 
-def homes(file: str) -> dict[str, str]:
-    """Return the module of each public name of the package whose ``__file__`` this is."""
-    with open(f"{os.path.splitext(file)[0]}.pyi", encoding="utf-8") as stub:
-        text = stub.read().replace("(\n    ", "").replace(",\n", "\n")  # long lines are broken
-    imports = [line.split() for line in text.splitlines() if line.startswith("from ")]
-    return {words[-1]: words[1] for words in imports}
+
+def homes(package: str) -> dict[str, str]:
+    """Return the module of each public name of a package that is being imported."""
+    spec: Any = sys.modules[package].__spec__
+    stub = f"{os.path.splitext(spec.origin)[0]}.pyi"
+    text = spec.loader.get_data(stub).decode()  # by the loader: a package may lie in a zip file
+    return {
+        name.split()[-1]: module
+        for module, broken, line in _IMPORT.findall(text)
+        for name in (broken or line).split(",")
+        if name.strip()
+    }
 
 
 def getter(package: str, homes: dict[str, str]) -> Callable[[str], Any]:

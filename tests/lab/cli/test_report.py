@@ -113,6 +113,42 @@ def test_a_record_that_lost_something_is_damaged(
     assert len(error.strip().splitlines()) == 1
 
 
+def test_a_part_of_a_later_version_is_named(
+    stored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((stored / "comparison.json").read_text())
+    record["parts"]["dreams"] = record["parts"]["scores"]
+    (stored / "comparison.json").write_text(json.dumps(record))
+    assert main(["report", str(stored)]) == 2
+    error = capsys.readouterr().err
+    assert "a part 'dreams', which this version cannot show" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_record_of_others_writes_nothing_outside_its_folder(stored: Path) -> None:
+    record = json.loads((stored / "comparison.json").read_text())
+    for part in record["parts"].values():
+        for group in part["groups"]:
+            if group["method"].startswith("automix"):
+                group["slug"] = "../../../outside/evil"
+    inner = stored / "a" / "b"
+    inner.mkdir(parents=True)
+    (inner / "comparison.json").write_text(json.dumps(record))
+    shutil.copy(stored / "comparison.npz", inner)
+    assert main(["report", str(inner)]) == 0
+    assert not list(stored.rglob("evil*"))
+    assert (inner / "figures" / "diagnostics-..-..-..-outside-evil.png").is_file()
+
+
+@pytest.mark.parametrize("end", [(10, 77), (8, 1)], ids=["compression", "encrypted"])
+def test_arrays_that_cannot_be_read_are_as_if_gone(stored: Path, end: tuple[int, int]) -> None:
+    file = stored / "comparison.npz"
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.rindex(b"PK\x01\x02") + end[0]] = end[1]
+    file.write_bytes(damaged)
+    assert main(["report", str(stored)]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

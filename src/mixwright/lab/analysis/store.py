@@ -109,6 +109,12 @@ def write_arrays(file: Path, arrays: Arrays) -> None:
     write_whole(file, lambda stream: np.savez_compressed(stream, **stored))
 
 
+_NOT_WHOLE = (
+    OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
+    RuntimeError,  # a flag of encryption, or of a compression that Python does not know
+)  # fmt: skip
+
+
 def read_arrays(file: Path) -> dict[str, Tensor] | None:
     """Read what ``write_arrays`` wrote; None where there is no whole file."""
     import numpy as np
@@ -117,7 +123,7 @@ def read_arrays(file: Path) -> dict[str, Tensor] | None:
     try:  # opened by us: numpy leaves a damaged file open
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return {name: torch.from_numpy(stored[name]) for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except _NOT_WHOLE:
         return None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +96,13 @@ def write_page(findings: Findings, arrays: Arrays, path: Path) -> None:
 def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
     """The function that writes the sections of a part: ``write`` of the file of its name."""
     file = name.partition("-")[0] if name.startswith("moments") else name.replace("-", "_")
-    return import_module(f"mixwright.lab.reports.sections.{file}").write
+    module = f"mixwright.lab.reports.sections.{file}"
+    if not file.isidentifier() or find_spec(module) is None:
+        raise ValueError(
+            f"the record has a part {name!r}, which this version cannot show. A later version of "
+            "mixwright may."
+        )
+    return import_module(module).write
 
 
 def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> None:
@@ -142,13 +150,18 @@ def _block(
             for card in block.cards
         ]
         if block.sheet is not None:
-            to_png(block.sheet.make(WIDE), folder / "figures" / f"{name}-{block.sheet.name}.png")
+            to_png(block.sheet.make(WIDE), _figure_file(folder, name, block.sheet.name))
         return "cards", {"cards": block, "svgs": svgs}
     if isinstance(block, Pictures):
-        file = folder / "figures" / f"{name}-{block.name}.png"
+        file = _figure_file(folder, name, block.name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(png(sheet([pictures for _, pictures in block.rows])))
     return type(block).__name__.lower(), block
+
+
+def _figure_file(folder: Path, section: str, name: str) -> Path:
+    """The PNG of a figure. A name may come from a record of others: it never leaves the folder."""
+    return folder / "figures" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', f'{section}-{name}')}.png"
 
 
 def _drawn(
@@ -159,7 +172,7 @@ def _drawn(
     Where the arrays that it needs were not stored, the PNG that was drawn when they were there is
     shown in both.
     """
-    file = folder / "figures" / f"{name}-{drawing.name}.png"
+    file = _figure_file(folder, name, drawing.name)
     if any(array not in page.arrays for array in drawing.needs):
         if not file.is_file() or not drawing.on_page:
             return None
