@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -272,3 +273,35 @@ def test_every_name_of_a_stub_resolves() -> None:
         assert set(importlib.import_module(package).__all__) == set(names)
         for name in names:
             assert getattr(importlib.import_module(package), str(name)) is not None
+
+
+def test_public_names_are_found_in_a_zip_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        for file in HOME.rglob("*.py*"):
+            if file.suffix in (".py", ".pyi"):
+                packed.write(file, Path("mixwright") / file.relative_to(HOME))
+    code = (
+        "import sys; sys.path.insert(0, 'packed.zip'); import mixwright as mw; "
+        "assert 'packed.zip' in mw.__file__, mw.__file__; print(mw.CutMix())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("CutMix(")
+
+
+def test_a_stub_may_break_its_imports_over_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "of_a_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("from mixwright import _exports\n"
+        "HOMES = _exports.homes(__name__)\n")  # fmt: skip
+    (package / "__init__.pyi").write_text(
+        "from a.b import (\n    C as C,\n    D as D,\n)\nfrom a import E as E, F as F\n"
+        "from g import H as H\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    homes = importlib.import_module("of_a_test").HOMES
+    assert homes == {"C": "a.b", "D": "a.b", "E": "a", "F": "a", "H": "g"}

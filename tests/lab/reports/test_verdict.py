@@ -18,7 +18,8 @@ from lab.reports.fabricated import (
     warnings_of,
     with_scores,
 )
-from mixwright.lab.analysis.findings import Difference, Findings
+from lab.reports.pages import made_group
+from mixwright.lab.analysis.findings import Difference, Findings, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.experiments.grid import plan_runs
 from mixwright.lab.experiments.methods import parse_methods
@@ -216,3 +217,15 @@ def test_every_run_and_the_metadata(tmp_path: Path) -> None:
 
 def column_of_row(table: Table, place: int) -> list[str]:
     return [cell.text if isinstance(cell, Cell) else cell for cell in table.rows[place]]
+
+
+def test_seeds_that_are_not_shared_are_not_called_one_seed() -> None:
+    groups = (
+        made_group("none", "raw", [{"top1": 0.5}], seeds=[0], baseline=True),
+        made_group("mixup", "raw", [{"top1": 0.6}, {"top1": 0.7}], seeds=[1, 2]),
+    )
+    assert verdict(Part(groups=groups)) == (
+        "No method shares two seeds with no mixing: no difference can be told from chance."
+    )
+    one = (groups[0], made_group("mixup", "raw", [{"top1": 0.6}], seeds=[0]))
+    assert verdict(Part(groups=one)).startswith("One seed gives no interval")

@@ -27,8 +27,8 @@ def verdict(scores: Part) -> str:
         for group in others
         if (found := group.differences.get("top1")) and found.interval.count > 1
     ]
-    if not tested and min(len(group.seeds) for group in groups) > 1:
-        return "No method shares two seeds with no mixing, so there are no differences to judge."
+    if not tested and any(len(group.seeds) > 1 for group in others):
+        return "No method shares two seeds with no mixing: no difference can be told from chance."
     if not tested:
         return "One seed gives no interval: no difference here can be told from chance."
     claims = [

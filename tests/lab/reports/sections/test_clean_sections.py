@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from lab.analysis.made import accurate, calibrated, gained, six_groups
+from lab.analysis.made import BASE, accurate, calibrated, gained, six_groups
 from lab.reports.pages import cells, drawings, drawn, made_group, page_of, sections_of, tables
+from mixwright.lab.reports.evaluation_page import summary
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import MINUS, NONE
+from mixwright.lab.reports.palette import BASELINE, method_shades
+from mixwright.lab.reports.sections.accuracy import write as write_accuracy
 from mixwright.lab.reports.sections.calibration import write as write_calibration
 
 RAW, EMA, TEACHER = "trained weights", "EMA", "own teacher"
@@ -167,6 +170,30 @@ def test_an_interval_alone_is_no_claim() -> None:
     section = sections_of("accuracy", groups)["significance"]
     assert "A, B and C are not distinguishable" in section.reading
     assert "ahead" not in section.reading
+
+
+def test_images_show_the_adjusted_value() -> None:
+    page = page_of({"accuracy": six_groups()})
+    part = page.findings.parts["accuracy"]
+    part.numbers["families"][0]["methods"][1] |= {"p_images": 0.012, "p_images_holm": 0.024}
+    _, images = map(cells, tables(write_accuracy(part, page)["significance"]))
+    assert images[f"Cutmix, {RAW}"]["p Holm"] == "0.024"
+
+
+def test_the_summary_says_which_way_is_better() -> None:
+    accuracies = [accurate("none", "raw", BASE), accurate("mixup", "raw", gained(0.2, 0.205, 0.2))]
+    errors = [calibrated("none", [0.02, 0.021, 0.019]), calibrated("mixup", [0.1, 0.102, 0.099])]
+    findings = page_of({"accuracy": accuracies, "calibration": errors}).findings
+    words = summary(findings)
+    assert f"Mixup, {RAW} better (20.2)" in words
+    assert f"ECE: Mixup, {RAW} worse (8.0" in words
+
+
+def test_the_baseline_is_grey_and_the_first_method_has_the_first_colour() -> None:
+    shades = page_of({"accuracy": six_groups()}).shades
+    assert shades["none raw"] == shades["none ema"] == BASELINE
+    assert shades["mixup raw"] == method_shades(["one", "two"], None)["one"]
+    assert shades["cutmix raw"] == shades["cutmix teacher"] == method_shades(["a", "b"], None)["b"]
 
 
 def test_one_seed_speaks_of_checkpoints_alone() -> None:
