@@ -229,3 +229,15 @@ def test_seeds_that_are_not_shared_are_not_called_one_seed() -> None:
     )
     one = (groups[0], made_group("mixup", "raw", [{"top1": 0.6}], seeds=[0]))
     assert verdict(Part(groups=one)).startswith("One seed gives no interval")
+
+
+def test_a_caveat_names_methods_that_work_outside_of_their_steps(tmp_path: Path) -> None:
+    made, _ = fabricate(tmp_path, methods=("none", "mixup", "cutmix"), seeds=2)
+    numbers = json.loads(json.dumps(made.parts["cost"].numbers))
+    for method, steps, ratio in zip(
+        numbers["methods"], (100.0, 160.0, 140.0), (1.0, 2.04, 1.9), strict=True
+    ):
+        method |= {"seconds_a_step": steps, "mean_ratio": ratio}  # named from 150 on
+    spent = replace(made.parts["cost"], numbers=numbers)
+    text = " ".join(caveats(replace(made, parts={**made.parts, "cost": spent})))
+    assert "do not show all that MixUp (2.0x) cost:" in text
