@@ -8,13 +8,13 @@ imported, as the command line does to parse its arguments, without torch.
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
-_IMPORT = re.compile(r"^from (\S+) import (?:\(([^)]*)\)|(.+))$", re.MULTILINE)
+TYPE_CHECKING = False  # typing itself would take half the time of import mixwright
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 def homes(package: str) -> dict[str, str]:
@@ -22,12 +22,13 @@ def homes(package: str) -> dict[str, str]:
     spec: Any = sys.modules[package].__spec__
     stub = f"{os.path.splitext(spec.origin)[0]}.pyi"
     text = spec.loader.get_data(stub).decode()  # by the loader: a package may lie in a zip file
-    return {
-        name.split()[-1]: module
-        for module, broken, line in _IMPORT.findall(text)
-        for name in (broken or line).split(",")
-        if name.strip()
-    }
+    found: dict[str, str] = {}
+    for statement in f"\n{text}".split("\nfrom ")[1:]:
+        module, _, names = statement.partition(" import ")
+        # One line, or, where that would be too long, what stands in parentheses.
+        names = names[1 : names.index(")")] if names.startswith("(") else names.partition("\n")[0]
+        found |= {name.split()[-1]: module for name in names.split(",") if name.strip()}
+    return found
 
 
 def getter(package: str, homes: dict[str, str]) -> Callable[[str], Any]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # typing itself would take half the time of import mixwright
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
 
 _LAB = (
     "data", "models", "training", "evaluation", "theory", "bench", "experiments", "reports", "cli",
