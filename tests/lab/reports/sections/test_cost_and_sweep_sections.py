@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from lab.reports.fabricated import fabricate, group_of, page_of
-from lab.reports.pages import cells, drawn, tables
+from lab.reports.pages import cells, drawings, drawn, tables
 from mixwright.lab.analysis.cost import Cost, cost, pareto
 from mixwright.lab.analysis.findings import Arrays, Findings, Group
 from mixwright.lab.analysis.measures import with_statistics
+from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import NONE, TIMES
 from mixwright.lab.reports.section import Section, Table
 from mixwright.lab.reports.sections import cost as cost_section
@@ -168,6 +169,14 @@ def test_sweep(tmp_path: Path) -> None:
     assert str(table.rows[0][2]).startswith(f"+{gain:.1f} ± ")
     assert "chosen on them" in section.reading
     assert drawn(section) == ["1"]
+    with styled():
+        (axes,) = drawings(section)["1"].make(6.6).axes
+    tops = [
+        sum(100 * summary["top1"] for summary in group_of(findings, f"{text} raw").summaries) / 3
+        for text in (texts[2], texts[3], texts[1])
+    ]
+    lines = [list(line.get_ydata()) for line in axes.get_lines() if len(line.get_ydata()) == 3]
+    assert lines == [pytest.approx(tops)]
     assert section_of("sweep", fabricate(tmp_path / "two", methods=("none", "mixup"))[0]) is None
     alone, _ = fabricate(tmp_path / "alone", methods=texts[1:], seeds=1)
     section = section_of("sweep", alone)

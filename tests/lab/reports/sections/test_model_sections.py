@@ -20,6 +20,7 @@ from mixwright.lab.evaluation.occlusion import Occlusion
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import NONE
+from mixwright.lab.reports.sections.cam import _border
 from mixwright.mixers import MixUp
 
 EVALUATIONS = (
@@ -162,6 +163,16 @@ def test_each_column_of_activation_maps_is_what_its_head_says() -> None:
     assert (rows["Mixup"]["mixed by"], rows["Mixup"]["both"]) == ("MixUp", NONE)
     assert "Grad-CAM of the layer conv2 and conv3, maps of 4 x 5 places" in section.protocol
     assert "7 mixtures of two test images of different classes, share 0.5" in section.protocol
+
+
+def test_the_border_of_a_region_lies_where_the_mask_steps() -> None:
+    upper = torch.tensor([[255, 255], [0, 0]], dtype=torch.uint8)
+    for mask, edges in ((upper, 1), (upper.T, 1), (torch.full((2, 2), 255, dtype=torch.uint8), 0)):
+        border = _border(mask)
+        assert border.shape == (96, 96)  # 48 pixels a value
+        assert int(border.sum()) == 96 * edges
+    assert _border(upper)[48].all()
+    assert _border(upper.T)[:, 48].all()
 
 
 def differentiated(name: str, near: Sequence[float], far: Sequence[float], runs: int = 1) -> Group:
