@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -81,10 +82,10 @@ def test_a_worker_killed_while_its_loaders_live_is_replaced(tmp_path: Path) -> N
             return
         (worker,) = pool._workers
         process = worker._process
-        os.kill(process.pid, signal.SIGSTOP)  # no loader comes or goes meanwhile
+        stop(process.pid)  # no loader comes or goes meanwhile
         loaders.extend(children(process.pid))
         for loader in loaders:
-            os.kill(loader, signal.SIGSTOP)  # it will not end with its parent
+            stop(loader)  # it will not end with its parent
             open_in_loaders.extend(map(os.stat, Path(f"/proc/{loader}/fd").iterdir()))
         assert process.stdin is not None
         assert process.stdout is not None
@@ -101,6 +102,15 @@ def test_a_worker_killed_while_its_loaders_live_is_replaced(tmp_path: Path) -> N
     assert end.kind == "done", end.detail
     assert open_in_loaders
     assert not any(os.path.samestat(one, pipe) for one in open_in_loaders for pipe in pipes)
+
+
+def stop(process: int) -> None:
+    """Stop a process, and wait until it stands: the signal alone lets it run on for a while."""
+    os.kill(process, signal.SIGSTOP)
+    until = time.monotonic() + LIMIT
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "TZ":
+        assert time.monotonic() < until, "the process does not stop"
+        time.sleep(0.001)
 
 
 def children(process: int) -> list[int]:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +96,15 @@ def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
     """The function that writes the sections of a part: ``write`` of the file of its name."""
     file = name.partition("-")[0] if name.startswith("moments") else name.replace("-", "_")
     module = f"mixwright.lab.reports.sections.{file}"
-    if not file.isidentifier() or find_spec(module) is None:
+    try:
+        return import_module(module).write
+    except ModuleNotFoundError as error:
+        if error.name != module:  # a library that is not installed
+            raise
         raise ValueError(
             f"the record has a part {name!r}, which this version cannot show. A later version of "
             "mixwright may."
-        )
-    return import_module(module).write
+        ) from error
 
 
 def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> None:
