@@ -9,13 +9,11 @@ beside them instead.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mixwright.lab.analysis.analyse import analyse
-from mixwright.lab.analysis.cost import cost
-from mixwright.lab.analysis.curves import all_curves
+from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
 from mixwright.lab.analysis.findings import (
     WEIGHTS,
     About,
@@ -23,12 +21,15 @@ from mixwright.lab.analysis.findings import (
     Failure,
     Findings,
     Group,
-    Part,
 )
-from mixwright.lab.analysis.training_warnings import warning_rows
 from mixwright.lab.training.folder import read_metrics
 
 Raw = Mapping[str, Any]
+
+
+def damaged(path: Path, error: Exception) -> ValueError:
+    """Return the sentence about a record that lacks what was looked for in it."""
+    return ValueError(f"{path}: damaged ({type(error).__name__}: {error}). Make the record again.")
 
 
 def convert_record(raw: Any, path: Path) -> Findings:
@@ -42,9 +43,7 @@ def convert_record(raw: Any, path: Path) -> Findings:
     try:
         found = _converted(raw, path.parent)
     except (KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
-        raise ValueError(
-            f"{path}: damaged ({type(error).__name__}: {error}). Make the record again."
-        ) from error
+        raise damaged(path, error) from error
     if found is not None:
         return found
     if isinstance(raw, dict) and "format" in raw:
@@ -70,60 +69,22 @@ def _converted(raw: Any, folder: Path) -> Findings | None:
 
 
 def _comparison(raw: Raw, folder: Path) -> Findings:
-    scores: list[Group] = []
-    times: list[Group] = []
-    for method in raw["methods"]:
-        runs: Sequence[Raw] = method["runs"]
-        shared: dict[str, Any] = {
-            "name": method["label"],
-            "method": method["text"],
-            "slug": method["slug"],
-            "baseline": method["text"] == raw["baseline"],
-            "seeds": tuple(run["seed"] for run in runs),
-            "folders": tuple(run["folder"] for run in runs),
-        }
-        scores += [
-            Group(
-                key=f"{method['text']} {weights}",
-                label=f"{method['label']}, {words}",
-                weights=weights,
-                summaries=tuple(
-                    {
-                        **run[weights],
-                        "best": run["best"].get(weights),
-                        "protocols": run.get("protocols", {}).get(weights, {}),
-                    }
-                    for run in runs
-                ),
-                **shared,
-            )
-            for weights, words in WEIGHTS.items()
-            if all(run.get(weights) for run in runs)
-        ]
-        seconds = [{"top1": run["raw"]["top1"], **_times(run)} for run in runs]
-        times.append(
-            Group(key=method["text"], label=method["label"], summaries=tuple(seconds), **shared)
+    methods = [
+        FinishedMethod(
+            runs=[_run(run, folder) for run in method["runs"]],
+            text=method["text"],
+            label=method["label"],
+            slug=method["slug"],
+            baseline=method["text"] == raw["baseline"],
         )
-    parts, _ = analyse({"scores": scores, "cost": times})
-    spent = cost(parts["cost"].groups, recipe=raw["recipe"])
-    parts["cost"] = replace(parts["cost"], numbers=asdict(spent))
-    curves = all_curves(
-        {group.method: [_epochs(folder / run) for run in group.folders] for group in times}
-    )
-    warned = warning_rows(
-        {
-            method["text"]: [(run["seed"], _warnings(run)) for run in method["runs"]]
-            for method in raw["methods"]
-        }
-    )
+        for method in raw["methods"]
+    ]
     numbers: dict[str, dict[str, Any]] = {
         "sweep": {"sweeps": ()},
         "samples": {"methods": ()},
-        "curves": asdict(curves),
         "diagnostics": {"methods": ()},
-        "warnings": {"rows": tuple(asdict(row) for row in warned)},
     }
-    parts |= {name: Part(groups=(), numbers=found) for name, found in numbers.items()}
+    parts, _ = comparison_parts(methods, recipe=raw["recipe"], numbers=numbers)
     about = About(
         command=raw["command"],
         finished=raw["finished"],
@@ -139,8 +100,18 @@ def _comparison(raw: Raw, folder: Path) -> Findings:
     return Findings(kind="comparison", about=about, parts=parts)
 
 
-def _times(run: Raw) -> dict[str, float]:
-    return {name: run[name] for name in ("step_seconds", "seconds")}
+def _run(run: Raw, folder: Path) -> FinishedRun:
+    return FinishedRun(
+        seed=run["seed"],
+        folder=run["folder"],
+        scores={weights: run[weights] for weights in WEIGHTS if run.get(weights)},
+        best=run["best"],
+        protocols=run.get("protocols", {}),
+        step_seconds=run["step_seconds"],
+        seconds=run["seconds"],
+        warnings=_warnings(run),
+        epochs=_epochs(folder / run["folder"]),
+    )
 
 
 def _warnings(run: Raw) -> list[dict[str, Any]]:

@@ -9,20 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.analysis.analyse import analyse
-from mixwright.lab.analysis.cost import cost
-from mixwright.lab.analysis.curves import all_curves
-from mixwright.lab.analysis.findings import (
-    WEIGHTS,
-    About,
-    Arrays,
-    Failure,
-    Findings,
-    Group,
-    Part,
-)
+from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
+from mixwright.lab.analysis.findings import About, Arrays, Failure, Findings
 from mixwright.lab.analysis.sweep import find_sweeps
-from mixwright.lab.analysis.training_warnings import WarningRows, warning_rows
 from mixwright.lab.evaluation.protocol import run_protocols
 from mixwright.lab.experiments.about import about_data, now
 from mixwright.lab.experiments.grid import Planned
@@ -68,16 +57,7 @@ def compare_runs(
     for run in done:
         by_method.setdefault(run.planned.method.text, []).append(run)
     methods = {text: many[0].planned.method for text, many in by_method.items()}
-    groups = {
-        "scores": [
-            group for text, many in by_method.items() for group in _scores(methods[text], many, out)
-        ],
-        "cost": [_cost(methods[text], many, out) for text, many in by_method.items()],
-    }
-    parts, arrays = analyse(groups)
     recipe, last = _shared_recipe(done), done[-1].result
-    spent = cost(parts["cost"].groups, recipe=recipe)
-    parts["cost"] = dataclasses.replace(parts["cost"], numbers=asdict(spent))
     options = options_by_method(list(methods.values()))
     samples, sample_arrays = method_pictures(
         [(methods[text], [run.planned.folder for run in many]) for text, many in by_method.items()],
@@ -86,23 +66,18 @@ def compare_runs(
     masks, mask_arrays = mask_pictures(
         {text: many[0].planned.folder for text, many in by_method.items()}
     )
-    curves = all_curves({text: [run.epochs for run in many] for text, many in by_method.items()})
-    warned = warning_rows(
-        {
-            text: [(run.result.seed, run.result.warnings) for run in many]
-            for text, many in by_method.items()
-        }
+    sweeps = find_sweeps(
+        {text: options[text] for text, method in methods.items() if len(method.parts) == 1}
     )
-    more: dict[str, Any] = {
-        "sweep": find_sweeps(
-            {text: options[text] for text, method in methods.items() if len(method.parts) == 1}
-        ),
-        "samples": samples,
-        "curves": curves,
-        "diagnostics": masks,
-        "warnings": WarningRows(rows=warned),
-    }
-    parts |= {name: Part(groups=(), numbers=asdict(one)) for name, one in more.items()}
+    parts, arrays = comparison_parts(
+        [_finished(methods[text], many, out) for text, many in by_method.items()],
+        recipe=recipe,
+        numbers={
+            "sweep": asdict(sweeps),
+            "samples": asdict(samples),
+            "diagnostics": asdict(masks),
+        },
+    )
     about = About(
         command=command,
         finished=now(),
@@ -147,54 +122,27 @@ def _read(planned: Planned) -> _Run:
     return _Run(planned, result, read_metrics(planned.folder))
 
 
-def _scores(method: Method, runs: Sequence[_Run], out: Path) -> list[Group]:
-    """A group for each set of weights that every run has."""
-    protocols = [run_protocols(run.epochs) for run in runs]
-    return [
-        Group(
-            key=f"{method.text} {weights}",
-            label=f"{method.label}, {words}",
-            weights=weights,
-            summaries=tuple(
-                {
-                    **run.result.scores[weights],
-                    "best": run.result.best.get(weights),
-                    "protocols": by_weights.get(weights, {}),
-                }
-                for run, by_weights in zip(runs, protocols, strict=True)
-            ),
-            **_of_method(method, runs, out),
-        )
-        for weights, words in WEIGHTS.items()
-        if all(weights in run.result.scores for run in runs)
-    ]
-
-
-def _cost(method: Method, runs: Sequence[_Run], out: Path) -> Group:
-    return Group(
-        key=method.text,
+def _finished(method: Method, runs: Sequence[_Run], out: Path) -> FinishedMethod:
+    return FinishedMethod(
+        text=method.text,
         label=method.label,
-        summaries=tuple(
-            {
-                "top1": run.result.scores["raw"]["top1"],
-                "step_seconds": run.result.step_seconds,
-                "seconds": run.result.seconds,
-            }
+        slug=method.slug,
+        baseline=not method.parts,
+        runs=[
+            FinishedRun(
+                seed=run.result.seed,
+                folder=run.planned.folder.relative_to(out).as_posix(),
+                scores=run.result.scores,
+                best=run.result.best,
+                protocols=run_protocols(run.epochs),
+                step_seconds=run.result.step_seconds,
+                seconds=run.result.seconds,
+                warnings=run.result.warnings,
+                epochs=run.epochs,
+            )
             for run in runs
-        ),
-        **_of_method(method, runs, out),
+        ],
     )
-
-
-def _of_method(method: Method, runs: Sequence[_Run], out: Path) -> dict[str, Any]:
-    return {
-        "name": method.label,
-        "method": method.text,
-        "slug": method.slug,
-        "baseline": not method.parts,
-        "seeds": tuple(run.result.seed for run in runs),
-        "folders": tuple(run.planned.folder.relative_to(out).as_posix() for run in runs),
-    }
 
 
 def _shared_recipe(runs: Sequence[_Run]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixwright.files import write_whole
 from mixwright.lab.experiments.samples import MethodSamples
 from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png
@@ -42,7 +43,7 @@ def write_gallery(found: Sequence[Samples], folder: Path, *, title: str, note: s
     template = environment().get_template("gallery.html.j2")
     path = folder / "gallery.html"
     page = template.render(samples=found, title=title, note=note, shades=[])
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, lambda file: file.write(page.encode()))
     return path
 
 

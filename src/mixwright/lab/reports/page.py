@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.files import write_whole
+from mixwright.lab.analysis.convert import damaged
 from mixwright.lab.analysis.store import (
     NAMES,
     arrays_beside,
@@ -75,9 +77,7 @@ def write_report(path: Path) -> Path:
     try:
         write_page(findings, arrays, page)
     except (KeyError, IndexError) as error:  # a number, a group or a part that is not there
-        raise ValueError(
-            f"{record}: damaged ({type(error).__name__}: {error}). Make the record again."
-        ) from error
+        raise damaged(record, error) from error
     return page
 
 
@@ -123,7 +123,7 @@ def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: 
             place={key: colours.index(shade) for key, shade in page.shades.items()},
         )
     )
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _shown(
