@@ -81,12 +81,14 @@ class _Forward:
             stacklevel=2,  # the import statement: warnings skips importlib's own frames
         )
         module = sys.modules[new]
-        self._spec = module.__spec__
+        spec.loader_state = module.__spec__  # importlib is about to set the one of the old address
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         """Do nothing: the module has run; importlib's note of the old address is taken back."""
-        module.__spec__ = self._spec
+        old = module.__spec__
+        assert old is not None
+        module.__spec__ = old.loader_state
 
 
 def install() -> None:
