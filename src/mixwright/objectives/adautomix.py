@@ -188,7 +188,7 @@ class AdAutoMix(Learning):
             terms, diagnostics = terms | generator_terms, diagnostics | generator_diagnostics
             if logits is None:
                 logits, mixture = teacher_logits, own
-        self.settle(2 if count == 2 else count)
+        self.settle(count)
         assert logits is not None
         return Losses(
             torch.stack(list(terms.values())).sum(),

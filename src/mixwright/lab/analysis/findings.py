@@ -7,7 +7,7 @@ figures need lie beside it as ``.npz``. Pages and tables only format what stands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -188,6 +188,3 @@ class Findings:
 
 Arrays = Mapping[str, "Tensor"]
 """Maps and pictures of findings, under ``part/group key/name``."""
-
-Analyse = Callable[[Sequence[Group]], "tuple[dict[str, Any], dict[str, Tensor]]"]
-"""What a part's own analysis gives: ``Part.numbers``, and arrays under ``group key/name``."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from mixwright.checkpoint import load_checkpoint, save_checkpoint
 from mixwright.lab.data.sets import Dataset
@@ -61,12 +60,3 @@ def read_mask_snapshots(folder: Path) -> list[dict[str, Any]]:
     ``mask`` ``(B, N, H, W)`` and ``mixed`` ``(B, C, H, W)``, pictures as uint8.
     """
     return [load_checkpoint(path) for path in sorted((folder / _FOLDER).glob("epoch-*.pt"))]
-
-
-def colour_masks(state: dict[str, Any], colours: Tensor) -> Tensor:
-    """Return pictures in which the colour of a pixel says which source it comes from.
-
-    ``state`` is as ``read_mask_snapshots`` gives it; ``colours`` are ``(N', 3)`` in [0, 1].
-    """
-    mask = state["mask"].float() / 255
-    return torch.einsum("bnhw,nc->bchw", mask, colours[: mask.shape[1]]).clamp(0, 1)
