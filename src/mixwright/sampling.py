@@ -179,12 +179,12 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
 def partners(
     count: int, *, device: torch.device, generator: Generator, pairing: Pairing = "cycle"
 ) -> Tensor:
-    """Choose whom each sample is mixed with, ``(count,)`` int64 on ``device``.
+    """Draw the partner of each sample, ``(count,)`` int64 on ``device``.
 
-    ``pairing`` is ``"cycle"``, one random cycle through the batch, so that for two samples and more
-    nobody meets itself; ``"perm"``, a random permutation, in which one sample a batch meets itself
-    on average (most references); ``"flip"``, the mirror image of the batch (timm); ``"roll"``, the
-    sample before (torchvision).
+    ``pairing`` is ``"cycle"``, one random cycle through the batch, so that in a batch of two or
+    more no sample is its own partner; ``"perm"``, a random permutation, in which on average one
+    sample a batch is its own partner (most references); ``"flip"``, the mirror image of the batch
+    (timm); ``"roll"``, the sample before (torchvision).
 
     Example:
         >>> partners(2, device=torch.device("cpu"), generator=stream(0)).tolist()

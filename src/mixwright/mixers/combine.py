@@ -28,7 +28,7 @@ class OneOf:
         p: chance of each mixer, at least 0, not all 0; they are divided by their sum. None for
             equal chances.
         per: ``"sample"`` or ``"batch"`` (timm's ``switch_prob``). Per sample, each mixer that was
-            drawn by somebody plans the whole batch and gives the rows that drew it.
+            drawn for any sample plans the whole batch and gives the rows it was drawn for.
 
     Raises:
         ValueError: no mixer, or chances that do not fit.

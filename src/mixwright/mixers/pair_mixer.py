@@ -192,7 +192,7 @@ def draw_lam(mixer: BetaSettings, images: Tensor, *, generator: Generator) -> Te
 
 
 def draw_partners(images: Tensor, pairing: Pairing, *, generator: Generator) -> Tensor:
-    """Draw whom each sample of a batch is mixed with; see ``sampling.partners``."""
+    """Draw the partner of each sample of a batch; see ``sampling.partners``."""
     return sampling.partners(
         len(images), device=images.device, generator=generator, pairing=pairing
     )

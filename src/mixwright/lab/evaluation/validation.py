@@ -59,7 +59,7 @@ def validate_normalisation(
 ) -> None:
     """Refuse a model that wants normalised images and gets plain ones, or normalises twice.
 
-    The model is asked thrice, with a few hundred images: as they are in [0, 1], with the data's
+    The model is tried three times on a few hundred images: on images in [0, 1], with the data's
     normalisation in front of it, and with its inverse. Where one of the latter two is right clearly
     more often (by three standard errors of the paired difference and at least five points), the
     images reach the network in a scale that it was not trained on.

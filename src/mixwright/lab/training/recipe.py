@@ -71,6 +71,7 @@ class Recipe:
     epochs: int = _training(20, "passes over the training images", "COUNT", _COUNT)
     # All micro batches of a step together.
     batch_size: int = _training(50, "images a step, over all processes", "COUNT", _COUNT)
+    # The rule takes the call for a shared default; it makes a field, as in the lines around it.
     optimizer: Optimizer = _training("sgd", "the optimiser")  # noqa: RUF009
     lr: float = _training(0.1, "learning rate at its highest", "RATE", _POSITIVE)
     momentum: float = _training(0.9, "of SGD", "SHARE", _BELOW_ONE)
