@@ -14,9 +14,9 @@ from mixwright.lab.evaluation.corruption.constants import (
     TYPES,
     constants_for,
 )
-from mixwright.lab.evaluation.corruption.elastic import elastic_transform
+from mixwright.lab.evaluation.corruption.digital import elastic_transform
 from mixwright.lab.evaluation.corruption.generate import corrupt
-from mixwright.lab.evaluation.corruption.spatter import MUD, spatter
+from mixwright.lab.evaluation.corruption.weather import MUD, spatter
 
 FIXED = ("defocus_blur", "gaussian_blur", "glass_blur", "motion_blur", "zoom_blur", "pixelate",
          "elastic_transform")  # fmt: skip
@@ -80,7 +80,8 @@ def test_no_two_types_severities_blocks_or_seeds_share_a_stream(
         drawn.append(int(rng.integers(2**62)))
         return images
 
-    monkeypatch.setattr(generate, "_operation", lambda *_: draw)
+    monkeypatch.setattr(generate, "_OPERATIONS", dict.fromkeys(TYPES, draw))
+    monkeypatch.setattr(generate, "_frost", lambda *_: draw)
     images = noise_images(1).numpy()
     for name in TYPES:
         for severity in SEVERITIES:

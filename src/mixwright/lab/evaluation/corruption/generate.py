@@ -12,20 +12,10 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice, check_whole
-from mixwright.lab.evaluation.corruption import (
-    blur,
-    colour,
-    digital,
-    elastic,
-    frost,
-    glass,
-    motion,
-    noise,
-    spatter,
-    weather,
-)
+from mixwright.lab.evaluation.corruption import blur, colour, digital, frost, noise, weather
 from mixwright.lab.evaluation.corruption.constants import (
     CONSTANTS,
+    FAMILIES,
     FROST_SCALE,
     SEVERITIES,
     TYPES,
@@ -42,24 +32,21 @@ _CHUNK_VALUES = 2**20  # at a time, so that what is worked on stays near the pro
 Operation = Callable[[Bytes, Row, np.random.Generator], Bytes]
 
 _OPERATIONS: dict[str, Operation] = {
-    "gaussian_noise": noise.gaussian_noise,
-    "shot_noise": noise.shot_noise,
-    "impulse_noise": noise.impulse_noise,
-    "speckle_noise": noise.speckle_noise,
+    **{name: partial(noise.noisy, name) for name in (*FAMILIES["noise"], "speckle_noise")},
     "gaussian_blur": blur.gaussian_blur,
     "defocus_blur": blur.defocus_blur,
     "zoom_blur": blur.zoom_blur,
-    "glass_blur": glass.glass_blur,
-    "motion_blur": motion.motion_blur,
+    "glass_blur": blur.glass_blur,
+    "motion_blur": blur.motion_blur,
     "snow": weather.snow,
     "fog": weather.fog,
     "brightness": colour.brightness,
     "contrast": colour.contrast,
     "saturate": colour.saturate,
-    "elastic_transform": elastic.elastic_transform,
+    "elastic_transform": digital.elastic_transform,
     "pixelate": digital.pixelate,
     "jpeg_compression": digital.jpeg_compression,
-    "spatter": spatter.spatter,
+    "spatter": weather.spatter,
 }
 
 
@@ -132,7 +119,10 @@ def corrupt_block(
     height, width = images.shape[-2:]
     which = constants or constants_for(height, width)
     row = CONSTANTS[which][name][severity - 1]
-    operation = _operation(name, which, frost, height, width)
+    if name == "frost":
+        operation = _frost(None if frost is None else Path(frost), which, height, width)
+    else:
+        operation = _OPERATIONS[name]
     words = [seed, crc32(name.encode()), severity, block]
     rng = np.random.default_rng(np.random.SeedSequence(words))
     chunk = max(_CHUNK_VALUES // (3 * height * width), 1)
@@ -142,23 +132,14 @@ def corrupt_block(
     return out
 
 
-def _operation(
-    name: str, which: ConstantsName, folder: Path | str | None, height: int, width: int
-) -> Operation:
-    if name != "frost":
-        return _OPERATIONS[name]
-    return partial(
-        frost.frost,
-        textures=_textures(None if folder is None else Path(folder), which, height, width),
-    )
-
-
 @lru_cache(maxsize=2)
-def _textures(folder: Path | None, which: ConstantsName, height: int, width: int) -> frost.Textures:
+def _frost(folder: Path | None, which: ConstantsName, height: int, width: int) -> Operation:
     scale = FROST_SCALE[which]
     if folder is None:
-        return frost.noise_textures(scale=scale, height=height, width=width)
-    return frost.load_textures(folder, scale=scale, height=height, width=width)
+        textures = frost.noise_textures(scale=scale, height=height, width=width)
+    else:
+        textures = frost.load_textures(folder, scale=scale, height=height, width=width)
+    return partial(frost.frost, textures=textures)
 
 
 def _check(images: Tensor, name: str, severity: int) -> None:

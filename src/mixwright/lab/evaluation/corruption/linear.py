@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -11,34 +10,11 @@ import torch
 
 from mixwright.lab.evaluation.corruption.pixels import Floats
 
-Border = Literal["nearest", "reflect", "reflect101"]
-"""What lies beyond the last pixel ``d`` of ``abcd``: ``dddd``, ``dcba`` or ``cbab``."""
+Border = Literal["edge", "symmetric", "reflect"]
+"""What lies beyond the last pixel ``d`` of ``abcd``: ``dddd``, ``dcba`` or ``cbab``; see np.pad."""
 
 Matrix = npt.NDArray[np.float64]
-Index = npt.NDArray[np.int64]
 Real = TypeVar("Real", Floats, Matrix)
-
-
-def _nearest(place: Index, side: int) -> Index:
-    return np.clip(place, 0, side - 1)
-
-
-def _reflect(place: Index, side: int) -> Index:
-    place = place % (2 * side)
-    return np.where(place < side, place, 2 * side - 1 - place)
-
-
-def _reflect101(place: Index, side: int) -> Index:
-    period = max(2 * side - 2, 1)
-    place = place % period
-    return np.where(place < side, place, period - place)
-
-
-_INSIDE: dict[Border, Callable[[Index, int], Index]] = {
-    "nearest": _nearest,
-    "reflect": _reflect,
-    "reflect101": _reflect101,
-}
 
 
 def filter_matrix(weights: npt.NDArray[Any], side: int, border: Border) -> Matrix:
@@ -47,14 +23,14 @@ def filter_matrix(weights: npt.NDArray[Any], side: int, border: Border) -> Matri
     Each row holds the weights of one output pixel; the kernel may be longer than the line.
 
     Example:
-        >>> filter_matrix(np.array([1.0, 2.0, 4.0]), 3, "nearest").tolist()
+        >>> filter_matrix(np.array([1.0, 2.0, 4.0]), 3, "edge").tolist()
         [[3.0, 4.0, 0.0], [1.0, 2.0, 4.0], [0.0, 1.0, 6.0]]
     """
-    radius = len(weights) // 2
     rows = np.arange(side)
+    seen = np.pad(rows, len(weights) // 2, mode=border)
     matrix = np.zeros((side, side))
-    for shift, weight in zip(range(-radius, radius + 1), weights, strict=True):
-        np.add.at(matrix, (rows, _INSIDE[border](rows + shift, side)), weight)
+    for tap, weight in enumerate(weights):
+        np.add.at(matrix, (rows, seen[tap : tap + side]), weight)
     return matrix
 
 
@@ -68,7 +44,7 @@ def gaussian_weights(sigma: float, radius: int) -> Matrix:
 
 
 def gaussian_matrix(
-    side: int, sigma: float, *, truncate: float = 4.0, border: Border = "nearest"
+    side: int, sigma: float, *, truncate: float = 4.0, border: Border = "edge"
 ) -> Matrix:
     """Gaussian smoothing of a line of pixels, its kernel cut at ``truncate`` sigmas."""
     return filter_matrix(gaussian_weights(sigma, int(truncate * sigma + 0.5)), side, border)

@@ -23,28 +23,14 @@ _BITS = 13  # of 32 decide at once where no border between two bytes is near: 2 
 _UNDECIDED = 256
 
 
-def gaussian_noise(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
-    """Add N(0, c) to each value; constants: (c,), of the range of pixels."""
-    (scale,) = constants
-    return _drawn(images, rng, _quick(gaussian_noise.__name__, scale))
+def noisy(name: str, images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
+    """Draw what a type of noise makes of each value; constants: (c,).
 
-
-def speckle_noise(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
-    """Add N(0, c) times the value itself; constants: (c,)."""
-    (scale,) = constants
-    return _drawn(images, rng, _quick(speckle_noise.__name__, scale))
-
-
-def shot_noise(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
-    """Count a Poisson number of photons; constants: (c,), how many white stands for."""
-    (photons,) = constants
-    return _drawn(images, rng, _quick(shot_noise.__name__, photons))
-
-
-def impulse_noise(images: Bytes, constants: Row, rng: np.random.Generator) -> Bytes:
-    """Set values to 0 or 255, in equal parts; constants: (c,), the share of values."""
-    (share,) = constants
-    return _drawn(images, rng, _quick(impulse_noise.__name__, share))
+    Gaussian noise adds N(0, c), in the range of pixels, speckle noise N(0, c) times the value
+    itself; shot noise counts a Poisson number of photons, of which c stand for white; impulse noise
+    sets the share c of values to 0 or 255, in equal parts.
+    """
+    return _drawn(images, rng, *_quick(name, constants[0]))
 
 
 def cumulative(name: str, constant: float) -> Cumulative:
@@ -93,12 +79,9 @@ def _counts(cells: Cumulative) -> npt.NDArray[np.int64]:
 
 
 def _drawn(
-    images: Bytes,
-    rng: np.random.Generator,
-    tables: tuple[Cumulative, npt.NDArray[np.uint16]],
+    images: Bytes, rng: np.random.Generator, table: Cumulative, quick: npt.NDArray[np.uint16]
 ) -> Bytes:
     """Draw each value from the distribution of its byte, by one number of 32 bits."""
-    table, quick = tables
     draw = rng.integers(0, 2**32, size=images.shape, dtype=np.uint32)
     cell: npt.NDArray[Any] = images.astype(np.int64)
     cell <<= _BITS
