@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mixwright.taps.heads import is_global, is_torch, is_window, parts, rows
 from mixwright.taps.heads import qkv as qkv
@@ -21,8 +22,6 @@ from mixwright.taps.heads import weights as weights
 from mixwright.taps.layers import named_layer
 from mixwright.taps.modes import bare, hooked
 from mixwright.taps.windows import Windows
-
-Handles = list[Any]
 
 
 def attention_layers(model: nn.Module) -> tuple[str, ...]:
@@ -134,7 +133,7 @@ class Attended:
             )
         return self._tokens
 
-    def _hook(self) -> Handles:
+    def _hook(self) -> list[RemovableHandle]:
         """Put hooks on the layer; the caller removes them."""
 
         def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -162,7 +161,7 @@ class Attended:
 
         layer = self._layer
         whole = _block_of(self._model, self.name) if is_window(layer) else self._model
-        handles: Handles = [whole.register_forward_pre_hook(watch)]
+        handles = [whole.register_forward_pre_hook(watch)]
         handles.append(layer.register_forward_pre_hook(enter, with_kwargs=True))
         if not is_torch(layer):
             handles.append(cast(nn.Module, layer.qkv).register_forward_hook(keep))
@@ -191,13 +190,8 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
         (torch.Size([2, 16]), (4, 4))
     """
     attended = Attended(model, attention_name(model, layer))
-    handles = attended._hook()  # pyright: ignore[reportPrivateUsage]
-    try:
-        with hooked():
-            yield attended
-    finally:
-        for handle in handles:
-            handle.remove()
+    with hooked(*attended._hook()):  # pyright: ignore[reportPrivateUsage]
+        yield attended
 
 
 def attention_name(model: nn.Module, layer: str | None = None) -> str:

@@ -56,12 +56,8 @@ def tapping(model: Module, layer: str, *, copied: bool = False) -> Generator[Tap
         value = first_tensor(output)
         tap.hold(value.clone() if copied and value is not None else value)
 
-    handle = named_layer(model, layer).register_forward_hook(keep)
-    try:
-        with hooked():
-            yield tap
-    finally:
-        handle.remove()
+    with hooked(named_layer(model, layer).register_forward_hook(keep)):
+        yield tap
 
 
 @contextlib.contextmanager
@@ -93,12 +89,8 @@ def entering(model: Module, layer: str | Module) -> Generator[Tap]:
         given = (*inputs, *named.values())
         tap.hold(next((value for value in given if isinstance(value, Tensor)), None))
 
-    handle = module.register_forward_pre_hook(keep, with_kwargs=True)
-    try:
-        with hooked():
-            yield tap
-    finally:
-        handle.remove()
+    with hooked(module.register_forward_pre_hook(keep, with_kwargs=True)):
+        yield tap
 
 
 @contextlib.contextmanager
@@ -146,13 +138,14 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
             return type(output)([change(output[0]), *output[1:]])
         return change(output)
 
-    with contextlib.ExitStack() as stack:
-        if layer == INPUT:
-            stack.callback(bare(model).register_forward_pre_hook(before).remove)
-        else:
-            stack.callback(named_layer(model, layer).register_forward_hook(after).remove)
-            stack.callback(bare(model).register_forward_pre_hook(begin).remove)
-        stack.enter_context(hooked())
+    if layer == INPUT:
+        handles = (bare(model).register_forward_pre_hook(before),)
+    else:
+        handles = (
+            named_layer(model, layer).register_forward_hook(after),
+            bare(model).register_forward_pre_hook(begin),
+        )
+    with hooked(*handles):
         yield
     if not ran:
         raise ValueError(

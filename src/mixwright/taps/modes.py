@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -53,13 +54,15 @@ def evaluating(model: nn.Module) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def hooked() -> Generator[None]:
-    """Run compiled models as they were written, so that hooks put on just now are seen.
+def hooked(*handles: RemovableHandle) -> Generator[None]:
+    """Let hooks put on just now be seen, and take them off at the end, also after an error.
 
-    ``torch.compile`` does not look for hooks again once it has made its graph.
+    Compiled models run as they were written: ``torch.compile`` does not look for hooks again once
+    it has made its graph.
     """
-    if "torch._dynamo" not in sys.modules:  # nothing can be compiled yet, and importing it is slow
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
+    with contextlib.ExitStack() as stack:
+        for handle in handles:
+            stack.callback(handle.remove)
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled yet; importing it is slow
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield

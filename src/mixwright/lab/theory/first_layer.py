@@ -28,7 +28,7 @@ from mixwright.lab.theory.moments import gram
 from mixwright.lab.theory.plans import draw_plans
 from mixwright.mixers import Mixer
 from mixwright.sampling import Stream, stream
-from mixwright.taps import evaluating
+from mixwright.taps import evaluating, hooked
 
 _Call = tuple[nn.Module, Tensor, Tensor]  # a layer, its input and its output
 _PIXELS = 1024  # of larger images there are too many pairs of pixels to count
@@ -247,18 +247,12 @@ def _gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _recorded(
-    layers: Iterable[nn.Module],
-) -> collections.abc.Generator[list[tuple[nn.Module, Tensor, Tensor]]]:
-    """Keep each call of some layers, in order: the layer, its input and its output."""
-    calls = list[tuple[nn.Module, Tensor, Tensor]]()
+def _recorded(layers: Iterable[nn.Module]) -> collections.abc.Generator[list[_Call]]:
+    """Keep each call of some layers, in order."""
+    calls = list[_Call]()
 
     def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         calls.append((layer, inputs[0], output))
 
-    hooks = [layer.register_forward_hook(keep) for layer in layers]
-    try:
+    with hooked(*(layer.register_forward_hook(keep) for layer in layers)):
         yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()

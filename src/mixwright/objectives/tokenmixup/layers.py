@@ -118,9 +118,5 @@ def changing_input(encoder: Encoder, change: Callable[..., Tensor]) -> Generator
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (change(*inputs, **named), *inputs[1:]), named
 
-    handle = encoder.block.register_forward_pre_hook(before, with_kwargs=True)
-    try:
-        with hooked():
-            yield
-    finally:
-        handle.remove()
+    with hooked(encoder.block.register_forward_pre_hook(before, with_kwargs=True)):
+        yield

@@ -62,16 +62,13 @@ def vertical(encoders: Sequence[Encoder], *, kappa: int) -> Generator[None]:
         length = entered[0][0][0].shape[1]
         return output if is_torch(module) else output[:, :length]
 
-    with contextlib.ExitStack() as stack:
-        for encoder in encoders:
-            hook = encoder.block.register_forward_pre_hook(enter, with_kwargs=True)
-            stack.callback(hook.remove)
-        for encoder in earlier:
-            hook = encoder.attention.register_forward_pre_hook(chooser(encoder), with_kwargs=True)
-            stack.callback(hook.remove)
-        stack.callback(last.attention.register_forward_pre_hook(join, with_kwargs=True).remove)
-        stack.callback(last.attention.register_forward_hook(part).remove)
-        stack.enter_context(hooked())
+    changes: list[tuple[Module, Any]] = [(encoder.block, enter) for encoder in encoders]
+    changes += [(encoder.attention, chooser(encoder)) for encoder in earlier]
+    changes += [(last.attention, join)]
+    with hooked(
+        *(where.register_forward_pre_hook(change, with_kwargs=True) for where, change in changes),
+        last.attention.register_forward_hook(part),
+    ):
         yield
     if not joined:
         raise ValueError(
