@@ -17,7 +17,7 @@ from mixwright.objectives.attention_shares import keep_at, own_share
 from mixwright.objectives.mixpro import MaskMix, MixPro, confidence
 from mixwright.sampling import stream
 from mixwright.taps.attention import attending
-from mixwright.taps.patches import patch_side
+from mixwright.taps.sites import patch_side
 from objectives.transformers import batch, learned, step, vit
 
 # ------------------------------------------------------------------ MaskMix

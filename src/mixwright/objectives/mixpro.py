@@ -29,7 +29,7 @@ from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
 from mixwright.taps.attention import attending, attention_name
-from mixwright.taps.patches import patch_side
+from mixwright.taps.sites import patch_side
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
 from mixwright.sampling import PAIRINGS, Pairing
-from mixwright.taps.patches import patch_side
+from mixwright.taps.sites import patch_side
 
 Kind = Literal["block", "random"]
 KINDS: tuple[Kind, ...] = ("block", "random")

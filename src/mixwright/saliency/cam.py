@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.precision import drawing
-from mixwright.saliency.feature_map import feature_map
+from mixwright.saliency.features import feature_map
 from mixwright.taps import classifier
 
 

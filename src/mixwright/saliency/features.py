@@ -1,17 +1,33 @@
-"""Saliency from how active the last map of a network is."""
+"""Saliency from how active the last map of a network is; the map that a layer gives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_whole
 from mixwright.precision import drawing
-from mixwright.saliency.feature_map import feature_map
-from mixwright.taps import as_input
+from mixwright.taps import as_input, as_map, bare, evaluating, last_map, tapping
+from mixwright.taps.layers import classifier_width
+
+
+def feature_map(
+    model: Module, images: Tensor, layer: str | None, *, pooled: bool = True
+) -> tuple[str, Tensor]:
+    """Return the name of a layer, None for the last map, and its map ``(B, C, h, w)`` float32.
+
+    Images are not written; evaluation mode, no gradients, the surrounding autocast's precision. For
+    ``pooled`` see ``last_map``.
+    """
+    inner = bare(model)
+    name = last_map(inner, images, pooled=pooled) if layer is None else layer
+    with torch.no_grad(), evaluating(inner), tapping(inner, name) as tap:
+        inner(as_input(images).clone())
+    return name, as_map(tap.value, classifier_width(inner, images), size=images.shape[2:]).float()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,4 +20,4 @@ from mixwright.taps.layers import stages as stages
 from mixwright.taps.modes import bare as bare
 from mixwright.taps.modes import evaluating as evaluating
 from mixwright.taps.modes import hooked as hooked
-from mixwright.taps.patches import patch_side as patch_side
+from mixwright.taps.sites import patch_side as patch_side

@@ -79,6 +79,13 @@ def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
     return found[-1]
 
 
+def classifier_width(model: nn.Module, images: Tensor) -> int | None:
+    """Return how many features ``classifier`` takes, None where there is no Linear."""
+    if any(isinstance(module, nn.Linear) for module in bare(model).modules()):
+        return classifier(model, images).in_features
+    return None
+
+
 def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
     """Name the last layer that gives a map, or tokens, before the last Linear.
 
@@ -198,13 +205,8 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
             whole = any(weight.ndim > 1 for weight in inner_weights)
             traced.append(TracedLayer(names[module], tuple(value.shape), whole))
 
-    handles = [module.register_forward_hook(note) for module in names]
-    try:
-        with evaluating(inner), hooked():
-            inner(as_input(images[:2]).clone())  # networks may write into what they get
-    finally:
-        for handle in handles:
-            handle.remove()
+    with evaluating(inner), hooked(*(module.register_forward_hook(note) for module in names)):
+        inner(as_input(images[:2]).clone())  # networks may write into what they get
     found = Trace(tuple(traced), None, 0)
     if before_last:
         end, last = before_last[-1]

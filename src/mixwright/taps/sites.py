@@ -1,4 +1,4 @@
-"""The layer that a mask network reads: a deep stage whose map still has rows and columns."""
+"""What a model is made for: the layer that a mask network reads, the side of images and patches."""
 
 from __future__ import annotations
 
@@ -81,6 +81,23 @@ def example_images(model: nn.Module, side: int | None = None) -> Tensor:
         f"{', '.join(map(str, sides))} pixels ({reason}); expected one of these to do. Give "
         "image_size, the side of the images in pixels."
     )
+
+
+def patch_side(model: nn.Module | None) -> int | None:
+    """Return the side of a model's patches in pixels: of its first convolution without overlap.
+
+    None where the first convolution is no square patch embedding, and without a model.
+
+    Example:
+        >>> patch_side(nn.Conv2d(3, 8, 4, stride=4)), patch_side(nn.Conv2d(3, 8, 3))
+        (4, None)
+    """
+    if model is not None:
+        for module in bare(model).modules():
+            if isinstance(module, nn.Conv2d):
+                sides = {*module.kernel_size, *module.stride}
+                return sides.pop() if len(sides) == 1 and module.stride[0] > 1 else None
+    return None
 
 
 def _declared_sides(model: nn.Module) -> tuple[int, ...]:

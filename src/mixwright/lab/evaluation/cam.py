@@ -22,7 +22,8 @@ from mixwright.lab.evaluation.subject import (
 from mixwright.mixers import CutMix
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import Stream, stream
-from mixwright.taps import as_map, classifier, evaluating, last_map, replacing
+from mixwright.taps import as_map, evaluating, last_map, replacing
+from mixwright.taps.layers import classifier_width
 
 _FLAT = 1e-4  # masks that vary less say nothing about places
 
@@ -74,7 +75,7 @@ def class_map(
         check_logits(logits.detach(), classes)
         wanted = logits.gather(1, classes.long()[:, None]).sum()
         (slope,) = torch.autograd.grad(wanted, kept[0], allow_unused=True, materialize_grads=True)
-    width, size = _width(model, images), images.shape[2:]
+    width, size = classifier_width(model, images), images.shape[2:]
     features = as_map(kept[0].detach(), width, size=size).float()
     weight = as_map(slope, width, size=size).float().mean(dim=(2, 3), keepdim=True)
     return (weight * features).sum(dim=1).relu()
@@ -273,13 +274,6 @@ def _largest_two(states: States, labels: Tensor) -> tuple[Tensor, Tensor, Tensor
     chosen = share.topk(2, dim=1).indices.sort(dim=1).values
     grid = chosen[:, :, None, None].expand(-1, -1, *masks.shape[2:])
     return states.mixed[0], labels.gather(1, chosen), masks.gather(1, grid)
-
-
-def _width(model: nn.Module, images: Tensor) -> int | None:
-    """Return the number of features that the last Linear takes, None where there is no Linear."""
-    if any(isinstance(module, nn.Linear) for module in model.modules()):
-        return classifier(model, images).in_features
-    return None
 
 
 def _mean(values: Tensor) -> float | None:
