@@ -127,10 +127,10 @@ def subject(net: nn.Module | None = None, **more: Any) -> Subject:
 
 
 def test_features_are_what_enters_the_last_layer():
-    who = subject()
+    who = subject(batch_size=4)
     who.model.train()
     before = {name: value.clone() for name, value in who.model.state_dict().items()}
-    found = penultimate(who.model, who.data.test, device=torch.device("cpu"), batch_size=4)
+    found = penultimate(who, who.data.test)
     assert who.model.training
     who.model.eval()
     logits = who.model(who.data.test.images.float() / 255)
@@ -152,7 +152,7 @@ def test_on_digits_the_model_stays_bit_for_bit_and_the_score_too():
     assert torch.equal(first.arrays["labels"], digits.test.labels)
     assert first.summary["top1"] == pytest.approx(float(first.arrays["correct"].double().mean()))
     sets = [digits.train, digits.test]
-    x, y = (penultimate(who.model, one, device=who.device, batch_size=100) for one in sets)
+    x, y = (penultimate(who, one) for one in sets)
     readout = fit_readout(x, digits.train.labels, classes=10, strength=first.summary["strength"])
     right = readout(y).argmax(dim=1) == digits.test.labels
     assert torch.equal(first.arrays["correct"], right)

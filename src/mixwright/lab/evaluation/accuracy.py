@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice
-from mixwright.lab.evaluation.clean import clean_logits
 from mixwright.lab.evaluation.predictions import rank
 from mixwright.lab.evaluation.protocol import PROTOCOLS, Protocol, run_protocols
 from mixwright.lab.evaluation.subject import Measurement, Subject
@@ -36,7 +35,7 @@ class Accuracy:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        logits, labels = clean_logits(subject)
+        logits, labels = subject.clean_logits()
         ranks = rank(logits, labels)
         correct = ranks == 0
         classes = logits.shape[1]

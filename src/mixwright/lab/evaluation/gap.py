@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,10 +10,11 @@ from torch import Tensor
 
 from mixwright.arguments import check_whole
 from mixwright.lab.evaluation.calibration.reliability import nll
-from mixwright.lab.evaluation.clean import clean_logits
-from mixwright.lab.evaluation.predictions import logits_of, rank
-from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
+from mixwright.lab.evaluation.predictions import Batches, rank
+from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import Stream, stream
+
+_NOTE = "clean training images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +39,9 @@ class Gap:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        test_logits, test_labels = clean_logits(subject)
-
-        def make() -> Arrays:
-            batches = self._train(subject)
-            logits, labels = logits_of(subject.model, batches, autocast=subject.autocast)
-            return {"logits": logits, "labels": labels}
-
-        kept = subject.cache.get_or_compute(
-            f"train.{self.images}.{subject.seed}", make, shared=True
-        )
-        logits, labels = kept["logits"], kept["labels"]
+        test_logits, test_labels = subject.clean_logits()
+        key = f"train.{self.images}.{subject.seed}"
+        logits, labels = subject.logits(key, self._train(subject), _NOTE)
         correct = rank(logits, labels) == 0
         train, test = (
             {"top1": float(right.double().mean()), "nll": nll(given, wanted), "images": len(wanted)}
@@ -76,10 +68,9 @@ class Gap:
         chosen = torch.randperm(count, generator=stream(subject.seed, Stream.GAP))
         return chosen[: self.images].sort().values
 
-    def _train(self, subject: Subject) -> Iterator[tuple[Tensor, Tensor]]:
-        train, rows = subject.data.train, self._rows(subject)
-        parts = rows.split(subject.batch_size)
-        for place, (part, images) in enumerate(zip(parts, train.stream(parts), strict=True)):
-            subject.progress(place / len(parts), "clean training images")
-            pixels = images.to(subject.device).float().div_(255)
-            yield pixels, train.labels[part].to(subject.device)
+    def _train(self, subject: Subject) -> Batches:
+        rows, done = self._rows(subject), 0
+        for images, labels in subject.shown(subject.data.train, rows):
+            subject.progress(done / len(rows), _NOTE)
+            yield images, labels
+            done += len(labels)

@@ -243,24 +243,20 @@ class Occlusion:
     ) -> list[Tensor]:
         """Orders of a batch whose first image is the ``start``-th: one, or one for each ratio."""
         cells = (images.shape[2] // patch) * (images.shape[3] // patch)
+
+        def order(*words: int) -> Tensor:
+            generator = stream(subject.seed, Stream.OCCLUSION, seed, *words)
+            return patch_ranks(1, cells, generator=generator)
+
         places = range(start, start + len(images))
         if not self.per_batch:
-            own = [
-                patch_ranks(1, cells, generator=stream(subject.seed, Stream.OCCLUSION, seed, place))
-                for place in places
-            ]
-            return [torch.cat(own)]
+            return [torch.cat([order(place) for place in places])]
         blocks = torch.tensor([place // PAPER_BATCH for place in places])
-        found = list[Tensor]()
-        for turn in range(len(self.ratios)):
-            shared = {
-                block: patch_ranks(
-                    1, cells, generator=stream(subject.seed, Stream.OCCLUSION, seed, block, turn)
-                )
-                for block in sorted(set(blocks.tolist()))
-            }
-            found.append(torch.cat([shared[block] for block in blocks.tolist()]))
-        return found
+        shared, which = blocks.unique(return_inverse=True)
+        return [
+            torch.cat([order(block, turn) for block in shared.tolist()])[which]
+            for turn in range(len(self.ratios))
+        ]
 
     def _fill(self, subject: Subject, images: Tensor, seed: int, start: int) -> Tensor:
         if self.fill == "black":

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mixwright.arguments import check_number, check_whole
 from mixwright.lab.data import load_data
 from mixwright.lab.data.names import parse_data
 from mixwright.lab.data.subset import split_rows
-from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
 from mixwright.taps import classifier, entering, evaluating
 
 if TYPE_CHECKING:
@@ -162,33 +162,25 @@ def choose_strength(
     return strengths[best], scores
 
 
-def penultimate(
-    model: nn.Module,
-    images: ImageSet | LazyImages,
-    *,
-    device: torch.device,
-    batch_size: int,
-    autocast: torch.dtype | None = None,
-) -> Tensor:
+def penultimate(subject: Subject, images: ImageSet | LazyImages) -> Tensor:
     """Return what enters the last Linear layer, for every image: ``(M, D)`` float32 on the CPU.
 
-    The model, on ``device``, is run in evaluation mode and put back; nothing of it changes.
+    The model is run in evaluation mode and put back; nothing of it changes.
 
     Raises:
         NotApplicableError: the model has no Linear layer, or its last one does not make the
             logits.
         ValueError: features are not finite.
     """
-    every: list[Tensor] = []
-    parts = torch.arange(len(images)).split(batch_size)
+    model, autocast, every = subject.model, subject.autocast, list[Tensor]()
     with evaluating(model), torch.inference_mode():
-        for batch in images.stream(parts):
-            pixels = batch.to(device).float().div_(255)
+        for pixels, _ in subject.shown(images):
             try:
                 last = classifier(model, pixels)
             except ValueError as error:
                 raise NotApplicableError(f"probe: {error}") from error
-            lower = torch.autocast(device.type, dtype=autocast) if autocast else nullcontext()
+            kind = pixels.device.type
+            lower = torch.autocast(kind, dtype=autocast) if autocast else nullcontext()
             with entering(model, last) as tap, lower:
                 logits = model(pixels)
             if tap.value.ndim != 2 or logits.shape != (len(pixels), last.out_features):
@@ -247,8 +239,10 @@ class Probe:
         features = list[Tensor]()
         for place, (part, images) in enumerate((("train", data.train), ("test", data.test))):
             subject.progress(0.4 * place, f"features of {self.data}, {part}")
-            make = functools.partial(self._features, subject, images)
-            features.append(subject.cache.get_or_compute(part, make)["features"])
+            kept = subject.cache.get_or_compute(
+                part, lambda images=images: {"features": penultimate(subject, images)}
+            )
+            features.append(kept["features"])
         train, test = features
         subject.progress(0.8, "linear classifier")
         train_labels, test_labels, classes = data.train.labels, data.test.labels, data.num_classes
@@ -277,16 +271,6 @@ class Probe:
             "iterations": readout.iterations,
         }
         return Measurement(summary=summary, arrays={"correct": correct, "labels": test_labels})
-
-    def _features(self, subject: Subject, images: ImageSet | LazyImages) -> Arrays:
-        features = penultimate(
-            subject.model,
-            images,
-            device=subject.device,
-            batch_size=subject.batch_size,
-            autocast=subject.autocast,
-        )
-        return {"features": features}
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.lab.data.subset import class_turns
+from mixwright.lab.evaluation.predictions import Batches, logits_of
 
 if TYPE_CHECKING:
-    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.data.lazy import LazyImages
+    from mixwright.lab.data.sets import Dataset, ImageSet
     from mixwright.mixers import Mixer
 
 Arrays = Mapping[str, Tensor]
@@ -100,11 +102,31 @@ class Subject:
 
     def batches(self, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield test images in [0, 1] and labels, batch by batch, on the device; see ``rows``."""
-        test = self.data.test
-        rows = self.rows(count).split(self.batch_size)
-        for part, images in zip(rows, test.stream(rows), strict=True):
-            labels = test.labels[part]
-            yield images.to(self.device).float().div_(255), labels.to(self.device)
+        return self.shown(self.data.test, self.rows(count))
+
+    def shown(
+        self, images: ImageSet | LazyImages, rows: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images of a set, None for all, in [0, 1] and labels, by batches on the device."""
+        rows = torch.arange(len(images)) if rows is None else rows
+        parts = rows.split(self.batch_size)
+        for part, pixels in zip(parts, images.stream(parts), strict=True):
+            yield pixels.to(self.device).float().div_(255), images.labels[part].to(self.device)
+
+    def logits(self, key: str, batches: Batches, note: str) -> tuple[Tensor, Tensor]:
+        """Return ``logits_of`` batches, computed once for all evaluations under a key."""
+
+        def make() -> Arrays:
+            self.progress(0.0, note)
+            logits, labels = logits_of(self.model, batches, autocast=self.autocast)
+            return {"logits": logits, "labels": labels}
+
+        kept = self.cache.get_or_compute(key, make, shared=True)
+        return kept["logits"], kept["labels"]
+
+    def clean_logits(self) -> tuple[Tensor, Tensor]:
+        """Return ``logits`` of all clean test images, in the order of ``ids``."""
+        return self.logits("clean", self.batches(), "clean test images")
 
     def cached_batches(
         self, count: int, key: str, make: Callable[[Tensor, Tensor, int], Arrays]

@@ -24,7 +24,6 @@ from mixwright.lab.evaluation.calibration.reliability import (
     surprise,
 )
 from mixwright.lab.evaluation.calibration.temperature import fit_temperature
-from mixwright.lab.evaluation.clean import clean_logits
 from mixwright.lab.evaluation.predictions import rank
 from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import Stream, stream
@@ -63,7 +62,7 @@ class Calibration:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        logits, labels = clean_logits(subject)
+        logits, labels = subject.clean_logits()
         confidence = logits.double().softmax(dim=1).amax(dim=1)
         correct = rank(logits, labels) == 0
         head, seed = self.bins[0], subject.seed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice
-from mixwright.lab.evaluation.clean import clean_logits
+from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.evaluation.corruption.constants import (
     BENCHMARK_TYPES,
     SEVERITIES,
@@ -95,7 +95,7 @@ class Corruption:
                 f"8 pixels; these have {' x '.join(map(str, shape))}."
             )
         block = self._blocks(subject, shape)
-        logits, labels = clean_logits(subject)
+        logits, labels = subject.clean_logits()
         clean = rank(logits, labels) == 0
         correct = list[Tensor]()
         for place, name in enumerate(self.types):
@@ -153,11 +153,8 @@ class Corruption:
             subject.progress(done + number / len(rows) / len(self.types), name.replace("_", " "))
             for place, severity in enumerate(self.severities):
                 corrupted = block(name, severity, number, images)
-                logits, labels = logits_of(
-                    subject.model,
-                    _batches(subject, corrupted, test.labels[part]),
-                    autocast=subject.autocast,
-                )
+                batches = subject.shown(ImageSet(corrupted, test.labels[part]))
+                logits, labels = logits_of(subject.model, batches, autocast=subject.autocast)
                 right[place, part] = (rank(logits, labels) == 0).to(torch.uint8)
         return {"correct": right}
 
@@ -221,10 +218,3 @@ def corruption_sheet(images: Tensor, *, seed: int) -> Tensor:
         for name in TYPES
     ]
     return torch.stack(rows)
-
-
-def _batches(subject: Subject, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Corrupted images in [0, 1] with their labels, on the device."""
-    sizes = subject.batch_size
-    for part, own in zip(images.split(sizes), labels.split(sizes), strict=True):
-        yield part.to(subject.device).float().div_(255), own.to(subject.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import fsum
+from statistics import fmean
 
 from mixwright.lab.evaluation.corruption.constants import BENCHMARK_TYPES, FAMILIES, SEVERITIES
 
@@ -50,7 +51,7 @@ def mean_accuracy(accuracy: Accuracies, types: Sequence[str] | None = None) -> f
             f"mean_accuracy: {', '.join(missing) or 'nothing'} asked for, but the table has "
             f"{', '.join(accuracy) or 'no types'}; expected types that were measured."
         )
-    return fsum(_mean(accuracy[name]) for name in names) / len(names)
+    return fsum(fmean(accuracy[name]) for name in names) / len(names)
 
 
 def family_accuracy(accuracy: Accuracies) -> dict[str, float]:
@@ -79,14 +80,14 @@ def corruption_errors(accuracy: Accuracies) -> dict[str, float]:
         {1.0}
     """
     _need_whole(accuracy)
-    return {name: (1 - _mean(accuracy[name])) / ALEXNET_ERROR[name] for name in BENCHMARK_TYPES}
+    return {name: (1 - fmean(accuracy[name])) / ALEXNET_ERROR[name] for name in BENCHMARK_TYPES}
 
 
 def relative_corruption_errors(accuracy: Accuracies, *, clean: float) -> dict[str, float]:
     """Return the CE by type of the growth over ``clean`` accuracy, in AlexNet's growth."""
     _need_whole(accuracy)
     return {
-        name: (clean - _mean(accuracy[name])) / (ALEXNET_ERROR[name] - ALEXNET_CLEAN_ERROR)
+        name: (clean - fmean(accuracy[name])) / (ALEXNET_ERROR[name] - ALEXNET_CLEAN_ERROR)
         for name in BENCHMARK_TYPES
     }
 
@@ -98,7 +99,3 @@ def _need_whole(accuracy: Accuracies) -> None:
             f"corruption errors: {', '.join(short)} not measured at all five severities; AlexNet's "
             "errors are means over five, of the 15 benchmark types. Measure those."
         )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fsum(values) / len(values)
