@@ -16,8 +16,8 @@ from mixwright.masks.assignment import assignment
 from mixwright.mixers import CutMix, Mixer, MixUp
 from mixwright.objectives.criteria import CrossEntropy
 from mixwright.objectives.tokenmixup import TokenMixup
+from mixwright.objectives.tokenmixup.horizontal import TokenPairs, saliency_pairs
 from mixwright.objectives.tokenmixup.layers import encoders
-from mixwright.objectives.tokenmixup.pairs import TokenPairs, saliency_pairs
 from mixwright.objectives.tokenmixup.vertical import vertical
 from mixwright.sampling import stream
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.evaluation import ece, nll, reliability
-from mixwright.lab.evaluation.calibration.binning import (
+from mixwright.lab.evaluation.calibration.reliability import (
     adaptive_ece,
     classwise_ece,
     entropy,

@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lab.evaluation.judged import Counting, images_and_labels, small, subject
-from mixwright.lab.evaluation.gradients import autocorrelation, offsets
-from mixwright.lab.evaluation.gradients.autocorrelation import (
+from mixwright.lab.evaluation.gradients import offsets
+from mixwright.lab.evaluation.gradients.gradients import Gradients
+from mixwright.lab.evaluation.gradients.offsets import (
     mean_products,
     near_and_far,
+    offset_maxima,
     offset_means,
+    pixel_sizes,
+    pooled,
 )
-from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
-from mixwright.lab.evaluation.gradients.gradients import Gradients
-from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
 from mixwright.lab.evaluation.gradients.pixel_gradient import (
     every_gradient,
+    gradient_norms,
+    hessian_trace,
     pixel_gradient,
     value_of,
 )
@@ -107,7 +110,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     gradient = torch.randn(11, 3, 6, 5, generator=torch.Generator().manual_seed(0))
     whole, means = offset_maxima(pixel_sizes(gradient)), offset_means(gradient)
     monkeypatch.setattr(offsets, "_NUMBERS", 70)
-    monkeypatch.setattr(autocorrelation, "_SPECTRUM", 900)
+    monkeypatch.setattr(offsets, "_SPECTRUM", 900)
     parts = offset_maxima(pixel_sizes(gradient))
     assert torch.equal(whole.highest, parts.highest)
     assert torch.equal(whole.q99, parts.q99)
@@ -301,7 +304,7 @@ def test_bad_options(options: dict[str, Any]) -> None:
 
 
 def test_the_trace_of_a_model_with_fused_attention() -> None:
-    from mixwright.lab.evaluation.gradients.curvature import hessian_trace
+    from mixwright.lab.evaluation.gradients.pixel_gradient import hessian_trace
     from mixwright.lab.models.build import build_model
 
     torch.manual_seed(0)

@@ -9,17 +9,15 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_number, check_whole
-from mixwright.lab.evaluation.calibration.binning import (
-    adaptive_ece,
-    classwise_ece,
-    entropy,
-    noise_floor,
-)
 from mixwright.lab.evaluation.calibration.reliability import (
     Reliability,
+    adaptive_ece,
     brier,
+    classwise_ece,
     ece,
+    entropy,
     nll,
+    noise_floor,
     reliability,
     surprise,
 )

@@ -11,15 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import check_choice, check_whole
-from mixwright.lab.evaluation.gradients.autocorrelation import (
+from mixwright.lab.evaluation.gradients.offsets import (
     MeanMaps,
     near_and_far,
+    offset_maxima,
     offset_means,
+    pixel_sizes,
+    pooled,
 )
-from mixwright.lab.evaluation.gradients.curvature import gradient_norms, hessian_trace
-from mixwright.lab.evaluation.gradients.offsets import offset_maxima, pixel_sizes, pooled
 from mixwright.lab.evaluation.gradients.pixel_gradient import (
     every_gradient,
+    gradient_norms,
+    hessian_trace,
     pixel_gradient,
     value_of,
 )

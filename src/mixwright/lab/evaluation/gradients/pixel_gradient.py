@@ -1,16 +1,19 @@
-"""The gradient of a number that a classifier gives, with respect to the pixels."""
+"""The gradient of a number that a classifier gives by the pixels, its norms, and its curvature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import collections.abc
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mixwright.lab.evaluation.predictions import not_finite, refuse
+from mixwright.sampling import integers
 from mixwright.taps import evaluating
 
 Value = Callable[[Tensor], Tensor]
@@ -43,7 +46,7 @@ def value_of(of: Of, labels: Tensor) -> Value:
 
 
 @contextmanager
-def differentiating(model: nn.Module, images: Tensor) -> Generator[Tensor]:
+def differentiating(model: nn.Module, images: Tensor) -> collections.abc.Generator[Tensor]:
     """Give images that gradients reach, with the model in evaluation mode and full precision.
 
     Raises:
@@ -113,6 +116,60 @@ def every_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
         for column in logits.unbind(dim=1):
             found += torch.autograd.grad(column.sum(), pixels, retain_graph=True)
     return _finite(torch.cat(found, dim=1)), logits.detach()
+
+
+def gradient_norms(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the l1 and the l2 norm, ``(B,)`` float64 each, of gradients ``(B, C, H, W)``.
+
+    The l1 norm is by how much a step of 1 in every pixel changes the linearised value.
+
+    Example:
+        >>> [norm.tolist() for norm in gradient_norms(torch.tensor([[[[3.0, -4.0]]]]))]
+        [[7.0], [5.0]]
+    """
+    flat = gradient.flatten(1).double()
+    return flat.abs().sum(dim=1), flat.norm(dim=1)
+
+
+def hessian_trace(
+    model: nn.Module, images: Tensor, value: Value, *, probes: int, generator: Generator
+) -> Tensor:
+    """Estimate the trace of the second derivative by the pixels, ``(B,)`` float64, image by image.
+
+    Hutchinson's estimator: the mean of ``v^T H v`` over random signs v, each by a second backward
+    pass. It is exact in expectation; one probe has a variance of twice the sum of squares of H's
+    entries off its diagonal. Layers must be differentiable twice; the logits of a network of ReLUs
+    are piecewise linear, with a trace of 0: take the loss. In the value's unit per squared unit of
+    a pixel.
+
+    Raises:
+        ValueError: see ``pixel_gradient``, or ``probes`` is below 1.
+
+    Source: Hutchinson, "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian
+    Smoothing Splines", 1990.
+    """
+    if probes < 1:
+        raise ValueError(f"hessian_trace: probes is {probes}; expected at least 1.")
+    total = torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    # Fused attention has no second derivative.
+    with sdpa_kernel(SDPBackend.MATH), differentiating(model, images) as pixels:
+        logits = logits_for_gradients(model, pixels)
+        (slope,) = torch.autograd.grad(value(logits).sum(), pixels, create_graph=True)
+        if not slope.requires_grad:  # linear in the pixels
+            return total
+        for probe in range(probes):
+            signs = integers(0, 2, pixels.shape, device=pixels.device, generator=generator)
+            signs = signs.to(pixels.dtype).mul_(2).sub_(1)  # from {0, 1} to {-1, 1}
+            (bent,) = torch.autograd.grad(
+                slope,
+                pixels,
+                grad_outputs=signs,
+                retain_graph=probe + 1 < probes,
+                allow_unused=True,
+                materialize_grads=True,
+            )
+            total += (signs * bent).flatten(1).double().sum(dim=1)
+    return total / probes
 
 
 def _finite(gradient: Tensor) -> Tensor:
