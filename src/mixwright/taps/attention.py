@@ -179,9 +179,6 @@ def attending(model: nn.Module, layer: str | None = None) -> Generator[Attended]
         model: the classifier, wrapped or not.
         layer: an attention layer or what holds it (``blocks.3``); None for the last one.
 
-    Raises:
-        ValueError: the model has no attention, or none of that name.
-
     Example:
         >>> block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         >>> with attending(block) as attention:

@@ -103,10 +103,6 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
         change: takes the output (of several the first) and returns what goes on; must not write
             into it.
 
-    Raises:
-        ValueError: there is no such layer, it runs more than once in a forward, or, at the end, it
-            has not run.
-
     Example:
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Flatten())

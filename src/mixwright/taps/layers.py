@@ -62,9 +62,6 @@ def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
 
     With ``images``, two of them are run once for each model to find the last Linear that runs;
     without, it is the last in order of registration, whether it runs or not.
-
-    Raises:
-        ValueError: the model has no Linear layer.
     """
     if images is not None and (name := _trace(model, images).last) is not None:
         ran = dict(bare(model).named_modules()).get(name)
@@ -93,9 +90,6 @@ def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
     changes. Layers as wide as the Linear's input come first, and maps of more than one place before
     pooled ones; without ``pooled``, a larger map of another width comes before a map of one place
     that is as wide as the Linear's input.
-
-    Raises:
-        ValueError: no layer gives a map.
     """
     trace = _trace(model, images)
     maps = [layer for layer in trace.layers if len(layer.shape) in (3, 4)]
@@ -117,9 +111,6 @@ def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     A stage is a composite layer whose output is a map, or tokens: ``layer1`` to ``layer4`` of a
     ResNet, ``blocks.0``, ``blocks.1``, ... of a transformer. Layers that run more than once in a
     forward, such as a shared ReLU, are none.
-
-    Raises:
-        ValueError: fewer than two layers qualify.
     """
     trace = _trace(model, images).layers
     runs = Counter(layer.name for layer in trace)
@@ -159,9 +150,6 @@ def as_map(
 
     Returns:
         ``(B, C, h, w)``, a view with its graph.
-
-    Raises:
-        ValueError: other shapes, or tokens that make no such grid.
     """
     if features.ndim == 4:
         last = features.shape[1] != width and (

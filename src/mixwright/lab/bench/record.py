@@ -161,11 +161,7 @@ class BenchRecord:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read what ``write`` wrote.
-
-        Raises:
-            ValueError: the file is no record of this format.
-        """
+        """Read what ``write`` wrote."""
         try:
             raw = json.loads(Path(path).read_text(encoding="utf-8"))
             there = raw.get("format") if isinstance(raw, dict) else None

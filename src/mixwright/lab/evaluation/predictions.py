@@ -20,9 +20,6 @@ def batch_logits(
     """Return the model's logits ``(B, K)`` for one batch, in float32, on the model's device.
 
     Of the labels ``(B,)`` only the shape is read. ``autocast`` is the dtype to compute in.
-
-    Raises:
-        ValueError: the labels are not ``(B,)`` integers, or the model returns no ``(B, K)``.
     """
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(

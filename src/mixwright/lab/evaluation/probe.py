@@ -65,10 +65,6 @@ def fit_readout(features: Tensor, labels: Tensor, *, classes: int, strength: flo
     from W = 0, b = 0 by L-BFGS in float64. The problem is convex and nothing is drawn, so neither
     seed nor learning rate nor early stopping stands between features and score.
 
-    Raises:
-        ValueError: shapes do not fit, there are no rows, features are not finite, or ``strength``
-            is not above 0.
-
     Example:
         >>> x = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
         >>> readout = fit_readout(x, torch.tensor([0, 0, 1, 1]), classes=2, strength=0.01)
@@ -143,9 +139,6 @@ def choose_strength(
 
     A fifth of each class, always the same rows, is held out; the strength that is right most
     often there wins, of equal ones the strongest. Test images are not looked at.
-
-    Raises:
-        ValueError: there is no class with two images, so nothing can be held out.
     """
     train, held = split_rows(labels)
     if not len(held):
@@ -166,11 +159,6 @@ def penultimate(subject: Subject, images: ImageSet | LazyImages) -> Tensor:
     """Return what enters the last Linear layer, for every image: ``(M, D)`` float32 on the CPU.
 
     The model is run in evaluation mode and put back; nothing of it changes.
-
-    Raises:
-        NotApplicableError: the model has no Linear layer, or its last one does not make the
-            logits.
-        ValueError: features are not finite.
     """
     model, autocast, every = subject.model, subject.autocast, list[Tensor]()
     with evaluating(model), torch.inference_mode():

@@ -44,10 +44,6 @@ def protocol_score(
     ``E - 10`` too, as OpenMixup's summaries and so many published tables do; ``final`` is the last
     epoch; ``best``, the highest, is chosen on test images and never to be a headline.
 
-    Raises:
-        ValueError: no epoch that the protocol asks for was evaluated, an epoch is out of range, or
-            the protocol is unknown.
-
     Example:
         >>> scores = {epoch: epoch / 100 for epoch in range(1, 90)}
         >>> protocol_score(scores, epochs=89).value

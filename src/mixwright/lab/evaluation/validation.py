@@ -20,12 +20,7 @@ class ModelMisfitError(ValueError):
 def validate_model(
     model: nn.Module, images: Tensor, labels: Tensor, *, num_classes: int, name: str
 ) -> Tensor:
-    """Run a classifier on a few images and refuse what cannot be judged; return its logits.
-
-    Raises:
-        ModelMisfitError: the model fails on images of this size, or has another number of classes.
-        ValueError: logits that are not finite, or labels out of range.
-    """
+    """Run a classifier on a few images and refuse what cannot be judged; return its logits."""
     try:
         with evaluating(model), torch.inference_mode():
             logits = batch_logits(model, images, labels)
@@ -63,9 +58,6 @@ def validate_normalisation(
     normalisation in front of it, and with its inverse. Where one of the latter two is right clearly
     more often (by three standard errors of the paired difference and at least five points), the
     images reach the network in a scale that it was not trained on.
-
-    Raises:
-        ModelMisfitError: normalisation is missing or doubled, by structure or by what it costs.
     """
     if isinstance(model, Normalised) and isinstance(model.model, Normalised):
         raise ModelMisfitError(

@@ -37,9 +37,6 @@ ALEXNET_CLEAN_ERROR = 0.43478
 def mean_accuracy(accuracy: Accuracies, types: Sequence[str] | None = None) -> float:
     """Return the mean over types (None for all) and severities; those of 15 and 19 types differ.
 
-    Raises:
-        ValueError: no types, or one is not in the table.
-
     Example:
         >>> mean_accuracy({"fog": [0.9, 0.7], "snow": [0.6, 0.4]})
         0.65
@@ -70,9 +67,6 @@ def mean_corruption_error(accuracy: Accuracies, types: Sequence[str] | None = No
 
 def corruption_errors(accuracy: Accuracies) -> dict[str, float]:
     """Return the CE of ImageNet-C by benchmark type: the error in AlexNet's; the mean is mCE.
-
-    Raises:
-        ValueError: a benchmark type or one of the five severities is missing.
 
     Example:
         >>> alexnet = {name: [1 - error] * 5 for name, error in ALEXNET_ERROR.items()}

@@ -66,9 +66,6 @@ def load_textures(folder: Path, *, scale: float, height: int, width: int) -> Tex
 
     ``scale`` is that of their sides, as the constants have it; raised where a crop of ``height``
     and ``width`` would not fit.
-
-    Raises:
-        ValueError: a file is missing.
     """
     from PIL import Image
 

@@ -46,9 +46,6 @@ def open_official(
     The folder is as unpacked from ``CIFAR-10-C.tar`` (zenodo.org/records/2535967) or
     ``CIFAR-100-C.tar`` (zenodo.org/records/3555552); ``labels`` and ``ids`` ``(n,)`` are those of
     the clean test images and their places in the test set's own order.
-
-    Raises:
-        ValueError: a file is missing, holds something else, or belongs to other images.
     """
     needed = ("labels", *types)
     missing = [f"{name}.npy" for name in needed if not (folder / f"{name}.npy").is_file()]

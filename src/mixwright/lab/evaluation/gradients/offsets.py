@@ -44,9 +44,6 @@ def pixel_sizes(gradient: Tensor, colour: Colour = "l2") -> Tensor:
 
     By ``"l2"``, the Euclidean norm over channels; or ``"linf"``, the largest absolute value, with
     which a product of two sizes is the largest over pairs of channels.
-
-    Raises:
-        ValueError: ``colour`` is another word.
     """
     if colour == "l2":
         return torch.linalg.vector_norm(gradient, dim=1)
@@ -70,9 +67,6 @@ def offset_maxima(sizes: Tensor, progress: Callable[[float], None] | None = None
     Over all pairs of pixels and images; there is no shorter way than to look at them all. Offsets
     p and -p have the same pairs, so half of them are gone through. Maps above ``LARGEST`` are
     max-pooled to ``POOLED`` a side first: what comes out then bounds the exact map from above.
-
-    Raises:
-        ValueError: another shape, no images, or values that are not finite.
 
     Example:
         >>> sizes = torch.tensor([[[3.0, 0.0, 2.0]]])
@@ -176,11 +170,7 @@ class MeanMaps:
 
 
 def offset_means(gradient: Tensor, colour: Colour = "l2") -> MeanMaps:
-    """Average products of pairs of pixels of gradients ``(N, C, H, W)`` over images, by offset.
-
-    Raises:
-        ValueError: another shape, no images, or values that are not finite.
-    """
+    """Average products of pairs of pixels of gradients ``(N, C, H, W)`` over images, by offset."""
     check_maps("offset_means", gradient)
     height, width = gradient.shape[2:]
     reach = near_and_far(height, width)

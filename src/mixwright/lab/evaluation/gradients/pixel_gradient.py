@@ -29,9 +29,6 @@ def value_of(of: Of, labels: Tensor) -> Value:
     ``"true"``, the logit of the right class; ``"predicted"``, the largest logit; ``"loss"``, the
     cross-entropy in nats.
 
-    Raises:
-        ValueError: ``of`` is another word.
-
     Example:
         >>> value_of("true", torch.tensor([1]))(torch.tensor([[5.0, 3.0]]))
         tensor([3.])
@@ -47,11 +44,7 @@ def value_of(of: Of, labels: Tensor) -> Value:
 
 @contextmanager
 def differentiating(model: nn.Module, images: Tensor) -> collections.abc.Generator[Tensor]:
-    """Give images that gradients reach, with the model in evaluation mode and full precision.
-
-    Raises:
-        ValueError: the call stands in ``torch.inference_mode``.
-    """
+    """Give images that gradients reach, with the model in evaluation mode and full precision."""
     if torch.is_inference_mode_enabled() or images.is_inference():
         raise ValueError(
             "gradients: called in torch.inference_mode, where none can be taken; expected "
@@ -63,12 +56,7 @@ def differentiating(model: nn.Module, images: Tensor) -> collections.abc.Generat
 
 
 def logits_for_gradients(model: nn.Module, pixels: Tensor) -> Tensor:
-    """Run a classifier on images of ``differentiating``; return ``(B, K)`` logits with their graph.
-
-    Raises:
-        ValueError: the model gives no ``(B, K)``, values that are not finite, or a result that no
-            gradient leaves.
-    """
+    """Return ``(B, K)`` logits, with their graph, of images of ``differentiating``."""
     logits = model(pixels.clone())  # networks may write into what they get
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(pixels):
         what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -141,9 +129,6 @@ def hessian_trace(
     entries off its diagonal. Layers must be differentiable twice; the logits of a network of ReLUs
     are piecewise linear, with a trace of 0: take the loss. In the value's unit per squared unit of
     a pixel.
-
-    Raises:
-        ValueError: see ``pixel_gradient``, or ``probes`` is below 1.
 
     Source: Hutchinson, "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian
     Smoothing Splines", 1990.

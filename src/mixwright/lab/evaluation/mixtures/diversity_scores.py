@@ -20,9 +20,6 @@ def mask_diversity(masks: Tensor) -> Tensor:
     sources that is the mean of ``|M - M'|``. Masks ``(T, P, N, *spatial)`` in [0, 1] are T states,
     at least 2, of P mixtures of N sources, the n-th source the same in each state.
 
-    Raises:
-        ValueError: ``masks`` has another shape, or fewer than two states.
-
     Example:
         >>> mask = torch.rand(3, 8, 8)
         >>> both = torch.stack([mask, 1 - mask], dim=1)  # two sources of three mixtures
@@ -113,9 +110,6 @@ def pair_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
     For a mixture of two classes: whether its two first guesses are these two. It guards numbers of
     diversity, which noise would win. Ties go to the lower class index; classes with a weight above
     0 in ``targets`` ``(M, K)`` were mixed.
-
-    Raises:
-        ValueError: the shapes differ, or a row of ``targets`` names no class.
 
     Example:
         >>> logits, targets = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[0.5, 0.0, 0.5]])

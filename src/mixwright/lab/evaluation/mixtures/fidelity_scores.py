@@ -63,9 +63,6 @@ def ks_distance(values: Tensor, law: Cdf | Tensor) -> float:
     The law that the draws ``(n,)`` should follow is a cumulative distribution function, or ``(m,)``
     other draws of it.
 
-    Raises:
-        ValueError: there are no values.
-
     Example:
         >>> ks_distance(torch.tensor([0.25, 0.75]), lambda x: x)
         0.25
@@ -100,9 +97,6 @@ def nearest_distance(points: Tensor, reals: Tensor, *, without: Tensor | None = 
 
     ``without`` ``(B, M)`` int64 are rows of ``reals (R, D)`` that do not count for a point, such as
     the images it was mixed from; -1 for none. Infinite where no real point is left.
-
-    Raises:
-        ValueError: the shapes do not belong together.
 
     Example:
         >>> reals = torch.tensor([[0.0], [3.0]])

@@ -25,9 +25,6 @@ def read_features(model: nn.Module, batches: Iterable[Tensor]) -> tuple[Tensor, 
 
     Float32 on the CPU, in the order of the batches ``(B, C, H, W)``, at least one.
 
-    Raises:
-        ValueError: the model has no Linear layer, or gives what is not finite.
-
     Example:
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
         >>> features, logits = read_features(model, [torch.ones(2, 1, 2, 2)])
@@ -50,9 +47,6 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
     """Return the classifier that judges, on the subject's device, and its name in a summary.
 
     ``run`` is a run folder or its ``last.pt``; empty for the subject's own model.
-
-    Raises:
-        ValueError: there is no such run, or its model does not fit the subject's images.
     """
     if not run:
         return subject.model, OWN
