@@ -90,8 +90,7 @@ class FeatureMean:
         with drawing(images):
             scaled = as_input(images)
             if self.size is not None:
-                size = self.size if isinstance(self.size, tuple) else (self.size, self.size)
-                scaled = F.interpolate(scaled, size, mode="bilinear", align_corners=False)
+                scaled = F.interpolate(scaled, self.size, mode="bilinear", align_corners=False)
         _, features = feature_map(network, scaled, self.layer, pooled=False)
         with drawing(images):
             found = features.mean(dim=1, keepdim=True)

@@ -29,6 +29,8 @@ from mixwright.taps import evaluating
 STEPS = (0.1, 0.25, 0.5, 0.75)
 """Where the loss is followed on the way from a source to the mixed image, which is at 1."""
 
+_TERMS = ("plain", "mixed", "labels", "r1", "r2", "r3")
+
 
 class Estimate(NamedTuple):
     """A mean over batches and its standard error, NaN for one batch."""
@@ -81,7 +83,7 @@ class Decomposition:
 
     def summary(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = ("plain", "mixed", "labels", "r1", "r2", "r3", "remainder")
+        names = (*_TERMS, "remainder")
         estimates: dict[str, Estimate] = {name: getattr(self, name) for name in names}
         return {
             **{name: estimate.mean for name, estimate in estimates.items()},
@@ -153,21 +155,16 @@ def decompose(
     if not rows:
         raise ValueError("decompose: no batches at all; expected at least one.")
     terms = torch.stack(rows)
-    plain, mixed, labels, r1, r2, r3 = (_estimate(values) for values in terms.unbind(dim=1))
+    means = dict(zip(_TERMS, map(_estimate, terms.unbind(dim=1)), strict=True))
     # Remainders are taken batch by batch, for what the terms of one batch share cancels there.
     remainder = _estimate(terms[:, 1] - terms[:, 0] - terms[:, 2:].sum(dim=1))
     followed = [_estimate(values) for values in torch.stack(paths).unbind(dim=1)]
     start = _estimate(terms[:, 0] + terms[:, 2])
     shares = (0.0, *(float(step) for step in steps), 1.0)
     return Decomposition(
-        plain=plain,
-        mixed=mixed,
-        labels=labels,
-        r1=r1,
-        r2=r2,
-        r3=r3,
+        **means,
         remainder=remainder,
-        path=tuple(zip(shares, (start, *followed, mixed), strict=True)),
+        path=tuple(zip(shares, (start, *followed, means["mixed"]), strict=True)),
         batches=len(rows),
         images=images,
     )

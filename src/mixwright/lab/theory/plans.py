@@ -141,17 +141,16 @@ def _tilted(alpha: float, samples: int, generator: Generator) -> list[float]:
 
 
 def _check_tilt(mixer: Any) -> None:
+    why = ""
     if not isinstance(mixer, _TILTED):
         known = ", ".join(kind.__name__ for kind in _TILTED)
-        raise _no_tilt(mixer, f"of its masks no such law is known (of {known} it is)")
-    if mixer.lam is not None:
-        raise _no_tilt(mixer, f"its lam is fixed at {mixer.lam:g}")
-    if isinstance(mixer, CutMix) and mixer.minmax is not None:
-        raise _no_tilt(mixer, "its boxes are drawn by minmax and not by lam")
-
-
-def _no_tilt(mixer: object, why: str) -> ValueError:
-    return ValueError(
-        f"{type(mixer).__name__}: paper mode draws lam from the tilted law of Beta(alpha, alpha), "
-        f"and {why}. Use exact mode, which takes plans as they are."
-    )
+        why = f"of its masks no such law is known (of {known} it is)"
+    elif mixer.lam is not None:
+        why = f"its lam is fixed at {mixer.lam:g}"
+    elif isinstance(mixer, CutMix) and mixer.minmax is not None:
+        why = "its boxes are drawn by minmax and not by lam"
+    if why:
+        raise ValueError(
+            f"{type(mixer).__name__}: paper mode draws lam from the tilted law of Beta(alpha, "
+            f"alpha), and {why}. Use exact mode, which takes plans as they are."
+        )

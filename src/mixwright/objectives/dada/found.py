@@ -33,6 +33,17 @@ SubPolicy = tuple[PolicyStep, PolicyStep]
 """Two operations, done one after the other, each by its own chance."""
 
 
+def sub_policies(
+    pairs: Sequence[Sequence[int]], chances: Tensor, levels: Tensor
+) -> tuple[SubPolicy, ...]:
+    """Make one sub-policy of each pair of numbers of operations; chances and levels ``(n, 2)``."""
+    rows = zip(pairs, chances.tolist(), levels.tolist(), strict=True)
+    return tuple(
+        (PolicyStep(NAMES[a], chance[0], level[0]), PolicyStep(NAMES[b], chance[1], level[1]))
+        for (a, b), chance, level in rows
+    )
+
+
 class FoundPolicy(nn.Module):
     """The sub-policies that a search has found, as buffers, so that they are saved with a run.
 
@@ -88,15 +99,9 @@ class FoundPolicy(nn.Module):
 
     def read(self) -> None:
         """Read ``policy`` from the buffers."""
-        numbers: list[list[int]] = self.operations.tolist()
-        chances: list[list[float]] = self.chances.tolist()
-        levels: list[list[float]] = self.levels.tolist()
-        found: list[SubPolicy] = []
-        for names, chance, level in zip(numbers, chances, levels, strict=True):
-            if min(names) >= 0:
-                first, second = (PolicyStep(NAMES[names[k]], chance[k], level[k]) for k in (0, 1))
-                found.append((first, second))
-        self.policy = tuple(found)
+        known = (self.operations >= 0).all(dim=1)
+        pairs: list[list[int]] = self.operations[known].tolist()
+        self.policy = sub_policies(pairs, self.chances[known], self.levels[known])
 
 
 def _loaded(found: FoundPolicy, _: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from mixwright.objectives.dada.found import PolicyStep, SubPolicy
+from mixwright.objectives.dada.found import SubPolicy, sub_policies
 from mixwright.objectives.dada.operations import NAMES, operate
 from mixwright.objectives.dada.relax import Noise, Values, chosen, passed
 
@@ -55,17 +55,9 @@ class Policy(nn.Module):
     @torch.no_grad()
     def best(self, count: int) -> tuple[SubPolicy, ...]:
         """Return the sub-policies of the largest weights, the largest first."""
-        order: list[int] = self.weights.argsort(descending=True, stable=True)[:count].tolist()
-        chances: list[list[float]] = self.chances.tolist()
-        levels: list[list[float]] = self.levels.tolist()
-        found: list[SubPolicy] = []
-        for pair in order:
-            first, second = (
-                PolicyStep(NAMES[name], chances[pair][k], levels[pair][k])
-                for k, name in enumerate(PAIRS[pair])
-            )
-            found.append((first, second))
-        return tuple(found)
+        order = self.weights.argsort(descending=True, stable=True)[:count]
+        pairs = [PAIRS[pair] for pair in order.tolist()]
+        return sub_policies(pairs, self.chances[order], self.levels[order])
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,9 @@ def wanted_map(
     """
     check_number("wanted_map", "alpha", alpha, open_low=True)
     check_number("wanted_map", "contrast", contrast, high=1.0)
-    dy, dx = (torch.arange(1 - side, side, dtype=torch.float64) / side for side in _checked(size))
+    for side in size:
+        check_whole("design", "size", side, low=1)
+    dy, dx = (torch.arange(1 - side, side, dtype=torch.float64) / side for side in size)
     down, right = torch.meshgrid(dy, dx, indexing="ij")
     value = kernel(down, right).double()
     if value.shape != down.shape or not bool(value.isfinite().all()):
@@ -307,18 +309,9 @@ def _measured(design: Design, masks: int, generator: Generator) -> Moments:
 
 def _samples(mixer: FieldMix, size: tuple[int, int], seed: int) -> Tensor:
     """Draw a few masks for pictures, with shares from 0.3 to 0.7."""
-    lam = torch.linspace(0.3, 0.7, 6)
-    return (
-        mixer.keep(lam, size=size, generator=stream(seed, Stream.DESIGN_EXAMPLES))
-        .first()[:, 0]
-        .float()
-    )
-
-
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
-    for side in size:
-        check_whole("design", "size", side, low=1)
-    return size
+    generator = stream(seed, Stream.DESIGN_EXAMPLES)
+    keep = mixer.keep(torch.linspace(0.3, 0.7, 6), size=size, generator=generator)
+    return keep.first()[:, 0].float()
 
 
 def _checked_map(wanted: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixwright.lab.data.lazy import LazyImages
 from mixwright.lab.data.sets import Dataset, ImageSet
 from mixwright.lab.data.statistics import channel_statistics
 from mixwright.lab.data.subset import stratified_rows
@@ -174,10 +173,6 @@ def _chosen(data: Dataset, *, train_size: int, test_size: int) -> tuple[ImageSet
     parts: list[ImageSet] = []
     for images, wanted in ((data.train, train_size), (data.test, test_size)):
         rows = stratified_rows(images.labels, min(wanted, len(images)))
-        parts.append(_taken(images, rows))
+        pixels = torch.cat(list(images.stream(rows.split(256))))
+        parts.append(ImageSet(pixels, images.labels[rows]))
     return parts[0], parts[1], height
-
-
-def _taken(images: ImageSet | LazyImages, rows: Tensor) -> ImageSet:
-    pixels = torch.cat(list(images.stream(rows.split(256))))
-    return ImageSet(pixels, images.labels[rows])
