@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -145,13 +145,8 @@ def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mix
         for mixer in mixers.values():
             check_mixer("run_bench", mixer)
         return dict(mixers)
-    for name in mixers:
-        if name not in MIXERS:
-            raise ValueError(
-                f"run_bench: there is no mixer {name!r}; expected names of MIXERS: "
-                f"{', '.join(MIXERS)}. Give a mixer with options as a mapping, "
-                '{"cutmix 0.2": CutMix(alpha=0.2)}.'
-            )
+    hint = ' Give a mixer with options as a mapping, {"cutmix 0.2": CutMix(alpha=0.2)}.'
+    _check_names(mixers, MIXERS, "mixer", hint)
     return {name: MIXERS[name]() for name in mixers}
 
 
@@ -165,14 +160,20 @@ def _learners(
     if objectives is None:
         objectives = list(OBJECTIVES) if mixers is None else []
     if not isinstance(objectives, Mapping):
-        for name in objectives:
-            if name not in OBJECTIVES:
-                raise ValueError(
-                    f"run_bench: there is no objective {name!r}; expected names of OBJECTIVES: "
-                    f"{', '.join(OBJECTIVES)}."
-                )
+        _check_names(objectives, OBJECTIVES, "objective")
         objectives = {name: OBJECTIVES[name] for name in objectives if name != "mixed"}
     return {name: partial(Mixed, mixer) for name, mixer in chosen.items()} | dict(objectives)
+
+
+def _check_names(
+    names: Iterable[str], known: Mapping[str, object], kind: str, hint: str = ""
+) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"run_bench: there is no {kind} {name!r}; expected names of {kind.upper()}S: "
+                f"{', '.join(known)}.{hint}"
+            )
 
 
 def _check(shapes: Sequence[Sequence[int]], *, threads: int, rounds: int | None) -> None:

@@ -20,6 +20,13 @@ def overlap(size: tuple[int, int]) -> Tensor:
     return torch.outer(rows, columns)
 
 
+def from_torus(torus: Tensor) -> Tensor:
+    """Return ``(..., 2H - 1, 2W - 1)`` of maps ``(..., 2H, 2W)`` whose offsets go round from 0."""
+    height, width = (side // 2 for side in torus.shape[-2:])
+    middle = torus.roll((height - 1, width - 1), (-2, -1))
+    return middle[..., : 2 * height - 1, : 2 * width - 1]
+
+
 def profile(offsets: Tensor) -> Tensor:
     """Average an offset map over all offsets of one distance, ``max(|dy|, |dx|)``.
 

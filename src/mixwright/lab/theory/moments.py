@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixwright.lab.evaluation.offset_maps import offset_distance, overlap, profile
+from mixwright.lab.evaluation.offset_maps import from_torus, offset_distance, overlap, profile
 from mixwright.lab.theory.plans import Mode
 from mixwright.masks.blocks import area_mean, upsample_blocks
 from mixwright.plan import MixPlan
@@ -322,7 +322,8 @@ class _BatchSums:
         )
 
     def means(self) -> dict[str, Tensor]:
-        a, b = (_offsets(power, self._size) for power in self._power / self._count)
+        size = [2 * side for side in self._size]
+        a, b = (from_torus(torch.fft.irfft2(p, s=size)) for p in self._power / self._count)
         pairs = overlap(self._size)
         scalars = self._scalars / self._count
         values = (a / pairs, b / pairs, self._diagonal / self._count, *scalars)
@@ -345,10 +346,3 @@ def _power(planes: Tensor, weights: Tensor) -> Tensor:
         found = torch.view_as_real(torch.fft.rfft2(part, s=(2 * height, 2 * width)))
         power += (weight @ found.square().sum(dim=-1).flatten(1)).view_as(power).double()
     return power
-
-
-def _offsets(power: Tensor, size: tuple[int, int]) -> Tensor:
-    """From a power spectrum of padded planes to sums over pairs, offset (0, 0) in the middle."""
-    height, width = size
-    torus = torch.fft.irfft2(power, s=(2 * height, 2 * width))
-    return torus.roll((height - 1, width - 1), (0, 1))[: 2 * height - 1, : 2 * width - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -18,11 +19,12 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
     offsets one counts, ties share their mean rank, and a map that is the same everywhere gives NaN.
 
     Example:
-        >>> import torch
         >>> near = torch.tensor([[1.0, 2.0, 3.0, 2.0, 1.0]])
         >>> round(rank_correlation(near, -(near**2)), 6)
         -1.0
     """
+    from scipy.stats import rankdata
+
     if coefficients.shape != change.shape or coefficients.ndim != 2:
         raise ValueError(
             f"rank_correlation: maps of shapes {tuple(coefficients.shape)} and "
@@ -31,14 +33,8 @@ def rank_correlation(coefficients: Tensor, change: Tensor) -> float:
     half = coefficients.numel() // 2 + 1  # maps are symmetric: the rest says the same again
     first, second = (map_.flatten()[:half].double().cpu() for map_ in (coefficients, change))
     known = first.isfinite() & second.isfinite()
-    first, second = (_ranks(values[known]) for values in (first, second))
+    ranks = (rankdata(values[known].numpy()) for values in (first, second))  # ties share the mean
+    first, second = map(torch.from_numpy, ranks)
     first, second = first - first.mean(), second - second.mean()
     length = float(first.norm() * second.norm())
     return float(first @ second) / length if length else float("nan")
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """Ranks from 1; equal values share their mean rank."""
-    _, index, count = values.unique(return_inverse=True, return_counts=True)
-    last = count.cumsum(0).double()
-    return (last - (count.double() - 1) / 2)[index]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixwright.lab.evaluation.offset_maps import offset_distance, overlap, profile
+from mixwright.lab.evaluation.offset_maps import from_torus, offset_distance, overlap, profile
 
 LARGEST = 64
 """Longest side, in pixels, up to which maxima over all pairs of pixels are exact."""
@@ -116,8 +116,7 @@ def mean_products(signals: Tensor) -> Tensor:
     # Padded to twice the size: the correlation is circular, and offsets would else wrap around.
     spectrum = torch.fft.rfft2(signals.double(), s=(2 * height, 2 * width))
     power = spectrum.abs().square().sum(dim=1)
-    sums = torch.fft.irfft2(power, s=(2 * height, 2 * width))
-    sums = sums.roll((height - 1, width - 1), dims=(1, 2))[:, : 2 * height - 1, : 2 * width - 1]
+    sums = from_torus(torch.fft.irfft2(power, s=(2 * height, 2 * width)))
     return sums / overlap((height, width)).to(sums)
 
 

@@ -8,9 +8,10 @@ a quarter, so that opposite borders know nothing of each other unless that is wa
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mixwright.lab.evaluation.offset_maps import overlap
+from mixwright.lab.evaluation.offset_maps import from_torus, overlap
 
 _ROUNDS = 200
 
@@ -64,10 +65,8 @@ def project_simplex(power: Tensor) -> Tensor:
 
 def spectrum_correlation(power: Tensor) -> Tensor:
     """Return the correlation ``(2H - 1, 2W - 1)`` of a field of this spectrum ``(2H, 2W)``."""
-    height, width = power.shape[0] // 2, power.shape[1] // 2
     torus = torch.fft.ifft2(power.double()).real
-    rows, columns = _offsets(height), _offsets(width)
-    return torus[rows[:, None], columns] / torus[0, 0]
+    return from_torus(torus) / torus[0, 0]
 
 
 def pair_shares(offsets: Tensor) -> Tensor:
@@ -81,13 +80,7 @@ def _pairs(offsets: Tensor) -> Tensor:
     return overlap((height, width))
 
 
-def _offsets(side: int) -> Tensor:
-    """Return where offsets from ``1 - side`` to ``side - 1`` lie on a torus of twice the side."""
-    return torch.arange(1 - side, side) % (2 * side)
-
-
 def _on_torus(offsets: Tensor) -> Tensor:
-    height, width = (offsets.shape[0] + 1) // 2, (offsets.shape[1] + 1) // 2
-    torus = torch.zeros(2 * height, 2 * width, dtype=torch.float64)
-    torus[_offsets(height)[:, None], _offsets(width)] = offsets
-    return torus
+    """The inverse of ``from_torus``; 0 at the offset that no image has."""
+    down, right = (-(side // 2) for side in offsets.shape)
+    return F.pad(offsets, (0, 1, 0, 1)).roll((down, right), (0, 1))
