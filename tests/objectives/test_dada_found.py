@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mixwright.objectives.dada import PolicyStep, SubPolicy
-from mixwright.objectives.dada.found import augmented
 from mixwright.objectives.dada.operations import NAMES, operate
+from mixwright.objectives.dada.policy import augmented
 from mixwright.sampling import stream
 
 INVERT = PolicyStep("Invert", 1.0, 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ _QUARTERS = (2 * math.log(2)) ** -0.5  # of a Gaussian that is (1, 2, 1) / 4 on 
 
 
 Scaling = Literal["joint", "each"]
-SCALINGS: tuple[Scaling, ...] = ("joint", "each")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ class FineGrained:
     scaling: Scaling = "joint"
 
     def __post_init__(self) -> None:
-        check_choice("FineGrained", "scaling", self.scaling, SCALINGS)
+        check_choice("FineGrained", "scaling", self.scaling, get_args(Scaling))
 
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None

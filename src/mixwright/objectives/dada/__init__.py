@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mixwright.objectives.dada.found import PolicyStep as PolicyStep
-from mixwright.objectives.dada.found import SubPolicy as SubPolicy
 from mixwright.objectives.dada.objective import DADA as DADA
+from mixwright.objectives.dada.policy import PolicyStep as PolicyStep
+from mixwright.objectives.dada.policy import SubPolicy as SubPolicy
 from mixwright.objectives.dada.search import SearchProgress as SearchProgress

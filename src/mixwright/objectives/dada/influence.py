@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 Order = Literal["second", "first"]
-ORDERS: tuple[Order, ...] = ("second", "first")
 
 
 def influence(

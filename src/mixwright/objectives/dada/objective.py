@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Generator, Tensor
@@ -16,9 +16,8 @@ from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
-from mixwright.objectives.dada.found import FoundPolicy, SubPolicy, augmented
-from mixwright.objectives.dada.influence import ORDERS, Order
-from mixwright.objectives.dada.policy import PAIRS
+from mixwright.objectives.dada.influence import Order
+from mixwright.objectives.dada.policy import PAIRS, FoundPolicy, SubPolicy, augmented
 from mixwright.objectives.dada.search import Examples, Search, SearchProgress, SearchSettings
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.sampling import stream
@@ -115,7 +114,7 @@ class DADA(Objective):
         check_number("DADA", "lr", self.lr, open_low=True)
         check_number("DADA", "weight_decay", self.weight_decay)
         check_number("DADA", "policy_lr", self.policy_lr, open_low=True)
-        check_choice("DADA", "order", self.order, ORDERS)
+        check_choice("DADA", "order", self.order, get_args(Order))
         self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.settings = SearchSettings(
             epochs=self.search_epochs,

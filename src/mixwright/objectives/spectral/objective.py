@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Generator, Tensor
@@ -20,9 +20,7 @@ from mixwright.objectives.spectral.ascent import ascended, divergence
 from mixwright.taps import bare
 
 Mode = Literal["mix", "attack"]
-MODES: tuple[Mode, ...] = ("mix", "attack")
 Scale = Literal["sample", "batch"]
-SCALES: tuple[Scale, ...] = ("sample", "batch")
 
 _ToImages = Callable[[Tensor], Tensor]
 _Moved = Callable[[Tensor, Tensor], Tensor]
@@ -122,7 +120,7 @@ class Spectral(Objective):
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        check_choice("Spectral", "mode", mode, MODES)
+        check_choice("Spectral", "mode", mode, get_args(Mode))
         check_whole("Spectral", "steps", steps, low=0)
         check_number("Spectral", "step", step, open_low=True)
         check_whole("Spectral", "views", views, low=1)
@@ -132,7 +130,7 @@ class Spectral(Objective):
         check_number("Spectral", "consistency", consistency, open_low=mode == "attack")
         check_number("Spectral", "gain", gain)
         check_number("Spectral", "brightness", brightness)
-        check_choice("Spectral", "scale", scale, SCALES)
+        check_choice("Spectral", "scale", scale, get_args(Scale))
         if sensitivity is not None:
             _check_map(sensitivity)
             sensitivity = sensitivity.detach().float().clone()
