@@ -349,6 +349,24 @@ def test_attention_that_is_called_by_names_gets_the_same() -> None:
     torch.testing.assert_close(outputs[1], outputs[0])
 
 
+class _Deep(nn.Module):
+    """A layer whose attention lies two modules down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.inner(tokens)
+
+
+def test_a_layer_is_what_stands_in_the_row_however_deep_its_attention_lies() -> None:
+    model = nn.Sequential(nn.Sequential(_Deep(), _Deep()), nn.Linear(8, 3))
+    found = encoders(model)
+    assert [layer.name for layer in found] == ["0.0", "0.1"]
+    assert [layer.block for layer in found] == list(model[0])
+
+
 def _like(layer: nn.TransformerEncoderLayer) -> nn.TransformerEncoderLayer:
     other = nn.TransformerEncoderLayer(
         8, 2, 16, dropout=0.0, batch_first=layer.self_attn.batch_first
