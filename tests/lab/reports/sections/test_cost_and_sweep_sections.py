@@ -183,3 +183,19 @@ def test_sweep(tmp_path: Path) -> None:
     assert section is not None
     assert one_table(section).head == ("p_self", "top-1, %")
     drawn(section)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "place"),
+    [(60.0, "s", 60.0), (120.0, "min", 2.0), (10800.0, "h", 3.0)],
+)
+def test_times_are_in_the_largest_unit_that_leaves_them_above_one_and_a_half(
+    made: tuple[Findings, Arrays], seconds: float, unit: str, place: float
+) -> None:
+    page = page_of((made[0], {}))
+    found = cost([timed("none", seconds)], recipe=RECIPE).methods
+    figure = cost_section.cost_figure(found, page.shades, width=7.0)
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == f"time of a run, {unit}"
+    (mark,) = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert list(mark.get_xdata()) == [pytest.approx(place)]
