@@ -122,6 +122,7 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
         "Every run",
     ):
         assert words in text, words
+    assert re.search(r"Seeds\s+0, 1, 2; a seed fixes", text)
     assert "runs/cutmix-s2-" in text
     assert "&lt;so&gt; it was" in page  # what a run printed is text, not markup
     assert page.count("<svg") >= 2 * 4 + 3  # four figures in two widths, a curve a method

@@ -154,6 +154,10 @@ def test_ranks_are_drawn_best_first() -> None:
     dots = {round(-float(line.get_ydata()[0])): float(line.get_xdata()[0])
             for line in axes.get_lines() if line.get_marker() == "o"}  # fmt: skip
     assert dots == pytest.approx({0: 1, 1: 7 / 3, 2: 8 / 3})
+    # The ruler of the critical difference begins at the best rank that there can be.
+    (ruler,) = [line for line in axes.get_lines() if list(line.get_ydata()) == [0.95, 0.95]]
+    marks = [float(line.get_xdata()[0]) for line in axes.get_lines() if line.get_marker() == "|"]
+    assert min(ruler.get_xdata()) == min(marks) == 1
 
 
 def test_an_interval_alone_is_no_claim() -> None:
