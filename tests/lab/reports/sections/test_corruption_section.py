@@ -103,6 +103,13 @@ def test_official_files_and_pictures_bear_no_star() -> None:
     assert [*drawings(found)] == ["severities", "types"]
 
 
+def test_alexnets_errors_are_read_out_where_they_were_measured() -> None:
+    errors = {"ce": {"frost": 0.7}, "mce": 0.8124, "relative_mce": 1.0451}
+    found = section([made_group("m0", "raw", [summary(0.0, imagenet=errors)])])
+    assert "AlexNet's errors, mCE is 81.2 and relative mCE 104.5" in found.reading
+    assert "AlexNet" not in section(groups(0.0)).reading
+
+
 @pytest.mark.parametrize("gains", [(0.0,), (0.0, 0.02, -0.03)])
 @pytest.mark.parametrize("baseline", [True, False])
 def test_figures_can_be_drawn(gains: tuple[float, ...], baseline: bool) -> None:

@@ -149,6 +149,10 @@ def test_each_column_of_the_first_layer_is_what_its_head_says() -> None:
     assert median.get_ydata()[0] == 0.2
     assert list(dots.get_xdata()) == [0.9, 0.1, 0.5, 0.3]
     assert list(dots.get_ydata()) == [0.4, 0.1, 0.3, 0.2]
+    alone = sections_of("first-layer", groups[:1])["first-layer"]
+    with styled():
+        (axes,) = drawings(alone)["filters"].make(6.6).axes
+    assert axes.get_ylim() == pytest.approx((0, 0.448))  # room above 0.4
     assert drawn(section) == ["filters"]
 
 
