@@ -88,6 +88,10 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a record as JSON, by ``plain`` and ``write_whole``."""
+    """Write a record as JSON, by ``plain`` and ``write_whole``.
+
+    Surrogates, which stand for bytes of file names that are no UTF-8, become JSON's escapes, which
+    are read as they were.
+    """
     text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,20 @@ def test_two_kinds_of_findings_share_a_folder(tmp_path: Path) -> None:
     write_findings(tmp_path, other, {"cam/b": torch.tensor([2])})
     assert list(read_arrays(arrays_beside(first)) or {}) == ["samples/a"]
     assert first.with_suffix(".csv").read_bytes() == table
+
+
+def test_names_that_are_not_utf8_are_written_and_read_again(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xe7\x8b\x97")
+    group = dataclasses.replace(made_group("none", "", [{"top1": 0.5}]), key=name, label=name)
+    about = dataclasses.replace(ABOUT, data=dataclasses.replace(ABOUT.data, classes=(name, "b")))
+    findings = Findings(kind="evaluation", about=about, parts={name: Part(groups=(group,))})
+    arrays = {f"{name}/{name}/map": torch.arange(3)}
+    path = write_findings(tmp_path, findings, arrays)
+    found = read_findings(path)
+    assert found.about.data.classes == (name, "b")
+    assert found.parts[name].groups[0].key == name
+    stored = read_arrays(arrays_beside(path))
+    assert stored is not None
+    assert list(stored) == list(arrays)
+    text = path.with_suffix(".csv").read_text(encoding="utf-8")
+    assert "caf\\udce9 \N{CJK UNIFIED IDEOGRAPH-72D7}" in text

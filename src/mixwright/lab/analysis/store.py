@@ -37,7 +37,8 @@ def write_findings(folder: Path, findings: Findings, arrays: Arrays) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / NAMES[findings.kind]
     write_arrays(arrays_beside(path), arrays)
-    write_whole(path.with_suffix(".csv"), lambda file: file.write(tidy_table(findings).encode()))
+    table = tidy_table(findings).encode(errors="backslashreplace")
+    write_whole(path.with_suffix(".csv"), lambda file: file.write(table))
     write_json(path, to_record(findings))  # last: its presence says that the others are whole
     return path
 
@@ -104,10 +105,17 @@ def write_arrays(file: Path, arrays: Arrays) -> None:
     """Write tensors to an ``.npz`` file, whole or not at all."""
     import numpy as np
 
-    stored: dict[str, Any] = {name: array.cpu().numpy() for name, array in arrays.items()}
+    stored: dict[str, Any] = {
+        name.translate(_TO_FILE): array.cpu().numpy() for name, array in arrays.items()
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, lambda stream: np.savez_compressed(stream, **stored))
 
+
+# Names of arrays hold those of files, which need not be UTF-8: their surrogates, which no zip file
+# takes, are stored as characters that Unicode leaves to private use.
+_TO_FILE = {code: 0x100000 + code for code in range(0xD800, 0xE000)}
+_FROM_FILE = {private: code for code, private in _TO_FILE.items()}
 
 _NOT_WHOLE = (
     OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
@@ -122,7 +130,9 @@ def read_arrays(file: Path) -> dict[str, Tensor] | None:
 
     try:  # opened by us: numpy leaves a damaged file open
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            return {name: torch.from_numpy(stored[name]) for name in stored.files}
+            return {
+                name.translate(_FROM_FILE): torch.from_numpy(stored[name]) for name in stored.files
+            }
     except _NOT_WHOLE:
         return None
 

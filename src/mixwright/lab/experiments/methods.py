@@ -102,7 +102,7 @@ class Method:
         slug = re.sub(r"[^A-Za-z0-9._]+", "-", self.text).strip("-")
         if len(slug) <= _LONGEST:
             return slug
-        digits = hashlib.sha256(self.text.encode()).hexdigest()[:8]
+        digits = hashlib.sha256(self.text.encode(errors="surrogateescape")).hexdigest()[:8]
         return f"{slug[: _LONGEST - 9].strip('-')}-{digits}"
 
     @property

@@ -67,7 +67,7 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
     say("start")
     log = Path(request.pop("log"))
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file, _printing_to(file):
+    with log.open("a", encoding="utf-8", errors="backslashreplace") as file, _printing_to(file):
         try:
             _train(request, say)
         except Exception as error:

@@ -73,7 +73,9 @@ class ModelToEvaluate:
         """A name for its folder."""
         slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.name}-{self.weights or 'own'}").strip("-")
         where = str(self.file.resolve()) if self.file else self.name
-        return f"{slug[:60]}-{hashlib.sha256(where.encode()).hexdigest()[:6]}"
+        return (
+            f"{slug[:60]}-{hashlib.sha256(where.encode(errors='surrogateescape')).hexdigest()[:6]}"
+        )
 
     def mixer(self) -> Mixer | None:
         """What it was trained with, where that mixes; a learned mixer as it was learned."""
