@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.reports.formatting import percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE, PAPER, SOURCES
 from mixwright.lab.reports.pictures import png
+from mixwright.lab.reports.plain_text import beside, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,9 +23,13 @@ def environment() -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
     )
-    environment.filters |= {"svg": Markup, "picture": _picture, "percent": percent, "head": _head}
-    known: dict[str, Any] = environment.globals  # jinja2 types it by what it puts there itself
+    # Jinja2 types these by what it puts there itself.
+    filters: dict[str, Any] = environment.filters
+    known: dict[str, Any] = environment.globals
+    filters |= {"svg": Markup, "picture": _picture, "percent": percent, "head": _head}
+    filters |= {"beside": beside, "log": _log}
     known["colours"] = {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER}
     known["sources"] = SOURCES
     return environment
@@ -38,4 +43,16 @@ def _head(text: str) -> Any:
     """The text of a head, ``p_Holm`` with a small Holm below the line."""
     from markupsafe import Markup, escape
 
-    return Markup(str(escape(text)).replace("p_Holm", "p<sub>Holm</sub>"))
+    return Markup(str(escape(printable(text))).replace("p_Holm", "p<sub>Holm</sub>"))
+
+
+def _log(text: str) -> Any:
+    """What a program wrote, line by line."""
+    from markupsafe import escape
+
+    return escape(printable(text, keep="\n\t"))
+
+
+def _printable(value: Any) -> Any:
+    """Text without what a page cannot show; markup of ours stays."""
+    return printable(value) if type(value) is str else value

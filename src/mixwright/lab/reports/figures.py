@@ -6,12 +6,14 @@ light and dark; the PNG beside it has the light ones.
 
 import io
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from mixwright.lab.reports.figure_text import fonts_for, label
 from mixwright.lab.reports.palette import FAINT, INK, LINE, PAPER, Shade
+from mixwright.lab.reports.plain_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +25,9 @@ WIDE = 5.0
 """Inches from which a figure has room for names or panels side by side."""
 
 _STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
     "font.size": 9.5,
+    "text.parse_math": False,  # names are no formulas, whatever they hold
+    "text.usetex": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
@@ -48,11 +51,15 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def styled() -> Generator[None]:
-    """The look of all our figures, for the length of a ``with`` block."""
+def styled(names: Iterable[str] = ()) -> Generator[None]:
+    """The look of all our figures, for the length of a ``with`` block.
+
+    ``names`` is what they show that is not ours: a font that has its characters is looked for.
+    """
     import matplotlib as mpl
 
     with mpl.rc_context(cast("Any", _STYLE)):
+        mpl.rcParams["font.family"] = ["sans-serif", *fonts_for(names)]
         yield
 
 
@@ -113,7 +120,8 @@ def whisker(
 
 def row_labels(axes: "Axes", labels: Sequence[str]) -> None:
     """Name the rows 0, -1, -2, ... of a figure, the first on top."""
-    axes.set_yticks([-place for place in range(len(labels))], labels, color=INK.light, fontsize=9.5)
+    rows = [-place for place in range(len(labels))]
+    axes.set_yticks(rows, list(map(label, labels)), color=INK.light, fontsize=9.5)
     axes.set_ylim(-len(labels) + 0.45, 0.55)
     axes.grid(axis="x")
 
@@ -126,21 +134,27 @@ def to_svg(figure: "Figure", shades: Sequence[Shade], *, salt: str) -> str:
     import matplotlib as mpl
 
     file = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt}):
+    with mpl.rc_context({"svg.hashsalt": printable(salt)}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     names = {INK.light: "--ink", FAINT.light: "--faint", LINE.light: "--line"}
     names |= {shade.light: f"--m{place}" for place, shade in enumerate(shades)}
-    for colour, name in names.items():
-        text = text.replace(colour, f"var({name})")
-    text = re.sub(r"fill: (#ffffff|white)", "fill: var(--paper)", text)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
-    text = re.sub(r' id="(?!p|m|image)[^"]*"', "", text)  # keeps those that are referred to
+    # In tags alone: between them stand names, which may look like what is replaced.
+    text = re.sub(r"<[^>]*>", lambda tag: _on_page(tag[0], names), text)
     head, body = text.split(">", 1)
     return re.sub(r' (width|height)="[^"]*"', "", head) + ">" + body
+
+
+def _on_page(tag: str, names: Mapping[str, str]) -> str:
+    """A tag with the page's colours and fonts, and without what only files need."""
+    for colour, name in names.items():
+        tag = tag.replace(colour, f"var({name})")
+    tag = re.sub(r"fill: (#ffffff|white)", "fill: var(--paper)", tag)
+    tag = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", tag)
+    tag = re.sub(r' xmlns(:xlink)?="[^"]*"', "", tag).replace("xlink:href", "href")
+    return re.sub(r' id="(?!p|m|image)[^"]*"', "", tag)  # keeps those that are referred to
 
 
 def to_png(figure: "Figure", path: Path) -> None:

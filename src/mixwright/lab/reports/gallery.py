@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from mixwright.files import write_whole
 from mixwright.lab.experiments.samples import MethodSamples
+from mixwright.lab.reports import figure_text
 from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png
+from mixwright.lab.reports.formatting import percent
 from mixwright.lab.reports.palette import INK, LINE, SOURCES
 from mixwright.lab.reports.pictures import displayed, paint
+from mixwright.lab.reports.plain_text import beside
 from mixwright.lab.reports.section import Sample, Samples
 
 if TYPE_CHECKING:
@@ -38,13 +41,19 @@ def samples_of(found: MethodSamples, arrays: Mapping[str, Tensor]) -> Samples:
 def write_gallery(found: Sequence[Samples], folder: Path, *, title: str, note: str) -> Path:
     """Write ``gallery.html`` and ``gallery.png``; return the path of the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    with styled():
+    with styled(names_in(found)):
         to_png(gallery_figure(found), folder / "gallery.png")
     template = environment().get_template("gallery.html.j2")
     path = folder / "gallery.html"
     page = template.render(samples=found, title=title, note=note, shades=[])
     write_whole(path, lambda file: file.write(page.encode()))
     return path
+
+
+def names_in(found: Sequence[Samples]) -> set[str]:
+    """Return the text of a picture of these samples."""
+    classes = {label.name for method in found for one in method.samples for label in one.labels}
+    return classes | {text for method in found for text in (method.title, method.note)}
 
 
 def gallery_figure(found: Sequence[Samples]) -> Figure:
@@ -58,11 +67,21 @@ def gallery_figure(found: Sequence[Samples]) -> Figure:
     for r, method in enumerate(rows):
         top = 1 - (r + 1) * high
         figure.text(
-            0.008, top + 0.86 * high, method.title, fontsize=9, fontweight="bold", va="center"
+            0.008,
+            top + 0.86 * high,
+            figure_text.label(method.title, 20 * columns),
+            fontsize=9,
+            fontweight="bold",
+            va="center",
         )
         if method.note:
             figure.text(
-                0.992, top + 0.86 * high, method.note, fontsize=6.5, ha="right", va="center"
+                0.992,
+                top + 0.86 * high,
+                figure_text.label(method.note, 200),
+                fontsize=6.5,
+                ha="right",
+                va="center",
             )
         for c, sample in enumerate(method.samples):
             _draw(figure, sample, left=0.008 + 0.992 * c / columns, bottom=top + 0.02 * high,
@@ -91,5 +110,10 @@ def _draw(
     for label in sample.labels:
         axes.barh(0, label.weight, left=start, color=SOURCES[label.source % len(SOURCES)])
         start += label.weight
-    words = "  ".join(f"{label.name} {100 * label.weight:.0f} %" for label in sample.labels[:3])
+    shares = sample.labels[:3]
+    room = max(11, 36 // max(1, len(shares)) - 4)  # letters of a name, below four pictures
+    words = "  ".join(
+        beside(figure_text.label(label.name, room), f"{percent(label.weight, 0)} %")
+        for label in shares
+    )
     axes.text(0, -0.75, words, fontsize=6.5, va="top", color=INK.light)

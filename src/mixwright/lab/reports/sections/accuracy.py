@@ -10,6 +10,7 @@ from mixwright.lab.analysis.significance import Significance
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, percent, spread
+from mixwright.lab.reports.plain_text import beside
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import group_whisker
 from mixwright.lab.reports.sections.significance import significance
@@ -108,7 +109,7 @@ def _hardest(group: Group) -> str:
     if not means:
         return NONE
     worst = min(means, key=means.__getitem__)
-    return f"{worst} {percent(means[worst])}"
+    return beside(worst, percent(means[worst]))
 
 
 def _by_protocol(group: Group, protocol: str) -> str:

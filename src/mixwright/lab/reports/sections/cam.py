@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
@@ -166,11 +167,11 @@ def _sheet(
         axes.set_axis_off()
         _write(axes, title, middles)
         if wide:
-            figure.text(0, (top - more - high / 2) / total, _broken(name), color=ink, fontsize=8,
-                        va="center", fontweight="bold")  # fmt: skip
+            figure.text(0, (top - more - high / 2) / total, _broken(label(name, TITLE)), color=ink,
+                        fontsize=8, va="center", fontweight="bold")  # fmt: skip
         else:
             above = 0.17 * bool(title) + 0.03
-            figure.text(0, (top - more + above) / total, name, color=ink, fontsize=8,
+            figure.text(0, (top - more + above) / total, label(name), color=ink, fontsize=8,
                         va="bottom", fontweight="bold")  # fmt: skip
         top -= more + high
     return figure
@@ -178,7 +179,9 @@ def _sheet(
 
 def _write(axes: Axes, titles: Sequence[str], middles: Sequence[float]) -> None:
     for words, middle in zip(titles, middles, strict=False):
-        axes.text(middle, -3, words, ha="center", va="bottom", fontsize=7, color=INK.light)
+        axes.text(
+            middle, -3, label(words, 16), ha="center", va="bottom", fontsize=7, color=INK.light
+        )
 
 
 def _broken(name: str) -> str:

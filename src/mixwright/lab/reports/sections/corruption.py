@@ -16,6 +16,7 @@ from mixwright.lab.evaluation.corruption.constants import (
     SEVERITIES,
     TYPES,
 )
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK, PAPER
@@ -235,10 +236,10 @@ def _name_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> 
             if close > 0:
                 heights[k], heights[k + 1] = heights[k] - close / 2, heights[k + 1] + close / 2
     shift = max(0.0, low - heights[0]) if heights else 0.0
-    for height, (_, label, colour) in zip(heights, order, strict=True):
+    for height, (_, name, colour) in zip(heights, order, strict=True):
         axes.annotate(
-            label, (x, height + shift), (9, 0), textcoords="offset points", va="center",
-            fontsize=8.5, color=colour, annotation_clip=False,
+            label(name, TITLE), (x, height + shift), (9, 0), textcoords="offset points",
+            va="center", fontsize=8.5, color=colour, annotation_clip=False,
         )  # fmt: skip
 
 
@@ -291,7 +292,7 @@ def _cells(groups: Sequence[Group]) -> tuple[list[str], list[list[float]], bool]
     else:
         rows = [[100 * group.intervals[f"by_type.{name}"].mean for group in groups]
                 for name in names]  # fmt: skip
-    return [group.label for group in methods or groups], rows, bool(methods)
+    return [label(group.label) for group in methods or groups], rows, bool(methods)
 
 
 def _difference(group: Group, path: str) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.cost import Cost, Spent
 from mixwright.lab.analysis.findings import Part
+from mixwright.lab.reports.figure_text import legend
 from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.formatting import NONE, duration, spread, times
 from mixwright.lab.reports.palette import FAINT, INK
@@ -58,12 +59,15 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figure:
     """Draw top-1 with its interval over the time of a run, and the Pareto front."""
+    from matplotlib.lines import Line2D
+
     figure, axes = canvas(width, 3.1 if width >= WIDE else 2.7 + 0.1 * len(found))
     unit, scale = _unit([spent.seconds for spent in found])
     points = [(spent.seconds / scale, 100 * spent.top1.mean) for spent in found]
     front = sorted(point for spent, point in zip(found, points, strict=True) if spent.front)
     axes.set_xscale("log")
     axes.step(*zip(*front, strict=True), where="post", color=FAINT.light, lw=1, zorder=1)
+    marks, names = list[Line2D](), list[str]()
     # By time, so that the names stand in the order of the marks.
     for spent, (x, y) in sorted(zip(found, points, strict=True), key=lambda pair: pair[1]):
         colour = shades[spent.key].light
@@ -71,11 +75,15 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
             ends = [100 * spent.top1.low, 100 * spent.top1.high]
             axes.plot([x, x], ends, color=colour, lw=1.4, solid_capstyle="round")
         face = colour if spent.longer is None else "white"
-        axes.plot(x, y, "o", ms=6, mfc=face, mec=colour, mew=1.4, ls="", label=spent.name)
+        marks += axes.plot(x, y, "o", ms=6, mfc=face, mec=colour, mew=1.4, ls="")
+        names.append(spent.name)
     axes.margins(x=0.06, y=0.08)
     _ticks(axes, [x for x, _ in points])
     wide = width >= WIDE
-    figure.legend(
+    legend(
+        figure,
+        marks,
+        names,
         loc="outside right upper" if wide else "outside lower left",
         ncols=1 if wide else 2,
         frameon=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.curves import AllCurves, Curve, Curves
 from mixwright.lab.analysis.findings import Part
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import canvas
 from mixwright.lab.reports.palette import FAINT, Shade
 from mixwright.lab.reports.section import Block, Card, Cards, Drawing, Page, Section
@@ -98,7 +99,9 @@ def all_curves_figure(
         axes.set_visible(False)
     for axes, (name, curves, shade) in zip(grid.flat, panels, strict=False):
         curves_panel(axes, curves, None if curves is baseline else baseline, shade, floor=floor)
-        axes.set_title(name, loc="left", fontsize=10, color=shade.light, fontweight="bold")
+        axes.set_title(
+            label(name, TITLE), loc="left", fontsize=10, color=shade.light, fontweight="bold"
+        )
     figure.supylabel("accuracy, %", fontsize=9, color=FAINT.light)
     return figure
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.decomposition import TERMS, Expansion, Expansions
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE, canvas, row_labels, small_multiples
 from mixwright.lab.reports.formatting import number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, SOURCES
@@ -147,7 +148,7 @@ def _paths(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
             dashes=(3, 2),
         )  # fmt: skip
         axes.plot(shares, losses, color=colour, lw=1.8, marker="o", ms=2.6)
-        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
+        axes.set_title(label(group.label, TITLE), loc="left", fontsize=8.5, color=colour, pad=2)
         axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
         axes.grid(axis="y")
         axes.yaxis.set_major_locator(MaxNLocator(3))

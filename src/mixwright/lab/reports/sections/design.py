@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.design import MAPS
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE, small_multiples
 from mixwright.lab.reports.formatting import number, percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
@@ -96,7 +97,9 @@ def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
         top = max(float(values.max()) for values in (wanted, achieved))
         for axis, values in zip(axes, (wanted, achieved), strict=False):
             _map(axis, values, top)
-        axes[0].set_title(group.label, loc="left", fontsize=8.5, color=INK.light, pad=3)
+        axes[0].set_title(
+            label(group.label, TITLE), loc="left", fontsize=8.5, color=INK.light, pad=3
+        )
         picks = [round(n * (len(masks) - 1) / (count - 1)) for n in range(count)]
         for axis, pick in zip(axes[2:], picks, strict=True):
             axis.imshow(masks[pick].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -135,7 +138,7 @@ def _profiles(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         axes.axhline(found["budget"], color=FAINT.light, lw=0.8, dashes=(3, 3))
         axes.plot(found["profile_achieved"], color=colour, lw=1.8)
         axes.plot(range(0, len(wanted), step), wanted[::step], "o", ms=2.8, color=INK.light)
-        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
+        axes.set_title(label(group.label, TITLE), loc="left", fontsize=8.5, color=colour, pad=2)
         axes.set_ylim(0, 1.08 * top)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figure_text import label
 from mixwright.lab.reports.figures import panels, row_labels, whisker
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK
@@ -149,7 +150,7 @@ def _sheet(groups: Sequence[Group], page: Page, width: float) -> Figure:
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
         axes.tick_params(pad=1)
-        title = f"{group.label}, {'by epoch' if names else 'by draw'}"
+        title = f"{label(group.label)}, {'by epoch' if names else 'by draw'}"
         axes.set_title(title, loc="left", fontsize=8.5, color=INK.light, pad=3)
         axes.plot([-0.5, -0.5], [0, len(strip) - _GAP], color=page.shades[group.key].light, lw=3)
     return figure

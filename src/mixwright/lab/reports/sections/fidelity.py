@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import panels, row_labels, small_multiples, whisker
 from mixwright.lab.reports.formatting import NONE, number, spread
 from mixwright.lab.reports.palette import FAINT, INK
@@ -144,7 +145,7 @@ def _histograms(groups: Sequence[Group], shades: Shades, width: float) -> Figure
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         axes.set_ylim(0, max(1.05 * max(bars), 1))
-        axes.set_title(group.label, loc="left", fontsize=8.5, color=INK.light, pad=3)
+        axes.set_title(label(group.label, TITLE), loc="left", fontsize=8.5, color=INK.light, pad=3)
     figure.supxlabel("own share of the pixels", fontsize=9, color=FAINT.light)
     figure.supylabel("mixtures, %", fontsize=9, color=FAINT.light)
     return figure

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.first_layer import FilterRange, FilterRanges
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import small_multiples
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, LINE
@@ -80,7 +81,7 @@ def _filters(
             group.first["roughness"], group.first["coefficient"], "o", ms=4, mfc=colour, mew=0,
             alpha=0.75,
         )  # fmt: skip
-        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
+        axes.set_title(label(group.label, TITLE), loc="left", fontsize=8.5, color=colour, pad=2)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_locator(MaxNLocator(3))

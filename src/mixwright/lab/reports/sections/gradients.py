@@ -9,6 +9,7 @@ from mixwright.lab.analysis.families import baseline_of
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.gradients import InputGradients
 from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE, panels
 from mixwright.lab.reports.formatting import NONE, number, percent, spread
 from mixwright.lab.reports.palette import FAINT, INK
@@ -193,8 +194,8 @@ def _maps(groups: Sequence[Group], page: Page, width: float) -> Figure:
             extent = (-reach[1], reach[1], reach[0], -reach[0])
             picture = axes.imshow(values.numpy(), vmin=low, vmax=high, cmap="magma", extent=extent)
             if row == 0 or blocks > 1:
-                axes.set_title(group.label, loc="left", fontsize=8, pad=3, fontweight="bold",
-                               color=page.shades[group.key].light)  # fmt: skip
+                axes.set_title(label(group.label, TITLE), loc="left", fontsize=8, pad=3,
+                               fontweight="bold", color=page.shades[group.key].light)  # fmt: skip
         if picture is not None:
             line = grid[row * blocks : (row + 1) * blocks].ravel().tolist()
             bar = figure.colorbar(picture, ax=line, shrink=0.85, aspect=18, pad=0.015, extend="max")

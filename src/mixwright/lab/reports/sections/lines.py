@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.families import baseline_of
 from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.reports import figure_text
 from mixwright.lab.reports.figures import whisker
 from mixwright.lab.reports.formatting import signed, spread
 from mixwright.lab.reports.section import Table
@@ -103,7 +104,8 @@ def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: boo
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], color=shades[group.key].light, lw=2.2) for group in groups]
-    figure.legend(
+    figure_text.legend(
+        figure,
         marks,
         [group.label for group in groups],
         loc="outside lower center",

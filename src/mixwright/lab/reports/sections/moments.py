@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.moments import AllMoments, MethodMoments
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE, small_multiples
 from mixwright.lab.reports.formatting import NONE, number
 from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
@@ -152,7 +153,7 @@ def _maps(
             values.numpy(), cmap=ramp, vmin=0, vmax=top, extent=extent, interpolation="nearest"
         )
         _frame(axes, edges=place == (rows - 1) * columns, signed=offsets, wide=wide, tall=tall)
-        axes.set_title(group.label, fontsize=8.5, color=INK.light, pad=3)
+        axes.set_title(label(group.label, TITLE), fontsize=8.5, color=INK.light, pad=3)
     bar = figure.colorbar(picture, ax=grid, location="bottom", shrink=0.5, aspect=36, pad=0.02)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     bar.ax.tick_params(labelsize=8, color=FAINT.light)
@@ -195,7 +196,7 @@ def _profiles(
                 range(0, len(closed), step), closed[::step], "o", ms=2.6, color=INK.light, zorder=3
             )
         axes.plot(own, color=colour, lw=1.8)
-        axes.set_title(group.label, loc="left", fontsize=8.5, color=colour, pad=2)
+        axes.set_title(label(group.label, TITLE), loc="left", fontsize=8.5, color=colour, pad=2)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

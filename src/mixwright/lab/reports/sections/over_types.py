@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.over_types import FAMILY_OF, ByType, OverTypes
+from mixwright.lab.reports.figure_text import legend
 from mixwright.lab.reports.figures import WIDE, canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, p_value, points, signed
 from mixwright.lab.reports.palette import FAINT
@@ -43,9 +44,12 @@ def type_dots(
     methods: Sequence[ByType], groups: Mapping[str, Group], shades: Shades, *, width: float
 ) -> Figure:
     """Draw a row a type, a dot a method; families apart."""
+    from matplotlib.lines import Line2D
+
     types = list(methods[0].differences)
     figure, axes = canvas(width, 1.0 + 0.23 * len(types))
     axes.axvline(0, color=FAINT.light, lw=1)
+    marks = list[Line2D]()
     step = min(0.16, 0.6 / max(1, len(methods)))
     for place, method in enumerate(methods):
         colour = shades[method.key].light
@@ -55,15 +59,24 @@ def type_dots(
                 face = colour if method.p_holm[name] < CLAIM else "white"
                 axes.plot(100 * method.differences[name], shift - row, "o", ms=4.5, mfc=face,
                           mec=colour, mew=1.1)  # fmt: skip
-        axes.plot([], [], "o", ms=4.5, color=colour, label=groups[method.key].label)
+        marks += axes.plot([], [], "o", ms=4.5, color=colour)
     row_labels(axes, [name.replace("_", " ") for name in types])
     for row, name in enumerate(types[1:], start=1):
         if FAMILY_OF.get(name) != FAMILY_OF.get(types[row - 1]):
             axes.axhline(0.5 - row, color=FAINT.light, lw=0.6, alpha=0.6)
     axes.set_xlabel("difference to no mixing, points")
     axes.margins(x=0.08)
-    figure.legend(loc="outside upper left", ncols=3 if width >= WIDE else 2, frameon=False,
-                  fontsize=8.5, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
+    legend(
+        figure,
+        marks,
+        [groups[method.key].label for method in methods],
+        loc="outside upper left",
+        ncols=3 if width >= WIDE else 2,
+        frameon=False,
+        fontsize=8.5,
+        handletextpad=0.2,
+        columnspacing=1.2,
+    )
     return figure
 
 

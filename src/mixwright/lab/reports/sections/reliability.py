@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.calibration import Bin
 from mixwright.lab.analysis.findings import Group
+from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE
 from mixwright.lab.reports.formatting import percent
 from mixwright.lab.reports.palette import FAINT, INK, LINE
@@ -65,7 +66,7 @@ def _panel(
         main.plot([x, x + wide], [sure] * 2, color=INK.light, lw=1.1)
         strip.bar(x, row.count / total, wide, align="edge", color=colour, alpha=0.75, ec="white",
                   lw=0.6)  # fmt: skip
-    main.set_title(group.label, loc="left", fontsize=9.5, color=INK.light)
+    main.set_title(label(group.label, TITLE), loc="left", fontsize=9.5, color=INK.light)
     mean = group.intervals[f"bins.{group.first['headline_bins']}.ece"].mean
     main.text(5, 93, f"ECE {percent(mean)} %", fontsize=8.5, va="top")
     for axes in (main, strip):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.scenarios import Gain, Scenarios
+from mixwright.lab.reports.figure_text import label
 from mixwright.lab.reports.figures import panels, row_labels, whisker
 from mixwright.lab.reports.formatting import MINUS, NONE, signed
 from mixwright.lab.reports.palette import FAINT, INK, Shade
@@ -120,7 +121,7 @@ def _figure(
             _marks(axes, gain, task, -place, shades[gain.key])
         row_labels(axes, [groups[gain.key].label for gain in found.gains])
         axes.set_title(task, loc="left", fontsize=9.5, color=INK.light)
-        axes.set_xlabel(f"gain on {groups[found.base].label}, percentage points")
+        axes.set_xlabel(f"gain on {label(groups[found.base].label)}, percentage points")
         axes.margins(x=0.08)
     return figure
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.analysis.sweep import Sweep, Sweeps
+from mixwright.lab.reports.figure_text import label
 from mixwright.lab.reports.figures import canvas
 from mixwright.lab.reports.formatting import signed, spread
 from mixwright.lab.reports.palette import FAINT, INK
@@ -88,7 +89,7 @@ def _figure(
         axes.plot(place, 100 * top.mean, "o", ms=6, mfc=colour, mec=colour)
     axes.set_xticks(range(len(tops)), [f"{value:g}" for value in sweep.values])
     axes.grid(axis="y")
-    axes.set_xlabel(f"{sweep.option} of {_label(sweep, raw)}")
+    axes.set_xlabel(label(f"{sweep.option} of {_label(sweep, raw)}"))
     axes.set_ylabel("top-1 accuracy, %")
     axes.margins(x=0.06, y=0.1)
     return figure
