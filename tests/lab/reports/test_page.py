@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,13 @@ from matplotlib.figure import Figure
 
 from lab.reports.pages import ABOUT, made_group
 from mixwright.lab.analysis.findings import Findings, Part
-from mixwright.lab.analysis.store import arrays_beside, find_record, write_findings
-from mixwright.lab.reports.page import write_report
+from mixwright.lab.analysis.store import (
+    arrays_beside,
+    find_record,
+    read_findings,
+    write_findings,
+)
+from mixwright.lab.reports.page import SectionError, write_report
 from mixwright.lab.reports.palette import BASELINE
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
 
@@ -106,3 +112,81 @@ def test_records_that_share_a_folder_have_pages_of_their_own(folder: Path) -> No
     assert write_report(folder / "evaluation.json").name == "evaluation.html"
     with pytest.raises(ValueError, match=r"comparison\.json, evaluation\.json. Name the file"):
         write_report(folder)
+
+
+def test_the_page_goes_where_it_is_told(folder: Path, tmp_path: Path) -> None:
+    write_report(folder)
+    picture = (folder / "figures" / "first-map.png").read_bytes()
+    arrays_beside(find_record(folder)).unlink()
+    page = write_report(folder, tmp_path / "new" / "folder")
+    assert page == tmp_path / "new" / "folder" / "report.html"
+    assert page.read_bytes() == write_report(folder).read_bytes()
+    assert base64.b64encode(picture).decode() in page.read_text()  # the one that was stored
+    assert (page.parent / "figures" / "first-lines.png").is_file()
+
+
+@pytest.mark.parametrize("error", [KeyError("ours"), IndexError("ours"), ValueError("ours")])
+def test_a_fault_of_ours_is_no_damage_and_costs_its_section_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(part: Part, page: Page) -> dict[str, Section]:
+        raise error
+
+    record = find_record(folder)
+    findings = read_findings(record)
+    name = "mixwright.lab.reports.sections.second"
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(write=fail))
+    parts = {"second": findings.parts["first"], **findings.parts}
+    write_findings(folder, replace(findings, parts=parts), {"first/none/map": torch.zeros(2, 2)})
+    with pytest.raises(SectionError, match=r"report\.html is written, but for second,") as caught:
+        write_report(folder)
+    assert caught.value.__cause__ is error
+    text = (folder / "report.html").read_text()
+    assert "second failed, by a fault of mixwright" in text
+    assert f"{type(error).__name__}: " in text
+    assert "in fail" in text  # the place
+    assert "A &lt;title&gt;" in text
+    assert text.count("<svg") == 2
+
+
+def test_a_figure_that_fails_costs_itself_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(width: float) -> Figure:
+        raise KeyError("ours")
+
+    def with_broken(part: Part, page: Page) -> dict[str, Section]:
+        found = write(part, page)["first"]
+        return {"first": replace(found, blocks=(Drawing("bad", "Bad.", broken), *found.blocks))}
+
+    name = "mixwright.lab.reports.sections.first"
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(write=with_broken))
+    with pytest.raises(SectionError, match="but for first: bad,"):
+        write_report(folder)
+    text = (folder / "report.html").read_text()
+    assert "first: bad failed" in text
+    assert "64.0" in text
+    assert text.count("<svg") == 2
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda part: part.groups[0].intervals["gone"],
+        lambda part: part.groups[0].first["gone"],
+        lambda part: part.groups[1],
+        lambda part: part.numbers["gone"],
+    ],
+)
+def test_what_the_record_lacks_is_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Part], object]
+) -> None:
+    def lacking(part: Part, page: Page) -> dict[str, Section]:
+        look(part)
+        return {}
+
+    name = "mixwright.lab.reports.sections.first"
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(write=lacking))
+    with pytest.raises(ValueError, match=r"evaluation\.json: damaged \(MissingError: .* not there"):
+        write_report(folder)
+    assert not (folder / "report.html").exists()

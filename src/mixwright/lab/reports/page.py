@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +26,9 @@ from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png, to_svg
 from mixwright.lab.reports.palette import PAPER, Shade, shades_of
 from mixwright.lab.reports.pictures import png, sheet
-from mixwright.lab.reports.section import Block, Cards, Drawing, Page, Pictures, Section
+from mixwright.lab.reports.record_values import MissingError, watched
+from mixwright.lab.reports.section import Block, Cards, Drawing, Logs, Page, Pictures, Section
+from mixwright.lab.settings import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,37 +63,94 @@ class _Figure:
     pictures: tuple[str, str] | None = None
 
 
-def write_report(path: Path) -> Path:
+class SectionError(Exception):
+    """A page is written, but for sections or figures that failed by faults of ours."""
+
+
+def write_report(path: Path, out: Path | None = None) -> Path:
     """Write ``report.html`` beside a stored record, and every figure as PNG under ``figures``.
 
-    ``path`` is the record or its folder. Where several records share a folder, or the record's
-    file has a name of its own, the page has the record's name. Return its path.
+    ``path`` is the record or its folder, ``out`` another folder for the page. Where several records
+    share a folder, or the record's file has a name of its own, the page has the record's name.
+    Return its path.
 
     Raises:
         ValueError: there is no such record, or it is damaged.
+        SectionError: the page is there, but for what it names.
     """
     record = find_record(path)
     folder = record.parent
     there = [name for name in NAMES.values() if (folder / name).is_file()]
-    page = folder / ("report.html" if there == [record.name] else f"{record.stem}.html")
+    page = (out or folder) / ("report.html" if there == [record.name] else f"{record.stem}.html")
     arrays = read_arrays(arrays_beside(record)) or {}
     findings = read_findings(record)
     try:
-        write_page(findings, arrays, page)
-    except (KeyError, IndexError) as error:  # a number, a group or a part that is not there
+        write_page(watched(findings), arrays, page, stored=folder / "figures")
+    except _DAMAGE as error:
         raise damaged(record, error) from error
     return page
 
 
-def write_page(findings: Findings, arrays: Arrays, path: Path) -> None:
-    """Write the page of findings, and every figure as PNG under ``figures`` beside it."""
+def write_page(findings: Findings, arrays: Arrays, path: Path, *, stored: Path) -> None:
+    """Write the page of findings, and every figure as PNG under ``figures`` beside it.
+
+    Where arrays are gone, figures are taken from the folder ``stored``.
+
+    Raises:
+        SectionError: the page is there, but for what it names.
+    """
     page = Page(findings=findings, shades=shades_of(findings), arrays=arrays)
     kind = import_module(f"mixwright.lab.reports.{findings.kind}_page")
+    writers = {name: _writer(name) for name in findings.parts}
+    faults = _Faults()
     sections: dict[str, Section] = {}
     for name, part in findings.parts.items():
-        sections |= _writer(name)(part, page)
-    sections |= kind.closing(page)
-    _write(path, kind.heading(page), sections, page)
+        with faults.of(name) as fault:
+            sections |= writers[name](part, page)
+        if fault:
+            sections[name] = Section(title=name, blocks=(fault[0],))
+    with faults.of("the closing sections") as fault:
+        sections |= kind.closing(page)
+    if fault:
+        sections["closing"] = Section(title="Closing sections", blocks=(fault[0],))
+    heading = Heading(f"A {findings.kind}", "", "", (("Command", findings.about.command),), "About")
+    with faults.of("the heading"):
+        heading = kind.heading(page)
+    _write(path, heading, sections, page, faults, stored)
+    faults.tell(path)
+
+
+_DAMAGE = (MissingError, DecodeError)
+"""What reading a record raises that lacks a value, or has one of another type."""
+
+
+class _Faults:
+    """What failed on a page by faults of ours: the rest is written, since it took hours."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Exception] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Generator[list[Logs]]:
+        """Keep a fault of the lines within; the list that is given then holds what to show."""
+        shown: list[Logs] = []
+        try:
+            yield shown
+        except (*_DAMAGE, OSError, ModuleNotFoundError):  # of the record, the disk, what is there
+            raise
+        except Exception as error:
+            self._found[name] = error
+            words = f"{name} failed, by a fault of mixwright. Its numbers stand in the record."
+            shown.append(Logs(((words, "".join(traceback.format_exception(error))),)))
+
+    def tell(self, page: Path) -> None:
+        """Raise the first fault, if there is one."""
+        if self._found:
+            names, first = ", ".join(self._found), next(iter(self._found.values()))
+            raise SectionError(
+                f"{page} is written, but for {names}, which failed by a fault of mixwright. The "
+                "record is whole."
+            ) from first
 
 
 def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
@@ -107,11 +168,20 @@ def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
         ) from error
 
 
-def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: Page) -> None:
-    folder, colours = path.parent, list(dict.fromkeys(page.shades.values()))
-    with styled():
+def _write(
+    path: Path,
+    heading: Heading,
+    sections: Mapping[str, Section],
+    page: Page,
+    faults: _Faults,
+    stored: Path,
+) -> None:
+    folder, colours = path.parent / "figures", list(dict.fromkeys(page.shades.values()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with styled(_names(page.findings)):
         prepared = {
-            name: _shown(name, section, folder, page, colours) for name, section in sections.items()
+            name: _shown(section, _Place(name, folder, stored, page, colours), faults)
+            for name, section in sections.items()
         }
     text = (
         environment()
@@ -126,11 +196,39 @@ def _write(path: Path, heading: Heading, sections: Mapping[str, Section], page: 
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def _shown(
-    name: str, section: Section, folder: Path, page: Page, colours: Sequence[Shade]
-) -> dict[str, Any]:
+def _names(findings: Findings) -> set[str]:
+    """Text in figures that is not ours."""
+    groups = [group for part in findings.parts.values() for group in part.groups]
+    names = {name for group in groups for name in (group.label, group.name)}
+    return names | set(findings.about.data.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where a section's figures go, and what they are drawn with.
+
+    PNGs are written to ``folder``; those whose arrays are gone are taken from ``stored``.
+    """
+
+    section: str
+    folder: Path
+    stored: Path
+    page: Page
+    colours: Sequence[Shade]
+
+    def file(self, name: str) -> Path:
+        """The PNG of a figure. A name may come from a record of others: it stays in the folder."""
+        return self.folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', f'{self.section}-{name}')}.png"
+
+
+def _shown(section: Section, place: _Place, faults: _Faults) -> dict[str, Any]:
     """A section for the template; draws its figures."""
-    blocks = [_block(name, block, folder, page, colours) for block in section.blocks]
+    blocks: list[tuple[str, Any] | None] = []
+    for block in section.blocks:
+        name = getattr(block, "name", "") or type(block).__name__.lower()
+        with faults.of(f"{place.section}: {name}") as fault:
+            blocks.append(_block(block, place))
+        blocks += [("logs", logs) for logs in fault]
     return {
         "title": section.title,
         "protocol": section.protocol,
@@ -139,46 +237,37 @@ def _shown(
     }
 
 
-def _block(
-    name: str, block: Block, folder: Path, page: Page, colours: Sequence[Shade]
-) -> tuple[str, Any] | None:
+def _block(block: Block, place: _Place) -> tuple[str, Any] | None:
     """Kind and content of a block; None for a figure whose arrays and picture are gone."""
     if isinstance(block, Drawing):
-        figure = _drawn(name, block, folder, page, colours)
+        figure = _drawn(block, place)
         return None if figure is None else ("figure", figure)
     if isinstance(block, Cards):
         svgs = [
-            to_svg(card.make(), colours, salt=f"{name} {card.key} {card.title}")
+            to_svg(card.make(), place.colours, salt=f"{place.section} {card.key} {card.title}")
             for card in block.cards
         ]
         if block.sheet is not None:
-            to_png(block.sheet.make(WIDE), _figure_file(folder, name, block.sheet.name))
+            to_png(block.sheet.make(WIDE), place.file(block.sheet.name))
         return "cards", {"cards": block, "svgs": svgs}
     if isinstance(block, Pictures):
-        file = _figure_file(folder, name, block.name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(png(sheet([pictures for _, pictures in block.rows])))
+        place.folder.mkdir(exist_ok=True)
+        place.file(block.name).write_bytes(png(sheet([pictures for _, pictures in block.rows])))
     return type(block).__name__.lower(), block
 
 
-def _figure_file(folder: Path, section: str, name: str) -> Path:
-    """The PNG of a figure. A name may come from a record of others: it never leaves the folder."""
-    return folder / "figures" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', f'{section}-{name}')}.png"
-
-
-def _drawn(
-    name: str, drawing: Drawing, folder: Path, page: Page, colours: Sequence[Shade]
-) -> _Figure | None:
+def _drawn(drawing: Drawing, place: _Place) -> _Figure | None:
     """Draw a figure for wide and narrow pages, and write it as PNG.
 
     Where the arrays that it needs were not stored, the PNG that was drawn when they were there is
     shown in both.
     """
-    file = _figure_file(folder, name, drawing.name)
-    if any(array not in page.arrays for array in drawing.needs):
-        if not file.is_file() or not drawing.on_page:
+    file = place.file(drawing.name)
+    if any(array not in place.page.arrays for array in drawing.needs):
+        kept = place.stored / file.name
+        if not kept.is_file() or not drawing.on_page:
             return None
-        picture = _embedded(file.read_bytes())
+        picture = _embedded(kept.read_bytes())
         return _Figure(drawing.caption, pictures=(picture, picture))
     to_png(drawing.make(WIDE), file)
     if not drawing.on_page:
@@ -189,7 +278,7 @@ def _drawn(
         pictures = _embedded(file.read_bytes()), _embedded(small.getvalue())
         return _Figure(drawing.caption, pictures=pictures)
     wide, narrow = (
-        to_svg(drawing.make(width), colours, salt=f"{name}-{drawing.name}-{width}")
+        to_svg(drawing.make(width), place.colours, salt=f"{place.section}-{drawing.name}-{width}")
         for width in (WIDE, NARROW)
     )
     return _Figure(drawing.caption, svgs=(wide, narrow))

@@ -15,6 +15,7 @@ from mixwright.lab.settings.text import option_pairs as option_pairs
 from mixwright.lab.settings.text import read_options as read_options
 from mixwright.lab.settings.text import read_value as read_value
 from mixwright.lab.settings.text import write_value as write_value
+from mixwright.lab.settings.values import DecodeError as DecodeError
 from mixwright.lab.settings.values import check_fields as check_fields
 from mixwright.lab.settings.values import check_value as check_value
 from mixwright.lab.settings.values import decode as decode

@@ -23,6 +23,10 @@ _WORDS = {
 }
 
 
+class DecodeError(ValueError):
+    """A record that was read does not fit its class."""
+
+
 class _FieldsError(ValueError):
     """A record has a field that its class lacks, or lacks one."""
 
@@ -56,7 +60,7 @@ def check_fields(record: Any, *, where: str, error: type[ValueError] = ValueErro
         object.__setattr__(record, name, value)
 
 
-def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = ValueError) -> T:
+def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = DecodeError) -> T:
     """Rebuild a dataclass from what ``json.loads`` made of it.
 
     Dataclasses within it, tuples, lists, mappings, unions, ``Literal`` and ``Path`` are rebuilt as
@@ -73,7 +77,7 @@ def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = Valu
         the record.
 
     Raises:
-        ValueError: as ``error``: a field is unknown, missing or of another type.
+        DecodeError: as ``error``: a field is unknown, missing or of another type.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = Valu
         ...     seeds: tuple[int, ...] = ()
         >>> decode(Score, {"mean": None, "seeds": [0, 1]}, where="score.json")
         Score(mean=nan, seeds=(0, 1))
-        >>> decode(Score, {"mean": 1, "seeds": [0, "1"]}, where="score.json")
+        >>> decode(Score, {"mean": 1, "seeds": [0, "1"]}, where="score.json", error=ValueError)
         Traceback (most recent call last):
         ...
         ValueError: score.json: seeds[1] is '1'; expected a whole number.

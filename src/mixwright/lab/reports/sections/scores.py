@@ -12,6 +12,7 @@ from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, p_equals, p_value, signed, spread, times
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.ranks_figure import ranks_figure
+from mixwright.lab.reports.record_values import MissingError
 from mixwright.lab.reports.section import Block, Cell, Drawing, Page, Section, Table
 from mixwright.lab.reports.sections.lines import group_whisker
 from mixwright.lab.reports.verdict import stands
@@ -32,6 +33,8 @@ Methods = dict[str, dict[str, Group]]
 
 def methods_of(part: Part) -> Methods:
     """Return the groups of a comparison's scores by METHOD and weights, in their order."""
+    if not part.groups:
+        raise MissingError("the scores have no group")
     found: Methods = {}
     for group in part.groups:
         found.setdefault(group.method, {})[group.weights] = group
@@ -109,7 +112,8 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
         caption="Mean over seeds ± half of its 95 % t interval, after the last epoch. Differences "
         "are in percentage points and paired by seed; p_Holm is the p-value of a paired t test, "
         "adjusted for the number of methods by Holm's method, and a difference is bold where it is "
-        "below 0.05. "
+        "below 0.05, each set of weights for itself; the judgement at the head of the page is of "
+        "the trained weights. "
         + (
             "An own teacher is an average of weights that a method keeps for itself; it is set "
             "against the averaged weights (EMA) of no mixing, since against trained weights it "
