@@ -4,6 +4,7 @@ After Okabe and Ito's set, each with a shade for light and one for dark pages.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -42,10 +43,22 @@ RAMP = (PAPER.light, "#b9d7ea", "#5a9fcb", "#0068a8", "#0a3350")
 """From nothing to much, for maps of coefficients."""
 
 
+_OWN = ("mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
+"""METHODs whose colour is the one of their place here, on every page."""
+
+
 def method_shades(texts: Sequence[str], baseline: str | None) -> dict[str, Shade]:
-    """Return a colour for each METHOD, after eight from the first again; the baseline is grey."""
+    """Return a colour for each METHOD, no two alike up to eight; the baseline is grey.
+
+    The usual METHODs have a colour of their own, the same on every page; others get those that
+    are left, in their order.
+    """
     others = [text for text in texts if text != baseline]
-    shades = {text: _METHODS[place % len(_METHODS)] for place, text in enumerate(others)}
+    places = {text: _OWN.index(text) for text in others if text in _OWN}
+    free = [place for place in range(len(_METHODS)) if place not in places.values()]
+    rest = [text for text in others if text not in places]
+    places |= dict(zip(rest, cycle([*free, *places.values()]), strict=False))
+    shades = {text: _METHODS[places[text]] for text in others}
     return shades | ({baseline: BASELINE} if baseline else {})
 
 
