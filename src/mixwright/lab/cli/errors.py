@@ -13,9 +13,11 @@ def users_words() -> Generator[None]:
     """Turn ``ValueError`` and ``OSError`` into ``UsageError``.
 
     For the lines that turn what the user wrote into objects, and no others: a ValueError from
-    elsewhere is a fault of ours and keeps its traceback.
+    elsewhere is a fault of ours and keeps its traceback, as one of encoding does everywhere.
     """
     try:
         yield
+    except UnicodeError:
+        raise
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error

@@ -125,7 +125,7 @@ def _name(words: Sequence[str]) -> str:
         path = path.with_name(f"{path.parent.name}-{path.stem}")
     first = re.sub(r"[^A-Za-z0-9._]+", "-", path.name or words[0]).strip("-.")
     where = [str(Path(word).resolve()) if Path(word).exists() else word for word in words]
-    first += "-" + hashlib.sha256(" ".join(where).encode()).hexdigest()[:6]
+    first += "-" + hashlib.sha256(" ".join(where).encode(errors="surrogateescape")).hexdigest()[:6]
     return first + (f"-and-{len(words) - 1}-more" if len(words) > 1 else "")
 
 

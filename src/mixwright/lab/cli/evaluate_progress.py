@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.cli.progress import say
 from mixwright.lab.experiments.evaluations.measuring import KEPT
+from mixwright.lab.reports.plain_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,9 +48,9 @@ def _bars(console: "Console", total: int) -> "Generator[PartProgress]":
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=32),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
         console=console,
         transient=True,
@@ -68,7 +69,12 @@ def _bars(console: "Console", total: int) -> "Generator[PartProgress]":
                 ended += 1
                 if note and note != KEPT:
                     say(console, f"{what} not measured: {note}")
-            progress.update(one, description=what, completed=share, note="" if share >= 1 else note)
+            progress.update(
+                one,
+                description=printable(what),
+                completed=share,
+                note="" if share >= 1 else printable(note),
+            )
             done = ended if share >= 1 else ended + share
             progress.update(every, completed=done, note=f"{ended}/{total}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions
 from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.reports.plain_text import printable
 
 ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label bars, as
 gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers.
@@ -67,10 +68,11 @@ def main(argv: Sequence[str]) -> int:
         drawn = [samples for samples in every if samples.samples]
         for samples in every:
             if not samples.samples:
-                print(f"{samples.title}: {samples.note}")
+                print(printable(f"{samples.title}: {samples.note}"))
         if not drawn:
             raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
         note = data.note if probe is None else f"{probe.note} {data.note}"
         page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=note)
-    print(f"gallery  {page}\npicture  {page.with_suffix('.png')}")
+    for word, file in (("gallery", page), ("picture", page.with_suffix(".png"))):
+        print(printable(f"{word}  {file}"))
     return 0

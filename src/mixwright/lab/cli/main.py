@@ -1,5 +1,6 @@
 """The command ``mixwright``: finds the subcommand, and turns users' mistakes into one line."""
 
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -7,6 +8,7 @@ from importlib.metadata import version
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.reports.plain_text import REPLACE, printable
 
 COMMANDS = {
     "compare": "train with several methods and seeds, and report on them",
@@ -46,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 interrupted.
     """
     argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):  # a message must not be lost to what cannot write it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=REPLACE)
     if not argv or argv[0] in ("-h", "--help", "help"):
         names = "\n".join(f"  {name:10}{about}" for name, about in COMMANDS.items())
         print(HELP.format(commands=names), end="")
@@ -71,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     except UsageError as error:
-        print(f"mixwright {name}: {error}" if name in COMMANDS else f"mixwright: {error}",
-              file=sys.stderr)  # fmt: skip
+        prog = f"mixwright {name}" if name in COMMANDS else "mixwright"
+        print(printable(f"{prog}: {error}", keep="\n"), file=sys.stderr)
         return 2
     except SystemExit as end:  # the parser printed its help
         return int(end.code or 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import DataOptions, RecipeOptions
+from mixwright.lab.reports.plain_text import printable
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -55,7 +56,7 @@ def first_process() -> bool:
 
 def tell(message: str) -> None:
     """Write what happens on the way to standard error."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message, keep="\n"), file=sys.stderr, flush=True)
 
 
 def out_folder(name: str) -> Path:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mixwright.lab.experiments.pool import Event, Job
 from mixwright.lab.reports.formatting import percent
+from mixwright.lab.reports.plain_text import printable
 from mixwright.lab.training.progress import warning_kind
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ class Bars:
         from rich.table import Column
 
         self._progress = Progress(
-            TextColumn("{task.description}", table_column=Column(min_width=24)),
+            TextColumn("{task.description}", markup=False, table_column=Column(min_width=24)),
             BarColumn(bar_width=32),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -109,7 +110,9 @@ class Bars:
         """Move the bars; say what went wrong above them."""
         job, detail = event.job, event.detail
         if event.kind == "start":
-            self._bars[job] = self._progress.add_task(job.name, total=1.0, note="starting")
+            self._bars[job] = self._progress.add_task(
+                printable(job.name), total=1.0, note="starting"
+            )
         elif event.kind == "progress" and job in self._bars:
             self._share[job] = detail["share"]
             note = f"epoch {detail['epoch']}/{detail['epochs']}"
@@ -134,9 +137,9 @@ class Bars:
 
 def open_console(*, quiet: bool = False) -> "Console":
     """Return standard output for ``rich``; a file or pipe has room for a table's whole row."""
-    from rich.console import Console
+    from mixwright.lab.cli.console import PlainConsole
 
-    console = Console(quiet=quiet, highlight=False)
+    console = PlainConsole(quiet=quiet)
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console
@@ -144,7 +147,8 @@ def open_console(*, quiet: bool = False) -> "Console":
 
 def say(console: "Console", text: str) -> None:
     """Print text as it is: no markup, no colours guessed from its words."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    text = printable(text, keep="\n")
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _end(event: Event, seconds: float) -> str:
