@@ -136,7 +136,7 @@ def test_a_model_that_gives_no_logits_is_named():
         def forward(self, images: Tensor) -> Tensor:
             return {"scores": super().forward(images)}  # type: ignore[return-value]
 
-    with pytest.raises(ValueError, match="gives dict; expected logits"):
+    with pytest.raises(ValueError, match="the model returned a dict; expected logits"):
         InputGradient()(*batch(), model=Mute())
 
 

@@ -19,6 +19,7 @@ from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.manifoldmix import mixed_features
 from mixwright.objectives.objective import Losses, Objective
+from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
 from mixwright.taps import classifier, last_map, named_layer, replacing
@@ -128,7 +129,7 @@ class AlignMix(Objective):
         at_input = sampling.choices([self.p_input, 1 - self.p_input], 1, generator=generator)[0]
         moved: Moved = ("partner", "own")[sampling.choices([1, 1], 1, generator=generator)[0]]
         if at_input == 0 or self._off(images):
-            logits = model(plan.images(images))
+            logits = take_logits(model(plan.images(images)), who="AlignMix", count=len(images))
         else:
             layer = last_map(model, images) if self.layer is None else self.layer
             width = classifier(model).in_features
@@ -139,7 +140,7 @@ class AlignMix(Objective):
                 )
 
             with replacing(model, layer, change):
-                logits = model(images)
+                logits = take_logits(model(images), who="AlignMix", count=len(images))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 

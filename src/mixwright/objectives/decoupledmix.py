@@ -15,6 +15,7 @@ from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
+from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 
 Mode = Literal["both", "less", "more"]
@@ -121,7 +122,7 @@ class DecoupledMix(Objective):
             )
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        logits = model(plan.images(images))
+        logits = take_logits(model(plan.images(images)), who="DecoupledMix", count=len(images))
         mixed = plan.loss(self.criterion, logits, labels)
         apart = self.decoupled(logits, labels, plan).mean()
         terms = {"mixed": mixed.detach(), "decoupled": apart.detach()}

@@ -24,6 +24,7 @@ from mixwright.objectives.grouped import grouped_norm
 from mixwright.objectives.momentum import Statistics, Teacher, momentum
 from mixwright.objectives.objective import Objective
 from mixwright.objectives.teacher import warmed
+from mixwright.outputs import take_logits
 from mixwright.taps import bare, classifier, entering, evaluating, hooked, tapping
 from mixwright.taps.sites import example_images, map_of, mask_stage
 
@@ -226,7 +227,7 @@ class Learning(Objective):
         last = classifier(model, batches[0])
         if self.batched and len(batches) > 1:
             with grouped_norm(model, len(batches)), entering(model, last) as tap:
-                own = list(model(torch.cat(batches)).split(rows))
+                own = list(self._logits(model, torch.cat(batches)).split(rows))
             entered = list(tap.value.split(rows))
         else:
             own, entered = list[Tensor](), list[Tensor]()
@@ -234,11 +235,14 @@ class Learning(Objective):
                 # No hook for whole images: a compiled model would run uncompiled with one.
                 whole = images is not None and number == 0
                 with nullcontext() if whole else entering(model, last) as tap:
-                    own.append(model(batch))
+                    own.append(self._logits(model, batch))
                 entered.append(own[-1] if tap is None else tap.value)
         first = 0 if images is None else 1
         logits = [head(value.to(_head_dtype(head, value))) for value in entered[first:]]
         return (own[0] if first else None), logits
+
+    def _logits(self, model: Module, images: Tensor) -> Tensor:
+        return take_logits(model(images), who=type(self).__name__, count=len(images))
 
     # ------------------------------------------------------------------ around the steps
 
@@ -337,15 +341,14 @@ def _logits_layer(name: str, model: Module, images: Tensor, num_classes: int) ->
     handle = last.register_forward_hook(lambda *_: ran.append(None))
     try:
         with torch.no_grad(), evaluating(bare(model)), hooked():
-            output: object = bare(model)(images)
+            logits = take_logits(bare(model)(images), who=name, count=len(images))
     finally:
         handle.remove()
-    if not isinstance(output, Tensor) or output.shape != (len(images), num_classes):
-        what = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    if logits.shape[1] != num_classes:
         raise ValueError(
-            f"{name}: for {len(images)} images the model returns {what}; expected logits of shape "
-            f"({len(images)}, {num_classes}), one for each class. Build it for these classes, or "
-            "wrap it so that it returns its logits."
+            f"{name}: for {len(images)} images the model returns {tuple(logits.shape)}; expected "
+            f"logits of shape ({len(images)}, {num_classes}), one for each class. Build it for "
+            "these classes, or wrap it so that it returns its logits."
         )
     if last.out_features != num_classes or len(ran) != 1:
         raise ValueError(

@@ -16,6 +16,7 @@ from mixwright.mixers.mixer import check_batch
 from mixwright.mixers.pair_mixer import draw_partners
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
+from mixwright.outputs import take_logits
 from mixwright.taps import bare, classifier, entering, evaluating
 
 _AT_ONCE = 128  # images that are made hard together; it decides memory and speed alone
@@ -139,7 +140,7 @@ class MEADA(Objective):
             rows = order[:count]
             hard = self.harden(model, images[rows], labels[rows])
             images = images.index_copy(0, rows, hard.to(images.dtype))
-        logits = model(images)
+        logits = take_logits(model(images), who="MEADA", count=len(images))
         total = self.criterion(logits, labels).mean()
         return Losses(total, {"loss": total.detach()}, logits)
 
@@ -156,7 +157,7 @@ class MEADA(Objective):
             start: Tensor | None = None
             for _ in range(self.steps):
                 pixels.requires_grad_()
-                logits = inner(pixels.to(images.dtype))
+                logits = take_logits(inner(pixels.to(images.dtype)), who="MEADA", count=len(images))
                 start = tap.value.detach().clone() if start is None else start
                 total = self._height(logits, labels, tap.value, start).sum()
                 (slope,) = torch.autograd.grad(total, pixels)

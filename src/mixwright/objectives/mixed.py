@@ -9,6 +9,7 @@ from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
+from mixwright.outputs import take_logits
 
 
 class Mixed(Objective):
@@ -45,11 +46,11 @@ class Mixed(Objective):
     ) -> Losses:
         """See ``Objective.forward``."""
         if self.mixer is None:
-            logits = model(images)
+            logits = take_logits(model(images), who="Mixed", count=len(images))
             total = self.criterion(logits, labels).mean()
             return Losses(total, {"loss": total.detach()}, logits)
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        logits = model(plan.images(images))
+        logits = take_logits(model(plan.images(images)), who="Mixed", count=len(images))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)

@@ -11,6 +11,7 @@ from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
+from mixwright.outputs import take_logits
 
 
 class Switching(Objective):
@@ -33,7 +34,7 @@ class Switching(Objective):
     ) -> Losses:
         """Make the step of the mixer; see ``Objective.forward``."""
         plan = self.otherwise.plan(images, labels, generator=generator, model=model)
-        logits = model(plan.images(images))
+        logits = take_logits(model(plan.images(images)), who=type(self).__name__, count=len(images))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mixwright.outputs import take_logits
+
 
 def mixed_targets(
     labels: Tensor, *, index: Tensor, weight: Tensor, num_classes: int | None
@@ -35,6 +37,7 @@ def mixed_loss(
     weight: Tensor,
 ) -> Tensor:
     """Mix the losses of the sources' labels; see ``MixPlan.loss``."""
+    logits = take_logits(logits, who="plan.loss")
     count, sources = index.shape
     if len(logits) != count:
         raise ValueError(
@@ -57,7 +60,7 @@ def mixed_loss(
 
 def weighted_accuracy(logits: Tensor, rows: Tensor, *, weight: Tensor) -> Tensor:
     """Count hits on any source by its label weight; see ``MixPlan.accuracy``."""
-    predicted = logits.argmax(dim=1)[:, None]
+    predicted = take_logits(logits, who="plan.accuracy").argmax(dim=1)[:, None]
     if rows.ndim == 3:
         column = predicted[..., None].expand(-1, rows.shape[1], 1)
         hit = rows.float().gather(2, column)[..., 0]

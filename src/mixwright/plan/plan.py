@@ -290,7 +290,8 @@ class MixPlan:
         Args:
             criterion: takes ``(logits, labels of one source)`` and returns ``(B,)``, one loss a
                 sample, such as ``CrossEntropyLoss(reduction="none")``.
-            logits: ``(B, K)`` of the mixed images.
+            logits: ``(B, K)`` of the mixed images, or a model's output that holds them under the
+                name ``logits``.
             labels: ``(pool,)`` or ``(pool, K)``, whatever the criterion takes.
 
         Returns:
@@ -306,7 +307,7 @@ class MixPlan:
         """Measure top-1 accuracy on mixed images, each source counting by its label weight.
 
         Args:
-            logits: ``(B, K)`` of the mixed images.
+            logits: see ``loss``.
             labels: ``(pool,)`` class indices, or ``(pool, K)`` soft, which count by the share of
                 the predicted class.
 

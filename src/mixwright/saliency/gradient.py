@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.outputs import take_logits
 from mixwright.taps import as_input, bare, evaluating, hooked
 from mixwright.taps.layers import first_tensor
 
@@ -63,23 +63,15 @@ class InputGradient:
             labels = labels.long() if labels.ndim == 1 else labels.float()
         quiet = contextlib.nullcontext() if self.train_mode else evaluating(inner)
         with torch.enable_grad(), quiet, hooked():  # a graph of its own would be compiled for it
-            logits = _logits(inner(pixels.clone()))  # networks may write into what they get
+            output: Any = inner(pixels.clone())  # networks may write into what they get
+            if isinstance(output, tuple | list) and not hasattr(output, "logits"):
+                output = first_tensor(output)  # enough for a saliency; a loss would have to be sure
+            logits = take_logits(output, who="InputGradient", count=len(pixels))
             with torch.autocast(images.device.type, enabled=False):
                 # Not the mean: each image's own loss, in float32 and large enough for float16.
                 loss = F.cross_entropy(logits.float(), labels, reduction="sum") * 1024.0
             gradient = _gradient(loss, pixels)
         return gradient.float().square().mean(dim=1).sqrt()
-
-
-def _logits(output: Any) -> Tensor:
-    named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
-    found = first_tensor(output) if named is None else named
-    if not isinstance(found, Tensor):
-        raise ValueError(
-            f"InputGradient: the model gives {type(output).__name__}; expected logits (B, K), "
-            "alone, first of several outputs, or under the name logits."
-        )
-    return found
 
 
 def _gradient(loss: Tensor, pixels: Tensor) -> Tensor:

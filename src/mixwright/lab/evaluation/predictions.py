@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from mixwright.outputs import take_logits
 from mixwright.taps import evaluating
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -28,14 +29,8 @@ def batch_logits(
         )
     lower = torch.autocast(images.device.type, dtype=autocast) if autocast else nullcontext()
     with lower:
-        logits = model(images)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(
-            f"evaluation: for {len(images)} images the model returned {what}; expected logits of "
-            "shape (B, K). Wrap a model that returns more, so that it returns its logits."
-        )
-    return logits.float()
+        output = model(images)
+    return take_logits(output, who="evaluation", count=len(images)).float()
 
 
 def logits_of(

@@ -16,6 +16,7 @@ from mixwright.lab.data import load_data
 from mixwright.lab.data.names import parse_data
 from mixwright.lab.data.subset import split_rows
 from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.outputs import take_logits
 from mixwright.taps import classifier, entering, evaluating
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def penultimate(subject: Subject, images: ImageSet | LazyImages) -> Tensor:
             kind = pixels.device.type
             lower = torch.autocast(kind, dtype=autocast) if autocast else nullcontext()
             with entering(model, last) as tap, lower:
-                logits = model(pixels)
+                logits = take_logits(model(pixels), who="probe", count=len(pixels))
             if tap.value.ndim != 2 or logits.shape != (len(pixels), last.out_features):
                 raise NotApplicableError(
                     f"probe: the last Linear layer takes {tuple(tap.value.shape)} and gives "

@@ -24,7 +24,10 @@ from torch import Tensor, nn
 from mixwright.lab.evaluation.predictions import check_logits
 from mixwright.lab.theory.plans import PlannedBatch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.outputs import take_logits
 from mixwright.taps import evaluating
+
+_Function = Callable[[Tensor], Tensor]
 
 STEPS = (0.1, 0.25, 0.5, 0.75)
 """Where the loss is followed on the way from a source to the mixed image, which is at 1."""
@@ -146,9 +149,13 @@ def decompose(
     """
     loss = CrossEntropy() if criterion is None else criterion
     rows, paths, images = list[Tensor](), list[Tensor](), 0
+
+    def logits_of(images: Tensor) -> Tensor:
+        return take_logits(model(images), who="decompose", count=len(images))
+
     with evaluating(model), torch.no_grad():
         for batch in drawn:
-            row, path, count = _expanded(model, batch, loss, steps)
+            row, path, count = _expanded(logits_of, batch, loss, steps)
             rows.append(row)
             paths.append(path)
             images += count
@@ -204,7 +211,7 @@ def _forward_mode() -> Generator[None]:
 
 
 def _expanded(
-    model: nn.Module, batch: PlannedBatch, loss: Criterion, steps: Sequence[float]
+    model: _Function, batch: PlannedBatch, loss: Criterion, steps: Sequence[float]
 ) -> tuple[Tensor, Tensor, int]:
     """Of one plan: plain, mixed, labels, R1, R2, R3; the loss along the way; sources expanded."""
     images, labels, plan = batch
@@ -233,9 +240,7 @@ def _expanded(
     return torch.stack([plain, end, start - plain, r1, r2, r3]).cpu(), path.cpu() / len(plan), count
 
 
-def _terms(
-    model: nn.Module, source: Tensor, way: Tensor, loss: Callable[[Tensor], Tensor]
-) -> list[Tensor]:
+def _terms(model: _Function, source: Tensor, way: Tensor, loss: _Function) -> list[Tensor]:
     """Loss at the source, and its terms R1, R2 and R3, for each sample."""
     # The chain rule, split where the loss meets the logits: their first derivative u gives g'u and
     # u'Hu, their second derivative v gives g'v.

@@ -27,6 +27,7 @@ from mixwright.lab.evaluation.subject import Measurement
 from mixwright.lab.theory.moments import gram
 from mixwright.lab.theory.plans import draw_plans
 from mixwright.mixers import Mixer
+from mixwright.outputs import take_logits
 from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating, hooked
 
@@ -232,7 +233,7 @@ def _gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """``(K, B, C, H, W)`` gradients of the logits, linear in W, and ``(B, K)`` probabilities."""
     points = images.detach().requires_grad_()
     with _recorded([first_layer(model, images)]) as calls:
-        logits: Tensor = model(points)
+        logits = take_logits(model(points), who="first_layer", count=len(images))
     output = calls[0][2]
     gradients = list[Tensor]()
     # Two steps back: from the logits to the layer's output, held fixed by detach(), and through the

@@ -20,6 +20,7 @@ from mixwright.objectives.dada.influence import Order
 from mixwright.objectives.dada.policy import PAIRS, FoundPolicy, SubPolicy, augmented
 from mixwright.objectives.dada.search import Examples, Search, SearchProgress, SearchSettings
 from mixwright.objectives.objective import Losses, Objective
+from mixwright.outputs import take_logits
 from mixwright.sampling import stream
 from mixwright.taps import bare
 
@@ -244,7 +245,8 @@ class DADA(Objective):
                 "objective.search(images, labels, generator=...) once, after objective.build, or "
                 "load the state of an objective that has searched."
             )
-        logits = model(augmented(images, self.policy, generator=generator))
+        changed = augmented(images, self.policy, generator=generator)
+        logits = take_logits(model(changed), who="DADA", count=len(images))
         total = self.criterion(logits, labels).mean()
         return Losses(total, {"loss": total.detach()}, logits)
 

@@ -14,6 +14,7 @@ from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.dada.influence import Order, influence
 from mixwright.objectives.dada.policy import Draw, Policy
 from mixwright.objectives.dada.relax import relax
+from mixwright.outputs import take_logits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ class Search:
 
         def loss(images: Tensor, labels: Tensor) -> Tensor:
             torch.manual_seed(chance)  # the same dropout in all passes that are compared
-            return self.settings.criterion(self.model(images), labels).mean()
+            return self.settings.criterion(self._logits(images), labels).mean()
 
         value, slope = influence(
             self.weights,
@@ -159,7 +160,7 @@ class Search:
     def improve_model(self, images: Tensor, labels: Tensor) -> Tensor:
         """Make the network's step on a new draw; gives its loss, 0-d."""
         drawn = self.policy.draw(generator=self.generator)
-        logits = self.model(drawn.images(images, generator=self.generator))
+        logits = self._logits(drawn.images(images, generator=self.generator))
         loss = self.settings.criterion(logits, labels).mean()
         self.sgd.zero_grad()
         loss.backward()
@@ -183,6 +184,9 @@ class Search:
             parameter.grad = slope
         self.adam.step()
         policy.tidy()
+
+    def _logits(self, images: Tensor) -> Tensor:
+        return take_logits(self.model(images), who="DADA", count=len(images))
 
     def _buffers(self) -> dict[Tensor, Tensor]:
         state = self.sgd.state

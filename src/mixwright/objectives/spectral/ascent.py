@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.objectives.criteria import CrossEntropy
+from mixwright.outputs import take_logits
 from mixwright.taps import evaluating
 
 _LEAST = 1e-7  # of a mean prediction, as published; its logarithm has to be finite
@@ -42,7 +43,7 @@ def ascended(
             # Two short backwards, to the pixels and from there, and not one: compiled models want a
             # leaf, and only the pixels' gradient crosses between them.
             pixels = images.detach().requires_grad_()
-            logits = model(pixels)
+            logits = take_logits(model(pixels), who="Spectral", count=len(pixels))
             loss = CrossEntropy()(logits, labels).sum()
             (by_pixel,) = torch.autograd.grad(loss, pixels)
             (slope,) = torch.autograd.grad(images, value, by_pixel)

@@ -10,6 +10,7 @@ from mixwright import sampling
 from mixwright.arguments import check_number, check_whole
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.spectral.amplitude import whole
+from mixwright.outputs import take_logits
 from mixwright.taps import bare, evaluating
 
 
@@ -78,7 +79,9 @@ def sensitivity_map(
                     cosine = wave(row, column, height=height, width=width, device=images.device)
                     added = cosine * strength
                     noisy = few.float() + added * (2 * signs[column] - 1)
-                    predicted = inner(noisy.to(few.dtype)).argmax(dim=1)
+                    output = inner(noisy.to(few.dtype))
+                    logits = take_logits(output, who="sensitivity_map", count=len(few))
+                    predicted = logits.argmax(dim=1)
                     wrong[row, column] += (predicted != theirs).sum()
     return whole(wrong / len(images), width)
 

@@ -18,6 +18,7 @@ from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.tokenmixup.horizontal import Horizontal, ScoreNet
 from mixwright.objectives.tokenmixup.layers import Encoder, changing_input, encoders
 from mixwright.objectives.tokenmixup.vertical import vertical
+from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.taps.attention import prefix_tokens
 from mixwright.taps.modes import bare
@@ -176,7 +177,7 @@ class TokenMixup(Objective):
             if self.vertical and mixing:
                 earlier = found[: self.vertical_layer + 1]
                 stack.enter_context(vertical(earlier, kappa=self.kappa))
-            logits = model(images)
+            logits = take_logits(model(images), who="TokenMixup", count=len(images))
         if mixed is not None and mixed.pairs is not None:
             whole = MixPlan.identity(images) if plan is None else plan
             plan = composed(whole, mixed.pairs.plan())

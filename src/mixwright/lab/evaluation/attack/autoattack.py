@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mixwright.arguments import check_number
 from mixwright.lab.evaluation.attack.pgd import Adversarial
 from mixwright.lab.evaluation.predictions import correct_on
+from mixwright.outputs import take_logits
 from mixwright.taps import evaluating
 
 INSTALL = "pip install pyautoattack"
@@ -57,9 +58,22 @@ def autoattack(
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), evaluating(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its checks of the model, which speak to its authors
-        attack = package.AutoAttack(model, norm="Linf", eps=eps, device=images.device, seed=seed)
+        attack = package.AutoAttack(
+            _Logits(model), norm="Linf", eps=eps, device=images.device, seed=seed
+        )
         found: tuple[Tensor, Tensor] = attack.run_standard_evaluation(
             images, labels, batch_size=batch_size
         )
     moved = found[0].detach().to(images)
     return Adversarial(moved, robust & correct_on(model, moved, labels))
+
+
+class _Logits(nn.Module):
+    """A model whose output is its logits alone, as the package wants them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return take_logits(self.model(images), who="autoattack", count=len(images))

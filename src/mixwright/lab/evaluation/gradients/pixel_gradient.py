@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mixwright.lab.evaluation.predictions import not_finite, refuse
+from mixwright.outputs import take_logits
 from mixwright.sampling import integers
 from mixwright.taps import evaluating
 
@@ -57,13 +58,8 @@ def differentiating(model: nn.Module, images: Tensor) -> collections.abc.Generat
 
 def logits_for_gradients(model: nn.Module, pixels: Tensor) -> Tensor:
     """Return ``(B, K)`` logits, with their graph, of images of ``differentiating``."""
-    logits = model(pixels.clone())  # networks may write into what they get
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(pixels):
-        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(
-            f"gradients: for {len(pixels)} images the model returned {what}; expected logits of "
-            "shape (B, K). Wrap a model that returns more, so that it returns its logits."
-        )
+    output = model(pixels.clone())  # networks may write into what they get
+    logits = take_logits(output, who="gradients", count=len(pixels))
     refuse(int(not_finite(logits.detach()).sum()), 0, len(logits), classes=logits.shape[1])
     if not logits.requires_grad:
         raise ValueError(

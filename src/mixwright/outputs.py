@@ -1,0 +1,38 @@
+"""What a classifier returned: its logits, alone or in an object that holds more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def take_logits(output: Any, *, who: str, count: int | None = None) -> Tensor:
+    """Return the logits of what a model returned, alone or under the name ``logits``.
+
+    The name is that of an attribute or a key, as Hugging Face's models have it. Of a tuple nothing
+    is taken: logits may stand anywhere in it. With ``count`` images they have to be ``(count, K)``;
+    ``who`` is what messages begin with.
+
+    Raises:
+        ValueError: there are no logits, or they have another shape.
+
+    Example:
+        >>> import torch
+        >>> take_logits({"loss": None, "logits": torch.zeros(2, 3)}, who="mine", count=2).shape
+        torch.Size([2, 3])
+    """
+    found = output
+    if isinstance(output, Mapping):
+        found = output.get("logits")
+    elif not isinstance(output, Tensor):
+        found = getattr(output, "logits", None)
+    if isinstance(found, Tensor) and (count is None or (found.ndim == 2 and len(found) == count)):
+        return found
+    what = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(output).__name__}"
+    given = f"for {count} images the model returned {what}" if count else f"logits are {what}"
+    raise ValueError(
+        f"{who}: {given}; expected logits of shape (B, K), alone or under the name logits. If the "
+        "model returns something else, wrap it so that it returns its logits."
+    )
