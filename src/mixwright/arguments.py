@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def check_number(
@@ -61,6 +64,26 @@ def check_whole(name: str, argument: str, value: object, *, low: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise ValueError(
             f"{name}: {argument} is {value!r}; expected a whole number, at least {low}."
+        )
+
+
+def check_unit(name: str, images: Tensor) -> None:
+    """Refuse images that are not floating or not within [0, 1]; reads values.
+
+    What rounding leaves beside 0 and 1, up to a hundred-thousandth, passes.
+    """
+    if not images.is_floating_point():
+        raise ValueError(
+            f"{name}: images have dtype {images.dtype}; expected floating ones in [0, 1]. Bytes "
+            "become that by images.float() / 255."
+        )
+    if images.numel() == 0:
+        return
+    low, high = (float(end) for end in images.detach().aminmax())
+    if not (low >= -1e-5 and high <= 1 + 1e-5):  # so that NaN is refused too
+        raise ValueError(
+            f"{name}: images run from {low:.3g} to {high:.3g}; expected values in [0, 1]. Undo a "
+            "normalisation and let the model make it: Normalised(model, mean, std)."
         )
 
 

@@ -60,7 +60,8 @@ class MEADA(Objective):
 
     Raises:
         ValueError: an argument is out of range; in ``build``, the model has no Linear; at the
-            first epoch, the images are not held in memory.
+            first epoch, the images are not held in memory; images to be made hard are outside
+            [0, 1].
 
     Example:
         >>> objective = MEADA(online=0.5, steps=2)
@@ -149,6 +150,7 @@ class MEADA(Objective):
 
         The model's modes, statistics and gradients stay as they are.
         """
+        self.check_unit(images)
         inner = bare(model)
         last = classifier(inner, images)
         rate = self.lr / (_PUBLISHED_BATCH * _PUBLISHED_SCALE)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_unit
 from mixwright.mixers.cards import Card
 from mixwright.plan import MixPlan
 
@@ -49,6 +50,7 @@ class Objective(Module):
     """
 
     alternates: bool = False
+    _looked: bool = False  # whether a batch was found to be in [0, 1]
     card: ClassVar[Card | None] = None
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -64,6 +66,12 @@ class Objective(Module):
 
     def build(self, model: Module, num_classes: int) -> None:
         """Make heads, teacher or generator; called once, before the optimiser is made."""
+
+    def check_unit(self, images: Tensor) -> None:
+        """Refuse images outside [0, 1]; on an accelerator, where reading waits, the first only."""
+        if images.device.type == "cpu" or not self._looked:
+            check_unit(type(self).__name__, images)
+            self._looked = True
 
     def forward(
         self,

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_unit, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -63,7 +63,8 @@ class DADA(Objective):
         found: the sub-policies, part of the state that is saved.
 
     Raises:
-        ValueError: an argument is out of range; in a step, nothing was searched yet.
+        ValueError: an argument is out of range; in a step, nothing was searched yet, or
+            images are outside [0, 1].
 
     Example:
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2))
@@ -198,7 +199,8 @@ class DADA(Objective):
             The found sub-policies, which ``policy`` gives too.
 
         Raises:
-            ValueError: ``build`` was not called, or there are fewer than 4 images.
+            ValueError: ``build`` was not called, there are fewer than 4 images, or they are
+                outside [0, 1].
         """
         if not self._model:
             raise ValueError(
@@ -210,6 +212,8 @@ class DADA(Objective):
                 f"DADA.search: images have shape {tuple(images.shape)}, with {len(labels)} labels; "
                 "expected (M, C, H, W) of at least 4 images, and a label for each."
             )
+        if images.dtype != torch.uint8:
+            check_unit("DADA.search", images)
         student = copy.deepcopy(bare(self._model[0]))
         device = next(student.parameters()).device
         images, labels = images.to(device), labels.to(device)
@@ -238,6 +242,7 @@ class DADA(Objective):
     ) -> Losses:
         """See ``Objective.forward``."""
         check_batch("DADA", images, labels, dims=2)
+        self.check_unit(images)
         if not self.policy:
             raise ValueError(
                 "DADA: it has no policy yet; expected a search before the first step. mixwright's "

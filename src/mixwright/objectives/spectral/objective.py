@@ -68,7 +68,8 @@ class Spectral(Objective):
             steps have the cross-entropy always.
 
     Raises:
-        ValueError: an argument is out of range; in a step, the images are not of the map's size.
+        ValueError: an argument is out of range; in a step, the images are outside [0, 1] or not of
+            the map's size.
 
     Example:
         >>> objective = Spectral(steps=2)
@@ -184,9 +185,11 @@ class Spectral(Objective):
             Of the shape of ``images``, float32 in [0, 1], no graph.
 
         Raises:
-            ValueError: shapes do not fit each other or those of the sensitivity.
+            ValueError: shapes do not fit each other or those of the sensitivity, or images are
+                outside [0, 1].
         """
         check_batch("Spectral", images, labels, dims=2)
+        self.check_unit(images)
         stride = self.step * self._weight(images)
         amplitude, phase = spectrum(images)
 

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_number, check_whole
+from mixwright.arguments import check_number, check_unit, check_whole
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.spectral.amplitude import whole
 from mixwright.outputs import take_logits
@@ -62,6 +62,7 @@ def sensitivity_map(
     with.
     """
     check_batch("sensitivity_map", images, labels, dims=2)
+    check_unit("sensitivity_map", images)
     check_number("sensitivity_map", "strength", strength, open_low=True)
     check_whole("sensitivity_map", "batch_size", batch_size, low=1)
     height, width = images.shape[-2:]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixwright.arguments import check_number
+from mixwright.arguments import check_number, check_unit
 from mixwright.lab.evaluation.attack.pgd import Adversarial
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.outputs import take_logits
@@ -46,12 +46,13 @@ def autoattack(
     global generator is left as it was.
 
     Raises:
-        ValueError: pyautoattack is not installed, or ``eps`` is out of range.
+        ValueError: pyautoattack is not installed, or ``eps`` or images are out of range.
 
     Source: Croce and Hein, "Reliable Evaluation of Adversarial Robustness with an Ensemble of
     Diverse Parameter-free Attacks", 2020, arXiv:2003.01690.
     """
     check_number("autoattack", "eps", eps, open_low=True)
+    check_unit("autoattack", images)
     check_autoattack()
     package: Any = import_module("pyautoattack")
     robust = correct_on(model, images, labels)
@@ -59,7 +60,7 @@ def autoattack(
     with torch.random.fork_rng(devices=devices), evaluating(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its checks of the model, which speak to its authors
         attack = package.AutoAttack(
-            _Logits(model), norm="Linf", eps=eps, device=images.device, seed=seed
+            _Logits(model).eval(), norm="Linf", eps=eps, device=images.device, seed=seed
         )
         found: tuple[Tensor, Tensor] = attack.run_standard_evaluation(
             images, labels, batch_size=batch_size

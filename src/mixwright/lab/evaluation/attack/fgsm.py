@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mixwright.arguments import check_number
+from mixwright.arguments import check_number, check_unit
 from mixwright.lab.evaluation.attack.losses import Loss, loss_gradient
 
 
@@ -30,7 +30,7 @@ def fgsm(
         pixel stays as it is.
 
     Raises:
-        ValueError: ``eps`` is out of range, or what ``loss_gradient`` refuses.
+        ValueError: ``eps`` or images are out of range, or what ``loss_gradient`` refuses.
 
     Example:
         >>> import torch
@@ -44,6 +44,7 @@ def fgsm(
     arXiv:1412.6572.
     """
     check_number("fgsm", "eps", eps)
+    check_unit("fgsm", images)
     return step(images, loss_gradient(model, images, labels, loss), eps)
 
 

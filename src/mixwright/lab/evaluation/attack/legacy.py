@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mixwright.arguments import check_number
+from mixwright.arguments import check_number, check_unit
 from mixwright.lab.evaluation.attack.losses import loss_gradient
 from mixwright.lab.evaluation.subject import NotApplicableError
 from mixwright.lab.models.normalised import Normalised
@@ -40,11 +40,12 @@ def legacy_fgsm(
 
     Raises:
         NotApplicableError: the model does not begin with a ``Normalised``.
-        ValueError: ``eps`` is out of range, or what ``loss_gradient`` refuses.
+        ValueError: ``eps`` or images are out of range, or what ``loss_gradient`` refuses.
 
     Source: JinXins/Adversarial-AutoMixup, its FGSM tool.
     """
     check_number("legacy_fgsm", "eps", eps)
+    check_unit("legacy_fgsm", images)
     whole = normalised_inside(model)
     scaled = (images - whole.mean) / whole.std
     moved = scaled

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
-from mixwright.arguments import check_number, check_whole
+from mixwright.arguments import check_number, check_unit, check_whole
 from mixwright.lab.evaluation.attack.losses import Loss, loss_gradient
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.sampling import uniform
@@ -59,7 +59,7 @@ def pgd(
         loss: what is raised; see ``attack_loss``.
 
     Raises:
-        ValueError: an argument is out of range, or what ``loss_gradient`` refuses.
+        ValueError: an argument or images are out of range, or what ``loss_gradient`` refuses.
 
     Example:
         >>> import torch
@@ -75,6 +75,7 @@ def pgd(
     arXiv:1706.06083.
     """
     check_number("pgd", "eps", eps)
+    check_unit("pgd", images)
     check_number("pgd", "alpha", alpha, open_low=True)
     check_whole("pgd", "steps", steps, low=1)
     check_whole("pgd", "restarts", restarts, low=1)

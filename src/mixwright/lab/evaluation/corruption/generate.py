@@ -92,8 +92,8 @@ def corrupt(
     their distributions, and where nothing is drawn agree to one level of 255. ImageNet-C is
     stored as JPEG besides, and this is not.
     """
-    _check(images, name, severity)
     check_whole("corrupt", "seed", seed, low=0)
+    _check(images, name, severity)
     pixels = images.cpu().numpy()
     parts = [
         torch.from_numpy(
@@ -116,6 +116,7 @@ def corrupt_block(
     constants: ConstantsName | None = None,
 ) -> Bytes:
     """Corrupt at most ``BLOCK`` images, the ``block``-th such part from 0; see ``corrupt``."""
+    _check(images, name, severity)
     height, width = images.shape[-2:]
     which = constants or constants_for(height, width)
     row = CONSTANTS[which][name][severity - 1]
@@ -142,13 +143,15 @@ def _frost(folder: Path | None, which: ConstantsName, height: int, width: int) -
     return partial(frost.frost, textures=textures)
 
 
-def _check(images: Tensor, name: str, severity: int) -> None:
+def _check(images: Tensor | Bytes, name: str, severity: int) -> None:
     check_choice("corrupt", "name", name, TYPES)
     check_choice("corrupt", "severity", severity, SEVERITIES)
-    if images.ndim != 4 or images.dtype != torch.uint8 or images.shape[1] != 3:
+    # Those in [0, 1] would be black: corruptions are made on bytes, as in the official files.
+    if images.ndim != 4 or not str(images.dtype).endswith("uint8") or images.shape[1] != 3:
         raise ValueError(
             f"corrupt: images have shape {tuple(images.shape)} and dtype {images.dtype}; expected "
-            "(n, 3, H, W) of torch.uint8, values 0 to 255. Repeat grey images over three channels: "
+            "(n, 3, H, W) of torch.uint8, values 0 to 255. Images in [0, 1] become that by "
+            "(images * 255).round().to(torch.uint8), grey ones of three channels by "
             "images.expand(-1, 3, -1, -1)."
         )
     if min(images.shape[2:]) < 8:
