@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from torch import Tensor
 
 from mixwright.objectives.dada import geometry, tones
@@ -120,6 +120,23 @@ def test_cutout_covers_a_square_of_grey():
     assert covered.min() < 16  # some reach over an edge
     assert (held == 0.5).float().mean(dim=(0, 1)).min() > 0  # anywhere
     assert torch.equal(geometry.cutout(images, torch.zeros(400), generator=stream(0)), images)
+
+
+@pytest.mark.parametrize(("level", "ours", "theirs"), [(0.9, 30.2, 34.7), (1.0, 37.0, 46.6)])
+def test_cutout_covers_as_much_as_is_documented(level, ours, theirs):
+    """Theirs: FastAutoAugment's corners, drawn by Pillow, whose rectangle holds both its ends."""
+    side, count = 0.2 * level * 32, 4000
+    rng = np.random.default_rng(0)
+    covered = []
+    for x, y in rng.uniform(1, 32, size=(count, 2)):
+        low = [int(max(0, place - side / 2)) for place in (x, y)]
+        picture = Image.new("L", (32, 32))
+        ImageDraw.Draw(picture).rectangle((*low, *(min(32, one + side) for one in low)), 1)
+        covered.append(np.asarray(picture).sum())
+    assert np.mean(covered) == pytest.approx(theirs, rel=0.02)
+    blank = torch.zeros(count, 1, 32, 32)
+    found = operate("Cutout", blank, torch.full((count,), level), generator=stream(0))
+    assert (found > 0).sum() / count == pytest.approx(ours, rel=0.02)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

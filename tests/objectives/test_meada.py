@@ -246,7 +246,14 @@ def test_a_run_too_short_to_grow_says_so():
     grow(objective, tiny_data(), 1)
     (sentence,) = objective.warnings({}, progress=1 / 10)
     assert "never grow, since every is 10 in a run of 10 epochs" in sentence
+    assert "Take every=2" in sentence
     assert objective.warnings({}, progress=1 / 11) == ()
+    for every in (1, 10):  # no every lets the data grow after the only epoch
+        objective = built(tiny_net(), every=every)
+        grow(objective, tiny_data(), 1)
+        (sentence,) = objective.warnings({}, progress=1.0)
+        assert "in a run of 1 epoch; expected at least 2. Train for longer" in sentence
+        assert "every=" not in sentence
     assert built(tiny_net(), online=0.5).warnings({}, progress=0.5) == ()
 
 

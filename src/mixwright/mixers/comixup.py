@@ -31,8 +31,9 @@ class CoMixup:
 
     The batch is cut into groups of neighbouring rows. For each group as many outputs as it has
     images are chosen together: each should show salient blocks in large pieces, and what many
-    outputs show already gets dear. An output typically shows two or three images; it has no base
-    image, and row b of the batch need not be in output b. The label weight of an image is the mean
+    outputs show already gets dear. An output shows one image to a few, the fewer the more its
+    salient blocks lie together; it has no base image, and row b of the batch need not be in output
+    b. The label weight of an image is the mean
     of its mask. In the plan an output's sources are listed from the largest weight to the smallest
     with all those of its group that may have one, some at weight 0.
 
@@ -70,7 +71,9 @@ class CoMixup:
     2021, arXiv:2102.03065; snu-mllab/Co-Mixup: mixup.py, match.py.
 
     Departs from the authors' code as ``comix_masks`` says, in taking saliency from the model in
-    evaluation mode, and in leaving out the clean loss.
+    evaluation mode, and in leaving out the clean loss. Its solver leaves more images unmixed than
+    theirs: with the gradients of a small network on CIFAR-10, half trained, 40 % of the outputs
+    show one image, 58 % two or three and 2 % more; theirs 25, 73 and 2 %.
     """
 
     card: ClassVar[Card] = Card(

@@ -151,7 +151,7 @@ class FieldMix(RandomPairMixer):
     Source: our own; fields of low-frequency noise cut at a rank are FMix's (arXiv:2002.12047).
     """
 
-    design: Design | Path
+    design: Design | Path | str
     alpha: float | None = None
     lam: float | None = None
     per: Per = "sample"

@@ -16,7 +16,7 @@ from mixwright.masks.sinkhorn import square_distances, transport
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.manifoldmix import mixed_features
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.outputs import take_logits
@@ -98,7 +98,7 @@ class AlignMix(Objective):
     lam: float | None = None
     per: Per = "sample"
     pairing: Pairing = "cycle"
-    criterion: Criterion = field(default_factory=CrossEntropy)
+    criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         check_number("AlignMix", "eps", self.eps, open_low=True)

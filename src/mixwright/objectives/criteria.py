@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,12 @@ from torch import Tensor
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 """Takes logits ``(B, K)`` and labels ``(B,)`` or ``(B, K)``; returns ``(B,)``."""
+
+if TYPE_CHECKING:
+    CriterionOrNone = Criterion  # once an objective is made
+else:
+    CriterionOrNone = Criterion | None
+"""A field of an objective, in which None stands for the cross-entropy."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mixwright.masknets import MaskLoss, MaskLossName, MaskNet, Upsampling
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.mixers.sources import OFS, Of, Sources, draw_sources
-from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.grouped import grouped_norm
 from mixwright.objectives.momentum import Statistics, Teacher, momentum
 from mixwright.objectives.objective import Objective
@@ -105,7 +105,7 @@ class Learning(Objective):
     mask_lr: float | None = None
     mask_min_lr: float | None = None
     batched: bool = False
-    criterion: Criterion = field(default_factory=CrossEntropy)
+    criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         name = type(self).__name__

@@ -11,7 +11,7 @@ from mixwright import sampling
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
@@ -59,7 +59,9 @@ class ManifoldMix(Objective):
 
     Departs from the authors' code, which draws one share a batch, lets samples meet themselves
     and minimises the binary cross-entropy of the softmax: ``ManifoldMix(per="batch",
-    pairing="perm")`` has their draws.
+    pairing="perm")`` has their draws. At the input the file named above mixes images and labels,
+    and then runs the network on the unmixed images; here, as in the paper and in the authors'
+    preresnet.py, it runs on the mixed ones.
     """
 
     card = Card(
@@ -76,7 +78,7 @@ class ManifoldMix(Objective):
     lam: float | None = None
     per: Per = "sample"
     pairing: Pairing = "cycle"
-    criterion: Criterion = field(default_factory=CrossEntropy)
+    criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         try:

@@ -14,7 +14,7 @@ from mixwright.arguments import check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.mixers.pair_mixer import draw_partners
-from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.outputs import take_logits
 from mixwright.taps import bare, classifier, entering, evaluating
@@ -100,7 +100,7 @@ class MEADA(Objective):
     every: int = 10
     rounds: int = 2
     online: float | None = None
-    criterion: Criterion = field(default_factory=CrossEntropy)
+    criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         check_whole("MEADA", "steps", self.steps, low=1)
@@ -189,6 +189,11 @@ class MEADA(Objective):
         epochs = round(self.epochs / progress) if progress > 0 else 0
         if self.online is not None or not self.rounds or not 0 < epochs <= self.every:
             return ()
+        if epochs == 1:  # they grow between epochs
+            return (
+                "MEADA: the data never grow in a run of 1 epoch; expected at least 2. Train for "
+                "longer, or take the online form.",
+            )
         return (
             f"MEADA: the data never grow, since every is {self.every} in a run of {epochs} epochs; "
             f"expected less. Take every={max(1, epochs // 4)}, or the online form.",

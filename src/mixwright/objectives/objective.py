@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_unit
+from mixwright.arguments import check_choice, check_unit
 from mixwright.mixers.cards import Card
 from mixwright.plan import MixPlan
 
@@ -47,11 +47,13 @@ class Objective(Module):
             What ``Losses`` holds beside ``total`` must then carry no graph to a player that rests;
             logits are detached by the loop.
         card: what ``mixwright list`` and the docs say of it; None for objectives without.
+        presets: sets of options by name, each to be had whole by ``preset``.
     """
 
     alternates: bool = False
     _looked: bool = False  # whether a batch was found to be in [0, 1]
     card: ClassVar[Card | None] = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make the module ready for fields: what ``@dataclass`` writes calls no ``__init__``.
@@ -63,6 +65,16 @@ class Objective(Module):
         made = super().__new__(cls)
         Module.__init__(made)
         return made
+
+    @classmethod
+    def preset(cls, name: str, **options: Any) -> Self:
+        """Make one with all options of a preset; ``options`` win over those.
+
+        Raises:
+            ValueError: there is no preset of that name.
+        """
+        check_choice(cls.__name__, "preset", name, tuple(cls.presets))
+        return cls(**{**cls.presets[name], **options})
 
     def build(self, model: Module, num_classes: int) -> None:
         """Make heads, teacher or generator; called once, before the optimiser is made."""

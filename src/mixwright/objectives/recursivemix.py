@@ -16,7 +16,7 @@ from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import PERS, Per, check_batch
-from mixwright.objectives.criteria import Criterion, CrossEntropy
+from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.regions import box_features
 from mixwright.outputs import take_logits
@@ -105,7 +105,7 @@ class RecursiveMix(Objective):
     per: Per = "batch"
     reset: bool = True
     layer: str | None = None
-    criterion: Criterion = field(default_factory=CrossEntropy)
+    criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
         check_number("RecursiveMix", "alpha", self.alpha, high=1.0)

@@ -95,16 +95,18 @@ def first_line(cls: type) -> str:
 
 def options_of(cls: type) -> str:
     """The options that a METHOD of this class takes, with their defaults."""
+    from mixwright.lab.experiments.methods import presets_of
     from mixwright.lab.settings import default_texts, option_types
 
     defaults = default_texts(cls)
-    return ", ".join(
+    options = [
         name
         if name not in defaults
         else f"{name}={'(Python only)' if defaults[name] is None else defaults[name]}"
         for name in option_types(cls)
         if name != "criterion"  # follows --loss
-    )
+    ]
+    return ", ".join([*options, *(f"or preset={name}" for name in presets_of(cls))])
 
 
 def _card(card: "Card") -> dict[str, str]:

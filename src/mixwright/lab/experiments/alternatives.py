@@ -3,8 +3,8 @@
 import itertools
 import re
 
-JOIN = re.compile(r"\+(?=[A-Za-z_])")  # not the sign of 1e+5
-"""Stands between the parts of a METHOD."""
+JOIN = re.compile(r"\+(?=[A-Za-z_])(?!variance\b)")
+"""Stands between the parts of a METHOD; not the sign of 1e+5, nor that in mask_loss=l1+variance."""
 
 
 def alternatives(text: str) -> list[str]:

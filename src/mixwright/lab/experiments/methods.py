@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,15 +68,23 @@ class MethodPart:
 
     @property
     def label(self) -> str:
-        """The paper's spelling and the options, for people."""
+        """The paper's spelling and the options, for people; presets by their names."""
         display = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
+        for name, preset in presets_of(self.cls).items():
+            if preset.items() <= display.items():
+                rest = {k: v for k, v in display.items() if k not in preset}
+                display = {"preset": name} | rest
         options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(display.items()))
         return f"{self.cls.__name__} ({options})" if options else self.cls.__name__
 
     def make(self, **more: Any) -> Any:
-        """Return the object itself; ``more`` is passed where the class takes it."""
+        """Return the object itself; ``more`` is passed where the class takes it.
+
+        An option that says otherwise stays; one that is none, such as ``criterion=none``, does not.
+        """
         taken = option_types(self.cls)
-        made = self.cls(**self.options, **{k: v for k, v in more.items() if k in taken})
+        given = {k: v for k, v in more.items() if k in taken and self.options.get(k) is None}
+        made = self.cls(**self.options | given)
         return made.load(trust=self.trust) if self.name == _TRAINED else made
 
 
@@ -140,7 +148,8 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
     """Read a METHOD.
 
     Args:
-        text: ``none``; a name; ``name:option=value,...``; ``trained:run=PATH``, see
+        text: ``none``; a name; ``name:option=value,...``, where ``preset=NAME`` stands for several
+            options (``adautomix:preset=paper``) and those beside it win; ``trained:run=PATH``, see
             ``load_mixer``; several of them joined by ``+``; or a class of your own as
             ``package.module:Class``, options behind one more colon.
         file: where the text was read, if the user did not write it here and now. Of other modules
@@ -236,8 +245,30 @@ def _part(word: str, before: str, file: Path | None, trust: bool) -> MethodPart:
             f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
             f"own package.module:Class.{cut}"
         )
-    options = read_options(cls, option_pairs(f'method "{word}"', word.removeprefix(name)))
-    return MethodPart(name, cls, options, learns, trust)
+    pairs = option_pairs(f'method "{word}"', word.removeprefix(name))
+    # Written out, so that a record shows every value and is that of whoever wrote them by hand.
+    preset = _preset(cls, pairs.pop("preset")) if presets_of(cls) and "preset" in pairs else {}
+    return MethodPart(name, cls, preset | read_options(cls, pairs), learns, trust)
+
+
+def presets_of(cls: type) -> Mapping[str, Mapping[str, Any]]:
+    """Return the named sets of options of a class of ours; empty where it has none.
+
+    In a METHOD ``preset=NAME`` stands for them; options beside it win.
+    """
+    from mixwright.objectives.objective import Objective
+
+    return cls.presets if issubclass(cls, Objective) else {}
+
+
+def _preset(cls: type, name: str) -> dict[str, Any]:
+    known = presets_of(cls)
+    if name not in known:
+        raise ValueError(
+            f"{cls.__name__}: option preset={name}: expected one of {', '.join(known)}."
+            f"{did_you_mean(name, known)}"
+        )
+    return dict(known[name])
 
 
 def _trained(word: str) -> type:

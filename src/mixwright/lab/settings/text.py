@@ -112,7 +112,7 @@ def read_value(text: str, kind: Any) -> Any:
         return text
     if kind is Path:
         return Path(text)
-    if getattr(kind, "__name__", "") == "Mixer":
+    if getattr(kind, "__name__", "") in ("Mixer", "MaskMethod"):
         return _read_mixer(text, kind)
     raise _PythonOnlyError(kind)
 
@@ -195,13 +195,16 @@ def _read_literal(text: str, kind: Any) -> Any:
 def _read_mixer(text: str, kind: Any) -> Any:
     from mixwright.mixers import MIXERS
     from mixwright.mixers.mixer import Mixer
+    from mixwright.mixers.pair_mixer import MaskMethod
 
-    if kind is not Mixer and not issubclass(kind, Unresolved):
+    if kind not in (Mixer, MaskMethod) and not issubclass(kind, Unresolved):
         raise _PythonOnlyError(kind)
-    if text in MIXERS:
+    layered = kind is MaskMethod  # MiAMix stacks the masks of these
+    known = [name for name, cls in MIXERS.items() if not layered or hasattr(cls, "keep")]
+    if text in known:
         return MIXERS[text]()
-    hint = did_you_mean(text, MIXERS)
-    raise MisfitError(f"the name of a mixer without options ({', '.join(MIXERS)})", hint)
+    hint = did_you_mean(text, known)
+    raise MisfitError(f"the name of a mixer without options ({', '.join(known)})", hint)
 
 
 def _mixer_name(mixer: object) -> str:
