@@ -51,7 +51,7 @@ LABELS = torch.arange(4)
 class Output:
     """What Hugging Face's models return."""
 
-    logits: Tensor
+    logits: Tensor | None
     loss: None = None
 
 
@@ -140,14 +140,16 @@ def test_a_plan_takes_the_output_itself():
         return logits.gather(1, labels[:, None])[:, 0]
 
     # 0.75 * 2 + 0.25 * 0 and 0.25 * 3 + 0.75 * 1; hits of class 0 by 0.75, of class 1 by 0.25.
-    for output in (logits, Output(logits), {"logits": logits}):
+    outputs: list[Any] = [logits, Output(logits), {"logits": logits}]
+    for output in outputs:
         assert plan.loss(criterion, output, labels).item() == 1.5
         assert plan.accuracy(output, labels).item() == 0.5
-    for output in ((logits,), {"scores": logits}, Output(None)):  # type: ignore[arg-type]
-        for call in (lambda o=output: plan.loss(criterion, o, labels),
-                     lambda o=output: plan.accuracy(o, labels)):  # fmt: skip
-            with pytest.raises(ValueError, match=r"plan\..* logits are a .*returns its logits"):
-                call()
+    others: list[Any] = [(logits,), {"scores": logits}, Output(None)]
+    for output in others:
+        with pytest.raises(ValueError, match=r"plan.loss: logits are a .*returns its logits"):
+            plan.loss(criterion, output, labels)
+        with pytest.raises(ValueError, match=r"plan.accuracy: logits are a .*returns its logits"):
+            plan.accuracy(output, labels)
 
 
 def _effect(model: nn.Module) -> Tensor:

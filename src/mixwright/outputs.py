@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 
-def take_logits(output: Any, *, who: str, count: int | None = None) -> Tensor:
+class HasLogits(Protocol):
+    """An object that holds logits, as Hugging Face's models return."""
+
+    @property
+    def logits(self) -> Any:
+        """``(B, K)``."""
+
+
+Output = Tensor | Mapping[str, Any] | HasLogits
+"""What a model may return: logits ``(B, K)``, alone or under the name ``logits``."""
+
+
+def take_logits(output: Output, *, who: str, count: int | None = None) -> Tensor:
     """Return the logits of what a model returned, alone or under the name ``logits``.
 
     The name is that of an attribute or a key, as Hugging Face's models have it. Of a tuple nothing
@@ -23,7 +35,7 @@ def take_logits(output: Any, *, who: str, count: int | None = None) -> Tensor:
         >>> take_logits({"loss": None, "logits": torch.zeros(2, 3)}, who="mine", count=2).shape
         torch.Size([2, 3])
     """
-    found = output
+    found: Any = output
     if isinstance(output, Mapping):
         found = output.get("logits")
     elif not isinstance(output, Tensor):

@@ -148,6 +148,7 @@ class MixPro(Switching):
     Departs from the authors' code, where one share serves a batch, samples may meet themselves,
     and gradients flow through the confidence into the label weights, which rewards the model for
     moving weight to the easier label: ``MixPro(per="batch", pairing="perm", pal_detach=False)``.
+    Their configurations leave attention out unless a flag asks for it (``pal=False``).
     """
 
     card = Card(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mixwright.outputs import take_logits
+from mixwright.outputs import Output, take_logits
 
 
 def mixed_targets(
@@ -30,7 +30,7 @@ def mixed_targets(
 
 def mixed_loss(
     criterion: Callable[[Tensor, Tensor], Tensor],
-    logits: Tensor,
+    logits: Output,
     labels: Tensor,
     *,
     index: Tensor,
@@ -58,7 +58,7 @@ def mixed_loss(
     return total
 
 
-def weighted_accuracy(logits: Tensor, rows: Tensor, *, weight: Tensor) -> Tensor:
+def weighted_accuracy(logits: Output, rows: Tensor, *, weight: Tensor) -> Tensor:
     """Count hits on any source by its label weight; see ``MixPlan.accuracy``."""
     predicted = take_logits(logits, who="plan.accuracy").argmax(dim=1)[:, None]
     if rows.ndim == 3:

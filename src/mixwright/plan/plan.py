@@ -12,6 +12,7 @@ from torch import Tensor
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
+from mixwright.outputs import Output
 from mixwright.plan.blending import blend
 from mixwright.plan.checking import check_sizes, check_values
 from mixwright.plan.labelling import class_count, mixed_loss, mixed_targets, weighted_accuracy
@@ -283,7 +284,7 @@ class MixPlan:
         return mixed_targets(labels, index=self.index, weight=self.weight, num_classes=num_classes)
 
     def loss(
-        self, criterion: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor
+        self, criterion: Callable[[Tensor, Tensor], Tensor], logits: Output, labels: Tensor
     ) -> Tensor:
         """Mix the losses of the sources' labels; for losses linear in the target the usual loss.
 
@@ -303,7 +304,7 @@ class MixPlan:
         self._check_rows("labels", labels)
         return mixed_loss(criterion, logits, labels, index=self.index, weight=self.weight)
 
-    def accuracy(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def accuracy(self, logits: Output, labels: Tensor) -> Tensor:
         """Measure top-1 accuracy on mixed images, each source counting by its label weight.
 
         Args:

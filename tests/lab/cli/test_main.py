@@ -141,8 +141,9 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"\n  {name} " in shown, name
     assert "arxiv.org/abs/1710.09412" in shown
     flat = " ".join(shown.split())
-    assert "methods=(Python only), weights=2;1;1;1;1, alpha=1" in flat
-    assert shown.count("Python only") == 1
+    assert "methods=mixup;cutmix;fmix;gridmix;agmix, weights=2;1;1;1;1, alpha=1" in flat
+    assert "Python only" not in shown  # there is nothing that a METHOD cannot say
+    assert "norm=false, or preset=paper" in flat
     assert "criterion" not in shown
     assert "passes 1 forward, 1 backward: a plain step options alpha=1" in flat
     for name, cls in OBJECTIVES.items():

@@ -42,7 +42,7 @@ def _trained(objective: Any, images: Tensor) -> Any:
     model = _model()
     objective.build(model, 4)
     if isinstance(objective, DADA):
-        objective.use([(PolicyStep("Invert", 0.5, 0.5),) * 2])
+        objective.use([(PolicyStep("Invert", 0.5, 0.5), PolicyStep("Invert", 0.5, 0.5))])
     return objective(model, images, LABELS, generator=stream(1), progress=0.0)
 
 

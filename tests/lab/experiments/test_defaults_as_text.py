@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -97,7 +98,7 @@ def test_layers_of_miamix_are_named() -> None:
         parse_method("miamix:methods=resizemix,weights=1")
 
 
-def test_fieldmix_takes_the_name_of_a_file(tmp_path) -> None:
+def test_fieldmix_takes_the_name_of_a_file(tmp_path: Path) -> None:
     design = Design.of(torch.ones(16, 16), alpha=0.5)
     design.save(tmp_path / "x.json")
     wanted = FieldMix(design=design)

@@ -197,9 +197,9 @@ def _read_mixer(text: str, kind: Any) -> Any:
     from mixwright.mixers.mixer import Mixer
     from mixwright.mixers.pair_mixer import MaskMethod
 
-    if kind not in (Mixer, MaskMethod) and not issubclass(kind, Unresolved):
-        raise _PythonOnlyError(kind)
     layered = kind is MaskMethod  # MiAMix stacks the masks of these
+    if kind is not Mixer and not layered and not issubclass(kind, Unresolved):
+        raise _PythonOnlyError(kind)
     known = [name for name, cls in MIXERS.items() if not layered or hasattr(cls, "keep")]
     if text in known:
         return MIXERS[text]()

@@ -90,10 +90,10 @@ class Spectral(Objective):
     Departs from SADA's code in attacking the images themselves, where it attacks three that AugMix
     has changed before; in leaving out its first epochs, in which AugMix works alone; in
     dividing by the maximum of the sample by default; and in drawing the brightness for each image,
-    where one factor holds for the batch. An image that the model gets wrong rests here, as the
-    paper says; the code sets a copy of its gradient to 0, so that all go on until the last one is
-    wrong. Without ``sensitivity``, as by default, all frequencies take equal steps; the authors
-    measure a map before they train and always use it.
+    where one factor holds for the batch. An image that the model gets wrong rests here, as its
+    early stopping is meant; the code sets a copy of the gradient to 0, so that all go on until the
+    last one is wrong. Without ``sensitivity``, as by default, all frequencies take equal steps; the
+    authors measure a map before they train and always use it.
     """
 
     card = Card(
