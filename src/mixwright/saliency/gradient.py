@@ -64,9 +64,10 @@ class InputGradient:
         quiet = contextlib.nullcontext() if self.train_mode else evaluating(inner)
         with torch.enable_grad(), quiet, hooked():  # a graph of its own would be compiled for it
             output: Any = inner(pixels.clone())  # networks may write into what they get
-            if isinstance(output, tuple | list) and not hasattr(output, "logits"):
-                output = first_tensor(output)  # enough for a saliency; a loss would have to be sure
-            logits = take_logits(output, who="InputGradient", count=len(pixels))
+            several = isinstance(output, tuple | list) and not hasattr(output, "logits")
+            # The first of several is good enough for a saliency; a loss would have to be sure.
+            found: Any = first_tensor(output) if several else output
+            logits = take_logits(found, who="InputGradient", count=len(pixels))
             with torch.autocast(images.device.type, enabled=False):
                 # Not the mean: each image's own loss, in float32 and large enough for float16.
                 loss = F.cross_entropy(logits.float(), labels, reduction="sum") * 1024.0
