@@ -56,6 +56,24 @@ def test_blocks_show_one_image_or_two_and_labels_follow(half_labels):
     assert plan.lam is None
 
 
+def test_how_many_images_an_output_shows_depends_on_the_saliency() -> None:
+    """As the docstring says. In ``flat`` a block gains at most 0.25 / 16 by showing another image,
+    and each of its two to four sides costs 0.32 / 16."""
+
+    def flat(images: Tensor, labels: Tensor | None = None, *, model: object = None) -> Tensor:
+        blocks = 1 + 0.25 * torch.rand(len(images), 1, 4, 4, generator=stream(1))
+        return nn.functional.interpolate(blocks, images.shape[2:])[:, 0]
+
+    def shown(saliency: Any) -> Tensor:
+        plan = mix(draw(100, 16, 16), saliency=saliency)
+        return (plan.weight > 0).sum(dim=1).bincount(minlength=6) / 100
+
+    assert shown(flat)[1] == 1
+    several = shown(spots)
+    assert several[2] + several[3] > 0.6
+    assert several[1] < 0.2
+
+
 @pytest.mark.parametrize(("count", "group"), [(2, 20), (3, 3), (5, 3), (6, 4), (7, 3), (4, 1)])
 def test_outputs_show_their_own_group_only(count, group):
     images = draw(count, 8, 8)

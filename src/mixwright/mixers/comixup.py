@@ -31,10 +31,10 @@ class CoMixup:
 
     The batch is cut into groups of neighbouring rows. For each group as many outputs as it has
     images are chosen together: each should show salient blocks in large pieces, and what many
-    outputs show already gets dear. An output shows one image to a few, the fewer the more its
-    salient blocks lie together; it has no base image, and row b of the batch need not be in output
-    b. The label weight of an image is the mean
-    of its mask. In the plan an output's sources are listed from the largest weight to the smallest
+    outputs show already gets dear. An output shows two or three images where each is salient at a
+    place of its own, and one where saliency is much alike all over them; it has no base image, and
+    row b of the batch need not be in output b. The label weight of an image is the mean of its
+    mask. In the plan an output's sources are listed from the largest weight to the smallest
     with all those of its group that may have one, some at weight 0.
 
     Args:
