@@ -15,8 +15,11 @@ from mixwright import MixPlan
 from mixwright.lab.evaluation.attack.fgsm import fgsm
 from mixwright.lab.evaluation.attack.pgd import pgd
 from mixwright.lab.evaluation.cam import grad_cam
-from mixwright.lab.evaluation.gradients.curvature import hessian_trace
-from mixwright.lab.evaluation.gradients.pixel_gradient import every_gradient, value_of
+from mixwright.lab.evaluation.gradients.pixel_gradient import (
+    every_gradient,
+    hessian_trace,
+    value_of,
+)
 from mixwright.lab.evaluation.mixtures.reference import read_features
 from mixwright.lab.evaluation.predictions import logits_of
 from mixwright.lab.models.vit import SmallViT
