@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.lab.models import build_model
+from mixwright.masks.sinkhorn import early_stopped_transport, square_distances, transport
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives import alignmix
 from mixwright.objectives.alignmix import AlignMix, Moved, aligned, rearranged
@@ -40,6 +41,10 @@ def _scaled_by_hand(own: Tensor, partner: Tensor, eps: float) -> Tensor:
     return logs.exp()
 
 
+def _shares(target: Tensor, source: Tensor) -> Tensor:
+    return transport(square_distances(target, source), eps=0.1, iters=50)
+
+
 @pytest.mark.parametrize("moved", ["partner", "own"])
 def test_features_are_mixed_by_the_formula(moved: Moved) -> None:
     features = _normal(4, 5, 2, 3) * 0.2
@@ -52,6 +57,36 @@ def test_features_are_mixed_by_the_formula(moved: Moved) -> None:
         else:
             by_hand = 0.7 * shares.T @ own + 0.3 * partner
         torch.testing.assert_close(found[b].flatten(1).T, by_hand, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("moved", ["partner", "own"])
+def test_all_of_a_map_is_moved_alike_wherever_it_lies(moved: Moved) -> None:
+    """A rearranged map keeps its mean over places, which no other weights would."""
+    features = _normal(4, 5, 3, 3) * 8
+    lam = 0.0 if moved == "partner" else 1.0
+    found = aligned(_plan(lam), features, "layer", moved, **SETTINGS)
+    kept = features.roll(1, dims=0) if moved == "partner" else features
+    torch.testing.assert_close(found.mean(dim=(2, 3)), kept.mean(dim=(2, 3)), atol=1e-4, rtol=0)
+    far = features + torch.tensor([0.0, 500.0, 1000.0, 1500.0]).view(4, 1, 1, 1)
+    there = aligned(_plan(lam), far, "layer", moved, **SETTINGS)
+    there = there - (far - features).roll(1 if moved == "partner" else 0, dims=0)
+    torch.testing.assert_close(there, found, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("moved", ["partner", "own"])
+def test_the_official_solver_counts_rows_by_the_sample_whichever_is_moved(moved: Moved) -> None:
+    features = _normal(4, 5, 2, 3) * 4
+    found = aligned(_plan(0.7), features, "x", moved, width=5, eps=0.1, iters=7, solver="official")
+    own = features.flatten(2).transpose(1, 2)  # (B, P, C)
+    partner = own.roll(1, dims=0)
+    cost = (own[:, :, None] - partner[:, None]).square().sum(dim=3)
+    shares = early_stopped_transport(cost, eps=0.1, iters=7)  # (B, own, partner)
+    assert (shares.sum(dim=2) - 1).abs().max() > 0.2
+    if moved == "partner":
+        by_hand = 0.7 * own + 0.3 * shares @ partner
+    else:
+        by_hand = 0.7 * shares.transpose(1, 2) @ own + 0.3 * partner
+    torch.testing.assert_close(found.flatten(2).transpose(1, 2), by_hand, atol=1e-3, rtol=1e-3)
 
 
 def test_the_two_directions_differ() -> None:
@@ -80,16 +115,14 @@ def test_places_that_changed_order_are_put_back(
     order = torch.cat([torch.arange(first), order])
     shuffled = places[:, :, order].view(like.movedim(axis, 1).shape).movedim(1, axis)
     assert not torch.allclose(shuffled, like)
-    found = rearranged(shuffled, like=like, width=5, eps=0.1, iters=50)
-    torch.testing.assert_close(found, like, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(
-        rearranged(like, like=like, width=5, eps=0.1, iters=50), like, atol=1e-3, rtol=1e-3
-    )
+    for features in (shuffled, like):
+        found = rearranged(features, like=like, width=5, shares=_shares)
+        torch.testing.assert_close(found, like, atol=1e-3, rtol=1e-3)
 
 
 def test_tokens_of_no_place_stay_in_front() -> None:
     like, features = _normal(2, 10, 5), _normal(2, 10, 5, seed=2)
-    found = rearranged(features, like=like, width=5, eps=0.1, iters=50)
+    found = rearranged(features, like=like, width=5, shares=_shares)
     assert torch.equal(found[:, 0], features[:, 0])
     assert not torch.equal(found[:, 1:], features[:, 1:])
 
@@ -172,6 +205,7 @@ def test_a_layer_without_places_is_refused() -> None:
         ({"alpha": -1.0}, "AlignMix, in its MixUp: alpha is -1"),
         ({"eps": 0.0}, "AlignMix: eps is 0.0"),
         ({"iters": 0}, "AlignMix: iters is 0"),
+        ({"solver": "early"}, "AlignMix: solver is 'early'"),
         ({"p_input": 1.5}, "AlignMix: p_input is 1.5"),
     ],
 )
