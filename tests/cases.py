@@ -155,6 +155,7 @@ CASES = (
     Case(name="gmix", mixer=GMix()),
     Case(name="gmix-calibrated", mixer=GMix(calibrate=True), lam_exact=True),
     Case(name="agmix", mixer=AGMix()),
+    Case(name="agmix-wide", mixer=AGMix(variant="wide", normalise_area=False)),
     Case(
         name="resizemix", mixer=ResizeMix(), binary=True, alpha=False, shared=False, resampled=True
     ),
@@ -175,6 +176,11 @@ CASES = (
     ),
     Case(name="miamix", mixer=MiAMix(), self_mixing=True),
     Case(name="miamix-sum", mixer=MiAMix(merge="sum", k_max=3, p_self=0.5), self_mixing=True),
+    Case(
+        name="miamix-wide",
+        mixer=MiAMix(methods=(AGMix(variant="wide", normalise_area=False),), weights=(1.0,)),
+        self_mixing=True,
+    ),
     Case(name="saliencymix", mixer=SaliencyMix(), binary=True, model=True),
     Case(name="saliencymix-fine", mixer=SaliencyMix(saliency="fine_grained"), binary=True),
     Case(name="attentivecutmix", mixer=AttentiveCutMix(), binary=True, shared=False, model=True),

@@ -100,7 +100,8 @@ def lopsided(mixer: AGMix) -> list[float]:
     """How far each ellipse is from its mirror image at the diagonal through its peak."""
     found = []
     for mask in mixer.plan(torch.zeros(60, 1, 64, 64), generator=stream(0)).mask[:, 0]:
-        cy, cx = divmod(int(mask.argmax()), 64)
+        centre = mask.argmin() if mixer.variant == "wide" else mask.argmax()
+        cy, cx = divmod(int(centre), 64)
         reach = min(cy, cx, 63 - cy, 63 - cx)
         part = mask[cy - reach : cy + reach + 1, cx - reach : cx + reach + 1]
         found.append(float((part - part.T).abs().max()))
@@ -110,6 +111,48 @@ def lopsided(mixer: AGMix) -> list[float]:
 def test_agmix_turns_only_if_told():
     assert max(lopsided(AGMix(lam=0.05, rotate=False))) < 1e-5
     assert sum(found > 0.05 for found in lopsided(AGMix(lam=0.05))) > 30
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.25, 0.9])
+def test_wide_agmix_is_the_formula_of_two_public_implementations(lam):
+    """Own share 1 - exp(-d^T S^-1 d / (2 (1 - lam) H W)), whatever lam is."""
+    mixer = AGMix(variant="wide", normalise_area=False, rotate=False, lam=lam)
+    masks = mixer.plan(torch.zeros(30, 1, 9, 14), generator=stream(0)).mask[:, 0].double()
+    rows, columns = torch.arange(9.0).double()[:, None], torch.arange(14.0).double()
+    for mask in masks:
+        cy, cx = divmod(int(mask.argmin()), 14)
+        assert mask[cy, cx] == 0  # the partner shows at the centre
+        dy, dx = rows - cy, columns - cx
+        # Of S^-1 = [[1, -q], [-q, 1]] / (1 - q^2) one pixel tells q, and then the others follow.
+        ny, nx = (1 if cy < 8 else -1), (1 if cx < 13 else -1)
+        square = -2 * (1 - lam) * 126 * torch.log1p(-mask[cy, cx + nx])
+        for q in ((1 - 1 / square).sqrt(), -(1 - 1 / square).sqrt()):
+            form = (dx * dx + dy * dy - 2 * q * dx * dy) / (1 - q * q)
+            wanted = 1 - torch.exp(-form / (2 * (1 - lam) * 126))
+            if (mask[cy + ny, cx + nx] - wanted[cy + ny, cx + nx]).abs() < 1e-4:
+                break
+        torch.testing.assert_close(mask, wanted, atol=1e-3, rtol=0)
+
+
+def test_wide_agmix_turns_the_same_ellipses():
+    settings = {"variant": "wide", "normalise_area": False, "lam": 0.99}
+    assert max(lopsided(AGMix(rotate=False, **settings))) < 1e-5
+    assert sum(found > 0.05 for found in lopsided(AGMix(**settings))) > 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "means"),
+    [
+        ({}, (0.0, 0.17, 0.72, 0.83, 1.0)),
+        ({"variant": "wide"}, (0.18, 0.22, 0.30, 0.45, 1.0)),
+        ({"variant": "wide", "normalise_area": False}, (0.22, 0.27, 0.35, 0.50, 1.0)),
+    ],
+)
+def test_own_shares_of_agmix_are_those_of_its_table(settings, means):
+    many = torch.zeros(3000, 1, 32, 32)
+    for lam, mean in zip((0.0, 0.25, 0.5, 0.75, 1.0), means, strict=True):
+        own = AGMix(lam=lam, **settings).plan(many, generator=stream(1)).weight[:, 0]
+        assert own.mean().item() == pytest.approx(mean, abs=0.012)
 
 
 def test_smoothmix_partners_have_the_known_share_and_labels_follow():
@@ -147,6 +190,7 @@ def test_smoothmix_spots_have_a_sigma_of_the_shorter_side(size):
     [
         (lambda: AGMix(q_max=1.0), "AGMix: q_max is 1.0"),
         (lambda: AGMix(q_max=-0.1), "AGMix: q_max is -0.1"),
+        (lambda: AGMix(variant="broad"), "AGMix: variant is 'broad'"),
         (lambda: SmoothMix(sigma=(0.0, 0.5)), "SmoothMix: sigma is 0.0"),
         (lambda: SmoothMix(sigma=(0.5, 0.25)), r"SmoothMix: sigma is \(0.5, 0.25\)"),
     ],

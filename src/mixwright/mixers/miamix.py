@@ -52,11 +52,14 @@ class MiAMix:
     Args:
         methods: the pair mixers to choose from; only their masks are used, drawn for the layer's
             share. ``MixUp``, ``CutMix``, ``FMix``, ``GridMix``, ``HMix``, ``GMix`` and ``AGMix``
-            are such, and anything with their ``keep``.
+            are such, and anything with their ``keep``. With ``AGMix(variant="wide",
+            normalise_area=False)``, another reading of the paper, 0.56 of an image is its own.
         weights: chance of each method, at least 0, not all 0; they need not sum to 1.
         alpha: parameter of the Dirichlet law, at least 0; 0 turns mixing off. With k layers the
-            law is Dir(alpha, ..., alpha, k * alpha), the last for the sample itself, so half of
-            an image is its own on average.
+            law is Dir(alpha, ..., alpha, k * alpha), the last for the sample itself. That asks for
+            half of an image as its own on average; 0.59 of it is, since layers lie over each other,
+            boxes and lattices are cut at the border, and turned masks reveal the sample (0.63 of
+            the label, with what is mixed with itself).
         k_max: most layers; their number is uniform on 1 to k_max.
         layers: a fixed number of layers instead.
         p_self: chance that a sample is mixed with itself, in [0, 1]. Its label stays one class.
