@@ -18,7 +18,7 @@ gridmix alpha=1.0 variant=lattice holes=(2,6) hole_aspect=1.0 crop_area=(0.5,1.0
   crop_aspect=(0.5,2.0) phase=False cells=4 lam_range=None
 hmix alpha=1.0 ratio=0.5
 gmix alpha=1.0 calibrate=False
-agmix alpha=1.0 q_max=0.95 rotate=True normalise_area=True
+agmix alpha=1.0 q_max=0.95 rotate=True variant=gmix normalise_area=True
 miamix methods=(MixUp,CutMix,FMix,GridMix,AGMix) weights=(2.0,1.0,1.0,1.0,1.0) alpha=1.0 k_max=2
   layers=None p_self=0.1 p_smooth=0.5 p_rotate=0.25 p_shear=0.25 merge=sequential views=1
 resizemix scope=(0.1,0.8) law=uniform alpha=1.0 interpolation=nearest placement=fit
@@ -34,7 +34,7 @@ saliencygrafting grid=8 temperature=1.0 alpha=1.0 saliency=gradient
 guidedmixup saliency=spectral blur=7 sigma=3.0 pairing=greedy
 mixed mixer=None
 manifoldmix alpha=2.0 layers=None
-alignmix alpha=2.0 eps=0.1 iters=50 p_input=0.5 layer=None
+alignmix alpha=2.0 eps=0.1 iters=100 solver=annealed p_input=0.5 layer=None
 decoupledmix mixer=None eta=0.1 mode=both threshold=0.5 power=None
 recursivemix alpha=0.5 omega=0.1 interpolation=nearest share_head=False per=batch reset=True
   layer=None

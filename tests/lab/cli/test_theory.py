@@ -36,6 +36,8 @@ def test_moments_expansion_and_page(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for word in ("exact mode", "paper mode", "cutmix:box=fit", "exact", "0.1667"):
         assert word in printed
+    note = "It does at each pixel for mixup; on average over the image only, for cutmix:box=fit; "
+    assert f"{note}it is not known for saliencymix." in " ".join(printed.split())
     record = json.loads((tmp_path / "new" / "theory.json").read_text())
     assert (record["kind"], record["format"]) == ("theory", 2)
     sections = {

@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
             scenario_seeds=options.seeds or 3,
             folder=out,
             on_message=lambda message: say(console, message),
-            on_moments=lambda found: console.print(_table(found, console)),
+            on_moments=lambda found: _show(found, console),
         )
         command = shlex.join(["mixwright", "theory", *argv])
         findings, arrays = theory_findings(
@@ -116,6 +116,18 @@ def main(argv: Sequence[str]) -> int:
         write_maps(out, setup, sections)
     say(console, f"record  {record}\nreport  {write_report(record)}")
     return 0
+
+
+def _show(measured: "Sequence[Measurements]", console: "Console") -> None:
+    from mixwright.lab.theory.assumption import assumption_note
+
+    console.print(_table(measured, console))
+    say(
+        console,
+        assumption_note(
+            {method.key: method.found[0].summary["expected_mask"] for method in measured}
+        ),
+    )
 
 
 def _table(measured: "Sequence[Measurements]", console: "Console") -> "Table":

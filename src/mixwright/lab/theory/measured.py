@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mixwright import sampling
 from mixwright.lab.evaluation.offset_maps import overlap
 from mixwright.lab.evaluation.subject import Measurement
+from mixwright.lab.theory.assumption import expected_mask
 from mixwright.lab.theory.closed_forms import ClosedForm, closed_form
 from mixwright.lab.theory.moments import Moments, second_moments
 from mixwright.lab.theory.plans import BATCH, STRATA, Mode, draw_plans, tilted_plans
@@ -39,10 +40,11 @@ def measure_moments(
         model: for methods that look through one.
 
     Returns:
-        ``summary`` and ``arrays`` of ``Moments``, each with ``closed``: in the summary None or a
-        dict with ``mean`` and ``a0`` as they must be, and ``deviation``, how far off the map is in
-        standard errors, root mean square over all pairs of pixels (about 1 is chance; since
-        offsets depend on each other it may well be 2).
+        ``summary`` and ``arrays`` of ``Moments``, in the summary ``expected_mask``, see
+        ``assumption.expected_mask``, and in each ``closed``: in the summary None or a dict with
+        ``mean`` and ``a0`` as they must be, and ``deviation``, how far off the map is in standard
+        errors, root mean square over all pairs of pixels (about 1 is chance; since offsets depend
+        on each other it may well be 2).
 
     Raises:
         ValueError: see ``draw_plans`` and ``tilted_plans``.
@@ -64,7 +66,10 @@ def measure_moments(
     together = 1 if mode == "exact" else STRATA
     moments = second_moments((batch.plan for batch in drawn), size, mode=mode, together=together)
     closed = closed_form(mixer, size, mode=mode)
-    summary = moments.summary() | {"closed": None if closed is None else _check(moments, closed)}
+    summary = moments.summary() | {
+        "closed": None if closed is None else _check(moments, closed),
+        "expected_mask": expected_mask(mixer),
+    }
     arrays = moments.arrays() | ({} if closed is None else {"closed": closed.a})
     return Measurement(summary=summary, arrays=arrays)
 

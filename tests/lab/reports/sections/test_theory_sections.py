@@ -58,6 +58,12 @@ def test_each_column_of_moments_is_what_its_head_says() -> None:
     assert drawn(section) == ["maps-exact", "profiles-exact", "places-exact"]
 
 
+def test_the_reading_says_where_the_assumption_holds_if_the_record_tells() -> None:
+    told = moments(measured("mixup", expected_mask="each pixel"), measured("x", expected_mask=None))
+    assert told.reading.endswith("It does at each pixel for Mixup; it is not known for X.")
+    assert "assumes" not in moments(measured("mixup")).reading
+
+
 def test_the_paper_mode_has_an_anchor_and_arrays_of_its_own() -> None:
     section = moments(measured("mixup", "paper", draws=1), anchor="moments-paper")
     assert section.title == "Second moments of masks, as published"

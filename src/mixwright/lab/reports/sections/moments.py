@@ -15,6 +15,7 @@ from mixwright.lab.reports.palette import FAINT, INK, LINE, RAMP
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
 from mixwright.lab.reports.sections.lines import group_table
 from mixwright.lab.settings import decode
+from mixwright.lab.theory.assumption import assumption_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def write(part: Part, page: Page) -> dict[str, Section]:
             f"up to {first['near_pixels']:g} pixels apart, far from {first['far_pixels']:g}; "
             "± is one standard error over batches."
         ),
-        reading=_reading(mode),
+        reading=f"{_reading(mode)}{_assumed(groups)}",
         blocks=(
             _table(groups, found),
             Drawing(
@@ -95,6 +96,12 @@ def _reading(mode: str) -> str:
         "that read pixels have masks that depend on the images, and then more than second moments "
         "matters."
     )
+
+
+def _assumed(groups: Sequence[Group]) -> str:
+    """Say where the assumption of the analysis holds; older records do not tell."""
+    told = {g.label: g.first["expected_mask"] for g in groups if "expected_mask" in g.first}
+    return f" {assumption_note(told)}" if told else ""
 
 
 def _table(groups: Sequence[Group], found: Mapping[str, MethodMoments]) -> Table:
