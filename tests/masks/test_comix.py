@@ -136,6 +136,75 @@ def test_the_labelling_is_nearly_the_best_there_is(shape, halves):
         assert (got <= best + slack + 1e-5).all()
 
 
+def least_by_rows(costs: Tensor, pairs: Tensor, rows: int, columns: int) -> Tensor:
+    """The least energy, cell by cell; the table has one axis for the last label of each column.
+
+    ``costs`` are ``(G, T, L)``, row by row, ``pairs`` ``(G, L, L)`` what two neighbours cost.
+    """
+    groups, _, labels = costs.shape
+    table = torch.zeros([groups] + [1] * columns, dtype=torch.float64)
+
+    def along(values: Tensor, axis: int) -> Tensor:
+        shape = [groups] + [1] * columns
+        shape[axis] = labels
+        return values.reshape(shape)
+
+    for cell in range(rows * columns):
+        c, above = cell % columns, cell >= columns
+        options: list[Tensor] = []
+        for label in range(labels):
+            cost = table
+            if above:
+                cost = (cost + along(pairs[:, label], c + 1)).amin(dim=c + 1, keepdim=True)
+            if c > 0:
+                cost = cost + along(pairs[:, label], c)
+            options.append(cost + costs[:, cell, label].view([groups] + [1] * columns))
+        table = torch.cat(options, dim=c + 1)
+    return table.flatten(1).amin(dim=1)
+
+
+@pytest.mark.parametrize("halves", [False, True])
+@pytest.mark.parametrize(("weight", "most"), [(1.0, 0.005), (3.0, 0.04)])  # 1 is the paper's
+def test_the_labelling_of_the_papers_grid_is_nearly_the_best_there_is(halves, weight, most):
+    groups, sources, side = 24, 5, 4
+    cost, _, _ = problem(groups, sources, side, side, seed=3)
+    unary, edge = cost.flatten(2).transpose(1, 2), weight * 0.32 / side**2
+    counts = torch.tensor([7.0, 5.0, 4.0, 0.0, 0.0]).expand(groups, -1)
+    single = Palette.single(groups, sources, device=unary.device)
+    palette = Palette.halves(counts) if halves else single
+    found = solved(unary, side, side, edge=edge, palette=palette)
+    shares = palette.shares.double()
+    pairs = edge / 2 * (shares[:, :, None] - shares[:, None]).square().sum(dim=3)
+    costs = unary.double() @ shares.transpose(1, 2) + palette.extra[:, None]
+    best = least_by_rows(costs, pairs, side, side)
+    near = neighbours(side, side)
+    got = torch.tensor([energy(found[g], unary[g], edge, near) for g in range(groups)])
+    got = got - 5e-4 * (found == 0.5).any(dim=2).sum(dim=1) * halves  # what halves are cheaper
+    usual = unary.mean(dim=2).sum(dim=1) + edge * len(near) * (1 - 1 / sources)
+    gap = (got - best) / (usual - best)
+    assert gap.min() >= -1e-4
+    assert gap.mean() <= most
+
+
+def test_a_group_comes_near_the_best_that_all_its_outputs_could_show():
+    """Against every choice of three outputs on a grid of two blocks, 729 of them."""
+    groups, sources = 20, 3
+    cost, near, start = problem(groups, sources, 1, 2, seed=5)
+    masks = comix_masks(cost, near, start, iters=4, half_labels=False, set_resolve=False, **PAPER)
+    got = comix_objective(masks, cost, near, **PAPER)
+    picks = list(itertools.product(range(sources), repeat=2))
+    every = torch.tensor(list(itertools.product(picks, repeat=3)))  # (729, 3, 2)
+    best = torch.full((groups,), torch.inf)
+    usual = torch.zeros(groups)
+    for labels in every:
+        shown = one_hot(labels.view(1, 3, 1, 2).expand(groups, -1, -1, -1), sources)
+        value = comix_objective(shown, cost, near, **PAPER)
+        best, usual = torch.minimum(best, value), usual + value / len(every)
+    gap = (got - best) / (usual - best)
+    assert gap.min() >= -1e-5
+    assert gap.mean() <= 0.05
+
+
 def test_halves_are_taken_of_the_three_most_shown_only():
     counts = torch.tensor([[0.0, 5.0, 0.0, 2.0], [4.0, 3.0, 2.0, 1.0], [0.0, 0.0, 9.0, 0.0]])
     palette = Palette.halves(counts)

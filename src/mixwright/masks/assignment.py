@@ -14,7 +14,8 @@ def assignment(gain: Tensor, *, rounds: int = 48, swaps: int = 8) -> Tensor:
     gains. Whoever is then without a column takes one of those left, in order, and ``swaps`` times
     those pairs of rows exchange columns that are each other's best exchange. The number of rounds
     is fixed, so the host never waits and equal gains give equal matches. Over saliency gaps of 16
-    to 128 samples the sum was at least 0.99 of the optimum, 0.998 on average.
+    to 128 samples the sum was at least 0.99 of the optimum, 0.998 on average; where all rows want
+    the same columns, each gain being a row's number times a column's, 0.92, 0.95 on average.
 
     Takes ``(B, B)`` floating, at least 0, what row i gains by column j: rows of zeros want nothing
     and stand in nobody's way, NaN counts as 0. Returns each row's column, a permutation, ``(B,)``
