@@ -1,6 +1,8 @@
 from mixwright.lab.data.augment import Augment as Augment
 from mixwright.lab.data.augment import ResizedCrop as ResizedCrop
 from mixwright.lab.data.batches import Batches as Batches
+from mixwright.lab.data.classes import match_classes as match_classes
+from mixwright.lab.data.classes import with_classes as with_classes
 from mixwright.lab.data.errors import DataError as DataError
 from mixwright.lab.data.lazy import LazyImages as LazyImages
 from mixwright.lab.data.load import load_data as load_data

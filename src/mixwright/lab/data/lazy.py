@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -101,6 +101,11 @@ class LazyImages:
         return LazyImages(
             self.stored.select(rows), image_size=self.image_size, workers=self.workers
         )
+
+    def relabelled(self, numbers: Tensor) -> LazyImages:
+        """Return the same images, those of class k with the label ``numbers[k]``."""
+        stored = replace(self.stored, labels=numbers[self.stored.labels])
+        return LazyImages(stored, image_size=self.image_size, workers=self.workers)
 
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the images of each part, ``(b, 3, H, W)`` uint8, decoded ahead by the workers."""

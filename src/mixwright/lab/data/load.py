@@ -91,4 +91,5 @@ def load_data(
         std=std,
         note=source.note + ".",
         mirrored=source.mirrored,
+        validation=source.validation,
     )

@@ -1,4 +1,4 @@
-"""Images with their labels, and a train and test split of them."""
+"""Images with their labels, and their split to train, to choose and to test on."""
 
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ class ImageSet:
         """Return chosen images as a set of their own, in the order asked for."""
         return ImageSet(self.take(rows), self.labels[rows])
 
+    def relabelled(self, numbers: Tensor) -> ImageSet:
+        """Return the same images, those of class k with the label ``numbers[k]``."""
+        return ImageSet(self.images, numbers.to(self.labels.device)[self.labels])
+
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Return the images of each part, one after the other."""
         return (self.take(rows) for rows in parts)
@@ -70,7 +74,7 @@ class ImageSet:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A train and a test set over the same classes.
+    """A train and a test set over the same classes, and a validation set where there is one.
 
     Args:
         name: what was asked for, e.g. ``cifar10``.
@@ -82,6 +86,10 @@ class Dataset:
         note: where the images come from and how they were split, for reports.
         mirrored: whether an image may be flipped left to right and stay in its class; false for
             digits.
+        validation: images to choose settings and epochs by, which are neither trained nor tested
+            on; None where the data have no such part.
+        summary: images of each part and class, what was left out and why, and how many pictures
+            are both trained and tested on, in one line.
     """
 
     name: str
@@ -92,6 +100,8 @@ class Dataset:
     std: tuple[float, ...]
     note: str
     mirrored: bool = field(default=True)
+    validation: ImageSet | LazyImages | None = None
+    summary: str = ""
 
     @property
     def num_classes(self) -> int:

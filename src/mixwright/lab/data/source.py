@@ -30,7 +30,8 @@ class Request:
 class Source:
     """What a kind of data set returns: the fields of ``Dataset`` that it knows.
 
-    ``train`` is cut down to ``train_size`` already; ``note`` has no full stop.
+    ``train`` is cut down to ``train_size`` already; ``note`` has no full stop. ``left_out`` says
+    what of the data is not used, and why, a clause each.
     """
 
     train: ImageSet | LazyImages
@@ -38,3 +39,5 @@ class Source:
     classes: tuple[str, ...]
     note: str
     mirrored: bool = True
+    validation: ImageSet | LazyImages | None = None
+    left_out: tuple[str, ...] = ()
