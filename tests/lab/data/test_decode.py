@@ -1,5 +1,8 @@
 import io
+import os
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +120,71 @@ def test_missing_files_and_floating_pixels(tmp_path: Path):
     path = write(tmp_path / "a.tif", Image.new("F", (8, 8)))
     with pytest.raises(UnreadableImageError, match="floating-point pixels"):
         decode_image(path, 8)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_strip_is_cut_out_before_it_is_resized(upright: bool, monkeypatch: pytest.MonkeyPatch):
+    """20,000 x 2 pixels at 224 would be 2.2 million x 224, 1.5 GB, if all were resized."""
+    strip = np.zeros((2, 20_000, 3), np.uint8)
+    strip[:, 9_999:10_001] = np.asarray(picture(6, (2, 2)))
+    asked: list[tuple[int, int]] = []
+    real = Image.Image.resize
+
+    def resize(image: Image.Image, size: tuple[int, int], *rest: Any, **named: Any) -> Any:
+        asked.append(size)
+        return real(image, size, *rest, **named)
+
+    monkeypatch.setattr(Image.Image, "resize", resize)
+    stored = png(Image.fromarray(strip if upright else strip.transpose(1, 0, 2).copy()))
+    found = decode_image(stored, 224)
+    assert asked == [(224, 224)]
+    # Each pixel becomes 112 x 112; its value stands at the centre, and beyond the last centre of
+    # the short side.
+    centre = found[56::112, 56::112] if upright else found[56::112, 56::112].transpose(1, 0, 2)
+    assert abs(centre.astype(int) - np.asarray(picture(6, (2, 2)))).max() <= 2
+
+
+def test_a_long_image_is_as_if_it_were_resized_whole(monkeypatch: pytest.MonkeyPatch):
+    image = picture(7, (800, 20))
+    cut_first = decode_image(png(image), 16)  # 640 x 16: 40 sides long
+    monkeypatch.setattr("mixwright.lab.data.decode._LONGEST", 100)
+    assert abs(decode_image(png(image), 16).astype(int) - cut_first).max() <= 1
+
+
+def test_twelve_bits_reach_white():
+    """Of 12 bits, 0, 2048, 4095 and 0 are 0, 128, 255 and 0: 2048 / 4095 * 255 = 127.53."""
+    packed = bytes.fromhex("000800" + "fff000")  # two values in three bytes, a row each
+    fields = {256: 2, 257: 2, 258: 12, 259: 1, 262: 1, 277: 1, 278: 2, 279: len(packed)}
+    fields[273] = 8 + 2 + 12 * (len(fields) + 1) + 4  # where the pixels begin
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(fields.items())
+    )
+    stored = struct.pack("<2sHIH", b"II", 42, 8, len(fields)) + entries + bytes(4) + packed
+    assert decode_image(stored, 2)[..., 0].tolist() == [[0, 128], [255, 0]]
+
+
+@pytest.mark.parametrize("values", [[[0, 50], [200, 255]], [[0, 9_000], [65_535, 70_000]]])
+def test_pixels_of_32_bits_are_refused_as_floating_ones_are(values: list[list[int]]):
+    stored = io.BytesIO()
+    Image.fromarray(np.array(values, np.int32)).save(stored, "TIFF")
+    with pytest.raises(UnreadableImageError, match="32-bit pixels have no known range"):
+        decode_image(stored.getvalue(), 2)
+
+
+@pytest.mark.parametrize("ending", ["PNG", "PPM", "TIFF"])
+def test_pixels_of_16_bits_are_scaled(ending: str):
+    values = np.array([[0, 257 * 50], [257 * 200, 65_535]], np.uint16)
+    stored = io.BytesIO()
+    Image.fromarray(values).save(stored, ending)
+    assert decode_image(stored.getvalue(), 2)[..., 0].tolist() == [[0, 50], [200, 255]]
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path):
+    path = tmp_path / "a.png"
+    os.mkfifo(path)
+    for read in (image_sides, lambda path: decode_image(path, 8)):
+        with pytest.raises(UnreadableImageError, match="not a regular file"):
+            read(path)
 
 
 def test_framing_zooms_and_cuts_the_banner(tmp_path: Path):

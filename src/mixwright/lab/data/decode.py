@@ -20,6 +20,8 @@ Encoded = Path | bytes
 """A file, or what would be in it."""
 
 _ORIENTATION = 274  # the EXIF tag; values 5 to 8 lie on their side
+_BITS = 258  # the TIFF tag
+_LONGEST = 32  # sides of the square that a resized image is at most long before it is cut out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +70,16 @@ def decode_image(encoded: Encoded, image_size: int, framing: Framing = PLAIN) ->
     """Return the image as an ``(image_size, image_size, 3)`` NumPy array of uint8, RGB.
 
     It is turned the right way up (EXIF), brought to RGB (transparency is dropped, 16-bit grey
-    scaled to 8 bits), its shorter side resized to ``image_size`` (bilinear with averaging), or
-    to more if the framing zooms, and its centre cut out.
+    scaled to 8 bits; 32-bit and floating-point pixels, whose range is not known, are refused), its
+    shorter side resized to ``image_size`` (bilinear with averaging), or to more if the framing
+    zooms, and its centre cut out.
     """
     import numpy as np
 
     try:
         with _opened(encoded) as image:
-            return np.asarray(_squared(_rgb(_upright(image)), image_size, framing))
+            most = _brightest(image)
+            return np.asarray(_squared(_rgb(_upright(image), most), image_size, framing))
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # broken files make Pillow raise nearly anything
@@ -85,7 +89,11 @@ def decode_image(encoded: Encoded, image_size: int, framing: Framing = PLAIN) ->
 def _opened(encoded: Encoded) -> Image:
     from PIL import Image
 
-    return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+    if isinstance(encoded, bytes):
+        return Image.open(io.BytesIO(encoded))
+    if not encoded.is_file() and encoded.exists():  # opening a pipe would wait for its writer
+        raise ValueError("not a regular file")
+    return Image.open(encoded)
 
 
 def _upright(image: Image) -> Image:
@@ -96,17 +104,28 @@ def _upright(image: Image) -> Image:
     return ImageOps.exif_transpose(image)
 
 
-def _rgb(image: Image) -> Image:
+def _brightest(image: Image) -> int:
+    """Return what white is in an image of more than 8 bits; asked before it is turned.
+
+    Modes that begin with I hold what the file says: 16 bits in PNG and PGM, which Pillow brings
+    there, and as many as its tag says in TIFF, where 32 bits and signed ones have no white.
+    """
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        kind = "floating-point" if image.mode == "F" else "32-bit"
+        raise ValueError(f"{kind} pixels have no known range")
+    bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0] if image.format == "TIFF" else 16
+    return 2**bits - 1
+
+
+def _rgb(image: Image, most: int) -> Image:
     import numpy as np
     from PIL import Image
 
     if image.mode == "RGB":
         return image
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range")
     if image.mode.startswith("I"):  # Pillow would clip 16-bit grey at 255
-        levels = np.asarray(image).astype(np.float64).clip(0, 65535)
-        return Image.fromarray((levels / 257).round().astype(np.uint8)).convert("RGB")
+        levels = np.asarray(image).astype(np.float64).clip(0, most)
+        return Image.fromarray((levels / (most / 255)).round().astype(np.uint8)).convert("RGB")
     if "transparency" in image.info:  # Pillow warns unless the way leads over RGBA
         image = image.convert("RGBA")
     return image.convert("RGB")
@@ -124,8 +143,14 @@ def _squared(image: Image, size: int, framing: Framing) -> Image:
         return image
     short = min(width, height)
     wide, high = max(side, round(width * side / short)), max(side, round(height * side / short))
-    image = image.resize((wide, high), Image.Resampling.BILINEAR)
     left, top = (wide - size) // 2, (high - size) // 2
+    if max(wide, high) > _LONGEST * side:
+        # A strip of 20,000 x 2 pixels would take gigabytes: only what is cut out is resized. Not
+        # for others, since the last bit may differ.
+        across, down = width / wide, height / high
+        box = (left * across, top * down, (left + size) * across, (top + size) * down)
+        return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    image = image.resize((wide, high), Image.Resampling.BILINEAR)
     return image.crop((left, top, left + size, top + size))
 
 
