@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,11 @@ def _opened(encoded: Encoded) -> Image:
 
     if isinstance(encoded, bytes):
         return Image.open(io.BytesIO(encoded))
-    if not encoded.is_file() and encoded.exists():  # opening a pipe would wait for its writer
+    facts = encoded.stat()
+    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for its writer
         raise ValueError("not a regular file")
+    if not facts.st_size:
+        raise ValueError("the file is empty")
     return Image.open(encoded)
 
 

@@ -50,21 +50,39 @@ def decoded_sets(
         clause += ", decoded when wanted, statistics from a fixed part"
         if not request.skip_unreadable:
             return LazyImages(train, image_size=size), LazyImages(test, image_size=size), clause
-    sets: list[ImageSet | LazyImages] = []
-    skipped = 0
-    for word, stored in (("train", train), ("test", test)):
-        images, broken = _decoded(stored, size, keep=whole, word=word, request=request)
-        kept = _without(stored, broken, word=word, request=request)
-        skipped += len(stored) - len(kept)
-        rows = _remaining(len(stored), broken)
-        sets.append(
-            LazyImages(kept, image_size=size)
-            if images is None
-            else ImageSet(images if len(kept) == len(stored) else images[rows], kept.labels)
-        )
-    if skipped:
-        clause += f", {skipped:,} unreadable left out"
-    return sets[0], sets[1], clause
+    train_set, skipped = _brought(train, size, whole=whole, word="train", request=request)
+    test_set, more = _brought(test, size, whole=whole, word="test", request=request)
+    if skipped + more:
+        clause += f", {skipped + more:,} unreadable left out"
+    return train_set, test_set, clause
+
+
+def decoded_validation(
+    stored: EncodedImages,
+    train: ImageSet | LazyImages,
+    test: ImageSet | LazyImages,
+    request: Request,
+) -> ImageSet | LazyImages:
+    """Bring validation images to the size of the others, in memory where there is room beside."""
+    size = train.shape[1]
+    count = len(stored) + len(train) + len(test)
+    whole = isinstance(train, ImageSet) and count * 3 * size * size <= WHOLE_SET_BYTES
+    if not whole and not request.skip_unreadable:
+        return LazyImages(stored, image_size=size)
+    return _brought(stored, size, whole=whole, word="validation", request=request)[0]
+
+
+def _brought(
+    stored: EncodedImages, size: int, *, whole: bool, word: str, request: Request
+) -> tuple[ImageSet | LazyImages, int]:
+    """Look at every image; return those that can be read, and how many cannot."""
+    images, broken = _decoded(stored, size, keep=whole, word=word, request=request)
+    kept = _without(stored, broken, word=word, request=request)
+    if images is None:
+        return LazyImages(kept, image_size=size), len(broken)
+    if broken:
+        images = images[_remaining(len(stored), broken)]
+    return ImageSet(images, kept.labels), len(broken)
 
 
 def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:

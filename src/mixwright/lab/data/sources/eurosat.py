@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.download import cache_folder
-from mixwright.lab.data.sources.folder import folder_names, images_by_class
+from mixwright.lab.data.sources.folder import images_by_class
+from mixwright.lab.data.sources.layout import folder_names
 from mixwright.lab.data.sources.listing import to_source
 from mixwright.lab.data.sources.tree import Tree, find_tree
 from mixwright.lab.data.subset import split_rows
@@ -38,9 +41,10 @@ def load_eurosat(request: Request) -> Source:
     root = next((root for root in roots if (root / TREE.marker).is_dir()), None)
     root = root or find_tree(TREE, request)
     classes = tuple(sorted(folder_names(root)))
-    every = images_by_class(root, classes, root=root, request=request)
+    left: list[str] = []
+    every = images_by_class(root, classes, root=root, left_out=left)
     train_rows, test_rows = split_rows(every.labels)
-    return to_source(
+    source = to_source(
         TREE,
         every.select(train_rows),
         every.select(test_rows),
@@ -49,3 +53,4 @@ def load_eurosat(request: Request) -> Source:
         usual_size=SIDE,
         split="a fifth of each class held out for testing, a fixed choice",
     )
+    return replace(source, left_out=tuple(left))

@@ -2,128 +2,216 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 
+from mixwright.arguments import nearest
 from mixwright.lab.data.decode import SUFFIXES
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.memory import decoded_sets
+from mixwright.lab.data.parts import PartName, split_path
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.subset import split_rows, train_rows
-
-TEST_FOLDERS = ("test", "val", "valid", "validation")
-"""Folders that may hold the test images; the first that is there is taken."""
+from mixwright.lab.data.sources.divided import Part, divided_source
+from mixwright.lab.data.sources.layout import (
+    Layout,
+    find_layout,
+    folder_names,
+    loops,
+    loose_images,
+)
+from mixwright.lab.data.sources.walk import Visited, endings, files_below, readable
 
 
 def load_folder(request: Request) -> Source:
     """Return images in folders named for their classes, which are in the order of the alphabet.
 
-    The class folders lie in ``train`` and ``test`` (or ``val``, ``valid``, ``validation``) of the
-    request's path, or straight in it or in ``train`` alone: then a fifth of each class, always
-    the same images, is held out for testing. Images may lie in folders below their class.
+    The class folders lie in folders for the parts of the request's path, such as ``train``, ``val``
+    and ``test`` (see ``choose_parts``), or straight in it or in ``train`` alone: then a fifth of
+    each class, always the same images, is held out for testing. Images may lie in folders below
+    their class, and all of it in a folder of its own. A part's name behind the path and a colon is
+    the part to test on.
     """
-    root = Path(request.path).expanduser()
+    root, wanted = split_path(request.path)
     if not root.is_dir():
         raise DataError(
-            f"{root} is not a folder. Give the folder that holds one folder of images per class."
+            f"{readable(root)} is not a folder. Give the folder that holds one folder of images "
+            "per class."
         )
-    test_root = next((root / name for name in TEST_FOLDERS if (root / name).is_dir()), None)
-    if test_root is not None and not (root / "train").is_dir():
+    layout = find_layout(root, wanted)
+    names = sorted(folder_names(layout.train))
+    left = list(layout.left_out)
+    if len(names) < 2:
+        loose = loose_images(layout.train)
+        beside = f" and {len(loose):,} image(s) beside" if loose else ""
+        listed = " Where a list says their classes, use csv:PATH." if loose else ""
         raise DataError(
-            f"{root} has {test_root.name}/ but no train/; expected both, or one folder per class."
+            f"{readable(layout.train)} holds {len(names)} class folder(s){beside}; expected one "
+            f"folder of images for each of at least two classes.{listed}"
         )
-    train_root = root / "train" if (root / "train").is_dir() else root
-    classes = tuple(sorted(folder_names(train_root)))
-    if len(classes) < 2:
-        raise DataError(
-            f"{train_root} holds {len(classes)} class folder(s); expected one folder of images for "
-            "each of at least two classes."
-        )
-    train = images_by_class(train_root, classes, root=root, request=request)
-    if test_root is None:
-        own, held_out = split_rows(train.labels)
-        if not len(held_out):
-            raise DataError(f"{root}: every class has a single image; none is left to test on.")
-        test, train = train.select(held_out), train.select(own)
-        split = "a fifth of each class held out for testing, a fixed choice"
-    else:
-        if strange := sorted(set(folder_names(test_root)) - set(classes)):
-            raise DataError(
-                f"{test_root} has the class {strange[0]!r}, which {train_root} has not; expected "
-                "the same classes in both. Rename the folder or remove it."
-            )
-        here = tuple(name for name in classes if (test_root / name).is_dir())
-        test = images_by_class(test_root, classes, root=root, request=request, present=here)
-        split = f"train/ and {test_root.name}/ as found"
-    rows, cut = train_rows(train.labels, request.train_size)
-    train_set, test_set, clause = decoded_sets(train.select(rows), test, request)
-    return Source(
-        train=train_set,
-        test=test_set,
+    reader = _Reader(root, layout.train, tuple(names), left)
+    reader.visited.enter(root)
+    reader.enter(layout.train)
+    if layout.test is not None:
+        reader.enter(layout.test)
+    validation_part: Path | None = layout.validation
+    if validation_part is not None:
+        try:
+            reader.enter(validation_part)
+        except DataError as error:
+            left.append(_unused(validation_part, error, root))
+            validation_part = None
+    parts: dict[PartName, Part] = {"train": reader.part(layout.train)}
+    if layout.test is not None:
+        parts["test"] = reader.part(layout.test)
+    if validation_part is not None:
+        try:
+            parts["validation"] = reader.part(validation_part)
+        except DataError as error:
+            left.append(_unused(validation_part, error, root))
+    classes = tuple(readable(name) for name in names)
+    return divided_source(
+        parts,
         classes=classes,
-        note=f"images of the folder {root.name or root}: {split}{cut}; {clause}",
+        where=readable(root),
+        title=f"images of the folder {readable(root.name or root)}",
+        split=_split(layout),
+        request=request,
+        left_out=(*left, *reader.passed_over()),
     )
 
 
-def folder_names(root: Path) -> list[str]:
-    """Return the names of the folders in a folder, hidden ones left out."""
-    return [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
-
-
 def images_by_class(
-    where: Path,
-    classes: tuple[str, ...],
-    *,
-    root: Path,
-    request: Request,
-    present: tuple[str, ...] | None = None,
+    where: Path, classes: tuple[str, ...], *, root: Path, left_out: list[str]
 ) -> EncodedImages:
     """Return every image below the class folders, in the order of classes and paths, not read yet.
 
-    Names of images begin below ``root``; ``present`` are the classes that have a folder here, None
-    for all.
+    Names of images begin below ``root``; ``left_out`` gets what is not used.
     """
-    paths: list[Path] = []
-    labels: list[int] = []
-    other: list[Path] = []
-    empty: list[str] = []
-    for label, name in enumerate(classes):
-        if present is not None and name not in present:
-            continue
-        files = _files(where / name)
-        images = [path for path in files if path.suffix.lower() in SUFFIXES]
-        other += [path for path in files if path.suffix.lower() not in SUFFIXES]
-        if not images:
-            empty.append(name)
-        paths += images
-        labels += [label] * len(images)
-    if not paths:
-        raise DataError(
-            f"{where} holds no images; expected files ending in {', '.join(SUFFIXES)} in its class "
-            "folders."
-        )
-    if empty:
-        raise DataError(
-            f"{where} has {len(empty)} class folder(s) without images: {', '.join(empty[:5])}"
-            f"{', ...' if len(empty) > 5 else ''}. Add images (ending in {', '.join(SUFFIXES)}) or "
-            "remove the folder."
-        )
-    if other:
-        request.say(
-            f"{len(other):,} file(s) in {where} do not end as images do and are left out, such as "
-            f"{other[0].relative_to(root)}."
-        )
-    names = [str(path.relative_to(root)) for path in paths]
-    return EncodedImages(paths, names, torch.tensor(labels, dtype=torch.int64))
+    reader = _Reader(root, where, classes, left_out)
+    reader.enter(where)
+    images = reader.images(where)
+    left_out += reader.passed_over()
+    return images
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return every file below a folder, in one order on every machine; hidden ones left out."""
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        found += [Path(parent, name) for name in sorted(names) if name[0] != "."]
-    return found
+def _split(layout: Layout) -> str:
+    test = "" if layout.test is None else layout.test_name
+    return f"{layout.train_name}/ and {test}/ as found"
+
+
+def _unused(part: Path, error: DataError, root: Path) -> str:
+    reason = str(error).partition("; expected")[0].replace(f"{readable(root)}/", "")
+    return f"{readable(part.relative_to(root))}/ ({reason})"
+
+
+class _Reader:
+    """Reads the class folders of several parts, each real folder once."""
+
+    def __init__(
+        self, root: Path, train: Path, classes: tuple[str, ...], left_out: list[str]
+    ) -> None:
+        self.root = root
+        self.train = train
+        self.classes = classes
+        self.left_out = left_out
+        self.visited = Visited()
+
+    def enter(self, where: Path) -> None:
+        """Note a part's class folders, before any is read: no link leads from one into another."""
+        self.visited.enter(where)
+        self.visited.links += loops(where)
+        names = set(folder_names(where))
+        if strange := sorted(names - set(self.classes)):
+            near = nearest(strange[0], self.classes, cutoff=0.9)
+            hint = f" (it has {near[0]!r})" if near else ""
+            raise DataError(
+                f"{readable(where)} has the class {readable(strange[0])!r}, which "
+                f"{readable(self.train)} has not{hint}; expected the same classes in both. Rename "
+                "the folder or remove it."
+            )
+        for name in self.classes:
+            known = self.visited.enter(where / name) if name in names else None
+            if known is not None:
+                raise DataError(
+                    f"{readable(where / name)} and {readable(known)} are one folder; expected a "
+                    "folder of its own for each class and part. Remove the link."
+                )
+
+    def part(self, where: Path) -> Part:
+        """Return the images of a part, which was entered before."""
+        stored = self.images(where)
+        title = f"{self._short(where)}/"
+        return Part(
+            name=readable(where),
+            title=title,
+            labels=stored.labels,
+            images=lambda rows, _: stored.select(rows),
+        )
+
+    def images(self, where: Path) -> EncodedImages:
+        """Return the images of a part, not read yet, and report what else is there."""
+        paths: list[Path] = []
+        labels: list[int] = []
+        other: list[Path] = []
+        empty: list[str] = []
+        here = set(folder_names(where))
+        for label, name in enumerate(self.classes):
+            if name not in here:
+                continue
+            files = files_below(where / name, self.visited)
+            images = [path for path in files if path.suffix.lower() in SUFFIXES]
+            other += [path for path in files if path.suffix.lower() not in SUFFIXES]
+            if not images:
+                empty.append(readable(name) + (f" ({endings(files)})" if files else ""))
+            paths += images
+            labels += [label] * len(images)
+        if not paths:
+            raise DataError(
+                f"{readable(where)} holds no images; expected files ending in "
+                f"{', '.join(SUFFIXES)} in its class folders."
+                + (f" Its files are {endings(other)}." if other else "")
+                + self._instead(where)
+            )
+        if empty:
+            raise DataError(
+                f"{readable(where)} has {len(empty)} class folder(s) without images: "
+                f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}. Add images (ending in "
+                f"{', '.join(SUFFIXES)}) or remove the folder."
+            )
+        if other:
+            self.left_out.append(
+                f"{len(other):,} file(s) that do not end as images do ({endings(other)}), such as "
+                f"{self._short(other[0])}"
+            )
+        if loose := loose_images(where):
+            self.left_out.append(
+                f"{len(loose):,} image(s) outside the class folders, such as "
+                f"{self._short(loose[0])}"
+            )
+        names = [self._short(path) for path in paths]
+        return EncodedImages(paths, names, torch.tensor(labels, dtype=torch.int64))
+
+    def _instead(self, where: Path) -> str:
+        """Return what to do where the images to test on have no classes, as on Kaggle."""
+        loose = 0 if where == self.train else len(loose_images(where))
+        if not loose:
+            return ""
+        return (
+            f" {loose:,} image(s) straight in it have no class: name another part to test on, as "
+            f"in folder:PATH:val, or hold out a fifth with folder:{readable(self.train)}."
+        )
+
+    def passed_over(self) -> list[str]:
+        """Return what was passed over while folders were read, a clause each."""
+        clauses: list[str] = []
+        for paths, words in (
+            (self.visited.special, "pipe(s), socket(s) or device(s)"),
+            (self.visited.links, "link(s) to folders that are read elsewhere"),
+        ):
+            if paths:
+                clauses.append(f"{len(paths):,} {words}, such as {self._short(paths[0])}")
+        return clauses
+
+    def _short(self, path: Path) -> str:
+        return readable(path.relative_to(self.root))

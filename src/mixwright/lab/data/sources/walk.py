@@ -1,0 +1,112 @@
+"""Files below a folder: each real folder once, regular files only."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_JUNK = frozenset(
+    (
+        *("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information"),
+        *("lost+found", "Thumbs.db", "ehthumbs.db", "desktop.ini"),
+    )
+)
+"""What systems and archivers leave behind; passed over as hidden files are."""
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's."""
+    return name[0] == "." or name in _JUNK
+
+
+def readable(path: str | Path) -> str:
+    """Return a path as text that can be written down, whatever bytes the system gave it.
+
+    Example:
+        >>> import os
+        >>> readable(os.fsdecode(b"caf\\xe9"))
+        'caf\\\\xe9'
+    """
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+@dataclass
+class Visited:
+    """Real folders that were looked into, however they are linked, and what was passed over.
+
+    ``special`` are pipes, sockets and devices, ``links`` are links to folders that are read
+    elsewhere.
+    """
+
+    folders: dict[tuple[int, int], Path] = field(default_factory=dict)
+    special: list[Path] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)
+
+    def enter(self, folder: Path) -> Path | None:
+        """Note a folder; return the path by which it is known already, None where it is new."""
+        stat = folder.stat()
+        known = self.folders.setdefault((stat.st_dev, stat.st_ino), folder)
+        return None if known is folder else known
+
+
+def files_below(folder: Path, visited: Visited) -> list[Path]:
+    """Return every file below a folder, in one order on every machine; hidden ones left out.
+
+    The folder itself is noted in ``visited`` by the caller. A link to nothing counts as a file: it
+    is named where it is read.
+    """
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        below: list[Path] = []
+        with os.scandir(parent) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = Path(entry.path)
+                if hidden(entry.name):
+                    continue
+                if is_folder(entry):
+                    below.append(path)
+                elif _is_file(entry):
+                    found.append(path)
+                else:
+                    visited.special.append(path)
+        # Entered before any of them is read: a link below one never hides the next.
+        new = []
+        for path in below:
+            if visited.enter(path) is None:
+                new.append(path)
+            else:
+                visited.links.append(path)
+        waiting += reversed(new)
+    return found
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file, or a link to one or to nothing."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True
+
+
+def endings(paths: list[Path]) -> str:
+    """Return how often files end in what, the most frequent first.
+
+    Example:
+        >>> endings([Path("a.svg"), Path("b.txt"), Path("c.TXT"), Path("README")])
+        '2 .txt, 1 .svg, 1 without ending'
+    """
+    counts = Counter(path.suffix.lower() for path in paths).most_common()
+    listed = [f"{count:,} {readable(suffix) or 'without ending'}" for suffix, count in counts[:4]]
+    return ", ".join(listed) + (", ..." if len(counts) > 4 else "")
