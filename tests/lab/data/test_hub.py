@@ -138,7 +138,8 @@ def test_known_names_of_columns_win(hub: dict[str, Any]):
     [
         ({"a": rows([0], [0]), "b": rows([0], [0])}, "has the splits a, b; expected train and"),
         ({"train": rows([0, 1], [0, None])}, "2 rows, some without 'label'"),
-        ({"train": rows([0, 1], [0, 1]), "test": rows([0], [-1])}, "outside 0 to 1"),
+        ({"train": rows([0, 1], [0, 1]), "test": rows([0], [-1])},
+         "split test, has labels from -1 to -1 in 'label'; expected 0 to 1"),
         ({"train": Rows({"text": Value("string")}, {"text": ["a"]})},
          r"has the columns text \(Value\); expected one of images"),
     ],

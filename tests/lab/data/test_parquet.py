@@ -149,7 +149,7 @@ def test_files_that_are_not_used_are_told(tmp_path: Path):
     save(tmp_path / "extra.parquet", {"img": images([0]), "label": [0]})
     said: list[str] = []
     load_data(f"parquet:{tmp_path}", on_message=said.append)
-    assert "1 parquet file(s) are not used, such as extra.parquet." in said
+    assert "Left out: 1 parquet file(s) of no part, such as extra.parquet." in said[-1]
 
 
 def damaged(root: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,25 +13,54 @@ from mixwright.lab.data.errors import DataError
 
 IMAGE_NAMES = ("img", "image")
 LABEL_NAMES = ("label", "labels", "fine_label")
+OTHER_LABEL_NAMES = ("class", "class_name", "class_id", "category", "category_id", "target")
+"""Names that are looked at after the first ones."""
+
+# Whole numbers that are no labels, however alone they are.
+_NO_LABELS = frozenset(("index", "idx", "id", "row", "width", "height", "size", "length", "fold"))
+
+
+class Kind(Enum):
+    """What a column holds, as far as labels go."""
+
+    NUMBER = auto()
+    TEXT = auto()
+    OTHER = auto()
 
 
 @dataclass(frozen=True)
 class Columns:
     """The two columns that are read, and names of the classes where the file has them.
 
-    ``image`` is a struct with the field ``bytes``, or bytes themselves.
+    ``image`` is a struct with the field ``bytes``, or bytes themselves; ``text`` is whether labels
+    are the classes' names.
     """
 
     image: str
     label: str
+    text: bool
     classes: tuple[str, ...]
 
+    @property
+    def sure(self) -> bool:
+        """Whether the labels are known by their column's name, not for being alone."""
+        return self.label.casefold() in (*LABEL_NAMES, *OTHER_LABEL_NAMES)
+
     def read_labels(self, file: Path) -> Any:
-        """Return the label column of a file, a pyarrow array."""
+        """Return the label column of a file, a pyarrow array of numbers or of text."""
         import pyarrow as pa
 
+        opened = _opened(file, self)
+        kind = opened.schema_arrow.field(self.label).type
+        if _kind(kind) is not (Kind.TEXT if self.text else Kind.NUMBER):
+            raise DataError(
+                f"{file} has {kind} in {self.label!r}, the first file "
+                f"{'text' if self.text else 'whole numbers'}; expected one of class numbers or of "
+                "names, the same in all files."
+            )
         try:
-            return _opened(file, self).read(columns=[self.label]).column(0).combine_chunks()
+            column = opened.read(columns=[self.label]).column(0).combine_chunks()
+            return column.cast(pa.string()) if self.text else column
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file} cannot be read: {error}. Place a fresh copy.") from error
 
@@ -48,13 +78,8 @@ class Columns:
 
 def find_columns(file: Path) -> Columns:
     """Find the columns by their names, else by their types where only one fits."""
-    import pyarrow as pa
-
     schema = _opened(file, None).schema_arrow
-    features = _features(schema)
     images = [field.name for field in schema if _is_image(field.type)]
-    numbers = [field.name for field in schema if pa.types.is_integer(field.type)]
-    label = named_or_only(LABEL_NAMES, numbers)
     image = named_or_only(IMAGE_NAMES, images)
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
     if image is None:
@@ -63,13 +88,72 @@ def find_columns(file: Path) -> Columns:
             f"{' or '.join(IMAGE_NAMES)} or alone of its kind: bytes, or a struct with the field "
             "bytes. Columns of paths or pixel lists are not read: embed the encoded images."
         )
+    kinds = {field.name: _kind(field.type) for field in schema}
+    for name in _indices(schema):
+        kinds[name] = Kind.OTHER
+    label = label_column(kinds)
     if label is None:
-        raise DataError(
-            f"{file} has the columns {listed}; expected one of class numbers, named "
-            f"{', '.join(LABEL_NAMES)} or alone of its kind: whole numbers from 0."
-        )
-    names: Any = features.get(label, {}).get("names") or ()
-    return Columns(image, label, tuple(str(name) for name in names))
+        raise DataError(f"{file} has the columns {listed}; {EXPECTED_LABELS}")
+    text = kinds[label] is Kind.TEXT
+    return Columns(image, label, text, () if text else class_names(file, label))
+
+
+EXPECTED_LABELS = (
+    f"expected one of class numbers, named {', '.join(LABEL_NAMES)} or alone of its kind: whole "
+    "numbers from 0; or one of class names under such a name. Rename the column that is meant."
+)
+
+
+def label_column(kinds: Mapping[str, Kind]) -> str | None:
+    """Return the column of labels, by its name, else the only one of whole numbers.
+
+    A column that is called as labels are is taken or nothing is: where it holds neither numbers nor
+    names, no other is taken for it.
+
+    Example:
+        >>> label_column({"label": Kind.TEXT, "width": Kind.NUMBER})
+        'label'
+        >>> label_column({"kind": Kind.NUMBER, "width": Kind.NUMBER, "note": Kind.TEXT})
+        'kind'
+    """
+    plain = {name.casefold(): name for name in reversed([*kinds])}
+    for known in (*LABEL_NAMES, *OTHER_LABEL_NAMES):
+        name = known if known in kinds else plain.get(known)
+        if name is not None:
+            return None if kinds[name] is Kind.OTHER else name
+    numbers = [name for name, kind in kinds.items() if kind is Kind.NUMBER and _may_label(name)]
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _may_label(name: str) -> bool:
+    plain = name.casefold()
+    return plain not in _NO_LABELS and not plain.startswith(("__index", "unnamed:", "image_"))
+
+
+def class_names(file: Path, label: str) -> tuple[str, ...]:
+    """Return the classes as a file's Hugging Face schema names them; nothing where it does not."""
+    features = _features(_opened(file, None).schema_arrow)
+    return tuple(str(name) for name in features.get(label, {}).get("names") or ())
+
+
+def _kind(kind: Any) -> Kind:
+    import pyarrow as pa
+
+    if pa.types.is_integer(kind):
+        return Kind.NUMBER
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return Kind.TEXT if text else Kind.OTHER
+
+
+def _indices(schema: Any) -> list[str]:
+    """Return the columns that pandas wrote down as a table's index."""
+    try:
+        stored = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return [name for name in stored if isinstance(name, str) and name in schema.names]
 
 
 def _opened(file: Path, columns: Columns | None) -> Any:

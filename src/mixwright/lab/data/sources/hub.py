@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,26 @@ from torch import Tensor
 from mixwright.lab.data.decode import Encoded
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.memory import decoded_sets
+from mixwright.lab.data.parts import PARTS, PartName, choose_parts
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.sources.columns import IMAGE_NAMES, LABEL_NAMES, named_or_only
-from mixwright.lab.data.subset import split_rows, train_rows
-
-TESTS = ("test", "validation", "valid", "val", "dev")
-"""Splits that may be tested on; the first that is there is taken."""
+from mixwright.lab.data.sources.columns import (
+    EXPECTED_LABELS,
+    IMAGE_NAMES,
+    Columns,
+    Kind,
+    label_column,
+    named_or_only,
+)
+from mixwright.lab.data.sources.divided import Part, divided_source
+from mixwright.lab.data.sources.labels import number_parts, renumbered
 
 
 def load_hub(request: Request) -> Source:
     """Return images and labels of a data set of the hub, by the package ``datasets``.
 
-    The splits ``train`` and ``test`` are taken (or ``validation``, ``valid``, ``val``, ``dev``,
-    where there is no test); a set of one split is split by us, a fifth of each class held out.
-    Columns are found as in parquet files: by their names, else by their kinds where only one
-    fits. Classes are named as the hub names them, else by number.
+    The splits are parts by their names (see ``choose_parts``); a set of one split is split by us, a
+    fifth of each class held out. Columns and labels are those of parquet files: found by their
+    names, else by their kinds where only one fits; numbers are named as the hub names them.
 
     The request's path is the name as the hub writes it, ``owner/name``, with ``:configuration``
     behind it where there are several; a folder of files that ``datasets`` knows will do. Its
@@ -35,50 +40,50 @@ def load_hub(request: Request) -> Source:
     """
     datasets, name = _package(), request.path
     splits = _fetched(datasets, request)
-    train_name = "train" if "train" in splits else next(iter(splits))
-    test_name = next((split for split in TESTS if split in splits and split != train_name), "")
-    if not test_name and len(splits) > 1:
+    chosen = choose_parts(list(splits), where=f"hub:{name}")
+    of_part = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
+    if len(splits) == 1:
+        of_part = {"train": next(iter(splits))}
+    elif chosen.train is None or chosen.test is None:
         raise DataError(
-            f"hub:{name} has the splits {', '.join(splits)}; expected train and one of "
-            f"{', '.join(TESTS)}, or a single one. Save the split that you want as parquet files, "
-            "and load them with parquet:PATH."
+            f"hub:{name} has the splits {', '.join(splits)}; expected train and test or "
+            "validation, or a single one. Save the split that you want as parquet files, and load "
+            "them with parquet:PATH."
         )
-    image, label, classes = _columns(datasets, name, splits[train_name])
-    train_labels = _labels(splits[train_name], name, label)
-    rows = torch.arange(len(train_labels))
-    if test_name:
-        test_labels = _labels(splits[test_name], name, label)
-        test_rows = torch.arange(len(test_labels))
-        split = f"{train_name} and {test_name} as found"
-    else:
-        test_name, test_labels = train_name, train_labels
-        rows, test_rows = split_rows(train_labels)
-        split = "a fifth of each class held out for testing, a fixed choice"
-    high = int(max(train_labels.max(), test_labels.max()))
-    classes = classes or tuple(str(number) for number in range(high + 1))
-    if high >= len(classes) or min(int(train_labels.min()), int(test_labels.min())) < 0:
-        raise DataError(
-            f"hub:{name} has labels in {label!r} outside 0 to {len(classes) - 1}; a split without "
-            "labels (-1) cannot be used. Save what you want as parquet files, and load them with "
-            "parquet:PATH."
+    names: dict[PartName, str] = {
+        part: split for part in PARTS if (split := of_part.get(part)) is not None
+    }
+    columns = _columns(datasets, name, splits[names["train"]])
+    left = [f"the split {split}" for split in splits if split not in names.values()]
+
+    def images(split: str, rows: Tensor, labels: Tensor) -> EncodedImages:
+        cells = splits[split].cast_column(columns.image, datasets.Image(decode=False))
+        titles = [f"{split} row {row}" for row in rows.tolist()]
+        return EncodedImages(_Cells(cells.select(rows.tolist()), columns.image), titles, labels)
+
+    def part(split: str) -> Part:
+        return Part(
+            name=f"hub:{name}, split {split},",
+            title=split,
+            labels=_labels(splits[split], name, columns),
+            images=partial(images, split),
         )
-    chosen_rows, cut = train_rows(train_labels[rows], request.train_size)
 
-    def stored(which: str, rows: Tensor, labels: Tensor) -> EncodedImages:
-        chosen = splits[which].cast_column(image, datasets.Image(decode=False))
-        names = [f"{which} row {row}" for row in rows.tolist()]
-        return EncodedImages(_Cells(chosen.select(rows.tolist()), image), names, labels[rows])
-
-    train_set, test_set, clause = decoded_sets(
-        stored(train_name, rows[chosen_rows], train_labels),
-        stored(test_name, test_rows, test_labels),
-        request,
+    parts, classes = number_parts(
+        {role: partial(part, split) for role, split in names.items()},
+        classes=columns.classes,
+        what=repr(columns.label),
+        sure=columns.sure,
+        left_out=left,
     )
-    return Source(
-        train=train_set,
-        test=test_set,
+    return divided_source(
+        parts,
         classes=classes,
-        note=f"{name} of the Hugging Face hub: {split}{cut}; {clause}",
+        where=f"hub:{name}",
+        title=f"{name} of the Hugging Face hub",
+        split=f"{names['train']} and {names.get('test')} as found",
+        request=request,
+        left_out=left,
     )
 
 
@@ -134,31 +139,44 @@ def _fetched(datasets: Any, request: Request) -> dict[str, Any]:
         ) from error
 
 
-def _columns(datasets: Any, name: str, split: Any) -> tuple[str, str, tuple[str, ...]]:
+def _columns(datasets: Any, name: str, split: Any) -> Columns:
     """Return the column of images, the column of labels, and the names of the classes."""
     features: dict[str, Any] = dict(split.features)
     images = [column for column, kind in features.items() if isinstance(kind, datasets.Image)]
-    numbers = [
-        column for column, kind in features.items() if "int" in str(getattr(kind, "dtype", ""))
-    ]
-    image, label = named_or_only(IMAGE_NAMES, images), named_or_only(LABEL_NAMES, numbers)
+    kinds = {column: _kind(kind) for column, kind in features.items()}
+    image, label = named_or_only(IMAGE_NAMES, images), label_column(kinds)
     if image is None or label is None:
         listed = ", ".join(f"{column} ({type(kind).__name__})" for column, kind in features.items())
         raise DataError(
             f"hub:{name} has the columns {listed}; expected one of images, named "
-            f"{' or '.join(IMAGE_NAMES)} or alone of its kind, and one of class numbers, named "
-            f"{', '.join(LABEL_NAMES)} or alone of its kind."
+            f"{' or '.join(IMAGE_NAMES)} or alone of its kind, and one of labels: {EXPECTED_LABELS}"
         )
-    return image, label, tuple(getattr(features[label], "names", None) or ())
+    return Columns(image, label, kinds[label] is Kind.TEXT, _class_names(split, label))
 
 
-def _labels(split: Any, name: str, label: str) -> Tensor:
+def _kind(kind: Any) -> Kind:
+    dtype = str(getattr(kind, "dtype", ""))
+    if "int" in dtype:
+        return Kind.NUMBER
+    return Kind.TEXT if dtype in ("string", "large_string") else Kind.OTHER
+
+
+def _class_names(split: Any, label: str) -> tuple[str, ...]:
+    return tuple(getattr(split.features[label], "names", None) or ())
+
+
+def _labels(split: Any, name: str, columns: Columns) -> Tensor | list[str]:
+    label = columns.label
     if label not in split.features:
         raise DataError(f"hub:{name} lacks the column {label!r} in one of its splits.")
     values = list(split[label])
-    if not values or any(value is None for value in values):
+    if not values or any(value is None or value == "" for value in values):
         raise DataError(
             f"hub:{name} has {len(values):,} rows, some without {label!r}; expected at least one "
-            "row, and a class number in each."
+            "row, and a class in each."
         )
-    return torch.tensor(values, dtype=torch.int64)
+    if columns.text:
+        return [str(value) for value in values]
+    labels = torch.tensor(values, dtype=torch.int64)
+    own = _class_names(split, label)
+    return renumbered(labels, own, columns.classes, where=f"hub:{name}", what=repr(label))

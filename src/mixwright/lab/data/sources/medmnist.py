@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.resize import resized
+from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.arrays import cut_and_resized, image_set
 from mixwright.lab.data.sources.download import cache_folder
@@ -85,8 +87,8 @@ def load_medmnist(request: Request) -> Source:
 
     The request's path is the name of the file without its ending, such as ``pathmnist`` or
     ``pathmnist_64``. With ``:val`` behind it the validation images are tested on, to choose
-    settings by; else they are left alone. Grey is repeated over three channels. Organs may not be
-    mirrored: left and right are classes.
+    settings by; else they are the set's validation part. Grey is repeated over three channels.
+    Organs may not be mirrored: left and right are classes.
     """
     name = request.path
     stem, _, part = name.partition(":")
@@ -110,6 +112,13 @@ def load_medmnist(request: Request) -> Source:
     if known.published is not None:
         whole = known.published[0], known.published[1 if part else 2]
         report_counts(f"medmnist:{name}", (len(train), len(test)), whole, request.say)
+    validation = None
+    if not part and len(arrays["val_labels"]):
+        validation = image_set(
+            arrays["val_images"], arrays["val_labels"], classes=len(classes), name=f"{path}: val"
+        )
+        if request.image_size is not None:
+            validation = ImageSet(resized(validation.images, request.image_size), validation.labels)
     train, test, cut = cut_and_resized(train, test, request)
     split = "its validation images to test on" if part else "the authors' split"
     return Source(
@@ -117,6 +126,7 @@ def load_medmnist(request: Request) -> Source:
         test=test,
         classes=classes,
         note=f"{stem} of MedMNIST (Yang et al., 2023), {split}{cut}",
+        validation=validation,
         mirrored=not kind.startswith("organ"),
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +12,49 @@ from torch import Tensor
 
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.memory import decoded_sets
+from mixwright.lab.data.parts import PARTS, PartName, choose_parts, part_of, split_path
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.sources.columns import Columns, find_columns
-from mixwright.lab.data.subset import split_rows, train_rows
+from mixwright.lab.data.sources.columns import Columns, class_names, find_columns
+from mixwright.lab.data.sources.divided import Part, divided_source
+from mixwright.lab.data.sources.labels import number_parts, renumbered
+from mixwright.lab.data.sources.walk import hidden
 
-_SPLITS = {
-    "train": re.compile(r"train(ing)?(?![a-z])", re.IGNORECASE),
-    "test": re.compile(r"test(?![a-z])", re.IGNORECASE),
-    "validation": re.compile(r"(validation|valid|val|dev)(?![a-z])", re.IGNORECASE),
-}
 _ROWS = 1024  # images read from a file together
-
-
-@dataclass(frozen=True, eq=False)
-class _Split:
-    """Files that make one set, and the label of each of their rows."""
-
-    files: Sequence[Path]
-    labels: Tensor
 
 
 def load_parquet(request: Request) -> Source:
     """Return images and labels in parquet files, one or a folder of them: the request's path.
 
-    A folder holds files whose names, or whose folders' names, begin with ``train`` and with
-    ``test`` (or ``validation``, ``valid``, ``val``, ``dev``, taken where there is no test), as in
-    ``train-00000-of-00001.parquet``. One file, or files that name no split, are split by us: a
-    fifth of each class, always the same rows, is held out. Labels are read first and only the
-    chosen rows are read and decoded. Classes are named as the file's Hugging Face schema says,
-    else by number.
+    A folder holds files whose names, or whose folders' names, begin or end with the name of a part
+    (see ``part_of``), as in ``train-00000-of-00001.parquet``. One file, or files that name no
+    part, are split by us: a fifth of each class, always the same rows, is held out. A part's name
+    behind the path and a colon is the part to test on. Labels are read first and only the chosen
+    rows are read and decoded. Classes are named as the files' Hugging Face schemas say, and
+    matched by name where these differ; else by number, or by text where labels are text.
     """
     _need_pyarrow()
-    path = Path(request.path).expanduser()
-    train_files, test_files, word = _found(path, request)
-    columns = find_columns(train_files[0])
-    train = _labelled(train_files, columns)
-    rows = torch.arange(len(train.labels))
-    if test_files:
-        test = _labelled(test_files, columns)
-        test_rows = torch.arange(len(test.labels))
-        split = f"files for train and {word} as found"
-    else:
-        test = train
-        rows, test_rows = split_rows(train.labels)
-        if not len(test_rows):
-            raise DataError(f"{path}: every class has a single image; none is left to test on.")
-        split = "a fifth of each class held out for testing, a fixed choice"
-    classes = columns.classes or _numbered(train.labels, test.labels)
-    for part in (train, test):
-        _check_labels(part, classes, columns.label)
-    chosen, cut = train_rows(train.labels[rows], request.train_size)
-    train_set, test_set, clause = decoded_sets(
-        _stored(train, rows[chosen], columns), _stored(test, test_rows, columns), request
+    path, wanted = split_path(request.path)
+    left: list[str] = []
+    words, files = _found(path, wanted, left)
+    columns = find_columns(files["train"][0])
+    parts, classes = number_parts(
+        {
+            name: partial(_part, some, columns, title=f"{words[name]} files")
+            for name, some in files.items()
+        },
+        classes=columns.classes,
+        what=repr(columns.label),
+        sure=columns.sure,
+        left_out=left,
     )
-    return Source(
-        train=train_set,
-        test=test_set,
+    return divided_source(
+        parts,
         classes=classes,
-        note=f"images of the parquet data {path.name or path}: {split}{cut}; {clause}",
+        where=str(path),
+        title=f"images of the parquet data {path.name or path}",
+        split=f"files for train and {words.get('test')} as found",
+        request=request,
+        left_out=left,
     )
 
 
@@ -85,81 +68,107 @@ def _need_pyarrow() -> None:
         ) from error
 
 
-def _found(path: Path, request: Request) -> tuple[list[Path], list[Path], str]:
-    """Return train files, test files (none: to be split by us), and the test files' name."""
+def _found(
+    path: Path, wanted: str | None, left: list[str]
+) -> tuple[dict[PartName, PartName], dict[PartName, list[Path]]]:
+    """Return what each part is called and its files; with no test part it is to be split by us."""
     if path.is_file():
-        return [path], [], ""
+        if wanted is not None:
+            raise DataError(
+                f"{path} is one file and has no part {wanted!r}; expected a folder of files, such "
+                "as train.parquet and test.parquet."
+            )
+        return {"train": "train"}, {"train": [path]}
     if not path.is_dir():
         raise DataError(f"{path} is neither a folder nor a file. Give a folder of parquet files.")
-    files = sorted(path.rglob("*.parquet"))
+    files = sorted(
+        file
+        for file in path.rglob("*.parquet")
+        if file.is_file() and not any(map(hidden, file.relative_to(path).parts))
+    )
     if not files:
         raise DataError(f"{path} holds no file that ends in .parquet.")
-    by_split = {
-        split: [file for file in files if _is_of(file.relative_to(path), pattern)]
-        for split, pattern in _SPLITS.items()
-    }
-    word = "test" if by_split["test"] else "validation"
-    train, test = by_split["train"], by_split[word]
-    if test and not train:
+    by_part: dict[PartName, list[Path]] = {}
+    unnamed: list[Path] = []
+    for file in files:
+        part = _part_of(file.relative_to(path))
+        (unnamed if part is None else by_part.setdefault(part, [])).append(file)
+    chosen = choose_parts(list(by_part), where=str(path), wanted=wanted)
+    if by_part and chosen.train is None:
+        name, some = next(iter(by_part.items()))
         raise DataError(
-            f"{path} has files for {word} ({test[0].name}) but none for training; expected names "
+            f"{path} has files for {name} ({some[0].name}) but none for training; expected names "
             "that begin with train, such as train-00000-of-00001.parquet."
         )
-    chosen = train + test if train else files
-    if left := [file for file in files if file not in chosen]:
-        request.say(f"{len(left)} parquet file(s) are not used, such as {left[0].name}.")
-    return (train or files), test, word
+    if not by_part:
+        return {"train": "train"}, {"train": files}
+    roles = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
+    words: dict[PartName, PartName] = {
+        role: part for role in PARTS if (part := part_of(roles[role] or "")) is not None
+    }
+    unused = unnamed + [
+        file for part, some in by_part.items() if part not in words.values() for file in some
+    ]
+    if unused:
+        left.append(f"{len(unused):,} parquet file(s) of no part, such as {unused[0].name}")
+    return words, {role: by_part[name] for role, name in words.items()}
 
 
-def _is_of(file: Path, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.match(part) for part in file.parts)
+def _part_of(file: Path) -> PartName | None:
+    """Return the part that the name of a file says, or of the nearest of its folders."""
+    for name in (file.stem, *reversed(file.parts[:-1])):
+        if (part := part_of(name)) is not None:
+            return part
+    return None
 
 
-def _labelled(files: list[Path], columns: Columns) -> _Split:
-    """Return the files with the label of every row."""
+def _part(files: list[Path], columns: Columns, *, title: str) -> Part:
+    """Return a part, and the label of every row: text, or numbers of the first file's classes."""
     import numpy as np
 
-    parts: list[Tensor] = []
+    numbers: list[Tensor] = []
+    names: list[str] = []
     for file in files:
         column = columns.read_labels(file)
-        if column.null_count:
+        lacking = column.null_count
+        if columns.text:
+            some: list[str | None] = column.to_pylist()
+            names += [name for name in some if name]
+            lacking = sum(not name for name in some)
+        if lacking:
             raise DataError(
-                f"{file}: {column.null_count:,} rows have no {columns.label!r}; expected a class "
-                "number in each. Remove these rows."
+                f"{file}: {lacking:,} rows have no {columns.label!r}; expected a class in each. "
+                "Remove these rows."
             )
-        parts.append(torch.from_numpy(column.to_numpy().astype(np.int64)))
-    labels = torch.cat(parts)
-    if not len(labels):
+        if not columns.text:
+            labels = torch.from_numpy(column.to_numpy().astype(np.int64))
+            own = class_names(file, columns.label)
+            numbers.append(
+                renumbered(labels, own, columns.classes, where=str(file), what=repr(columns.label))
+            )
+    if not names and not any(map(len, numbers)):
         raise DataError(f"{files[0]} and its like hold no rows; expected at least one.")
-    return _Split(files, labels)
+    return Part(
+        name=f"{files[0]} and its like" if len(files) > 1 else str(files[0]),
+        title=title,
+        labels=names if columns.text else torch.cat(numbers),
+        images=partial(_stored, files, columns),
+    )
 
 
-def _numbered(*labels: Tensor) -> tuple[str, ...]:
-    return tuple(str(label) for label in range(int(max(part.max() for part in labels)) + 1))
-
-
-def _check_labels(split: _Split, classes: tuple[str, ...], column: str) -> None:
-    low, high = int(split.labels.min()), int(split.labels.max())
-    if low < 0 or high >= len(classes):
-        raise DataError(
-            f"{split.files[0]} and its like have labels from {low} to {high} in {column!r}; "
-            f"expected 0 to {len(classes) - 1}. A test file without labels (-1) cannot be used."
-        )
-
-
-def _stored(split: _Split, rows: Tensor, columns: Columns) -> EncodedImages:
-    """Return the encoded images of some rows (rising); other rows are passed over."""
+def _stored(files: Sequence[Path], columns: Columns, rows: Tensor, labels: Tensor) -> EncodedImages:
+    """Return the encoded images of some rows (rising) with their labels; others are passed over."""
     encoded: list[bytes] = []
     names: list[str] = []
     first = 0
-    for file in split.files:
+    for file in files:
         for column in columns.read_images(file, _ROWS):
             inside = rows[(rows >= first) & (rows < first + len(column))] - first
             chosen: list[int] = inside.tolist()
             encoded += _bytes_of(column, chosen)
             names += [f"{file.name} row {first + row}" for row in chosen]
             first += len(column)
-    return EncodedImages(encoded, names, split.labels[rows])
+    return EncodedImages(encoded, names, labels)
 
 
 def _bytes_of(column: Any, rows: list[int]) -> list[bytes]:
