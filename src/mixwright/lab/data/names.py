@@ -19,7 +19,10 @@ DATA_LINES: dict[str, str] = {
     "fashion-mnist": "70,000 grey pictures of clothes, 28x28, in 10 classes; downloaded, 31 MB",
     "eurosat": "27,000 satellite images of 64x64 in 10 classes; downloaded, 94 MB",
     "medmnist:NAME": "medical images such as pathmnist, from a file of yours (--data-dir)",
-    "folder:PATH": "one folder per class, under train/ and test/ or split by us",
+    "folder:PATH": "one folder per class, under train/ and test/ or split by us; folder:PATH:val "
+    "tests on val/",
+    "csv:PATH": "images that a table names; csv:PATH:image=COLUMN,label=COLUMN, also split, test, "
+    "root, suffix",
     "parquet:PATH": "parquet files with an image column, as Hugging Face writes them",
     "hub:NAME": "a data set of the Hugging Face hub, owner/name, through datasets",
 }
@@ -28,8 +31,12 @@ DATA_LINES: dict[str, str] = {
 DATA_SETS: tuple[str, ...] = tuple(DATA_LINES)
 """The names that ``load_data`` understands; PATH and NAME stand for the user's own."""
 
-_MODULES = {"cifar10": "cifar", "cifar100": "cifar"}  # files that are not called as their set
-_EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name"}  # others: images
+_MODULES = {
+    "cifar10": "cifar",
+    "cifar100": "cifar",
+    "csv": "csv_file",
+}  # files that are not called as their set
+_EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name", "csv": "labels.csv"}  # others: images
 
 
 class DataName(NamedTuple):

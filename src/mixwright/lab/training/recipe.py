@@ -62,7 +62,8 @@ class Recipe:
 
     data: str = _data(
         "digits",
-        "digits (default), cifar10, cub200, folder:PATH, hub:NAME; mixwright list shows all",
+        "digits (default), cifar10, cub200, folder:PATH, folder:PATH:val (test on val/), csv:PATH, "
+        "hub:NAME; mixwright list shows all",
         "NAME",
         _NAME,
     )
