@@ -321,6 +321,8 @@ def test_images_left_out_are_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "1 of " in shown.err
     assert "a/3.png (not an image that Pillow knows). They are left out." in shown.err
     assert "left out" not in shown.out
+    assert f"folder:{tmp_path / 'set'}: 2 classes; " in shown.out
+    assert "Left out: 1 " in shown.out
 
 
 def test_only_the_first_process_tells(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_a_new_set_takes_a_file_and_a_row(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(names, "DATA_SETS", tuple(DATA_LINES))
     messages: list[str] = []
     data = load_data("grey-squares:mine", on_message=messages.append)
-    assert messages == ["grey-squares of mine", data.summary]
+    assert messages == ["grey-squares of mine"]
     assert (data.name, data.note, data.classes) == ("grey-squares:mine", "made up.", ("a", "b"))
     assert data.mean == pytest.approx((0.2, 0.2, 0.2))
     assert recipe_defaults("grey-squares:mine")["model"]

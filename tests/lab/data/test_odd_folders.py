@@ -94,6 +94,7 @@ def test_a_broken_validation_image_is_named(tmp_path: Path):
     data = load_data(f"folder:{tmp_path}", image_size=8, skip_unreadable=True)
     assert data.validation is not None
     assert data.validation.labels.tolist() == [0, 1, 1]
+    assert "Left out: 1 validation image(s) that cannot be read." in data.summary
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,8 @@ def test_other_folders_and_files_are_told(tmp_path: Path):
     said: list[str] = []
     data = load_data(f"folder:{tmp_path}", image_size=8, on_message=said.append)
     assert counts(data) == ([3, 3], [1, 1])
-    assert said[-1] == data.summary
+    assert said[-1].startswith("Left out: annotations/")
+    assert said[-1] in data.summary
     assert data.summary.partition("Left out: ")[2].partition(". No")[0].split("; ") == [
         "annotations/ (beside train, test)",
         "pred/ (beside train, test)",

@@ -22,9 +22,8 @@ def test_all_that_it_says():
         validation=images([1], [0]),
         classes=("a\nb", "$5 \x1b[31m"),
         note="",
-        left_out=("1 file", "b/ (no images)"),
     )
-    assert summarise("folder:x", source) == (
+    assert summarise("folder:x", source, ["1 file", "b/ (no images)"]) == (
         "folder:x: 2 classes; 3 images to train on (a\\nb 2, $5 \\x1b[31m 1), 1 image to choose by "
         "(a\\nb 1, $5 \\x1b[31m 0), 3 images to test on (a\\nb 1, $5 \\x1b[31m 2). 1 class without "
         "an image to choose by: $5 \\x1b[31m. Left out: 1 file; b/ (no images). Trained on too, "
@@ -39,7 +38,7 @@ def test_many_classes_take_few_words():
         classes=tuple("abcdefghij"),
         note="",
     )
-    assert summarise("x", source) == (
+    assert summarise("x", source, ()) == (
         "x: 10 classes; 11 images to train on (1 to 2 a class), 2 images to test on (1 a class). "
         "8 classes without an image to test on: a, b, c, .... No picture is in two parts."
     )
@@ -49,6 +48,6 @@ def test_what_is_not_in_memory_is_not_looked_at(tmp_path: Path):
     path = write(tmp_path / "a.png", picture(0))
     lazy = LazyImages(EncodedImages([path], ["a"], torch.tensor([0])), image_size=8, workers=0)
     source = Source(train=lazy, test=images([1], [1]), classes=("a", "b"), note="")
-    assert summarise("x", source).endswith(
+    assert summarise("x", source, ()).endswith(
         "Identical pictures were not looked for (not in memory)."
     )

@@ -179,6 +179,7 @@ def _announce(task: _Task) -> None:
         f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
         f"{recipe.epochs} epochs, in {task.out}",
     )
+    say(console, task.data.summary)
     done = len(task.runs) - task.missing
     if done:
         say(console, f"{done} of {len(task.runs)} runs are there already")

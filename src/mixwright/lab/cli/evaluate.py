@@ -111,6 +111,7 @@ def main(argv: Sequence[str]) -> int:
             f"{len(candidates)} sets of weights on {len(common.ids):,} test images of {data.name}: "
             f"{kinds}; in {out}",
         )
+        say(console, data.summary)
         began = time.monotonic()
         measured = _measure(candidates, parts, common, out, console)
         command = shlex.join(["mixwright", "evaluate", *argv])

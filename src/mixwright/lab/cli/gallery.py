@@ -73,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError("none of these can be drawn; try mixup, cutmix or fmix.")
         note = data.note if probe is None else f"{probe.note} {data.note}"
         page = write_gallery(drawn, out, title=f"Mixing {short_name(data.name)}", note=note)
+    print(printable(data.summary))
     for word, file in (("gallery", page), ("picture", page.with_suffix(".png"))):
         print(printable(f"{word}  {file}"))
     return 0

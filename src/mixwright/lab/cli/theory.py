@@ -94,6 +94,7 @@ def main(argv: Sequence[str]) -> int:
             with_model=options.decomposition,
             on_message=tell,
         )
+        say(console, setup.data.summary)
         out.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
         sections = measure_theory(
             setup,

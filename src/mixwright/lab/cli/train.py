@@ -54,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
     world = join(device)
     console = open_console(quiet=not world.first)
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
+    say(console, data.summary)
     result = _train(recipe, folder, str(world.device(device)), options, console)
     from mixwright.lab.analysis.training_warnings import Spell
     from mixwright.lab.cli.table import scores_table

@@ -11,7 +11,7 @@ from mixwright.lab.data.names import module_of, parse_data
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.statistics import channel_statistics
-from mixwright.lab.data.summary import summarise
+from mixwright.lab.data.summary import left_out_sentence, summarise
 
 
 def load_data(
@@ -42,8 +42,7 @@ def load_data(
         download: whether a missing file may be fetched.
         skip_unreadable: leave out images that cannot be read instead of refusing the set; how
             many goes to ``on_message`` and stands in the note.
-        on_message: called with what is going on, a sentence at a time, and at the end with the
-            data set's ``summary``.
+        on_message: called with what is going on, a sentence at a time.
 
     Returns:
         The data set, on the CPU; images are uint8.
@@ -84,8 +83,8 @@ def load_data(
             f"data set {spec!r} cannot be read: {error}. Check that its files may be read."
         ) from error
     mean, std = channel_statistics(source.train)
-    summary = summarise(spec, source)
-    request.say(summary)
+    if request.left_out:
+        request.say(left_out_sentence(request.left_out))
     return Dataset(
         name=spec,
         train=source.train,
@@ -96,5 +95,5 @@ def load_data(
         note=source.note + ".",
         mirrored=source.mirrored,
         validation=source.validation,
-        summary=summary,
+        summary=summarise(spec, source, request.left_out),
     )

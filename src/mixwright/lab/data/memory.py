@@ -162,6 +162,7 @@ def _without(
     if not len(kept):
         raise DataError(f"{count} No image is left; expected at least one.")
     request.say(f"{count} They are left out.")
+    request.left_out.append(f"{len(broken):,} {word} image(s) that cannot be read")
     return kept
 
 

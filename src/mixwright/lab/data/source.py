@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The arguments of ``load_data``, its name taken apart; ``say`` is ``on_message``."""
+    """The arguments of ``load_data``, its name taken apart; ``say`` is ``on_message``.
+
+    ``left_out`` gets what of the data is not used, and why, a clause each.
+    """
 
     kind: str
     path: str
@@ -24,14 +27,14 @@ class Request:
     download: bool
     skip_unreadable: bool
     say: Callable[[str], None]
+    left_out: list[str] = field(default_factory=lambda: [])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
     """What a kind of data set returns: the fields of ``Dataset`` that it knows.
 
-    ``train`` is cut down to ``train_size`` already; ``note`` has no full stop. ``left_out`` says
-    what of the data is not used, and why, a clause each.
+    ``train`` is cut down to ``train_size`` already; ``note`` has no full stop.
     """
 
     train: ImageSet | LazyImages
@@ -40,4 +43,3 @@ class Source:
     note: str
     mirrored: bool = True
     validation: ImageSet | LazyImages | None = None
-    left_out: tuple[str, ...] = ()

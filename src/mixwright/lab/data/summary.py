@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NAMED = 6  # classes whose counts are all listed
 
 
-def summarise(name: str, source: Source) -> str:
+def summarise(name: str, source: Source, left_out: Sequence[str]) -> str:
     """Return a line about data: images of each part and class, left-outs, pictures in two parts.
 
     Pictures are the same where all their pixels are, as the network gets them; images that are not
@@ -35,10 +35,15 @@ def summarise(name: str, source: Source) -> str:
         for word, images in parts
         if (lacking := _lacking(images.labels, source.classes))
     ]
-    if source.left_out:
-        sentences.append(f"Left out: {_plain('; '.join(source.left_out))}")
+    if left_out:
+        sentences.append(left_out_sentence(left_out).removesuffix("."))
     sentences.append(_twice(source))
     return ". ".join(sentences) + "."
+
+
+def left_out_sentence(clauses: Sequence[str]) -> str:
+    """Return what of the data is not used, and why."""
+    return f"Left out: {_plain('; '.join(clauses))}."
 
 
 def _spread(labels: Tensor, classes: Sequence[str]) -> str:

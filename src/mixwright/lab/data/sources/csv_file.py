@@ -65,11 +65,10 @@ def load_csv_file(request: Request) -> Source:
     rows, has_split = _rows(path, options)
     if not request.skip_unreadable:
         _check_files(path, options, rows)
-    left: list[str] = []
     of_part: dict[PartName, list[_Row]] = {"train": rows}
     words: dict[PartName, str] = {"train": "train"}
     if has_split:
-        words, of_part = _parts(path, rows, options, left)
+        words, of_part = _parts(path, rows, options, request.left_out)
     elif options.test:
         raise DataError(
             f"{path}: test={options.test} names a part, but there is no column of parts; expected "
@@ -92,7 +91,7 @@ def load_csv_file(request: Request) -> Source:
         classes=(),
         what="the labels",
         sure=True,
-        left_out=left,
+        left_out=request.left_out,
     )
     return divided_source(
         parts,
@@ -101,7 +100,6 @@ def load_csv_file(request: Request) -> Source:
         title=f"images of the table {readable(path.name)}",
         split=f"rows of {words['train']} and {words.get('test')} as found",
         request=request,
-        left_out=left,
     )
 
 

@@ -51,7 +51,6 @@ def divided_source(
     title: str,
     split: str,
     request: Request,
-    left_out: Sequence[str] = (),
 ) -> Source:
     """Return the parts brought to pixels; with none to test on, hold out a fifth of each class.
 
@@ -69,7 +68,6 @@ def divided_source(
             f"{train.name} has images of one class, {classes[present[0]]!r}; expected images of at "
             "least two classes."
         )
-    left = list(left_out)
     rows = torch.arange(len(labels))
     if test is None:
         rows, test_rows = split_rows(labels)
@@ -84,7 +82,7 @@ def divided_source(
                 f"{strange}; expected the same classes in both. Rename the class or remove it."
             )
     if validation is not None and (strange := _strange(validation, train, classes)):
-        left.append(f"{validation.title} ({strange})")
+        request.left_out.append(f"{validation.title} ({strange})")
         validation = None
     chosen, cut = train_rows(labels[rows], request.train_size)
     train_set, test_set, clause = decoded_sets(
@@ -101,7 +99,6 @@ def divided_source(
         validation=validation_set,
         classes=tuple(classes),
         note=f"{title}: {split}{cut}; {clause}",
-        left_out=tuple(left),
     )
 
 

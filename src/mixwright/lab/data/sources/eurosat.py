@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.download import cache_folder
 from mixwright.lab.data.sources.folder import images_by_class
@@ -41,10 +39,9 @@ def load_eurosat(request: Request) -> Source:
     root = next((root for root in roots if (root / TREE.marker).is_dir()), None)
     root = root or find_tree(TREE, request)
     classes = tuple(sorted(folder_names(root)))
-    left: list[str] = []
-    every = images_by_class(root, classes, root=root, left_out=left)
+    every = images_by_class(root, classes, root=root, left_out=request.left_out)
     train_rows, test_rows = split_rows(every.labels)
-    source = to_source(
+    return to_source(
         TREE,
         every.select(train_rows),
         every.select(test_rows),
@@ -53,4 +50,3 @@ def load_eurosat(request: Request) -> Source:
         usual_size=SIDE,
         split="a fifth of each class held out for testing, a fixed choice",
     )
-    return replace(source, left_out=tuple(left))

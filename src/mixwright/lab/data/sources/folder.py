@@ -40,7 +40,8 @@ def load_folder(request: Request) -> Source:
         )
     layout = find_layout(root, wanted)
     names = sorted(folder_names(layout.train))
-    left = list(layout.left_out)
+    left = request.left_out
+    left += layout.left_out
     if len(names) < 2:
         loose = loose_images(layout.train)
         beside = f" and {len(loose):,} image(s) beside" if loose else ""
@@ -69,6 +70,7 @@ def load_folder(request: Request) -> Source:
             parts["validation"] = reader.part(validation_part)
         except DataError as error:
             left.append(_unused(validation_part, error, root))
+    left += reader.passed_over()
     classes = tuple(readable(name) for name in names)
     return divided_source(
         parts,
@@ -77,7 +79,6 @@ def load_folder(request: Request) -> Source:
         title=f"images of the folder {readable(root.name or root)}",
         split=_split(layout),
         request=request,
-        left_out=(*left, *reader.passed_over()),
     )
 
 

@@ -54,7 +54,8 @@ def load_hub(request: Request) -> Source:
         part: split for part in PARTS if (split := of_part.get(part)) is not None
     }
     columns = _columns(datasets, name, splits[names["train"]])
-    left = [f"the split {split}" for split in splits if split not in names.values()]
+    unused = [split for split in splits if split not in names.values()]
+    request.left_out.extend(f"the split {split}" for split in unused)
 
     def images(split: str, rows: Tensor, labels: Tensor) -> EncodedImages:
         cells = splits[split].cast_column(columns.image, datasets.Image(decode=False))
@@ -74,7 +75,7 @@ def load_hub(request: Request) -> Source:
         classes=columns.classes,
         what=repr(columns.label),
         sure=columns.sure,
-        left_out=left,
+        left_out=request.left_out,
     )
     return divided_source(
         parts,
@@ -83,7 +84,6 @@ def load_hub(request: Request) -> Source:
         title=f"{name} of the Hugging Face hub",
         split=f"{names['train']} and {names.get('test')} as found",
         request=request,
-        left_out=left,
     )
 
 

@@ -34,8 +34,7 @@ def load_parquet(request: Request) -> Source:
     """
     _need_pyarrow()
     path, wanted = split_path(request.path)
-    left: list[str] = []
-    words, files = _found(path, wanted, left)
+    words, files = _found(path, wanted, request.left_out)
     columns = find_columns(files["train"][0])
     parts, classes = number_parts(
         {
@@ -45,7 +44,7 @@ def load_parquet(request: Request) -> Source:
         classes=columns.classes,
         what=repr(columns.label),
         sure=columns.sure,
-        left_out=left,
+        left_out=request.left_out,
     )
     return divided_source(
         parts,
@@ -54,7 +53,6 @@ def load_parquet(request: Request) -> Source:
         title=f"images of the parquet data {path.name or path}",
         split=f"files for train and {words.get('test')} as found",
         request=request,
-        left_out=left,
     )
 
 
