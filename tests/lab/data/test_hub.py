@@ -133,6 +133,24 @@ def test_known_names_of_columns_win(hub: dict[str, Any]):
     assert load_data("hub:x").num_classes == 2
 
 
+def test_text_names_in_another_order_and_a_validation_split(hub: dict[str, Any]):
+    texts = {"label": Value("string"), "width": Value("int32")}
+    hub["splits"] = {
+        "train": rows([0, 1], ["dog", "cat"], **texts),
+        "test": rows([2], ["dog"], **texts),
+        "dev": rows([3], ["cat"], **texts),
+        "more": rows([4], ["hen"], **texts),
+    }
+    data = load_data("hub:x")
+    assert (data.classes, data.train.labels.tolist()) == (("cat", "dog"), [1, 0])
+    assert data.validation is not None
+    assert (data.test.labels.tolist(), data.validation.labels.tolist()) == ([1], [0])
+    assert "Left out: the split more." in data.summary
+    other = rows([2], [0], label=ClassLabel(["dog", "cat"]))
+    hub["splits"] = {"train": rows([0, 1], [0, 1]), "test": other}
+    assert load_data("hub:x").test.labels.tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("splits", "says"),
     [

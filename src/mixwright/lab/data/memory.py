@@ -66,7 +66,7 @@ def decoded_validation(
     """Bring validation images to the size of the others, in memory where there is room beside."""
     size = train.shape[1]
     count = len(stored) + len(train) + len(test)
-    whole = isinstance(train, ImageSet) and count * 3 * size * size <= WHOLE_SET_BYTES
+    whole = count * 3 * size * size <= WHOLE_SET_BYTES
     if not whole and not request.skip_unreadable:
         return LazyImages(stored, image_size=size)
     return _brought(stored, size, whole=whole, word="validation", request=request)[0]
