@@ -8,7 +8,17 @@ import pytest
 import torch
 
 from mixwright.masks.mask_forms import Box
-from mixwright.mixers import CutMix, MiAMix, MixUp, OneOf, Scheduled, Sometimes, set_progress
+from mixwright.mixers import (
+    CutMix,
+    Cutout,
+    MiAMix,
+    MixUp,
+    OneOf,
+    Scheduled,
+    Sometimes,
+    set_progress,
+)
+from mixwright.mixers.combine import needs_partner, self_flips, views_of, with_flips
 from mixwright.sampling import stream
 
 IMAGES = torch.rand(64, 1, 8, 8, generator=stream(1))
@@ -137,3 +147,62 @@ def test_a_schedule_of_no_mixers_says_so():
     for at in (lambda progress: MixUp, lambda progress: None):
         with pytest.raises(ValueError, match=r"Scheduled: .* is no mixer"):
             Scheduled(at).plan(IMAGES, generator=stream(0))  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------ what a mixer asks of a batch
+
+
+def test_mixers_of_one_and_of_two_views_are_drawn_together() -> None:
+    """Rows of the one-view mixer see first views alone, whoever else was drawn."""
+    first = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 4, 4)
+    images, labels = torch.cat([first, first + 100]), torch.arange(8).repeat(2)
+    mixer = OneOf(MixUp(lam=0.5), MiAMix(views=2, p_self=1.0, layers=1, lam=0.5))
+    plan = mixer.plan(images, labels, generator=stream(0))
+    assert (len(plan), plan.pool) == (8, 16)
+    second = plan.index[:, 1] >= 8
+    assert second.any()
+    assert (~second).any()
+    assert torch.equal(plan.index[second, 1] - 8, torch.arange(8)[second])  # its own other view
+    assert (plan.images(images)[~second] < 8).all()
+    assert torch.equal(plan.targets(labels, 8)[second], torch.eye(8)[second])
+
+
+def test_who_needs_a_partner_and_how_many_views() -> None:
+    class Own:
+        needs_partner = False
+
+        def plan(self, *_: object, **__: object) -> None: ...
+
+    now = Scheduled(lambda progress: Cutout() if progress < 0.5 else MiAMix(views=2))
+    for mixer, needs, views in (
+        (MixUp(), True, 1),
+        (Cutout(), False, 1),
+        (MiAMix(p_self=1.0, views=2), True, 2),
+        (Own(), False, 1),
+        (OneOf(Cutout(), Own()), False, 1),  # type: ignore[arg-type]
+        (OneOf(Cutout(), Sometimes(CutMix(), 0.1)), True, 1),
+        (OneOf(CutMix(), MiAMix(views=2)), True, 2),
+        (now, False, 1),
+    ):
+        assert (needs_partner(mixer), views_of(mixer)) == (needs, views), mixer  # type: ignore[arg-type]
+    set_progress(now, 0.5)
+    assert (needs_partner(now), views_of(now)) == (True, 2)
+
+
+def test_flips_are_set_where_they_are_open_alone() -> None:
+    given = MiAMix(self_flip=True)
+    both = OneOf(Sometimes(MiAMix(alpha=2.0), 0.5), given, CutMix(), p=(1, 2, 3), per="batch")
+    told = with_flips(both, False)
+    wanted = OneOf(
+        Sometimes(MiAMix(alpha=2.0, self_flip=False), 0.5), given, CutMix(), p=(1, 2, 3),
+        per="batch",
+    )  # fmt: skip
+    assert told == wanted
+    assert with_flips(CutMix(), False) == CutMix()
+    scheduled = Scheduled(lambda progress: MiAMix(k_max=1 + round(progress)))
+    scheduled.progress = 1.0
+    later = with_flips(scheduled, False)
+    assert isinstance(later, Scheduled)
+    assert later.at(later.progress) == MiAMix(k_max=2, self_flip=False)
+    assert self_flips(later) == {"MiAMix": False}
+    assert self_flips(OneOf(MiAMix(), CutMix())) == {}

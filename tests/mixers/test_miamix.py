@@ -74,6 +74,23 @@ def test_a_self_mix_shows_the_sample_flipped_or_shifted():
     assert same.any(dim=1).sum() == 17  # all but the view that changes nothing
 
 
+def test_a_self_mix_mirrors_nothing_where_it_must_not():
+    """Shifts alone, all but the one that changes nothing; everything else is drawn as it was."""
+    settings = {"layers": 1, "lam": 0.0, "p_self": 0.9}
+    plan = only(MixUp(), self_flip=False, **settings).plan(IMAGES, generator=stream(0))
+    shown, selves = plan.images(IMAGES), plan.index[:, 1] == torch.arange(512)
+    padded = torch.nn.functional.pad(IMAGES, (1, 1, 1, 1), mode="replicate")
+    views = [padded[:, :, y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
+    same = torch.stack([(view - shown).abs().amax(dim=(1, 2, 3)) < 1e-6 for view in views])
+    assert torch.equal(same.any(dim=0), selves)
+    assert same.any(dim=1).tolist() == [True] * 4 + [False] + [True] * 4
+    mirroring = only(MixUp(), **settings).plan(IMAGES, generator=stream(0))
+    assert torch.equal(mirroring.index, plan.index)
+    assert (mirroring.images(IMAGES) != shown).any()
+    given = only(MixUp(), self_flip=True, **settings).plan(IMAGES, generator=stream(0))
+    assert torch.equal(given.images(IMAGES), mirroring.images(IMAGES))
+
+
 def test_two_views_pair_the_first_with_the_second():
     images = torch.cat([IMAGES, 1 - IMAGES])
     plan = MiAMix(views=2, p_self=0.2).plan(images, torch.arange(1024), generator=stream(0))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -84,10 +84,27 @@ class OneOf:
         plan: MixPlan | None = None
         with sharing():
             for k in sorted(set(drawn)):
-                planned = self.mixers[k].plan(images, labels, generator=generator, model=model)
+                planned = self._of(k, images, labels, generator=generator, model=model)
                 plan = planned if plan is None else planned.where(which == k, plan)
         assert plan is not None
         return plan
+
+    def _of(
+        self,
+        k: int,
+        images: Tensor,
+        labels: Tensor | None,
+        *,
+        generator: Generator,
+        model: Module | None,
+    ) -> MixPlan:
+        """Plan by one of the mixers; one that takes fewer views than others gets the first ones."""
+        rows = _outputs(self, images) * views_of(self.mixers[k])
+        if rows < len(images):
+            labels = None if labels is None else labels[:rows]
+            some = self.mixers[k].plan(images[:rows], labels, generator=generator, model=model)
+            return some.replace(pool=len(images))
+        return self.mixers[k].plan(images, labels, generator=generator, model=model)
 
 
 @dataclass(frozen=True)
@@ -204,9 +221,82 @@ def _untouched(images: Tensor, outputs: int) -> MixPlan:
 
 def _outputs(mixer: Mixer, images: Tensor) -> int:
     """Give the outputs of a plan: fewer than images where a mixer takes several views of each."""
-    while isinstance(mixer, OneOf | Sometimes | Scheduled):
-        if isinstance(mixer, OneOf):
-            mixer = mixer.mixers[0]
-        else:
-            mixer = mixer.mixer if isinstance(mixer, Sometimes) else _current(mixer)
-    return len(images) // int(getattr(mixer, "views", 1))
+    return len(images) // views_of(mixer)
+
+
+def views_of(mixer: Mixer) -> int:
+    """Return how many views of each image a mixer's batches hold, its ``views``; 1 by default.
+
+    Rows are first views, then second ones, and so on. Of several mixers the largest number counts;
+    a ``Scheduled`` is asked for its mixer of now.
+
+    Example:
+        >>> from mixwright import CutMix, MiAMix
+        >>> views_of(OneOf(CutMix(), MiAMix(views=2)))
+        2
+    """
+    return max((int(getattr(one, "views", 1)) for one in _inside(mixer)), default=1)
+
+
+def needs_partner(mixer: Mixer) -> bool:
+    """Return whether a mixer leaves a batch of one image as it is, since there is no other in it.
+
+    True for every mixer without the attribute ``needs_partner = False``, such as ``Cutout`` has;
+    of several it is enough that one of them does.
+
+    Example:
+        >>> from mixwright import CutMix, Cutout
+        >>> needs_partner(Cutout()), needs_partner(OneOf(Cutout(), CutMix()))
+        (False, True)
+    """
+    return any(bool(getattr(one, "needs_partner", True)) for one in _inside(mixer))
+
+
+def with_flips(mixer: Mixer, allowed: bool) -> Mixer:
+    """Return a mixer whose own views of a sample are mirrored only where the data allow it.
+
+    Sets ``self_flip`` of every mixer inside that has one and leaves it open (None).
+
+    Example:
+        >>> from mixwright import CutMix, MiAMix
+        >>> with_flips(OneOf(CutMix(), MiAMix()), False).mixers[1].self_flip
+        False
+    """
+    if isinstance(mixer, OneOf):
+        inner = [with_flips(one, allowed) for one in mixer.mixers]
+        changed = any(new is not old for new, old in zip(inner, mixer.mixers, strict=True))
+        return OneOf(*inner, p=mixer.p, per=mixer.per) if changed else mixer
+    if isinstance(mixer, Sometimes):
+        one = with_flips(mixer.mixer, allowed)
+        return mixer if one is mixer.mixer else replace(mixer, mixer=one)
+    if isinstance(mixer, Scheduled):
+        at = mixer.at
+        made = Scheduled(lambda progress: with_flips(at(progress), allowed))
+        made.progress = mixer.progress
+        return made
+    if is_dataclass(mixer) and not isinstance(mixer, type) and _leaves_flips_open(mixer):
+        return replace(mixer, self_flip=allowed)
+    return mixer
+
+
+def self_flips(mixer: Mixer) -> dict[str, bool]:
+    """Return whether mixers inside mirror a sample's own views, by name of their class."""
+    found = {type(one).__name__: getattr(one, "self_flip", None) for one in _inside(mixer)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _leaves_flips_open(mixer: Mixer) -> bool:
+    return getattr(mixer, "self_flip", False) is None
+
+
+def _inside(mixer: Mixer) -> Iterator[Mixer]:
+    """Yield what wrappers hold, down to the mixers that wrap none."""
+    if isinstance(mixer, OneOf):
+        for inner in mixer.mixers:
+            yield from _inside(inner)
+    elif isinstance(mixer, Sometimes):
+        yield from _inside(mixer.mixer)
+    elif isinstance(mixer, Scheduled):
+        yield from _inside(_current(mixer))
+    else:
+        yield mixer

@@ -62,6 +62,7 @@ class Cutout:
         dims="any",
         note="Square holes; the label stays as it is.",
     )
+    needs_partner: ClassVar[bool] = False  # see ``combine.needs_partner``
 
     length: float = 0.5
     holes: int = 1

@@ -68,9 +68,12 @@ class MiAMix:
         p_shear: chance of each layer to be sheared, in [0, 1].
         merge: ``"sequential"``, one layer is pasted over the other, so that own shares multiply;
             ``"sum"``, partner shares add up, to 1 at most.
-        views: 1, and a self-mix takes the sample flipped and shifted at random; or 2, where
+        views: 1, and a self-mix takes the sample mirrored and shifted at random; or 2, where
             images and labels have 2 B rows, a second view of the whole batch behind the first,
-            and partners come from the second.
+            and partners come from the second. ``mixwright train`` makes the two views itself.
+        self_flip: whether a self-mix may mirror the sample, of itself with ``views=1``; false for
+            digits and whatever else is not the same in a mirror. None mirrors, unless a training
+            of the laboratory, which knows its data, says that they do not allow it.
         lam: a fixed share in [0, 1] instead of a draw, for figures; layers share the rest. As
             drawn shares, it is what is left of the sample where layers do not overlap.
         per: ``"sample"``, own layers for each sample; ``"batch"``, the same for all. Partners are
@@ -113,6 +116,7 @@ class MiAMix:
     p_shear: float = 0.25
     merge: Merge = "sequential"
     views: int = 1
+    self_flip: bool | None = None
     lam: float | None = None
     per: Per = "sample"
     pairing: Pairing = "cycle"
@@ -198,7 +202,8 @@ class MiAMix:
             rows = to_device(selves, partner.device)
             partner = partner.index_copy(0, rows, rows)
             if self.views == 1:
-                warp = _other_view(rows, images.shape[2:], generator=generator)
+                flips = self.self_flip is not False
+                warp = _other_view(rows, images.shape[2:], flips=flips, generator=generator)
         return (partner if self.views == 1 else partner + count), warp
 
     # ------------------------------------------------------------------ sampling
@@ -232,8 +237,8 @@ class MiAMix:
         return (shares if lam is None else shares * (1 - lam)[:, None]), depths
 
 
-def _other_view(rows: Tensor, size: Sequence[int], *, generator: Generator) -> Rect:
-    """Flip and shift these rows at random, never not at all."""
+def _other_view(rows: Tensor, size: Sequence[int], *, flips: bool, generator: Generator) -> Rect:
+    """Shift these rows at random, and mirror them with ``flips``, never not at all."""
     height, width = size
     shape = (len(rows),)
     dy, dx = (
@@ -246,7 +251,9 @@ def _other_view(rows: Tensor, size: Sequence[int], *, generator: Generator) -> R
         )
         for length in (height, width)
     )
+    # Drawn also where it is not wanted, so that what follows does not depend on it.
     flip = sampling.integers(0, 2, shape, device=rows.device, generator=generator) == 1
+    flip = flip & flips
     dx = torch.where((dx == 0) & (dy == 0) & ~flip, 1, dx)
     left, right = torch.where(flip, dx + width, dx), torch.where(flip, dx, dx + width)
     ends = torch.stack([dy, dy + height, left, right], dim=1).view(-1, 2, 2)
