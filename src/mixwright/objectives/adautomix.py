@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from torch.nn import Module
+from torch.nn import Linear, Module
 
 from mixwright.arguments import check_choice, check_number, check_whole
 from mixwright.masknets import MaskGenerator, mask_numbers
@@ -60,7 +60,8 @@ class AdAutoMix(Learning):
         margin_of: whose share decides about ``margin``: the ``"largest"``, or that of the
             ``"first"`` image, as in the authors' code for N >= 3.
         clean: whether the student learns from whole images. Without it the model's own last layer
-            learns nothing: evaluate ``head`` then, on what enters that layer.
+            learns nothing: our own loop evaluates ``head`` then, on what enters that layer, and
+            so should yours (``mixed_heads``).
         plain: whether it learns from plain mixtures; None: for N >= 3 and in the game of the
             paper, as the authors. Where there are none by this rule and ``plain`` asks for none,
             whole images weigh 1.
@@ -192,8 +193,9 @@ class AdAutoMix(Learning):
             images, look, index, lam, margin=self.margin, learned=game.shared and turn.generator
         )
         terms, diagnostics = dict[str, Tensor](), dict[str, Tensor]()
-        logits = None
+        logits, shown = None, True  # whether the logits are of mixed images
         if turn.student:
+            shown = self.mixed or self._uses_plain_mixtures(count)
             terms, logits = self._student_loss(model, images, labels, mixture, factor=game.student)
             diagnostics = {"mixed loss": terms["mixed"]} if self.mixed else {}
         if turn.generator:
@@ -222,7 +224,7 @@ class AdAutoMix(Learning):
             torch.stack(list(terms.values())).sum(),
             {name: term.detach() for name, term in terms.items()},
             logits,
-            mixture.plan,
+            mixture.plan if shown else None,
             diagnostics={name: value.detach() for name, value in diagnostics.items()}
             | mask_numbers(mixture.mask, mixture.lam),
         )
@@ -240,6 +242,25 @@ class AdAutoMix(Learning):
                 "lower mask_lr, or give the student more steps (student_steps).",
             )
         return found
+
+    def mixed_heads(self) -> dict[str, Linear]:
+        """See ``Objective.mixed_heads``; none where the student sees no mixture at all."""
+        plain = self.balance > 0 and any(map(self._uses_plain_mixtures, self._counts()))
+        return super().mixed_heads() if self.mixed or plain else {}
+
+    def own_head_learns(self) -> bool:
+        """See ``Objective.own_head_learns``: from whole images alone."""
+        return self.clean and any(self._clean_weight(count) > 0 for count in self._counts())
+
+    def _counts(self) -> range:
+        """Numbers of images that may be mixed."""
+        low, high = (self.sources,) * 2 if isinstance(self.sources, int) else self.sources
+        return range(low, high + 1)
+
+    def _clean_weight(self, count: int) -> float:
+        """Weight of whole images in the student's loss."""
+        balanced = self._uses_plain_mixtures(count) or self._plain_by_default(count)
+        return 1 - self.balance if balanced else 1.0
 
     def _plain_by_default(self, count: int) -> bool:
         """Whether the authors train on plain mixtures of so many images."""
@@ -292,9 +313,7 @@ class AdAutoMix(Learning):
         own, logits = self.student(model, images if self.clean else None, mixes)
         terms = dict[str, Tensor]()
         if own is not None:
-            balanced = use_plain_mixtures or self._plain_by_default(count)
-            weight = 1 - self.balance if balanced else 1.0
-            terms["clean"] = weight * self.criterion(own, labels).mean()
+            terms["clean"] = self._clean_weight(count) * self.criterion(own, labels).mean()
         if use_plain_mixtures:
             terms["plain"] = self.balance * plain.loss(self.criterion, logits[0], labels)
         if self.mixed:

@@ -268,6 +268,16 @@ class Learning(Objective):
         self.updates += 1
         players.teacher.follow(model, players.head, rate)
 
+    def needs_partner(self) -> bool:
+        """See ``Objective.needs_partner``; masks part two images."""
+        return True
+
+    def mixed_heads(self) -> dict[str, Linear]:
+        """See ``Objective.mixed_heads``; ``head``, and the teacher's average of it."""
+        if self.head is None or self.teacher is None:
+            return {}
+        return {"raw": self.head, "teacher": self.teacher.head}
+
     def before_evaluation(self, batches: Any) -> None:
         """See ``Objective.before_evaluation``; measures the teacher's running statistics."""
         self.players().teacher.recompute(batches)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from torch import Generator, Tensor
-from torch.nn import Module
+from torch.nn import Linear, Module
 
 from mixwright.arguments import check_choice, check_unit
 from mixwright.mixers.cards import Card
+from mixwright.mixers.combine import needs_partner, self_flips, views_of, with_flips
+from mixwright.mixers.mixer import Mixer
 from mixwright.plan import MixPlan
 
 
@@ -146,6 +148,57 @@ class Objective(Module):
             own. Return the same object while it does not change: another one is moved to the
             device again.
         """
+
+    def needs_partner(self) -> bool:
+        """Return whether images are mixed with others of their batch, so that one alone is not.
+
+        Training refuses such an objective where all its batches are of one image. By default it is
+        what ``mixer`` and ``otherwise`` do (see ``mixers.combine.needs_partner``).
+        """
+        return any(needs_partner(mixer) for mixer in self._mixers().values())
+
+    def views_wanted(self) -> int:
+        """Return how many augmented views of each image a batch holds.
+
+        With V views, ``forward`` is given V B images and labels, first views first. By default
+        ``mixer`` decides (see ``mixers.combine.views_of``).
+        """
+        mixer = self._mixers().get("mixer")
+        return 1 if mixer is None else views_of(mixer)
+
+    def allow_flips(self, allowed: bool) -> dict[str, bool]:
+        """Say whether the data may be mirrored, to mixers that leave it open; before training.
+
+        Return what every mixer does that mirrors images of itself, for the record; see
+        ``mixers.combine.with_flips``.
+        """
+        found: dict[str, bool] = {}
+        for name, mixer in self._mixers().items():
+            told = with_flips(mixer, allowed)
+            setattr(self, name, told)
+            found |= {f"{owner}.self_flip": flips for owner, flips in self_flips(told).items()}
+        return found
+
+    def _mixers(self) -> dict[str, Mixer]:
+        """The mixers among its settings, by attribute."""
+        named = {name: getattr(self, name, None) for name in ("mixer", "otherwise")}
+        return {name: mixer for name, mixer in named.items() if isinstance(mixer, Mixer)}
+
+    def mixed_heads(self) -> dict[str, Linear]:
+        """Return second last layers for the model, which learn from mixed images.
+
+        By name: ``"raw"`` is the model's, which takes what enters the model's own last layer, and
+        ``"teacher"`` that of ``own_teacher``; empty where there are none, or none learns. A run is
+        evaluated with them too.
+        """
+        return {}
+
+    def own_head_learns(self) -> bool:
+        """Return whether the model's own last layer learns.
+
+        Where it does not, a run is evaluated with ``mixed_heads`` alone.
+        """
+        return True
 
     def before_evaluation(self, batches: Any) -> None:
         """Do what precedes an evaluation, such as measuring a teacher's running statistics.

@@ -7,7 +7,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_number
-from mixwright.mixers.combine import set_progress
+from mixwright.mixers.combine import needs_partner, set_progress, views_of
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
@@ -22,8 +22,17 @@ class Switching(Objective):
         name = type(self).__name__
         check_number(name, "p", p, high=1.0)
         check_mixer(name, otherwise)
+        if views_of(otherwise) > 1:
+            raise ValueError(
+                f"{name}: otherwise takes {views_of(otherwise)} views of each image; expected a "
+                "mixer of one, since this method's own steps take one. Set its views to 1."
+            )
         self.p, self.otherwise = p, otherwise
         self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
+
+    def needs_partner(self) -> bool:
+        """See ``Objective.needs_partner``; its own steps do."""
+        return self.p > 0 or needs_partner(self.otherwise)
 
     def own(self, model: Module, images: Tensor, labels: Tensor, *, generator: Generator) -> Losses:
         """Make the method's own step; see ``Objective.forward``."""

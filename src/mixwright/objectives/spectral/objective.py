@@ -146,6 +146,10 @@ class Spectral(Objective):
         self.criterion: Criterion = CrossEntropy() if criterion is None else criterion
         self.register_buffer("sensitivity", sensitivity)
 
+    def needs_partner(self) -> bool:
+        """See ``Objective.needs_partner``; amplitudes are mixed in one of the modes."""
+        return self.mode == "mix"
+
     def forward(
         self,
         model: Module,

@@ -152,6 +152,10 @@ class TokenMixup(Objective):
             self.score = ScoreNet(width=width, num_classes=num_classes, pooled=pooled)
             self.score.to(next(found[self.layer].attention.parameters()).device)
 
+    def needs_partner(self) -> bool:
+        """See ``Objective.needs_partner``; tokens of other samples are put in."""
+        return self.horizontal or super().needs_partner()
+
     def forward(
         self,
         model: Module,
