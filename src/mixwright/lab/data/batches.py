@@ -35,6 +35,7 @@ class Batches:
         rank: which share of the images, in [0, world).
         world: number of ranks.
         shuffle: whether each epoch has an order of its own.
+        views: how often each image of a batch is augmented, by draws of its own, at least 1.
 
     Raises:
         ValueError: there are no images, or a number is out of its range.
@@ -57,11 +58,14 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         shuffle: bool,
+        views: int = 1,
     ) -> None:
         if not len(images):
             raise ValueError("Batches: the set holds no images; expected at least one.")
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size is {batch_size}; expected at least 1.")
+        if views < 1:
+            raise ValueError(f"Batches: views is {views}; expected at least 1.")
         if not 0 <= rank < world:
             raise ValueError(f"Batches: rank {rank} of world {world}; expected 0 <= rank < world.")
         self.batch_size = batch_size
@@ -70,6 +74,7 @@ class Batches:
         self.rank = rank
         self.world = world
         self.shuffle = shuffle
+        self.views = views
         self._set = images.to(self.device)
 
     def __len__(self) -> int:
@@ -92,6 +97,9 @@ class Batches:
         self, order: Generator | None = None, augment: Generator | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images ``(b, C, H, W)`` float32 in [0, 1] and labels ``(b,)`` of each step.
+
+        With V views there are ``V b`` images, the first views of all, then the second ones; the
+        labels are still ``(b,)``.
 
         ``order``, needed with ``shuffle``, decides the order by one draw, in the same state on
         every rank; ``augment``, else ``order``, what is done to the images by one draw a batch.
@@ -120,6 +128,8 @@ class Batches:
         for part, images in zip(parts, self._set.stream(parts), strict=True):
             images = images.to(self.device, non_blocking=True)
             labels = self._set.labels[part].to(self.device, non_blocking=True)
+            if self.views > 1:
+                images = images.repeat(self.views, 1, 1, 1)  # read and moved once
             if change is not None and augment is not None:
                 images = change(images, generator=augment)
             yield images.float().div_(255), labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.names import module_of, parse_data
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.data.source import Request, Source
+from mixwright.lab.data.sources.digits import DEFAULT_LABELS
 from mixwright.lab.data.statistics import channel_statistics
 from mixwright.lab.data.summary import left_out_sentence, summarise
+from mixwright.lab.data.subset import split_rows, stratified_rows
 
 
 def load_data(
@@ -19,6 +22,8 @@ def load_data(
     *,
     data_dir: str | Path | None = None,
     train_size: int | None = None,
+    subset_seed: int | None = None,
+    val_share: float = 0.0,
     image_size: int | None = None,
     download: bool = True,
     skip_unreadable: bool = False,
@@ -36,6 +41,10 @@ def load_data(
             folder by default. ``digits``, ``folder`` and ``parquet`` do not read it.
         train_size: images to train on, each class keeping its share; all of them by default
             (``digits``: 100).
+        subset_seed: draws the ``train_size`` images by this seed instead; None for the choice that
+            is the same in every run.
+        val_share: part of the images to train on, in [0, 1), of each class and the same whatever
+            the seed, that becomes ``validation``; 0 for none but the set's own.
         image_size: height and width in pixels. By default 32 for digits and CIFAR, 64 for Tiny
             ImageNet and EuroSAT, 224 for sets of larger photographs; for the user's own images
             the size they share if they are square and all alike, else 224.
@@ -59,11 +68,21 @@ def load_data(
     for word, value in (("train_size", train_size), ("image_size", image_size)):
         if value is not None and value < 1:
             raise DataError(f"{word} is {value}; expected at least 1.")
+    wanted = train_size
+    if subset_seed is not None:
+        wanted = train_size or (DEFAULT_LABELS if name.kind == "digits" else None)
+        if wanted is None:
+            raise DataError(
+                "the images to train on are to be drawn by the seed (subset_seeds), but train_size "
+                "is not given, so that all are taken; expected fewer than there are. Give "
+                "--train-size, or leave --subset-seeds away."
+            )
     request = Request(
         kind=name.kind,
         path=name.path,
         data_dir=None if data_dir is None else Path(data_dir).expanduser(),
-        train_size=train_size,
+        train_size=train_size if subset_seed is None else None,
+        whole=subset_seed is not None,
         image_size=image_size,
         download=download,
         skip_unreadable=skip_unreadable,
@@ -82,6 +101,10 @@ def load_data(
         raise DataError(
             f"data set {spec!r} cannot be read: {error}. Check that its files may be read."
         ) from error
+    if subset_seed is not None and wanted is not None:
+        source = _drawn(source, wanted, subset_seed)
+    if val_share:
+        source = _held_out(source, val_share, fixed=subset_seed is None)
     mean, std = channel_statistics(source.train)
     if request.left_out:
         request.say(left_out_sentence(request.left_out))
@@ -97,3 +120,36 @@ def load_data(
         validation=source.validation,
         summary=summarise(spec, source, request.left_out),
     )
+
+
+def _drawn(source: Source, size: int, seed: int) -> Source:
+    """Draw the images to train on by a seed; the note is the same for all seeds."""
+    count = len(source.train)
+    if size >= count:
+        raise DataError(
+            f"train_size is {size:,} of {count:,} images to train on, so there is nothing for the "
+            "seed to draw (subset_seeds); expected fewer. Give a smaller --train-size, or leave "
+            "--subset-seeds away."
+        )
+    rows = stratified_rows(source.train.labels, size, seed=seed)
+    note = f"{source.note}; {size:,} of the {count:,} images to train on, drawn by each run's seed"
+    return replace(source, train=source.train.subset(rows), note=note)
+
+
+def _held_out(source: Source, share: float, *, fixed: bool) -> Source:
+    """Hold a share of the images to train on out, for validation; ``fixed`` for every seed."""
+    if source.validation is not None:
+        raise DataError(
+            f"val_share is {share:g}, but the data have a validation part of their own with "
+            f"{len(source.validation):,} images, which is used; expected 0. Leave --val-share away."
+        )
+    rows, held = split_rows(source.train.labels, test_share=share)
+    if not len(held):
+        raise DataError(
+            f"val_share is {share:g} of {len(source.train):,} images to train on, which is not one "
+            "of any class; expected a larger share. Give a larger --val-share."
+        )
+    note = f"{source.note}; {len(held):,} of the {len(source.train):,} images to train on are "
+    note += "held out to choose the best epoch on" + (", the same in every run" if fixed else "")
+    train = source.train
+    return replace(source, train=train.subset(rows), validation=train.subset(held), note=note)

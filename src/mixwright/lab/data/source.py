@@ -17,6 +17,7 @@ class Request:
     """The arguments of ``load_data``, its name taken apart; ``say`` is ``on_message``.
 
     ``left_out`` gets what of the data is not used, and why, a clause each.
+    ``whole`` asks for all images to train on, also of a set that gives fewer by default.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Request:
     skip_unreadable: bool
     say: Callable[[str], None]
     left_out: list[str] = field(default_factory=lambda: [])
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,7 +25,7 @@ def load_digits(request: Request) -> Source:
     enlarged smoothly (bilinear), to 32x32 by default, and repeated over three channels.
     """
     train, test = _read(request.image_size or 32)
-    size = DEFAULT_LABELS if request.train_size is None else request.train_size
+    size = len(train) if request.whole else request.train_size or DEFAULT_LABELS
     rows = stratified_rows(train.labels, size)
     return Source(
         train=train.subset(rows),
@@ -34,7 +34,11 @@ def load_digits(request: Request) -> Source:
         note=(
             "1,797 handwritten digits of 8x8 pixels, enlarged (Optical Recognition of Handwritten "
             "Digits, E. Alpaydin and C. Kaynak, UCI, CC BY 4.0; scikit-learn's copy); "
-            f"{size:,} of 1,000 labels to train on, 797 images to test on, both fixed"
+            + (
+                "1,000 labels to train on, 797 images to test on"
+                if request.whole
+                else f"{size:,} of 1,000 labels to train on, 797 images to test on, both fixed"
+            )
         ),
         mirrored=False,
     )
