@@ -21,6 +21,7 @@ gmix alpha=1.0 calibrate=False
 agmix alpha=1.0 q_max=0.95 rotate=True variant=gmix normalise_area=True
 miamix methods=(MixUp,CutMix,FMix,GridMix,AGMix) weights=(2.0,1.0,1.0,1.0,1.0) alpha=1.0 k_max=2
   layers=None p_self=0.1 p_smooth=0.5 p_rotate=0.25 p_shear=0.25 merge=sequential views=1
+  self_flip=None
 resizemix scope=(0.1,0.8) law=uniform alpha=1.0 interpolation=nearest placement=fit
 smoothmix sigma=(0.25,0.5) invert_labels=False
 saliencymix alpha=1.0 saliency=gradient

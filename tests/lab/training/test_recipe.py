@@ -105,6 +105,8 @@ OTHER = {
     "init_weights": "ema",
     "init_digest": "0123abcd",
     "train_size": 100,
+    "val_share": 0.1,
+    "subset_seeds": True,
     "image_size": 64,
     "eval_every": 2,
     "seed": 1,

@@ -92,7 +92,13 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         methods = parse_methods(options.methods or METHODS, trust=options.trust)
         settings = recipe_settings(options)
         runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
-        data = load(options, train_size=options.train_size)
+        first = runs[0].recipe
+        data = load(
+            options,
+            train_size=first.train_size,
+            subset_seed=first.subset_seed,
+            val_share=first.val_share,
+        )
         check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
         where = place(options, options.device)
     world = join(where.devices[0])

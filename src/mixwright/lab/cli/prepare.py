@@ -32,7 +32,13 @@ def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
     return settings
 
 
-def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
+def load(
+    options: DataOptions,
+    *,
+    train_size: int | None = None,
+    subset_seed: int | None = None,
+    val_share: float = 0.0,
+) -> "Dataset":
     """Load the data set that was asked for; ``train_size`` None is the set's default.
 
     What happens on the way goes to standard error, of the first process alone.
@@ -45,6 +51,8 @@ def load(options: DataOptions, *, train_size: int | None = None) -> "Dataset":
         train_size=train_size,
         image_size=options.image_size,
         skip_unreadable=options.skip_unreadable,
+        subset_seed=subset_seed,
+        val_share=val_share,
         on_message=tell if first_process() else None,
     )
 
@@ -72,20 +80,26 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
     """Build the network once, and each method (one recipe each) for it, before hours of training.
 
     Raises:
-        ValueError: there is no such network, or a method does not fit it.
+        ValueError: there is no such network, a method does not fit it, or the batches are too
+            small to mix in.
     """
     import torch
 
     from mixwright.lab.experiments.methods import parse_method
     from mixwright.lab.experiments.run import new_model
+    from mixwright.lab.training.distributed import World, launched
     from mixwright.lab.training.learner import build_criterion
+    from mixwright.lab.training.session import check_partners
 
+    world = World(size=launched())
     with torch.random.fork_rng(devices=[]):
         model = new_model(recipes[0], data)
         for recipe in recipes:
             method = parse_method(recipe.method)
+            objective = method.objective(build_criterion(recipe))
+            check_partners(recipe, objective, images=len(data.train), world=world)
             try:
-                method.objective(build_criterion(recipe)).build(model, data.num_classes)
+                objective.build(model, data.num_classes)
             except ValueError as error:
                 raise ValueError(f'method "{method.text}": {error}') from error
 

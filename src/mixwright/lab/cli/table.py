@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.cost import Cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS
+from mixwright.lab.reports.caveats import mixed_alone
 from mixwright.lab.reports.formatting import NONE, number, percent, signed, spread, times
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
 from mixwright.lab.settings import decode
@@ -28,14 +29,22 @@ def print_comparison(findings: "Findings", console: "Console") -> None:
         if seeds > 1
         else "one seed, after the last epoch; differences in points"
     )
-    if "teacher" in columns_of(scores):
+    there = columns_of(scores)
+    if "raw_mixed" in there:
+        caption += "; the mixed head is the last layer that learned from mixed images"
+    if "teacher" in there:
         caption += "; a teacher is a method's own average of weights"
-    tops, teacher, quality, cost = comparison_columns(findings)
-    whole = _comparison(tops | teacher | quality | cost, console, caption)
+    alone = mixed_alone(findings)
+    if alone:
+        caption += f"; of {', '.join(alone)} the last layer for mixed images alone learned"
+    tops, teacher, mixed, quality, cost = comparison_columns(findings)
+    whole = _comparison(tops | teacher | mixed | quality | cost, console, caption)
     if console.measure(whole, options=console.options.update(width=1000)).maximum <= console.width:
         console.print(whole)
     else:
         console.print(_comparison(tops | cost, console, ""))
+        if mixed:
+            console.print(_comparison(mixed, console, ""))
         console.print(_comparison(teacher | quality, console, caption))
 
 
@@ -43,8 +52,8 @@ Columns = dict[str, dict[str, str]]
 """Cells by head of the column and METHOD."""
 
 
-def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns, Columns]:
-    """Return the columns of a comparison: top-1, own teachers, calibration, cost."""
+def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns, Columns, Columns]:
+    """Return the columns of a comparison: top-1, own teachers, mixed heads, calibration, cost."""
     scores = findings.parts["scores"]
     methods = methods_of(scores)
 
@@ -75,10 +84,17 @@ def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns,
         "teacher top-1 %": column("teacher", "top1"),
         "teacher to EMA of none": difference("teacher"),
     }
+    mixed = {
+        "mixed head top-1 %": column("raw_mixed", "top1"),
+        "EMA mixed head %": column("ema_mixed", "top1"),
+        "teacher mixed head %": column("teacher_mixed", "top1"),
+    }
     # Calibration of the averaged weights and of the teacher stands in the report.
     quality = {"ECE %": column("raw", "ece"), "NLL": column("raw", "nll", digits=3, scale=1)}
     cost = {"step": {method.key: times(method.step_ratio) for method in spent}}
-    return tops, teacher if "teacher" in columns_of(scores) else {}, quality, cost
+    there = columns_of(scores)
+    teacher = teacher if "teacher" in there else {}
+    return tops, teacher, mixed if "raw_mixed" in there else {}, quality, cost
 
 
 def _comparison(columns: Columns, console: "Console", caption: str) -> "Table":
@@ -109,12 +125,21 @@ def numbers_table(
     return table
 
 
-def scores_table(scores: "Mapping[str, Mapping[str, Any]]") -> "Table":
-    """Return the scores of one model, its sets of weights side by side."""
+def scores_table(
+    scores: "Mapping[str, Mapping[str, Any]]", heads: "Mapping[str, str] | None" = None
+) -> "Table":
+    """Return the scores of one model, its sets of weights side by side.
+
+    ``heads`` are those of a ``Result``.
+    """
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    alone = (heads or {}).get("raw") == "mixed"
+    caption = (
+        "through the last layer that learned from mixed images; the model's own learned nothing"
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption if alone else None)
     table.add_column("")
     there = [weights for weights in SHORT_WEIGHTS if weights in scores]
     columns = [scores[weights] for weights in there]

@@ -45,7 +45,12 @@ def main(argv: Sequence[str]) -> int:
         method = parse_method(options.methods[0], trust=options.trust)
         settings = resolve_init(recipe_settings(options), method=method.slug, seed=options.seed)
         recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
-        data = load(options, train_size=recipe.train_size)
+        data = load(
+            options,
+            train_size=recipe.train_size,
+            subset_seed=recipe.subset_seed,
+            val_share=recipe.val_share,
+        )
         check_methods([recipe], data)
         where = place(options, options.device)
     name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
@@ -60,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     from mixwright.lab.cli.table import scores_table
     from mixwright.lab.reports.sections.warnings import epochs
 
-    console.print(scores_table(result["scores"]))
+    console.print(scores_table(result["scores"], result["heads"]))
     for warning in result["warnings"]:
         spell = Spell(seed=recipe.seed, first=warning["first"], last=warning["last"])
         say(console, f"warning, {epochs(spell)}: {warning['message']}")

@@ -10,8 +10,6 @@ from typing import Any, Literal
 Protocol = Literal["median10", "median11_compat", "final", "best"]
 PROTOCOLS: tuple[Protocol, ...] = ("median10", "median11_compat", "final", "best")
 
-_WEIGHTS = ("raw", "ema", "teacher")
-
 _LAST: dict[Protocol, int] = {"median10": 10, "median11_compat": 11, "final": 1}
 
 
@@ -34,7 +32,11 @@ class Scored:
 
 
 def protocol_score(
-    scores: Mapping[int, float], *, epochs: int, protocol: Protocol = "median10"
+    scores: Mapping[int, float],
+    *,
+    epochs: int,
+    protocol: Protocol = "median10",
+    chosen_by: Mapping[int, float] | None = None,
 ) -> Scored:
     """Make one score of those of a run's epochs, which count from 1.
 
@@ -42,7 +44,8 @@ def protocol_score(
     epoch, and blind to the test images, which the best epoch is chosen on. Top-5 has a median of
     its own: it is not the top-5 of the epoch with the median top-1. ``median11_compat`` takes epoch
     ``E - 10`` too, as OpenMixup's summaries and so many published tables do; ``final`` is the last
-    epoch; ``best``, the highest, is chosen on test images and never to be a headline.
+    epoch; ``best`` is that of the epoch with the highest score in ``chosen_by``, on validation
+    images. Without them it is the highest itself, chosen on test images and never to be a headline.
 
     Example:
         >>> scores = {epoch: epoch / 100 for epoch in range(1, 90)}
@@ -74,7 +77,7 @@ def protocol_score(
         )
     note = _note(len(used), min(asked, epochs), asked, epochs)
     if protocol == "best":
-        best = max(used, key=scores.__getitem__)  # the earliest of equals
+        best = max(used, key=(chosen_by or scores).__getitem__)  # the earliest of equals
         return Scored(float(scores[best]), (best,), asked, note)
     value = float(statistics.median(scores[epoch] for epoch in used))
     return Scored(value, tuple(used), asked, note)
@@ -85,7 +88,8 @@ def run_protocols(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Score every set of weights of a run, by lines of its ``metrics.jsonl``, by every protocol.
 
-    Those that have no scores are left out; top-5 is None for five classes or fewer.
+    Those that have no scores are left out; top-5 is None for five classes or fewer. ``best`` says
+    on which images it was chosen, ``test`` or, where there are scores of it, ``validation``.
 
     Example:
         >>> lines = [{"epoch": 1, "test": {"raw": {"top1": 0.25, "top5": None}}}]
@@ -94,25 +98,34 @@ def run_protocols(
     """
     last = max((int(record["epoch"]) for record in records), default=0)
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for weights in _WEIGHTS:
+    tests = [record.get("test") or {} for record in records]
+    for weights in dict.fromkeys(name for test in tests for name in test):
         top1, top5 = (_scores(records, weights, measure) for measure in ("top1", "top5"))
+        chosen = _scores(records, weights, "top1", part="validation") or None
         for protocol in protocols:
             try:
-                first = protocol_score(top1, epochs=last, protocol=protocol)
+                first = protocol_score(top1, epochs=last, protocol=protocol, chosen_by=chosen)
             except ValueError:  # nothing was evaluated that it asks for
                 continue
-            fifth = protocol_score(top5, epochs=last, protocol=protocol).value if top5 else None
+            fifth = None
+            if top5:
+                fifth = protocol_score(top5, epochs=last, protocol=protocol, chosen_by=chosen).value
             found.setdefault(weights, {})[protocol] = {
                 "top1": first.value,
                 "top5": fifth,
                 "epochs": list(first.epochs),
                 "note": first.note,
             }
+            if protocol == "best":
+                part = "validation" if chosen else "test"
+                found[weights][protocol]["chosen_on"] = part
     return found
 
 
-def _scores(records: Sequence[Mapping[str, Any]], column: str, measure: str) -> dict[int, float]:
-    tests = ((int(record["epoch"]), record.get("test") or {}) for record in records)
+def _scores(
+    records: Sequence[Mapping[str, Any]], column: str, measure: str, *, part: str = "test"
+) -> dict[int, float]:
+    tests = ((int(record["epoch"]), record.get(part) or {}) for record in records)
     values = ((epoch, (test.get(column) or {}).get(measure)) for epoch, test in tests)
     return {epoch: float(value) for epoch, value in values if value is not None}
 

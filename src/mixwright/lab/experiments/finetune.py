@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint, weights_digest
 from mixwright.lab.training.convert import convert_checkpoint
+from mixwright.lab.training.heads import saved_columns
 from mixwright.lab.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -166,12 +167,13 @@ def _read(file: Path) -> State:
 
 def _chosen(path: Path, state: State, which: str) -> dict[str, Tensor]:
     """One of the columns of a checkpoint."""
-    if which not in state["weights"]:
+    columns = saved_columns(state)
+    if which not in columns:
         raise CheckpointError(
             f"init {path}: its method has no teacher of its own; expected --init-weights raw or "
             "ema."
         )
-    return state["weights"][which]
+    return columns[which]
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

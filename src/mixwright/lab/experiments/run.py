@@ -45,6 +45,8 @@ def run(
         recipe.data,
         data_dir=data_dir,
         train_size=recipe.train_size,
+        subset_seed=recipe.subset_seed,
+        val_share=recipe.val_share,
         image_size=recipe.image_size,
         skip_unreadable=skip_unreadable,
         on_message=on_message,
@@ -71,10 +73,12 @@ def dataset(
     train_size: int | None,
     image_size: int | None,
     skip_unreadable: bool,
+    subset_seed: int | None = None,
+    val_share: float = 0.0,
     on_message: Callable[[str], None] | None = None,
 ) -> "Dataset":
     """``load_data``, kept for the next run of the same process, which is then told nothing."""
-    key = (name, data_dir, train_size, image_size, skip_unreadable)
+    key = (name, data_dir, train_size, image_size, skip_unreadable, subset_seed, val_share)
     if key not in _KEPT:
         _KEPT.clear()  # the last one alone: data sets are large
         _KEPT[key] = load_data(
@@ -83,6 +87,8 @@ def dataset(
             train_size=train_size,
             image_size=image_size,
             skip_unreadable=skip_unreadable,
+            subset_seed=subset_seed,
+            val_share=val_share,
             on_message=on_message,
         )
     return _KEPT[key]

@@ -9,6 +9,7 @@ from torch import nn
 
 from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint
 from mixwright.lab.training.convert import convert_checkpoint
+from mixwright.lab.training.heads import saved_columns
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe
 
@@ -23,7 +24,7 @@ class Saved:
         recipe: what was trained.
         classes: names, by label.
         epoch: after which it was saved.
-        models: for images in [0, 1], by set of weights: ``raw``, ``ema``, perhaps ``teacher``.
+        models: for images in [0, 1], by column (``training.heads``): ``raw``, ``ema``, ...
     """
 
     recipe: Recipe
@@ -42,7 +43,7 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
     recipe = Recipe.from_json(state["recipe"])
     models = {
         column: rebuild(path, state, weights, image_size=image_size, channels=channels)
-        for column, weights in state["weights"].items()
+        for column, weights in saved_columns(state).items()
     }
     return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), models)
 
@@ -53,8 +54,13 @@ def recipe_of(path: Path) -> Recipe:
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
-    """The sets of weights in a checkpoint or run folder: ``raw``, ``ema``, perhaps ``teacher``."""
-    return tuple(_whole(path)["weights"])
+    """The columns of a checkpoint or run folder: ``raw``, ``ema``, ...; see ``training.heads``."""
+    return tuple(saved_columns(_whole(path)))
+
+
+def heads_of(path: Path) -> dict[str, str]:
+    """The last layer of each column, ``own`` or ``mixed``; empty where there is only its own."""
+    return dict(_whole(path).get("heads", {}).get("columns", {}))
 
 
 def _whole(path: Path) -> dict[str, Any]:

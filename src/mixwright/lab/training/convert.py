@@ -4,12 +4,19 @@ Format 1, of mixwright up to commit c5ec9cc, names the three sets of weights in 
 own (``raw`` or ``model``, ``ema``, ``teacher``), calls warnings ``alarms`` and their text
 ``said``, and diagnostics ``seen``. A file itself changes only when its run writes it again.
 Recipes are the same in both: fields that came later have their defaults.
+
+Checkpoints of either format may be from before heads for mixed images were saved apart. Of a
+learned mixer's ``last.pt`` they are found in the objective's state, all but their average.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from mixwright.lab.training.heads import heads_by_column
 
 FORMAT = 2
 
@@ -60,7 +67,7 @@ def convert_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of ``last.pt`` or ``best.pt`` in format 2; any other state as it is."""
     new = dict(state)
     if "recipe" not in new or "weights" in new or "model" not in new:
-        return new
+        return _with_heads(new)
     weights = {"raw": new.pop("model")}
     if "ema" in new:
         ema = new.pop("ema")
@@ -71,7 +78,28 @@ def convert_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
     new["weights"] = weights
     if "records" in new:
         new["records"] = [convert_epoch(record) for record in new["records"]]
-    return new
+    return _with_heads(new)
+
+
+def _with_heads(state: dict[str, Any]) -> dict[str, Any]:
+    """Add the heads of an objective with a teacher and a head for mixed images; see ``heads``."""
+    objective: Mapping[str, Any] = state.get("objective", {})
+    names = {"raw": "head", "teacher": "teacher.head"}
+    if "heads" in state or not all(f"{name}.weight" in objective for name in names.values()):
+        return state
+    mixed = {
+        weights: {part: objective[f"{name}.{part}"] for part in ("weight", "bias")}
+        for weights, name in names.items()
+    }
+    shape = mixed["raw"]["weight"].shape
+    fitting = [name for name, value in state["weights"]["raw"].items() if value.shape == shape]
+    recipe = json.loads(state["recipe"])
+    own = recipe["mix_off_epochs"] > 0 or not re.search(r"\bclean=false\b", recipe["method"])
+    columns = heads_by_column(state["weights"], mixed, own_learns=own)
+    if not own:  # the average of its own last layer has learned nothing, that of the head is lost
+        del columns["ema"]
+    layer = fitting[-1].removesuffix(".weight")  # the last Linear is what makes logits
+    return {**state, "heads": {"layer": layer, "columns": columns, "mixed": mixed}}
 
 
 def _renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

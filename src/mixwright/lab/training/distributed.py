@@ -98,8 +98,7 @@ def join(device: torch.device | str) -> World:
     if not dist.is_available():
         return World()
     if not dist.is_initialized():
-        map_slurm(os.environ)
-        if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        if launched() < 2:
             return World()
         cuda = torch.device(device).type == "cuda"
         if cuda:
@@ -108,6 +107,12 @@ def join(device: torch.device | str) -> World:
         atexit.register(_leave)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     return World(rank=dist.get_rank(), size=dist.get_world_size(), local_rank=local)
+
+
+def launched() -> int:
+    """Return how many processes ``torchrun`` or ``srun`` started, before they have met."""
+    map_slurm(os.environ)
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def map_slurm(variables: MutableMapping[str, str]) -> None:

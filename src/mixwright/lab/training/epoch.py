@@ -110,18 +110,26 @@ def _gradients(
     whole = sum(len(labels) for _, labels in group)
     mixing = epoch <= recipe.epochs - recipe.mix_off_epochs
     for number, (images, labels) in enumerate(group, start=1):
+        images, pool = _views(images, labels, mixing=mixing)
         if recipe.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         with nullcontext() if number == len(group) else without_sync(session.learner):
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                 losses: Losses = session.learner(
-                    images, labels, generator=generator, progress=progress, mixing=mixing
+                    images, pool, generator=generator, progress=progress, mixing=mixing
                 )
             (losses.total * (len(labels) / whole)).backward()
         terms = {TERM + name: value for name, value in losses.terms.items()}
         more = {DIAGNOSTIC + name: value for name, value in losses.diagnostics.items()}
-        accuracy = _accuracy(losses, labels)
+        accuracy = _accuracy(losses, pool)
         meter.add({**terms, **more, "loss": losses.total, "accuracy": accuracy}, len(labels))
+
+
+def _views(images: Tensor, labels: Tensor, *, mixing: bool) -> tuple[Tensor, Tensor]:
+    """Return images in all their views, with a label each; without mixing the first view alone."""
+    if not mixing:
+        return images[: len(labels)], labels
+    return images, labels.repeat(len(images) // len(labels))
 
 
 @torch.no_grad()
@@ -142,7 +150,7 @@ def _update(session: Session, progress: float) -> float:
     rate = set_rates(optimizer, progress, step=step, warmup=warmup)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    session.ema.update(session.model)
+    session.update_averages()
     session.objective.after_step(session.model)
     return rate
 

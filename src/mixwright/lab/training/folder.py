@@ -25,7 +25,8 @@ class RunFolder:
         recipe.json     what is run
         metrics.jsonl   one line per epoch
         last.pt         everything needed to continue after the last finished epoch
-        best.pt         the weights of the epoch with the highest raw top-1
+        best.pt         the weights of the epoch with the highest raw top-1, on validation images
+                        where there are any, else on test images
         result.json     written last: its presence says that the run is finished
 
     A folder belongs to one recipe; the same recipe continues in it, any other is refused. Nothing

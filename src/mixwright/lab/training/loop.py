@@ -26,12 +26,13 @@ from mixwright.lab.training.epoch import (
     train_epoch,
 )
 from mixwright.lab.training.folder import Record, RunFolder, median_step
+from mixwright.lab.training.heads import MIXED, wearing, weights_of
 from mixwright.lab.training.machine import commit, machine, version
 from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
 from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
-from mixwright.lab.training.result import Result, warning_spans
-from mixwright.lab.training.session import Session, micro_batch, prepare
+from mixwright.lab.training.result import Result, chosen_on, warning_spans
+from mixwright.lab.training.session import Session, check_partners, prepare
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import Stream, stream
 from mixwright.taps import evaluating
@@ -92,8 +93,11 @@ def train(
     those of rank 0 are evaluated and saved, and all continue from them.
 
     Raw and averaged weights are evaluated in float32 every ``eval_every`` epochs and after the
-    last one, and with them the teacher of an objective that has one of its own. After each epoch
-    with mixing the objective is asked for warnings, which stop nothing.
+    last one, and with them the teacher of an objective that has one of its own; each through the
+    last layer that learns, or one after the other through both (see ``heads``). Where the data have
+    images for validation, the best epoch is chosen on them and on nothing else; the test images are
+    scored as well, for the curves. After each epoch with mixing the objective is asked for
+    warnings, which stop nothing.
 
     Args:
         recipe: what to do. Its data, model and method only name the next three arguments.
@@ -112,11 +116,12 @@ def train(
     Raises:
         RunError: the folder is another recipe's, foreign, or in use.
         CheckpointError: ``last.pt`` is damaged, or a checkpoint cannot be written.
-        RecipeError: the batch cannot be divided by the processes.
+        RecipeError: the batch cannot be divided by the processes, or leaves nobody to mix with.
         DivergedError: a loss or a weight became NaN or infinite; the last checkpoint is kept.
     """
     world = join(device)
-    micro_batch(recipe, world)  # before anything is written
+    # Before anything is written.
+    check_partners(recipe, objective, images=len(data.train), world=world)
     run = RunFolder(Path(folder), recipe)
     world.first_does(run.open)
     try:
@@ -151,6 +156,7 @@ class _Run:
         self.records: list[Record] = []
         self.best: dict[str, dict[str, Any]] = {}
         self.scores: dict[str, dict[str, Any]] | None = None  # of the last epoch, if evaluated
+        self.chosen_by: dict[str, dict[str, Any]] | None = None  # likewise, on validation images
         self.newest_scores: dict[str, dict[str, Any]] = {}
         self.warnings: tuple[str, ...] = ()  # of the newest finished epoch
         self.earlier_seconds = 0.0  # of earlier calls
@@ -165,7 +171,7 @@ class _Run:
             self.epoch += 1
             summary = train_epoch(self.session, self.epoch, self._report)
             self.session.equalise()
-            self.scores = self._evaluate()
+            self._evaluate()
             self.newest_scores = self.scores or self.newest_scores
             better = self._keep_best()
             self.warnings = self._warnings(summary.means)
@@ -196,29 +202,39 @@ class _Run:
             self.epoch, self.best, self.records = state["epoch"], state["best"], state["records"]
             self.earlier_seconds = state["seconds"]
             self.scores = self.records[-1]["test"]
+            self.chosen_by = self.records[-1].get("validation")
             self.newest_scores = next((r["test"] for r in reversed(self.records) if r["test"]), {})
             self.warnings = tuple(self.records[-1]["warnings"])
 
-    def _evaluate(self) -> dict[str, dict[str, Any]] | None:
-        """Scores of raw and averaged weights, and of an own teacher, in epochs that have them."""
+    def _evaluate(self) -> None:
+        """Score what there is to score in epochs that are evaluated; see ``Session.columns``."""
         session, recipe = self.session, self.session.recipe
+        self.scores = self.chosen_by = None
         if self.epoch % recipe.eval_every and self.epoch < recipe.epochs:
-            return None
+            return
         seeds = streams(recipe.seed, session.world.rank, self.epoch)  # the epoch's images again
+        batches = session.train.epoch(order=seeds[Stream.ORDER], augment=seeds[Stream.AUGMENT])
         session.objective.before_evaluation(
-            session.train.epoch(order=seeds[Stream.ORDER], augment=seeds[Stream.AUGMENT])
+            (images[: len(labels)], labels) for images, labels in batches
         )
         session.equalise()  # each process has measured its own part
-        together = {"reduce": session.world.sum} if session.world.size > 1 else {}
         session.model.eval()
-        models = {"raw": session.model, "ema": session.ema.model}
-        teacher = session.objective.own_teacher()
-        if teacher is not None:
-            models["teacher"] = teacher
+        self.scores = self._scored(session.test)
+        if session.validation is not None:
+            self.chosen_by = self._scored(session.validation)
+
+    def _scored(self, batches: Batches) -> dict[str, dict[str, Any]]:
+        """Scores of every column over batches."""
+        session = self.session
+        together = {"reduce": session.world.sum} if session.world.size > 1 else {}
+        models, heads = session.models(), session.mixed_heads()
         scores: dict[str, dict[str, Any]] = {}
-        for name, model in models.items():
-            with evaluating(model):  # a teacher may keep norm layers in a mode of its own
-                scores[name] = asdict(self.evaluate(model, session.test, **together))
+        for column, kind in session.columns().items():
+            name = weights_of(column)
+            head = heads[name] if kind == MIXED else None
+            # A teacher may keep norm layers in a mode of its own.
+            with evaluating(models[name]), wearing(models[name], session.layer, head) as model:
+                scores[column] = asdict(self.evaluate(model, batches, **together))
         return scores
 
     def _warnings(self, means: dict[str, float]) -> tuple[str, ...]:
@@ -231,12 +247,16 @@ class _Run:
         return self.session.objective.warnings(flat, progress=self.epoch / recipe.epochs)
 
     def _keep_best(self) -> bool:
-        """Note the best epoch of each set of weights; return whether the raw ones improved."""
-        better = {
-            name: {**scores, "epoch": self.epoch}
-            for name, scores in (self.scores or {}).items()
-            if name not in self.best or scores["top1"] > self.best[name]["top1"]
-        }
+        """Note the best epoch of each column; return whether the raw weights improved."""
+        tests, judges = self.scores or {}, self.chosen_by
+        better: dict[str, dict[str, Any]] = {}
+        for name, scores in tests.items():
+            found: dict[str, Any] = {**scores, "epoch": self.epoch}
+            if judges is not None:
+                found["validation_top1"] = judges[name]["top1"]
+            by = "top1" if judges is None else "validation_top1"
+            if name not in self.best or found[by] > self.best[name].get(by, -1.0):
+                better[name] = found
         self.best = {**self.best, **better}
         return "raw" in better
 
@@ -255,13 +275,15 @@ class _Run:
         save_checkpoint(self.folder.last, state)
 
     def _record(self, summary: EpochSummary) -> Record:
-        recipe = self.session.recipe
+        session, recipe, heads = self.session, self.session.recipe, self._heads()
         return {
             "epoch": self.epoch,
             "progress": self.epoch / recipe.epochs,
             "lr": summary.lr,
             "train": _by_name(summary.means),
             "test": self.scores,
+            **({} if session.validation is None else {"validation": self.chosen_by}),
+            **({"heads": heads} if heads else {}),
             "warnings": list(self.warnings),
             "seconds": summary.seconds,
             "step_seconds": summary.step_seconds,
@@ -287,12 +309,20 @@ class _Run:
             train=self.records[-1]["train"],
             scores=self.scores,
             best=self.best,
+            heads=self._heads(),
+            validation=self.chosen_by or {},
+            chosen_on=chosen_on(recipe, validated=session.validation is not None),
+            set_by_data=session.set_by_data,
             step_seconds=median_step(self.records),
             seconds=self._seconds(),
             parameters=sum(p.numel() for p in session.model.parameters() if p.requires_grad),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             warnings=warning_spans(self.records),
         )
+
+    def _heads(self) -> dict[str, str]:
+        """The head of each column; empty where there is no other than the model's own."""
+        return self.session.columns() if self.session.mixed_heads() else {}
 
     def _seconds(self) -> float:
         return self.earlier_seconds + time.perf_counter() - self.started

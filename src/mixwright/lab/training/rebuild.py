@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixwright.checkpoint import CheckpointError
 from mixwright.lab.models.build import build_model
@@ -37,6 +37,10 @@ def rebuild(
             channels=channels,
         )
     model = Normalised(net, state["mean"], state["std"])
+    for name, layer in model.named_modules():  # a head for mixed images has a bias in any case
+        own = getattr(layer, "bias", None)
+        if isinstance(layer, nn.Linear) and own is None and f"{name}.bias" in weights:
+            layer.bias = nn.Parameter(torch.zeros(layer.out_features))
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:

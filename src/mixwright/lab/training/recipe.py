@@ -135,11 +135,21 @@ class Recipe:
         "COUNT",
         _COUNT,
     )
+    # The same images whatever the seed, and where it is 0 and the data have no part for it the best
+    # epoch is chosen on the test images.
+    val_share: float = _data(
+        0.0,
+        "share of the training images that is held out to choose the best epoch on",
+        "SHARE",
+        _BELOW_ONE,
+    )
+    # False: the same images for every seed, so that intervals leave their choice out.
+    subset_seeds: bool = _data(False, "let each seed draw the images of train_size anew")
     image_size: int | None = _data(
         None, "side of the images in pixels; unset keeps theirs", "PIXELS", _COUNT
     )
     # The last epoch is always evaluated.
-    eval_every: int = _training(1, "epochs between two looks at the test images", "COUNT", _COUNT)
+    eval_every: int = _training(1, "epochs between two evaluations", "COUNT", _COUNT)
     seed: int = 0  # of everything that is drawn
 
     def __post_init__(self) -> None:
@@ -158,6 +168,11 @@ class Recipe:
                 f"{self.accumulate}; expected micro batches of equal size. Take batch_size "
                 f"{max(1, self.batch_size // self.accumulate) * self.accumulate}."
             )
+
+    @property
+    def subset_seed(self) -> int | None:
+        """The seed that draws the images to train on; None for a choice that is always the same."""
+        return self.seed if self.subset_seeds else None
 
     def _need(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from mixwright.lab.settings import decode
 from mixwright.lab.training.convert import FORMAT, convert_result
@@ -14,28 +14,38 @@ from mixwright.lab.training.recipe import Recipe
 
 Numbers = dict[str, Any]
 
+ChosenOn = Literal["test", "validation", "training share"]
+"""On which images the best epoch was chosen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The record of a finished run, as ``result.json`` holds it.
 
     Scores are dicts of ``evaluation.Scores``: fractions in [0, 1], ``top5`` null for few classes.
-    They are kept by set of weights: ``raw``, ``ema`` and, where the objective has one,
-    ``teacher``.
+    They are kept by column: ``raw``, ``ema`` and, where the objective has one, ``teacher``; and
+    where two last layers learn, the same weights with the other one (``raw_mixed``, ...).
 
     Args:
         recipe: what was run; ``hash`` is its ``recipe_hash``.
         commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
         machine: where the run ended; see ``machine``.
         train: loss, accuracy, terms and diagnostics over the last epoch.
-        scores: by set of weights, after the last epoch.
-        best: by set of weights, the scores of the epoch with the highest top-1, the earlier of
-            equals, and ``epoch``. Chosen on the test images, so optimistic.
+        scores: by column, on the test images after the last epoch.
+        best: by column, the scores on the test images of the epoch that was best on the images of
+            ``chosen_on``, the earlier of equals, and ``epoch``; with validation images also
+            ``validation_top1``, which decided. Chosen on the test images they are optimistic.
         step_seconds: median over the epochs of their median step, the first epoch left out.
         seconds: wall time of all epochs, evaluation and checkpoints included.
         parameters: trainable numbers of the model.
         finished: time of day, UTC, ISO 8601.
         warnings: of the objective, as ``warning_spans`` gives them.
+        heads: which last layer each column has, ``own`` or ``mixed``; empty where the model's own
+            is the only one.
+        validation: by column, scores on the validation images after the last epoch; empty without.
+        chosen_on: what ``best`` was chosen on: ``test``, ``validation`` (the data set's own part)
+            or ``training share`` (see the recipe's ``val_share``).
+        set_by_data: options of the method that follow from the data, by ``Class.option``.
     """
 
     recipe: Recipe
@@ -54,6 +64,10 @@ class Result:
     parameters: int
     finished: str
     warnings: list[Numbers] = field(default_factory=list[Numbers])
+    heads: dict[str, str] = field(default_factory=dict[str, str])
+    validation: dict[str, Numbers] = field(default_factory=dict[str, Numbers])
+    chosen_on: ChosenOn = "test"
+    set_by_data: dict[str, bool] = field(default_factory=dict[str, bool])
 
     def to_record(self) -> dict[str, Any]:
         """Return the fields as plain values, and the format of the record."""
@@ -85,3 +99,10 @@ def warning_spans(records: Iterable[Mapping[str, Any]]) -> list[Numbers]:
             span = spans.setdefault(warning_kind(message), {"first": epoch})
             span.update(last=epoch, message=message)
     return list(spans.values())
+
+
+def chosen_on(recipe: Recipe, *, validated: bool) -> ChosenOn:
+    """Return what the best epoch of a run is chosen on; ``validated`` with images for it."""
+    if not validated:
+        return "test"
+    return "training share" if recipe.val_share else "validation"

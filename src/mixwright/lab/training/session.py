@@ -18,11 +18,13 @@ from mixwright.lab.data.lazy import LazyImages
 from mixwright.lab.data.sets import Dataset, ImageSet
 from mixwright.lab.training.distributed import World
 from mixwright.lab.training.folder import RunError
+from mixwright.lab.training.heads import heads_by_column
 from mixwright.lab.training.learner import Learner, build_criterion, spread
 from mixwright.lab.training.optimiser import Optimisers, build_optimizer
 from mixwright.lab.training.recipe import Recipe, RecipeError
 from mixwright.objectives.objective import Objective
 from mixwright.objectives.teacher import EMA
+from mixwright.taps import classifier
 
 _TEST_BATCH = 250
 
@@ -35,11 +37,15 @@ class Session:
         model: the network itself, without wrappers; ``learner`` is it and the objective in one
             module, wrapped in DDP where there are several processes.
         optimizer: over all their parameters.
-        ema: the averaged weights.
+        ema: the averaged weights; ``ema_head`` are those of the layer for mixed images, where the
+            objective has one that learns.
+        layer: name of the model's last layer.
         train: batches of this process to train on, in this epoch, as ``make_train`` makes them of
-            a set; ``test`` likewise.
+            a set; ``test`` likewise, and ``validation``, where there are images to choose the best
+            epoch on.
         data: the run's own data set, as it was given; ``train_data`` is what ``train`` is of, that
             or what the objective made of it.
+        set_by_data: options of the method that follow from the data, for the record.
     """
 
     recipe: Recipe
@@ -48,13 +54,17 @@ class Session:
     learner: nn.Module
     optimizer: Optimizer | Optimisers
     ema: EMA
+    ema_head: EMA | None
+    layer: str
     train: Batches
     test: Batches
+    validation: Batches | None
     make_train: Callable[[ImageSet | LazyImages], Batches]
     data: Dataset
     world: World
     device: torch.device
     train_data: Dataset
+    set_by_data: dict[str, bool]
 
     @property
     def steps(self) -> int:
@@ -87,6 +97,33 @@ class Session:
         if data is not self.train_data:
             self.train, self.train_data = self.make_train(data.train), data
 
+    def update_averages(self) -> None:
+        """Move the averages one step towards what is learned."""
+        self.ema.update(self.model)
+        if self.ema_head is not None:
+            self.ema_head.update(self.objective.mixed_heads()["raw"])
+
+    def models(self) -> dict[str, nn.Module]:
+        """Return the networks by set of weights, each with its own last layer."""
+        models = {"raw": self.model, "ema": self.ema.model}
+        teacher = self.objective.own_teacher()
+        return models if teacher is None else {**models, "teacher": teacher}
+
+    def mixed_heads(self) -> dict[str, nn.Linear]:
+        """Return the layers for mixed images by set of weights; see ``Objective.mixed_heads``."""
+        found = dict(self.objective.mixed_heads())
+        if self.ema_head is not None:
+            average = self.ema_head.model
+            assert isinstance(average, nn.Linear)
+            found["ema"] = average
+        return found
+
+    def columns(self) -> dict[str, str]:
+        """Return what is evaluated, and with which last layer; see ``heads``."""
+        # In epochs without mixing the plain loss trains the model through its own last layer.
+        own = self.objective.own_head_learns() or self.recipe.mix_off_epochs > 0
+        return heads_by_column(self.models(), self.mixed_heads(), own_learns=own)
+
     def state(self) -> dict[str, Any]:
         """Return all that decides how the run continues after an epoch.
 
@@ -100,14 +137,17 @@ class Session:
         }
 
     def weights(self) -> dict[str, Any]:
-        """Return what is needed to use the model: its sets of weights, classes, statistics."""
-        weights = {"raw": self.model.state_dict(), "ema": self.ema.model.state_dict()}
-        teacher = self.objective.own_teacher()
-        if teacher is not None:
-            weights["teacher"] = teacher.state_dict()
+        """Return what is needed to use the model: weights, heads, classes, statistics."""
+        mixed = self.mixed_heads()
+        heads = {
+            "layer": self.layer,
+            "columns": self.columns(),
+            "mixed": {name: head.state_dict() for name, head in mixed.items()},
+        }
         return {
             "recipe": self.recipe.to_json(),
-            "weights": weights,
+            "weights": {name: model.state_dict() for name, model in self.models().items()},
+            **({"heads": heads} if mixed else {}),
             "ema_updates": self.ema.t,
             "classes": list(self.data.classes),
             "mean": list(self.data.mean),
@@ -123,6 +163,11 @@ class Session:
             self.ema.load_state_dict({"model": weights["ema"], "t": state["ema_updates"]})
             self._restore_optimizer(state["optimizer"])
             self.objective.load_state_dict(state["objective"])
+            if self.ema_head is not None:
+                # A run from before there was this average begins it with the layer as it is now.
+                mixed = state.get("heads", {}).get("mixed", {})
+                head = mixed.get("ema", self.objective.mixed_heads()["raw"].state_dict())
+                self.ema_head.load_state_dict({"model": head, "t": state["ema_updates"]})
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"checkpoint does not fit the model and objective: {error}; expected one of the "
@@ -141,7 +186,7 @@ class Session:
 
     def equalise(self) -> None:
         """Give every process rank 0's buffers, of the model, the average and the objective."""
-        modules = (self.model, self.ema.model, self.objective)
+        modules = (self.model, self.ema.model, self.objective)  # a Linear has no buffers
         self.world.equalise(buffer for module in modules for buffer in module.buffers())
 
 
@@ -157,20 +202,27 @@ def prepare(
     """Bring everything to its device, build the objective, the optimiser and the average."""
     micro = micro_batch(recipe, world)
     augment = augmentation(recipe, mirrored=data.mirrored)
+    set_by_data = objective.allow_flips(recipe.flip and data.mirrored)
     memory = torch.channels_last if recipe.channels_last else torch.preserve_format
     model.to(device=device, memory_format=memory)  # pyright: ignore[reportCallIssue]
     objective.build(model, data.num_classes)
     objective.to(device)
+    heads = objective.mixed_heads()
+    layer = _last_layer(model, data, device) if heads else ""
     optimizer = build_optimizer(recipe, model=model, extra=objective.param_groups(recipe))
     learner = Learner(model, objective, build_criterion(recipe))
     spread_learner = spread(learner, recipe, world=world, device=device)
     ema = EMA(model, recipe.ema_decay)  # after DDP, which brings rank 0's weights to all
+    ema_head = EMA(heads["raw"], recipe.ema_decay) if "raw" in heads else None
     if recipe.compile:
         # In place, so that names in checkpoints stay; after the copy for EMA.
         for part in (model, *objective.compiled_parts()):
             part.compile()
     share = partial(Batches, rank=world.rank, world=world.size, device=device)
-    make_train = partial(share, batch_size=micro, augment=augment, shuffle=True)
+    make_train = partial(
+        share, batch_size=micro, augment=augment, shuffle=True, views=objective.views_wanted()
+    )
+    make_test = partial(share, batch_size=_TEST_BATCH, augment=None, shuffle=False)
     return Session(
         recipe=recipe,
         model=model,
@@ -178,14 +230,24 @@ def prepare(
         learner=spread_learner,
         optimizer=optimizer,
         ema=ema,
+        ema_head=ema_head,
+        layer=layer,
         train=make_train(data.train),
         make_train=make_train,
-        test=share(data.test, batch_size=_TEST_BATCH, augment=None, shuffle=False),
+        test=make_test(data.test),
+        validation=None if data.validation is None else make_test(data.validation),
         data=data,
         world=world,
         device=device,
         train_data=data,
+        set_by_data=set_by_data,
     )
+
+
+def _last_layer(model: nn.Module, data: Dataset, device: torch.device) -> str:
+    """Return the name of the layer that makes the model's logits."""
+    last = classifier(model, torch.zeros(2, *data.train.shape, device=device))
+    return next(name for name, module in model.named_modules() if module is last)
 
 
 def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
@@ -206,3 +268,30 @@ def micro_batch(recipe: Recipe, world: World) -> int:
             f"e.g. {max(1, recipe.batch_size // parts) * parts}."
         )
     return recipe.batch_size // parts
+
+
+def check_partners(recipe: Recipe, objective: Objective, *, images: int, world: World) -> None:
+    """Refuse batches in which no image ever meets another, where the method mixes images.
+
+    Samples are mixed within a micro batch of one process; a last one of a single image joins the
+    one before it. ``images`` are those to train on.
+
+    Raises:
+        RecipeError: every micro batch is one image, and the objective would mix nothing.
+    """
+    micro, share = micro_batch(recipe, world), -(-images // world.size)
+    if min(micro, share) > 1 or not objective.needs_partner():
+        return
+    if micro == 1:
+        parts = world.size * recipe.accumulate
+        why = f"batch_size {recipe.batch_size}, accumulate {recipe.accumulate}"
+        hint = f"Take batch_size {2 * parts}" + (", or fewer micro batches" if parts > 1 else "")
+    else:
+        why, hint = f"training images {images}", "Take more images"
+    if world.size > 1:
+        hint += " or processes" if "fewer" in hint else ", or fewer processes"
+    raise RecipeError(
+        f"recipe: {why}, processes {world.size}: every micro batch is a single image, but "
+        f"{recipe.method} mixes images of one micro batch with each other, so nothing would be "
+        f"mixed; expected at least 2 in each. {hint}."
+    )
