@@ -55,9 +55,15 @@ def finish(
     step: float = 0.01,
     seconds: float = 2.0,
     warnings: tuple[Numbers, ...] = (),
+    more_columns: Mapping[str, Numbers] | None = None,
+    **more: Any,
 ) -> None:
-    """Write what a run leaves behind when it is done, without its epochs."""
+    """Write what a run leaves behind when it is done, without its epochs.
+
+    ``more`` are further fields of its ``Result``.
+    """
     by_weights = {"raw": raw, "ema": ema} | ({} if teacher is None else {"teacher": teacher})
+    by_weights |= more_columns or {}
     epochs = run.recipe.epochs
     result = Result(
         recipe=run.recipe,
@@ -76,6 +82,7 @@ def finish(
         parameters=59026,
         finished="2026-11-21T02:40:00+00:00",
         warnings=list(warnings),
+        **more,
     )
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "result.json").write_text(json.dumps(result.to_record()))

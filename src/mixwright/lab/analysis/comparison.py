@@ -23,7 +23,8 @@ class FinishedRun:
         seed: of the run.
         folder: relative to the record.
         scores: after the last epoch, by set of weights; so are ``best`` and ``protocols``.
-        best: scores of the epoch that was best on test images.
+        best: scores on test images of the epoch that was best on validation images, or on test
+            images where there are none.
         protocols: other ways to pick the epoch.
         step_seconds: median time of a step.
         seconds: of the whole run.

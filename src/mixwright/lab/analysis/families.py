@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from mixwright.lab.analysis.findings import Group
 
-AGAINST = {"raw": "raw", "ema": "ema", "teacher": "ema"}
+AGAINST = {
+    **{"raw": "raw", "ema": "ema", "teacher": "ema"},
+    **{"raw_mixed": "raw", "ema_mixed": "ema", "teacher_mixed": "ema"},
+}
 """Weights of a method, and those of the baseline that they are compared with.
 
 A method's own teacher is an average of weights: set against trained weights it would gain from the

@@ -21,10 +21,24 @@ FORMAT = 2
 
 Kind = Literal["comparison", "evaluation", "theory"]
 
-WEIGHTS = {"raw": "trained weights", "ema": "EMA", "teacher": "own teacher"}
-"""Sets of weights of a run, and how people call them."""
+WEIGHTS = {
+    "raw": "trained weights",
+    "ema": "EMA",
+    "teacher": "own teacher",
+    "raw_mixed": "trained weights, mixed head",
+    "ema_mixed": "EMA, mixed head",
+    "teacher_mixed": "own teacher, mixed head",
+}
+"""Sets of weights of a run as they are evaluated (``training.heads``), and how people call them."""
 
-SHORT_WEIGHTS = {"raw": "trained", "ema": "EMA", "teacher": "teacher"}
+SHORT_WEIGHTS = {
+    "raw": "trained",
+    "ema": "EMA",
+    "teacher": "teacher",
+    "raw_mixed": "trained, mixed head",
+    "ema_mixed": "EMA, mixed head",
+    "teacher_mixed": "teacher, mixed head",
+}
 """The same in heads of tables."""
 
 
@@ -53,7 +67,7 @@ class Group:
         label: the name with its weights, where there are several.
         method: METHOD of its runs; empty for models that are not ours.
         slug: the method's name in files.
-        weights: ``raw``, ``ema`` or ``teacher``; empty where it is about no such set.
+        weights: one of ``WEIGHTS``; empty where it is about no such set.
         baseline: whether others are compared with it.
         seeds: of its runs; ``(None,)`` for a model that has none.
         folders: of its runs, relative to the record; empty where they have none.
@@ -127,6 +141,7 @@ class Dataset:
         classes: their names, by label.
         train: images to train on.
         test: images that were judged on.
+        validation: images that the best epoch was chosen on; 0 where it was the test images.
         shape: ``(C, H, W)`` of an image.
     """
 
@@ -136,6 +151,7 @@ class Dataset:
     train: int
     test: int
     shape: tuple[int, ...]
+    validation: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, device_option
 from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.cli.prepare import load, tell
 from mixwright.lab.cli.progress import open_console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.evaluation.subject import Evaluation
     from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
     from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
 
@@ -48,8 +50,12 @@ class EvaluateOptions(DataOptions):
     only: str | None = option(
         None, 'evaluations to make, as in "accuracy corruption" (default: all)', metavar="PARTS"
     )
-    weights: Literal["all", "raw", "ema", "teacher"] = option(
-        "all", "weights of a run: trained, averaged, own teacher (default: all it has)"
+    weights: Literal["all", "raw", "ema", "teacher", "raw_mixed", "ema_mixed", "teacher_mixed"] = (
+        option(
+            "all",
+            "weights of a run: trained, averaged, own teacher; _mixed with the last layer that "
+            "learned from mixed images (default: all it has)",
+        )
     )
     data: str | None = option(  # pyright: ignore[reportIncompatibleVariableOverride]
         None, "data set to test on (default: the one it was trained on)", metavar="NAME"
@@ -97,6 +103,7 @@ def main(argv: Sequence[str]) -> int:
             )
         ]
         candidates = check_models(found)
+        parts = _shared_images(parts, candidates, named=options.only is not None)
         data = _data(options, candidates)
         common = setting(
             data,
@@ -131,8 +138,6 @@ def _name(words: Sequence[str]) -> str:
 
 
 def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> "Dataset":
-    from mixwright.lab.cli.prepare import load
-
     # All runs among them share a recipe but for what is a run's own: they were checked.
     recipe = next((model.recipe for model in candidates if model.recipe), None)
     if options.data is None and recipe is None:
@@ -145,7 +150,37 @@ def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> 
         name, image_size = name or recipe.data, image_size or recipe.image_size
         if name == recipe.data and train_size is None:
             train_size = recipe.train_size
-    return load(replace(options, data=name, image_size=image_size), train_size=train_size)
+    own: dict[str, Any] = {}
+    if recipe is not None and name == recipe.data and train_size == recipe.train_size:
+        drawn = _subset_seeds(candidates)
+        own = {
+            "val_share": recipe.val_share,
+            "subset_seed": drawn[0] if len(drawn) == 1 else None,
+        }
+    return load(replace(options, data=name, image_size=image_size), train_size=train_size, **own)
+
+
+def _subset_seeds(candidates: "Sequence[ModelToEvaluate]") -> list[int]:
+    """The seeds by which runs drew the images that they trained on, where they did."""
+    seeds = (model.recipe and model.recipe.subset_seed for model in candidates)
+    return sorted({seed for seed in seeds if seed is not None})
+
+
+def _shared_images(
+    parts: "Sequence[Evaluation]", candidates: "Sequence[ModelToEvaluate]", *, named: bool
+) -> "list[Evaluation]":
+    """Leave the gap out where runs trained on other images each; refuse it where it is named."""
+    fitting = [part for part in parts if part.name != "gap"]
+    if len(_subset_seeds(candidates)) < 2 or len(fitting) == len(parts):
+        return list(parts)
+    why = (
+        "these runs drew the images that they trained on by their seeds (subset_seeds), so the gap "
+        "has no training images that they share"
+    )
+    if named:
+        raise UsageError(f"{why}; expected runs of one seed. Evaluate each run apart.")
+    tell(f"{why}: it is left out. Evaluate each run apart to have it.")
+    return fitting
 
 
 def _measure(

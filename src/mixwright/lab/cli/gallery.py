@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
             samples_of(
                 *draw_samples(
                     method, images, labels, data.classes,
-                    count=options.count, seed=options.seed, model=model,
+                    count=options.count, seed=options.seed, flips=data.mirrored, model=model,
                 )
             )
             for method in methods

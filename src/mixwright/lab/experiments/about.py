@@ -28,6 +28,7 @@ def about_data(data: sets.Dataset, *, train: int | None = None, test: int | None
         train=len(data.train) if train is None else train,
         test=len(data.test) if test is None else test,
         shape=tuple(data.train.shape),
+        validation=0 if data.validation is None else len(data.validation),
     )
 
 

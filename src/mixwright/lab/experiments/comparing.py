@@ -42,7 +42,7 @@ def compare_runs(
 ) -> tuple[Findings, Arrays]:
     """Read the results of all finished runs and compare them.
 
-    Scores are those of the last epoch: the best epoch would be chosen on test data. Differences
+    Scores are those of the last epoch: the best epoch may be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
     Return the findings, and the pictures that their page shows.
@@ -62,6 +62,7 @@ def compare_runs(
     samples, sample_arrays = method_pictures(
         [(methods[text], [run.planned.folder for run in many]) for text, many in by_method.items()],
         data,
+        flips=data.mirrored and bool(recipe.get("flip", True)),
     )
     masks, mask_arrays = mask_pictures(
         {text: many[0].planned.folder for text, many in by_method.items()}
@@ -87,7 +88,22 @@ def compare_runs(
         versions={"mixwright": last.mixwright, "torch": last.torch},
         data=about_data(data),
         recipe=recipe,
-        details={"parallel": parallel, "parameters": last.parameters, "options": options},
+        details={
+            "parallel": parallel,
+            "parameters": last.parameters,
+            "options": options,
+            "chosen_on": sorted({run.result.chosen_on for run in done}),
+            "set_by_data": {
+                text: many[0].result.set_by_data
+                for text, many in by_method.items()
+                if many[0].result.set_by_data
+            },
+            "heads": {
+                text: many[0].result.heads
+                for text, many in by_method.items()
+                if many[0].result.heads
+            },
+        },
         failures=tuple(failures),
     )
     return Findings(kind="comparison", about=about, parts=parts), {

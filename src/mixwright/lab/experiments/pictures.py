@@ -58,13 +58,14 @@ class MaskHistories:
 
 
 def method_pictures(
-    runs: Sequence[tuple[Method, Sequence[Path]]], data: Dataset
+    runs: Sequence[tuple[Method, Sequence[Path]]], data: Dataset, *, flips: bool = True
 ) -> tuple[AllSamples, dict[str, Tensor]]:
     """Draw samples of all methods, each with the folder of a run, whose model is looked through.
 
     Args:
         runs: methods, each with the folders of its runs.
         data: whose images are mixed.
+        flips: whether they were mirrored in training.
 
     Returns:
         texts, and pictures under ``METHOD/sample/name``; see ``draw_samples``.
@@ -87,7 +88,7 @@ def method_pictures(
                 continue
         one, own = draw_samples(
             method, images, labels, data.classes,
-            count=SHOWN, seed=0, model=model, learned=learned,
+            count=SHOWN, seed=0, flips=flips, model=model, learned=learned,
         )  # fmt: skip
         found.append(one)
         arrays |= {f"{method.text}/{name}": array for name, array in own.items()}

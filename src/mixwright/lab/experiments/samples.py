@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mixwright.mixers.combine import views_of, with_flips
+
 if TYPE_CHECKING:
     from torch.nn import Module
 
@@ -103,12 +105,14 @@ def draw_samples(
     *,
     count: int,
     seed: int,
+    flips: bool = True,
     model: Module | None = None,
     learned: Mixer | None = None,
 ) -> tuple[MethodSamples, dict[str, Tensor]]:
     """Draw one plan of a method and take it apart into samples, the first ``count`` of the batch.
 
-    ``images`` are ``(B, C, H, W)`` float32 in [0, 1]; ``learned``, what a run of the method has
+    ``images`` are ``(B, C, H, W)`` float32 in [0, 1], and ``flips`` says whether they may be
+    mirrored; ``learned``, what a run of the method has
     learned, is drawn instead of its own mixer. Return texts, and pictures as uint8 under
     ``PLACE/own``, ``PLACE/partners`` ``(P, C, H, W)``, ``PLACE/mask`` ``(N, H, W)``, the share of
     each source in the order of the labels, and ``PLACE/mixed``. A method that cannot be drawn says
@@ -122,7 +126,11 @@ def draw_samples(
     if mixer is None:
         return without(_nothing_to_draw(method))
     try:
-        found, arrays = _samples(mixer, images, labels, classes, count, seed, model)
+        views = views_of(mixer)  # all alike: training would crop and mirror each its own way
+        images, labels = torch.cat([images] * views), labels.repeat(views)
+        found, arrays = _samples(
+            with_flips(mixer, flips), images, labels, classes, count, seed, model
+        )
     except Exception as error:  # a picture must not cost hours of training their report
         return without(f"{type(error).__name__}: {error}")
     note = _LEARNED if learned is not None else _OWN if method.parts[0].learns else ""

@@ -27,10 +27,14 @@ def caveats(findings: Findings) -> list[str]:
             f"Intervals are Student's t over {seeds} seeds; with so few they are wide for a good "
             "reason. More seeds (--seeds) make them narrower: runs that are there are kept."
         )
-    found.append(
-        "Scores are those of the last epoch. The best epoch, listed for each run, was chosen on "
-        "the test images and flatters every method."
-    )
+    found.append(_about_choice(findings))
+    found.append(_about_images(findings))
+    found += _about_set_by_data(findings)
+    if alone := mixed_alone(findings):
+        found.append(
+            f"All numbers of {joined(alone)} are those of the last layer that learns from mixed "
+            "images, since the model's own learned nothing."
+        )
     found += _about_claims(raw)
     found += _about_epochs(raw)
     found.append(_about_ema(findings))
@@ -42,6 +46,53 @@ def caveats(findings: Findings) -> list[str]:
         "changes with all three."
     )
     return found
+
+
+def mixed_alone(findings: Findings) -> list[str]:
+    """Return the methods, by METHOD, whose last layer for mixed images alone learned."""
+    heads: dict[str, dict[str, str]] = findings.about.details.get("heads", {})
+    return [method for method, columns in heads.items() if columns.get("raw") == "mixed"]
+
+
+def _about_choice(findings: Findings) -> str:
+    """On which images the best epoch was chosen, which is no score of the tables."""
+    said = "Scores are those of the last epoch. The best epoch, listed for each run, was chosen on "
+    chosen = findings.about.details.get("chosen_on", ["test"])
+    if chosen == ["test"]:
+        return f"{said}the test images and flatters every method."
+    kind = (
+        "training images that were held out" if "training share" in chosen else "validation images"
+    )
+    end = (
+        "in runs from before there were any it was chosen on the test images, which flatters it."
+        if "test" in chosen
+        else "the test images decided nothing."
+    )
+    return f"{said}{findings.about.data.validation:,} {kind}; {end}"
+
+
+def _about_images(findings: Findings) -> str:
+    """Whether intervals over seeds hold the choice of the images to train on."""
+    if (findings.about.recipe or {}).get("subset_seeds"):
+        return (
+            "Each seed drew its own images to train on, so intervals hold that choice too, but not "
+            "that of the test images."
+        )
+    return (
+        "Every seed trains on the same images: intervals leave out the choice of images "
+        "(--subset-seeds true draws those of --train-size anew for each seed)."
+    )
+
+
+def _about_set_by_data(findings: Findings) -> list[str]:
+    """Which options of methods follow from the data instead of their defaults."""
+    told: dict[str, dict[str, bool]] = findings.about.details.get("set_by_data", {})
+    return [
+        f"{name} is {str(value).lower()} in {method}, since the data"
+        + (" may be mirrored." if value else " are not to be mirrored.")
+        for method, options in told.items()
+        for name, value in options.items()
+    ]
 
 
 def _about_claims(raw: list[Group]) -> list[str]:

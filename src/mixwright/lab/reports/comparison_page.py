@@ -90,14 +90,16 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
         (
             "Data",
             f"{data.name}: {data.train:,} images to train on, {data.test:,} to test on, "
-            f"{len(data.classes)} classes, {shape} pixels. {data.note}",
+            + (f"{data.validation:,} to choose the best epoch on, " if data.validation else "")
+            + f"{len(data.classes)} classes, {shape} pixels. {data.note}",
         ),
         ("Model", f"{recipe.get('model')}, {details['parameters']:,} parameters"),
         ("Training", f"{recipe.get('epochs')} epochs"),
         ("Recipe", ", ".join(rest)),
         (
             "Seeds",
-            f"{', '.join(map(str, _seeds(scores)))}; a seed fixes first weights, order and crops",
+            f"{', '.join(map(str, _seeds(scores)))}; a seed fixes first weights, order and crops"
+            + (", and which images are trained on" if recipe.get("subset_seeds") else ""),
         ),
         ("Cost", f"{runs} runs, {duration(about.seconds)} of training in all{shared}"),
         ("Machine", ", ".join(str(word) for word in machine if word)),
@@ -123,7 +125,7 @@ def _short(commit: str) -> str:
 
 
 def _runs(findings: Findings) -> Table:
-    scores = findings.parts["scores"]
+    about, scores = findings.about, findings.parts["scores"]
     methods, teachers = methods_of(scores), "teacher" in columns_of(scores)
     seconds = {
         (group.method, seed): summary["seconds"]
@@ -143,8 +145,10 @@ def _runs(findings: Findings) -> Table:
         rows=tuple(cells for _, cells in rows),
         keys=tuple(method for method, _ in rows),
         caption="The median is that of top-1 of the trained weights over those of the last ten "
-        "epochs that were evaluated. The best epoch is chosen on the test images and is listed for "
-        "completeness. All numbers stand unrounded in comparison.json and comparison.csv.",
+        "epochs that were evaluated. The best epoch is chosen on "
+        + ("the test" if "test" in about.details.get("chosen_on", ["test"]) else "validation")
+        + " images and is listed for completeness. All numbers stand unrounded in "
+        "comparison.json and comparison.csv.",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ light and dark; the PNG beside it has the light ones.
 
 import io
 import re
+import textwrap
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 WIDE = 5.0
 """Inches from which a figure has room for names or panels side by side."""
+
+_NAME = 36  # letters in a line of a row's name, which would leave a narrow figure no room
 
 _STYLE: dict[str, Any] = {
     "font.size": 9.5,
@@ -119,9 +122,10 @@ def whisker(
 
 
 def row_labels(axes: "Axes", labels: Sequence[str]) -> None:
-    """Name the rows 0, -1, -2, ... of a figure, the first on top."""
+    """Name the rows 0, -1, -2, ... of a figure, the first on top; long names go on below."""
     rows = [-place for place in range(len(labels))]
-    axes.set_yticks(rows, list(map(label, labels)), color=INK.light, fontsize=9.5)
+    names = [textwrap.fill(label(name), _NAME, break_long_words=False) for name in labels]
+    axes.set_yticks(rows, names, color=INK.light, fontsize=9.5)
     axes.set_ylim(-len(labels) + 0.45, 0.55)
     axes.grid(axis="x")
 

@@ -20,12 +20,14 @@ from mixwright.lab.evaluation.validation import validate_model, validate_normali
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_found, write_found
 from mixwright.lab.experiments.evaluations.parts import part_text
 from mixwright.lab.training.machine import version
+from mixwright.mixers.combine import with_flips
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
+    from mixwright.mixers import Mixer
 
 KEPT = "kept from before"
 """The note of a part that was measured by an earlier command."""
@@ -146,9 +148,17 @@ def _subject(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> 
         device=setting.device,
         batch_size=setting.batch_size,
         seed=setting.seed,
-        mixer=candidate.mixer(),
+        mixer=_mixer(candidate, setting),
         folder=candidate.folder,
     )
+
+
+def _mixer(candidate: ModelToEvaluate, setting: Setting) -> Mixer | None:
+    """What it was trained with, mirroring what its run mirrored."""
+    mixer, recipe = candidate.mixer(), candidate.recipe
+    if mixer is None or recipe is None:
+        return mixer
+    return with_flips(mixer, recipe.flip and setting.data.mirrored)
 
 
 def _cache(home: Path, known: Mapping[str, Any]) -> FolderCache:

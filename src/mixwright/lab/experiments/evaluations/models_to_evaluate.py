@@ -17,7 +17,7 @@ from mixwright.checkpoint import checkpoint_of
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.saved import columns_of, load_saved, recipe_of
+from mixwright.lab.experiments.saved import columns_of, heads_of, load_saved, recipe_of
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.names import MODELS
 from mixwright.lab.models.normalised import Normalised
@@ -43,7 +43,7 @@ class ModelToEvaluate:
         method_label: how people call its method or model, without the weights.
         name: of the model itself, for messages and folders.
         seed: of its run; None where it has none.
-        weights: ``raw``, ``ema`` or ``teacher`` of a run; empty for other models.
+        weights: of a run, one of ``WEIGHTS``; empty for other models.
         load: makes the model for images of a data set, in [0, 1].
         recipe: of its run, if it has one.
         folder: of its run.
@@ -99,7 +99,7 @@ def find_models(
     Args:
         word: a run folder or checkpoint; the folder of a comparison, for all its runs; ``package.
             module:function`` that returns a model; or a name of timm's, with its published weights.
-        weights: which of a run: ``raw``, ``ema``, ``teacher``, or ``all`` that it has.
+        weights: which of a run: one of ``WEIGHTS``, or ``all`` that it has.
         normalise: of a model of the user's: ``inside`` where it does it itself, ``unchecked``
             likewise without a look, ``data`` to put the data's normalisation in front of it.
         trust: import the modules that runs name for their methods.
@@ -144,7 +144,8 @@ def _of_path(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
     if not found:
         raise ValueError(
             f"{path}: no run has weights of the kind {weights!r}; expected --weights all, raw or "
-            "ema. Methods that learn a mixer have a teacher of their own."
+            "ema. Methods that learn a mixer have a teacher of their own and a second last layer "
+            "for mixed images."
         )
     return found
 
@@ -180,12 +181,16 @@ def check_models(candidates: Sequence[ModelToEvaluate]) -> list[ModelToEvaluate]
 
 
 def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
-    recipe, has_teacher = recipe_of(path), "teacher" in columns_of(path)
+    recipe, there, heads = recipe_of(path), columns_of(path), heads_of(path)
     wanted = list(WEIGHTS) if weights == "all" else [weights]
     file = checkpoint_of(path)
     method = parse_method(recipe.method, file=file, trust=trust)
     # Another checkpoint than the last is another model, not another seed of the same.
     which = "" if file.name == "last.pt" else f" ({file.name})"
+
+    def named(column: str) -> str:
+        own = WEIGHTS[column]
+        return WEIGHTS.get(f"{column}_mixed", own) if heads.get(column) == "mixed" else own
 
     def load(column: str) -> Callable[[Dataset], nn.Module]:
         return lambda data: load_saved(
@@ -195,7 +200,7 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
     return [
         ModelToEvaluate(
             group=f"{method.text}{which} {column}",
-            label=f"{method.label}{which}" + (f", {WEIGHTS[column]}" if weights == "all" else ""),
+            label=f"{method.label}{which}" + (f", {named(column)}" if weights == "all" else ""),
             method_label=f"{method.label}{which}",
             name=f"{method.slug}-s{recipe.seed}{which}",
             seed=recipe.seed,
@@ -206,7 +211,7 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
             file=file,
         )
         for column in wanted
-        if column != "teacher" or has_teacher
+        if column in there
     ]
 
 

@@ -25,7 +25,16 @@ _COLUMNS = {
     "raw": ("Trained weights", "to no mixing"),
     "ema": ("Averaged weights (EMA)", "to no mixing"),
     "teacher": ("Own teacher", "to EMA of none"),
+    "raw_mixed": ("Trained weights, mixed head", "to no mixing"),
+    "ema_mixed": ("EMA, mixed head", "to EMA of none"),
+    "teacher_mixed": ("Own teacher, mixed head", "to EMA of none"),
 }
+
+HEADS = (
+    "A method that trains two last layers is shown with each: the model's own, which learns from "
+    "whole images, and the mixed head, which learns from mixed ones. "
+)
+"""What columns of a mixed head are."""
 
 Methods = dict[str, dict[str, Group]]
 """Groups by METHOD and weights."""
@@ -42,9 +51,9 @@ def methods_of(part: Part) -> Methods:
 
 
 def columns_of(part: Part) -> list[str]:
-    """Return the sets of weights that the tables show: an own teacher where some method has one."""
+    """Return the sets of weights that the tables show: those of some methods where they are."""
     there = {group.weights for group in part.groups}
-    return [weights for weights in WEIGHTS if weights in there or weights != "teacher"]
+    return [weights for weights in WEIGHTS if weights in there or weights in ("raw", "ema")]
 
 
 def write(part: Part, page: Page) -> dict[str, Section]:
@@ -121,6 +130,7 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
             if "teacher" in columns
             else ""
         )
+        + (HEADS if "raw_mixed" in columns else "")
         + "Step time is relative to no mixing"
         + (f", measured while up to {parallel} runs shared the machine." if parallel > 1 else "."),
     )

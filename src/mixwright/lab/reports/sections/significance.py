@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.lab.analysis.findings import Group, Part
+from mixwright.lab.analysis.findings import WEIGHTS, Group, Part
 from mixwright.lab.analysis.ranking import Ranking
 from mixwright.lab.analysis.significance import MARGIN, AgainstBaseline, Family, Significance
 from mixwright.lab.analysis.statistics import Interval
@@ -31,7 +31,9 @@ from mixwright.lab.reports.verdict import CLAIM
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_KINDS = {"raw": "Trained weights", "ema": "EMA", "teacher": "Own teachers", "": "Models"}
+_KINDS = {"raw": "Trained weights", "ema": "EMA", "teacher": "Own teachers", "": "Models"} | {
+    name: WEIGHTS[name].capitalize() for name in ("raw_mixed", "ema_mixed", "teacher_mixed")
+}
 
 Groups = Mapping[str, Group]
 """Groups of the part by their key."""
