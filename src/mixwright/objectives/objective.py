@@ -175,7 +175,8 @@ class Objective(Module):
         found: dict[str, bool] = {}
         for name, mixer in self._mixers().items():
             told = with_flips(mixer, allowed)
-            setattr(self, name, told)
+            if told is not mixer:
+                setattr(self, name, told)
             found |= {f"{owner}.self_flip": flips for owner, flips in self_flips(told).items()}
         return found
 

@@ -20,7 +20,7 @@ from mixwright.lab.bench.peers import peer_benchmarks
 from mixwright.lab.bench.recorded_times import RECORDED_TIMES, describe_times
 from mixwright.lab.bench.solver import measure_solver
 from mixwright.lab.bench.steps import StepModel, measure_steps
-from mixwright.mixers import CARDS, MIXERS, CutMix, MixUp
+from mixwright.mixers import CARDS, MIXERS, CutMix, MiAMix, MixUp
 from mixwright.objectives import Mixed, Objective
 
 TINY = (4, 3, 8, 8)
@@ -231,6 +231,29 @@ def test_steps_state_both_shares():
     assert mixup.least_times == 10 / 8
     assert mixup.exact == 1.0
     assert next(clock, None) is None
+
+
+def test_a_step_of_two_views_has_as_many_outputs_as_images():
+    model, rows = SMALL_STEP.build(), []
+    model.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+
+    def time_part(call):
+        call()
+        return lambda: 0.0
+
+    step = steps.TrainingStep(
+        model,
+        torch.optim.SGD(model.parameters(), 0.1),
+        Mixed(MiAMix(views=2)),
+        images=torch.rand(TINY),
+        labels=torch.arange(4),
+        precision="fp32",
+        time_part=time_part,
+    )
+    step()
+    assert rows == [4]
+    record = run_bench({"two": MiAMix(views=2)}, shapes=[TINY], rounds=1, timer=counting())
+    assert "two" in {row.name for row in record.shapes[0].rows}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

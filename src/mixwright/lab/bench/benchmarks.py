@@ -16,6 +16,7 @@ from mixwright.adapters.mix import Mix
 from mixwright.lab.bench.timing import Call
 from mixwright.lab.models.smallconv import SmallConv
 from mixwright.mixers import CARDS, MIXERS
+from mixwright.mixers.combine import views_of
 from mixwright.mixers.mixer import Mixer
 from mixwright.plan import MixPlan
 from mixwright.sampling import stream
@@ -82,7 +83,8 @@ def default_mixers() -> dict[str, Mixer]:
 def _of_mixer(
     name: str, mixer: Mixer, images: Tensor, labels: Tensor, model: Module
 ) -> Iterator[Benchmark]:
-    generator = stream(0)
+    generator, views = stream(0), views_of(mixer)
+    images, labels = torch.cat([images] * views), labels.repeat(views)
 
     def plan() -> MixPlan:
         return mixer.plan(images, labels, generator=generator, model=model)

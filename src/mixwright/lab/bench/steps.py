@@ -96,6 +96,8 @@ class TrainingStep:
         precision: Precision,
         time_part: PartTimer,
     ) -> None:
+        views = objective.views_wanted()  # a step of as many outputs as there are images
+        images, labels = torch.cat([images] * views), labels.repeat(views)
         self.timed_mixer: TimedMixer | None = None
         self.mixes = isinstance(objective, Mixed)
         if isinstance(objective, Mixed) and objective.mixer is not None:
