@@ -141,3 +141,12 @@ def test_logits_of_whole_images_are_judged_as_such() -> None:
     losses = objective(model, images, labels, generator=stream(0), progress=0.0)
     assert losses.plan is None
     assert torch.equal(losses.logits, model(images))
+
+
+@pytest.mark.parametrize("make", [Mixed, DecoupledMix])
+def test_outputs_of_two_views_are_half_of_their_images(make: Any) -> None:
+    torch.manual_seed(0)
+    objective, model = make(MiAMix(views=2)), _net()
+    images, labels = torch.rand(8, 3, 16, 16), torch.tensor([0, 1, 2, 0] * 2)
+    losses = objective(model, images, labels, generator=stream(0), progress=0.0)
+    assert losses.logits.shape == (4, 3)

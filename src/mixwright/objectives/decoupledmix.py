@@ -122,7 +122,7 @@ class DecoupledMix(Objective):
             )
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        logits = take_logits(model(plan.images(images)), who="DecoupledMix", count=len(images))
+        logits = take_logits(model(plan.images(images)), who="DecoupledMix", count=len(plan))
         mixed = plan.loss(self.criterion, logits, labels)
         apart = self.decoupled(logits, labels, plan).mean()
         terms = {"mixed": mixed.detach(), "decoupled": apart.detach()}

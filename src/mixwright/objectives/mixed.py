@@ -51,6 +51,6 @@ class Mixed(Objective):
             return Losses(total, {"loss": total.detach()}, logits)
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        logits = take_logits(model(plan.images(images)), who="Mixed", count=len(images))
+        logits = take_logits(model(plan.images(images)), who="Mixed", count=len(plan))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)

@@ -43,7 +43,7 @@ class Switching(Objective):
     ) -> Losses:
         """Make the step of the mixer; see ``Objective.forward``."""
         plan = self.otherwise.plan(images, labels, generator=generator, model=model)
-        logits = take_logits(model(plan.images(images)), who=type(self).__name__, count=len(images))
+        logits = take_logits(model(plan.images(images)), who=type(self).__name__, count=len(plan))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 
