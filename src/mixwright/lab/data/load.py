@@ -13,8 +13,8 @@ from mixwright.lab.data.sets import Dataset
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.digits import DEFAULT_LABELS
 from mixwright.lab.data.statistics import channel_statistics
-from mixwright.lab.data.summary import left_out_sentence, summarise
 from mixwright.lab.data.subset import split_rows, stratified_rows
+from mixwright.lab.data.summary import left_out_sentence, summarise
 
 
 def load_data(
