@@ -1,13 +1,58 @@
-"""What constructors refuse: numbers out of range, unknown words; and which word was meant."""
+"""What constructors take and refuse: plain numbers, ranges, words; and which word was meant."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's scalars and 0-d tensors, and those in a tuple or list, as Python's numbers.
+
+    Anything else is returned as it is.
+
+    Example:
+        >>> import torch
+        >>> plain(torch.tensor(2)), plain((torch.tensor(0.5), None)), plain("fit")
+        (2, (0.5, None), 'fit')
+    """
+    if type(value) in (tuple, list):
+        return type(value)(plain(part) for part in value)
+    # Of NumPy, torch and their like alike, none of which needs to be imported.
+    scalar = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return value.item() if scalar else value
+
+
+def plain_settings(record: Any) -> None:
+    """Make every setting of a dataclass plain, at the start of its ``__post_init__``.
+
+    So it shows, compares, hashes and is stored as one that was made of Python's numbers.
+    """
+    for field in dataclasses.fields(record):
+        if field.init:
+            value = getattr(record, field.name)
+            if (changed := plain(value)) is not value:
+                object.__setattr__(record, field.name, changed)
+
+
+def plain_arguments(constructor: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate an ``__init__`` that is written out, so that its arguments arrive plain."""
+
+    @functools.wraps(constructor)
+    def made(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        values: Any = {name: plain(value) for name, value in kwargs.items()}
+        return constructor(*(plain(value) for value in args), **values)
+
+    return made
 
 
 def check_number(
@@ -21,6 +66,7 @@ def check_number(
 ) -> None:
     """Refuse what is no number (a bool is none), not finite, or out of range, by a ValueError."""
     inside = False
+    value = plain(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         inside = math.isfinite(value) and low <= value <= high and not (open_low and value == low)
     if not inside:
@@ -50,7 +96,7 @@ def check_range(
     """Refuse anything but a pair of numbers in rising order."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{name}: {argument} is {value!r}; expected two numbers, (low, high).")
-    first, second = cast(tuple[float, float], value)
+    first, second = cast(tuple[float, float], plain(value))
     for number in (first, second):
         check_number(name, argument, number, low=low, high=high, open_low=open_low)
     if first > second:
@@ -61,6 +107,7 @@ def check_range(
 
 def check_whole(name: str, argument: str, value: object, *, low: int) -> None:
     """Refuse anything but a whole number from ``low``."""
+    value = plain(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise ValueError(
             f"{name}: {argument} is {value!r}; expected a whole number, at least {low}."

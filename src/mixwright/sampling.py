@@ -39,6 +39,7 @@ class Stream(IntEnum):
     MIX = 2  # likewise: plans of mixers and objectives
     MODULES = 3  # likewise: dropout and whatever else draws from torch's global generator
     LOADER = 1  # ``Mix.collate``, after seed and rank: plans drawn in workers of a loader
+    OTHER_OWNER = 2  # ``Mix``, after seed, rank and worker: going on from the state of another one
     MOMENTS = 0  # theory: plans whose second moments are measured
     THEORY_IMAGES = 1  # ``mixwright theory``: the images that a model is looked at with
     EXPANSION = 2  # likewise: plans of the expansion of the loss

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import logging
 import os
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
-from torch.utils.data import default_collate, get_worker_info
+from torch.utils.data import get_worker_info
 
-from mixwright.arguments import check_number, check_whole
+from mixwright.adapters.mix_state import SEED_BITS, MixState, is_seed
+from mixwright.adapters.samples import collate_pairs
+from mixwright.adapters.shared_state import SharedState, is_spawning
+from mixwright.arguments import check_number, check_whole, plain, plain_arguments
 from mixwright.mixers.combine import set_progress
-from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.mixers.mixer import Mixer, check_mixer, mixer_text
 from mixwright.plan import MixPlan
+from mixwright.plan.labelling import as_labels
 from mixwright.sampling import Stream, stream
 
+_SETTINGS = ("mixer", "num_classes", "label_smoothing")
+_EXTRA_STATE = "_extra_state"  # torch's name of what a module saves beside its tensors
 
-class Mix:
+_log = logging.getLogger(__name__)
+
+
+class Mix(Module):
     """Mix batches in your own loop: ``images, targets = mix(images, labels)``.
 
     Call it after the batch has moved to the device. Targets are dense floats for any criterion
     that takes class probabilities, ``torch.nn.functional.cross_entropy`` above all. It holds no
     model; mixers that need one get it with every call.
 
+    It may be a part of a model: ``eval()`` of the model then switches the mixing of calls off, and
+    the model's ``state_dict()`` holds the state of the draws under one key. The mixer itself is no
+    submodule: a learned one is neither trained, moved, cast nor saved with the model (it goes to
+    the images' device by itself). The loader form heeds ``mixing`` alone.
+
     Args:
         mixer: what to draw, for example ``CutMix()``.
         num_classes: K, needed when labels are class indices; never guessed.
         label_smoothing: share of each target spread evenly over all classes, in [0, 1); the
             same before and after mixing, since both are linear.
-        seed: of all draws; None takes ``torch.initial_seed()``. Ranks of an initialised
-            ``torch.distributed`` draw differently.
+        seed: of all draws, any whole number; None takes ``torch.initial_seed()``. Ranks, of an
+            initialised ``torch.distributed`` or else of the variable ``RANK``, draw differently.
 
     Raises:
         ValueError: ``mixer`` has no plan method, or a number is out of range.
@@ -44,6 +61,11 @@ class Mix:
         (torch.Size([4, 10]), [1.0, 1.0, 1.0, 1.0])
     """
 
+    mixer: Mixer
+    num_classes: int | None
+    label_smoothing: float
+
+    @plain_arguments
     def __init__(
         self,
         mixer: Mixer,
@@ -52,33 +74,46 @@ class Mix:
         label_smoothing: float = 0.0,
         seed: int | None = None,
     ) -> None:
+        super().__init__()
         check_mixer("Mix", mixer)
         if num_classes is not None:
             check_whole("Mix", "num_classes", num_classes, low=1)
         check_number("Mix", "label_smoothing", label_smoothing)
         if label_smoothing >= 1:
             raise ValueError(f"Mix: label_smoothing is {label_smoothing}; expected less than 1.")
+        seed = torch.initial_seed() if seed is None else seed
+        if not is_seed(seed):
+            raise ValueError(
+                f"Mix: seed is {seed!r}; expected a whole number of at most {SEED_BITS} bits."
+            )
         self.mixer = mixer
         self.num_classes = num_classes
         self.label_smoothing = float(label_smoothing)
-        self.seed = torch.initial_seed() if seed is None else int(seed)
-        self.training = True
+        self._shared = SharedState(seed=seed)
+        self._told = 0.0  # the progress that the mixer of this process knows
         self._generator: Generator | None = None  # made at the first draw, when ranks are known
-        self._rank: int | None = None
-        # In shared memory, so that loader workers that live on see a new epoch.
-        self._epoch = torch.tensor(-1).share_memory_()
-        self._progress = 0.0
+        self._owner: tuple[int, ...] = (0,)  # of the generator: a rank, in a worker its seed too
+        self._rank_of_worker: int | None = None  # of one that was spawned and knows none itself
         self._batches = 0
         self._batches_of: tuple[int, ...] = ()
 
-    def __call__(
+    if TYPE_CHECKING:  # what torch's own signature does not say
+
+        def __call__(
+            self, images: Tensor, labels: Tensor, *, model: Module | None = None
+        ) -> tuple[Tensor, Tensor]:
+            """See ``forward``."""
+            ...
+
+    def forward(
         self, images: Tensor, labels: Tensor, *, model: Module | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mix a batch; in evaluation mode give it back unchanged.
+        """Mix a batch; in evaluation mode, or while ``mixing`` is off, give it back unchanged.
 
         Args:
             images: ``(B, C, *spatial)``; not written.
-            labels: ``(B,)`` int64 class indices, or ``(B, K)`` floating, soft or multi-hot.
+            labels: ``(B,)`` class indices of any whole type, or ``(B, K)`` floating, soft or
+                multi-hot; a tensor, a NumPy array or a list.
             model: the classifier, for mixers that need one.
 
         Returns:
@@ -88,8 +123,9 @@ class Mix:
         Raises:
             ValueError: shapes do not fit, ``num_classes`` is missing, a label is out of range.
         """
-        if not self.training:
+        if not self.training or not self.mixing:
             return images, labels
+        labels = as_labels(labels, device=images.device)
         plan = self.plan(images, labels, model=model)
         return plan.images(images), self.targets(plan, labels)
 
@@ -108,10 +144,12 @@ class Mix:
             model: the classifier, for mixers that need one.
 
         Returns:
-            The plan; in evaluation mode the identity.
+            The plan; in evaluation mode, or while ``mixing`` is off, the identity.
         """
-        if not self.training:
+        if not self.training or not self.mixing:
             return MixPlan.identity(images)
+        labels = None if labels is None else as_labels(labels, device=images.device)
+        self._follow_progress()
         return self.mixer.plan(images, labels, generator=self._source(), model=model)
 
     def targets(self, plan: MixPlan, labels: Tensor) -> Tensor:
@@ -128,77 +166,168 @@ class Mix:
 
         Draws come from (seed, epoch, worker, batch), so that workers differ and the same run
         repeats itself. The epoch is the one of ``set_epoch``, or else the loader's own seed,
-        which it draws anew for each pass.
+        which it draws anew for each pass. While ``mixing`` is off samples are collated only;
+        ``train()`` and ``eval()`` do nothing here, since loaders fetch ahead.
 
         Args:
             samples: pairs of an image tensor ``(C, *spatial)``, all of one shape, and a label.
 
         Returns:
             Mixed images (uint8 stays uint8, rounded) and targets, as ``mix(...)`` gives them.
+
+        Raises:
+            ValueError: samples are no such pairs, or as for ``mix(...)``.
         """
-        images, labels = default_collate(list(samples))
-        if not self.training:
+        images, labels = collate_pairs(samples)
+        if not self.mixing:
             return images, labels
+        self._follow_progress()
         worker = get_worker_info()
-        epoch = int(self._epoch)
+        epoch = self._shared.epoch
         source = (epoch,) if worker is None else (epoch, worker.id)
         if worker is not None and epoch < 0:
             source = (worker.seed,)
         if source != self._batches_of:
             self._batches_of, self._batches = source, 0
-        rank = _rank() if self._rank is None else self._rank
-        words = (self.seed, rank, Stream.LOADER, *source, self._batches)
+        words = (self.seed, self._own_rank(), Stream.LOADER, *source, self._batches)
         self._batches += 1
         plan = self.mixer.plan(images, labels, generator=stream(*words))
         return plan.images(images), self.targets(plan, labels)
 
+    # ------------------------------------------------------------------ what changes in training
+
     def set_epoch(self, epoch: int) -> None:
         """Tell the loader form which epoch begins; reaches workers that are already running."""
         check_number("Mix", "epoch", epoch)
-        self._epoch.fill_(int(epoch))
+        self._shared.epoch = int(epoch)
 
     @property
     def progress(self) -> float:
-        """Share of training that is done, in [0, 1]; set it for ``Scheduled`` mixers."""
-        return self._progress
+        """Share of training that is done, in [0, 1]; set it for ``Scheduled`` mixers.
+
+        It reaches workers that are already running; batches that they have fetched stay.
+        """
+        return self._shared.progress
 
     @progress.setter
     def progress(self, value: float) -> None:
         set_progress(self.mixer, value)
-        self._progress = float(value)
+        self._shared.progress = self._told = float(value)
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch mixing on (or off, with False)."""
-        self.training = mode
-        return self
+    @property
+    def mixing(self) -> bool:
+        """Whether batches are mixed, by calls and in the loader.
 
-    def eval(self) -> Self:
-        """Switch mixing off: batches pass unchanged."""
-        return self.train(False)
+        Set it to False to switch mixing off, for the last epochs for example: it reaches workers
+        that are already running. ``train()`` and ``eval()`` do not move it.
+        """
+        return self._shared.mixing
 
-    def state_dict(self) -> dict[str, Any]:
-        """Give what a resumed run needs to draw on exactly: generator, epoch, progress."""
+    @mixing.setter
+    def mixing(self, value: bool) -> None:
+        if not isinstance(plain(value), bool):
+            raise ValueError(f"Mix: mixing is {value!r}; expected True or False.")
+        self._shared.mixing = bool(value)
+
+    @property
+    def seed(self) -> int:
+        """Seed of all draws."""
+        return self._shared.seed
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse other settings, of which workers that run would not know."""
+        if name not in _SETTINGS:
+            super().__setattr__(name, value)
+        elif name in self.__dict__:
+            raise AttributeError(
+                f"Mix: {name} stays as it was made, since loader workers that run would not learn "
+                f"of another. Make another Mix({name}=...), or set progress, mixing or the epoch."
+            )
+        else:
+            # Past torch, which would make a learned mixer, a module, a part of the user's model.
+            object.__setattr__(self, name, value)
+
+    # ------------------------------------------------------------------ saving
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Give what a resumed run needs to draw on exactly: generator, epoch, progress, ...
+
+        A model that this is a part of puts the same dictionary under one key of its own.
+        """
+        if args or kwargs:  # asked by a model, for its own dictionary
+            return super().state_dict(*args, **kwargs)
         return {
             "seed": self.seed,
             "generator": self._source().get_state(),
-            "epoch": int(self._epoch),
-            "progress": self._progress,
+            "epoch": self._shared.epoch,
+            "progress": self.progress,
             "batches": self._batches,
             "batches_of": list(self._batches_of),
+            "mixing": self.mixing,
+            "rank": self._owner[0],
+            "mixer": mixer_text(self.mixer),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a ``state_dict``.
+    def load_state_dict(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> None:
+        """Take over a ``state_dict``; all of it, or nothing where it does not fit.
+
+        The rank that saved it goes on exactly. Another rank begins a stream of its own, so that
+        one state loaded on all ranks lets each draw differently.
+
+        Args:
+            state_dict: of this version or an older one, or what a model has of it under its key.
+            strict: as torch has it; a state always has to fit.
+            assign: as torch has it; nothing here is a parameter.
 
         Raises:
-            KeyError: the dictionary is not one of ``Mix``.
+            KeyError: a key is missing: the dictionary is not one of ``Mix``.
+            ValueError: a key is unknown or has a value of another kind, or another mixer saved it.
         """
-        self.seed = state["seed"]
-        self._source().set_state(state["generator"])
-        self._epoch.fill_(state["epoch"])
-        self.progress = state["progress"]
-        self._batches = state["batches"]
-        self._batches_of = tuple(state["batches_of"])
+        del strict, assign
+        if set(state_dict) == {_EXTRA_STATE}:
+            state_dict = state_dict[_EXTRA_STATE]
+        state = MixState.read(state_dict, mixer=mixer_text(self.mixer))
+        # Nothing can fail from here on.
+        own = self._own_rank()
+        self._shared.seed = state.seed
+        self._shared.epoch = state.epoch
+        self._shared.mixing = self.mixing if state.mixing is None else state.mixing
+        self.progress = state.progress
+        self._batches, self._batches_of = state.batches, state.batches_of
+        self._generator = state.generator
+        self._owner = (_rank_of(state, own=own),)
+        self._source()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Give a model what its own ``state_dict`` holds of this."""
+        return self.state_dict()
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take from a model what its ``state_dict`` held of this."""
+        self.load_state_dict(state)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Take a model's checkpoint; one from before ``Mix`` was a module may lack this."""
+        missing: list[str] = []
+        try:
+            super()._load_from_state_dict(
+                state_dict, prefix, local_metadata, strict, missing, unexpected_keys, error_msgs
+            )
+        except (KeyError, ValueError) as error:
+            error_msgs.append(f"{prefix}{_EXTRA_STATE}: {error.args[0]}")
+        if missing:
+            _log.warning("The checkpoint has no %s: draws of Mix begin anew.", missing[0])
 
     def __repr__(self) -> str:
         """Show the settings."""
@@ -208,25 +337,67 @@ class Mix:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle for loader workers that are spawned and know no rank of their own."""
-        # As bytes: a tensor would travel as shared memory, gone before a spawned worker opens it.
-        generator = bytes(self._source().get_state().tolist())
-        return self.__dict__ | {"_generator": generator, "_rank": _rank()}
+        """Pickle: for a loader worker that is spawned the same state, for a copy its own."""
+        state = self.__dict__.copy()
+        if self._generator is not None:
+            # As bytes: a tensor would travel as shared memory, gone before a worker opens it.
+            state["_generator"] = bytes(self._generator.get_state().tolist())
+        if is_spawning():
+            state["_rank_of_worker"] = self._own_rank()  # the worker may know no rank of its own
+        else:
+            state["_shared"] = copy.copy(self._shared)
+            state["_rank_of_worker"] = None
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Unpickle in a loader worker."""
-        self.__dict__.update(state)
-        self._generator = Generator()
-        self._generator.set_state(torch.tensor(list(state["_generator"]), dtype=torch.uint8))
+        """Unpickle."""
+        super().__setstate__(state)
+        if isinstance(state["_generator"], bytes):
+            self._generator = Generator()
+            self._generator.set_state(torch.tensor(list(state["_generator"]), dtype=torch.uint8))
+
+    # ------------------------------------------------------------------ who draws
 
     def _source(self) -> Generator:
+        """Give the generator of calls, one of its own for each rank and each loader worker."""
+        worker = get_worker_info()
+        rank = self._own_rank()
+        owner = (rank,) if worker is None else (rank, worker.seed)
         if self._generator is None:
-            self._generator = stream(self.seed, _rank())
+            self._generator = stream(self.seed, *owner)
+        elif owner != self._owner:
+            # Copied, loaded or forked from another that draws on: from here the two must differ.
+            state = bytes(self._generator.get_state().tolist())
+            place = int.from_bytes(hashlib.blake2b(state, digest_size=8).digest(), "little")
+            self._generator = stream(self.seed, *owner, Stream.OTHER_OWNER, place)
+        self._owner = owner
         return self._generator
 
+    def _own_rank(self) -> int:
+        if self._rank_of_worker is not None:
+            return self._rank_of_worker
+        known = _known_rank()
+        return self._owner[0] if known is None else known
 
-def _rank() -> int:
+    def _follow_progress(self) -> None:
+        """Let the mixer of a worker know the progress that was set in the main process."""
+        if (progress := self._shared.progress) != self._told:
+            set_progress(self.mixer, progress)
+            self._told = progress
+
+
+def _known_rank() -> int | None:
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank()
-    return int(os.environ.get("RANK", "0"))  # torchrun's, before the group is made
+    rank = os.environ.get("RANK")  # torchrun's, before the group is made
+    return None if rank is None else int(rank)
+
+
+def _rank_of(state: MixState, *, own: int) -> int:
+    """Give the rank that saved a state; -1 for one that is not this one, but does not say which."""
+    if state.rank is not None:
+        return state.rank
+    # States of 0.1 name no rank, but a generator remembers its seed, which hangs on the rank.
+    mine = state.generator.initial_seed() == stream(state.seed, own).initial_seed()
+    return own if mine or _known_rank() is None else -1

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number
+from mixwright.arguments import check_choice, check_number, plain_arguments, plain_settings
 from mixwright.mixers.mixer import PERS, Mixer, Per, check_mixer
 from mixwright.plan import MixPlan
 from mixwright.saliency import sharing
@@ -42,6 +42,7 @@ class OneOf:
     p: tuple[float, ...] | None
     per: Per
 
+    @plain_arguments
     def __init__(
         self, *mixers: Mixer, p: Sequence[float] | None = None, per: Per = "sample"
     ) -> None:
@@ -129,6 +130,7 @@ class Sometimes:
     per: Per = "sample"
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_mixer("Sometimes", self.mixer)
         check_number("Sometimes", "p", self.p, high=1.0)
         check_choice("Sometimes", "per", self.per, PERS)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_whole, plain_settings
 from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.cards import Card
@@ -101,6 +101,7 @@ class CoMixup:
     saliency: Saliency | SaliencyWord = "gradient"
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         name = "CoMixup"
         for argument in ("group", "block", "iters"):
             check_whole(name, argument, getattr(self, argument), low=1)

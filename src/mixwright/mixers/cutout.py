@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_whole, plain_settings
 from mixwright.masks.box import clipped_box
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.mixers.cards import Card
@@ -70,6 +70,7 @@ class Cutout:
     per: Per = "sample"
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         if isinstance(self.length, int):
             check_number("Cutout", "length", self.length, low=1)
         else:

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_whole, plain_arguments
 from mixwright.masknets import MaskNet
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.mixers.pair_mixer import singleton_plan
@@ -66,6 +66,7 @@ class LearnedMixer(Module):
     Source: SAMix-P, Li et al. 2021, arXiv:2111.15454, where a trained network serves as a policy.
     """
 
+    @plain_arguments
     def __init__(
         self,
         encoder: Module | None,

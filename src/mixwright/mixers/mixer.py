@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+import dataclasses
+import hashlib
+import re
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 from torch.nn import Module
@@ -49,6 +52,35 @@ def check_mixer(name: str, mixer: object) -> None:
             f"{name}: {mixer!r} is no mixer; expected an object with a plan(...) method, "
             "such as CutMix()."
         )
+
+
+def mixer_text(mixer: object) -> str:
+    """Tell a mixer in words that stay the same in other processes and later versions.
+
+    Settings at their defaults are left out, so that a new one changes nothing.
+
+    Example:
+        >>> from mixwright.mixers import CutMix, OneOf
+        >>> mixer_text(OneOf(CutMix(), CutMix(alpha=0.2)))
+        "OneOf(mixers=(CutMix(), CutMix(alpha=0.2)), p=None, per='sample')"
+    """
+    record: Any = mixer
+    if isinstance(mixer, type | str | int | float | None):
+        return repr(mixer)
+    if isinstance(mixer, bytes):
+        return hashlib.blake2b(mixer, digest_size=8).hexdigest()
+    if dataclasses.is_dataclass(mixer):
+        told = [
+            f"{setting.name}={mixer_text(getattr(mixer, setting.name))}"
+            for setting in dataclasses.fields(mixer)
+            if setting.init and getattr(mixer, setting.name) != setting.default
+        ]
+        return f"{type(mixer).__name__}({', '.join(told)})"
+    if isinstance(mixer, tuple | list):
+        return f"({', '.join(mixer_text(part) for part in record)})"
+    if callable(mixer) and hasattr(mixer, "__qualname__"):
+        return record.__qualname__  # of functions, whose repr is an address
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(mixer))
 
 
 def check_batch(

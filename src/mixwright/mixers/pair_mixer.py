@@ -17,10 +17,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number
+from mixwright.arguments import check_choice, check_number, plain_settings
 from mixwright.masks.mask_forms import MaskForm, share
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.plan import MixPlan
+from mixwright.plan.labelling import as_labels
 from mixwright.precision import drawing
 from mixwright.sampling import PAIRINGS, Pairing
 from mixwright.warps import Warp
@@ -79,6 +80,8 @@ class PairMixer(ABC):
     ) -> MixPlan:
         """See ``Mixer.plan``; a batch of one is left as it is."""
         name = type(self).__name__
+        if labels is not None:
+            labels = as_labels(labels, device=images.device)
         check_batch(name, images, labels, dims=self.dims, least=self.least_dims)
         if len(images) == 1:
             return singleton_plan(images)
@@ -175,6 +178,7 @@ def check_pair(mixer: PairSettings) -> None:
 
     Called by constructors; raises a ValueError.
     """
+    plain_settings(mixer)
     name = type(mixer).__name__
     check_number(name, "alpha", getattr(mixer, "alpha", 0.0))  # some have none
     if mixer.lam is not None:

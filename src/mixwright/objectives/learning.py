@@ -14,7 +14,7 @@ from torch import distributed as dist
 from torch.nn import Linear, Module, init
 from torch.nn.parallel import DistributedDataParallel
 
-from mixwright.arguments import check_choice, check_number, check_range, check_whole
+from mixwright.arguments import check_choice, check_number, check_range, check_whole, plain_settings
 from mixwright.masknets import MaskLoss, MaskLossName, MaskNet, Upsampling
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.mixer import PERS, Per, check_batch
@@ -108,6 +108,7 @@ class Learning(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         name = type(self).__name__
         if isinstance(self.sources, tuple | list):
             check_range(name, "sources", self.sources, low=2)

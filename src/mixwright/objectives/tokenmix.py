@@ -10,7 +10,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import (
+    check_choice,
+    check_number,
+    check_whole,
+    plain_arguments,
+    plain_settings,
+)
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.token_blocks import block_tokens, random_tokens
 from mixwright.mixers.cards import Card
@@ -62,6 +68,7 @@ class TokenBlocks(PairMixer):
     pairing: Pairing = "cycle"
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_number("TokenBlocks", "lam", self.lam, high=1.0)
         check_choice("TokenBlocks", "kind", self.kind, KINDS)
         check_choice("TokenBlocks", "pairing", self.pairing, PAIRINGS)
@@ -146,6 +153,7 @@ class TokenMix(Switching):
         "the steps look at the unmixed images first; for transformers.",
     )
 
+    @plain_arguments
     def __init__(
         self,
         *,

@@ -3,11 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mixwright.outputs import Output, take_logits
+
+
+def as_labels(labels: object, *, device: torch.device) -> Tensor:
+    """Return labels as a tensor: lists and arrays are converted, whole numbers become int64.
+
+    torch indexes and counts by int64; of its unsigned types of 16 to 64 bits it can do neither.
+
+    Args:
+        labels: a tensor, which stays on its device, or what ``torch.as_tensor`` takes, NumPy
+            arrays and lists of numbers or tensors above all.
+        device: of labels that are no tensor.
+
+    Raises:
+        ValueError: no tensor can be made of them.
+    """
+    if isinstance(labels, Tensor):
+        return _counted(labels)
+    try:
+        return _made(labels).to(device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"plan: labels are {_shown(labels)}, of which no tensor can be made ({error}); "
+            "expected class indices (pool,) or soft or multi-hot labels (pool, K), as a tensor, "
+            "an array or lists of numbers."
+        ) from error
+
+
+def _counted(labels: Tensor) -> Tensor:
+    whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    return labels.long() if whole else labels
+
+
+def _made(given: Any) -> Tensor:
+    """Make a tensor of arrays, numbers, or lists of them; Python's floats become float32."""
+    if isinstance(given, Tensor):
+        return _counted(given)
+    if hasattr(given, "__array__"):
+        # A copy, since torch takes no array that is read-only or runs backwards.
+        return _counted(torch.from_numpy(given.__array__().copy()))
+    if isinstance(given, list | tuple) and any(_is_array(part) for part in given):
+        return torch.stack([_made(part) for part in given])
+    made = torch.tensor(given)
+    return torch.tensor(given, dtype=torch.float32) if made.is_floating_point() else made
+
+
+def _is_array(part: object) -> bool:
+    return isinstance(part, Tensor) or hasattr(part, "__array__")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def mixed_targets(
@@ -24,7 +77,7 @@ def mixed_targets(
         kind = torch.promote_types(labels.dtype, torch.float32)
         return (weight[..., None].to(kind) * rows.to(kind)).sum(dim=1)
     known = class_count(labels, num_classes)
-    blank = torch.zeros((len(index), known), device=labels.device)
+    blank = torch.zeros((len(index), known), device=labels.device, dtype=weight.dtype)
     return blank.scatter_add_(1, rows.long(), weight)
 
 

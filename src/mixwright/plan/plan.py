@@ -15,7 +15,13 @@ from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
 from mixwright.outputs import Output
 from mixwright.plan.blending import blend
 from mixwright.plan.checking import check_sizes, check_values
-from mixwright.plan.labelling import class_count, mixed_loss, mixed_targets, weighted_accuracy
+from mixwright.plan.labelling import (
+    as_labels,
+    class_count,
+    mixed_loss,
+    mixed_targets,
+    weighted_accuracy,
+)
 from mixwright.warps import Warp
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -225,8 +231,7 @@ class MixPlan:
         ``a, b = plan.labels(y).unbind(1)`` and ``lam = plan.weight[:, 0]``. A null source shows
         row 0, at weight 0.
         """
-        self._check_rows("labels", labels)
-        return labels[self.index.clamp_min(0)]
+        return self._labels(labels)[self.index.clamp_min(0)]
 
     # ------------------------------------------------------------------ applying plans
 
@@ -280,7 +285,7 @@ class MixPlan:
             ValueError: shape or dtype is another, ``num_classes`` is missing or contradicts the
                 labels, or (on the CPU) a label is out of range.
         """
-        self._check_rows("labels", labels)
+        labels = self._labels(labels)
         return mixed_targets(labels, index=self.index, weight=self.weight, num_classes=num_classes)
 
     def loss(
@@ -301,7 +306,7 @@ class MixPlan:
         Raises:
             ValueError: the criterion reduces over the batch, or shapes do not fit.
         """
-        self._check_rows("labels", labels)
+        labels = self._labels(labels)
         return mixed_loss(criterion, logits, labels, index=self.index, weight=self.weight)
 
     def accuracy(self, logits: Output, labels: Tensor) -> Tensor:
@@ -315,7 +320,6 @@ class MixPlan:
         Returns:
             0-d float32 in [0, 1]: the weight of hits divided by the sum of all weights.
         """
-        self._check_rows("labels", labels)
         return weighted_accuracy(logits, self.labels(labels), weight=self.weight)
 
     def at(self, *size: int) -> Self:
@@ -391,7 +395,7 @@ class MixPlan:
                 that do not sum to 1, a label out of range.
         """
         if labels is not None:
-            self._check_rows("labels", labels)
+            labels = self._labels(labels)
             if not labels.is_floating_point():
                 class_count(labels, num_classes, read=True)
         check_values(
@@ -402,6 +406,12 @@ class MixPlan:
             null=self.fill is not None,
         )
         return self
+
+    def _labels(self, labels: Tensor) -> Tensor:
+        """Return labels as a tensor of the pool's rows; see ``as_labels``."""
+        made = as_labels(labels, device=self.index.device)
+        self._check_rows("labels", made)
+        return made
 
     def _check_rows(self, what: str, rows: Tensor) -> None:
         if rows.ndim == 0 or len(rows) != self.pool:

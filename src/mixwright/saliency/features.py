@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_whole
+from mixwright.arguments import check_whole, plain_settings
 from mixwright.precision import drawing
 from mixwright.taps import as_input, as_map, bare, evaluating, last_map, tapping
 from mixwright.taps.layers import classifier_width
@@ -63,6 +63,7 @@ class FeatureMean:
         return ("model",) if self.teacher is None else ()
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
         if len(sides) != 2:
             raise ValueError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice
+from mixwright.arguments import check_choice, plain_settings
 from mixwright.precision import drawing
 from mixwright.saliency.filters import blurred, grey
 
@@ -59,6 +59,7 @@ class FineGrained:
     scaling: Scaling = "joint"
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_choice("FineGrained", "scaling", self.scaling, get_args(Scaling))
 
     def __call__(

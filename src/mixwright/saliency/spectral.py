@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_whole
+from mixwright.arguments import check_whole, plain_settings
 from mixwright.precision import drawing
 from mixwright.saliency.filters import blurred, check_blur, grey
 
@@ -53,6 +53,7 @@ class SpectralResidual:
     size: int = 128
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_blur("SpectralResidual", self.blur, self.sigma)
         check_whole("SpectralResidual", "size", self.size, low=1)
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_whole, plain_arguments
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -110,6 +110,7 @@ class Spectral(Objective):
 
     sensitivity: Tensor | None
 
+    @plain_arguments
     def __init__(
         self,
         *,
