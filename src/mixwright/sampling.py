@@ -110,7 +110,7 @@ def uniform(
 ) -> Tensor:
     """Draw float32 of U(low, high) on ``device``."""
     source = _on(device, generator)
-    draw = torch.rand(tuple(shape), device=device, generator=source)
+    draw = torch.rand(tuple(shape), device=device, generator=source, dtype=torch.float32)
     return draw if (low, high) == (0.0, 1.0) else draw.mul_(high - low).add_(low)
 
 
@@ -118,7 +118,7 @@ def uniform(
 def normal(shape: Sequence[int], *, device: torch.device, generator: Generator) -> Tensor:
     """Draw float32 of N(0, 1) on ``device``."""
     source = _on(device, generator)
-    return torch.randn(tuple(shape), device=device, generator=source)
+    return torch.randn(tuple(shape), device=device, generator=source, dtype=torch.float32)
 
 
 @_takes_like
@@ -154,10 +154,10 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: Generator
         [1.0, 1.0, 1.0]
     """
     if alpha == 0:
-        return torch.ones(count, device=device)
+        return torch.ones(count, device=device, dtype=torch.float32)
     if alpha == 1:
         return uniform((count,), device=device, generator=generator)
-    concentration = torch.full((count, 2), float(alpha), device=device)
+    concentration = torch.full((count, 2), float(alpha), device=device, dtype=torch.float32)
     return dirichlet(concentration, generator=generator)[:, 0]
 
 
@@ -171,7 +171,9 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
     # Gamma(a) = Gamma(a + 1) * U ** (1 / a): in logarithms small shapes cannot underflow to 0 / 0.
     concentration = concentration.float()
     log_gamma = _standard_gamma(concentration + 1, generator=source).log()
-    chance = torch.rand(concentration.shape, device=concentration.device, generator=source)
+    chance = torch.rand(
+        concentration.shape, device=concentration.device, generator=source, dtype=torch.float32
+    )
     log_gamma = log_gamma + chance.clamp_min(1e-38).log() / concentration
     return log_gamma.masked_fill(~used, -torch.inf).softmax(dim=1)
 

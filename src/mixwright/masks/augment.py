@@ -36,10 +36,14 @@ def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor)
     y_from_x = (-sine - shear_y * cosine) * scale
     y_from_y = (cosine - shear_y * sine) * scale
     # Each axis of the sampling grid runs from -1 to 1, whatever its pixels.
-    x = ((torch.arange(width, device=angle.device) * 2 + 1) / width - 1)[None, None, :]
-    y = ((torch.arange(height, device=angle.device) * 2 + 1) / height - 1)[None, :, None]
+    x = ((torch.arange(width, device=angle.device, dtype=torch.float32) * 2 + 1) / width - 1)[
+        None, None, :
+    ]
+    y = ((torch.arange(height, device=angle.device, dtype=torch.float32) * 2 + 1) / height - 1)[
+        None, :, None
+    ]
     each = (slice(None), None, None)
-    grid = torch.empty(len(coverage), height, width, 2, device=angle.device)
+    grid = torch.empty(len(coverage), height, width, 2, device=angle.device, dtype=torch.float32)
     grid[..., 0] = x_from_x[each] * x + (x_from_y * (height / width))[each] * y
     grid[..., 1] = (y_from_x * (width / height))[each] * x + y_from_y[each] * y
     return functional.grid_sample(
@@ -71,7 +75,7 @@ def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
 def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:
     """``(B, size, size)``: row i says which pixels of an axis make up its smoothed pixel i."""
     if size == 1:
-        return torch.ones(len(sigma), 1, 1, device=sigma.device)
+        return torch.ones(len(sigma), 1, 1, device=sigma.device, dtype=torch.float32)
     distance = torch.arange(max(radius + 1, size), device=sigma.device)
     exponent = distance.float().square() * (-0.5 / sigma.float().square().clamp_min(1e-6))[:, None]
     # Denormal numbers would make the matrix products several times slower.

@@ -42,8 +42,8 @@ def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
             " a floating (B, H, W) tensor. Draw it with sampling.normal((B, H, W), ...)."
         )
     height, width = noise.shape[-2:]
-    vertical = torch.fft.fftfreq(height, device=noise.device)[:, None]
-    horizontal = torch.fft.rfftfreq(width, device=noise.device)[None, :]
+    vertical = torch.fft.fftfreq(height, device=noise.device, dtype=torch.float32)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=noise.device, dtype=torch.float32)[None, :]
     scale = _falloff(vertical, horizontal, height=height, width=width, decay=decay)
     return torch.fft.irfft2(torch.fft.rfft2(noise.float()).mul_(scale), s=(height, width))
 
@@ -146,7 +146,7 @@ def soft_rank_mask(field: Tensor, kept: Tensor, *, softness: float) -> Tensor:
     room = torch.minimum(kept, count - kept).clamp_max(int(softness * count))
     rank = ranks(field.float().flatten(1))
     hard = (rank < kept).float()
-    ramp = (kept + room - rank - 0.5) / (2 * room).clamp_min(1)
+    ramp = ((kept + room - rank).float() - 0.5) / (2 * room).clamp_min(1)
     keep = torch.where(room > 0, ramp.float().clamp(0, 1), hard)
     return keep.view(len(field), 1, *field.shape[1:])
 

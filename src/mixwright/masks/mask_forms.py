@@ -114,7 +114,9 @@ class Box:
         pixel = torch.arange(max(self.size), device=self.edges.device)
         within = (pixel >= self.edges[..., :1]) & (pixel < self.edges[..., 1:])
         factors = within.float()  # (B, D, longest side)
-        hit = torch.full((count, *([1] * (dims + 1))), level, device=self.edges.device)
+        hit = torch.full(
+            (count, *([1] * (dims + 1))), level, device=self.edges.device, dtype=torch.float32
+        )
         for axis, length in enumerate(self.size):
             shape = [count] + [1] * (dims + 1)
             shape[axis + 2] = length

@@ -123,6 +123,6 @@ class AGMix(ShareMixer):
             width=width,
         )
         # A share of 0 is no spot at all, not one of a single pixel.
-        sign = torch.where(shows_own, 1.0, -1.0) * (share > 0)
+        sign = (shows_own.float() * 2 - 1) * (share > 0)
         keep = bump.mul_(sign[:, None, None]).add_((~shows_own).float()[:, None, None])
         return DenseMask(keep[:, None])

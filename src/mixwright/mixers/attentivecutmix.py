@@ -128,7 +128,9 @@ class AttentiveCutMix(PairMixer):
     def _lam(self, images: Tensor, cells: int, *, generator: Generator) -> Tensor:
         """Give the shares of cells that are asked for, ``(B,)`` or ``(1,)``."""
         if self.lam is None and self.top_k is not None:
-            return torch.full((1,), min(self.top_k, cells) / cells, device=images.device)
+            return torch.full(
+                (1,), min(self.top_k, cells) / cells, device=images.device, dtype=torch.float32
+            )
         return draw_lam(self, images, generator=generator)
 
     def _looks(self) -> Saliency | SaliencyWord:

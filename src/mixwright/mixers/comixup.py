@@ -153,7 +153,7 @@ class CoMixup:
     def _cost(self, blocks: Tensor, member: Tensor, *, generator: Generator) -> Tensor:
         """Price the blocks ``(G, n, h, w)``: salient ones are cheap, and by chance some images."""
         cells = blocks.shape[2] * blocks.shape[3]
-        liked = sampling.dirichlet(member * float(self.alpha), generator=generator)
+        liked = sampling.dirichlet(member.float() * float(self.alpha), generator=generator)
         prior = (liked + 1e-8).log() * (self.eta / cells)
         return torch.where(member[..., None, None], -blocks - prior[..., None, None], _NOBODY)
 

@@ -108,7 +108,7 @@ class Cutout:
         with drawing(images):
             count = len(images)
             me = torch.arange(count, device=images.device)
-            ones = torch.ones(count, device=images.device)
+            ones = torch.ones(count, device=images.device, dtype=torch.float32)
             return MixPlan(
                 index=torch.stack([me, torch.full_like(me, -1)], dim=1),
                 mask=self._keep(images, generator=generator).expand(count),
@@ -122,7 +122,7 @@ class Cutout:
         size: Sequence[int] = tuple(images.shape[2:])
         rows = count_draws(self.per, images)
         side = self.length if isinstance(self.length, int) else int(self.length * min(size))
-        sides = torch.full((rows, len(size)), side, device=images.device)
+        sides = torch.full((rows, len(size)), side, device=images.device, dtype=torch.float32)
         shape = (self.holes, rows, len(size))
         positions = sampling.uniform(shape, device=images.device, generator=generator)
         boxes = [Box(clipped_box(sides, position, size), tuple(size)) for position in positions]
@@ -138,4 +138,4 @@ class Cutout:
             return sampling.normal(images.shape, device=images.device, generator=generator)
         if isinstance(self.fill, tuple):
             return torch.tensor(self.fill, dtype=torch.float32).to(images.device, non_blocking=True)
-        return torch.full((), float(self.fill), device=images.device)
+        return torch.full((), float(self.fill), device=images.device, dtype=torch.float32)

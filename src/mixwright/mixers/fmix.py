@@ -94,7 +94,7 @@ class FMix(RandomPairMixer):
         """See ``RandomPairMixer.draw``."""
         if self.reformulate and self.lam is None:
             rows = count_draws(self.per, images)
-            own = torch.full((rows,), self.alpha + 1.0, device=images.device)
+            own = torch.full((rows,), self.alpha + 1.0, device=images.device, dtype=torch.float32)
             concentration = torch.stack([own, own - 1.0], dim=1)
             lam = sampling.dirichlet(concentration, generator=generator)[:, 0]
         else:

@@ -79,7 +79,7 @@ class GMix(ShareMixer):
             return calibrated_spot(share, shows_own=lam < 0.5, cy=cy, cx=cx, size=size)
         variance = area_variance(share, height=height, width=width)
         # A share of 0 is no spot at all, not one of a single pixel.
-        sign = torch.where(lam < 0.5, 1.0, -1.0) * (share > 0)
+        sign = ((lam < 0.5).float() * 2 - 1) * (share > 0)
         return SeparableMask(
             rows=gaussian_factor(cy, variance, size=height),
             columns=gaussian_factor(cx, variance, size=width),

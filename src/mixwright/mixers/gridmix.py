@@ -143,7 +143,7 @@ class GridMix(RandomPairMixer):
         across = least + (draws[2] * (most - least + 1)).long().clamp_max(most - least)
         across = torch.minimum(across, wide // 2).clamp_min(1)
         patch_w = (wide + across - 1) // across
-        patch_h = (patch_w * self.hole_aspect).long().clamp_min(1)
+        patch_h = (patch_w.float() * self.hole_aspect).long().clamp_min(1)
         scale = (1 - lam).sqrt()
         # Both axes at once, rows first: half as many calls.
         crop, patch = torch.stack([tall, wide]), torch.stack([patch_h, patch_w])

@@ -45,7 +45,7 @@ class Layers:
         coins = sampling.uniform(
             (2, len(self.uneven)), device=self.uneven.device, generator=generator
         )
-        happened = coins < torch.tensor([[p_rotate], [p_shear]])
+        happened = coins < torch.tensor([[p_rotate], [p_shear]], dtype=torch.float32)
         some = happened.any(dim=0)
         if not some.any():
             return
@@ -121,7 +121,7 @@ def draw_layers(
     # Where the share of each layer lies in the flat ``shares``, in the order of the masks.
     wanted = torch.cat([some * most + layer for layer, some in enumerate(rows)])
     own = 1 - shares.flatten()[to_device(wanted, shares.device)]
-    coverage = torch.empty((len(own), height, width), device=shares.device)
+    coverage = torch.empty((len(own), height, width), device=shares.device, dtype=torch.float32)
     choice = torch.tensor(sampling.choices(weights, len(own), generator=generator))
     uneven = [choice[:0]]
     for number, method in enumerate(methods):

@@ -212,7 +212,7 @@ class MiAMix:
         rows = count_draws(self.per, images)
         lam = None
         if self.lam is not None:
-            lam = torch.full((rows,), float(self.lam), device=images.device)
+            lam = torch.full((rows,), float(self.lam), device=images.device, dtype=torch.float32)
         shares, depths = self._shares(rows, images.device, generator=generator, lam=lam)
         asked = (1 - shares.sum(dim=1)).clamp_min(0) if lam is None else lam
         return asked, self._masks(shares, depths, size=images.shape[2:], generator=generator)
@@ -228,7 +228,7 @@ class MiAMix:
             depths = torch.tensor(drawn) + 1
         most = int(depths.max())
         if self.alpha == 0 and lam is None:
-            return torch.zeros((rows, most), device=device), depths
+            return torch.zeros((rows, most), device=device, dtype=torch.float32), depths
         depth = to_device(depths, device)[:, None]
         used = (torch.arange(most, device=device) < depth).float()
         self_share = depth.float() if lam is None else torch.zeros_like(used[:, :1])

@@ -191,7 +191,7 @@ def draw_lam(mixer: BetaSettings, images: Tensor, *, generator: Generator) -> Te
     """Draw the shares: ``(B,)``, or ``(1,)`` where one draw serves the batch; float32."""
     count = count_draws(mixer.per, images)
     if mixer.lam is not None:
-        return torch.full((count,), float(mixer.lam), device=images.device)
+        return torch.full((count,), float(mixer.lam), device=images.device, dtype=torch.float32)
     return sampling.beta(mixer.alpha, count, device=images.device, generator=generator)
 
 
@@ -209,6 +209,6 @@ def count_draws(per: Per, images: Tensor) -> int:
 
 def singleton_plan(images: Tensor) -> MixPlan:
     """Plan a batch of one: there is no partner, so the sample meets itself at share 1."""
-    ones = torch.ones(len(images), device=images.device)
+    ones = torch.ones(len(images), device=images.device, dtype=torch.float32)
     partner = torch.arange(len(images), device=images.device)
     return MixPlan.pair(partner, share(ones, images.ndim - 2), lam=ones)

@@ -183,7 +183,9 @@ class PuzzleMix(PairMixer):
                 " expected one for each channel, or one for all."
             )
         # Filled on the device: a copy from the host would wait.
-        scale = torch.stack([torch.full((1, 1), std, device=images.device) for std in self.std])
+        scale = torch.stack(
+            [torch.full((1, 1), std, device=images.device, dtype=torch.float32) for std in self.std]
+        )
         return images.float() * scale
 
     def _transport(

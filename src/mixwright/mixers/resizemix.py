@@ -111,7 +111,9 @@ class ResizeMix(RandomPairMixer):
     def _tau(self, images: Tensor, *, generator: Generator) -> Tensor:
         rows = count_draws(self.per, images)
         if self.lam is not None:
-            return torch.full((rows,), (1 - self.lam) ** 0.5, device=images.device)
+            return torch.full(
+                (rows,), (1 - self.lam) ** 0.5, device=images.device, dtype=torch.float32
+            )
         low, high = self.scope
         tau = sampling.uniform(
             (rows,), low=low, high=high, device=images.device, generator=generator

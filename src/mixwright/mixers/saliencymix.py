@@ -90,8 +90,8 @@ class SaliencyMix(PairMixer):
         with drawing(images):
             height, width = size
             # Centres of pixels as shares of the sides, as drawn positions are.
-            row = (peak.div(width, rounding_mode="floor") + 0.5) / height
-            column = (peak.remainder(width) + 0.5) / width
+            row = (peak.div(width, rounding_mode="floor").float() + 0.5) / height
+            column = (peak.remainder(width).float() + 0.5) / width
             position = torch.stack([row, column], dim=1)
             edges = clipped_box(box_sides(1 - lam, size), position, size)
             keep = Box(edges, size).expand(count)

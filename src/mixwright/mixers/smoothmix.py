@@ -81,7 +81,7 @@ class SmoothMix(RandomPairMixer):
         cy = sampling.integers(0, height, (rows,), device=images.device, generator=generator)
         cx = sampling.integers(0, width, (rows,), device=images.device, generator=generator)
         if self.lam is not None:
-            lam = torch.full((rows,), float(self.lam), device=images.device)
+            lam = torch.full((rows,), float(self.lam), device=images.device, dtype=torch.float32)
             partners = torch.zeros_like(cy, dtype=torch.bool)
             spot = calibrated_spot(1 - lam, shows_own=partners, cy=cy, cx=cx, size=(height, width))
             return lam, spot

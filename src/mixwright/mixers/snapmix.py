@@ -123,7 +123,7 @@ class SnapMix(PairMixer):
         """Draw the shares of both boxes, ``(2, B)`` or ``(2, 1)``."""
         rows = count_draws(self.per, images)
         if self.lam is not None:
-            return torch.full((2, rows), float(self.lam), device=images.device)
+            return torch.full((2, rows), float(self.lam), device=images.device, dtype=torch.float32)
         return sampling.beta(self.beta, 2 * rows, device=images.device, generator=generator).view(
             2, rows
         )

@@ -35,7 +35,7 @@ def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
         return maps
     reach = width // 2
     offset = torch.arange(-reach, reach + 1, device=maps.device)
-    weight = (-0.5 * (offset / sigma) ** 2).softmax(dim=0)
+    weight = (-0.5 * (offset.float() / sigma) ** 2).softmax(dim=0)
     for axis in (1, 2):
         length = maps.shape[axis]
         place = _mirrored(torch.arange(-reach, length + reach, device=maps.device), length)

@@ -73,7 +73,10 @@ class Rect:
     def at(self, size: Sequence[int]) -> Rect:
         """Give the same warp for feature maps of another size."""
         factors = [new / old for new, old in zip(size, self.size, strict=True)]
-        full = [torch.full((1,), factor, device=self.source.device) for factor in factors]
+        full = [
+            torch.full((1,), factor, device=self.source.device, dtype=torch.float32)
+            for factor in factors
+        ]
         scale = torch.stack(full)
         height, width = size
         return replace(
@@ -126,7 +129,7 @@ def _hats(source: Tensor, target: Tensor, length: int, *, kind: Interpolation) -
     """Give the resampling matrix ``(B, length, length)``: triangles around the source places."""
     start, stop = source[:, 0, None], source[:, 1, None]
     first, last = target[:, 0, None], target[:, 1, None]
-    pixel = torch.arange(length, device=source.device)
+    pixel = torch.arange(length, device=source.device, dtype=torch.float32)
     scale = (stop - start) / (last - first).clamp_min(1e-6)
     centre = start + (pixel + 0.5 - first) * scale - 0.5
     if kind == "corners":

@@ -131,7 +131,7 @@ def compatible(peak: Tensor, omega: float, member: Tensor) -> Tensor:
     apart = (peak[:, :, None] - peak[:, None]).abs().sum(dim=3)
     apart = apart * member[:, :, None] * member[:, None]
     total = apart.sum(dim=(1, 2))[:, None, None]
-    eye = torch.eye(peak.shape[1], device=peak.device)
+    eye = torch.eye(peak.shape[1], device=peak.device, dtype=torch.float32)
     scaled = apart / total.clamp_min(1e-12) * member.sum(dim=1)[:, None, None]
     return torch.where(total > 0, (1 - omega) * eye + omega * scaled, eye)
 

@@ -65,8 +65,8 @@ class Palette:
     @classmethod
     def single(cls, groups: int, sources: int, *, device: torch.device) -> Self:
         """Allow the sources by themselves."""
-        eye = torch.eye(sources, device=device).expand(groups, -1, -1)
-        return cls(eye, eye, torch.zeros(groups, sources, device=device))
+        eye = torch.eye(sources, device=device, dtype=torch.float32).expand(groups, -1, -1)
+        return cls(eye, eye, torch.zeros(groups, sources, device=device, dtype=torch.float32))
 
     @classmethod
     def halves(cls, counts: Tensor) -> Self:
@@ -82,7 +82,7 @@ class Palette:
         # Of a pair the second is shown least, the list being in falling order.
         seen = torch.stack([found.values[:, b] > 0 for _, b in pairs], dim=1)
         shares = torch.cat([single.shares, both], dim=1)
-        extra = torch.where(seen, -_BONUS, _BARRED)
+        extra = shares.new_full(seen.shape, _BARRED).masked_fill(seen, -_BONUS)
         return cls(shares, shares @ shares.transpose(1, 2), torch.cat([single.extra, extra], dim=1))
 
 

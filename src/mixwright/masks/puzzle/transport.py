@@ -67,8 +67,8 @@ def _auction(visible: Tensor, saliency: Tensor, distance: Tensor, *, rounds: int
 
 def _distance(rows: int, columns: int, *, device: torch.device) -> Tensor:
     """Give squared distances between all places, ``(T, T)``, in units of the sides."""
-    row = torch.arange(rows, device=device) / max(rows - 1, 1)
-    column = torch.arange(columns, device=device) / max(columns - 1, 1)
+    row = torch.arange(rows, device=device, dtype=torch.float32) / max(rows - 1, 1)
+    column = torch.arange(columns, device=device, dtype=torch.float32) / max(columns - 1, 1)
     down = (row[:, None] - row).square()
     along = (column[:, None] - column).square()
     both = down[:, None, :, None] + along[None, :, None, :]
