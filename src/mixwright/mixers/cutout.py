@@ -122,7 +122,7 @@ class Cutout:
         size: Sequence[int] = tuple(images.shape[2:])
         rows = count_draws(self.per, images)
         side = self.length if isinstance(self.length, int) else int(self.length * min(size))
-        sides = torch.full((rows, len(size)), side, device=images.device, dtype=torch.float32)
+        sides = torch.full((rows, len(size)), side, device=images.device)
         shape = (self.holes, rows, len(size))
         positions = sampling.uniform(shape, device=images.device, generator=generator)
         boxes = [Box(clipped_box(sides, position, size), tuple(size)) for position in positions]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm, SeparableMask
 from mixwright.masks.mask_ops import resolve
+from mixwright.plan.autograd import is_tracked, is_transformed
 from mixwright.warps import Warp, Window, round_to
 
 SourceReader = Callable[[int, Window | None], Tensor]
@@ -102,7 +103,7 @@ def blend(
     the row of the same number, so that it need not be gathered.
     """
     sources = _Sources(images, index, warp, fill)
-    learned = _differentiated(images, form)
+    learned = is_tracked(images, form)
     if form.sources == 1:
         mixed = sources.gather(0)
     elif form.sources == 2 and not learned and _slices_pay(images):
@@ -117,6 +118,8 @@ def blend(
         mixed = _batched(first, second, form, sources.size, in_place=fresh)
     else:
         mixed = _many(sources, form, learned=learned)
+    if is_transformed(images):  # vmap knows no memory formats
+        return mixed
     return mixed.contiguous(memory_format=_format(images))
 
 
@@ -181,13 +184,6 @@ def _add_where_seen(total: Tensor, share: Tensor, images: Tensor, rows: Tensor) 
         source = images.index_select(0, rows.index_select(0, seen)).to(total.dtype)
         mask = resolve(share.index_select(0, seen), tuple(images.shape[2:]))
         total.index_add_(0, seen, mask * source)
-
-
-def _differentiated(images: Tensor, form: MaskForm) -> bool:
-    """Whether gradients are wanted of the pixels or of a learned mask."""
-    masks = [getattr(form, name) for name in form.__dataclass_fields__]
-    tensors = [images, *(mask for mask in masks if isinstance(mask, Tensor))]
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _readable(images: Tensor) -> bool:

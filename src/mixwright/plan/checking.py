@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
+import warnings
+
+import torch
 from torch import Tensor
 
 from mixwright.masks.mask_forms import MaskForm
 from mixwright.masks.mask_ops import all_planes
+
+_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_ONE_HOT = "torch.nn.functional.one_hot(maps.long(), K).movedim(-1, 1).float()"
+
+_warned: set[str] = set()  # one warning a process is enough
+
+
+def check_dtype(images: Tensor) -> None:
+    """Refuse images that cannot be mixed; see ``MixPlan.images``."""
+    if images.dtype in _DTYPES:
+        return
+    known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
+    whole = not (images.is_floating_point() or images.is_complex())
+    advice = (
+        f" Maps of class indices are mixed one-hot, in floating point: {_ONE_HOT} of maps "
+        "(B, *spatial) with K classes."
+    )
+    raise ValueError(
+        f"plan.images: images have dtype {images.dtype}; expected one of {known}."
+        f"{advice if whole else ''}"
+    )
+
+
+def warn_of_classes(images: Tensor, *, form: MaskForm, warped: bool) -> None:
+    """Warn once where class indices would be averaged like brightness; see ``MixPlan.images``."""
+    dims = images.ndim - 2
+    # Without channels, the rows of maps (B, H, W) take the place of channels.
+    single = images.shape[1] == 1 or dims != len(form.size)
+    if images.dtype != torch.uint8 or not single or (form.binary and not warped):
+        return
+    if torch.compiler.is_compiling() or "classes" in _warned:
+        return
+    _warned.add("classes")
+    warnings.warn(
+        f"plan.images: uint8 images of shape {tuple(images.shape)} are mixed as brightness, which "
+        "is right for greyscale images. If they are maps of class indices, mixed pixels can hold "
+        f"classes of neither source: give them one-hot, in floating point, {_ONE_HOT} of maps "
+        "(B, *spatial) with K classes.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def check_values(*, index: Tensor, form: MaskForm, weight: Tensor, pool: int, null: bool) -> None:

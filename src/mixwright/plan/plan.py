@@ -13,8 +13,9 @@ from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
 from mixwright.outputs import Output
+from mixwright.plan.autograd import outside_inference
 from mixwright.plan.blending import blend
-from mixwright.plan.checking import check_sizes, check_values
+from mixwright.plan.checking import check_dtype, check_sizes, check_values, warn_of_classes
 from mixwright.plan.labelling import (
     as_labels,
     class_count,
@@ -23,8 +24,6 @@ from mixwright.plan.labelling import (
     weighted_accuracy,
 )
 from mixwright.warps import Warp
-
-_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, init=False, repr=False)
@@ -118,7 +117,7 @@ class MixPlan:
             "self_first": self_first and pool == len(index),
         }
         for name, value in values.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, outside_inference(value))
 
     # ------------------------------------------------------------------ making plans
 
@@ -241,6 +240,8 @@ class MixPlan:
         Args:
             images: ``(pool, C, *spatial)``, uint8, float16, bfloat16, float32 or float64, any
                 memory format; not written. uint8 is mixed in float32 and rounded half to even.
+                Maps of class indices are no images: the mean of classes 1 and 3 is not class 2.
+                Give them one-hot, a channel a class, in floating point.
                 Finite: on the CPU a NaN or infinite pixel may reach its pair through a mask of 0.
 
         Returns:
@@ -248,19 +249,20 @@ class MixPlan:
 
         Raises:
             ValueError: rows, sizes or dtype do not fit the plan.
+
+        Warns:
+            UserWarning: once, for uint8 images of one channel under a mask that blends or a warp,
+                which may be class indices.
         """
         self._check_rows("images", images)
-        if images.dtype not in _DTYPES:
-            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
-            raise ValueError(
-                f"plan.images: images have dtype {images.dtype}; expected one of {known}."
-            )
+        check_dtype(images)
         size, form = tuple(images.shape[2:]), self.mask_form
         if not isinstance(form, DenseMask) and size != form.size:
             raise ValueError(
                 f"plan.images: images have spatial size {size}, the plan was drawn for "
                 f"{form.size}. Draw it for these images, or use plan.at(...)."
             )
+        warn_of_classes(images, form=form, warped=self.warp is not None)
         with torch.autocast(images.device.type, enabled=False):
             return blend(
                 images,

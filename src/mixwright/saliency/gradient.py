@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.outputs import take_logits
-from mixwright.taps import as_input, bare, evaluating, hooked
+from mixwright.taps import as_input, bare, check_gradients, evaluating, hooked
 from mixwright.taps.layers import first_tensor
 
 
@@ -52,11 +52,7 @@ class InputGradient:
                 f"InputGradient: {missing} missing; expected the classifier and the labels of the "
                 "images. SpectralResidual needs neither."
             )
-        if torch.is_inference_mode_enabled() or images.is_inference():
-            raise ValueError(
-                "InputGradient: called in torch.inference_mode, where gradients cannot be taken; "
-                "expected torch.no_grad at most."
-            )
+        check_gradients("InputGradient", images)
         inner = bare(model)
         pixels = as_input(images.detach()).requires_grad_()
         if not labels.is_floating_point():

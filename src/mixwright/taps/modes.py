@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 
@@ -25,6 +25,19 @@ def bare(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
+
+
+def check_gradients(name: str, images: Tensor) -> None:
+    """Refuse ``torch.inference_mode``, and images made in it, by a ValueError of ``name``.
+
+    For what takes gradients: in that mode torch records nothing, and its own error names neither
+    the mode nor the call.
+    """
+    if torch.is_inference_mode_enabled() or images.is_inference():
+        raise ValueError(
+            f"{name}: called in torch.inference_mode, where gradients cannot be taken; expected "
+            "torch.no_grad at most."
+        )
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from mixwright.lab.evaluation.subject import (
 from mixwright.mixers import CutMix
 from mixwright.mixers.mixer import Mixer
 from mixwright.sampling import Stream, stream
-from mixwright.taps import as_map, evaluating, last_map, replacing
+from mixwright.taps import as_map, check_gradients, evaluating, last_map, replacing
 from mixwright.taps.layers import classifier_width
 
 _FLAT = 1e-4  # masks that vary less say nothing about places
@@ -49,7 +49,8 @@ def class_map(
 
     Raises:
         ValueError: the layer is unknown, runs more than once or gives no map; the logits are not
-            finite ``(B, K)``, or a class is out of range.
+            finite ``(B, K)``, or a class is out of range; the call stands in
+            ``torch.inference_mode``.
 
     Example:
         >>> model = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1))
@@ -62,6 +63,7 @@ def class_map(
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization", 2017, arXiv:1610.02391.
     """
+    check_gradients("class_map", images)
     name = last_map(model, images, pooled=False) if layer is None else layer
     kept = list[Tensor]()
 

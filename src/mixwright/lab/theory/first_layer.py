@@ -29,7 +29,7 @@ from mixwright.lab.theory.plans import draw_plans
 from mixwright.mixers import Mixer
 from mixwright.outputs import take_logits
 from mixwright.sampling import Stream, stream
-from mixwright.taps import evaluating, hooked
+from mixwright.taps import check_gradients, evaluating, hooked
 
 _Call = tuple[nn.Module, Tensor, Tensor]  # a layer, its input and its output
 _PIXELS = 1024  # of larger images there are too many pairs of pixels to count
@@ -152,6 +152,7 @@ def first_layer_regulariser(
             f"first_layer_regulariser: partners is {partners} for {count} images; expected 1 to "
             f"{count - 1}."
         )
+    check_gradients("first_layer_regulariser", images)
     pairs = coefficients.to(images)
     shifts = (torch.randperm(count - 1, generator=generator)[:partners] + 1).tolist()
     with evaluating(model), torch.enable_grad():

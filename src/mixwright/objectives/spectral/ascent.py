@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from mixwright.objectives.criteria import CrossEntropy
 from mixwright.outputs import take_logits
-from mixwright.taps import evaluating
+from mixwright.taps import check_gradients, evaluating
 
 _LEAST = 1e-7  # of a mean prediction, as published; its logarithm has to be finite
 
@@ -33,6 +33,7 @@ def ascended(
     a backward pass. ``moved`` takes the value and the sign of its slope and gives the next value;
     with ``until_wrong`` a sample rests from its first error on.
     """
+    check_gradients("Spectral", start)
     classes = labels.argmax(dim=1) if labels.ndim == 2 else labels
     right = torch.ones(len(start), 1, 1, 1, dtype=torch.bool, device=start.device)
     value = start.detach()

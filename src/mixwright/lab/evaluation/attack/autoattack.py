@@ -14,7 +14,7 @@ from mixwright.arguments import check_number, check_unit
 from mixwright.lab.evaluation.attack.pgd import Adversarial
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.outputs import take_logits
-from mixwright.taps import evaluating
+from mixwright.taps import check_gradients, evaluating
 
 INSTALL = "pip install pyautoattack"
 
@@ -46,13 +46,15 @@ def autoattack(
     global generator is left as it was.
 
     Raises:
-        ValueError: pyautoattack is not installed, or ``eps`` or images are out of range.
+        ValueError: pyautoattack is not installed, ``eps`` or images are out of range, or the call
+            stands in ``torch.inference_mode``.
 
     Source: Croce and Hein, "Reliable Evaluation of Adversarial Robustness with an Ensemble of
     Diverse Parameter-free Attacks", 2020, arXiv:2003.01690.
     """
     check_number("autoattack", "eps", eps, open_low=True)
     check_unit("autoattack", images)
+    check_gradients("autoattack", images)
     check_autoattack()
     package: Any = import_module("pyautoattack")
     robust = correct_on(model, images, labels)

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mixwright.lab.evaluation.predictions import not_finite, refuse
 from mixwright.outputs import take_logits
 from mixwright.sampling import integers
-from mixwright.taps import evaluating
+from mixwright.taps import check_gradients, evaluating
 
 Value = Callable[[Tensor], Tensor]
 """From logits ``(B, K)`` to one number an image, ``(B,)``; image b's depends on row b alone."""
@@ -45,12 +45,12 @@ def value_of(of: Of, labels: Tensor) -> Value:
 
 @contextmanager
 def differentiating(model: nn.Module, images: Tensor) -> collections.abc.Generator[Tensor]:
-    """Give images that gradients reach, with the model in evaluation mode and full precision."""
-    if torch.is_inference_mode_enabled() or images.is_inference():
-        raise ValueError(
-            "gradients: called in torch.inference_mode, where none can be taken; expected "
-            "torch.no_grad at most."
-        )
+    """Give images that gradients reach, with the model in evaluation mode and full precision.
+
+    Raises:
+        ValueError: the call stands in ``torch.inference_mode``.
+    """
+    check_gradients("gradients", images)
     full = torch.autocast(images.device.type, enabled=False)
     with evaluating(model), torch.enable_grad(), full:
         yield images.detach().requires_grad_()

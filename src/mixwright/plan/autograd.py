@@ -1,0 +1,63 @@
+"""How plans live with torch's modes: inference mode, gradients, forward derivatives, ``vmap``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from mixwright.masks.mask_forms import MaskForm
+
+# Private in torch, but nothing public tells what jvp, vmap and grad have wrapped.
+_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
+
+
+def outside_inference(value: Any) -> Any:
+    """Copy tensors that were made in ``torch.inference_mode``, also those inside of records.
+
+    No later backward may save such a tensor, so that a plan drawn there would serve nowhere else.
+    """
+    if torch.compiler.is_compiling():
+        return value
+    if isinstance(value, Tensor):
+        if not value.is_inference():
+            return value
+        with torch.inference_mode(mode=False):
+            return value.clone()
+    if isinstance(value, tuple):
+        parts: tuple[Any, ...] = tuple(outside_inference(part) for part in value)  # pyright: ignore
+        return parts
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        now = getattr(value, field.name)
+        if (made := outside_inference(now)) is not now:
+            changes[field.name] = made
+    return dataclasses.replace(value, **changes) if changes else value
+
+
+def is_tracked(images: Tensor, form: MaskForm) -> bool:
+    """Whether a derivative of the pixels or of a learned mask is wanted, or ``vmap`` is at work.
+
+    What writes into memory made before, or is told where to write, then has to be left out.
+    """
+    parts = [getattr(form, name) for name in form.__dataclass_fields__]
+    tensors = [images, *(part for part in parts if isinstance(part, Tensor))]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return True
+    return any(is_transformed(tensor) or _has_tangent(tensor) for tensor in tensors)
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether this is inside ``torch.func``: ``jvp``, ``vmap``, ``grad``, and what they make up."""
+    return not torch.compiler.is_compiling() and _wrapped(tensor)
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    if torch.compiler.is_compiling() or not tensor.is_floating_point():
+        return False
+    return forward_ad.unpack_dual(tensor).tangent is not None
