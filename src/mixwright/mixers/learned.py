@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
@@ -17,7 +16,7 @@ from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.mixers.sources import OFS, Of, Sources, draw_count, draw_sources, masked_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
-from mixwright.taps import bare, evaluating, named_layer, tapping
+from mixwright.taps import bare, deep_copy, evaluating, named_layer, tapping
 from mixwright.taps.sites import map_of
 
 _NAME = "LearnedMixer"
@@ -173,7 +172,7 @@ def _features(encoder: Module, images: Tensor, layer: str) -> Tensor:
 
 def _frozen(module: _M) -> _M:
     """Copy a module, in float32 and without gradients."""
-    return copy.deepcopy(module).float().requires_grad_(False)
+    return deep_copy(module).float().requires_grad_(False)
 
 
 def _check_sources(counts: tuple[int, ...], network: object) -> None:

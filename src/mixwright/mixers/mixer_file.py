@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from mixwright.checkpoint import (
 )
 from mixwright.masknets import RENAMED_NETWORKS, MaskNet
 from mixwright.mixers.learned import LearnedMixer
+from mixwright.taps import deep_copy
 
 _KIND = "mixer"
 _PLAIN = ("layer", "sources", "alpha", "per", "margin", "margin_of")  # attributes kept as they are
@@ -171,7 +171,7 @@ def _from_file(file: Path, state: dict[str, Any], encoder: nn.Module | None) -> 
 def _encoder(file: Path, how: Mapping[str, Any] | None, given: nn.Module | None) -> nn.Module:
     """Return the architecture: a copy of what was given, or what the file says."""
     if given is not None:
-        return copy.deepcopy(given)
+        return deep_copy(given)
     if how is None:
         raise CheckpointError(
             f"{file} does not say how its encoder is rebuilt: it is a model of your own. Give the "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mixwright.taps import bare
+from mixwright.arguments import plain
+from mixwright.taps import bare, deep_copy
 
 # One kernel for all tensors; torch's own optimisers are built on them, under these names.
 _lerp = torch._foreach_lerp_  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
@@ -53,6 +53,7 @@ class EMA:
     """Updates made so far."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
+        decay = plain(decay)
         if not 0.0 <= decay <= 1.0:
             raise ValueError(
                 f"EMA: decay is {decay}; expected a number in [0, 1], such as 0.999. A larger one "
@@ -100,7 +101,7 @@ def warmed(decay: float, t: int) -> float:
 
 def frozen_copy(model: nn.Module) -> nn.Module:
     """Copy the model inside any wrappers, without gradients, half-precision weights as float32."""
-    made = copy.deepcopy(bare(model)).requires_grad_(False)
+    made = deep_copy(bare(model)).requires_grad_(False)
     for tensor in tensors(made).values():
         if tensor.dtype in (torch.float16, torch.bfloat16):
             tensor.data = tensor.data.float()

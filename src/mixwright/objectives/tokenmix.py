@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +30,7 @@ from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
 from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.taps import deep_copy
 from mixwright.taps.sites import patch_side
 
 Kind = Literal["block", "random"]
@@ -179,7 +179,7 @@ class TokenMix(Switching):
         self.teacher: Module | None = None
         self.saliency: Saliency | SaliencyWord = "cam"
         if isinstance(teacher, Module):
-            self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+            self.teacher = deep_copy(teacher).eval().requires_grad_(False)
         elif teacher is not None:
             check_saliency("TokenMix", teacher)
             self.saliency = teacher

@@ -19,6 +19,7 @@ from mixwright.taps.layers import named_layer as named_layer
 from mixwright.taps.layers import stages as stages
 from mixwright.taps.modes import bare as bare
 from mixwright.taps.modes import check_gradients as check_gradients
+from mixwright.taps.modes import deep_copy as deep_copy
 from mixwright.taps.modes import evaluating as evaluating
 from mixwright.taps.modes import hooked as hooked
 from mixwright.taps.sites import patch_side as patch_side

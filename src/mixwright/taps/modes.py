@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 from collections.abc import Generator
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+_M = TypeVar("_M", bound=nn.Module)
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -25,6 +28,21 @@ def bare(model: nn.Module) -> nn.Module:
             model = inner
         else:
             return model
+
+
+def deep_copy(module: _M) -> _M:
+    """Copy a module with all that is in it.
+
+    As ``copy.deepcopy``, which refuses tensors that were computed from others: the weights that
+    ``weight_norm`` and ``spectral_norm`` leave on their modules, and make anew in each forward.
+    """
+    computed: dict[int, Any] = {}
+    for part in module.modules():
+        for value in vars(part).values():
+            for tensor in value if isinstance(value, list | tuple) else (value,):
+                if isinstance(tensor, Tensor) and not tensor.is_leaf:
+                    computed[id(tensor)] = tensor.detach().clone()
+    return copy.deepcopy(module, computed)
 
 
 def check_gradients(name: str, images: Tensor) -> None:

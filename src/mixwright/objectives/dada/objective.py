@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from mixwright.objectives.dada.search import Examples, Search, SearchProgress, S
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.outputs import take_logits
 from mixwright.sampling import stream
-from mixwright.taps import bare
+from mixwright.taps import bare, deep_copy
 
 _log = logging.getLogger(__name__)
 
@@ -217,7 +216,7 @@ class DADA(Objective):
             )
         if images.dtype != torch.uint8:
             check_unit("DADA.search", images)
-        student = copy.deepcopy(bare(self._model[0]))
+        student = deep_copy(bare(self._model[0]))
         device = next(student.parameters()).device
         images, labels = images.to(device), labels.to(device)
         order = torch.randperm(len(images), generator=generator).to(device)
