@@ -1,16 +1,15 @@
-"""``Mix``: the call, the pieces, the loader form, and resuming."""
+"""``Mix``: the call and the pieces; labels of every kind; what it refuses."""
 
 from __future__ import annotations
 
-import copy
-import pickle
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader, Dataset
 
-from mixwright import CutMix, Mix, MixUp, Scheduled
+from mixwright import CutMix, Mix, MixUp, SnapMix
 from mixwright.sampling import stream
 
 IMAGES = torch.rand(7, 3, 8, 8, generator=stream(1))
@@ -64,55 +63,9 @@ def test_evaluation_mode_passes_the_very_same_tensors() -> None:
     assert labels is LABELS
     assert torch.equal(mix.plan(IMAGES).images(IMAGES), IMAGES)
     assert not torch.equal(mix.train()(IMAGES, LABELS)[0], IMAGES)
-
-
-def test_the_state_resumes_the_draws_exactly() -> None:
-    mix = Mix(CutMix(), num_classes=4, seed=0)
-    mix(IMAGES, LABELS)
-    state = copy.deepcopy(mix.state_dict())
-    expected = [mix(IMAGES, LABELS) for _ in range(3)]
-    other = Mix(CutMix(), num_classes=4, seed=99)
-    other.load_state_dict(state)
-    for images, targets in expected:
-        again = other(IMAGES, LABELS)
-        assert torch.equal(again[0], images)
-        assert torch.equal(again[1], targets)
-
-
-def test_the_state_resumes_the_loader_form_too() -> None:
-    samples = [(IMAGES[k], int(LABELS[k])) for k in range(4)]
-    mix = Mix(MixUp(), num_classes=4, seed=0)
-    mix.collate(samples)
-    other = Mix(MixUp(), num_classes=4, seed=1)
-    other.load_state_dict(mix.state_dict())
-    assert torch.equal(mix.collate(samples)[0], other.collate(samples)[0])
-
-
-def test_ranks_draw_differently(monkeypatch: pytest.MonkeyPatch) -> None:
-    samples = [(IMAGES[k], int(LABELS[k])) for k in range(4)]
-    drawn, collated, spawned = [], [], []
-    for rank in ("0", "1"):
-        mix = Mix(MixUp(), num_classes=4, seed=0)  # before torchrun's group is made
-        monkeypatch.setenv("RANK", rank)
-        drawn.append(mix(IMAGES, LABELS)[1])
-        travelling = pickle.dumps(mix)
-        collated.append(mix.collate(samples)[1])
-        monkeypatch.delenv("RANK")
-        spawned.append(pickle.loads(travelling).collate(samples)[1])
-    assert not torch.equal(*drawn)
-    assert not torch.equal(*collated)
-    assert torch.equal(collated[1], spawned[1])
-
-
-def test_the_state_carries_the_progress_of_schedules() -> None:
-    def make() -> Mix:
-        return Mix(Scheduled(lambda p: MixUp(lam=1 - p)), num_classes=4, seed=0)
-
-    mix = make()
-    mix.progress = 0.25
-    other = make()
-    other.load_state_dict(mix.state_dict())
-    assert other.plan(IMAGES).weight[:, 0].unique().tolist() == [0.75]
+    mix.mixing = False
+    assert mix(IMAGES, LABELS)[0] is IMAGES
+    assert torch.equal(mix.plan(IMAGES).images(IMAGES), IMAGES)
 
 
 def test_the_default_seed_is_torchs_and_the_global_stream_is_not_touched() -> None:
@@ -123,95 +76,6 @@ def test_the_default_seed_is_torchs_and_the_global_stream_is_not_touched() -> No
         first, Mix(MixUp(), num_classes=4, seed=torch.initial_seed())(IMAGES, LABELS)[0]
     )
     assert not torch.equal(first, Mix(MixUp(), num_classes=4, seed=1)(IMAGES, LABELS)[0])
-
-
-class _Bytes(Dataset[tuple[torch.Tensor, int]]):
-    """Equal images of two brightnesses, so that only the draws can differ."""
-
-    def __len__(self) -> int:
-        return 16
-
-    def __getitem__(self, place: int) -> tuple[torch.Tensor, int]:
-        return torch.full((1, 4, 4), 200 * (place % 2), dtype=torch.uint8), place % 2
-
-
-def _shares(
-    mix: Mix, *, workers: int, passes: int = 1, fixed: bool = True, start: str | None = None
-) -> list[list[float]]:
-    loader = DataLoader(
-        _Bytes(),
-        batch_size=4,
-        num_workers=workers,
-        collate_fn=mix.collate,
-        generator=stream(7),
-        persistent_workers=workers > 0,
-        multiprocessing_context=start,
-    )
-    out = []
-    for epoch in range(passes):
-        if fixed:
-            mix.set_epoch(epoch)
-        rows = []
-        for images, targets in loader:
-            assert images.dtype == torch.uint8
-            assert images.shape == (4, 1, 4, 4)
-            assert targets.shape == (4, 2)
-            rows += targets[:, 0].tolist()
-        out.append(rows)
-    return out
-
-
-def test_the_loader_form_differs_by_batch_and_epoch_and_repeats_itself() -> None:
-    first = _shares(Mix(MixUp(), num_classes=2, seed=5), workers=0, passes=2)
-    assert first[0] != first[1]
-    assert first[0][:4] != first[0][4:8]
-    assert first == _shares(Mix(MixUp(), num_classes=2, seed=5), workers=0, passes=2)
-    assert first != _shares(Mix(MixUp(), num_classes=2, seed=6), workers=0, passes=2)
-
-
-@pytest.mark.parametrize("fixed", [True, False], ids=["set_epoch", "loader's seed"])
-def test_workers_draw_differently_and_repeats_do_not(fixed: bool) -> None:
-    first = _shares(Mix(MixUp(), num_classes=2, seed=5), workers=2, passes=2, fixed=fixed)
-    rows = [tuple(epoch[k : k + 4]) for epoch in first for k in range(0, 16, 4)]
-    assert len(set(rows)) == len(rows)
-    again = _shares(Mix(MixUp(), num_classes=2, seed=5), workers=2, passes=2, fixed=fixed)
-    assert first == again
-
-
-@pytest.mark.parametrize("fixed", [True, False], ids=["set_epoch", "loader's seed"])
-def test_workers_draw_alike_however_they_are_started(fixed: bool) -> None:
-    made = {}
-    for start in ("fork", "spawn", "forkserver"):
-        mix = Mix(MixUp(), num_classes=2, seed=5)
-        made[start] = _shares(mix, workers=2, passes=2, fixed=fixed, start=start)
-    assert [len(rows) for rows in made["fork"]] == [16, 16]
-    assert made["fork"][0] != made["fork"][1]  # the workers live on and see the second epoch
-    assert made["spawn"] == made["fork"]
-    assert made["forkserver"] == made["fork"]
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_evaluation_mode_passes_what_the_loader_gives(workers: int) -> None:
-    mix = Mix(MixUp(lam=0.5), num_classes=2, seed=5)
-    loader = DataLoader(_Bytes(), batch_size=4, num_workers=workers, collate_fn=mix.collate)
-    assert any(not images.eq(0).logical_or(images.eq(200)).all() for images, _ in loader)
-    mix.eval()
-    batches = list(loader)
-    assert len(batches) == 4
-    for images, labels in batches:
-        assert labels.tolist() == [0, 1, 0, 1]  # class indices, no dense targets
-        assert images[:, 0, 0, 0].tolist() == [0, 200, 0, 200]
-        assert images.eq(images[:, :, :1, :1]).all()
-    mix.train()
-    assert any(not images.eq(0).logical_or(images.eq(200)).all() for images, _ in loader)
-
-
-def test_mix_pickles_for_workers_that_are_spawned() -> None:
-    mix = Mix(CutMix(), num_classes=4, seed=0)
-    mix(IMAGES, LABELS)
-    again = pickle.loads(pickle.dumps(mix))
-    assert torch.equal(mix(IMAGES, LABELS)[0], again(IMAGES, LABELS)[0])
-    assert repr(again).startswith("Mix(CutMix(")
 
 
 @pytest.mark.parametrize(
@@ -239,3 +103,124 @@ def test_bad_batches_are_named() -> None:
         mix(IMAGES, LABELS[:3])
     with pytest.raises(ValueError, match=r"shape \(8,\); expected \(B, C, \*spatial\)"):
         mix(IMAGES[0, 0, 0], LABELS)
+
+
+WHOLE = [
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+]
+
+
+@pytest.mark.parametrize("kind", WHOLE, ids=str)
+def test_class_indices_of_every_whole_type_are_those_of_int64(kind: torch.dtype) -> None:
+    labels = LABELS.to(kind)
+    want = Mix(MixUp(), num_classes=4, seed=0)
+    mix = Mix(MixUp(), num_classes=4, seed=0)
+    expected = want.plan(IMAGES, LABELS)
+    plan = mix.plan(IMAGES, labels)
+    assert torch.equal(plan.targets(labels, 4), expected.targets(LABELS, 4))
+    logits = torch.randn(7, 4, generator=stream(2))
+    assert torch.equal(plan.accuracy(logits, labels), expected.accuracy(logits, LABELS))
+    loss = torch.nn.CrossEntropyLoss(reduction="none")
+    assert torch.equal(plan.loss(loss, logits, labels), expected.loss(loss, logits, LABELS))
+    assert torch.equal(plan.labels(labels), LABELS[plan.index])
+    plan.check(labels, 4)
+    assert torch.equal(mix(IMAGES, labels)[1], want(IMAGES, LABELS)[1])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        LABELS.tolist(),
+        tuple(LABELS.tolist()),
+        list(LABELS),
+        list(LABELS.numpy()),
+        LABELS.numpy(),
+        LABELS.numpy()[::-1].copy()[::-1],
+        LABELS.numpy().astype(np.uint16),
+        np.broadcast_to(LABELS.numpy(), (1, 7))[0],  # read-only
+        F.one_hot(LABELS, 4).double(),
+        F.one_hot(LABELS, 4).float().tolist(),
+        list(F.one_hot(LABELS, 4).float().numpy()),
+    ],
+    ids=lambda labels: type(labels).__name__,
+)
+def test_labels_may_be_arrays_and_lists(labels: Any) -> None:
+    _, expected = Mix(MixUp(), num_classes=4, seed=0)(IMAGES, LABELS)
+    _, targets = Mix(MixUp(), num_classes=4, seed=0)(IMAGES, labels)
+    torch.testing.assert_close(targets.float(), expected)
+
+
+def test_labels_of_other_types_reach_mixers_that_compare_them() -> None:
+    mixer = SnapMix(official_same_label=True, saliency="spectral")
+    images = torch.rand(7, 3, 16, 16, generator=stream(1))
+    plan = mixer.plan(images, LABELS, generator=stream(0))
+    for labels in (LABELS.to(torch.uint16), LABELS.numpy()):
+        again = mixer.plan(images, labels, generator=stream(0))  # type: ignore[arg-type]
+        assert torch.equal(plan.weight, again.weight)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"] * 7, r"labels are \['a', 'a'.*of which no tensor can be made"),
+        ([[1, 2], [3]] + [[1]] * 5, "of which no tensor can be made"),
+        (np.array([{}] * 7), "of which no tensor can be made"),
+        ([{"label": 1}] * 7, "of which no tensor can be made"),
+        (3, r"labels have shape \(\)"),
+        (LABELS.bool(), r"dtype torch\.bool; expected class indices"),
+        (F.one_hot(LABELS, 4), r"shape \(7, 4\) and dtype torch\.int64.*labels\.float\(\)"),
+        (F.one_hot(LABELS, 4).to(torch.uint16), r"\(7, 4\).*labels\.float\(\)"),
+        (LABELS.float(), r"shape \(7,\) and dtype torch\.float32"),
+        (torch.full((7,), 65535, dtype=torch.uint16), "labels run from 65535 to 65535"),
+        (torch.full((7,), -1, dtype=torch.int8), "labels run from -1 to -1"),
+    ],
+    ids=lambda value: None,
+)
+def test_labels_that_say_no_class_are_named(labels: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Mix(MixUp(), num_classes=4, seed=0)(IMAGES, labels)
+
+
+def test_numbers_of_numpy_and_torch_are_settings_like_pythons() -> None:
+    plain = Mix(MixUp(alpha=0.5), num_classes=4, label_smoothing=0.125, seed=3)
+    for make in (np.float32, np.float64, torch.tensor, np.array):
+        whole = make if make in (torch.tensor, np.array) else np.int64
+        mix = Mix(
+            MixUp(alpha=make(0.5)),
+            num_classes=whole(4),
+            label_smoothing=make(0.125),
+            seed=whole(3),
+        )
+        assert repr(mix) == repr(plain)
+        assert torch.equal(mix(IMAGES, LABELS)[1], Mix.__call__(plain, IMAGES, LABELS)[1])
+        plain = Mix(MixUp(alpha=0.5), num_classes=4, label_smoothing=0.125, seed=3)
+        mix.set_epoch(whole(2))
+        mix.progress = make(0.5)
+        mix.mixing = np.bool_(False)  # type: ignore[assignment]
+        assert (mix.state_dict()["epoch"], mix.progress, mix.mixing) == (2, 0.5, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mixer", CutMix()), ("num_classes", 5), ("label_smoothing", 0.5), ("seed", 1)],
+)
+def test_what_running_workers_would_not_learn_stays_as_it_is(name: str, value: Any) -> None:
+    mix = Mix(MixUp(), num_classes=4, seed=0)
+    before = repr(mix)
+    with pytest.raises(AttributeError):
+        setattr(mix, name, value)
+    assert repr(mix) == before
+
+
+def test_the_switch_is_a_truth_value() -> None:
+    mix = Mix(MixUp(), num_classes=4, seed=0)
+    with pytest.raises(ValueError, match="mixing is 'off'; expected True or False"):
+        mix.mixing = "off"  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"seed is 1\.5; expected a whole number"):
+        Mix(MixUp(), seed=1.5)  # type: ignore[arg-type]

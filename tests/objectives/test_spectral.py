@@ -94,6 +94,13 @@ def test_the_whole_plane_has_mirror_images(size: tuple[int, int]):
 # ------------------------------------------------------------------ the ascent
 
 
+def test_attacks_in_inference_mode_are_refused():
+    images, labels = batch()
+    message = r"Spectral: called in torch\.inference_mode, where gradients cannot be taken"
+    with torch.inference_mode(), pytest.raises(ValueError, match=message):
+        attacked(tiny_net(), images, labels, mode="attack")
+
+
 def mix_by_hand(
     net: nn.Module, images: Tensor, labels: Tensor, weight: Tensor, steps: int, seed: int = 3
 ) -> Tensor:

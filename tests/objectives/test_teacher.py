@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -139,6 +140,45 @@ def test_wrappers_are_looked_through() -> None:
         other.update(wrapper)
         for key, value in floats(plain.model).items():
             assert torch.equal(floats(other.model)[key], value)
+
+
+class Recurrent(nn.Module):
+    """Keeps computed weights in a list too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.utils.weight_norm(nn.LSTM(2, 2), "weight_hh_l0")
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.inner(rows[:, None])[0][:, 0]
+
+
+@pytest.mark.filterwarnings("ignore:.torch.nn.utils.weight_norm.:FutureWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.utils.weight_norm(nn.Linear(2, 2))),
+        lambda: nn.Sequential(nn.utils.spectral_norm(nn.Linear(2, 2))),
+        lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))),
+        Recurrent,
+    ],
+    ids=["weight_norm", "spectral_norm", "parametrised", "recurrent"],
+)
+def test_models_with_computed_weights_are_averaged_too(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    rows = torch.rand(3, 2)
+    model(rows).sum().backward()  # leaves weights that belong to a graph
+    model.eval()
+    ema = EMA(model, decay=0.0)  # follows the model at once
+    torch.testing.assert_close(ema.model(rows), model(rows))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.5)
+    ema.update(model)
+    torch.testing.assert_close(ema.model(rows), model(rows))
+    resumed = EMA(make(), decay=0.0)
+    resumed.load_state_dict(ema.state_dict())
+    torch.testing.assert_close(resumed.model(rows), model(rows))
 
 
 def test_a_saved_average_goes_on_bit_for_bit() -> None:

@@ -24,7 +24,7 @@ from mixwright.plan import MixPlan
 from mixwright.plan.labelling import as_labels
 from mixwright.sampling import Stream, stream
 
-_SETTINGS = ("mixer", "num_classes", "label_smoothing")
+_SETTINGS = ("mixer", "num_classes", "label_smoothing", "seed")
 _EXTRA_STATE = "_extra_state"  # torch's name of what a module saves beside its tensors
 
 _log = logging.getLogger(__name__)
@@ -238,7 +238,7 @@ class Mix(Module):
         """Refuse other settings, of which workers that run would not know."""
         if name not in _SETTINGS:
             super().__setattr__(name, value)
-        elif name in self.__dict__:
+        elif name in self.__dict__ or name == "seed":
             raise AttributeError(
                 f"Mix: {name} stays as it was made, since loader workers that run would not learn "
                 f"of another. Make another Mix({name}=...), or set progress, mixing or the epoch."

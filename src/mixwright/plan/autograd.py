@@ -29,7 +29,7 @@ def outside_inference(value: Any) -> Any:
             return value.clone()
     if isinstance(value, tuple):
         parts: tuple[Any, ...] = tuple(outside_inference(part) for part in value)  # pyright: ignore
-        return parts
+        return parts if any(a is not b for a, b in zip(parts, value, strict=True)) else value  # pyright: ignore
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     changes: dict[str, Any] = {}

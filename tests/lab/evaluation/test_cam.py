@@ -166,6 +166,16 @@ def test_unknown_layers_and_classes() -> None:
         class_map(model, images, labels + 9, layer="conv2")
 
 
+@pytest.mark.parametrize("show", [class_map, grad_cam])
+def test_inference_mode_is_refused(show: Any) -> None:
+    model, images, labels = judged()
+    with (
+        torch.inference_mode(),
+        pytest.raises(ValueError, match=r"called in torch\.inference_mode"),
+    ):
+        show(model, images, labels)
+
+
 class Seeing(nn.Module):
     """A perfect witness: class k is how much of channel k there is, place by place."""
 
