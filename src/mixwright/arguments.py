@@ -49,8 +49,8 @@ def plain_arguments(constructor: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(constructor)
     def made(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        values: Any = {name: plain(value) for name, value in kwargs.items()}
-        return constructor(*(plain(value) for value in args), **values)
+        call: Any = constructor
+        return call(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
 
     return made
 

@@ -39,9 +39,8 @@ def deep_copy(module: _M) -> _M:
     computed: dict[int, Any] = {}
     for part in module.modules():
         for value in vars(part).values():
-            for tensor in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(tensor, Tensor) and not tensor.is_leaf:
-                    computed[id(tensor)] = tensor.detach().clone()
+            if isinstance(value, Tensor) and not value.is_leaf:
+                computed[id(value)] = value.detach().clone()
     return copy.deepcopy(module, computed)
 
 
