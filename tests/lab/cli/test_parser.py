@@ -56,6 +56,41 @@ def test_what_is_wrong_in_a_file_is_named(line: str, message: str, tmp_path: Pat
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- epochs\n- lr\n", "holds a list; expected YAML or JSON with options by name"),
+        (b"3", "holds one value; expected YAML or JSON"),
+        (b"", "holds nothing; expected YAML or JSON"),
+        (b"epochs: [3\nlr: 2", "c.yaml, line 2, column 3: "),
+        (b'{"epochs": 3,,}', "c.yaml, line 1, column 14: "),
+        (b"\xff\xfe\x00", "cannot be read ('utf-8' codec can't decode byte 0xff"),
+        (b"epochs: 3\nlr: 1\nepochs: 4\n", "names epochs twice"),
+        (
+            b'{"lr": 1' + b"0" * 400 + b"}",
+            "--lr is 1000000000000000000000000000000000000000...; exp",
+        ),
+        (b'{"lr": 1' + b"0" * 5000 + b"}", "cannot be read (Exceeds the limit (4300 digits)"),
+        (b'{"lr": 1e400}', "--lr is inf; expected a finite number."),
+    ],
+)
+def test_a_file_that_is_none_of_options_is_told_in_one_sentence(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read("--config", str(tmp_path / "c.yaml"))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "gone.yaml", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(UsageError) as caught:
+            read("--config", str(path))
+        assert f"--config {path} cannot be read: {reason}" in str(caught.value)
+
+
 def test_a_file_may_write_numbers_as_python_does(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("lr: 1e-3\nmin_lr: 0\nmethods: cutmix:minmax=0.2;0.8\n")
     options = read("--config", str(tmp_path / "c.yaml"))

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-from mixwright.lab.settings import check_fields, decode
+from mixwright.lab.settings import check_fields, check_value, decode
+from mixwright.lab.settings.declared import MisfitError
+from mixwright.lab.training.recipe import Recipe, RecipeError
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,45 @@ def test_what_does_not_fit_is_named_with_its_place(raw: Any, message: str) -> No
     with pytest.raises(ValueError) as caught:
         decode(Record, raw, where="r")
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (None, float),
+        (None, int | float),
+        ([1, None], tuple[float, ...]),
+        ([1, None], tuple[int | float, ...]),
+        ({"a": None}, dict[str, float]),
+        (math.inf, int | float),
+        (10**400, float),
+    ],
+    ids=str,
+)
+def test_null_and_numbers_beyond_floats_are_no_settings(value: Any, kind: Any) -> None:
+    with pytest.raises(MisfitError, match="a finite number"):
+        check_value(value, kind)
+
+
+@dataclass(frozen=True)
+class Either:
+    size: int | float
+
+
+def test_null_is_nan_only_where_a_float_alone_is_declared() -> None:
+    with pytest.raises(ValueError, match="size is None; expected a whole number or a finite"):
+        decode(Either, {"size": None}, where="r")
+    assert type(decode(Either, {"size": 3}, where="r").size) is int
+
+
+def test_a_number_beyond_floats_is_shown_short() -> None:
+    with pytest.raises(OwnError) as caught:
+        Checked(rate=10**400)
+    assert str(caught.value) == f"checked: rate is 1{'0' * 39}...; expected a finite number."
+    with pytest.raises(OwnError, match="a whole number of thousands of digits"):
+        Checked(rate=10**6000)  # which Python does not write
+    with pytest.raises(RecipeError, match="not valid JSON"):
+        Recipe.from_json('{"lr": 1' + "0" * 5000 + "}")
 
 
 class OwnError(ValueError):

@@ -4,11 +4,19 @@ import argparse
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
-from mixwright.lab.settings import check_value, choices, field_types, read_value, without_none
+from mixwright.lab.settings import (
+    check_value,
+    choices,
+    displayed,
+    field_types,
+    read_value,
+    without_none,
+)
 from mixwright.lab.settings import option as option
 
 if TYPE_CHECKING:
@@ -31,6 +39,9 @@ def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str)
     arranged, others = _arranged(argv, fields, plain, prog)
     if others and plain is None:
         raise UsageError(f"{others[0]} is not expected here. {prog} --help lists all.")
+    for argument in arranged:
+        if argument.startswith("--config="):
+            _check_config(Path(argument.partition("=")[2]))
     values = _parser(options, fields, plain, prog, about).parse_args(arranged).as_dict()
     values.pop("config", None)
     if plain and others:  # what is written wins over a file
@@ -97,6 +108,37 @@ def _parser(
     return parser
 
 
+def _check_config(path: Path) -> None:
+    """Refuse a file of --config that holds no options; the parser's own words are many lines."""
+    import yaml
+
+    expected = 'expected YAML or JSON with options by name, such as "epochs: 3"'
+    try:
+        text = path.expanduser().read_text(encoding="utf-8")
+        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            kind = {yaml.SequenceNode: "a list", yaml.ScalarNode: "one value"}
+            raise UsageError(
+                f"--config {path} holds {kind.get(type(node), 'nothing')}; {expected}."
+            )
+        keys = [str(key.value) for key, _ in node.value]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise UsageError(f"--config {path} names {key} twice; expected each option once.")
+        yaml.safe_load(text)
+    except OSError as error:
+        raise UsageError(
+            f"--config {path} cannot be read: {error.strerror or error}; expected a file of options."
+        ) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ":"
+        raise UsageError(f"--config {path},{where} {error.problem}; {expected}.") from None
+    except (ValueError, yaml.YAMLError) as error:  # no text at all, or a number of 5,000 digits
+        reason = str(error).splitlines()[0].split(";")[0]
+        raise UsageError(f"--config {path} cannot be read ({reason}); {expected}.") from None
+
+
 def _reader(flag: str, kind: Any) -> Callable[[Any], Any]:
     """What turns the text of an option, or its value in a file, into one of its type."""
 
@@ -108,7 +150,8 @@ def _reader(flag: str, kind: Any) -> Callable[[Any], Any]:
             if len(words) == 2:
                 expected = f"expected {' or '.join(words)}.{did_you_mean(str(value), words)}"
             # No ValueError, since argparse would word that anew.
-            raise UsageError(f"{flag} is {value}; {expected}") from None
+            given = value if isinstance(value, str) else displayed(value)
+            raise UsageError(f"{flag} is {given}; {expected}") from None
 
     return read
 

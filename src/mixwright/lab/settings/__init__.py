@@ -19,3 +19,4 @@ from mixwright.lab.settings.values import DecodeError as DecodeError
 from mixwright.lab.settings.values import check_fields as check_fields
 from mixwright.lab.settings.values import check_value as check_value
 from mixwright.lab.settings.values import decode as decode
+from mixwright.lab.settings.values import displayed as displayed

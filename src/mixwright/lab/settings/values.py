@@ -13,6 +13,8 @@ from mixwright.lab.settings.text import read_value
 
 T = TypeVar("T")
 
+_LONGEST = 40  # letters of a number in a message
+
 _WORDS = {
     str: "text",
     int: "a whole number",
@@ -32,11 +34,37 @@ class _FieldsError(ValueError):
 
 
 def check_value(value: Any, kind: Any) -> Any:
-    """Return a value of Python in its declared type; whole numbers become floats."""
+    """Return a value of Python in its declared type; whole numbers become floats.
+
+    Numbers are finite, also those within tuples and mappings; only a record that is decoded has
+    null for NaN.
+    """
     found = _fit(value, kind, "")
-    if isinstance(found, float) and not math.isfinite(found):
+    if not _finite(found):
         raise MisfitError(_WORDS[float], value=value)
     return found
+
+
+def displayed(value: object) -> str:
+    """Return a number or another value that is no text, as messages show it: not too long.
+
+    Example:
+        >>> displayed(10**400)
+        '1000000000000000000000000000000000000000...'
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a whole number of thousands of digits"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def check_fields(record: Any, *, where: str, error: type[ValueError] = ValueError) -> None:
@@ -102,7 +130,8 @@ def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = Deco
 def _misfit_text(where: str, misfit: MisfitError) -> str:
     value = misfit.value
     several = isinstance(value, Mapping | list | tuple)  # may be long: its type says enough
-    display = f"a {type(value).__name__}" if several else repr(value)
+    display = f"a {type(value).__name__}" if several else displayed(value)
+    display = repr(value) if isinstance(value, str) else display
     found = f"{misfit.at} is {display}" if misfit.at else f"JSON holds {display}"
     return f"{where}: {found}; expected {misfit.expected}.{misfit.hint}"
 
@@ -123,7 +152,10 @@ def _fit(value: Any, kind: Any, at: str) -> Any:
     if origin in (dict, Mapping):
         return _fit_mapping(value, inner, at)
     if kind is float and (value is None or type(value) in (int, float)):
-        return math.nan if value is None else float(value)
+        try:
+            return math.nan if value is None else float(value)
+        except OverflowError:  # a whole number beyond the largest float
+            raise MisfitError(_WORDS[float], value=value, at=at) from None
     if kind is Path and isinstance(value, str):
         return Path(value)
     if type(value) is kind:  # not isinstance: True is no number
@@ -135,6 +167,9 @@ def _fit_union(value: Any, kinds: tuple[Any, ...], at: str) -> Any:
     if type(value) in kinds:  # 3 of int | float stays an int, None is no NaN
         return value
     others = [kind for kind in kinds if kind is not type(None)]
+    if value is None:  # stands for NaN where a float alone is declared, as in records
+        expected = " or ".join(_WORDS.get(kind, f"a {kind.__name__}") for kind in others)
+        raise MisfitError(expected, value=value, at=at)
     if len(others) == 1 and dataclasses.is_dataclass(others[0]):
         return _fit(value, others[0], at)  # its own message says more
     misfits: list[MisfitError] = []

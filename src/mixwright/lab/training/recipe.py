@@ -191,7 +191,7 @@ class Recipe:
         """
         try:
             read = json.loads(text)
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # no JSON, or a number of more digits than Python reads
             raise RecipeError(f"recipe: not valid JSON ({error}).") from error
         return cls.from_fields(read)
 
