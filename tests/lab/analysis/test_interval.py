@@ -37,14 +37,12 @@ def test_one_run_has_no_interval() -> None:
     assert math.isnan(interval.half_width)
 
 
-def test_equal_runs_have_an_interval_of_no_length() -> None:
-    assert t_interval([0.7, 0.7, 0.7]) == Interval(
-        mean=pytest.approx(0.7),
-        low=pytest.approx(0.7),
-        high=pytest.approx(0.7),
-        count=3,
-        deviation=pytest.approx(0, abs=1e-15),
-    )
+@pytest.mark.parametrize("values", [[0.7, 0.7, 0.7], [0.0, 0.0], [0.1 + 0.2, 0.3]])
+def test_equal_runs_have_an_interval_of_no_length(values: list[float]) -> None:
+    interval = t_interval(values)
+    assert interval == Interval(interval.mean, interval.mean, interval.mean, len(values), 0.0)
+    assert interval.mean == pytest.approx(values[0])
+    assert t_interval([0.3, 0.3 + 1e-9]).deviation > 0
 
 
 def test_covers_what_it_says() -> None:

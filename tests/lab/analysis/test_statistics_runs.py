@@ -12,6 +12,7 @@ from scipy import stats
 
 from mixwright.lab.analysis.statistics import (
     Ranks,
+    differences,
     holm,
     mean_ranks,
     not_worse,
@@ -37,14 +38,66 @@ def test_paired_t_has_its_known_answer_and_agrees_with_scipy() -> None:
     assert paired_t(OTHER, OWN).p == pytest.approx(found.p)
 
 
-def test_equal_runs_differ_by_nothing() -> None:
-    same = paired_t(OWN, OWN)
-    assert (same.interval.mean, same.p) == (0.0, 1.0)
-    assert welch_t([0.5, 0.5], [0.5, 0.5]).p == 1.0
-    assert paired_t([0.6, 0.7, 0.8], [0.5, 0.6, 0.7]).p < 1e-9
+UNIFORM = [
+    ((0.75, 0.5, 0.25), (0.5, 0.25, 0.0)),  # exactly a quarter each
+    ((0.9, 0.8, 0.7), (0.8, 0.7, 0.6)),  # a tenth each, but for rounding
+    ((0.6, 0.7, 0.8), (0.5, 0.6, 0.7)),
+    ((0.90011, 0.80011, 0.70011), (0.9001, 0.8001, 0.7001)),  # small beside what it comes from
+    ((90.3, 80.3), (90.1, 80.1)),
+    ((0.91, 0.93, 0.92), (0.91, 0.93, 0.92)),  # by nothing
+    ((1e-9, 1e-9), (1e-9, 1e-9)),
+    ((0.0, 0.0), (0.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("own", "other"), UNIFORM)
+def test_differences_without_spread_have_one_answer(
+    own: tuple[float, ...], other: tuple[float, ...]
+) -> None:
+    found = paired_t(own, other)
+    assert math.isnan(found.p)
+    assert found.note == "no spread was measured"
+    assert found.interval.no_spread
+    assert found.interval.mean == pytest.approx(own[0] - other[0], rel=1e-9)
+    assert math.isnan(found.interval.low)
+    assert math.isnan(found.interval.high)
+    shown = not_worse(differences(own, other))
+    assert math.isnan(shown.p)
+    assert not shown.shown
+    (whole,) = simultaneous_intervals([differences(own, other)])
+    assert whole.no_spread
+
+
+def test_the_smallest_spread_that_was_measured_counts() -> None:
+    for own in ((0.6, 0.7001), (0.6, 0.7 + 1e-9)):
+        found = paired_t(own, (0.5, 0.6))
+        assert found.p == pytest.approx(stats.ttest_rel(own, (0.5, 0.6)).pvalue, rel=1e-5)
+        assert found.note == ""
     alone = paired_t([0.6], [0.5])
     assert math.isnan(alone.p)
     assert math.isnan(alone.interval.low)
+    assert (alone.note, alone.interval.no_spread) == ("", False)
+
+
+def test_welch_without_spread_has_the_same_answer() -> None:
+    for own, other in (
+        ((0.5, 0.5), (0.25, 0.25)),
+        ((0.5, 0.5), (0.5, 0.5)),
+        ((0.3, 0.1 + 0.2), (0.4, 0.4, 0.4)),  # equal but for rounding
+    ):
+        found = welch_t(own, other)
+        assert math.isnan(found.p)
+        assert math.isnan(found.interval.low)
+        assert found.note == "no spread was measured"
+    half = welch_t((0.5, 0.5), (0.4, 0.3))  # one group's spread is enough
+    assert half.p == pytest.approx(2 * stats.t.sf(3, 1))  # 0.15 / 0.05, one degree
+
+
+def test_a_test_without_spread_is_none_of_the_family() -> None:
+    ps = [paired_t((0.5, 0.6, 0.8), (0.4, 0.4, 0.4)).p, paired_t(*UNIFORM[1]).p]
+    adjusted = holm(ps)
+    assert adjusted[0] == ps[0]
+    assert math.isnan(adjusted[1])
 
 
 def test_welch_agrees_with_scipy() -> None:
@@ -54,7 +107,6 @@ def test_welch_agrees_with_scipy() -> None:
     assert found.p == pytest.approx(oracle.pvalue)
     assert (found.interval.low, found.interval.high) == pytest.approx((ends.low, ends.high))
     assert found.interval.count == 7
-    assert welch_t([0.5, 0.5], [0.4, 0.4]).p == 0.0
 
 
 def test_no_worse_is_shown_by_a_bound_and_never_by_a_large_p() -> None:
@@ -70,7 +122,6 @@ def test_no_worse_is_shown_by_a_bound_and_never_by_a_large_p() -> None:
     assert not not_worse(wide).shown
     assert not not_worse([0.01]).shown
     assert not not_worse(near, margin=0.001).shown
-    assert not_worse([0.0, 0.0]).p == 0.0
 
 
 def test_runs_that_are_needed() -> None:

@@ -77,10 +77,11 @@ def test_verdict_says_what_is_noise(tmp_path: Path) -> None:
         fmix=(-0.03, -0.01, 0.0004),
         hmix=(0.001, 0.03, 0.08),  # its interval alone leaves zero out
     )
-    assert verdict(made.parts["scores"]) == (
-        "Against no mixing, paired by seed and corrected for 4 methods (Holm): CutMix is ahead "
-        f"(+2.0 ± 1.0 points, p_Holm = 0.012); FMix is behind ({MINUS}2.0 ± 1.0 points, p_Holm < "
-        "0.001); MixUp and HMix are not distinguishable from no mixing at 3 seeds."
+    assert verdict(made.parts["scores"]).startswith(
+        "Trained weights against no mixing, paired by seed and corrected for 4 methods (Holm): "
+        f"CutMix is ahead (+2.0 ± 1.0 points, p_Holm = 0.012); FMix is behind ({MINUS}2.0 ± 1.0 "
+        "points, p_Holm < 0.001); MixUp and HMix are not distinguishable from no mixing at 3 "
+        "seeds. EMA against the EMA of no mixing, paired by seed and corrected"
     )
     table = table_of(made)
     assert clear(table, 2) == [False, False, True, True, False]
@@ -91,9 +92,54 @@ def test_verdict_says_what_is_noise(tmp_path: Path) -> None:
 
 def test_verdict_on_one_method_speaks_of_no_correction(tmp_path: Path) -> None:
     made, _ = fabricate(tmp_path, methods=("none", "mixup"), seeds=3)
-    assert verdict(against(made, mixup=(-0.01, 0.02, 0.5)).parts["scores"]) == (
-        "Against no mixing, paired by seed: MixUp is not distinguishable from no mixing at 3 seeds."
+    assert verdict(against(made, mixup=(-0.01, 0.02, 0.5)).parts["scores"]).startswith(
+        "Trained weights against no mixing, paired by seed: MixUp is not distinguishable from no "
+        "mixing at 3 seeds. EMA against"
     )
+
+
+def test_verdict_names_the_weights_that_are_best(tmp_path: Path) -> None:
+    made, _ = fabricate(tmp_path, methods=("none", "mixup"), seeds=3)
+    for weights, words in (("raw", "trained weights"), ("ema", "EMA")):
+        key = f"mixup {weights}"
+        best = replace(
+            group_of(made, key),
+            intervals={**group_of(made, key).intervals, "top1": Interval(0.999, 0.99, 1, 3, 0.1)},
+        )
+        found = with_scores(made, **{f"mixup_{weights}": best})
+        assert verdict(found.parts["scores"]).endswith(
+            f"The highest mean top-1 is that of MixUp, {words}."
+        )
+
+
+def test_verdict_says_where_no_spread_was_measured(tmp_path: Path) -> None:
+    made, _ = fabricate(tmp_path, methods=("none", "mixup", "cutmix"), seeds=3)
+    still = replace(
+        group_of(made, "mixup raw"),
+        differences={
+            "top1": Difference(
+                interval=Interval(0.01, math.nan, math.nan, 3, 0.0), p=math.nan, p_holm=math.nan
+            )
+        },
+    )
+    text = verdict(with_scores(made, mixup_raw=still).parts["scores"])
+    assert (
+        "MixUp differs by +1.0 points in every seed: no spread was measured, so no chance can be "
+        "given."
+    ) in text
+    assert text.startswith("Trained weights against no mixing, paired by seed: CutMix is")
+
+
+def test_caveats_name_the_methods_that_have_one_seed(tmp_path: Path) -> None:
+    made, _ = fabricate(tmp_path, methods=("none", "mixup"), seeds=3)
+    group = group_of(made, "mixup raw")
+    short = with_scores(made, mixup_raw=replace(group, seeds=group.seeds[:1]))
+    text = " ".join(caveats(short))
+    assert "MixUp has one seed: no interval can be given" in text
+    assert "Student's t over 3 seeds" in text
+    assert "One seed per method" not in text
+    alone, _ = fabricate(tmp_path / "alone", methods=("none", "mixup"), seeds=1)
+    assert "One seed per method" in " ".join(caveats(alone))
 
 
 def test_verdict_claims_nothing_without_adjusted_values(tmp_path: Path) -> None:

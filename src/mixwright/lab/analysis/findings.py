@@ -47,8 +47,9 @@ class Difference:
     """A number of a method less that of the baseline, paired by seed.
 
     Attributes:
-        interval: of the difference over the seeds that both have; no ends for one seed.
-        p: two-sided, of a t test over the pairs; NaN for one pair.
+        interval: of the difference over the seeds that both have; no ends for one seed, nor
+            where all seeds differ by the same.
+        p: two-sided, of a t test over the pairs; NaN likewise.
         p_holm: the same, adjusted by Holm's method for all methods with the same weights.
     """
 

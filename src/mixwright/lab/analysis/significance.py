@@ -14,6 +14,7 @@ from mixwright.lab.analysis.statistics import (
     Interval,
     bootstrap_interval,
     crossed_interval,
+    differences,
     holm,
     not_worse,
     paired_t,
@@ -41,9 +42,9 @@ class AgainstBaseline:
         baseline: key of the baseline's group.
         runs: difference of top-1, paired by seed, with its t interval; no ends for one pair.
         simultaneous: the same with an interval that holds together with those of the whole family.
-        p: of the t test over pairs; NaN for one pair.
+        p: of the t test over pairs; NaN for one pair, and where all pairs differ by the same.
         p_holm: the same, adjusted for the family.
-        not_worse: the one-sided bound; NaN for one pair.
+        not_worse: the one-sided bound; NaN likewise.
         images: mean difference per image with its bootstrap interval; None without arrays.
         crossed: interval over seeds and images at once; None without arrays.
         p_images: of sign flips over images; NaN without arrays.
@@ -112,7 +113,7 @@ def judge(family: Sequence[tuple[Group, Group]]) -> Family:
     pairs = [pair for pair in pairs if pair[2]]
     scores = [_paired_scores(*pair) for pair in pairs]
     tests = [paired_t(own, other) for own, other in scores]
-    gains = [[a - b for a, b in zip(own, other, strict=True)] for own, other in scores]
+    gains = [differences(own, other) for own, other in scores]
     over_images = [_test_images(*pair, place=place) for place, pair in enumerate(pairs)]
     methods = [
         AgainstBaseline(

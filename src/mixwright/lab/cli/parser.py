@@ -128,7 +128,8 @@ def _check_config(path: Path) -> None:
         yaml.safe_load(text)
     except OSError as error:
         raise UsageError(
-            f"--config {path} cannot be read: {error.strerror or error}; expected a file of options."
+            f"--config {path} cannot be read: {error.strerror or error}; expected a file of "
+            "options."
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark

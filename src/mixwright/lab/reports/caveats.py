@@ -6,7 +6,7 @@ import math
 
 from mixwright.lab.analysis.cost import Cost
 from mixwright.lab.analysis.findings import Findings, Group
-from mixwright.lab.reports.formatting import joined
+from mixwright.lab.reports.formatting import count_range, joined
 from mixwright.lab.reports.verdict import CLAIM, stands
 from mixwright.lab.settings import decode
 
@@ -19,14 +19,7 @@ def caveats(findings: Findings) -> list[str]:
     if about.failures:
         names = "; ".join(failure.name for failure in about.failures)
         found.append(f"Runs that did not finish are missing from every number: {names}.")
-    seeds = min(len(group.seeds) for group in raw)
-    if seeds == 1:
-        found.append("One seed per method: no interval can be given, and nothing be concluded.")
-    elif seeds < 5:
-        found.append(
-            f"Intervals are Student's t over {seeds} seeds; with so few they are wide for a good "
-            "reason. More seeds (--seeds) make them narrower: runs that are there are kept."
-        )
+    found += _about_seeds(raw)
     found.append(_about_choice(findings))
     found.append(_about_images(findings))
     found += _about_set_by_data(findings)
@@ -93,6 +86,28 @@ def _about_set_by_data(findings: Findings) -> list[str]:
         for method, options in told.items()
         for name, value in options.items()
     ]
+
+
+def _about_seeds(raw: list[Group]) -> list[str]:
+    """Which methods have no interval, and how few seeds the others have."""
+    alone = [group.name for group in raw if len(group.seeds) == 1]
+    several = [len(group.seeds) for group in raw if len(group.seeds) > 1]
+    if not several:
+        return ["One seed per method: no interval can be given, and nothing be concluded."]
+    found: list[str] = []
+    if alone:
+        has = "has" if len(alone) == 1 else "have"
+        found.append(
+            f"{joined(alone)} {has} one seed: no interval can be given, and nothing be concluded "
+            "of it."
+        )
+    if min(several) < 5:
+        found.append(
+            f"Intervals are Student's t over {count_range(several)} seeds; with so few they are "
+            "wide for a good reason. More seeds (--seeds) make them narrower: runs that are there "
+            "are kept."
+        )
+    return found
 
 
 def _about_claims(raw: list[Group]) -> list[str]:

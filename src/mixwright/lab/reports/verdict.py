@@ -5,32 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixwright.lab.analysis.findings import Difference, Group, Part
+from mixwright.lab.analysis.statistics.interval import NO_SPREAD
 from mixwright.lab.reports.formatting import count_range, joined, p_equals, signed
 
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
 
 
+_KINDS = {
+    "raw": "Trained weights against no mixing",
+    "ema": "EMA against the EMA of no mixing",
+    "teacher": "Own teachers against the EMA of no mixing",
+}
+
+
 def verdict(scores: Part) -> str:
-    """Return one honest paragraph about top-1 of the trained weights after the last epoch.
+    """Return one honest paragraph about top-1 after the last epoch, each kind of weights apart.
 
     Claims rest on p-values that are adjusted for the number of methods, by Holm's method.
     """
-    groups = [group for group in scores.groups if group.weights == "raw"]
-    if not any(group.baseline for group in groups):
+    raw = [group for group in scores.groups if group.weights == "raw"]
+    if not any(group.baseline for group in raw):
         return "No run without mixing is among them, so there are no differences to judge."
-    others = [group for group in groups if not group.baseline]
+    others = [group for group in raw if not group.baseline]
     if not others:
         return "Only the baseline was run, so there is nothing to compare it with."
+    found = [text for weights in _KINDS if (text := _of_weights(scores, weights))]
+    if not found and any(len(group.seeds) > 1 for group in others):
+        return "No method shares two seeds with no mixing: no difference can be told from chance."
+    if not found:
+        return "One seed gives no interval: no difference here can be told from chance."
+    best = max(scores.groups, key=lambda group: group.intervals["top1"].mean)
+    return f"{' '.join(found)} The highest mean top-1 is that of {best.label}."
+
+
+def _of_weights(scores: Part, weights: str) -> str:
+    """What is claimed of one kind of weights; nothing where no method has two pairs of runs."""
     tested = [
         (group, found)
-        for group in others
-        if (found := group.differences.get("top1")) and found.interval.count > 1
+        for group in scores.groups
+        if group.weights == weights
+        and not group.baseline
+        and (found := group.differences.get("top1"))
+        and found.interval.count > 1
     ]
-    if not tested and any(len(group.seeds) > 1 for group in others):
-        return "No method shares two seeds with no mixing: no difference can be told from chance."
     if not tested:
-        return "One seed gives no interval: no difference here can be told from chance."
+        return ""
     claims = [
         f"{group.name} is {side} ({signed(found.interval)} points, "
         f"{p_equals(found.p_holm, 'p_Holm')})"
@@ -38,10 +58,17 @@ def verdict(scores: Part) -> str:
         for group, found in tested
         if stands(found) == side
     ]
-    corrected = f" and corrected for {len(tested)} methods (Holm)" if len(tested) > 1 else ""
-    undecided = [(group, found) for group, found in tested if not stands(found)]
+    still = [(group, found) for group, found in tested if found.interval.no_spread]
+    judged = len(tested) - len(still)
+    corrected = f" and corrected for {judged} methods (Holm)" if judged > 1 else ""
+    undecided = [pair for pair in tested if not stands(pair[1]) and pair not in still]
     claims += [_undecided(undecided)] if undecided else []
-    return f"Against no mixing, paired by seed{corrected}: {'; '.join(claims)}."
+    claims += [
+        f"{group.name} differs by {signed(found.interval)} points in every seed: {NO_SPREAD}, so "
+        "no chance can be given"
+        for group, found in still
+    ]
+    return f"{_KINDS[weights]}, paired by seed{corrected}: {'; '.join(claims)}."
 
 
 def stands(difference: Difference | None) -> str:

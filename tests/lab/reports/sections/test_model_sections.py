@@ -107,7 +107,7 @@ def test_each_column_of_occlusion_is_what_its_head_says() -> None:
     assert cells(table)["Mixup"] == {
         "Method": "Mixup", "whole": "80.1 ± 1.3", "30 % hidden": "60.1 ± 1.3",
         "50 % hidden": "30.1 ± 1.3", "area": "56.0 ± 0.0", "half at, % hidden": "45.0 ± 0.0",
-        "floor": "25.0", "area to None": "+6.0 ± 0.0",
+        "floor": "25.0", "area to None": "+6.0",
     }  # fmt: skip
     assert cells(table)["None"]["area"] == "50.0 ± 0.0"
     assert cells(table)["None"]["area to None"] == NONE

@@ -1,11 +1,9 @@
-from mixwright.lab.analysis.statistics.calibration_error import ece_difference as ece_difference
 from mixwright.lab.analysis.statistics.calibration_error import ece_interval as ece_interval
-from mixwright.lab.analysis.statistics.images import Discordance as Discordance
 from mixwright.lab.analysis.statistics.images import bootstrap_interval as bootstrap_interval
-from mixwright.lab.analysis.statistics.images import mcnemar as mcnemar
 from mixwright.lab.analysis.statistics.images import sign_flip_p as sign_flip_p
 from mixwright.lab.analysis.statistics.images import wilson_interval as wilson_interval
 from mixwright.lab.analysis.statistics.interval import Interval as Interval
+from mixwright.lab.analysis.statistics.interval import differences as differences
 from mixwright.lab.analysis.statistics.interval import t_interval as t_interval
 from mixwright.lab.analysis.statistics.multiplicity import holm as holm
 from mixwright.lab.analysis.statistics.multiplicity import (

@@ -6,16 +6,14 @@ first: counting each as an image of its own makes intervals several times too na
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from torch import Generator
 
-from mixwright.lab.analysis.statistics.interval import Interval
+from mixwright.lab.analysis.statistics.interval import ROUNDING, Interval, equal
 from mixwright.lab.analysis.statistics.resampling import (
     NUMBERS,
     Floats,
@@ -24,34 +22,6 @@ from mixwright.lab.analysis.statistics.resampling import (
     percentiles,
     resampled_means,
 )
-
-TIE = 1e-12
-"""Relative to the sum of sizes: sums of the same numbers in another order are equal."""
-
-
-@dataclass(frozen=True)
-class Discordance:
-    """Where two classifiers disagree on the same images.
-
-    Attributes:
-        only_own: images that only the first gets right.
-        only_other: images that only the second gets right.
-        count: images.
-        difference: of the two accuracies, a fraction in [-1, 1].
-        low: lower end of its interval.
-        high: upper end of its interval.
-        p: exact two-sided p-value of McNemar's test.
-        mid_p: the same less half the chance of what was seen, closer to its nominal level.
-    """
-
-    only_own: int
-    only_other: int
-    count: int
-    difference: float
-    low: float
-    high: float
-    p: float
-    mid_p: float
 
 
 def wilson_interval(right: int, count: int, level: float = 0.95) -> tuple[float, float]:
@@ -114,7 +84,7 @@ def bootstrap_interval(
     means = np.concatenate([batch[:, 0] for batch in batches])
     mean, deviation = float(table.mean()), float(table.std(ddof=1))
     low, high = percentiles(means, level)
-    if method == "bca" and deviation > 0:
+    if method == "bca" and not equal(table.tolist()):
         low, high = _bca(table, means, level)
     return Interval(mean, low, high, len(table), deviation)
 
@@ -139,48 +109,12 @@ def sign_flip_p(values: npt.ArrayLike, *, generator: Generator, flips: int = 19_
     table = one_per_image("sign_flip_p", values, least=1)
     if flips < 1:
         raise ValueError(f"sign_flip_p: flips is {flips}; expected at least 1, say 19999.")
-    least = abs(float(table.sum())) - TIE * float(np.abs(table).sum())
+    # Sums of the same numbers in another order are equal.
+    least = abs(float(table.sum())) - ROUNDING * float(np.abs(table).sum())
     reached = sum(
         int((np.abs(sums) >= least).sum()) for sums in _flipped(table, flips, draws(generator))
     )
     return (1 + reached) / (1 + flips)
-
-
-def mcnemar(own: npt.ArrayLike, other: npt.ArrayLike, level: float = 0.95) -> Discordance:
-    """Compare the accuracies of two checkpoints on the same images.
-
-    Args:
-        own: ``(n,)`` bool, where the first is right.
-        other: ``(n,)`` bool, where the second is right.
-        level: of the interval of the difference, in (0, 1). It is normal, with standard error
-            ``sqrt((b + c) / n**2 - (b - c)**2 / n**3)``, b and c the discordant images.
-
-    Raises:
-        ValueError: the shapes differ, there is no image, or ``level`` is out of range.
-
-    Example:
-        >>> import torch
-        >>> own = torch.tensor([True] * 10 + [False] * 25 + [True] * 65)
-        >>> other = torch.tensor([False] * 10 + [True] * 25 + [True] * 65)
-        >>> round(mcnemar(own, other).p, 7)
-        0.0166738
-    """
-    mine, theirs = np.asarray(own, dtype=bool), np.asarray(other, dtype=bool)
-    if mine.ndim != 1 or mine.shape != theirs.shape or len(mine) == 0 or not 0 < level < 1:
-        raise ValueError(
-            f"mcnemar: own has shape {mine.shape}, other {theirs.shape}, level is {level}; "
-            "expected (n,) and (n,) of the same images and a share in (0, 1)."
-        )
-    from scipy.stats import binom, norm
-
-    b, c, n = int((mine & ~theirs).sum()), int((theirs & ~mine).sum()), len(mine)
-    tail = float(binom.cdf(min(b, c), b + c, 0.5))
-    seen = float(binom.pmf(min(b, c), b + c, 0.5))
-    exact = min(1.0, 2 * tail)
-    middle = min(1.0, 2 * tail - seen)
-    difference = (b - c) / n
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt((b + c) / n**2 - (b - c) ** 2 / n**3)
-    return Discordance(b, c, n, difference, difference - half, difference + half, exact, middle)
 
 
 def _flipped(table: Floats, flips: int, rng: np.random.Generator) -> Iterator[Floats]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+ROUNDING = 1e-12
+"""Relative to the numbers that values were computed from: what differs by less is equal."""
+
+NO_SPREAD = "no spread was measured"
+"""Why several values have neither interval nor p-value: all of them are equal."""
 
 
 @dataclass(frozen=True)
@@ -14,10 +20,11 @@ class Interval:
 
     Attributes:
         mean: mean of the values.
-        low: lower end of the interval; NaN for one value.
-        high: upper end of the interval; NaN for one value.
+        low: lower end of the interval; NaN for one value, and for differences that are all equal.
+        high: upper end of the interval; likewise.
         count: number of values.
-        deviation: sample standard deviation (divisor n - 1); NaN for one value.
+        deviation: sample standard deviation (divisor n - 1); NaN for one value, and 0 for several
+            that are equal up to rounding.
     """
 
     mean: float
@@ -25,6 +32,14 @@ class Interval:
     high: float
     count: int
     deviation: float
+
+    @property
+    def no_spread(self) -> bool:
+        """Whether it has no ends because all differences are equal.
+
+        Runs that agree to the last image say how coarse the score is, not how sure it is.
+        """
+        return self.count > 1 and self.deviation == 0 and math.isnan(self.low)
 
     @property
     def half_width(self) -> float:
@@ -75,6 +90,41 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean = math.fsum(values) / count
     if count == 1:
         return Interval(mean=mean, low=math.nan, high=math.nan, count=1, deviation=math.nan)
+    if equal(values):
+        return Interval(mean=mean, low=mean, high=mean, count=count, deviation=0.0)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = t_quantile(level, count - 1) * deviation / math.sqrt(count)
     return Interval(mean=mean, low=mean - half, high=mean + half, count=count, deviation=deviation)
+
+
+def difference_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """``t_interval`` of differences, without ends where all are equal.
+
+    An interval of no length would claim a difference, which is what the interval is asked about.
+    """
+    found = t_interval(values, level)
+    still = found.count > 1 and found.deviation == 0
+    return replace(found, low=math.nan, high=math.nan) if still else found
+
+
+def equal(values: Sequence[float], size: float = 0.0) -> bool:
+    """Return whether values differ by rounding alone; ``size`` is that of what they come from.
+
+    Example:
+        >>> equal([0.1 + 0.2, 0.3]), equal([0.9 - 0.8, 0.8 - 0.7], size=0.9)
+        (True, True)
+    """
+    size = max(size, *map(abs, values))
+    return max(values) - min(values) <= ROUNDING * size
+
+
+def differences(own: Sequence[float], other: Sequence[float]) -> list[float]:
+    """Return ``own - other``, pair by pair; those that rounding alone tells apart are made equal.
+
+    Example:
+        >>> differences([0.9, 0.8, 0.7], [0.8, 0.7, 0.6]) == [0.9 - 0.8] * 3
+        True
+    """
+    found = [a - b for a, b in zip(own, other, strict=True)]
+    size = max(map(abs, (*own, *other)), default=0.0)
+    return [found[0]] * len(found) if found and equal(found, size) else found

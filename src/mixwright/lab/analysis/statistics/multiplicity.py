@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mixwright.lab.analysis.statistics.interval import Interval, t_interval
+from mixwright.lab.analysis.statistics.interval import Interval, difference_interval
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -49,6 +49,8 @@ def simultaneous_intervals(
 ) -> list[Interval]:
     """Return t intervals that all hold at once, by Bonferroni's inequality.
 
+    One of values that are all equal has no ends: no spread was measured.
+
     Args:
         family: for each question its values, such as differences paired by seed.
         level: share of families in which every interval holds its true mean, in (0, 1).
@@ -63,4 +65,4 @@ def simultaneous_intervals(
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"simultaneous_intervals: level is {level}; expected a share in (0, 1).")
-    return [t_interval(values, 1 - (1 - level) / len(family)) for values in family]
+    return [difference_interval(values, 1 - (1 - level) / len(family)) for values in family]

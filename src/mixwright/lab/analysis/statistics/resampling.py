@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Generator, randint
 
-from mixwright.lab.analysis.statistics.interval import Interval
+from mixwright.lab.analysis.statistics.interval import Interval, equal
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,7 +94,8 @@ def crossed_interval(
 
     Returns:
         The mean difference with its percentile interval; count and deviation are those of the
-        runs, over seeds (of the differences of means where paired, NaN for one run).
+        runs, over seeds (of the differences of means where paired, NaN for one run). Where all
+        runs differ by the same, or all images, no spread was measured and the ends are NaN.
 
     Raises:
         ValueError: the shapes do not fit, or values are not finite.
@@ -125,8 +126,16 @@ def crossed_interval(
         parts.append(total)
     per_run = rows.mean(axis=1)
     mean = float(sum(per_run[group].mean() for group in groups))
-    spread = [float(per_run[g].std(ddof=1)) if len(per_run[g]) > 1 else np.nan for g in groups]
-    low, high = percentiles(np.concatenate(parts), level)
+    size = float(np.abs(rows).max(initial=0.0))
+    still = [len(per_run[g]) > 1 and equal(per_run[g].tolist(), size) for g in groups]
+    spread = [
+        0.0 if no_spread else float(per_run[g].std(ddof=1)) if len(per_run[g]) > 1 else np.nan
+        for g, no_spread in zip(groups, still, strict=True)
+    ]
+    resampled = np.concatenate(parts)
+    low, high = percentiles(resampled, level)
+    if all(still) or equal([float(resampled.min()), float(resampled.max())], size):
+        low, high = np.nan, np.nan
     return Interval(mean, low, high, len(per_run), float(np.linalg.norm(spread)))
 
 

@@ -6,7 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixwright.lab.analysis.statistics.interval import Interval, t_interval
+from mixwright.lab.analysis.statistics.interval import (
+    NO_SPREAD,
+    Interval,
+    difference_interval,
+    differences,
+    t_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -17,11 +23,13 @@ class Difference:
         interval: of the difference; its deviation is that of the difference of two single runs.
         p: two-sided p-value of no difference, unadjusted; NaN where there is none.
         test: ``paired t`` or ``Welch t``.
+        note: why several runs have no p-value; else empty.
     """
 
     interval: Interval
     p: float
     test: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class NotWorse:
     Attributes:
         bound: lower end of the one-sided interval of the difference.
         margin: what was allowed, above 0, in the unit of the differences.
-        p: one-sided p-value of being worse by the margin or more; NaN for a single pair.
+        p: one-sided p-value of being worse by the margin or more; NaN for a single pair, and where
+            no spread was measured.
     """
 
     bound: float
@@ -54,7 +63,8 @@ def paired_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) 
 
     Returns:
         The mean of ``own - other``, with R - 1 degrees of freedom. One pair has neither interval
-        nor p-value. Equal scores everywhere have p = 1.
+        nor p-value; nor have pairs that all differ by the same, 0 included, since no spread was
+        measured.
 
     Raises:
         ValueError: the lengths differ, or ``t_interval`` refuses the values.
@@ -69,12 +79,15 @@ def paired_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) 
             f"paired_t: {len(own)} scores against {len(other)}; expected pairs, one of each for "
             "every seed. Leave out seeds that only one method has, or use welch_t."
         )
-    interval = t_interval([a - b for a, b in zip(own, other, strict=True)], level)
-    return Difference(interval=interval, p=_p_of(interval), test="paired t")
+    interval = difference_interval(differences(own, other), level)
+    note = NO_SPREAD if interval.no_spread else ""
+    return Difference(interval=interval, p=_p_of(interval), test="paired t", note=note)
 
 
 def welch_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) -> Difference:
     """Compare runs that are not paired, with variances of their own, after Welch and Satterthwaite.
+
+    Where the runs of each group are all equal, no spread was measured: there is no p-value.
 
     Args:
         own: one score per run, finite, at least two.
@@ -100,8 +113,8 @@ def welch_t(own: Sequence[float], other: Sequence[float], level: float = 0.95) -
     count = len(own) + len(other)
     deviation = math.hypot(mine.deviation, theirs.deviation)
     if error == 0:
-        p = 1.0 if mean == 0 else 0.0
-        return Difference(Interval(mean, mean, mean, count, 0.0), p, "Welch t")
+        interval = Interval(mean, math.nan, math.nan, count, 0.0)
+        return Difference(interval, math.nan, "Welch t", NO_SPREAD)
     from scipy.stats import t as student
 
     freedom = sum(parts) ** 2 / sum(
@@ -117,7 +130,7 @@ def not_worse(
 ) -> NotWorse:
     """Judge the claim "no worse", which a large p-value of a difference does not support.
 
-    A single pair has a bound of NaN and shows nothing.
+    A single pair, and pairs that all differ by the same, have a bound of NaN and show nothing.
 
     Args:
         differences: paired by seed, own minus other, higher is better, finite.
@@ -135,13 +148,11 @@ def not_worse(
         raise ValueError(f"not_worse: margin is {margin}; expected a loss above 0, say 0.003.")
     if not 0.5 < level < 1:
         raise ValueError(f"not_worse: level is {level}; expected a share in (0.5, 1), say 0.95.")
-    both = t_interval(differences, 2 * level - 1)
-    if both.count == 1:
+    both = difference_interval(differences, 2 * level - 1)
+    if both.count == 1 or both.no_spread:
         return NotWorse(bound=math.nan, margin=margin, p=math.nan)
     shifted = both.mean + margin
     error = both.deviation / math.sqrt(both.count)
-    if error == 0:
-        return NotWorse(bound=both.low, margin=margin, p=float(shifted <= 0))
     from scipy.stats import t as student
 
     p = float(student.sf(shifted / error, both.count - 1))
@@ -192,11 +203,8 @@ def runs_needed(
 
 def _p_of(interval: Interval) -> float:
     """Two-sided p-value of a mean of zero; NaN where there is no spread to measure it by."""
-    if interval.count == 1:
+    if interval.count == 1 or interval.no_spread:
         return math.nan
-    if interval.deviation == 0:
-        # Runs that agree to the last image say how coarse the score is, not how sure it is.
-        return 1.0 if interval.mean == 0 else math.nan
     from scipy.stats import t as student
 
     error = interval.deviation / math.sqrt(interval.count)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Generator
 
-from mixwright.lab.analysis.statistics.images import TIE, bootstrap_interval
-from mixwright.lab.analysis.statistics.interval import Interval
+from mixwright.lab.analysis.statistics.images import bootstrap_interval
+from mixwright.lab.analysis.statistics.interval import ROUNDING, Interval
 from mixwright.lab.analysis.statistics.runs import paired_t
 
 MOST_TYPES = 22
@@ -45,11 +45,6 @@ class AcrossTypes:
     ahead: int
     behind: int
     families: dict[str, float] = field(default_factory=dict[str, float])
-
-    @property
-    def families_agree(self) -> bool:
-        """Whether the differences of all families have the sign of the mean."""
-        return all(mean * self.interval.mean > 0 for mean in self.families.values())
 
 
 def across_types(
@@ -134,5 +129,5 @@ def exact_sign_flip_p(values: npt.ArrayLike) -> float:
     sums = np.zeros(1)
     for value in taken:
         sums = np.concatenate([sums + value, sums - value])
-    least = abs(taken.sum()) - TIE * np.abs(taken).sum()
+    least = abs(taken.sum()) - ROUNDING * np.abs(taken).sum()
     return float((np.abs(sums) >= least).mean())

@@ -10,6 +10,7 @@ from mixwright.lab.analysis.findings import WEIGHTS, Group, Part
 from mixwright.lab.analysis.ranking import Ranking
 from mixwright.lab.analysis.significance import MARGIN, AgainstBaseline, Family, Significance
 from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.analysis.statistics.interval import NO_SPREAD
 from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import (
     MINUS,
@@ -148,18 +149,20 @@ def _verdict(family: Family, groups: Groups) -> str:
     """What may be claimed for new runs of one kind, and how many would be needed to tell more."""
     kind = _KINDS[family.weights]
     tested = [method for method in family.methods if not math.isnan(method.p_holm)]
-    if not tested:
+    still = [method for method in family.methods if method.runs.no_spread]
+    if not tested and not still:
         return (
             f"{kind}: one seed gives no interval over runs, so nothing can be said of the methods; "
             "the second table speaks of these checkpoints alone."
         )
     sure = [method for method in tested if method.p_holm < CLAIM]
     unsure = [method for method in tested if not method.p_holm < CLAIM]
-    seeds = count_range(method.runs.count for method in tested)
+    seeds = count_range(method.runs.count for method in tested) if tested else ""
     clauses = [
         _clause([method for method in sure if method.runs.mean > 0], groups, "ahead of no mixing"),
         _clause([method for method in sure if method.runs.mean < 0], groups, "behind no mixing"),
         _clause(unsure, groups, f"not distinguishable from no mixing at {seeds} seeds"),
+        _clause(still, groups, f"apart by the same in every seed ({NO_SPREAD})"),
     ]
     text = f"{kind}: {'; '.join(clause for clause in clauses if clause)}."
     if not unsure or family.runs_needed is None:
