@@ -10,7 +10,9 @@ import torch
 from scipy import stats
 
 from lab.analysis.made import IMAGES, accurate, gained, six_groups
+from lab.reports.pages import made_group
 from mixwright.lab.analysis.findings import Group
+from mixwright.lab.analysis.measures import with_statistics
 from mixwright.lab.analysis.significance import MARGIN, Significance, analyse
 from mixwright.lab.analysis.statistics import wilson_interval
 
@@ -145,3 +147,19 @@ def test_nothing_to_compare() -> None:
     apart = accurate("a", "raw", [0.6, 0.7])
     apart = Group(**{**vars(apart), "seeds": (7, 8)})
     assert judged([accurate("none", "raw", [0.6, 0.7]), apart]).families == ()
+
+
+def test_whole_numbers_are_no_measures() -> None:
+    """How many images, bins or steps there were is the same for all, and no difference."""
+    summary = {"top1": 0.5, "images": 400, "bins": {"15": {"ece": 0.1, "count": 3}}}
+    groups = with_statistics(
+        [
+            made_group("none", "raw", [summary, summary | {"top1": 0.6}], baseline=True),
+            made_group("a", "raw", [summary | {"top1": 0.7}, summary | {"top1": 0.9}]),
+        ]
+    )
+    assert list(groups[1].differences) == ["top1", "bins.15.ece"]
+    assert groups[1].intervals["images"].mean == 400
+    ece = groups[1].differences["bins.15.ece"]
+    assert (ece.interval.mean, ece.interval.no_spread) == (0.0, True)
+    assert math.isnan(ece.p_holm)

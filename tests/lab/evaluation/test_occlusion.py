@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lab.evaluation.judged import MEAN, Counting, images_and_labels, small, subject
+from lab.evaluation.small import small_subject
 from mixwright.lab.evaluation.occlusion import (
     Occlusion,
     area_under,
@@ -131,6 +133,18 @@ def test_a_model_that_ignores_the_image_is_flat() -> None:
     assert len(set(found.summary["accuracy"])) == 1
     assert found.summary["half"] is None
     assert found.summary["floor"] == found.summary["auc"] == found.summary["clean"]
+
+
+def test_the_floor_is_of_the_images_that_are_looked_at() -> None:
+    whole = small_subject(mixer=None, test=40)
+    rows = whole.data.test.labels.argsort()  # by class, of which ten images each
+    data = replace(whole.data, test=whole.data.test.subset(rows))
+    found = Occlusion(ratios=(0, 1), seeds=1, count=8).measure(
+        replace(whole, model=Blind(), data=data)
+    )
+    # Two images of each of four classes are looked at, and the model always names the third;
+    # the first eight are all of the first.
+    assert found.summary["floor"] == found.summary["clean"] == 0.25
 
 
 class Looking(nn.Module):

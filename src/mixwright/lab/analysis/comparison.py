@@ -70,7 +70,7 @@ def comparison_parts(
         "cost": [_cost(method) for method in methods],
     }
     parts, arrays = analyse(groups)
-    spent = cost(parts["cost"].groups, recipe=recipe)
+    spent = cost(parts["cost"].groups, scores=parts["scores"].groups, recipe=recipe)
     parts["cost"] = replace(parts["cost"], numbers=asdict(spent))
     curves = all_curves({method.text: [run.epochs for run in method.runs] for method in methods})
     warned = warning_rows(
@@ -108,12 +108,7 @@ def _cost(method: FinishedMethod) -> Group:
         key=method.text,
         label=method.label,
         summaries=tuple(
-            {
-                "top1": run.scores["raw"]["top1"],
-                "step_seconds": run.step_seconds,
-                "seconds": run.seconds,
-            }
-            for run in method.runs
+            {"step_seconds": run.step_seconds, "seconds": run.seconds} for run in method.runs
         ),
         **_of_method(method),
     )

@@ -69,13 +69,17 @@ class Cost:
 
 
 def cost(
-    groups: Sequence[Group], *, recipe: Mapping[str, Any], others: Sequence[Findings] = ()
+    groups: Sequence[Group],
+    *,
+    scores: Sequence[Group],
+    recipe: Mapping[str, Any],
+    others: Sequence[Findings] = (),
 ) -> Cost:
     """Return time and accuracy of every method, and of baselines that were trained longer.
 
     Args:
-        groups: of a comparison's part ``cost``: ``seconds``, ``step_seconds`` and ``top1`` of
-            each run.
+        groups: of a comparison's part ``cost``: ``seconds`` and ``step_seconds`` of each run.
+        scores: of its part ``scores``: what the trained weights are worth.
         recipe: what its runs share, ``epochs`` among it.
         others: comparisons of the same data and model with other numbers of epochs, whose
             baselines are taken.
@@ -87,7 +91,7 @@ def cost(
         ValueError: another comparison has other data or another model.
     """
     epochs = int(recipe["epochs"])
-    found = [_spent(group) for group in groups]
+    found = _spent(groups, scores)
     for other in others:
         theirs = other.about.recipe or {}
         for name in ("data", "model"):
@@ -97,9 +101,8 @@ def cost(
                     f"{recipe[name]!r}; expected the same, with other epochs alone."
                 )
         longer = int(theirs["epochs"])
-        found += [
-            _spent(group, longer=longer) for group in other.parts["cost"].groups if group.baseline
-        ]
+        without = [group for group in other.parts["cost"].groups if group.baseline]
+        found += _spent(without, other.parts["scores"].groups, longer=longer)
     base = next((spent for spent in found if spent.baseline), None)
     bases = [place for place, spent in enumerate(found) if spent.baseline]
     front = set(pareto([(spent.seconds, spent.top1.mean) for spent in found]))
@@ -145,17 +148,25 @@ def _equal_time(spent: Spent, found: Sequence[Spent], bases: Sequence[int]) -> i
     return min(near, key=lambda place: abs(found[place].seconds - spent.seconds), default=None)
 
 
-def _spent(group: Group, *, longer: int | None = None) -> Spent:
-    seconds = [float(run["seconds"]) for run in group.summaries]
-    step = statistics.median(float(run["step_seconds"]) for run in group.summaries)
-    return Spent(
-        key=group.key,
-        name=group.name if longer is None else f"{group.name}, {longer} epochs",
-        baseline=group.baseline,
-        seconds=statistics.median(seconds),
-        step_seconds=step,
-        mean_seconds=statistics.fmean(seconds),
-        seconds_a_step=statistics.fmean(seconds) / max(step, 1e-9),
-        top1=group.intervals["top1"],
-        longer=longer,
-    )
+def _spent(
+    groups: Sequence[Group], scores: Sequence[Group], *, longer: int | None = None
+) -> list[Spent]:
+    top1 = {group.method: group.intervals["top1"] for group in scores if group.weights == "raw"}
+    found: list[Spent] = []
+    for group in groups:
+        seconds = [float(run["seconds"]) for run in group.summaries]
+        step = statistics.median(float(run["step_seconds"]) for run in group.summaries)
+        found.append(
+            Spent(
+                key=group.key,
+                name=group.name if longer is None else f"{group.name}, {longer} epochs",
+                baseline=group.baseline,
+                seconds=statistics.median(seconds),
+                step_seconds=step,
+                mean_seconds=statistics.fmean(seconds),
+                seconds_a_step=statistics.fmean(seconds) / max(step, 1e-9),
+                top1=top1[group.method],
+                longer=longer,
+            )
+        )
+    return found

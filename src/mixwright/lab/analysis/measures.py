@@ -24,10 +24,10 @@ def numbers(summary: Mapping[str, Any]) -> dict[str, float]:
         >>> numbers({"top1": 0.5, "bins": {"15": {"ece": 0.1}}, "at": [1, None], "note": "x"})
         {'top1': 0.5, 'bins.15.ece': 0.1, 'at.0': 1.0}
     """
-    return dict(_numbers("", summary))
+    return {path: float(value) for path, value in _numbers("", summary)}
 
 
-def _numbers(path: str, value: Any) -> Iterator[tuple[str, float]]:
+def _numbers(path: str, value: Any) -> Iterator[tuple[str, int | float]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _numbers(f"{path}.{key}" if path else str(key), inner)
@@ -36,7 +36,7 @@ def _numbers(path: str, value: Any) -> Iterator[tuple[str, float]]:
             if not isinstance(inner, Mapping):
                 yield from _numbers(f"{path}.{place}", inner)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, float(value)
+        yield path, value
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -51,14 +51,14 @@ def with_statistics(groups: Sequence[Group]) -> tuple[Group, ...]:
 
     The methods that are compared with one baseline are a family of questions for each number:
     Holm's method lets one in twenty families claim a difference that is none, however many methods
-    there are.
+    there are. Whole numbers are counts (of images) and settings, which have no difference.
     """
     found = {group.key: [numbers(summary) for summary in group.summaries] for group in groups}
     differences: dict[str, dict[str, Difference]] = {group.key: {} for group in groups}
     for family in families(groups):
         pairs = {own.key: common_seeds(own, base) for own, base in family}
         family = [(own, base) for own, base in family if pairs[own.key]]
-        for path in dict.fromkeys(path for own, _ in family for path in _named(found[own.key])):
+        for path in dict.fromkeys(path for own, _ in family for path in _measures(own.first)):
             tests = {}
             for own, base in family:
                 mine = [found[own.key][a].get(path, math.nan) for a, _ in pairs[own.key]]
@@ -81,7 +81,10 @@ def with_statistics(groups: Sequence[Group]) -> tuple[Group, ...]:
     )
 
 
-def _named(found: Sequence[Mapping[str, float]]) -> list[str]:
-    """The numbers that have a name of their own; entries of lists have none."""
-    first = found[0] if found else {}
-    return [path for path in first if not any(word.isdecimal() for word in path.split(".")[-1:])]
+def _measures(summary: Mapping[str, Any]) -> list[str]:
+    """The numbers that measure: entries of lists have no name, whole numbers count or set."""
+    return [
+        path
+        for path, value in _numbers("", summary)
+        if isinstance(value, float) and not path.rpartition(".")[2].isdecimal()
+    ]

@@ -282,4 +282,4 @@ class Occlusion:
             logits = batch_logits(subject.model, blank, label, autocast=subject.autocast)
         check_logits(logits, label)
         guess = int(logits[0].argmax())
-        return float((subject.data.test.labels[:count] == guess).double().mean())
+        return float((subject.data.test.labels[subject.rows(count)] == guess).double().mean())

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixwright.lab.analysis.findings import Difference, Group, Part
+from mixwright.lab.analysis.families import AGAINST
+from mixwright.lab.analysis.findings import WEIGHTS, Difference, Group, Part
 from mixwright.lab.analysis.statistics.interval import NO_SPREAD
 from mixwright.lab.reports.formatting import count_range, joined, p_equals, signed
 
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
-
-
-_KINDS = {
-    "raw": "Trained weights against no mixing",
-    "ema": "EMA against the EMA of no mixing",
-    "teacher": "Own teachers against the EMA of no mixing",
-}
 
 
 def verdict(scores: Part) -> str:
@@ -30,7 +24,7 @@ def verdict(scores: Part) -> str:
     others = [group for group in raw if not group.baseline]
     if not others:
         return "Only the baseline was run, so there is nothing to compare it with."
-    found = [text for weights in _KINDS if (text := _of_weights(scores, weights))]
+    found = [text for weights in WEIGHTS if (text := _of_weights(scores, weights))]
     if not found and any(len(group.seeds) > 1 for group in others):
         return "No method shares two seeds with no mixing: no difference can be told from chance."
     if not found:
@@ -68,7 +62,9 @@ def _of_weights(scores: Part, weights: str) -> str:
         "no chance can be given"
         for group, found in still
     ]
-    return f"{_KINDS[weights]}, paired by seed{corrected}: {'; '.join(claims)}."
+    kind = WEIGHTS[weights][0].upper() + WEIGHTS[weights][1:]
+    base = "" if weights == "raw" else f"the {WEIGHTS[AGAINST[weights]]} of "
+    return f"{kind} against {base}no mixing, paired by seed{corrected}: {'; '.join(claims)}."
 
 
 def stands(difference: Difference | None) -> str:

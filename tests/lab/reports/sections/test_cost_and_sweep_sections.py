@@ -42,7 +42,7 @@ def test_the_front_is_what_nothing_beats() -> None:
 
 def timed(key: str, *seconds: float, top1: float = 0.8, step: float = 0.01) -> Group:
     runs = [{"top1": top1, "step_seconds": step, "seconds": one} for one in seconds]
-    group = Group(key=key, name=key, label=key, method=key, baseline=key == "none",
+    group = Group(key=key, name=key, label=key, method=key, baseline=key == "none", weights="raw",
                   seeds=tuple(range(len(runs))), summaries=tuple(runs))  # fmt: skip
     return with_statistics([group])[0]
 
@@ -52,7 +52,7 @@ def longer(made: Findings, seconds: float, epochs: int) -> Findings:
     part = dataclasses.replace(made.parts["cost"], groups=(timed("none", seconds),))
     recipe = {**RECIPE, "epochs": epochs}
     about = dataclasses.replace(made.about, recipe=recipe)
-    return dataclasses.replace(made, about=about, parts={"cost": part})
+    return dataclasses.replace(made, about=about, parts={"cost": part, "scores": part})
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def test_a_baseline_of_equal_time_is_the_nearest_within_a_tenth(
 ) -> None:
     others = [longer(made[0], 150.0, 30), longer(made[0], 160.0, 32)]
     groups = [timed("none", 100.0), timed("mixup", seconds)]
-    found = cost(groups, recipe=RECIPE, others=others).methods
+    found = cost(groups, scores=groups, recipe=RECIPE, others=others).methods
     assert [one.name for one in found] == [
         "none", "mixup", "none, 30 epochs", "none, 32 epochs",
     ]  # fmt: skip
     assert found[1].equal_time == place
     assert [one.equal_time for one in found if one.baseline] == [None] * 3
-    alone = cost(groups[1:], recipe=RECIPE).methods[0]
+    alone = cost(groups[1:], scores=groups, recipe=RECIPE).methods[0]
     assert (alone.equal_time, alone.ratio, alone.epochs_needed) == (None, None, None)
 
 
@@ -89,8 +89,9 @@ def test_medians_means_and_ratios() -> None:
         timed("mixup", 30.0, 40.0, 140.0, top1=0.9, step=0.025),
         timed("cutmix", 50.5, top1=0.85),
     ]
-    none, mixup, cutmix = cost(groups, recipe=RECIPE).methods
+    none, mixup, cutmix = cost(groups, scores=groups, recipe=RECIPE).methods
     assert (none.seconds, mixup.seconds) == (20.0, 40.0)
+    assert [one.top1.mean for one in (none, mixup, cutmix)] == pytest.approx([0.8, 0.9, 0.85])
     assert (none.mean_seconds, mixup.mean_seconds) == (30.0, 70.0)
     assert mixup.ratio == pytest.approx(2.0)
     assert mixup.mean_ratio == pytest.approx(7 / 3)
@@ -124,8 +125,9 @@ def test_cost(made: tuple[Findings, Arrays]) -> None:
 def test_cost_beside_a_baseline_that_took_as_long(made: tuple[Findings, Arrays]) -> None:
     findings = made[0]
     other = longer(findings, 148.0, 31)
-    groups = findings.parts["cost"].groups
-    found = dataclasses.asdict(cost(groups, recipe=RECIPE, others=[other]))
+    groups, scores = (findings.parts[name].groups for name in ("cost", "scores"))
+    assert set(groups[0].first) == {"seconds", "step_seconds"}  # top-1 stands under scores
+    found = dataclasses.asdict(cost(groups, scores=scores, recipe=RECIPE, others=[other]))
     part = dataclasses.replace(findings.parts["cost"], numbers=found)
     section = section_of(
         "cost", dataclasses.replace(findings, parts={**findings.parts, "cost": part})
@@ -139,7 +141,7 @@ def test_cost_beside_a_baseline_that_took_as_long(made: tuple[Findings, Arrays])
     about = dataclasses.replace(other.about, recipe={**RECIPE, "model": "resnet8"})
     foreign = dataclasses.replace(other, about=about)
     with pytest.raises(ValueError, match="the model 'resnet8', this one 'smallconv'"):
-        cost(groups, recipe=RECIPE, others=[foreign])
+        cost(groups, scores=scores, recipe=RECIPE, others=[foreign])
 
 
 def test_cost_without_baseline_and_of_one_seed(tmp_path: Path) -> None:
