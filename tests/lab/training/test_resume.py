@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from lab.training.tiny import Blend, Turns, digest, recipe, run, tiny_data
-from mixwright.checkpoint import CheckpointError, load_checkpoint
+from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from mixwright.lab.data.sets import ImageSet
+from mixwright.lab.training.folder import RunError
 
 # The clock, and the commit, which may change between two processes.
 TIMES = {"seconds", "step_seconds", "images_per_second", "commit"}
@@ -163,3 +166,61 @@ def test_a_longer_test_set_does_not_disturb_training(tmp_path):
     run(tmp_path / "b", recipe(epochs=2, eval_every=2), data=tiny_data(test=31))
     states = [load_checkpoint(tmp_path / name / "last.pt") for name in "ab"]
     assert digest(states[0]["weights"]["raw"]) == digest(states[1]["weights"]["raw"])
+
+
+def other(data):
+    """The same set with one pixel changed."""
+    images = data.train.images.clone()
+    images[0, 0, 0, 0] ^= 255
+    return replace(data, train=ImageSet(images, data.train.labels))
+
+
+def stopped(folder):
+    with pytest.raises(KilledError):
+        run(folder, recipe(), on_progress=kill_at(2, 4))
+    return folder
+
+
+def test_other_images_are_no_data_to_continue_with(tmp_path):
+    folder = stopped(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RunError) as caught:
+        run(folder, recipe(), data=other(tiny_data()))
+    label = tiny_data().classes[int(tiny_data().train.labels[0])]
+    assert f"belongs to other data: train: class {label!r} has other images" in str(caught.value)
+    with pytest.raises(RunError, match=r"test: \d+ images of class 'red' there, \d+ now"):
+        run(folder, recipe(), data=tiny_data(test=40))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    finished = run(folder, recipe())
+    assert finished.data == load_checkpoint(folder / "last.pt")["data"] != ""
+    with pytest.raises(RunError, match="belongs to other data"):  # nor is its result given
+        run(folder, recipe(), data=other(tiny_data()))
+
+
+def test_a_checkpoint_of_other_images_is_refused_without_the_folders_word(tmp_path):
+    folder = stopped(tmp_path / "run")
+    (folder / "data.json").unlink()
+    with pytest.raises(CheckpointError, match="trained on other images than tiny has now"):
+        run(folder, recipe(), data=other(tiny_data()))
+    turned = replace(tiny_data(), classes=("green", "red", "blue"))
+    with pytest.raises(CheckpointError, match="knows the classes 'red', 'green', 'blue', tiny has"):
+        run(folder, recipe(), data=turned)
+
+
+def test_runs_from_before_digests_continue_on_any_images(tmp_path):
+    folder = stopped(tmp_path / "run")
+    (folder / "data.json").unlink()
+    state = load_checkpoint(folder / "last.pt")
+    save_checkpoint(folder / "last.pt", {k: v for k, v in state.items() if k != "data"})
+    assert run(folder, recipe(), data=other(tiny_data())).epochs == 4
+    assert not (folder / "data.json").exists()  # it cannot be known what it was begun on
+
+
+def test_a_folder_that_was_left_before_its_recipe_is_taken(tmp_path):
+    run(tmp_path / "whole", recipe(epochs=1, warmup_epochs=0))
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "data.json").write_bytes((tmp_path / "whole" / "data.json").read_bytes())
+    run(tmp_path / "cut", recipe(epochs=1, warmup_epochs=0))
+    (tmp_path / "cut" / "data.json").write_text("{")
+    with pytest.raises(RunError, match=r"data.json cannot be read"):
+        run(tmp_path / "cut", recipe(epochs=1, warmup_epochs=0))

@@ -69,7 +69,8 @@ class Group:
         method: METHOD of its runs; empty for models that are not ours.
         slug: the method's name in files.
         weights: one of ``WEIGHTS``; empty where it is about no such set.
-        baseline: whether others are compared with it.
+        baseline: whether others are compared with it, those of the same ``checkpoint``.
+        checkpoint: the file of its weights where that is not a run's last, such as ``best.pt``.
         seeds: of its runs; ``(None,)`` for a model that has none.
         folders: of its runs, relative to the record; empty where they have none.
         summaries: what was measured, one a seed.
@@ -86,6 +87,7 @@ class Group:
     slug: str = ""
     weights: str = ""
     baseline: bool = False
+    checkpoint: str = ""
     seeds: tuple[int | None, ...] = (None,)
     folders: tuple[str, ...] = ()
     summaries: tuple[dict[str, Any], ...] = ()
@@ -144,6 +146,7 @@ class Dataset:
         test: images that were judged on.
         validation: images that the best epoch was chosen on; 0 where it was the test images.
         shape: ``(C, H, W)`` of an image.
+        digest: of the images, by content; empty in older records.
     """
 
     name: str
@@ -153,6 +156,7 @@ class Dataset:
     test: int
     shape: tuple[int, ...]
     validation: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,17 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
-    from mixwright.lab.cli.prepare import check_methods, load, out_folder, place, recipe_settings
+    from mixwright.lab.cli.prepare import (
+        check_methods,
+        first_process,
+        load,
+        out_folder,
+        place,
+        recipe_settings,
+        silent,
+        tell,
+    )
+    from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.defaults import METHODS
     from mixwright.lab.experiments.grid import plan_runs
     from mixwright.lab.experiments.methods import parse_methods
@@ -100,7 +110,9 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
             val_share=first.val_share,
         )
         check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
-        where = place(options, options.device)
+        where = place(options, options.device, data)
+        assert where.identity is not None
+        runs = continued(runs, where.identity, say=tell if first_process() else silent)
     world = join(where.devices[0])
     console = open_console(quiet=not world.first)
     return _Task(options, runs, data, where, command, console, world)

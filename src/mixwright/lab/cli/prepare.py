@@ -43,8 +43,9 @@ def load(
 
     What happens on the way goes to standard error, of the first process alone.
     """
-    from mixwright.lab.experiments.run import dataset
+    from mixwright.lab.experiments.run import dataset, forget_dataset
 
+    forget_dataset()  # of an earlier command in this process
     return dataset(
         options.data,
         data_dir=options.data_dir,
@@ -65,6 +66,10 @@ def first_process() -> bool:
 def tell(message: str) -> None:
     """Write what happens on the way to standard error."""
     print(printable(message, keep="\n"), file=sys.stderr, flush=True)
+
+
+def silent(message: str) -> None:
+    """Leave the telling to the first process."""
 
 
 def out_folder(name: str) -> Path:
@@ -127,9 +132,17 @@ def devices(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def place(options: RecipeOptions, device: str) -> "Place":
-    """Return where runs find their data and what they run on."""
+def place(options: RecipeOptions, device: str, data: "Dataset") -> "Place":
+    """Return where runs find their data, what these are, and what they run on."""
+    from mixwright.lab.data.identity import data_identity
     from mixwright.lab.experiments.grid import Place
 
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
-    return Place(folder, options.skip_unreadable, devices(device), options.trust)
+    return Place(
+        folder,
+        options.skip_unreadable,
+        devices(device),
+        options.trust,
+        data=options.data,
+        identity=data_identity(data),
+    )

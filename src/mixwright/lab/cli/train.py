@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.cli.errors import UsageError, users_words
@@ -13,8 +12,8 @@ from mixwright.lab.cli.progress import display, open_console, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mixwright.lab.experiments.grid import Place, Planned
     from mixwright.lab.training.progress import Progress
-    from mixwright.lab.training.recipe import Recipe
 
 ABOUT = """Train one model with one method; METHOD as in mixwright compare --help.
 
@@ -35,8 +34,19 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
-    from mixwright.lab.cli.prepare import check_methods, load, out_folder, place, recipe_settings
+    from mixwright.lab.cli.prepare import (
+        check_methods,
+        first_process,
+        load,
+        out_folder,
+        place,
+        recipe_settings,
+        silent,
+        tell,
+    )
+    from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.finetune import resolve_init
+    from mixwright.lab.experiments.grid import Planned
     from mixwright.lab.experiments.methods import parse_method
     from mixwright.lab.training.distributed import join
     from mixwright.lab.training.recipe import Recipe, recipe_hash
@@ -52,15 +62,18 @@ def main(argv: Sequence[str]) -> int:
             val_share=recipe.val_share,
         )
         check_methods([recipe], data)
-        where = place(options, options.device)
-    name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
-    folder = out_folder(options.out or f"runs/train/{name}")
+        where = place(options, options.device, data)
+        assert where.identity is not None
+        name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
+        planned = Planned(method, recipe, out_folder(options.out or f"runs/train/{name}"))
+        (planned,) = continued([planned], where.identity, say=tell if first_process() else silent)
+    recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
     world = join(device)
     console = open_console(quiet=not world.first)
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
     say(console, data.summary)
-    result = _train(recipe, folder, str(world.device(device)), options, console)
+    result = _train(planned, where, str(world.device(device)), console)
     from mixwright.lab.analysis.training_warnings import Spell
     from mixwright.lab.cli.table import scores_table
     from mixwright.lab.reports.sections.warnings import epochs
@@ -73,9 +86,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _train(
-    recipe: "Recipe", folder: Path, device: str, options: TrainOptions, console: "Console"
-) -> dict[str, Any]:
+def _train(planned: "Planned", where: "Place", device: str, console: "Console") -> dict[str, Any]:
     from mixwright.checkpoint import CheckpointError
     from mixwright.lab.data.errors import DataError
     from mixwright.lab.experiments.pool import Event, Job, progress_detail
@@ -83,7 +94,8 @@ def _train(
     from mixwright.lab.training.folder import RunError
     from mixwright.lab.training.recipe import RecipeError
 
-    job = Job(f"{recipe.method}, seed {recipe.seed}", folder, folder / "log", {})
+    folder = planned.folder
+    job = Job(planned.name, folder, folder / "log", {})
 
     def tell(now: "Progress") -> None:
         bars.tell(Event("progress", job, progress_detail(now)))
@@ -92,11 +104,13 @@ def _train(
         bars.tell(Event("start", job))
         try:
             result = run(
-                recipe,
+                planned.recipe,
                 folder,
-                data_dir=options.data_dir,
-                skip_unreadable=options.skip_unreadable,
-                trust=options.trust,
+                data_dir=where.data_dir,
+                skip_unreadable=where.skip_unreadable,
+                trust=where.trust,
+                data_name=where.data,
+                identity=where.identity,
                 device=device,
                 on_progress=tell,
             )

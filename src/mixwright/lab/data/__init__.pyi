@@ -1,6 +1,8 @@
 from mixwright.lab.data.augment import Augment as Augment
 from mixwright.lab.data.augment import ResizedCrop as ResizedCrop
 from mixwright.lab.data.batches import Batches as Batches
+from mixwright.lab.data.classes import fit_classes as fit_classes
+from mixwright.lab.data.classes import fitted as fitted
 from mixwright.lab.data.classes import match_classes as match_classes
 from mixwright.lab.data.classes import with_classes as with_classes
 from mixwright.lab.data.errors import DataError as DataError

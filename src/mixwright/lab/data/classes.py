@@ -86,3 +86,59 @@ def class_list(names: Sequence[str]) -> str:
     """
     listed = ", ".join(repr(name) for name in names[:_MOST])
     return listed if len(names) <= _MOST else f"{listed}, ... ({len(names)} in all)"
+
+
+def fit_classes(
+    model: Sequence[str], data: Sequence[str], *, what: str = "the model", where: str = "the data"
+) -> tuple[tuple[int, ...], str]:
+    """Match classes by name, or by number where one side has numbers in place of names.
+
+    Names that are the whole numbers from 0, in any order, are numbers: so parquet files without
+    names call their classes. Where both sides have numbers that differ, these are names.
+
+    Returns:
+        for each class of the data the model's label of it, and a sentence: empty where names
+        agree, else that numbers alone could be compared.
+
+    Raises:
+        DataError: see ``match_classes``; or the counts differ where names are missing.
+
+    Example:
+        >>> fit_classes(("cat", "dog"), ("0", "1"))[0]
+        (0, 1)
+    """
+    numbered = [_numbers(names) for names in (model, data)]
+    decimal = all(name.isascii() and name.isdigit() for name in (*model, *data))
+    if not any(numbered) or (decimal and tuple(model) != tuple(data)):
+        return match_classes(model, data, what=what, where=where), ""
+    if len(model) != len(data):
+        raise DataError(
+            f"{what} has {len(model)} classes ({class_list(model)}) and {where} has {len(data)} "
+            f"({class_list(data)}); expected as many, since one of them has numbers in place of "
+            "names. Give the data that it was trained on."
+        )
+    owner = what if numbered[0] else where
+    said = "neither has class names" if all(numbered) else f"{owner} has no class names"
+    sentence = f"{what} and {where}: {said}, so only the number of classes could be compared."
+    place = {number: label for label, number in enumerate(numbered[0] or range(len(model)))}
+    return tuple(place[number] for number in numbered[1] or range(len(data))), sentence
+
+
+def _numbers(names: Sequence[str]) -> tuple[int, ...]:
+    """Names as numbers, where they are 0, 1, ... in some order; else nothing."""
+    found = tuple(int(name) for name in names if name.isascii() and name.isdigit())
+    return found if sorted(found) == list(range(len(names))) else ()
+
+
+def fitted(
+    data: Dataset, classes: Sequence[str], *, what: str = "the model", where: str = "the data"
+) -> tuple[Dataset, str]:
+    """Return data in the numbering of a model, and the sentence of ``fit_classes``."""
+    numbers, sentence = fit_classes(classes, data.classes, what=what, where=where)
+    if not sentence:
+        return with_classes(data, classes, what=what, where=where), ""
+    own = dict(zip(numbers, data.classes, strict=True))
+    found = with_classes(data, [own[number] for number in range(len(classes))])
+    if _numbers(data.classes):  # the model's are the only names there are
+        found = replace(found, classes=tuple(classes))
+    return found, sentence

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.findings import About, Dataset
+from mixwright.lab.data.identity import data_identity
 from mixwright.lab.training.machine import commit, machine, version
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def about_data(data: sets.Dataset, *, train: int | None = None, test: int | None
         test=len(data.test) if test is None else test,
         shape=tuple(data.train.shape),
         validation=0 if data.validation is None else len(data.validation),
+        digest=data_identity(data).digest,
     )
 
 

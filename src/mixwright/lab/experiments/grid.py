@@ -10,13 +10,16 @@ import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixwright.files import kept_from_children
 from mixwright.lab.experiments.finetune import resolve_init
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
 from mixwright.lab.training.recipe import Recipe, recipe_hash
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.identity import DataIdentity
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,16 @@ class Place:
     """Where runs find their data and what they run on.
 
     ``devices`` are handed out in turn; ``trust`` imports the modules that a file behind
-    ``trained:run=`` names.
+    ``trained:run=`` names. ``data`` is the name by which the data are found now, ``identity`` what
+    they are; None where the recipe's name is to be taken, and where each run is to find out.
     """
 
     data_dir: str | None
     skip_unreadable: bool
     devices: tuple[str, ...]
     trust: bool = False
+    data: str | None = None
+    identity: "DataIdentity | None" = None
 
 
 def run_parallel(
@@ -122,6 +128,8 @@ def run_together(
                 data_dir=place.data_dir,
                 skip_unreadable=place.skip_unreadable,
                 trust=place.trust,
+                data_name=place.data,
+                identity=place.identity,
                 device=str(world.device(place.devices[0])),
                 on_progress=lambda now, job=job: on_event(
                     Event("progress", job, progress_detail(now))
@@ -167,5 +175,7 @@ def _job(run: Planned, place: Place) -> Job:
         "data_dir": place.data_dir,
         "skip_unreadable": place.skip_unreadable,
         "trust": place.trust,
+        "data_name": place.data,
+        "identity": None if place.identity is None else dataclasses.asdict(place.identity),
     }
     return Job(run.name, run.folder, run.log.resolve(), request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from mixwright.lab.data.identity import check_counts
 from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.finetune import load_init
@@ -17,6 +18,7 @@ from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 
 if TYPE_CHECKING:
+    from mixwright.lab.data.identity import DataIdentity
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.training.loop import Result
     from mixwright.lab.training.progress import Progress
@@ -31,18 +33,22 @@ def run(
     skip_unreadable: bool = False,
     device: str = "cpu",
     trust: bool = False,
+    data_name: str | None = None,
+    identity: "DataIdentity | None" = None,
     on_progress: "Callable[[Progress], None] | None" = None,
     on_message: Callable[[str], None] | None = None,
 ) -> "Result":
     """Carry out a recipe in a run folder, or what is missing of it.
 
-    ``trust`` imports the modules that a file behind ``trained:run=`` names.
+    ``trust`` imports the modules that a file behind ``trained:run=`` names. ``data_name`` is where
+    the recipe's data are now, if not under the recipe's own name; ``identity`` is what they are,
+    where that has been worked out.
 
     Raises:
         ValueError: method, data, model or folder do not fit the recipe.
     """
     data = dataset(
-        recipe.data,
+        data_name or recipe.data,
         data_dir=data_dir,
         train_size=recipe.train_size,
         subset_seed=recipe.subset_seed,
@@ -51,6 +57,8 @@ def run(
         skip_unreadable=skip_unreadable,
         on_message=on_message,
     )
+    if identity is not None:
+        check_counts(identity, data)
     return train(
         recipe,
         model=new_model(recipe, data),
@@ -59,6 +67,7 @@ def run(
         evaluate=evaluate,
         folder=folder,
         device=torch.device(device),
+        identity=identity,
         on_progress=on_progress,
     )
 
@@ -92,6 +101,11 @@ def dataset(
             on_message=on_message,
         )
     return _KEPT[key]
+
+
+def forget_dataset() -> None:
+    """Let the next ``dataset`` be read anew: files may have changed since."""
+    _KEPT.clear()
 
 
 def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:

@@ -81,7 +81,9 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
 def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
     import torch
 
+    from mixwright.lab.data.identity import DataIdentity
     from mixwright.lab.experiments.run import run
+    from mixwright.lab.settings import decode
     from mixwright.lab.training.recipe import Recipe
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -98,9 +100,11 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
         sys.stdout.flush()
 
     recipe = Recipe.from_json(json.dumps(request.pop("recipe")))
+    identity = request.pop("identity", None)
     run(
         recipe,
         Path(request.pop("folder")),
+        identity=identity and decode(DataIdentity, identity, where="the request"),
         on_progress=on_progress,
         on_message=on_message,
         **request,

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import IO, Any, Self
 
-from mixwright.files import kept_from_children, plain, write_whole
+from mixwright.files import kept_from_children, plain, write_json, write_whole
+from mixwright.lab.data.identity import DataIdentity, in_a_sentence
+from mixwright.lab.data.identity import differences as data_differences
+from mixwright.lab.settings import decode
 from mixwright.lab.training.convert import convert_epoch, convert_result
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences
 
 Record = dict[str, Any]
+
+_DATA = "data.json"
 
 
 class RunError(ValueError):
@@ -23,19 +29,22 @@ class RunFolder:
     """Where one run keeps its records and checkpoints.
 
         recipe.json     what is run
+        data.json       what it is run on, by content (``data.identity``)
         metrics.jsonl   one line per epoch
         last.pt         everything needed to continue after the last finished epoch
         best.pt         the weights of the epoch with the highest raw top-1, on validation images
                         where there are any, else on test images
         result.json     written last: its presence says that the run is finished
 
-    A folder belongs to one recipe; the same recipe continues in it, any other is refused. Nothing
-    is touched before ``open``, which makes the folder where it does not exist.
+    A folder belongs to one recipe and one data set; the same ones continue in it, any other is
+    refused. Nothing is touched before ``open``, which makes the folder where it does not exist.
+    Folders of before have no ``data.json``; in them any data are taken.
     """
 
-    def __init__(self, path: Path, recipe: Recipe) -> None:
+    def __init__(self, path: Path, recipe: Recipe, data: DataIdentity | None = None) -> None:
         self.path = path
         self.recipe = recipe
+        self.data = data
         self.last = path / "last.pt"
         self.best = path / "best.pt"
         self._metrics = path / "metrics.jsonl"
@@ -51,6 +60,8 @@ class RunFolder:
             self._check()  # another process may have come between
             recipe = self.path / "recipe.json"
             if not recipe.exists():
+                if self.data is not None:
+                    write_json(self.path / _DATA, asdict(self.data))
                 write_whole(recipe, lambda file: file.write(self.recipe.to_json().encode()))
         except OSError as error:
             raise RunError(
@@ -123,7 +134,7 @@ class RunFolder:
         if not recipe.exists():
             # Hidden names: our lock, and temporary files of a run killed at its very start.
             names = sorted(entry.name for entry in self.path.iterdir() if entry.name[0] != ".")
-            if names:
+            if names and names != [_DATA]:
                 more = ", ..." if len(names) > 3 else ""
                 raise RunError(
                     f"run folder {self.path} has no recipe.json but holds {', '.join(names[:3])}"
@@ -147,6 +158,33 @@ class RunFolder:
                 f"run folder {self.path} belongs to another recipe: {listed}. Choose another "
                 "folder, or go back to the recipe there to continue it."
             )
+        there = read_identity(self.path)
+        if there is not None and self.data is not None and there.digest != self.data.digest:
+            raise RunError(other_data(self.path, there, self.data))
+
+
+def read_identity(run: Path) -> DataIdentity | None:
+    """Read what data a run's folder belongs to; None for runs of before, which kept no such file.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    file = run / _DATA
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise RunError(f"{file} cannot be read ({error}). Choose another folder.") from None
+    return decode(DataIdentity, raw, where=str(file), error=RunError)
+
+
+def other_data(run: Path, there: DataIdentity, here: DataIdentity) -> str:
+    """Return the sentence about a run whose data are others now."""
+    return (
+        f"run folder {run} belongs to other data: {in_a_sentence(data_differences(there, here))}. "
+        "Choose another folder (--out) for the data as they are now, or bring the data back."
+    )
 
 
 def read_metrics(run: Path) -> list[Record]:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data.batches import Batches
+from mixwright.lab.data.classes import class_list
+from mixwright.lab.data.identity import DataIdentity, data_identity
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.distributed import join
@@ -78,6 +80,7 @@ def train(
     evaluate: Evaluate,
     folder: str | Path,
     device: torch.device | str = "cpu",
+    identity: DataIdentity | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train a model by a recipe, in a folder that remembers how far it came.
@@ -108,13 +111,14 @@ def train(
         evaluate: how models are scored.
         folder: the run's own folder; see ``RunFolder``.
         device: ``cpu``, ``cuda`` (of several, the one of the local rank) or another of torch's.
+        identity: what the data are, where that has been worked out before.
         on_progress: called on rank 0 a few times an epoch, and after each epoch is saved.
 
     Returns:
         The result, which ``result.json`` holds too.
 
     Raises:
-        RunError: the folder is another recipe's, foreign, or in use.
+        RunError: the folder is another recipe's or other data's, foreign, or in use.
         CheckpointError: ``last.pt`` is damaged, or a checkpoint cannot be written.
         RecipeError: the batch cannot be divided by the processes, or leaves nobody to mix with.
         DivergedError: a loss or a weight became NaN or infinite; the last checkpoint is kept.
@@ -122,7 +126,9 @@ def train(
     world = join(device)
     # Before anything is written.
     check_partners(recipe, objective, images=len(data.train), world=world)
-    run = RunFolder(Path(folder), recipe)
+    if identity is None:  # worked out by the first process, which keeps the folder
+        identity = world.first_does(lambda: data_identity(data))
+    run = RunFolder(Path(folder), recipe, identity)
     world.first_does(run.open)
     try:
         finished = world.first_does(run.result)
@@ -192,7 +198,7 @@ class _Run:
                 folder.rewrite([])
                 return None
             state = convert_checkpoint(load_checkpoint(folder.last))
-            _check_resumable(state, self.session.recipe, folder.last)
+            _check_resumable(state, self.session.recipe, self.session.data, folder)
             folder.rewrite(state["records"])
             return state
 
@@ -269,6 +275,8 @@ class _Run:
                 self.folder.path, self.epoch, objective=session.objective, data=session.data
             )
         position = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
+        if self.folder.data is not None:
+            position["data"] = self.folder.data.digest
         if better:
             save_checkpoint(self.folder.best, {**self.session.weights(), **position})
         state = {**self.session.state(), **position, "records": self.records}
@@ -318,6 +326,7 @@ class _Run:
             parameters=sum(p.numel() for p in session.model.parameters() if p.requires_grad),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             warnings=warning_spans(self.records),
+            data=self.folder.data.digest if self.folder.data is not None else "",
         )
 
     def _heads(self) -> dict[str, str]:
@@ -353,8 +362,11 @@ class _Run:
         )
 
 
-def _check_resumable(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
-    """Refuse a checkpoint that this recipe's run cannot continue from."""
+def _check_resumable(
+    state: dict[str, Any], recipe: Recipe, data: Dataset, folder: RunFolder
+) -> None:
+    """Refuse a checkpoint that this recipe's run cannot continue from, or not on these data."""
+    path = folder.last
     advice = "Delete it to train from the start, or copy this run's own in its place."
     missing = [name for name in _CONTINUED if name not in state]
     if missing:
@@ -370,6 +382,17 @@ def _check_resumable(state: dict[str, Any], recipe: Recipe, path: Path) -> None:
         fields = ", ".join(f"{name} {was!r} not {now!r}" for name, (was, now) in other.items())
         raise CheckpointError(
             f"checkpoint {path} belongs to another recipe ({fields}); expected this run's. {advice}"
+        )
+    classes = tuple(state.get("classes", data.classes))
+    if classes != data.classes:
+        raise CheckpointError(
+            f"checkpoint {path} knows the classes {class_list(classes)}, {data.name} has "
+            f"{class_list(data.classes)}; expected the same in the same order. {advice}"
+        )
+    if folder.data is not None and state.get("data", folder.data.digest) != folder.data.digest:
+        raise CheckpointError(
+            f"checkpoint {path} was trained on other images than {data.name} has now; expected the "
+            f"same. {advice}"
         )
 
 

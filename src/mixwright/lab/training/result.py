@@ -46,6 +46,7 @@ class Result:
         chosen_on: what ``best`` was chosen on: ``test``, ``validation`` (the data set's own part)
             or ``training share`` (see the recipe's ``val_share``).
         set_by_data: options of the method that follow from the data, by ``Class.option``.
+        data: digest of the images, as ``data.identity`` gives it; empty in older records.
     """
 
     recipe: Recipe
@@ -68,6 +69,7 @@ class Result:
     validation: dict[str, Numbers] = field(default_factory=dict[str, Numbers])
     chosen_on: ChosenOn = "test"
     set_by_data: dict[str, bool] = field(default_factory=dict[str, bool])
+    data: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """Return the fields as plain values, and the format of the record."""

@@ -1,0 +1,91 @@
+"""Runs that are there already: whether they are of these data, wherever these lie now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mixwright.lab.data.identity import (
+    DataIdentity,
+    differences,
+    in_a_sentence,
+    only_times_differ,
+)
+from mixwright.lab.experiments.grid import Planned
+from mixwright.lab.training.folder import read_identity
+from mixwright.lab.training.recipe import Recipe, RecipeError
+from mixwright.lab.training.recipe import differences as recipe_differences
+
+
+def continued(
+    runs: Sequence[Planned], identity: DataIdentity, *, say: Callable[[str], None]
+) -> list[Planned]:
+    """Return the runs, those that were begun on the same images under another path as they are.
+
+    ``say`` is told of runs that do not say what they were trained on, and of files that were only
+    changed in their times.
+
+    Raises:
+        ValueError: a run was trained on other data.
+    """
+    found = [_where_it_began(run, identity) for run in runs]
+    unknown, touched = list[Planned](), list[Planned]()
+    for run in found:
+        if not (run.folder / "recipe.json").is_file():
+            continue
+        there = read_identity(run.folder)
+        if there is None:
+            unknown.append(run)
+        elif there.digest != identity.digest:
+            raise ValueError(
+                f"{run.folder} was trained on other data than {run.recipe.data} holds now: "
+                f"{in_a_sentence(differences(there, identity))}. Give --out another folder for the "
+                "data as they are now, or bring the data back to continue here."
+            )
+        elif only_times_differ(there, identity):
+            touched.append(run)
+    if unknown:
+        say(
+            f"{_named(unknown)}: an older mixwright kept no digest of the data, so whether they "
+            "are the same could not be checked."
+        )
+    if touched:
+        say(
+            f"{_named(touched)}: files of the data have other times than when it was begun; their "
+            "names, their sizes and the content of some are the same, so they count as the same."
+        )
+    return found
+
+
+def _named(runs: Sequence[Planned]) -> str:
+    first = str(runs[0].folder)
+    return first if len(runs) == 1 else f"{first} and {len(runs) - 1} more"
+
+
+def _where_it_began(run: Planned, identity: DataIdentity) -> Planned:
+    """The run as it stands in a folder whose recipe differs in the path of the data alone."""
+    if run.folder.is_dir():
+        folders = [run.folder]
+    else:
+        prefix = run.folder.name.rpartition("-")[0]  # what follows is the hash of the recipe
+        folders = sorted(path for path in run.folder.parent.glob("*") if _stem(path) == prefix)
+    for folder in folders:
+        recipe = _recipe_in(folder)
+        if recipe is None or set(recipe_differences(recipe, run.recipe)) != {"data"}:
+            continue
+        there = read_identity(folder)
+        if there is not None and there.digest == identity.digest:
+            return replace(run, recipe=recipe, folder=folder)
+    return run
+
+
+def _stem(folder: Path) -> str:
+    return folder.name.rpartition("-")[0]
+
+
+def _recipe_in(folder: Path) -> Recipe | None:
+    try:
+        return Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8"))
+    except (OSError, RecipeError, UnicodeDecodeError):
+        return None
