@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lab.analysis.made import accurate, six_groups
 from lab.reports.pages import made_group
 from mixwright.lab.analysis.families import baseline_of, common_seeds, families
@@ -22,3 +24,21 @@ def test_like_is_set_against_like() -> None:
 def test_seeds_in_common_are_found_by_their_places() -> None:
     some = made_group("x", "raw", [{}, {}], seeds=(2, 0))
     assert common_seeds(some, six_groups()[0]) == [(0, 2), (1, 0)]
+
+
+def test_a_seed_that_is_named_twice_is_one_pair() -> None:
+    own = made_group("x", "raw", [{}, {}, {}], seeds=(0, 1, 0))
+    base = made_group("none", "raw", [{}, {}, {}], seeds=(1, 0, 0))
+    assert common_seeds(own, base) == [(0, 1), (1, 0)]
+
+
+def test_the_last_epoch_is_set_against_the_last_and_the_best_against_the_best() -> None:
+    last = six_groups()[:2]
+    best = [
+        replace(group, key=f"{group.method} (best.pt) raw", checkpoint="best.pt") for group in last
+    ]
+    for groups in ([*last, *best], [*best, *last]):
+        found = {own.key: base.key for family in families(groups) for own, base in family}
+        assert found == {"mixup raw": "none raw", "mixup (best.pt) raw": "none (best.pt) raw"}
+        assert [len(family) for family in families(groups)] == [1, 1]
+    assert families([last[1], best[0]]) == []  # nothing alike to be set against

@@ -23,7 +23,7 @@ def _quickly(monkeypatch):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = SmallConv(num_classes=data.num_classes, channels=data.channels, width=2)
-        return ProbeModel(net.eval(), "It was not trained.", "an untrained net")
+        return ProbeModel(net.eval(), "It was not trained.", "an untrained net", data)
 
     monkeypatch.setattr(probe_model, "train_probe_model", untrained)
     monkeypatch.setattr(theory_measurements, "_EXPANDED", 8)

@@ -322,8 +322,14 @@ def test_a_named_run_is_the_reference(tmp_path):
     torch.testing.assert_close(model(images), net.eval()(images))
     part = Diversity(pairs=2, draws=2, reference=str(tmp_path))
     assert part.measure(subject).summary["reference"] == called
-    save_checkpoint(tmp_path / "last.pt", state | {"classes": list("abc")})
-    with pytest.raises(ValueError, match="knows 3 classes"):
+    save_checkpoint(tmp_path / "last.pt", state | {"classes": list("dabc")})
+    model, _ = reference_of(subject, str(tmp_path))  # classes are matched by name
+    torch.testing.assert_close(model(images), net.eval()(images)[:, [1, 2, 3, 0]])
+    save_checkpoint(tmp_path / "last.pt", state | {"classes": list("abcx")})
+    with pytest.raises(ValueError, match=r"1 of 4 classes that .* has not: 'd'"):
+        reference_of(subject, str(tmp_path))
+    save_checkpoint(tmp_path / "last.pt", state | {"classes": list("abcde")})
+    with pytest.raises(ValueError, match="knows 5 classes, small has 4"):
         reference_of(subject, str(tmp_path))
     save_checkpoint(tmp_path / "last.pt", {"weights": {}})
     with pytest.raises(ValueError, match="has no recipe, classes"):

@@ -82,6 +82,17 @@ def test_the_last_layer_stays_where_the_classes_do(runs: Path):
     assert all(torch.equal(value, source[name]) for name, value in state.items())
 
 
+def test_the_last_layer_follows_the_names_of_classes(runs: Path):
+    """In another order of classes, each class keeps its own row."""
+    recipe, _ = started(runs, classes=3)
+    turned = replace(data_of(3), classes=("blue", "red", "green"))
+    state = new_model(recipe, turned).state_dict()
+    source = load_checkpoint(Path(str(recipe.init)) / "last.pt")["weights"]["raw"]
+    for name, value in state.items():  # red, green, blue there
+        wanted = source[name][[2, 0, 1]] if name.startswith("model.fc.") else source[name]
+        assert torch.equal(value, wanted), name
+
+
 def test_averaged_weights(runs: Path):
     recipe, state = started(runs, classes=3, init_weights="ema")
     source = load_checkpoint(Path(str(recipe.init)) / "last.pt")

@@ -8,6 +8,7 @@ beside them instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from mixwright.lab.analysis.findings import (
 from mixwright.lab.training.folder import read_metrics
 
 Raw = Mapping[str, Any]
+
+_CHECKPOINT = re.compile(r" \(([^()]+)\) (?:raw|ema|teacher)$")  # "none (best.pt) raw"
 
 
 def damaged(path: Path, error: Exception) -> ValueError:
@@ -192,6 +195,7 @@ def _measured(name: str, models: Sequence[Raw]) -> list[Group]:
                 slug=first["name"],
                 weights=weights,
                 baseline=bool(recipe) and recipe["method"] == "none",
+                checkpoint=found_in[1] if (found_in := _CHECKPOINT.search(key)) else "",
                 seeds=tuple(model["seed"] for model in members),
                 folders=tuple(folder for folder in folders if folder),
                 summaries=tuple(model["parts"][name] for model in members),

@@ -79,11 +79,13 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
-    from mixwright.lab.cli.prepare import devices, out_folder
+    from mixwright.lab.cli.prepare import devices, out_folder, tell
     from mixwright.lab.experiments.evaluations.measuring import setting
     from mixwright.lab.experiments.evaluations.models_to_evaluate import (
         check_models,
         find_models,
+        match_data,
+        note_changes,
     )
     from mixwright.lab.experiments.evaluations.parts import parse_parts
 
@@ -102,9 +104,12 @@ def main(argv: Sequence[str]) -> int:
                 trust=options.trust,
             )
         ]
-        candidates = check_models(found)
+        candidates = check_models(found, say=tell)
         parts = _shared_images(parts, candidates, named=options.only is not None)
         data = _data(options, candidates)
+        if options.image_size is None and options.train_size is None:  # else others were asked for
+            note_changes(data, candidates, say=tell)
+        data = match_data(data, candidates, say=tell)
         common = setting(
             data,
             test_size=options.test_size,

@@ -50,10 +50,11 @@ def main(argv: Sequence[str]) -> int:
     with users_words():
         methods = parse_methods(options.methods or MIXERS, trust=options.trust)
         data = load(options, train_size=options.train_size)
-        images, labels = choose_images(data, max(8, options.count))
         probe = None
-        if any(map(looks_through_model, methods)):
+        if options.run is not None or any(map(looks_through_model, methods)):
             probe = find_probe_model(data, options.run, seed=options.seed, on_message=tell)
+            data = probe.data
+        images, labels = choose_images(data, max(8, options.count))
         model = None if probe is None else probe.model
         every = [
             samples_of(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint, weights_digest
+from mixwright.lab.data.classes import match_classes
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.heads import saved_columns
 from mixwright.lab.training.recipe import Recipe
@@ -92,8 +93,9 @@ def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
     """Fill a fresh network in ``Normalised`` with the weights that its recipe names.
 
     Where the classes are others (their names, not only their number), the last Linear keeps the
-    weights that it was just given. Mean and deviation of normalisation are the source's: its
-    weights have learned behind them.
+    weights that it was just given; where they are the same in another order, its rows are put in
+    the order of the data. Mean and deviation of normalisation are the source's: its weights have
+    learned behind them.
 
     Raises:
         CheckpointError: the weights are not there, are others than the recipe's, or do not fit.
@@ -119,11 +121,16 @@ def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
         )
     own: dict[str, Tensor] = model.state_dict()
     new: set[str] = set()
-    if tuple(state["classes"]) != data.classes:
+    classes = tuple(state["classes"])
+    if classes != data.classes:
         shape = (2, data.channels, data.image_size, data.image_size)
         head = classifier(model, torch.zeros(shape))
         name = next(name for name, module in model.named_modules() if module is head)
         new = {f"{name}.weight", f"{name}.bias"}
+    if new and sorted(classes) == sorted(set(data.classes)):
+        rows = list(match_classes(classes, data.classes))
+        moved = {name: weights[name][rows] for name in new if name in weights}
+        weights, new = {**weights, **moved}, set()
     kept = {name: value for name, value in weights.items() if name not in new}
     _check_fit(path, kept, {name: value for name, value in own.items() if name not in new})
     model.load_state_dict({**own, **kept})

@@ -143,7 +143,9 @@ def _first_model(runs: Sequence[Path], data: Dataset) -> Module | None:
 
     for run in runs:
         try:
-            return load_saved(run, image_size=data.image_size, channels=data.channels).models["raw"]
+            saved = load_saved(run, image_size=data.image_size, channels=data.channels)
         except ValueError:  # a checkpoint that was removed or does not fit: the next one
             continue
+        if saved.classes == data.classes:
+            return saved.models["raw"]
     return None

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mixwright.lab.data.classes import fitted
 from mixwright.lab.experiments.run import new_model
 from mixwright.lab.experiments.saved import load_saved
 from mixwright.lab.training.recipe import Recipe
@@ -31,11 +32,13 @@ class ProbeModel:
         model: for images in [0, 1], in evaluation mode.
         note: a sentence on it, for captions.
         name: the model in a few words.
+        data: the data set, its classes numbered as the model numbers them.
     """
 
     model: nn.Module
     note: str
     name: str
+    data: "Dataset"
 
 
 def find_probe_model(
@@ -49,18 +52,16 @@ def find_probe_model(
     if run is None:
         return train_probe_model(data, seed=seed, on_message=on_message)
     saved = load_saved(Path(run), image_size=data.image_size, channels=data.channels)
-    if len(saved.classes) != data.num_classes:
-        raise ValueError(
-            f"--run {run}: its model tells {len(saved.classes)} classes apart, {data.name} has "
-            f"{data.num_classes}. Give the --data that it was trained on."
-        )
+    data, sentence = fitted(data, saved.classes, what=f"--run {run}", where=f"--data {data.name}")
+    if sentence:
+        on_message(sentence)
     recipe, epochs = saved.recipe, f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
     note = (
         f"Methods that look through a model look through a {recipe.model} that was trained on "
         f"{recipe.data} with {recipe.method} for {epochs}."
     )
     name = f"a {recipe.model} trained on {recipe.data} with {recipe.method}"
-    return ProbeModel(saved.models["raw"], note, name)
+    return ProbeModel(saved.models["raw"], note, name, data)
 
 
 def train_probe_model(
@@ -95,7 +96,7 @@ def train_probe_model(
         f"images of {data.name} for {steps} steps just before; it knew {known / seen:.0%} of the "
         "last training images."
     )
-    return ProbeModel(model.eval(), note, f"a {MODEL} trained briefly on {data.name}")
+    return ProbeModel(model.eval(), note, f"a {MODEL} trained briefly on {data.name}", data)
 
 
 def looks_through_model(method: "Method") -> bool:

@@ -7,11 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint
+from mixwright.checkpoint import (
+    CheckpointError,
+    checkpoint_of,
+    load_checkpoint,
+    weights_digest,
+)
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.heads import saved_columns
 from mixwright.lab.training.rebuild import rebuild
-from mixwright.lab.training.recipe import Recipe
+from mixwright.lab.training.recipe import Recipe, recipe_hash
 
 _NEEDED = ("recipe", "weights", "ema_updates", "classes", "mean", "std", "epoch")
 
@@ -48,19 +53,44 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
     return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), models)
 
 
-def recipe_of(path: Path) -> Recipe:
-    """The recipe of a checkpoint or run folder, without building its model."""
-    return Recipe.from_json(_whole(path)["recipe"])
+@dataclass(frozen=True)
+class SavedRun:
+    """What a checkpoint says of its run, without its models.
+
+    Args:
+        recipe: what was trained.
+        columns: its columns (``training.heads``): ``raw``, ``ema``, ...
+        classes: names, by label.
+        heads: the last layer of each column, ``own`` or ``mixed``; empty where there is only its
+            own.
+        identity: the same for copies of a run, wherever they lie: recipe, seed and weights.
+        data: digest of the images that it was trained and tested on; empty in older checkpoints.
+    """
+
+    recipe: Recipe
+    columns: tuple[str, ...]
+    classes: tuple[str, ...]
+    heads: dict[str, str]
+    identity: str
+    data: str
 
 
-def columns_of(path: Path) -> tuple[str, ...]:
-    """The columns of a checkpoint or run folder: ``raw``, ``ema``, ...; see ``training.heads``."""
-    return tuple(saved_columns(_whole(path)))
+def saved_run(path: Path) -> SavedRun:
+    """Read what a checkpoint or run folder says of its run.
 
-
-def heads_of(path: Path) -> dict[str, str]:
-    """The last layer of each column, ``own`` or ``mixed``; empty where there is only its own."""
-    return dict(_whole(path).get("heads", {}).get("columns", {}))
+    Raises:
+        ValueError: there is no such file, or it is damaged or foreign.
+    """
+    state = _whole(path)
+    recipe = Recipe.from_json(state["recipe"])
+    return SavedRun(
+        recipe=recipe,
+        columns=tuple(saved_columns(state)),
+        classes=tuple(state["classes"]),
+        heads=dict(state.get("heads", {}).get("columns", {})),
+        identity=f"{recipe_hash(recipe)} {weights_digest(state['weights']['raw'])}",
+        data=state.get("data", ""),
+    )
 
 
 def _whole(path: Path) -> dict[str, Any]:

@@ -120,13 +120,14 @@ def prepare_theory(
         ValueError: the run cannot be read, or does not fit the data.
     """
     looking = frozenset(method.text for method in methods if looks_through_model(method))
-    rows = torch.randperm(len(data.train), generator=stream(0, Stream.THEORY_IMAGES))[:_IMAGES]
-    images = data.train.take(rows).float().div_(255).to(device)
-    labels = data.train.labels[rows].to(device)
     probe = None
     if with_model or looking or run is not None:
         probe = find_probe_model(data, run, seed=0, on_message=on_message)
         probe.model.to(device)
+        data = probe.data
+    rows = torch.randperm(len(data.train), generator=stream(0, Stream.THEORY_IMAGES))[:_IMAGES]
+    images = data.train.take(rows).float().div_(255).to(device)
+    labels = data.train.labels[rows].to(device)
     return TheorySetup(data, tuple(methods), looking, images, labels, probe, seeds)
 
 

@@ -119,11 +119,23 @@ def test_runs_of_several_data_sets_are_not_mixed_up(comparison: Path) -> None:
     one, other, *_ = find(comparison)
     assert one.recipe is not None
     assert check_models([one, other]) == [one, other]
-    foreign = dataclasses.replace(other, recipe=dataclasses.replace(one.recipe, data="cifar10"))
+    moved = dataclasses.replace(other, recipe=dataclasses.replace(one.recipe, data="folder:x"))
+    assert check_models([one, moved]) == [one, moved]  # the same images by another name
+    foreign = dataclasses.replace(
+        other, recipe=dataclasses.replace(one.recipe, data="cifar10"), trained_on="another"
+    )
     with pytest.raises(
         ValueError, match=r"differ in data \('digits', 'cifar10'\).*expected one recipe"
     ):
         check_models([one, foreign])
+    changed = dataclasses.replace(other, trained_on="another")
+    with pytest.raises(ValueError, match=r"were trained on other data: digest .* and digest anot"):
+        check_models([one, changed])
+    renamed = dataclasses.replace(other, classes=("a", "b"))
+    with pytest.raises(ValueError, match=r"trained on other classes: 'zero', .* and 'a', 'b'; exp"):
+        check_models([one, renamed])
+    unknown = dataclasses.replace(other, trained_on="")
+    assert check_models([one, unknown]) == [one, unknown]
 
 
 def test_left_over_runs_of_another_recipe_are_no_seeds(comparison: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.checkpoint import CheckpointError, load_checkpoint
+from mixwright.lab.data.classes import fit_classes
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits
 from mixwright.lab.evaluation.subject import Subject
 from mixwright.lab.training.convert import convert_checkpoint
@@ -60,7 +61,8 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
             f"{run} has no {', '.join(missing)}; expected a run folder, or its last.pt."
         )
     data = subject.data
-    if len(state["classes"]) != data.num_classes:
+    numbers, _ = fit_classes(state["classes"], data.classes, what=run, where=data.name)
+    if len(numbers) < len(state["classes"]):
         raise CheckpointError(
             f"{run} knows {len(state['classes'])} classes, {data.name} has {data.num_classes}; "
             "expected the same classes. Name a run on this data as reference."
@@ -68,4 +70,19 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
     size = {"image_size": data.image_size, "channels": data.channels}
     model = rebuild(path, state, state["weights"]["raw"], **size)
     recipe = Recipe.from_json(state["recipe"])
-    return model.to(subject.device), f"{recipe.method}, seed {recipe.seed}"
+    ordered = _Ordered(model, torch.tensor(numbers))
+    return ordered.eval().to(subject.device), f"{recipe.method}, seed {recipe.seed}"
+
+
+class _Ordered(nn.Module):
+    """A classifier whose logits are in the order of other data's classes."""
+
+    numbers: Tensor
+
+    def __init__(self, model: nn.Module, numbers: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("numbers", numbers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images).index_select(1, self.numbers)

@@ -16,12 +16,15 @@ from torch import nn
 from mixwright.checkpoint import checkpoint_of
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
+from mixwright.lab.data.classes import class_list, fitted
+from mixwright.lab.data.identity import data_identity, differences, in_a_sentence
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.saved import columns_of, heads_of, load_saved, recipe_of
+from mixwright.lab.experiments.saved import load_saved, saved_run
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.names import MODELS
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.models.zoo import published
+from mixwright.lab.training.folder import read_identity
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -49,6 +52,10 @@ class ModelToEvaluate:
         folder: of its run.
         file: its checkpoint.
         doubted: whether its normalisation is looked at before it is judged.
+        checkpoint: name of its file where that is not a run's last.
+        classes: names of its classes, by label; empty where it has none.
+        identity: of its run, the same for copies; see ``SavedRun``.
+        trained_on: digest of its run's data; empty where it is not known.
     """
 
     group: str
@@ -62,6 +69,10 @@ class ModelToEvaluate:
     folder: Path | None = None
     file: Path | None = None
     doubted: bool = False
+    checkpoint: str = ""
+    classes: tuple[str, ...] = ()
+    identity: str = ""
+    trained_on: str = ""
 
     @property
     def baseline(self) -> bool:
@@ -161,32 +172,149 @@ def _runs_of(comparison: Path) -> list[Path]:
     return sorted(result.parent for result in (comparison / "runs").glob("*/result.json"))
 
 
-def check_models(candidates: Sequence[ModelToEvaluate]) -> list[ModelToEvaluate]:
-    """Refuse models that are no seeds of one another; return each once.
+def check_models(
+    candidates: Sequence[ModelToEvaluate], *, say: Callable[[str], None] = lambda sentence: None
+) -> list[ModelToEvaluate]:
+    """Refuse models that are no seeds of one another; return each run once.
+
+    A run that is given twice, or with a copy of its folder, is no second seed: ``say`` is told.
 
     Raises:
-        ValueError: runs differ in more than method, seed and first weights.
+        ValueError: runs differ in more than method, seed and first weights, in their classes or in
+            their data, or two of one method and seed are not the same.
     """
-    single = list({(model.group, model.slug): model for model in candidates}.values())
-    recipes = [asdict(model.recipe) for model in single if model.recipe is not None]
+    runs = [model for model in candidates if model.recipe is not None]
+    recipes = [asdict(model.recipe) for model in runs if model.recipe is not None]
+    same_data = len({model.trained_on for model in runs}) == 1 and all(m.trained_on for m in runs)
+    own = (*_OWN_TO_A_RUN, "data") if same_data else _OWN_TO_A_RUN
     for name in recipes[0] if recipes else ():
         values = list(dict.fromkeys(repr(recipe[name]) for recipe in recipes))
-        if len(values) > 1 and name not in _OWN_TO_A_RUN:
+        if len(values) > 1 and name not in own:
             raise ValueError(
                 f"these runs differ in {name} ({', '.join(values[:3])}), so they are no seeds and "
                 "methods of one comparison; expected one recipe. Evaluate them apart, each with an "
                 "--out of its own."
             )
-    return single
+    ways: dict[str, Callable[[ModelToEvaluate], str | tuple[str, ...]]] = {
+        "classes": lambda model: model.classes,
+        "data": lambda model: model.trained_on,
+    }
+    for what, of in ways.items():
+        known: dict[str | tuple[str, ...], ModelToEvaluate] = {}
+        for model in runs:
+            if of(model):
+                known.setdefault(of(model), model)
+        if len(known) > 1:
+            first, other, *_ = known.values()
+            raise ValueError(
+                f"{first.name} ({first.folder}) and {other.name} ({other.folder}) were trained on "
+                f"other {what}: {_shown(of(first))} and {_shown(of(other))}; expected the same. "
+                "Evaluate them apart, each with an --out of its own."
+            )
+    return _each_once(candidates, say)
+
+
+def _shown(value: str | tuple[str, ...]) -> str:
+    return f"digest {value[:8]}" if isinstance(value, str) else class_list(value)
+
+
+def _each_once(
+    candidates: Sequence[ModelToEvaluate], say: Callable[[str], None]
+) -> list[ModelToEvaluate]:
+    """Leave out what was given twice, by identity and not by path; refuse rivals for one seed."""
+    found: dict[tuple[str, str], ModelToEvaluate] = {}
+    seeds: dict[tuple[str, int], ModelToEvaluate] = {}
+    told: set[str] = set()
+    for model in candidates:
+        key = (model.group, model.identity or model.slug)
+        first = found.setdefault(key, model)
+        if first is model:
+            if model.seed is None:
+                continue
+            rival = seeds.setdefault((model.group, model.seed), model)
+            if rival is not model:
+                raise ValueError(
+                    f"{rival.folder} and {model.folder} are two runs of {model.method_label} with "
+                    f"seed {model.seed} and other weights; expected each seed once, since runs are "
+                    "paired by seed. Evaluate them apart, each with an --out of its own."
+                )
+        elif first.file != model.file:
+            sentence = (
+                f"{model.folder} is the same run as {first.folder} ({model.method_label}, seed "
+                f"{model.seed}): it counts once."
+            )
+            if sentence not in told:
+                say(sentence)
+            told.add(sentence)
+    return list(found.values())
+
+
+def match_data(
+    data: Dataset, candidates: Sequence[ModelToEvaluate], *, say: Callable[[str], None]
+) -> Dataset:
+    """Return data whose classes have the numbers that the models give them, matched by name.
+
+    ``say`` is told where there are no names to compare.
+
+    Raises:
+        ValueError: a model lacks a class of the data; or the data's numbering is another, and there
+            are models beside it that have no names of classes.
+    """
+    where = f"--data {data.name}"
+    named = next((model for model in candidates if model.classes), None)
+    nameless = [model for model in candidates if not model.classes]
+    found, sentence = data, ""
+    if named is not None:  # all that have names have the same: they were checked
+        found, sentence = fitted(data, named.classes, what=named.name, where=where)
+    if found is not data and nameless and not sentence:
+        raise ValueError(
+            f"{named and named.name} numbers the classes of {where} in another order, and "
+            f"{nameless[0].name} has no names by which they could be matched. Evaluate them apart."
+        )
+    if nameless:
+        names = ", ".join(model.name for model in nameless)
+        say(f"{names}: no names of classes are known, so only their number is compared.")
+    if sentence and named and named.trained_on != data_identity(data).digest:
+        say(sentence)
+    return found
+
+
+def note_changes(
+    data: Dataset, candidates: Sequence[ModelToEvaluate], *, say: Callable[[str], None]
+) -> None:
+    """Say where data of a run's own name are no longer what it was trained on.
+
+    Where we split them, images that it was trained on may have come among the test images.
+    """
+    runs = [model for model in candidates if model.recipe and model.recipe.data == data.name]
+    if not runs:
+        return
+    here = data_identity(data)
+    unknown = [model for model in runs if not model.trained_on]
+    other = next((model for model in runs if model.trained_on not in ("", here.digest)), None)
+    if other is not None:
+        there = other.folder and read_identity(other.folder)
+        changed = in_a_sentence(differences(there, here)) if there else "its digest is another"
+        say(
+            f"{data.name} is not what {other.name} was trained on ({changed}): images that it has "
+            "learned may be among the test images."
+        )
+    elif unknown:
+        say(
+            f"{unknown[0].name}: an older mixwright kept no digest of its data, so whether "
+            f"{data.name} is the same could not be checked."
+        )
 
 
 def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
-    recipe, there, heads = recipe_of(path), columns_of(path), heads_of(path)
+    about = saved_run(path)
+    recipe, heads = about.recipe, about.heads
     wanted = list(WEIGHTS) if weights == "all" else [weights]
     file = checkpoint_of(path)
     method = parse_method(recipe.method, file=file, trust=trust)
     # Another checkpoint than the last is another model, not another seed of the same.
-    which = "" if file.name == "last.pt" else f" ({file.name})"
+    checkpoint = "" if file.name == "last.pt" else file.name
+    which = f" ({checkpoint})" if checkpoint else ""
 
     def named(column: str) -> str:
         own = WEIGHTS[column]
@@ -209,9 +337,13 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
             recipe=recipe,
             folder=file.parent,
             file=file,
+            checkpoint=checkpoint,
+            classes=about.classes,
+            identity=about.identity,
+            trained_on=about.data,
         )
         for column in wanted
-        if column in there
+        if column in about.columns
     ]
 
 

@@ -71,6 +71,7 @@ def _group(key: str, members: Sequence[Measured]) -> Group:
         slug=first.slug,
         weights=first.weights,
         baseline=first.baseline,
+        checkpoint=first.checkpoint,
         seeds=tuple(part.candidate.seed for part in members),
         folders=tuple(str(folder) for folder in folders if folder is not None),
         summaries=tuple(found.summary for found in results),
