@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
-    from mixwright.lab.cli.prepare import devices, out_folder, tell
+    from mixwright.lab.cli.prepare import devices, out_folder
     from mixwright.lab.experiments.evaluations.measuring import setting
     from mixwright.lab.experiments.evaluations.models_to_evaluate import (
         check_models,

@@ -14,6 +14,7 @@ from mixwright.checkpoint import (
     weights_digest,
 )
 from mixwright.lab.training.convert import convert_checkpoint
+from mixwright.lab.training.folder import read_identity
 from mixwright.lab.training.heads import saved_columns
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe, recipe_hash
@@ -64,7 +65,8 @@ class SavedRun:
         heads: the last layer of each column, ``own`` or ``mixed``; empty where there is only its
             own.
         identity: the same for copies of a run, wherever they lie: recipe, seed and weights.
-        data: digest of the images that it was trained and tested on; empty in older checkpoints.
+        data: digest of the images that it was trained and tested on; empty where its folder does
+            not say, as older ones.
     """
 
     recipe: Recipe
@@ -83,13 +85,14 @@ def saved_run(path: Path) -> SavedRun:
     """
     state = _whole(path)
     recipe = Recipe.from_json(state["recipe"])
+    data = read_identity(checkpoint_of(path).parent)
     return SavedRun(
         recipe=recipe,
         columns=tuple(saved_columns(state)),
         classes=tuple(state["classes"]),
         heads=dict(state.get("heads", {}).get("columns", {})),
         identity=f"{recipe_hash(recipe)} {weights_digest(state['weights']['raw'])}",
-        data=state.get("data", ""),
+        data="" if data is None else data.digest,
     )
 
 

@@ -45,6 +45,7 @@ class RunFolder:
         self.path = path
         self.recipe = recipe
         self.data = data
+        self.data_known = False  # whether it is written down what the run was begun on
         self.last = path / "last.pt"
         self.best = path / "best.pt"
         self._metrics = path / "metrics.jsonl"
@@ -63,11 +64,17 @@ class RunFolder:
                 if self.data is not None:
                     write_json(self.path / _DATA, asdict(self.data))
                 write_whole(recipe, lambda file: file.write(self.recipe.to_json().encode()))
+            self.data_known = self.data is not None and (self.path / _DATA).is_file()
         except OSError as error:
             raise RunError(
                 f"run folder {self.path} cannot be used: {error}. Choose a folder on a disk with "
                 "room that you may write to."
             ) from error
+
+    @property
+    def digest(self) -> str:
+        """Of the data, for what the run leaves; empty where it was begun on data unknown."""
+        return self.data.digest if self.data is not None and self.data_known else ""
 
     def close(self) -> None:
         """Release the folder; harmless when it is not held."""

@@ -130,6 +130,7 @@ def train(
         identity = world.first_does(lambda: data_identity(data))
     run = RunFolder(Path(folder), recipe, identity)
     world.first_does(run.open)
+    run.data_known = world.share(run.data_known)
     try:
         finished = world.first_does(run.result)
         if finished is not None:
@@ -198,7 +199,7 @@ class _Run:
                 folder.rewrite([])
                 return None
             state = convert_checkpoint(load_checkpoint(folder.last))
-            _check_resumable(state, self.session.recipe, self.session.data, folder)
+            _check_resumable(state, self.session.recipe, self.session.data, folder.last)
             folder.rewrite(state["records"])
             return state
 
@@ -275,8 +276,6 @@ class _Run:
                 self.folder.path, self.epoch, objective=session.objective, data=session.data
             )
         position = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
-        if self.folder.data is not None:
-            position["data"] = self.folder.data.digest
         if better:
             save_checkpoint(self.folder.best, {**self.session.weights(), **position})
         state = {**self.session.state(), **position, "records": self.records}
@@ -326,7 +325,7 @@ class _Run:
             parameters=sum(p.numel() for p in session.model.parameters() if p.requires_grad),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             warnings=warning_spans(self.records),
-            data=self.folder.data.digest if self.folder.data is not None else "",
+            data=self.folder.digest,
         )
 
     def _heads(self) -> dict[str, str]:
@@ -362,11 +361,8 @@ class _Run:
         )
 
 
-def _check_resumable(
-    state: dict[str, Any], recipe: Recipe, data: Dataset, folder: RunFolder
-) -> None:
+def _check_resumable(state: dict[str, Any], recipe: Recipe, data: Dataset, path: Path) -> None:
     """Refuse a checkpoint that this recipe's run cannot continue from, or not on these data."""
-    path = folder.last
     advice = "Delete it to train from the start, or copy this run's own in its place."
     missing = [name for name in _CONTINUED if name not in state]
     if missing:
@@ -388,11 +384,6 @@ def _check_resumable(
         raise CheckpointError(
             f"checkpoint {path} knows the classes {class_list(classes)}, {data.name} has "
             f"{class_list(data.classes)}; expected the same in the same order. {advice}"
-        )
-    if folder.data is not None and state.get("data", folder.data.digest) != folder.data.digest:
-        raise CheckpointError(
-            f"checkpoint {path} was trained on other images than {data.name} has now; expected the "
-            f"same. {advice}"
         )
 
 
