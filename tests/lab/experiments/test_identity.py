@@ -173,16 +173,17 @@ def compared(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         del workers, on_event  # in this process: a worker takes seconds to start
         missing = [job for job in jobs if not job.finished]
         for job in missing:
-            run(job.recipe, job.folder, data_name=place.data, identity=place.identity)
+            known = place.identity_for(job.recipe)
+            run(job.recipe, job.folder, data_name=place.data, identity=known)
         return []
 
     monkeypatch.setattr(grid, "run_parallel", here)
     monkeypatch.setattr(page, "write_report", lambda record: record)  # pages are tested elsewhere
     short = [*SHORT[:3], "1", *SHORT[4:], "--seeds", "1", "--out", str(tmp_path / "out")]
 
-    def compare(*methods: str, data: Path | None = None) -> int:
+    def compare(*words: str, data: Path | None = None) -> int:
         where = f"folder:{data or tmp_path / 'abc'}"
-        return main(["compare", *methods, "--data", where, *short])
+        return main(["compare", *words, "--data", where, *short])
 
     assert compare("none") == 0
     return compare
@@ -251,3 +252,25 @@ def test_runs_without_a_digest_are_taken_with_a_sentence(
     capsys.readouterr()
     assert compared("none") == 0
     assert f"{run}: an older mixwright kept no digest of the data" in capsys.readouterr().err
+
+
+def test_seeds_that_draw_their_own_images_continue_too(
+    compared: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["none", "--subset-seeds", "true", "--train-size", "9", "--out", str(tmp_path / "two")]
+    words = ["compare", *short, "--data", f"folder:{tmp_path / 'abc'}", *SHORT[:3], "1"]
+    words += [*SHORT[4:], "--seeds", "2"]
+    assert main(words) == 0
+    runs = sorted((tmp_path / "two" / "runs").iterdir())
+    first, second = (json.loads((run / "data.json").read_text())["parts"] for run in runs)
+    assert first["train"] != second["train"]
+    assert first["test"] == second["test"]
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "2 of 2 runs are there already" in capsys.readouterr().out
+    both = ["evaluate", str(tmp_path / "two"), "--only", "accuracy", "--out", str(tmp_path / "e")]
+    assert main(both) == 0
+    shutil.rmtree(runs[0])  # what is left drew other images than those that are looked at first
+    shutil.copy(tmp_path / "abc/test/a/0.png", tmp_path / "abc/test/a/9.png")
+    assert main(words) == 2
+    assert "test: 6 images of class 'a' there, 7 now" in capsys.readouterr().err

@@ -110,9 +110,8 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
             val_share=first.val_share,
         )
         check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
-        where = place(options, options.device, data)
-        assert where.identity is not None
-        runs = continued(runs, where.identity, say=tell if first_process() else silent)
+        where = place(options, options.device, data, subset_seed=first.subset_seed)
+        runs = continued(runs, where, say=tell if first_process() else silent)
     world = join(where.devices[0])
     console = open_console(quiet=not world.first)
     return _Task(options, runs, data, where, command, console, world)

@@ -132,8 +132,13 @@ def devices(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def place(options: RecipeOptions, device: str, data: "Dataset") -> "Place":
-    """Return where runs find their data, what these are, and what they run on."""
+def place(
+    options: RecipeOptions, device: str, data: "Dataset", *, subset_seed: int | None
+) -> "Place":
+    """Return where runs find their data, what these are, and what they run on.
+
+    ``subset_seed`` drew the images of ``data`` that are trained on.
+    """
     from mixwright.lab.data.identity import data_identity
     from mixwright.lab.experiments.grid import Place
 
@@ -145,4 +150,5 @@ def place(options: RecipeOptions, device: str, data: "Dataset") -> "Place":
         options.trust,
         data=options.data,
         identity=data_identity(data),
+        subset_seed=subset_seed,
     )

@@ -62,11 +62,10 @@ def main(argv: Sequence[str]) -> int:
             val_share=recipe.val_share,
         )
         check_methods([recipe], data)
-        where = place(options, options.device, data)
-        assert where.identity is not None
+        where = place(options, options.device, data, subset_seed=recipe.subset_seed)
         name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
         planned = Planned(method, recipe, out_folder(options.out or f"runs/train/{name}"))
-        (planned,) = continued([planned], where.identity, say=tell if first_process() else silent)
+        (planned,) = continued([planned], where, say=tell if first_process() else silent)
     recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
     world = join(device)

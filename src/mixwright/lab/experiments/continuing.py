@@ -12,29 +12,33 @@ from mixwright.lab.data.identity import (
     in_a_sentence,
     only_times_differ,
 )
-from mixwright.lab.experiments.grid import Planned
+from mixwright.lab.experiments.grid import Place, Planned
 from mixwright.lab.training.folder import read_identity
 from mixwright.lab.training.recipe import Recipe, RecipeError
 from mixwright.lab.training.recipe import differences as recipe_differences
 
 
 def continued(
-    runs: Sequence[Planned], identity: DataIdentity, *, say: Callable[[str], None]
+    runs: Sequence[Planned], place: Place, *, say: Callable[[str], None]
 ) -> list[Planned]:
     """Return the runs, those that were begun on the same images under another path as they are.
 
-    ``say`` is told of runs that do not say what they were trained on, and of files that were only
-    changed in their times.
+    Of runs that drew other images to train on by a seed, the images to test on are compared here;
+    the others where they train. ``say`` is told of runs that do not say what they were trained on,
+    and of files that were only changed in their times.
 
     Raises:
         ValueError: a run was trained on other data.
     """
-    found = [_where_it_began(run, identity) for run in runs]
+    assert place.identity is not None
+    found = [_where_it_began(run, place.identity_for(run.recipe)) for run in runs]
     unknown, touched = list[Planned](), list[Planned]()
     for run in found:
         if not (run.folder / "recipe.json").is_file():
             continue
-        there = read_identity(run.folder)
+        there, identity = read_identity(run.folder), place.identity
+        if there is not None and place.identity_for(run.recipe) is None:
+            there, identity = _tested(there), _tested(identity)
         if there is None:
             unknown.append(run)
         elif there.digest != identity.digest:
@@ -63,8 +67,15 @@ def _named(runs: Sequence[Planned]) -> str:
     return first if len(runs) == 1 else f"{first} and {len(runs) - 1} more"
 
 
-def _where_it_began(run: Planned, identity: DataIdentity) -> Planned:
+def _tested(identity: DataIdentity) -> DataIdentity:
+    """What does not depend on the images that a seed drew to train on."""
+    return replace(identity, parts={"test": identity.parts["test"]})
+
+
+def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
     """The run as it stands in a folder whose recipe differs in the path of the data alone."""
+    if identity is None:
+        return run
     if run.folder.is_dir():
         folders = [run.folder]
     else:

@@ -76,6 +76,8 @@ class Place:
     ``devices`` are handed out in turn; ``trust`` imports the modules that a file behind
     ``trained:run=`` names. ``data`` is the name by which the data are found now, ``identity`` what
     they are; None where the recipe's name is to be taken, and where each run is to find out.
+    ``subset_seed`` drew the images of ``identity`` that are trained on; runs that drew others find
+    out by themselves.
     """
 
     data_dir: str | None
@@ -84,6 +86,11 @@ class Place:
     trust: bool = False
     data: str | None = None
     identity: "DataIdentity | None" = None
+    subset_seed: int | None = None
+
+    def identity_for(self, recipe: Recipe) -> "DataIdentity | None":
+        """What the data of a run are, where that is known."""
+        return self.identity if recipe.subset_seed == self.subset_seed else None
 
 
 def run_parallel(
@@ -129,7 +136,7 @@ def run_together(
                 skip_unreadable=place.skip_unreadable,
                 trust=place.trust,
                 data_name=place.data,
-                identity=place.identity,
+                identity=place.identity_for(run.recipe),
                 device=str(world.device(place.devices[0])),
                 on_progress=lambda now, job=job: on_event(
                     Event("progress", job, progress_detail(now))
@@ -169,6 +176,7 @@ def alone_in(out: Path) -> Generator[None]:
 
 
 def _job(run: Planned, place: Place) -> Job:
+    identity = place.identity_for(run.recipe)
     request = {
         "recipe": dataclasses.asdict(run.recipe),
         "folder": str(run.folder.resolve()),
@@ -176,6 +184,6 @@ def _job(run: Planned, place: Place) -> Job:
         "skip_unreadable": place.skip_unreadable,
         "trust": place.trust,
         "data_name": place.data,
-        "identity": None if place.identity is None else dataclasses.asdict(place.identity),
+        "identity": None if identity is None else dataclasses.asdict(identity),
     }
     return Job(run.name, run.folder, run.log.resolve(), request)

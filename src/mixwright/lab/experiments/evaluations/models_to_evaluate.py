@@ -199,11 +199,14 @@ def check_models(
         "classes": lambda model: model.classes,
         "data": lambda model: model.trained_on,
     }
+    drawn = {model.recipe.subset_seed for model in runs if model.recipe is not None}
     for what, of in ways.items():
         known: dict[str | tuple[str, ...], ModelToEvaluate] = {}
         for model in runs:
             if of(model):
                 known.setdefault(of(model), model)
+        if what == "data" and len(drawn) > 1:  # each seed drew images of its own to train on
+            continue
         if len(known) > 1:
             first, other, *_ = known.values()
             raise ValueError(
@@ -287,7 +290,8 @@ def note_changes(
     Where we split them, images that it was trained on may have come among the test images.
     """
     runs = [model for model in candidates if model.recipe and model.recipe.data == data.name]
-    if not runs:
+    drawn = {model.recipe.subset_seed for model in runs if model.recipe is not None}
+    if not runs or len(drawn) > 1:  # each seed drew images of its own to train on
         return
     here = data_identity(data)
     unknown = [model for model in runs if not model.trained_on]
