@@ -95,6 +95,15 @@ def wall(call: Call) -> float:
     return seconds
 
 
+def processor(call: Call) -> float:
+    """Time a call by what it takes of the processor, whatever else is at work on the machine."""
+    started = time.process_time()
+    result = call()
+    seconds = time.process_time() - started
+    del result
+    return seconds
+
+
 def _on_cuda(device: torch.device, call: Call) -> float:
     results: list[object] = []  # dropped after the clock is read
     torch.cuda.synchronize(device)
@@ -110,6 +119,8 @@ def in_turn(
     warm_up: int,
     rounds: int | None,
     seconds: float = 30.0,
+    fewest: int = 10,
+    most: int = 300,
 ) -> list[list[float]]:
     """Time several calls in turn, so that a disturbance of the machine hits all alike.
 
@@ -117,7 +128,7 @@ def in_turn(
     bring their own code and data back into the caches.
 
     ``warm_up`` rounds, at least 1, are not counted; ``rounds`` are, or None for as many as fill
-    ``seconds``, 10 to 300. Returns for each call the seconds of its counted turns.
+    ``seconds``, ``fewest`` to ``most``. Returns for each call the seconds of its counted turns.
 
     Example:
         >>> turns = in_turn([int, str], timer=lambda call: 0.5, warm_up=1, rounds=3)
@@ -130,7 +141,7 @@ def in_turn(
     short = [took < _SHORT for took in last]
     if rounds is None:
         a_round = sum(2 * took if again else took for took, again in zip(last, short, strict=True))
-        rounds = min(300, max(10, int(seconds / max(a_round, 1e-9))))
+        rounds = min(most, max(fewest, int(seconds / max(a_round, 1e-9))))
     turns: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
         for call, again, taken in zip(calls, short, turns, strict=True):

@@ -71,10 +71,9 @@ def train_epoch(
     read_every = max(1, min(50, steps // 4))  # each reading makes an accelerator wait
     batches = session.train.epoch(order=seeds[Stream.ORDER], augment=seeds[Stream.AUGMENT])
     timer.lap()
-    for step, group in enumerate(_groups(batches, recipe.accumulate)):
+    for step, group in enumerate(in_groups(batches, recipe.accumulate)):
         progress = (epoch - 1 + step / steps) / recipe.epochs  # epochs may differ in their steps
-        _gradients(session, group, meter, seeds[Stream.MIX], progress, epoch)
-        rate = _update(session, progress)
+        rate = train_step(session, group, meter, seeds[Stream.MIX], progress, epoch)
         images += sum(len(labels) for _, labels in group)
         timer.lap()
         if (step + 1) % read_every == 0 and step + 1 < steps:
@@ -85,6 +84,19 @@ def train_epoch(
     _check_weights(session, epoch)
     images = sum(session.world.gather(images))
     return EpochSummary(means, rate, seconds, timer.median(), images)
+
+
+def train_step(
+    session: Session,
+    group: MicroBatches,
+    meter: MeanMeter,
+    generator: Generator,
+    progress: float,
+    epoch: int,
+) -> float:
+    """Step all players by the gradients of a group; return the model's learning rate."""
+    _gradients(session, group, meter, generator, progress, epoch)
+    return _update(session, progress)
 
 
 def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
@@ -184,6 +196,7 @@ def _diverged(what: str, session: Session, epoch: int, when: str) -> DivergedErr
     )
 
 
-def _groups(items: Iterator[T], size: int) -> Iterator[list[T]]:
+def in_groups(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Yield ``size`` items at a time, and what is left over."""
     while group := list(itertools.islice(items, size)):
         yield group

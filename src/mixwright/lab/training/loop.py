@@ -136,7 +136,7 @@ def train(
         if finished is not None:
             return Result.from_record(finished)
         here = world.device(device)
-        with _torch_set_for(recipe, here):
+        with torch_set_for(recipe, here):
             session = prepare(
                 recipe, model=model, objective=objective, data=data, world=world, device=here
             )
@@ -400,7 +400,7 @@ def _by_name(means: dict[str, float]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _torch_set_for(recipe: Recipe, device: torch.device) -> Generator[None, None, None]:
+def torch_set_for(recipe: Recipe, device: torch.device) -> Generator[None, None, None]:
     """Set torch's global generator and switches by the recipe; restore them at the end."""
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
