@@ -14,6 +14,7 @@ from lab.reports.fabricated import (
     LABELS,
     RECIPE,
     compared,
+    costs,
     fabricate,
     finish,
     group_of,
@@ -49,7 +50,8 @@ def cells_of(findings: Findings) -> list[list[str]]:
 
     scores = findings.parts["scores"]
     teachers = any(group.weights == "teacher" for group in scores.groups)
-    steps = [one["step_seconds"] for one in findings.parts["cost"].numbers["methods"]]
+    spent = findings.parts["cost"].numbers["methods"]
+    steps = [1.0 if one["baseline"] else one["step"]["ratio"] for one in spent]
     rows: list[list[str]] = []
     for place, raw in enumerate(group for group in scores.groups if group.weights == "raw"):
         ema, own = (scores.group(f"{raw.method} {weights}") for weights in ("ema", "teacher"))
@@ -61,7 +63,7 @@ def cells_of(findings: Findings) -> list[list[str]]:
                 *(top1[0], gain(raw), top1[1], gain(ema)),
                 *((top1[2], gain(own)) if teachers else ()),
                 *(spread(raw.intervals["ece"]), spread(raw.intervals["nll"], 3, 1)),
-                f"{steps[place] / steps[0]:.2f}{TIMES}",
+                f"{steps[place]:.2f}{TIMES}",
             ]
         )
     return rows
@@ -110,7 +112,7 @@ def test_each_difference_stands_beside_its_own_weights(tmp_path: Path) -> None:
     finish(runs[0], scores(0.50, ece=0.11), scores(0.60, ece=0.22))
     finish(runs[1], scores(0.60, ece=0.33, nll=0.25), scores(0.63, ece=0.44, nll=0.75), step=0.015)
     console = Console(file=io.StringIO(), width=120)
-    print_comparison(compared(tmp_path, runs)[0], console)
+    print_comparison(compared(tmp_path, runs, measured=costs({"mixup": 1.5}))[0], console)
     (row,) = (
         line
         for line in console.file.getvalue().splitlines()  # type: ignore[attr-defined]

@@ -80,6 +80,8 @@ def test_intervals_and_paired_differences(tmp_path: Path) -> None:
     assert [spent.step_ratio for spent in cost_of(made).methods] == pytest.approx(
         [1.0, 1.2]  # medians 0.011 and 0.0132
     )
+    assert cost_of(made).clock is None
+    assert [(spent.cost, spent.front) for spent in cost_of(made).methods] == [(None, False)] * 2
     difference = mixup.differences["top1"].interval
     pairs = [own - base for own, base in zip(TOP1["mixup"], TOP1["none"], strict=True)]
     low, high = stats.t.interval(0.95, 2, loc=sum(pairs) / 3, scale=stats.sem(pairs))

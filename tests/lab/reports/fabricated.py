@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mixwright.lab.analysis.cost import StepCost, StepCosts
 from mixwright.lab.analysis.findings import Arrays, Failure, Findings, Group
 from mixwright.lab.analysis.store import write_findings
 from mixwright.lab.analysis.training_warnings import WarningRows
@@ -88,12 +89,33 @@ def finish(
     (run.folder / "result.json").write_text(json.dumps(result.to_record()))
 
 
+def costs(ratios: Mapping[str, float]) -> StepCosts:
+    """Made-up costs of steps, by METHOD; quartiles a tenth below and above."""
+    return StepCosts(
+        clock="processor time",
+        recipe="0123abcd",
+        device="cpu",
+        processor="a processor",
+        threads=1,
+        torch="2.13.0",
+        mixwright="0.1.0",
+        methods={
+            text: StepCost(
+                ratio=ratio, median=ratio, low=ratio - 0.1, high=ratio + 0.1, training=ratio,
+                seconds=0.01 * ratio, least=0.01, plain_seconds=0.01, rounds=40,
+            )
+            for text, ratio in ratios.items()
+        },
+    )  # fmt: skip
+
+
 def compared(
     out: Path,
     runs: list[Planned],
     *,
     failures: tuple[Failure, ...] = (),
     parallel: int = 2,
+    measured: StepCosts | None = None,
 ) -> tuple[Findings, Arrays]:
     """What the command makes of finished runs."""
     return compare_runs(
@@ -103,6 +125,7 @@ def compared(
         command="mixwright compare --seeds 3",
         parallel=parallel,
         out=out,
+        measured=measured,
     )
 
 
@@ -116,11 +139,14 @@ def fabricate(
     taught: tuple[str, ...] = (),
     parallel: int = 2,
     seconds: Mapping[str, float] | None = None,
+    ratios: Mapping[str, float] | None = None,
 ) -> tuple[Findings, Arrays]:
     """Findings with made-up scores, and run folders with made-up curves.
 
     Methods that are ``taught`` have a teacher of their own, show numbers, and warn. ``seconds``
-    are those of the run of seed 0 of each method; every further seed takes one more.
+    are those of the run of seed 0 of each method; every further seed takes one more. ``ratios`` are
+    what steps cost, by METHOD: 1.05 and on where they are not given; nothing is measured where they
+    are empty.
     """
     draw = random.Random(7)
     runs = plan_runs(parse_methods(methods), RECIPE | {"epochs": epochs}, seeds=seeds, out=folder)
@@ -142,7 +168,10 @@ def fabricate(
                 warnings=(warning,) if own else (),
             )
             _epochs(run.folder, top1, epochs, text, draw, taught=own)
-    return compared(folder, runs, failures=failures, parallel=parallel)
+    if ratios is None:
+        ratios = {text: 1 + 0.05 * place for place, text in enumerate(methods) if text != "none"}
+    measured = costs(ratios) if ratios else None
+    return compared(folder, runs, failures=failures, parallel=parallel, measured=measured)
 
 
 def _epochs(

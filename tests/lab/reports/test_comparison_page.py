@@ -117,7 +117,7 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
         "0123456789 with changes",
         "mixwright compare --seeds 3",
         "Runs that did not finish",
-        "shared the machine",
+        "on a shared machine, up to 2 runs at a time",
         "What each method does",
         "Every run",
     ):
@@ -217,6 +217,10 @@ def groups_of(record: dict[str, Any], part: str) -> dict[tuple[str, str], dict[s
     return {(one["method"], one["weights"]): one for one in record["parts"][part]["groups"]}
 
 
+def step_cost(spending: dict[str, Any]) -> str:
+    return f"{1 if spending['baseline'] else spending['step']['ratio']:.2f}{TIMES}"
+
+
 @pytest.mark.parametrize("which", ["plain", "taught"])
 def test_every_number_in_the_tables_stands_in_the_record(
     which: str, request: pytest.FixtureRequest
@@ -247,18 +251,19 @@ def test_every_number_in_the_tables_stands_in_the_record(
                 p_text(difference),
             )
         ]
-        assert row == [name, *cells, f"{spending['step_ratio']:.2f}{TIMES}"]
+        assert row == [name, *cells, step_cost(spending)]
         ece, nll = (
             [with_half(of(method, weights)["intervals"].get(measure), digits, scale)
              for weights in kinds]
             for measure, digits, scale in (("ece", 1, 100), ("nll", 3, 1))
         )  # fmt: skip
         assert quality == [name, *ece, *nll]
-        same = spending["equal_time"]
+        same, step = spending["equal_time"], spending["step"]
         assert time == [
             name,
+            f"{spending['cost']:.2f}{TIMES}",
+            " to ".join(f"{step[end]:.2f}{TIMES}" for end in ("low", "high")) if step else DASH,
             minutes(spending["seconds"]),
-            f"{spending['ratio']:.2f}{TIMES}",
             with_half(spending["top1"]),
             "on the front" if spending["front"] else "",
             DASH if same is None else f"{spent[same]['name']}: {with_half(spent[same]['top1'])}",

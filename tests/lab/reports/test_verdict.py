@@ -165,13 +165,14 @@ def test_caveats_follow_the_record(tmp_path: Path) -> None:
     text = " ".join(caveats(made))
     assert "Student's t over 3 seeds" in text
     assert "worse than without mixing for 6 of 6" in text  # made so by fabricate
-    assert "up to 2 runs shared the machine" in text
+    assert "taken in turn on this machine" in text
     assert "after the 80 steps of such a run it spans about the last 10" in text
     assert "6 methods are compared with one baseline" in text
     assert "fewer than ten epochs: " in text  # every other epoch was evaluated
-    details = {**made.about.details, "parallel": 1}
-    alone = replace(made, about=replace(made.about, details=details))
-    assert "shared the machine" not in " ".join(caveats(alone))
+    unmeasured, _ = fabricate(tmp_path / "not", ratios={})
+    text = " ".join(caveats(unmeasured))
+    assert "What training costs was not measured" in text
+    assert "nothing is ranked by them" in text
 
 
 def test_teachers_have_cells_of_their_own(tmp_path: Path) -> None:
@@ -280,10 +281,10 @@ def test_seeds_that_are_not_shared_are_not_called_one_seed() -> None:
 def test_a_caveat_names_methods_that_work_outside_of_their_steps(tmp_path: Path) -> None:
     made, _ = fabricate(tmp_path, methods=("none", "mixup", "cutmix"), seeds=2)
     numbers = json.loads(json.dumps(made.parts["cost"].numbers))
-    for method, steps, ratio in zip(
-        numbers["methods"], (100.0, 160.0, 140.0), (1.0, 2.04, 1.9), strict=True
+    for method, outside, ratio in zip(
+        numbers["methods"], (False, True, False), (1.0, 2.04, 1.9), strict=True
     ):
-        method |= {"seconds_a_step": steps, "mean_ratio": ratio}  # named from 150 on
+        method |= {"outside": outside, "mean_ratio": ratio}
     spent = replace(made.parts["cost"], numbers=numbers)
     text = " ".join(caveats(replace(made, parts={**made.parts, "cost": spent})))
     assert "do not show all that MixUp (2.0x) cost:" in text

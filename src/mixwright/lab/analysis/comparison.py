@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mixwright.lab.analysis.analyse import analyse
-from mixwright.lab.analysis.cost import cost
+from mixwright.lab.analysis.cost import StepCosts, cost
 from mixwright.lab.analysis.curves import all_curves
 from mixwright.lab.analysis.findings import WEIGHTS, Arrays, Group, Part
 from mixwright.lab.analysis.training_warnings import WarningRows, warning_rows
@@ -59,18 +59,21 @@ def comparison_parts(
     *,
     recipe: Mapping[str, Any],
     numbers: Mapping[str, dict[str, Any]],
+    measured: StepCosts | None = None,
 ) -> tuple[dict[str, Part], Arrays]:
     """Return the parts of a comparison in the order of its page, and the arrays that they need.
 
     ``recipe`` is what the runs share, ``numbers`` those of the parts ``sweep``, ``samples`` and
-    ``diagnostics``, which do not follow from the runs.
+    ``diagnostics``, which do not follow from the runs, and ``measured`` what steps cost.
     """
     groups = {
         "scores": [group for method in methods for group in _scores(method)],
         "cost": [_cost(method) for method in methods],
     }
     parts, arrays = analyse(groups)
-    spent = cost(parts["cost"].groups, scores=parts["scores"].groups, recipe=recipe)
+    spent = cost(
+        parts["cost"].groups, scores=parts["scores"].groups, recipe=recipe, measured=measured
+    )
     parts["cost"] = replace(parts["cost"], numbers=asdict(spent))
     curves = all_curves({method.text: [run.epochs for run in method.runs] for method in methods})
     warned = warning_rows(

@@ -1,22 +1,72 @@
-"""What accuracy cost in time, and which baseline took as long."""
+"""What accuracy cost, measured by steps taken in turn, and which baseline cost as much."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixwright.lab.analysis.findings import Findings, Group
+from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.settings import decode
 
-_SAME = 0.1  # share by which times may differ and still count as equal
+_SAME = 0.1  # share by which costs may differ and still count as equal
+_OUTSIDE = 1.5  # times that a run may be longer than its steps say, against the baseline's
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """What a training step with a METHOD costs, measured in turn with steps without mixing.
+
+    Attributes:
+        ratio: mean of its steps in means of those without mixing.
+        median: of the ratios of single rounds; ``low`` and ``high`` are their quartiles.
+        training: ``ratio`` of a whole run: with what is done once, before the first epoch.
+        seconds: median of its steps; ``least`` is the fastest of them.
+        plain_seconds: median of the steps without mixing in the same rounds.
+        rounds: how many count.
+    """
+
+    ratio: float
+    median: float
+    low: float
+    high: float
+    training: float
+    seconds: float
+    least: float
+    plain_seconds: float
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCosts:
+    """What steps cost with several METHODs under one recipe, and what decides it.
+
+    Attributes:
+        clock: ``processor time`` or ``device events``.
+        recipe: hash of the recipe, without its method, seed and first weights.
+        device: its name, or ``cpu``; ``processor``, ``threads``, ``torch`` and ``mixwright`` are
+            what else it was measured with.
+        methods: by METHOD; none without mixing, whose ratio is 1.
+    """
+
+    clock: str
+    recipe: str
+    device: str
+    processor: str
+    threads: int
+    torch: str
+    mixwright: str
+    methods: dict[str, StepCost] = field(default_factory=dict[str, StepCost])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
     """What one method spent, and what it got.
+
+    Times are of the wall clock, on a machine that other work may share: nothing is ranked by them.
 
     Attributes:
         key: of its group, for the colour.
@@ -32,10 +82,14 @@ class Spent:
         top1: of the trained weights, over its runs.
         longer: the epochs of another comparison, from which a baseline was taken; None for this
             comparison's own methods.
-        front: whether no other method is as accurate in as little time.
-        equal_time: place of the baseline that took about as long; None where there is none.
-        epochs_needed: epochs for which the baseline would have to be trained to take as long; None
-            for baselines and without one.
+        step: what its step costs; None for baselines and where it was not measured.
+        outside: whether its runs take much longer than their steps, which is no part of ``cost``.
+        cost: of its training in that of as many epochs without mixing; None where that is not
+            known.
+        front: whether no other method is as accurate at as little cost.
+        equal_time: place of the baseline that cost about as much; None where there is none.
+        epochs_needed: epochs for which the baseline would have to be trained to cost as much; None
+            for baselines and where ``cost`` is.
     """
 
     key: str
@@ -50,22 +104,45 @@ class Spent:
     step_ratio: float | None = None
     mean_ratio: float | None = None
     longer: int | None = None
+    step: StepCost | None = None
+    outside: bool = False
+    cost: float | None = None
     front: bool = False
     equal_time: int | None = None
     epochs_needed: int | None = None
 
+    @property
+    def step_times(self) -> float | None:
+        """What a step costs in one without mixing; None where it was not measured."""
+        if self.baseline:
+            return None if self.cost is None else 1.0
+        return None if self.step is None else self.step.ratio
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Time and accuracy of all methods.
+    """Cost and accuracy of all methods.
 
     Attributes:
         epochs: of the comparison's runs.
         methods: in the order of the comparison; then baselines that were trained longer.
+        clock: by which steps were measured; None where they were not, as in older records.
     """
 
     epochs: int
     methods: tuple[Spent, ...]
+    clock: str | None = None
+
+
+def read_cost(part: Part) -> Cost:
+    """Read a comparison's part ``cost``; what older records rank by the wall clock is dropped."""
+    found = decode(Cost, part.numbers, where="the cost")
+    if found.clock is not None:
+        return found
+    methods = (
+        replace(spent, front=False, equal_time=None, epochs_needed=None) for spent in found.methods
+    )
+    return replace(found, methods=tuple(methods))
 
 
 def cost(
@@ -74,8 +151,9 @@ def cost(
     scores: Sequence[Group],
     recipe: Mapping[str, Any],
     others: Sequence[Findings] = (),
+    measured: StepCosts | None = None,
 ) -> Cost:
-    """Return time and accuracy of every method, and of baselines that were trained longer.
+    """Return cost and accuracy of every method, and of baselines that were trained longer.
 
     Args:
         groups: of a comparison's part ``cost``: ``seconds`` and ``step_seconds`` of each run.
@@ -83,6 +161,7 @@ def cost(
         recipe: what its runs share, ``epochs`` among it.
         others: comparisons of the same data and model with other numbers of epochs, whose
             baselines are taken.
+        measured: what steps cost; without it, nothing is ranked.
 
     Returns:
         times are medians over runs; ratios are to the comparison's own baseline.
@@ -104,8 +183,11 @@ def cost(
         without = [group for group in other.parts["cost"].groups if group.baseline]
         found += _spent(without, other.parts["scores"].groups, longer=longer)
     base = next((spent for spent in found if spent.baseline), None)
-    bases = [place for place, spent in enumerate(found) if spent.baseline]
-    front = set(pareto([(spent.seconds, spent.top1.mean) for spent in found]))
+    found = [_measured(spent, base, measured, epochs=epochs) for spent in found]
+    known = {place: spent.cost for place, spent in enumerate(found) if spent.cost is not None}
+    places = list(known)
+    best = pareto([(known[place], found[place].top1.mean) for place in places])
+    front = {places[place] for place in best}
     return Cost(
         epochs=epochs,
         methods=tuple(
@@ -115,14 +197,31 @@ def cost(
                 ratio=None if base is None else spent.seconds / base.seconds,
                 step_ratio=None if base is None else spent.step_seconds / base.step_seconds,
                 mean_ratio=None if base is None else spent.mean_seconds / base.mean_seconds,
-                equal_time=None if spent.baseline else _equal_time(spent, found, bases),
+                equal_time=None if spent.baseline else _equal_time(spent, found),
                 epochs_needed=None
-                if base is None or spent.baseline
-                else math.ceil((base.longer or epochs) * spent.seconds / base.seconds),
+                if spent.baseline or spent.cost is None
+                else math.ceil(round(epochs * spent.cost, 6)),
             )
             for place, spent in enumerate(found)
         ),
+        clock=None if measured is None else measured.clock,
     )
+
+
+def _measured(
+    spent: Spent, base: Spent | None, measured: StepCosts | None, *, epochs: int
+) -> Spent:
+    """Say what training cost, where that was measured and lies in what was."""
+    if measured is None:
+        return spent
+    if spent.baseline:
+        return replace(spent, cost=(spent.longer or epochs) / epochs)
+    step = measured.methods.get(spent.key)
+    if step is None:
+        return spent
+    before = step.training / step.ratio  # known work outside of steps
+    outside = base is not None and (spent.seconds_a_step > _OUTSIDE * before * base.seconds_a_step)
+    return replace(spent, step=step, outside=outside, cost=None if outside else step.training)
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -142,10 +241,17 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     )
 
 
-def _equal_time(spent: Spent, found: Sequence[Spent], bases: Sequence[int]) -> int | None:
-    """The baseline whose time is nearest, if it differs by no more than a tenth."""
-    near = [place for place in bases if abs(found[place].seconds / spent.seconds - 1) <= _SAME]
-    return min(near, key=lambda place: abs(found[place].seconds - spent.seconds), default=None)
+def _equal_time(spent: Spent, found: Sequence[Spent]) -> int | None:
+    """The baseline whose cost is nearest, if it differs by no more than a tenth."""
+    if spent.cost is None:
+        return None
+    own = spent.cost
+    near = {
+        place: abs(other.cost - own)
+        for place, other in enumerate(found)
+        if other.baseline and other.cost is not None and abs(other.cost / own - 1) <= _SAME
+    }
+    return min(near, key=lambda place: near[place], default=None)
 
 
 def _spent(

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS
 from mixwright.lab.reports.caveats import mixed_alone
 from mixwright.lab.reports.formatting import NONE, number, percent, signed, spread, times
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
-from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +72,7 @@ def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns,
             for method, groups in methods.items()
         }
 
-    spent = decode(Cost, findings.parts["cost"].numbers, where="the cost").methods
+    spent = read_cost(findings.parts["cost"]).methods
     tops = {
         "top-1 %": column("raw", "top1"),
         "to none": difference("raw"),
@@ -91,7 +90,7 @@ def comparison_columns(findings: "Findings") -> tuple[Columns, Columns, Columns,
     }
     # Calibration of the averaged weights and of the teacher stands in the report.
     quality = {"ECE %": column("raw", "ece"), "NLL": column("raw", "nll", digits=3, scale=1)}
-    cost = {"step": {method.key: times(method.step_ratio) for method in spent}}
+    cost = {"step": {method.key: times(method.step_times) for method in spent}}
     there = columns_of(scores)
     teacher = teacher if "teacher" in there else {}
     return tops, teacher, mixed if "raw_mixed" in there else {}, quality, cost

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
+from mixwright.lab.analysis.cost import StepCosts
 from mixwright.lab.analysis.findings import About, Arrays, Failure, Findings
 from mixwright.lab.analysis.sweep import find_sweeps
 from mixwright.lab.evaluation.protocol import run_protocols
@@ -39,13 +40,15 @@ def compare_runs(
     command: str,
     parallel: int,
     out: Path,
+    measured: StepCosts | None = None,
 ) -> tuple[Findings, Arrays]:
     """Read the results of all finished runs and compare them.
 
     Scores are those of the last epoch: the best epoch may be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
-    Return the findings, and the pictures that their page shows.
+    ``measured`` is what steps cost; without it nothing is ranked by cost. Return the findings, and
+    the pictures that their page shows.
 
     Raises:
         ValueError: no run has finished, or a result is damaged.
@@ -73,6 +76,7 @@ def compare_runs(
     parts, arrays = comparison_parts(
         [_finished(methods[text], many, out) for text, many in by_method.items()],
         recipe=recipe,
+        measured=measured,
         numbers={
             "sweep": asdict(sweeps),
             "samples": asdict(samples),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.reports.formatting import count_range, joined
 from mixwright.lab.reports.verdict import CLAIM, stands
-from mixwright.lab.settings import decode
 
 
 def caveats(findings: Findings) -> list[str]:
@@ -176,27 +175,26 @@ def _about_nll(raw: list[Group]) -> list[str]:
 
 
 def _about_cost(findings: Findings) -> list[str]:
-    """That machines were shared, and methods that work outside of their steps or make more."""
-    found: list[str] = []
-    parallel = int(findings.about.details.get("parallel", 1))
-    if parallel > 1:
-        found.append(
-            f"Step times were taken while up to {parallel} runs shared the machine; they show "
-            "the order of the cost, not its size. mixwright bench measures it alone."
-        )
-    spent = decode(Cost, findings.parts["cost"].numbers, where="the cost").methods
-    base = next((method for method in spent if method.baseline), None)
-    more = [
-        f"{method.name} ({method.mean_ratio:.1f}x)"
-        for method in spent
-        if base is not None
-        and not method.baseline
-        and method.mean_ratio is not None
-        and method.seconds_a_step > 1.5 * base.seconds_a_step
+    """By what costs were measured, and methods whose steps do not show theirs."""
+    found = read_cost(findings.parts["cost"])
+    if found.clock is None:
+        return [
+            "What training costs was not measured. Times are of the wall clock on a machine that "
+            "other work may share, so nothing is ranked by them."
+        ]
+    said = [
+        "Costs are ratios of training steps that were taken in turn on this machine; on another "
+        "one, and with more threads, they differ. mixwright bench measures more of them."
     ]
-    if more:
-        found.append(
-            f"Step times do not show all that {', '.join(more)} cost: in brackets stands the time "
-            "of the whole run, evaluation included, relative to that of the baseline."
+    outside = [
+        f"{method.name} ({method.mean_ratio:.1f}x)"
+        for method in found.methods
+        if method.outside and method.mean_ratio is not None
+    ]
+    if outside:
+        said.append(
+            f"Step costs do not show all that {', '.join(outside)} cost: in brackets stands the "
+            "wall-clock time of the whole run, evaluation included, relative to that of the "
+            "baseline."
         )
-    return found
+    return said

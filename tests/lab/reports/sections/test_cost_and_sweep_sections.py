@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.reports.fabricated import fabricate, group_of, page_of
+from lab.reports.fabricated import costs, fabricate, group_of, page_of
 from lab.reports.pages import cells, drawings, drawn, tables
-from mixwright.lab.analysis.cost import Cost, cost, pareto
+from mixwright.lab.analysis.cost import Cost, cost, pareto, read_cost
 from mixwright.lab.analysis.findings import Arrays, Findings, Group
 from mixwright.lab.analysis.measures import with_statistics
 from mixwright.lab.reports.figures import styled
@@ -57,39 +57,44 @@ def longer(made: Findings, seconds: float, epochs: int) -> Findings:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Findings, Arrays]:
-    """Medians of 100, 105 and 150 seconds."""
+    """Medians of 100, 105 and 150 seconds on the wall; steps that cost otherwise."""
     return fabricate(
         tmp_path_factory.mktemp("cost"),
         methods=("none", "mixup", "cutmix"),
         seconds={"none": 99.0, "mixup": 104.0, "cutmix": 149.0},
+        ratios={"mixup": 1.04, "cutmix": 1.25},
     )
 
 
 @pytest.mark.parametrize(
-    ("seconds", "place"), [(152.0, 2), (158.0, 3), (111.0, 0), (112.0, None), (91.0, 0), (90, None)]
+    ("ratio", "place"), [(1.52, 2), (1.58, 3), (1.11, 0), (1.12, None), (0.91, 0), (0.9, None)]
 )
-def test_a_baseline_of_equal_time_is_the_nearest_within_a_tenth(
-    made: tuple[Findings, Arrays], seconds: float, place: int | None
+def test_a_baseline_of_equal_cost_is_the_nearest_within_a_tenth(
+    made: tuple[Findings, Arrays], ratio: float, place: int | None
 ) -> None:
-    others = [longer(made[0], 150.0, 30), longer(made[0], 160.0, 32)]
-    groups = [timed("none", 100.0), timed("mixup", seconds)]
-    found = cost(groups, scores=groups, recipe=RECIPE, others=others).methods
+    """None of 20, 30 and 32 epochs; the wall clock, which says 10 times as long, does not count."""
+    others = [longer(made[0], 999.0, 30), longer(made[0], 1.0, 32)]
+    groups = [timed("none", 100.0), timed("mixup", 1000.0, step=0.1)]
+    measured = costs({"mixup": ratio})
+    found = cost(groups, scores=groups, recipe=RECIPE, others=others, measured=measured).methods
     assert [one.name for one in found] == [
         "none", "mixup", "none, 30 epochs", "none, 32 epochs",
     ]  # fmt: skip
+    assert [one.cost for one in found] == [1.0, ratio, 1.5, 1.6]
     assert found[1].equal_time == place
     assert [one.equal_time for one in found if one.baseline] == [None] * 3
-    alone = cost(groups[1:], scores=groups, recipe=RECIPE).methods[0]
-    assert (alone.equal_time, alone.ratio, alone.epochs_needed) == (None, None, None)
+    alone = cost(groups[1:], scores=groups, recipe=RECIPE, measured=measured).methods[0]
+    assert (alone.equal_time, alone.ratio, alone.cost) == (None, None, ratio)
 
 
 def test_medians_means_and_ratios() -> None:
     groups = [
         timed("none", 10.0, 20.0, 60.0, step=0.010),
         timed("mixup", 30.0, 40.0, 140.0, top1=0.9, step=0.025),
-        timed("cutmix", 50.5, top1=0.85),
+        timed("cutmix", 50.5, top1=0.85, step=0.03),
     ]
-    none, mixup, cutmix = cost(groups, scores=groups, recipe=RECIPE).methods
+    measured = costs({"mixup": 1.5, "cutmix": 1.55})
+    none, mixup, cutmix = cost(groups, scores=groups, recipe=RECIPE, measured=measured).methods
     assert (none.seconds, mixup.seconds) == (20.0, 40.0)
     assert [one.top1.mean for one in (none, mixup, cutmix)] == pytest.approx([0.8, 0.9, 0.85])
     assert (none.mean_seconds, mixup.mean_seconds) == (30.0, 70.0)
@@ -97,8 +102,35 @@ def test_medians_means_and_ratios() -> None:
     assert mixup.mean_ratio == pytest.approx(7 / 3)
     assert mixup.step_ratio == pytest.approx(2.5)
     assert mixup.seconds_a_step == pytest.approx(2800)
-    assert (mixup.epochs_needed, cutmix.epochs_needed) == (40, 51)  # 20 epochs took 20 s: up
+    assert [one.step_times for one in (none, mixup, cutmix)] == [1.0, 1.5, 1.55]
+    assert (none.epochs_needed, mixup.epochs_needed, cutmix.epochs_needed) == (None, 30, 31)
     assert [one.front for one in (none, mixup, cutmix)] == [True, True, False]
+
+
+def test_what_comes_before_the_first_epoch_is_part_of_the_cost() -> None:
+    """A step of 1.2, and a search that takes as long as 0.4 of the training without mixing."""
+    steps = costs({"mixup": 1.2})
+    search = dataclasses.replace(steps.methods["mixup"], training=1.6)
+    measured = dataclasses.replace(steps, methods={"mixup": search})
+    # 1.6 / 1.2 times as long a step as the baseline's 1,000: up to 2,000 is explained.
+    groups = [timed("none", 10.0), timed("mixup", 19.9)]
+    found = cost(groups, scores=groups, recipe=RECIPE, measured=measured).methods[1]
+    assert (found.cost, found.step_times, found.epochs_needed) == (1.6, 1.2, 32)
+    groups[1] = timed("mixup", 20.1)
+    found = cost(groups, scores=groups, recipe=RECIPE, measured=measured).methods[1]
+    assert (found.outside, found.cost, found.step_times) == (True, None, 1.2)
+    assert (found.front, found.equal_time, found.epochs_needed) == (False, None, None)
+
+
+def test_a_method_that_was_not_measured_is_not_ranked() -> None:
+    groups = [timed("none", 10.0), timed("mixup", 9.0, top1=0.9), timed("cutmix", 9.0)]
+    none, mixup, cutmix = cost(
+        groups, scores=groups, recipe=RECIPE, measured=costs({"cutmix": 1.2})
+    ).methods
+    assert (mixup.cost, mixup.front, mixup.equal_time, mixup.epochs_needed) == (
+        None, False, None, None,
+    )  # fmt: skip
+    assert (none.front, cutmix.front, cutmix.epochs_needed) == (True, False, 24)
 
 
 def test_cost(made: tuple[Findings, Arrays]) -> None:
@@ -111,31 +143,74 @@ def test_cost(made: tuple[Findings, Arrays]) -> None:
     none = [summary["top1"] for summary in group_of(findings, "none raw").summaries]
     top1 = f"{100 * sum(none) / 3:.1f} ± "
     assert rows["No mixing"]["time of a run"] == "1 min 40 s"
-    assert rows["No mixing"]["to no mixing"] == "1.00" + TIMES
+    assert rows["No mixing"]["cost of training"] == "1.00" + TIMES
     assert rows["No mixing"]["top-1, %"].startswith(top1)
-    assert rows["CutMix"]["to no mixing"] == "1.50" + TIMES
-    assert rows["MixUp"]["no mixing of equal time, %"].startswith(f"No mixing: {top1}")
-    assert rows["CutMix"]["no mixing of equal time, %"] == NONE
-    assert rows["CutMix"]["epochs that would take"] == "30"  # of 20 epochs
-    assert "mixwright compare none --epochs 30" in section.reading
-    assert "Up to 2 runs shared the machine" in section.reading
+    assert rows["CutMix"]["cost of training"] == "1.25" + TIMES
+    assert rows["CutMix"]["a step, by round"] == f"1.15{TIMES} to 1.35{TIMES}"
+    assert rows["MixUp"]["no mixing of equal cost, %"].startswith(f"No mixing: {top1}")
+    assert rows["CutMix"]["no mixing of equal cost, %"] == NONE
+    assert rows["CutMix"]["epochs that would cost"] == "25"  # of 20 epochs
+    assert "mixwright compare none --epochs 25" in section.reading
+    assert "in 40 rounds" in section.protocol
+    assert "on a shared machine, up to 2 runs at a time" in section.protocol
+    assert "not ranked" in section.protocol
     assert drawn(section) == ["time"]
 
 
-def test_cost_beside_a_baseline_that_took_as_long(made: tuple[Findings, Arrays]) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_times_of_the_wall_clock_are_shown_and_not_ranked(tmp_path: Path, old: bool) -> None:
+    """A comparison without costs, and a record in which the wall clock had ranked."""
+    findings, _ = fabricate(
+        tmp_path,
+        methods=("none", "mixup", "cutmix"),
+        seconds={"none": 99.0, "mixup": 104.0, "cutmix": 149.0},
+        ratios={},
+    )
+    part = findings.parts["cost"]
+    if old:
+        new = ("step", "outside", "cost")
+        ranked = {"front": True, "equal_time": 0, "epochs_needed": 30}
+        methods = [
+            {name: value for name, value in method.items() if name not in new} | ranked
+            for method in part.numbers["methods"]
+        ]
+        part = dataclasses.replace(part, numbers={"epochs": 20, "methods": methods})
+        findings = dataclasses.replace(findings, parts={**findings.parts, "cost": part})
+    found = read_cost(part)
+    for one in found.methods:
+        assert (one.cost, one.front, one.equal_time, one.epochs_needed, one.step_times) == (
+            None, False, None, None, None,
+        )  # fmt: skip
+    section = section_of("cost", findings)
+    assert section is not None
+    table = one_table(section)
+    assert table.head == ("Method", "time of a run", "top-1, %")
+    assert cells(table)["CutMix"]["time of a run"] == "2 min 30 s"
+    assert "wall clock on a shared machine, not ranked" in table.caption
+    text = section.reading + section.protocol + table.caption
+    assert "--epochs" not in text
+    assert "Pareto" not in text
+    assert "was not measured" in section.reading
+    assert drawn(section) == []
+
+
+def test_cost_beside_a_baseline_that_cost_as_much(made: tuple[Findings, Arrays]) -> None:
     findings = made[0]
-    other = longer(findings, 148.0, 31)
+    other = longer(findings, 148.0, 26)
     groups, scores = (findings.parts[name].groups for name in ("cost", "scores"))
     assert set(groups[0].first) == {"seconds", "step_seconds"}  # top-1 stands under scores
-    found = dataclasses.asdict(cost(groups, scores=scores, recipe=RECIPE, others=[other]))
+    measured = costs({"mixup": 1.04, "cutmix": 1.25})
+    found = dataclasses.asdict(
+        cost(groups, scores=scores, recipe=RECIPE, others=[other], measured=measured)
+    )
     part = dataclasses.replace(findings.parts["cost"], numbers=found)
     section = section_of(
         "cost", dataclasses.replace(findings, parts={**findings.parts, "cost": part})
     )
     assert section is not None
     rows = cells(one_table(section))
-    assert rows["CutMix"]["no mixing of equal time, %"] == "none, 31 epochs: 80.0"
-    assert "none, 31 epochs" in rows
+    assert rows["CutMix"]["no mixing of equal cost, %"] == "none, 26 epochs: 80.0"
+    assert rows["none, 26 epochs"]["cost of training"] == "1.30" + TIMES
     assert "The table names that run" in section.reading
     drawn(section)
     about = dataclasses.replace(other.about, recipe={**RECIPE, "model": "resnet8"})
@@ -145,12 +220,16 @@ def test_cost_beside_a_baseline_that_took_as_long(made: tuple[Findings, Arrays])
 
 
 def test_cost_without_baseline_and_of_one_seed(tmp_path: Path) -> None:
-    findings, _ = fabricate(tmp_path, methods=("mixup", "cutmix"), seeds=1)
+    findings, _ = fabricate(tmp_path, methods=("mixup", "cutmix"), seeds=1, ratios={"mixup": 1.04})
     assert math.isnan(group_of(findings, "mixup raw").intervals["top1"].low)
     section = section_of("cost", findings)
     assert section is not None
-    assert "none of equal time" in section.reading
-    assert cells(one_table(section))["MixUp"]["to no mixing"] == NONE
+    assert "none of equal cost" in section.reading
+    assert "Not measured: CutMix" in section.reading
+    rows = cells(one_table(section))
+    assert [rows[name]["cost of training"] for name in ("MixUp", "CutMix")] == [
+        "1.04" + TIMES, NONE,
+    ]  # fmt: skip
     drawn(section)
 
 
@@ -187,17 +266,10 @@ def test_sweep(tmp_path: Path) -> None:
     drawn(section)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "unit", "place"),
-    [(60.0, "s", 60.0), (120.0, "min", 2.0), (10800.0, "h", 3.0)],
-)
-def test_times_are_in_the_largest_unit_that_leaves_them_above_one_and_a_half(
-    made: tuple[Findings, Arrays], seconds: float, unit: str, place: float
-) -> None:
-    page = page_of((made[0], {}))
-    found = cost([timed("none", seconds)], recipe=RECIPE).methods
-    figure = cost_section.cost_figure(found, page.shades, width=7.0)
+def test_each_mark_stands_at_its_cost(made: tuple[Findings, Arrays]) -> None:
+    found = read_cost(made[0].parts["cost"]).methods
+    figure = cost_section.cost_figure(found, page_of((made[0], {})).shades, width=7.0)
     (axes,) = figure.axes
-    assert axes.get_xlabel() == f"time of a run, {unit}"
-    (mark,) = [line for line in axes.get_lines() if line.get_marker() == "o"]
-    assert list(mark.get_xdata()) == [pytest.approx(place)]
+    assert axes.get_xlabel() == "cost of training, in that of no mixing"
+    marks = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [list(mark.get_xdata()) for mark in marks] == [[1.0], [1.04], [1.25]]

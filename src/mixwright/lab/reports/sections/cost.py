@@ -1,4 +1,4 @@
-"""Accuracy against the time that training took, and what the baseline needs to be a fair one."""
+"""Accuracy against what training cost, and what the baseline needs to be a fair one."""
 
 from __future__ import annotations
 
@@ -6,69 +6,72 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.lab.analysis.cost import Cost, Spent
+from mixwright.lab.analysis.cost import Cost, Spent, read_cost
 from mixwright.lab.analysis.findings import Part
 from mixwright.lab.reports.figure_text import legend
 from mixwright.lab.reports.figures import WIDE, canvas
-from mixwright.lab.reports.formatting import NONE, duration, spread, times
+from mixwright.lab.reports.formatting import NONE, count_range, duration, spread, times
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_UNITS = (("s", 1), ("min", 60), ("h", 3600))
-
 
 def write(part: Part, page: Page) -> dict[str, Section]:
-    """Write what accuracy cost in time: a table, and accuracy over time with its Pareto front."""
-    found = decode(Cost, part.numbers, where="the cost")
+    """Write what accuracy cost: a table, and accuracy over cost with its Pareto front."""
+    found = read_cost(part)
     parallel = int(page.findings.about.details.get("parallel", 1))
-    longer = any(spent.longer is not None for spent in found.methods)
-    shared = (
-        f" Up to {parallel} runs shared the machine, which makes times longer and less sure."
-        if parallel > 1
-        else ""
+    shared = f", up to {parallel} runs at a time" if parallel > 1 else ""
+    wall = (
+        f"Times of a run are of the wall clock on a shared machine{shared}, evaluation and "
+        "checkpoints included, median over seeds: not ranked."
+    )
+    top1 = "Top-1 of the trained weights after the last epoch, with its 95 % t interval."
+    if found.clock is None:
+        again = "The same mixwright compare again measures it, and trains nothing anew."
+        return {
+            "cost": Section(
+                title="Time of training",
+                protocol=f"{wall} {top1}",
+                reading=f"What a training step costs was not measured. {again}",
+                blocks=(_times(found.methods),),
+            )
+        }
+    shown = [spent for spent in found.methods if spent.cost is not None]
+    figure = Drawing(
+        "time",
+        "Top-1 over the cost of training, on a logarithmic axis. The line is the Pareto front: no "
+        "method left of it is as accurate."
+        + (
+            " Hollow: no mixing, trained for other numbers of epochs."
+            if any(spent.longer is not None for spent in shown)
+            else ""
+        ),
+        lambda width: cost_figure(shown, page.shades, width=width),
     )
     return {
         "cost": Section(
-            title="Accuracy against training time",
-            protocol=(
-                f"Wall-clock time of whole runs of {found.epochs} epochs, evaluation and "
-                "checkpoints included, median over seeds; top-1 of the trained weights after the "
-                "last epoch, with its 95 % t interval."
-            ),
-            reading=_reading(found.methods) + shared,
-            blocks=(
-                _table(found.methods),
-                Drawing(
-                    "time",
-                    "Top-1 over the time that a run took, on a logarithmic axis. The line is the "
-                    "Pareto front: no method left of it is as accurate."
-                    + (
-                        " Hollow: no mixing, trained for other numbers of epochs." if longer else ""
-                    ),
-                    lambda width: cost_figure(found.methods, page.shades, width=width),
-                ),
-            ),
+            title="Accuracy against cost of training",
+            protocol=_protocol(found) + f" {top1} {wall}",
+            reading=_reading(found.methods),
+            blocks=(_table(found.methods), *((figure,) if shown else ())),
         )
     }
 
 
 def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figure:
-    """Draw top-1 with its interval over the time of a run, and the Pareto front."""
+    """Draw top-1 with its interval over the cost of training, which is known, and the front."""
     from matplotlib.lines import Line2D
 
     figure, axes = canvas(width, 3.1 if width >= WIDE else 2.7 + 0.1 * len(found))
-    unit, scale = _unit([spent.seconds for spent in found])
-    points = [(spent.seconds / scale, 100 * spent.top1.mean) for spent in found]
+    points = [(spent.cost or math.nan, 100 * spent.top1.mean) for spent in found]
     front = sorted(point for spent, point in zip(found, points, strict=True) if spent.front)
     axes.set_xscale("log")
     axes.step(*zip(*front, strict=True), where="post", color=FAINT.light, lw=1, zorder=1)
     marks, names = list[Line2D](), list[str]()
-    # By time, so that the names stand in the order of the marks.
+    # By cost, so that the names stand in the order of the marks.
     for spent, (x, y) in sorted(zip(found, points, strict=True), key=lambda pair: pair[1]):
         colour = shades[spent.key].light
         if spent.top1.low == spent.top1.low:  # not NaN
@@ -93,28 +96,48 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
         labelcolor=INK.light,
     )
     axes.grid(axis="y")
-    axes.set_xlabel(f"time of a run, {unit}")
+    axes.set_xlabel("cost of training, in that of no mixing")
     axes.set_ylabel("top-1 accuracy, %")
     return figure
 
 
+def _protocol(found: Cost) -> str:
+    """How steps were measured."""
+    rounds = [spent.step.rounds for spent in found.methods if spent.step is not None]
+    many = count_range(rounds) if rounds else "no"
+    clock = "time of the device" if found.clock == "device events" else "processor time"
+    return (
+        f"Cost is {clock} of the training steps of {found.epochs} epochs, in that of steps without "
+        f"mixing: real steps of the recipe, taken in turn in {many} rounds by one process with one "
+        "thread, spread over the epochs; mean over mean, and the quartiles of single rounds. What "
+        "a method does before the first epoch is counted in, what it does between later ones is "
+        "not; evaluation, which is the same for all, is left out."
+    )
+
+
 def _reading(found: Sequence[Spent]) -> str:
-    base = next((spent for spent in found if spent.baseline), None)
-    if base is None:
-        return "No run without mixing is among them, so there is none of equal time."
-    slow = [
+    unknown = [spent.name for spent in found if spent.cost is None and not spent.outside]
+    outside = [spent.name for spent in found if spent.outside]
+    text = (f" Not measured: {', '.join(unknown)}." if unknown else "") + (
+        f" Not ranked, since their runs take much longer than their steps: {', '.join(outside)}."
+        if outside
+        else ""
+    )
+    if not any(spent.baseline for spent in found):
+        return f"No run without mixing is among them, so there is none of equal cost.{text}"
+    dear = [
         spent
         for spent in found
-        if not spent.baseline and spent.seconds > base.seconds and spent.equal_time is None
+        if not spent.baseline and (spent.cost or 0) > 1 and spent.equal_time is None
     ]
-    advice = "A method that takes longer should be set against no mixing that was trained as long."
-    if not slow:
-        return f"{advice} The table names that run for every method that takes longer."
-    longest = max(slow, key=lambda spent: spent.seconds)
-    names = ", ".join(spent.name for spent in slow)
+    advice = "A method that costs more should be set against no mixing that was trained as long."
+    if not dear:
+        return f"{advice} The table names that run for every method that costs more.{text}"
+    most = max(dear, key=lambda spent: spent.cost or 0)
+    names = ", ".join(spent.name for spent in dear)
     return (
-        f"{advice} There is no such run for {names}; for {longest.name} it would be "
-        f"mixwright compare none --epochs {longest.epochs_needed}."
+        f"{advice} There is no such run for {names}; for {most.name} it would be "
+        f"mixwright compare none --epochs {most.epochs_needed}.{text}"
     )
 
 
@@ -122,11 +145,13 @@ def _table(found: Sequence[Spent]) -> Table:
     rows: list[tuple[str, ...]] = []
     for spent in found:
         same = None if spent.equal_time is None else found[spent.equal_time]
+        step = spent.step
         rows.append(
             (
                 spent.name,
+                times(spent.cost),
+                NONE if step is None else f"{times(step.low)} to {times(step.high)}",
                 duration(spent.seconds),
-                times(spent.ratio),
                 spread(spent.top1),
                 "on the front" if spent.front else "",
                 NONE if same is None else f"{same.name}: {spread(same.top1)}",
@@ -134,19 +159,24 @@ def _table(found: Sequence[Spent]) -> Table:
             )
         )
     return Table(
-        head=("Method", "time of a run", "to no mixing", "top-1, %", "Pareto",
-              "no mixing of equal time, %", "epochs that would take"),
+        head=("Method", "cost of training", "a step, by round", "time of a run", "top-1, %",
+              "Pareto", "no mixing of equal cost, %", "epochs that would cost"),
         rows=tuple(rows),
-        caption="Equal time: within a tenth. The last column says for how many epochs no mixing "
-        "would have to be trained to take as long.",
+        caption="Equal cost: within a tenth. The last column says for how many epochs no mixing "
+        "would have to be trained to cost as much. The time of a run is of the wall clock on a "
+        "shared machine: not ranked.",
         keys=tuple(spent.key for spent in found),
     )  # fmt: skip
 
 
-def _unit(seconds: Sequence[float]) -> tuple[str, int]:
-    """The largest unit in which the shortest run takes at least one and a half."""
-    fitting = [unit for unit in _UNITS if min(seconds) >= 1.5 * unit[1]]
-    return fitting[-1] if fitting else _UNITS[0]
+def _times(found: Sequence[Spent]) -> Table:
+    """What the wall clock said, where nothing was measured."""
+    return Table(
+        head=("Method", "time of a run", "top-1, %"),
+        rows=tuple((spent.name, duration(spent.seconds), spread(spent.top1)) for spent in found),
+        caption="Time of a run: wall clock on a shared machine, not ranked.",
+        keys=tuple(spent.key for spent in found),
+    )
 
 
 def _ticks(axes: Axes, values: Sequence[float]) -> None:

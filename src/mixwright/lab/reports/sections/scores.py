@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixwright.lab.analysis.cost import Cost
+from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS, WEIGHTS, Difference, Group, Part
 from mixwright.lab.analysis.ranking import Ranked, Ranking
 from mixwright.lab.reports.figures import canvas, row_labels
@@ -97,15 +97,15 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
     spent = {
-        spent.key: spent
-        for spent in decode(Cost, page.findings.parts["cost"].numbers, where="the cost").methods
+        spent.key: spent.step_times
+        for spent in read_cost(page.findings.parts["cost"]).methods
+        if spent.longer is None
     }
-    parallel = int(page.findings.about.details.get("parallel", 1))
     rows = tuple(
         (
             groups["raw"].name,
             *(cell for weights in columns for cell in _three(groups.get(weights))),
-            times(spent[method].step_ratio),
+            times(spent[method]),
         )
         for method, groups in methods.items()
     )
@@ -114,7 +114,7 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
         head=(
             "Method",
             *(head for weights in columns for head in ("top-1, %", _COLUMNS[weights][1], "p_Holm")),
-            "step time",
+            "step cost",
         ),
         rows=rows,
         keys=tuple(methods),
@@ -131,8 +131,7 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
             else ""
         )
         + (HEADS if "raw_mixed" in columns else "")
-        + "Step time is relative to no mixing"
-        + (f", measured while up to {parallel} runs shared the machine." if parallel > 1 else "."),
+        + "Step cost is that of a training step in one without mixing, measured in turn.",
     )
 
 
