@@ -122,6 +122,7 @@ def _compare(task: _Task) -> int:
     from mixwright.lab.analysis.training_warnings import WarningRows
     from mixwright.lab.cli.table import print_comparison
     from mixwright.lab.experiments.comparing import compare_runs
+    from mixwright.lab.experiments.step_costs import step_costs
     from mixwright.lab.reports.page import write_report
     from mixwright.lab.reports.sections.warnings import where
     from mixwright.lab.reports.verdict import verdict
@@ -135,6 +136,7 @@ def _compare(task: _Task) -> int:
     if not any(run.finished for run in task.runs):
         say(console, "no run has finished, so there is nothing to report.")
         return 1
+    measured = step_costs(task.runs, task.place, task.out, say=lambda text: say(console, text))
     findings, arrays = compare_runs(
         task.runs,
         failures,
@@ -142,6 +144,7 @@ def _compare(task: _Task) -> int:
         command=task.command,
         parallel=parallel,
         out=task.out,
+        measured=measured,
     )
     record = write_findings(task.out, findings, arrays)
     console.print()

@@ -58,7 +58,10 @@ def _own_pipes() -> tuple[IO[bytes], IO[str]]:
 
 
 def serve(request: dict[str, Any], out: IO[str]) -> None:
-    """Do one run: ``recipe``, ``folder``, ``log``, ``device``, arguments of ``run``."""
+    """Do one run: ``recipe``, ``folder``, ``log``, ``device``, arguments of ``run``.
+
+    A request with ``measure`` is for ``step_costs`` instead.
+    """
 
     def say(kind: str, **detail: Any) -> None:
         out.write(json.dumps({"kind": kind, **detail}) + "\n")
@@ -69,16 +72,25 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8", errors="backslashreplace") as file, _printing_to(file):
         try:
-            _train(request, say)
+            done = _measure(request) if "measure" in request else _train(request, say)
         except Exception as error:
             traceback.print_exc(file=file)
             file.flush()
             say("failed", error=f"{type(error).__name__}: {error}")
         else:
-            say("done")
+            say("done", **done)
 
 
-def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
+def _measure(request: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from mixwright.lab.experiments.step_costs import measure
+
+    torch.set_num_threads(1)  # threads that wait for each other are counted as work
+    return {"cost": measure(request["measure"])}
+
+
+def _train(request: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     import torch
 
     from mixwright.lab.data.identity import DataIdentity
@@ -109,6 +121,7 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> None:
         on_message=on_message,
         **request,
     )
+    return {}
 
 
 @contextlib.contextmanager
