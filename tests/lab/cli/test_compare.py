@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.store import read_findings
 from mixwright.lab.cli import main
 from mixwright.lab.experiments import grid
@@ -71,6 +72,12 @@ def test_compare(
         assert {name: group.first[name] for name in scores} == scores
         assert f"{100 * scores['top1']:.1f}" in shown
     assert "data:image/png" in (tmp_path / "out" / "report.html").read_text()
+    # Costs were measured of what has finished, once; no clock on the wall ranks it.
+    assert "measuring what a training step costs with 1 of the methods" in shown
+    costs = json.loads((tmp_path / "out" / "cost.json").read_text())["methods"]
+    assert list(costs) == ["odd.mixers:DiesOnce"]
+    none, odd = read_cost(findings.parts["cost"]).methods
+    assert (none.step_times, odd.step_times) == (1.0, costs["odd.mixers:DiesOnce"]["ratio"])
     assert any("this one fails" in log.read_text() for log in (tmp_path / "out/logs").iterdir())
 
     # The same command tries what failed, and nothing else.

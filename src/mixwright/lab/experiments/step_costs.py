@@ -158,6 +158,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         recipe.data,
         data_dir=request["data_dir"],
         train_size=recipe.train_size,
+        subset_seed=recipe.subset_seed,
+        val_share=recipe.val_share,
         image_size=recipe.image_size,
         skip_unreadable=request["skip_unreadable"],
     )
