@@ -8,7 +8,6 @@ What it found stands in the comparison's folder: the same command again measures
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import statistics
@@ -262,7 +261,7 @@ def _known(file: Path, wanted: StepCosts) -> StepCosts:
 def _job(text: str, recipe: Recipe, place: Place, out: Path, seeds: int) -> Job:
     request = {
         "measure": {
-            "recipe": dataclasses.asdict(recipe),
+            "recipe": asdict(replace(recipe, data=place.data or recipe.data)),
             "data_dir": place.data_dir,
             "skip_unreadable": place.skip_unreadable,
             "trust": place.trust,
