@@ -105,6 +105,52 @@ def test_fine_grained_saliency_is_that_of_its_formula(size):
     torch.testing.assert_close(FineGrained(scaling="each")(images)[0], each, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(600, 3), (2, 1031), (540, 515)])
+def test_fine_grained_saliency_of_long_sides(size):
+    """The same as by sums over whole tables in float64, an independent way to add up boxes."""
+    images = torch.rand(2, 1, *size, generator=stream(4))
+    plane = (images / images.amax(dim=(1, 2, 3), keepdim=True))[:, 0].double().numpy()
+    for _ in range(2):
+        for axis in (1, 2):
+            wide = np.pad(plane, [(1, 1) if k == axis else (0, 0) for k in range(3)], "reflect")
+            first, middle, last = (
+                np.take(wide, np.arange(k, k + plane.shape[axis]), axis=axis) for k in range(3)
+            )
+            plane = (first + 2 * middle + last) / 4
+    corner = np.pad(plane.cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
+    wanted = np.zeros_like(plane)
+    row, column = (np.arange(side) for side in size)
+    for reach in (12, 24, 48, 28, 56, 112):
+        top, left = np.maximum(row - reach + 1, 0), np.maximum(column - reach + 1, 0)
+        end, right = np.minimum(row + reach + 1, size[0]), np.minimum(column + reach + 1, size[1])
+        box = (
+            corner[:, end][:, :, right] - corner[:, top][:, :, right]
+            - corner[:, end][:, :, left] + corner[:, top][:, :, left]
+        )  # fmt: skip
+        area = (end - top)[:, None] * (right - left)
+        wanted += np.abs(plane - (box - plane) / (area - 1))
+    got = FineGrained()(images)
+    torch.testing.assert_close(got, torch.from_numpy(wanted).float(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_work_of_fine_grained_saliency_grows_as_the_pixels_do(monkeypatch):
+    """Multiplications, by the shapes of the products: twice the pixels, not 4 times the work."""
+    work = list[int]()
+    multiply = torch.Tensor.__matmul__
+
+    def counted(one, other):
+        work.append(one.numel() * other.shape[-1])
+        return multiply(one, other)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", counted)
+    found = []
+    for side in (2048, 4096):
+        work.clear()
+        FineGrained()(torch.rand(1, 1, side, 64, generator=stream(0)))
+        found.append(sum(work))
+    assert 1.9 < found[1] / found[0] < 2.1
+
+
 @pytest.mark.parametrize(
     ("provider", "least"),
     [(SpectralResidual(), 0.75), (FineGrained(), 1.0)],

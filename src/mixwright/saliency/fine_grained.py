@@ -17,6 +17,7 @@ from mixwright.saliency.filters import blurred, grey
 
 # Half sides of the surroundings in pixels, as OpenCV has them.
 _REACHES = (12, 24, 48, 28, 56, 112)
+_WHOLE = 512  # sides up to this many pixels are summed by one product
 _QUARTERS = (2 * math.log(2)) ** -0.5  # of a Gaussian that is (1, 2, 1) / 4 on three pixels
 
 
@@ -96,19 +97,36 @@ def _difference(plane: Tensor, reach: int) -> Tensor:
 
     The box has the ``reach`` rows and columns that end with the pixel's and ``reach`` more.
     """
-    rows, columns = (_band(length, reach, plane.device) for length in plane.shape[1:])
-    area = rows.sum(dim=1)[:, None] * columns.sum(dim=1)
+    rows, columns = (_reached(length, reach, plane.device) for length in plane.shape[1:])
+    area = rows[:, None] * columns
     others = (area - 1).clamp_min(1)
-    # Products with bands are faster than running sums, whose columns are read across memory.
-    total = rows @ plane @ columns.T
+    total = _summed(_summed(plane, reach, axis=1), reach, axis=2)
     return (plane * (area / others)).addcmul_(total, 1 / others, value=-1)
 
 
-def _band(length: int, reach: int, device: torch.device) -> Tensor:
-    """``(length, length)`` of 0 and 1: row i holds the pixels from i - reach + 1 to i + reach."""
+def _reached(length: int, reach: int, device: torch.device) -> Tensor:
+    """``(length,)``: how many pixels lie from i - reach + 1 to i + reach."""
     place = torch.arange(length, device=device)
-    offset = place - place[:, None]
-    return ((offset > -reach) & (offset <= reach)).float()
+    first, last = (place - reach + 1).clamp_min(0), (place + reach).clamp_max(length - 1)
+    return (last - first + 1).float()
+
+
+def _summed(plane: Tensor, reach: int, *, axis: int) -> Tensor:
+    """Add up along an axis what lies from i - reach + 1 to i + reach."""
+    length = plane.shape[axis]
+    # Products with bands are faster than running sums, whose columns are read across memory; a
+    # part of the band at a time, since the whole has as many zeros more as the side is longer.
+    part = length if length <= _WHOLE else max(64, 2 * reach)
+    sums: list[Tensor] = []
+    for first in range(0, length, part):
+        last = min(first + part, length)
+        low, high = max(first - reach + 1, 0), min(last + reach, length)
+        near = plane.narrow(axis, low, high - low)
+        offset = torch.arange(low, high, device=plane.device)
+        offset = offset - torch.arange(first, last, device=plane.device)[:, None]
+        band = ((offset > -reach) & (offset <= reach)).float()
+        sums.append(band @ near if axis == 1 else near @ band.T)
+    return torch.cat(sums, dim=axis)
 
 
 def _cleared(value: Tensor) -> Tensor:
