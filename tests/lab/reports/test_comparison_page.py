@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from matplotlib.figure import Figure
 
 from lab.reports import fabricated
 from lab.reports.cells import DASH, MINUS, TIMES, tables
@@ -25,6 +26,7 @@ from mixwright.lab.data.load import load_data
 from mixwright.lab.reports import figures
 from mixwright.lab.reports.page import write_report
 from mixwright.lab.reports.palette import method_shades
+from mixwright.lab.reports.section import Card, Cards
 from mixwright.lab.reports.sections import curves as curves_section
 from mixwright.lab.reports.sections.scores import accuracy_figure, methods_of
 from mixwright.lab.settings import decode
@@ -327,6 +329,47 @@ def test_a_page_made_again_has_the_same_bytes(plain: Made, taught: Made) -> None
         write_report(made.folder / "comparison.json")
         paths = (made.folder / "report.html", *(made.folder / "figures").iterdir())
         assert {path.name: path.read_bytes() for path in paths} == first
+
+
+def test_curves_that_share_a_figure_are_those_of_figures_of_their_own(plain: Made) -> None:
+    page = page_of((plain.findings, plain.arrays))
+
+    def cards() -> tuple[Card, ...]:
+        (block,) = curves_section.write(plain.findings.parts["curves"], page)["curves"].blocks
+        assert isinstance(block, Cards)
+        return block.cards
+
+    with figures.styled():
+        shared = [figures.to_svg(card.make(), (), salt=f"card {card.key}") for card in cards()]
+        alone = [
+            figures.to_svg(cards()[place].make(), (), salt=f"card {card.key}")
+            for place, card in enumerate(cards())
+        ]
+    assert shared == alone
+    assert len(set(shared)) == 3
+
+
+def test_a_figure_is_drawn_once_for_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = list[str]()
+    draw = Figure.draw
+
+    def counted(figure: Figure, renderer: Any) -> None:
+        drawn.append(type(renderer).__name__)
+        draw(figure, renderer)
+
+    monkeypatch.setattr(Figure, "draw", counted)
+    with figures.styled():
+        figure, axes = figures.canvas(3, 2)
+        axes.plot([0, 1], [0, 1])
+        axes.set_ylabel("high")
+        figures.to_svg(figure, (), salt="s")
+        left = axes.get_position().x0
+        figures.to_png(figure, tmp_path / "figure.png")
+    assert len(drawn) == 2
+    assert axes.get_position().x0 == left  # the page and the file show the same
+    assert left > 0.15  # there is room for the label: it was laid out
 
 
 def test_curves_hold_the_teacher_and_diagnostics(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -150,7 +151,37 @@ def test_all_three_sources_are_shown_the_heaviest_partner_first() -> None:
     for partner, row in zip(sample.partners, (2, 1), strict=True):
         assert torch.equal(partner, as_bytes(images[row]))
     shown = Samples("three", "Three", (sample,))
-    assert len(gallery_figure([shown]).axes) == 6  # own, two partners, mask, mixed, labels
+    (axes,) = gallery_figure([shown]).axes  # a pair for each picture would take seconds
+    assert len(axes.images) == 5  # own, two partners, mask, mixed
+    assert len(axes.patches) == 4  # the bar of the labels, on its ground
+
+
+def test_pictures_keep_their_shape_in_the_gallery() -> None:
+    """Places are 0.505 x 0.59 inches: a low picture fills the width, a high one the height."""
+    for height, width in ((8, 16), (16, 8)):
+        (sample,) = shown_by(parse_method("mixup"), noise(2, 3, height, width), count=1).samples
+        (axes,) = gallery_figure([Samples("one", "One", (sample,))]).axes
+        across, up = axes.figure.get_size_inches()
+        left, right, bottom, top = axes.images[0].get_extent()
+        wide, high = (right - left) * across, (top - bottom) * up
+        assert wide / high == pytest.approx(width / height)
+        each = 0.97 / 4.12 * across  # a quarter of a sample's place, less what stands between
+        place = (0.95 * each, 0.74 * 0.76 * up)
+        assert (wide == pytest.approx(place[0])) == (width > height)
+        assert (high == pytest.approx(place[1])) == (width < height)
+        middle = 0.008 * across + place[0] / 2
+        assert (left + right) / 2 * across == pytest.approx(middle)
+        assert bottom == pytest.approx(0.02 + 0.26 * 0.76)
+
+
+def test_the_bar_of_the_labels() -> None:
+    (sample,) = shown_by(parse_method("cutmix"), noise(2, 3, 8, 8), count=1).samples
+    (axes,) = gallery_figure([Samples("one", "One", (sample,))]).axes
+    ground, *parts = axes.patches
+    shares = [part.get_width() / ground.get_width() for part in parts]
+    assert shares == pytest.approx([label.weight for label in sample.labels])
+    assert parts[0].get_x() == pytest.approx(ground.get_x())
+    assert parts[1].get_x() == pytest.approx(parts[0].get_x() + parts[0].get_width())
 
 
 def test_more_sources_than_colours() -> None:

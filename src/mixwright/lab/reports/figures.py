@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mixwright.lab.reports.figure_text import fonts_for, label
 from mixwright.lab.reports.palette import FAINT, INK, LINE, PAPER, Shade
@@ -26,6 +26,7 @@ WIDE = 5.0
 """Inches from which a figure has room for names or panels side by side."""
 
 _NAME = 36  # letters in a line of a row's name, which would leave a narrow figure no room
+_DPI = 200
 
 _STYLE: dict[str, Any] = {
     "font.size": 9.5,
@@ -136,7 +137,10 @@ def to_svg(figure: "Figure", shades: Sequence[Shade], *, salt: str) -> str:
     Shades become ``--m0``, ``--m1``, ...; ``salt`` makes the element's ids its own.
     """
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    FigureCanvasSVG(figure)
+    _arrange(figure)
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": printable(salt)}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -161,7 +165,21 @@ def _on_page(tag: str, names: Mapping[str, str]) -> str:
     return re.sub(r' id="(?!p|m|image)[^"]*"', "", tag)  # keeps those that are referred to
 
 
-def to_png(figure: "Figure", path: Path) -> None:
+def to_png(figure: "Figure", file: Path | IO[bytes]) -> None:
     """Write a figure as PNG on light ground."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=200, facecolor=PAPER.light, transparent=False)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if isinstance(file, Path):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure)
+    figure.set_dpi(_DPI)
+    _arrange(figure)
+    figure.savefig(file, format="png", dpi=_DPI, facecolor=PAPER.light, transparent=False)
+
+
+def _arrange(figure: "Figure") -> None:
+    """Lay a figure out for its canvas once: to save it would draw it twice, to lay it out first."""
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
+        figure.set_layout_engine(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixwright.files import write_whole
 from mixwright.lab.experiments.samples import MethodSamples
@@ -18,8 +18,12 @@ from mixwright.lab.reports.plain_text import beside
 from mixwright.lab.reports.section import Sample, Samples
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
+
+_BAR = 0.045, 0.91
+"""Where the bar of the labels begins in its place, and how much of it it takes."""
 
 
 def samples_of(found: MethodSamples, arrays: Mapping[str, Tensor]) -> Samples:
@@ -63,6 +67,9 @@ def gallery_figure(found: Sequence[Samples]) -> Figure:
     rows = [method for method in found if method.samples]
     columns = max(len(method.samples) for method in rows)
     figure = Figure(figsize=(0.4 + 2.3 * columns, 0.35 + 1.05 * len(rows)))
+    # One pair of axes for all pictures: to make a pair for each would take most of the time.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(0, 1), autoscale_on=False)
+    axes.axis("off")
     high = 1 / len(rows)
     for r, method in enumerate(rows):
         top = 1 - (r + 1) * high
@@ -84,36 +91,57 @@ def gallery_figure(found: Sequence[Samples]) -> Figure:
                 va="center",
             )
         for c, sample in enumerate(method.samples):
-            _draw(figure, sample, left=0.008 + 0.992 * c / columns, bottom=top + 0.02 * high,
+            _draw(axes, sample, left=0.008 + 0.992 * c / columns, bottom=top + 0.02 * high,
                   width=0.97 / columns, height=0.76 * high)  # fmt: skip
     return figure
 
 
 def _draw(
-    figure: Figure, sample: Sample, *, left: float, bottom: float, width: float, height: float
+    axes: Axes, sample: Sample, *, left: float, bottom: float, width: float, height: float
 ) -> None:
+    from matplotlib.patches import Rectangle
+
     each = width / 4.12
     columns = ((sample.own,), sample.partners, (sample.mask,), (sample.mixed,))
     for n, pictures in enumerate(columns):
         for m, picture in enumerate(pictures):  # several partners share one place
             wide = 0.95 * each / len(pictures)
             place = (left + n * each + m * wide, bottom + 0.26 * height, wide, 0.74 * height)
-            axes = figure.add_axes(place)
-            axes.imshow(displayed(picture).numpy(), cmap="gray", interpolation="nearest")
-            axes.set_anchor("S")
-            axes.axis("off")
-    axes = figure.add_axes((left, bottom + 0.14 * height, 3.95 * each, 0.09 * height))
-    axes.axis("off")
-    axes.set_xlim(0, 1)
-    axes.barh(0, 1, color=LINE.light)
+            _show(axes, displayed(picture).numpy(), place)
+    # A bar of the labels' shares.
+    low, high, length = bottom + 0.14 * height, 0.09 * height, 3.95 * each
+    spans = [(0.0, 1.0, LINE.light)]
     start = 0.0
     for label in sample.labels:
-        axes.barh(0, label.weight, left=start, color=SOURCES[label.source % len(SOURCES)])
+        spans.append((start, label.weight, SOURCES[label.source % len(SOURCES)]))
         start += label.weight
+    for start, share, colour in spans:
+        corner = (left + start * length, low + _BAR[0] * high)
+        axes.add_patch(Rectangle(corner, share * length, _BAR[1] * high, color=colour, lw=0))
     shares = sample.labels[:3]
     room = max(11, 36 // max(1, len(shares)) - 4)  # letters of a name, below four pictures
     words = "  ".join(
         beside(figure_text.label(label.name, room), f"{percent(label.weight, 0)} %")
         for label in shares
     )
-    axes.text(0, -0.75, words, fontsize=6.5, va="top", color=INK.light)
+    axes.text(left, low - 0.35 * high, words, fontsize=6.5, va="top", color=INK.light)
+
+
+def _show(axes: Axes, picture: Any, place: tuple[float, float, float, float]) -> None:
+    """Show a picture as large as its place allows, at the bottom of it, in the middle."""
+    from matplotlib.image import AxesImage
+
+    left, bottom, width, height = place
+    across, up = axes.figure.get_size_inches()
+    scale = min(width * across / picture.shape[1], height * up / picture.shape[0])
+    wide, high = scale * picture.shape[1] / across, scale * picture.shape[0] / up
+    left += (width - wide) / 2
+    image = AxesImage(
+        axes,
+        cmap="gray",
+        interpolation="nearest",
+        origin="upper",
+        extent=(left, left + wide, bottom, bottom + high),
+    )
+    image.set_data(picture)
+    axes.add_image(image)

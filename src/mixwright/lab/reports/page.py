@@ -24,7 +24,7 @@ from mixwright.lab.analysis.store import (
 )
 from mixwright.lab.reports.environment import environment
 from mixwright.lab.reports.figures import styled, to_png, to_svg
-from mixwright.lab.reports.palette import PAPER, Shade, shades_of
+from mixwright.lab.reports.palette import Shade, shades_of
 from mixwright.lab.reports.pictures import png, sheet
 from mixwright.lab.reports.record_values import MissingError, watched
 from mixwright.lab.reports.section import Block, Cards, Drawing, Logs, Page, Pictures, Section
@@ -269,18 +269,19 @@ def _drawn(drawing: Drawing, place: _Place) -> _Figure | None:
             return None
         picture = _embedded(kept.read_bytes())
         return _Figure(drawing.caption, pictures=(picture, picture))
-    to_png(drawing.make(WIDE), file)
-    if not drawing.on_page:
-        return None
-    if not drawing.vector:
+    made = drawing.make(WIDE)
+    if not (drawing.vector and drawing.on_page):
+        to_png(made, file)
+        if not drawing.on_page:
+            return None
         small = io.BytesIO()
-        drawing.make(NARROW).savefig(small, dpi=200, facecolor=PAPER.light, transparent=False)
+        to_png(drawing.make(NARROW), small)
         pictures = _embedded(file.read_bytes()), _embedded(small.getvalue())
         return _Figure(drawing.caption, pictures=pictures)
-    wide, narrow = (
-        to_svg(drawing.make(width), place.colours, salt=f"{place.section}-{drawing.name}-{width}")
-        for width in (WIDE, NARROW)
-    )
+    salt = f"{place.section}-{drawing.name}-"
+    wide = to_svg(made, place.colours, salt=f"{salt}{WIDE}")
+    to_png(made, file)
+    narrow = to_svg(drawing.make(NARROW), place.colours, salt=f"{salt}{NARROW}")
     return _Figure(drawing.caption, svgs=(wide, narrow))
 
 

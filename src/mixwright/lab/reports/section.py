@@ -65,7 +65,10 @@ class Drawing:
 
 
 class Card(NamedTuple):
-    """A small figure among others; the key is of its group, for its colour."""
+    """A small figure among others; the key is of its group, for its colour.
+
+    What ``make`` returns holds until another card of the same block is made.
+    """
 
     title: str
     key: str

@@ -33,10 +33,16 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         (group.name, found.methods[method], page.shades[method]) for method, group in groups.items()
     ]
 
+    # Figures of the same epochs have the same layout, which takes most of the time to make.
+    drawn: dict[tuple[int, int], tuple[Figure, Axes]] = {}
+
     def card(method: str) -> Figure:
-        own = found.methods[method]
-        figure, axes = canvas(3.1, 2.1)
-        other = None if method == base else behind
+        own, other = found.methods[method], None if method == base else behind
+        shown = _epochs(own, other)
+        if shown not in drawn:
+            drawn[shown] = canvas(3.1, 2.1)
+        figure, axes = drawn[shown]
+        _cleared(axes)
         curves_panel(axes, own, other, page.shades[method], floor=found.floor)
         return figure
 
@@ -78,7 +84,7 @@ def curves_panel(
     _line(axes, raw, shade.light, lw=1.2)
     _line(axes, curves.test["ema"], shade.light, lw=2.3)
     _line(axes, curves.test["teacher"], shade.light, lw=1.6, dashes=(5, 1.5, 1, 1.5))
-    axes.grid(axis="y")
+    axes.grid(visible=True, axis="y")
     axes.set_ylim(100 * floor, 101)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -93,8 +99,15 @@ def all_curves_figure(
 
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.5 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    # Placed by hand, in inches: to lay out a hundred panels takes as long as to draw them.
+    width, height, between, above = 3.2 * columns, 2.5 * rows, 0.15, 0.75
+    left, right, bottom, top = 0.6, width - 0.1, 0.47, height - 0.28
+    wide = (right - left - between * (columns - 1)) / columns
+    high = (top - bottom - above * (rows - 1)) / rows
+    figure = Figure(figsize=(width, height))
+    places = {"left": left / width, "right": right / width, "bottom": bottom / height,
+              "top": top / height, "wspace": between / wide, "hspace": above / high}  # fmt: skip
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True, gridspec_kw=places)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for axes, (name, curves, shade) in zip(grid.flat, panels, strict=False):
@@ -102,7 +115,7 @@ def all_curves_figure(
         axes.set_title(
             label(name, TITLE), loc="left", fontsize=10, color=shade.light, fontweight="bold"
         )
-    figure.supylabel("accuracy, %", fontsize=9, color=FAINT.light)
+    figure.supylabel("accuracy, %", x=0.08 / width, fontsize=9, color=FAINT.light)
     return figure
 
 
@@ -110,3 +123,17 @@ def _line(axes: Axes, curve: Curve, colour: str, **look: Any) -> None:
     if len(curve.epochs) == 1:  # a line of one point is none
         look["marker"], look["markersize"] = "o", 3.5
     axes.plot(curve.epochs, [100 * value for value in curve.mean], color=colour, **look)
+
+
+def _epochs(*drawn: Curves | None) -> tuple[int, int]:
+    """The first and the last epoch of all curves of a panel."""
+    curves = [one for own in drawn if own is not None for one in (own.train, *own.test.values())]
+    epochs = [epoch for curve in curves for epoch in curve.epochs]
+    return min(epochs), max(epochs)
+
+
+def _cleared(axes: Axes) -> None:
+    """Take what was drawn out of axes, as if it had never been there."""
+    for artist in (*axes.lines, *axes.collections):
+        artist.remove()
+    axes.relim()
