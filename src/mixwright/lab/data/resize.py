@@ -4,22 +4,25 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mixwright.lab.data.chunks import images_in
 
-def resized(images: Tensor, size: int, *, chunk: int = 4096) -> Tensor:
+_MEBIBYTES = 64  # of floating point at a time
+
+
+def resized(images: Tensor, size: int) -> Tensor:
     """Return square images at another size, as uint8; the input itself where nothing changes.
 
     Bilinear, with the averaging that a smaller size needs; values, in [0, 255], are rounded to the
-    nearest. ``chunk`` images are brought to floating point together.
+    nearest.
     """
     if images.shape[-2:] == (size, size) and images.dtype == torch.uint8:
         return images
-    parts = [
-        interpolate(
+    shape = (images.shape[1], size, size)
+    found = torch.empty(len(images), *shape, dtype=torch.uint8, device=images.device)
+    chunk = min(images_in(_MEBIBYTES, one, each=4) for one in (images.shape[1:], shape))
+    for part, out in zip(images.split(chunk), found.split(chunk), strict=True):
+        small = interpolate(
             part.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=True
         )
-        .round_()
-        .clamp_(0, 255)
-        .byte()
-        for part in images.split(chunk)
-    ]
-    return torch.cat(parts)
+        out.copy_(small.round_().clamp_(0, 255))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.data.lazy import LazyImages
 from mixwright.lab.data.sets import ImageSet
 
@@ -12,12 +13,13 @@ MOST_LAZY_IMAGES = 10_000
 
 
 def channel_statistics(
-    images: ImageSet | LazyImages, *, chunk: int = 1024
+    images: ImageSet | LazyImages, *, mebibytes: float = 4
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and (population) deviation of each channel, of pixels scaled to [0, 1].
 
     Of a set that is not in memory, at most ``MOST_LAZY_IMAGES`` evenly spaced images are read. A
-    channel that never changes has deviation 1, so that dividing by it does no harm.
+    channel that never changes has deviation 1, so that dividing by it does no harm. Images are read
+    ``mebibytes`` at a time, at least one; what is counted with takes 17 times as much.
     """
     count = len(images)
     rows = torch.arange(count)
@@ -26,6 +28,7 @@ def channel_statistics(
     channels, height, width = images.shape
     total = torch.zeros(channels, dtype=torch.float64)
     square = torch.zeros(channels, dtype=torch.float64)
+    chunk = images_in(mebibytes, images.shape)
     # Whole numbers below 2**53 are exact in float64: neither the order nor the chunks matter.
     for part in images.stream(rows.split(chunk)):
         values = part.transpose(0, 1).flatten(1).double()

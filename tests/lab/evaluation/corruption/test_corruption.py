@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lab.evaluation.judged import images_and_labels, small, subject
 from mixwright.lab.data.sets import ImageSet
+from mixwright.lab.evaluation.corruption import corruption, generate
 from mixwright.lab.evaluation.corruption.constants import TYPES
 from mixwright.lab.evaluation.corruption.corruption import Corruption
 from mixwright.lab.evaluation.corruption.generate import corrupt
@@ -97,6 +100,45 @@ def test_the_same_seed_gives_the_same_and_another_does_not() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(("side", "unchanged"), [(8, {"zoom_blur": [1]}), (9, {})])
+def test_what_changes_nothing_is_named(side: int, unchanged: dict[str, list[int]]) -> None:
+    """The largest zoom, 1.06, makes 8 pixels 8.48, which is 8; and 9 pixels 9.54, which is 10."""
+    images, _ = images_and_labels(20, side)
+    given = subject(small(), side=side)
+    part = Corruption(types=("zoom_blur", "brightness"), severities=(1, 2))
+    assert part.measure(given).summary["unchanged"] == unchanged
+    zoomed = [corrupt(images, "zoom_blur", 1, seed=0), corrupt(images, "zoom_blur", 2, seed=0)]
+    assert torch.equal(zoomed[0], images) is bool(unchanged)
+    assert not torch.equal(zoomed[1], images)
+
+
+@pytest.mark.parametrize("name", ["snow", "glass_blur", "gaussian_noise"])
+def test_parts_of_a_block_are_those_of_the_whole_block(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of large images a part is worked on at a time; numbers are drawn as for all of them."""
+    monkeypatch.setattr(generate, "_MEBIBYTES", 3.5 * 3 * 12 * 12 / 2**20)  # drawn together: three
+    monkeypatch.setattr(corruption, "_MEBIBYTES", 7.5 * 3 * 12 * 12 / 2**20)  # in hand: six
+    sizes = list[int]()
+    stream = ImageSet.stream
+
+    def watched(images: ImageSet, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        sizes.extend(map(len, parts))
+        return stream(images, parts)
+
+    model, (images, labels) = small(), images_and_labels()
+    given = subject(model, seed=4)
+    wanted = right(model, corrupt(images, name, 3, seed=4), labels)
+    given.clean_logits()
+    monkeypatch.setattr(ImageSet, "stream", watched)
+    found = Corruption(types=(name,), severities=(3,)).measure(given)
+    assert found.arrays["correct"][0, 0].tolist() == wanted
+    assert 6 in sizes
+    made = generate.block_corruption((3, 12, 12), name, 3, seed=4, block=0)
+    parts = [torch.from_numpy(made(part.numpy())) for part in images.split(6)]
+    assert torch.equal(torch.cat(parts), corrupt(images, name, 3, seed=4))
 
 
 def test_batches_do_not_matter() -> None:

@@ -110,6 +110,16 @@ def test_alexnets_errors_are_read_out_where_they_were_measured() -> None:
     assert "AlexNet" not in section(groups(0.0)).reading
 
 
+def test_what_changes_nothing_is_named() -> None:
+    """Older records do not say."""
+    found = section([made_group("m0", "raw", [summary(0.0, unchanged={"zoom_blur": [1, 2]})])])
+    wanted = "Nothing changes in images of this size by zoom blur at severity 1 and 2."
+    assert wanted in found.reading
+    for none in ({}, {"unchanged": {}}):
+        found = section([made_group("m0", "raw", [summary(0.0, **none)])])
+        assert "Nothing changes" not in found.reading
+
+
 @pytest.mark.parametrize("gains", [(0.0,), (0.0, 0.02, -0.03)])
 @pytest.mark.parametrize("baseline", [True, False])
 def test_figures_can_be_drawn(gains: tuple[float, ...], baseline: bool) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.evaluation.corruption.constants import (
     BENCHMARK_TYPES,
@@ -27,14 +28,22 @@ from mixwright.lab.evaluation.corruption.corruption_error import (
     mean_corruption_error,
     relative_corruption_errors,
 )
-from mixwright.lab.evaluation.corruption.generate import BLOCK, corrupt, corrupt_block
+from mixwright.lab.evaluation.corruption.generate import (
+    BLOCK,
+    at_once,
+    block_corruption,
+    corrupt,
+)
 from mixwright.lab.evaluation.corruption.official import open_official
 from mixwright.lab.evaluation.predictions import logits_of, rank
 from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
 
 Source = Literal["generated", "official"]
 
-_Block = Callable[[str, int, int, Tensor], Tensor]  # type, severity, number, clean images
+_Part = Callable[[Tensor, Tensor], Tensor]  # rows and clean images to corrupted ones, in order
+_Block = Callable[[str, int, int], _Part]  # of type, severity, number of the block
+
+_MEBIBYTES = 64  # of pixels at a time
 
 _IMAGENET_CLASSES = 1000
 
@@ -97,13 +106,17 @@ class Corruption:
         block = self._blocks(subject, shape)
         logits, labels = subject.clean_logits()
         clean = rank(logits, labels) == 0
-        correct = list[Tensor]()
+        correct, unchanged = list[Tensor](), dict[str, list[int]]()
         for place, name in enumerate(self.types):
             share = place / len(self.types)
             kept = subject.cache.get_or_compute(
                 name, lambda name=name, share=share: self._type(subject, name, share, block)
             )
             correct.append(kept["correct"])
+            changed = kept.get("changed", torch.ones(len(self.severities), dtype=torch.bool))
+            same = [one for one, is_so in zip(self.severities, changed, strict=True) if not is_so]
+            if same:
+                unchanged[name] = same
         table = torch.stack(correct)
         accuracy = {
             name: row.double().mean(dim=1).tolist()
@@ -116,7 +129,9 @@ class Corruption:
             if find_spec("cv2") is not None:  # spatter is among the 19
                 arrays["sheet"] = corruption_sheet(sample, seed=subject.seed)
         return Measurement(
-            summary=self._summary(subject, accuracy, float(clean.double().mean())), arrays=arrays
+            summary=self._summary(subject, accuracy, float(clean.double().mean()))
+            | {"unchanged": unchanged},
+            arrays=arrays,
         )
 
     def _blocks(self, subject: Subject, shape: tuple[int, int, int]) -> _Block:
@@ -127,12 +142,14 @@ class Corruption:
                     f"{self.name}: spatter needs OpenCV, which is not installed; expected the "
                     "extra lab. Run: pip install 'mixwright[lab]', or name the other types."
                 )
-            return lambda name, severity, block, images: torch.from_numpy(
-                corrupt_block(
-                    images.cpu().numpy(), name, severity, seed=subject.seed, block=block,
-                    frost=self.frost or None,
+
+            def generated(name: str, severity: int, block: int) -> _Part:
+                make = block_corruption(
+                    shape, name, severity, seed=subject.seed, block=block, frost=self.frost or None
                 )
-            )  # fmt: skip
+                return lambda _, images: torch.from_numpy(make(images.cpu().numpy()))
+
+            return generated
         files = open_official(
             Path(self.path),
             self.types,
@@ -140,23 +157,33 @@ class Corruption:
             ids=subject.ids,
             shape=shape,
         )
-        return lambda name, severity, block, images: files.images(
-            name, severity, subject.ids[block * BLOCK : block * BLOCK + len(images)]
+        return lambda name, severity, _: (
+            lambda rows, _images: files.images(name, severity, subject.ids[rows])
         )
 
     def _type(self, subject: Subject, name: str, done: float, block: _Block) -> Arrays:
-        """Where the model is right under one corruption: ``correct`` (severities, n) uint8."""
+        """Where the model is right under one corruption: ``correct`` (severities, n) uint8.
+
+        And ``changed`` (severities,) bool, whether it changed any image.
+        """
         test = subject.data.test
-        rows = torch.arange(len(test)).split(BLOCK)
+        parts = _parts(len(test), test.shape)
         right = torch.empty(len(self.severities), len(test), dtype=torch.uint8)
-        for number, (part, images) in enumerate(zip(rows, test.stream(rows), strict=True)):
-            subject.progress(done + number / len(rows) / len(self.types), name.replace("_", " "))
-            for place, severity in enumerate(self.severities):
-                corrupted = block(name, severity, number, images)
-                batches = subject.shown(ImageSet(corrupted, test.labels[part]))
+        changed = torch.zeros(len(self.severities), dtype=torch.bool)
+        made = list[_Part]()
+        for rows, images in zip(parts, test.stream(parts), strict=True):
+            number, place = divmod(int(rows[0]), BLOCK)
+            share = int(rows[0]) / len(test) / len(self.types)
+            subject.progress(done + share, name.replace("_", " "))
+            if place == 0:
+                made = [block(name, severity, number) for severity in self.severities]
+            for row, corrupt_part in enumerate(made):
+                corrupted = corrupt_part(rows, images)
+                changed[row] |= not torch.equal(corrupted, images.cpu())
+                batches = subject.shown(ImageSet(corrupted, test.labels[rows]))
                 logits, labels = logits_of(subject.model, batches, autocast=subject.autocast)
-                right[place, part] = (rank(logits, labels) == 0).to(torch.uint8)
-        return {"correct": right}
+                right[row, rows] = (rank(logits, labels) == 0).to(torch.uint8)
+        return {"correct": right, "changed": changed}
 
     def _summary(self, subject: Subject, accuracy: Accuracies, clean: float) -> dict[str, Any]:
         made = self.source == "generated"
@@ -206,6 +233,13 @@ class Corruption:
                 "relative_mce": sum(relative.values()) / len(relative),
             }
         return summary
+
+
+def _parts(count: int, shape: tuple[int, int, int]) -> list[Tensor]:
+    """Rows of images that are corrupted together: of one block, as many as are small enough."""
+    drawn = at_once(shape)
+    step = max(1, images_in(_MEBIBYTES, shape) // drawn) * drawn
+    return [part for block in torch.arange(count).split(BLOCK) for part in block.split(step)]
 
 
 def corruption_sheet(images: Tensor, *, seed: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from zlib import crc32
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_choice, check_whole
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.evaluation.corruption import blur, colour, digital, frost, noise, weather
 from mixwright.lab.evaluation.corruption.constants import (
     CONSTANTS,
@@ -27,7 +28,7 @@ from mixwright.lab.evaluation.corruption.pixels import Bytes, Row
 BLOCK = 1000
 """Images that share a stream of random numbers; part of the protocol."""
 
-_CHUNK_VALUES = 2**20  # at a time, so that what is worked on stays near the processor
+_MEBIBYTES = 1  # of pixels at a time, so that what is worked on stays near the processor
 
 Operation = Callable[[Bytes, Row, np.random.Generator], Bytes]
 
@@ -74,7 +75,8 @@ def corrupt(
             ``constants_for``).
 
     Returns:
-        ``(n, 3, H, W)`` uint8 on the CPU.
+        ``(n, 3, H, W)`` uint8 on the CPU. ``zoom_blur`` at severity 1 leaves images of 8
+        pixels as they are: its largest zoom, to 8.48 pixels, rounds to none.
 
     Raises:
         ValueError: images of another shape or dtype, a name or a severity that does not exist,
@@ -117,7 +119,27 @@ def corrupt_block(
 ) -> Bytes:
     """Corrupt at most ``BLOCK`` images, the ``block``-th such part from 0; see ``corrupt``."""
     _check(images, name, severity)
-    height, width = images.shape[-2:]
+    next_part = block_corruption(
+        images.shape[1:], name, severity, seed=seed, block=block, frost=frost, constants=constants
+    )
+    return next_part(images)
+
+
+def block_corruption(
+    shape: Sequence[int],
+    name: str,
+    severity: int,
+    *,
+    seed: int,
+    block: int,
+    frost: Path | str | None = None,
+    constants: ConstantsName | None = None,
+) -> Callable[[Bytes], Bytes]:
+    """Return what corrupts a block part by part, in order; see ``corrupt_block``.
+
+    Every part but the last has a multiple of ``at_once`` images, or other numbers would be drawn.
+    """
+    height, width = shape[-2:]
     which = constants or constants_for(height, width)
     row = CONSTANTS[which][name][severity - 1]
     if name == "frost":
@@ -126,11 +148,21 @@ def corrupt_block(
         operation = _OPERATIONS[name]
     words = [seed, crc32(name.encode()), severity, block]
     rng = np.random.default_rng(np.random.SeedSequence(words))
-    chunk = max(_CHUNK_VALUES // (3 * height * width), 1)
-    out = np.empty_like(images)
-    for first in range(0, len(images), chunk):
-        out[first : first + chunk] = operation(images[first : first + chunk], row, rng)
-    return out
+    chunk = at_once(shape)
+
+    def next_part(images: Bytes) -> Bytes:
+        _check(images, name, severity)
+        out = np.empty_like(images)
+        for first in range(0, len(images), chunk):
+            out[first : first + chunk] = operation(images[first : first + chunk], row, rng)
+        return out
+
+    return next_part
+
+
+def at_once(shape: Sequence[int]) -> int:
+    """Images of a shape for which numbers are drawn together; part of the protocol."""
+    return images_in(_MEBIBYTES, shape)
 
 
 @lru_cache(maxsize=2)

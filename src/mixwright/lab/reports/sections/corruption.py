@@ -18,7 +18,7 @@ from mixwright.lab.evaluation.corruption.constants import (
 )
 from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE, canvas
-from mixwright.lab.reports.formatting import spread
+from mixwright.lab.reports.formatting import joined, spread
 from mixwright.lab.reports.palette import FAINT, INK, PAPER
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import interval_line, spread_table, with_differences
@@ -151,6 +151,12 @@ def _reading(found: Mapping[str, Any], seeds: int) -> str:
             " Frost* is a stand-in of noise for the pictures of ice: leave it out of comparisons "
             "with published numbers."
         )
+    if found.get("unchanged"):  # older records do not say
+        same = [
+            f"{name.replace('_', ' ')} at severity {joined([*map(str, severities)])}"
+            for name, severities in found["unchanged"].items()
+        ]
+        words += f" Nothing changes in images of this size by {joined(same)}."
     if "imagenet" in found:
         errors = found["imagenet"]
         words += (

@@ -11,10 +11,11 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.arguments import check_range
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.data.resize import resized
 from mixwright.lab.theory.scenarios.sprites import coloured_noise
 
-_CHUNK = 1024
+_MOST, _MEBIBYTES = 1024, 64  # images at a time, and of their pixels in floating point
 
 
 def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
@@ -33,7 +34,8 @@ def shrunk(images: Tensor, *, side: int, generator: Generator) -> Tensor:
     )
     small = resized(images, side)
     parts: list[Tensor] = []
-    for rows in torch.arange(count).split(_CHUNK):
+    chunk = min(_MOST, images_in(_MEBIBYTES, images.shape[1:], each=4))
+    for rows in torch.arange(count).split(chunk):
         shape = (len(rows), channels, size, size)
         field = coloured_noise(shape, device=images.device, generator=generator)
         shape = (len(rows), channels, 1, 1)
