@@ -132,7 +132,7 @@ def _show(axes: Axes, picture: Any, place: tuple[float, float, float, float]) ->
     from matplotlib.image import AxesImage
 
     left, bottom, width, height = place
-    across, up = axes.figure.get_size_inches()
+    across, up = axes.get_window_extent().size  # the axes are the figure's
     scale = min(width * across / picture.shape[1], height * up / picture.shape[0])
     wide, high = scale * picture.shape[1] / across, scale * picture.shape[0] / up
     left += (width - wide) / 2

@@ -114,7 +114,7 @@ def test_what_changes_nothing_is_named(side: int, unchanged: dict[str, list[int]
     assert not torch.equal(zoomed[1], images)
 
 
-@pytest.mark.parametrize("name", ["snow", "glass_blur", "gaussian_noise"])
+@pytest.mark.parametrize("name", ["snow", "fog", "gaussian_noise"])
 def test_parts_of_a_block_are_those_of_the_whole_block(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,13 +129,13 @@ def test_parts_of_a_block_are_those_of_the_whole_block(
         return stream(images, parts)
 
     model, (images, labels) = small(), images_and_labels()
-    given = subject(model, seed=4)
+    given = subject(model, seed=4, cache=Kept())
     wanted = right(model, corrupt(images, name, 3, seed=4), labels)
     given.clean_logits()
     monkeypatch.setattr(ImageSet, "stream", watched)
     found = Corruption(types=(name,), severities=(3,)).measure(given)
     assert found.arrays["correct"][0, 0].tolist() == wanted
-    assert 6 in sizes
+    assert sizes[:4] == [6, 6, 6, 2]
     made = generate.block_corruption((3, 12, 12), name, 3, seed=4, block=0)
     parts = [torch.from_numpy(made(part.numpy())) for part in images.split(6)]
     assert torch.equal(torch.cat(parts), corrupt(images, name, 3, seed=4))
