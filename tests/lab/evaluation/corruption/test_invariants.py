@@ -262,7 +262,7 @@ def test_constants_follow_the_size() -> None:
         ({"severity": 6}, "severity is 6"),
         ({"seed": -1}, "seed is -1"),
         ({"images": torch.zeros(1, 3, 32, 32)}, "torch.float32"),
-        ({"images": torch.zeros(1, 1, 32, 32, dtype=torch.uint8)}, "over three channels"),
+        ({"images": torch.zeros(1, 1, 32, 32, dtype=torch.uint8)}, "grey ones of three channels"),
         ({"images": torch.zeros(1, 3, 7, 32, dtype=torch.uint8)}, "7 x 32 pixels"),
         ({"name": "frost", "frost": "/nowhere/at/all"}, "frost1.png, frost2.png"),
     ],
