@@ -178,6 +178,7 @@ def test_labels_of_other_types_reach_mixers_that_compare_them() -> None:
         (F.one_hot(LABELS, 4).to(torch.uint16), r"\(7, 4\).*labels\.float\(\)"),
         (LABELS.float(), r"shape \(7,\) and dtype torch\.float32"),
         (torch.full((7,), 65535, dtype=torch.uint16), "labels run from 65535 to 65535"),
+        (LABELS.to(torch.complex64), "dtype torch.complex64; expected class indices"),
         (torch.full((7,), -1, dtype=torch.int8), "labels run from -1 to -1"),
     ],
     ids=lambda value: None,
@@ -204,6 +205,15 @@ def test_numbers_of_numpy_and_torch_are_settings_like_pythons() -> None:
         mix.progress = make(0.5)
         mix.mixing = np.bool_(False)  # type: ignore[assignment]
         assert (mix.state_dict()["epoch"], mix.progress, mix.mixing) == (2, 0.5, False)
+
+
+@pytest.mark.parametrize("epoch", [1.5, -1, True, "1", None, np.float32(2)])
+def test_epochs_are_whole_numbers(epoch: Any) -> None:
+    mix = Mix(MixUp(), num_classes=4, seed=0)
+    mix.set_epoch(3)
+    with pytest.raises(ValueError, match=r"epoch is .*; expected a whole number, at least 0"):
+        mix.set_epoch(epoch)
+    assert mix.state_dict()["epoch"] == 3
 
 
 @pytest.mark.parametrize(

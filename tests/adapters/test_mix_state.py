@@ -256,6 +256,17 @@ def test_a_state_that_does_not_fit_changes_nothing(
     assert before == after
 
 
+@pytest.mark.parametrize("state", [None, [], "state", torch.zeros(3)], ids=str)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_state_that_is_no_dictionary(state: Any, inside: bool) -> None:
+    mix = Mix(CutMix(), num_classes=4, seed=9)
+    says = f"the state is a {type(state).__name__}; expected the dictionary"
+    with pytest.raises(ValueError, match=says):
+        mix.load_state_dict({"_extra_state": state} if inside else state)
+    with pytest.raises(RuntimeError, match=f"0._extra_state: .*{says}"):
+        nn.Sequential(mix).load_state_dict({"0._extra_state": state})
+
+
 def test_what_tells_mixers_apart() -> None:
     flat = Design.of(torch.ones(8, 8), alpha=1.0, depth=0.5)
     spotted = Design.of(torch.eye(8), alpha=1.0, depth=0.5)

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 from torch.utils.data import get_worker_info
 
-from mixwright.adapters.mix_state import SEED_BITS, MixState, is_seed
+from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_seed
 from mixwright.adapters.samples import collate_pairs
 from mixwright.adapters.shared_state import SharedState, is_spawning
 from mixwright.arguments import check_number, check_whole, plain, plain_arguments
@@ -25,7 +25,6 @@ from mixwright.plan.labelling import as_labels
 from mixwright.sampling import Stream, stream
 
 _SETTINGS = ("mixer", "num_classes", "label_smoothing", "seed")
-_EXTRA_STATE = "_extra_state"  # torch's name of what a module saves beside its tensors
 
 _log = logging.getLogger(__name__)
 
@@ -198,7 +197,7 @@ class Mix(Module):
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the loader form which epoch begins; reaches workers that are already running."""
-        check_number("Mix", "epoch", epoch)
+        check_whole("Mix", "epoch", epoch, low=0)
         self._shared.epoch = int(epoch)
 
     @property
@@ -286,8 +285,6 @@ class Mix(Module):
             ValueError: a key is unknown or has a value of another kind, or another mixer saved it.
         """
         del strict, assign
-        if set(state_dict) == {_EXTRA_STATE}:
-            state_dict = state_dict[_EXTRA_STATE]
         state = MixState.read(state_dict, mixer=mixer_text(self.mixer))
         # Nothing can fail from here on.
         own = self._own_rank()
@@ -325,7 +322,7 @@ class Mix(Module):
                 state_dict, prefix, local_metadata, strict, missing, unexpected_keys, error_msgs
             )
         except (KeyError, ValueError) as error:
-            error_msgs.append(f"{prefix}{_EXTRA_STATE}: {error.args[0]}")
+            error_msgs.append(f"{prefix}{EXTRA_STATE}: {error.args[0]}")
         if missing:
             _log.warning("The checkpoint has no %s: draws of Mix begin anew.", missing[0])
 

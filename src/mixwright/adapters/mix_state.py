@@ -11,6 +11,9 @@ from torch import Generator, Tensor
 
 from mixwright.arguments import plain
 
+EXTRA_STATE = "_extra_state"
+"""torch's name of what a module saves beside its tensors."""
+
 SEED_BITS = 255
 """Most bits of a seed, beside its sign."""
 
@@ -32,13 +35,21 @@ class MixState:
     rank: int | None
 
     @classmethod
-    def read(cls, state: Mapping[str, Any], *, mixer: str) -> Self:
-        """Check a state for a ``Mix`` whose mixer is told by ``mixer_text``.
+    def read(cls, state: Any, *, mixer: str) -> Self:
+        """Check a state, alone or under torch's key, for a mixer told by ``mixer_text``.
 
         Raises:
             KeyError: a key is missing.
-            ValueError: a key is unknown or holds another kind of value; another mixer saved it.
+            ValueError: this is no dictionary, a key is unknown or holds another kind of value, or
+                another mixer saved it.
         """
+        if isinstance(state, Mapping) and {*state} == {EXTRA_STATE}:  # pyright: ignore
+            state = state[EXTRA_STATE]  # pyright: ignore
+        if not isinstance(state, Mapping):
+            raise ValueError(
+                f"Mix.load_state_dict: the state is a {type(state).__name__}; expected the "
+                "dictionary that mix.state_dict() gives."
+            )
         missing = [key for key in _CHECKS if key not in state and key not in _NEW]
         unknown = [key for key in state if key not in _CHECKS]
         if missing:

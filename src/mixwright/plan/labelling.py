@@ -124,7 +124,7 @@ def weighted_accuracy(logits: Output, rows: Tensor, *, weight: Tensor) -> Tensor
 
 def class_count(labels: Tensor, num_classes: int | None, *, read: bool = False) -> int:
     """Give the number of classes, or say what is wrong with the labels."""
-    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+    if labels.ndim != 1 or labels.dtype != torch.int64:  # see ``as_labels``
         raise ValueError(
             f"plan.targets: labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; "
             "expected class indices (pool,) int64, or soft or multi-hot labels (pool, K) floating "

@@ -74,6 +74,12 @@ def test_what_cannot_be_drawn_or_held_out_is_said(tmp_path: Path) -> None:
         digits(train_size=10, val_share=0.5)
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_share_lies_between_0_and_1(share: float) -> None:
+    with pytest.raises(DataError, match=r"val_share is .*; expected a share in \[0, 1\)"):
+        digits(val_share=share)
+
+
 def test_a_validation_part_of_its_own_takes_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 

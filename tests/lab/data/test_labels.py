@@ -1,5 +1,6 @@
 """One rule for labels, in parquet files, tables and sets of the hub (folders: test_folder.py)."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -266,6 +267,19 @@ def test_usual_columns(tmp_path: Path, image: str, label: str, mark: str):
     assert len(data.train) == 2
 
 
+def test_names_may_hold_any_sign(tmp_path: Path):
+    names = ["a\u2028b", "c\x1cd", 'e, "f"', "g\nh"]
+    for k in range(8):
+        write(tmp_path / f"{k}.png", picture(k))
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            [("path", "label"), *((f"{k}.png", names[k // 2]) for k in range(8))]
+        )
+    data = load_table(tmp_path / "a.csv")
+    assert data.classes == tuple(names)
+    assert data.train.labels.tolist() == [0, 1, 2, 3]
+
+
 def test_paths_may_be_absolute_and_missing_images_are_named(tmp_path: Path):
     path = table(tmp_path / "a", "path,label", "1.png,x", "2.png,y", "3.png,x", "4.png,y")
     away = write(tmp_path / "b" / "5.png", picture(9))
@@ -296,6 +310,12 @@ def test_paths_may_be_absolute_and_missing_images_are_named(tmp_path: Path):
         (["path,label", "1.png,0", "2.png,-1"], "", r"line 3 has no label \('-1'\)"),
         (["path,label", ",x"], "", r"line 2 has no path \(''\)"),
         (["path,label", "1.png,x", "1.png,y"], "", "calls 1.png 'x' in line 2 and 'y' in line 3"),
+        (
+            ["path,label", "1.png,x", "./a/../1.png,y"],
+            "",
+            r"calls \./a/\.\./1.png 'x' in line 2 and 'y'",
+        ),
+        (["path,label", '"1.png,x', "z" * 140_000], "", "line 3 cannot be read .*quotation mark"),
         (["path,label"], "", "names no images; expected at least one line below its head"),
         (["path,label", "1.png,x", "2.png,x"], "", "images of one class, 'x'"),
         (["path,label", "1.png,x", "2.png,y"], "", "every class has a single image"),

@@ -174,6 +174,8 @@ def test_images_beside_what_describes_them_are_no_classes(tmp_path: Path, beside
         ("one_train/a one_test/a two_train/a two_test/a", "more than one data set"),
         ("Train/a TRAIN/a test/a", "2 parts that may be the train part: TRAIN, Train"),
         ("train/a test/a", r"train holds 1 class folder\(s\); expected"),
+        ("train/a train/b train/test/a train/test/b", "test holds folders called a and b as the"),
+        ("a b c backup/b backup/c", "backup holds folders called b and c as the classes beside it"),
     ],
 )
 def test_folders_that_can_be_read_in_more_than_one_way(tmp_path: Path, folders: str, says: str):
@@ -188,6 +190,7 @@ def test_folders_that_can_be_read_in_more_than_one_way(tmp_path: Path, folders: 
         ("bus car train", ("bus", "car", "train")),  # trains, not images to train on
         ("bus steam_train test_tube", ("bus", "steam_train", "test_tube")),
         ("animals/cat animals/dog plants/oak", ("animals", "plants")),
+        ("cat cat/cat dog/cat dog/old", ("cat", "dog")),
         ("mask no_mask", ("mask", "no_mask")),
         ("data/a data/b", ("a", "b")),
         ("a b __MACOSX .hidden @eaDir", ("a", "b")),

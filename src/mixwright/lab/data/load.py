@@ -68,6 +68,8 @@ def load_data(
     for word, value in (("train_size", train_size), ("image_size", image_size)):
         if value is not None and value < 1:
             raise DataError(f"{word} is {value}; expected at least 1.")
+    if not 0 <= val_share < 1:
+        raise DataError(f"val_share is {val_share:g}; expected a share in [0, 1).")
     wanted = train_size
     if subset_seed is not None:
         wanted = train_size or (DEFAULT_LABELS if name.kind == "digits" else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -142,8 +144,15 @@ def _rows(path: Path, options: CsvOptions) -> tuple[list[_Row], bool]:
         ) from error
     first = text.partition("\n")[0]
     # Of the three, the one that is there most often; a comma where none is.
-    table = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    head = [name.strip() for name in next(table, [])]
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    try:
+        lines = [(table.line_num, cells) for cells in table]
+    except csv.Error as error:
+        raise DataError(
+            f"{readable(path)} line {table.line_num} cannot be read ({error}); expected fields of "
+            "paths and names. Look for a quotation mark that is not closed."
+        ) from error
+    head = [name.strip() for name in lines[0][1]] if lines else []
     image = _column(path, head, "image", options.image, IMAGE_COLUMNS)
     label = _column(path, head, "label", options.label, (*LABEL_NAMES, *OTHER_LABEL_NAMES))
     split = None
@@ -152,10 +161,9 @@ def _rows(path: Path, options: CsvOptions) -> tuple[list[_Row], bool]:
         split = _column(path, head, "split", options.split, SPLIT_COLUMNS) if there else None
     rows: list[_Row] = []
     label_of: dict[str, _Row] = {}
-    for cells in table:
+    for line, cells in lines[1:]:
         if not any(cell.strip() for cell in cells):
             continue
-        line = table.line_num
         if len(cells) != len(head):
             raise DataError(
                 f"{readable(path)} line {line} has {len(cells)} fields; expected {len(head)}, one "
@@ -169,7 +177,7 @@ def _rows(path: Path, options: CsvOptions) -> tuple[list[_Row], bool]:
                     f"{readable(path)} line {line} has no {word} ({value!r}); expected one in "
                     "each. Remove the line."
                 )
-        known = label_of.setdefault(row.path, row)
+        known = label_of.setdefault(os.path.normpath(row.path), row)
         if known.label != row.label:
             raise DataError(
                 f"{readable(path)} calls {row.path} {known.label!r} in line {known.line} and "

@@ -215,8 +215,16 @@ def _is_class(base: Path, parts: Parts) -> bool:
 
 
 def _refuse_several(base: Path) -> None:
-    """Refuse folders of classes that hold parts themselves."""
-    for name in sorted(folder_names(base)):
+    """Refuse folders of classes that hold parts or the other classes themselves."""
+    names = folder_names(base)
+    for name in sorted(names):
+        again = sorted({*folder_names(base / name)} & {*names} - {name})
+        if len(again) > 1:
+            raise DataError(
+                f"{readable(base / name)} holds folders called {readable(again[0])} and "
+                f"{readable(again[1])} as the classes beside it; expected the images of one class. "
+                "If it is a part, move it beside the others; if it is not used, take it away."
+            )
         if _has_parts(base / name):
             raise DataError(
                 f"{readable(base / name)} has folders to train and to test on itself; expected "
