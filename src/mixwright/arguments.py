@@ -145,8 +145,9 @@ def nearest(word: str, known: Iterable[str], *, count: int = 1, cutoff: float = 
     """
     from difflib import get_close_matches  # needed for mistakes alone: startup does without it
 
-    plain = {_plain(name): name for name in known}
-    return [plain[name] for name in get_close_matches(_plain(word), plain, n=count, cutoff=cutoff)]
+    named = {_letters(name): name for name in known}
+    near = get_close_matches(_letters(word), named, n=count, cutoff=cutoff)
+    return [named[letters] for letters in near]
 
 
 def did_you_mean(word: str, known: Iterable[str], *, quote: str = '"') -> str:
@@ -160,5 +161,5 @@ def did_you_mean(word: str, known: Iterable[str], *, quote: str = '"') -> str:
     return f" Did you mean {quote}{near[0]}{quote}?" if near else ""
 
 
-def _plain(word: str) -> str:
+def _letters(word: str) -> str:
     return word.lower().replace("-", "").replace("_", "").replace(" ", "")

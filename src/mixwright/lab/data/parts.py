@@ -45,9 +45,10 @@ class Parts:
     left: tuple[str, ...]
 
     @property
-    def any(self) -> bool:
-        """Whether a name was taken."""
-        return bool(self.train or self.validation or self.test)
+    def taken(self) -> dict[PartName, str]:
+        """The names that were taken, by their parts in the order of ``PARTS``."""
+        named = {"train": self.train, "test": self.test, "validation": self.validation}
+        return {part: name for part in PARTS if (name := named[part]) is not None}
 
 
 def part_of(name: str) -> PartName | None:

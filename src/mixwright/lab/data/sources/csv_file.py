@@ -15,7 +15,7 @@ from torch import Tensor
 from mixwright.arguments import did_you_mean
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.parts import PARTS, PartName, choose_parts
+from mixwright.lab.data.parts import PartName, choose_parts
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.columns import LABEL_NAMES, OTHER_LABEL_NAMES
 from mixwright.lab.data.sources.divided import Part, divided_source
@@ -223,8 +223,7 @@ def _parts(
     if chosen.left:
         count = sum(row.split in chosen.left for row in rows)
         left.append(f"{count:,} row(s) of no part ({', '.join(map(repr, chosen.left))})")
-    named = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
-    words: dict[PartName, str] = {part: word for part in PARTS if (word := named[part]) is not None}
+    words = chosen.taken
     return words, {part: [row for row in rows if row.split == word] for part, word in words.items()}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from mixwright.lab.data.decode import Encoded
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.parts import PARTS, PartName, choose_parts
+from mixwright.lab.data.parts import PartName, choose_parts
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.columns import (
     EXPECTED_LABELS,
@@ -41,18 +41,15 @@ def load_hub(request: Request) -> Source:
     datasets, name = _package(), request.path
     splits = _fetched(datasets, request)
     chosen = choose_parts(list(splits), where=f"hub:{name}")
-    of_part = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
+    names: dict[PartName, str] = chosen.taken
     if len(splits) == 1:
-        of_part = {"train": next(iter(splits))}
+        names = {"train": next(iter(splits))}
     elif chosen.train is None or chosen.test is None:
         raise DataError(
             f"hub:{name} has the splits {', '.join(splits)}; expected train and test or "
             "validation, or a single one. Save the split that you want as parquet files, and load "
             "them with parquet:PATH."
         )
-    names: dict[PartName, str] = {
-        part: split for part in PARTS if (split := of_part.get(part)) is not None
-    }
     columns = _columns(datasets, name, splits[names["train"]])
     unused = [split for split in splits if split not in names.values()]
     request.left_out.extend(f"the split {split}" for split in unused)

@@ -121,7 +121,7 @@ def _base(root: Path, wanted: str | None, left: list[str]) -> tuple[Path, Parts 
             base = base / names[0]
             continue
         parts = choose_parts(names, where=readable(base))
-        if parts.any and not _is_class(base, parts):
+        if parts.taken and not _is_class(base, parts):
             # Asked again only where there are parts: a wrapper has none to choose from.
             chosen = parts if wanted is None else choose_parts(
                 names, where=readable(base), wanted=wanted

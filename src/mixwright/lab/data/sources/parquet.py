@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.parts import PARTS, PartName, choose_parts, part_of, split_path
+from mixwright.lab.data.parts import PartName, choose_parts, part_of, split_path
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.columns import Columns, class_names, find_columns
 from mixwright.lab.data.sources.divided import Part, divided_source
@@ -100,9 +100,8 @@ def _found(
         )
     if not by_part:
         return {"train": "train"}, {"train": files}
-    roles = {"train": chosen.train, "test": chosen.test, "validation": chosen.validation}
     words: dict[PartName, PartName] = {
-        role: part for role in PARTS if (part := part_of(roles[role] or "")) is not None
+        role: part for role, name in chosen.taken.items() if (part := part_of(name)) is not None
     }
     unused = unnamed + [
         file for part, some in by_part.items() if part not in words.values() for file in some
