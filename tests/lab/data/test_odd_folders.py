@@ -46,6 +46,8 @@ def counts(data: Dataset) -> tuple[list[int], list[int]]:
         ("Training", "Testing"),
         ("training_set", "test_set"),
         ("seg_train", "seg_test"),
+        ("TrainFolder", "DatasetTest"),
+        ("imgs_train", "ImagesVal"),
         ("TRAIN", "VAL"),
         ("train", "Test"),
         ("train", "dev"),

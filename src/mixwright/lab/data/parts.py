@@ -26,7 +26,8 @@ _FILLERS = frozenset(
         *("image", "images", "img", "imgs"),
     )
 )
-_GLUED = re.compile(rf"({'|'.join(_WORDS)})(?:set|data|images)")  # trainset, testdata
+_FILLED = f"(?:{'|'.join(_FILLERS)})?"
+_GLUED = re.compile(f"{_FILLED}({'|'.join(_WORDS)}){_FILLED}")  # trainset, TestImages, DataVal
 # Of several names of one part, these are taken first, in this order, as they always were.
 _USUAL: dict[PartName, tuple[str, ...]] = {
     "train": ("train",),
