@@ -205,6 +205,17 @@ def test_what_is_a_class(tmp_path: Path, folders: str, classes: tuple[str, ...])
     assert load(tmp_path).classes == classes
 
 
+def test_folders_that_all_classes_hold_alike_are_told(tmp_path: Path):
+    for name in ("augmented", "original"):
+        fill(tmp_path / name, "a b")
+    data = load(tmp_path)
+    assert data.classes == ("augmented", "original")
+    assert "the names a, b of the folders in every class folder" in data.summary
+    assert f"folder:{tmp_path / 'augmented'}" in data.summary
+    (tmp_path / "original" / "b").rename(tmp_path / "original" / "c")
+    assert "every class folder" not in load(tmp_path).summary
+
+
 def test_other_folders_and_files_are_told(tmp_path: Path):
     parts(tmp_path, "train", "test")
     fill(tmp_path, "annotations pred")

@@ -50,6 +50,7 @@ def load_folder(request: Request) -> Source:
             f"{readable(layout.train)} holds {len(names)} class folder(s){beside}; expected one "
             f"folder of images for each of at least two classes.{listed}"
         )
+    left += _classes_below(layout.train, names)
     reader = _Reader(root, layout.train, tuple(names), left)
     reader.visited.enter(root)
     reader.enter(layout.train)
@@ -104,6 +105,20 @@ def _split(layout: Layout) -> str:
 def _unused(part: Path, error: DataError, root: Path) -> str:
     reason = str(error).partition("; expected")[0].replace(f"{readable(root)}/", "")
     return f"{readable(part.relative_to(root))}/ ({reason})"
+
+
+def _classes_below(where: Path, names: list[str]) -> list[str]:
+    """Return a clause where all class folders hold the same folders, as ``original/`` and
+    ``augmented/`` of the same classes do, which read as two classes."""
+    below = {tuple(sorted(folder_names(where / name))) for name in names}
+    shared = below.pop()
+    if below or len(shared) < 2 or any(loose_images(where / name) for name in names):
+        return []
+    listed = ", ".join(readable(name) for name in shared[:3]) + (", ..." if shared[3:] else "")
+    return [
+        f"the names {listed} of the folders in every class folder (if these are the classes, give "
+        f"one folder alone: folder:{readable(where / names[0])})"
+    ]
 
 
 class _Reader:
