@@ -38,7 +38,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     marked = {"format": FORMAT, "version": VERSION, **state}
     try:
         write_whole(path, lambda file: torch.save(marked, file))
-    except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as the latter
+    except (OSError, RuntimeError) as error:
         kept = "the checkpoint before it is still there" if path.exists() else "nothing was written"
         raise CheckpointError(
             f"checkpoint {path} could not be written: {error}; {kept}. Make room or choose "

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from weakref import WeakSet
@@ -19,19 +22,92 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
     Its folder exists. If ``write``, which is given the open file, or the disk fails with an
     OSError, an older file of this name is untouched.
+
+    Raises:
+        DiskFullError: there is no space left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with write_errors(path):
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     _sync_folder(path.parent)
+
+
+_UNFINISHED = re.compile(r"\..+\.\d+\.tmp")  # the temporary files of ``write_whole``
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes had begun to write in a folder whose lock is held.
+
+    Folders inside that have a lock of their own are left to those who hold it.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, LOCK).exists()]
+        for name in filter(_UNFINISHED.fullmatch, files):
+            with contextlib.suppress(OSError):
+                Path(place, name).unlink()
+
+
+LOCK = ".lock"
+"""Name of the file whose lock belongs to the process that works in a folder."""
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file; it has reached the disk when this returns."""
+    new = not path.exists()
+    with write_errors(path), path.open("ab") as file:
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        _sync_folder(path.parent)
+
+
+class DiskFullError(OSError):
+    """No space is left in a folder, on its disk or in the user's share of it."""
+
+    def __init__(self, number: int | None, folder: Path) -> None:
+        super().__init__(number, f"no space left on {folder}")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Generator[None]:
+    """Let the first cause come out of lines that write a file, and say where a disk is full.
+
+    A library that tidies up after an interruption or a full disk may raise an error of its own on
+    top: torch's zip writer a RuntimeError about positions in the file.
+    """
+    outer = sys.exception()  # what was being handled before is no cause
+    try:
+        yield
+    except Exception as error:
+        chain: list[BaseException] = []
+        link: BaseException | None = error
+        while link is not None and link is not outer and link not in chain:
+            chain.append(link)
+            link = link.__context__
+        stops = [cause for cause in chain if not isinstance(cause, Exception)]
+        system = [cause for cause in chain if isinstance(cause, OSError)]
+        cause = next(iter([*stops, *system]), error)
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            raise DiskFullError(cause.errno, path.parent) from cause
+        if cause is not error:
+            raise cause from None
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

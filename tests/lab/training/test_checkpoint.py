@@ -3,6 +3,8 @@
 import errno
 import os
 import pickle
+import signal
+import threading
 
 import pytest
 import torch
@@ -108,7 +110,8 @@ def test_a_full_disk_leaves_the_checkpoint_before(path, monkeypatch, where, erro
     monkeypatch.setattr(where, full)
     with pytest.raises(CheckpointError) as caught:
         save_checkpoint(path, {**STATE, "epoch": 4})
-    assert str(error) in str(caught.value)
+    said = f"no space left on {path.parent}" if error is FULL else str(error)
+    assert f"last.pt could not be written: {said}; " in str(caught.value)
     assert "the checkpoint before it is still there. Make room" in str(caught.value)
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["last.pt"]
@@ -121,9 +124,50 @@ def test_a_disk_that_fills_up_while_torch_writes(path, tmp_path):
     folder = tmp_path / "full"
     folder.mkdir()
     (folder / f".best.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
-    with pytest.raises(CheckpointError, match=r"No space left.*nothing was written"):
+    with pytest.raises(CheckpointError, match=rf"no space left on {folder}; nothing was written"):
         save_checkpoint(folder / "best.pt", STATE)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+@pytest.mark.parametrize("taken", [10, 70_000], ids=["its head", "a tensor"])
+def test_ctrl_c_while_torch_writes_is_an_interrupt(path, taken):
+    """A pipe that nobody empties holds torch's writer up until Ctrl-C comes."""
+    before = path.read_bytes()
+    pipe = path.parent / f".last.pt.{os.getpid()}.tmp"
+    os.mkfifo(pipe)
+
+    def press() -> None:
+        with pipe.open("rb") as end:
+            end.read(taken)
+            os.kill(os.getpid(), signal.SIGINT)
+            interrupted.wait(10)
+
+    interrupted = threading.Event()
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(path, {**STATE, "more": torch.zeros(100_000)})
+    finally:
+        interrupted.set()
+        pressing.join()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["last.pt"]
+
+
+def test_an_interrupt_that_was_over_before_is_no_cause(path, monkeypatch):
+    """Only what happens while the file is written can have stopped the writing."""
+
+    def broken(*_args):
+        raise RuntimeError("a fault of torch's")
+
+    monkeypatch.setattr("torch.save", broken)
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(CheckpointError, match="a fault of torch's"):
+            save_checkpoint(path, STATE)
 
 
 def test_an_interrupt_while_writing_leaves_the_checkpoint_before(path, monkeypatch):
