@@ -2,11 +2,23 @@
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from lab.training.tiny import recipe
-from mixwright.lab.training.folder import RunError, RunFolder, median_step, read_metrics
+from mixwright.lab.experiments.grid import alone_in
+from mixwright.lab.training.folder import (
+    RunError,
+    RunFolder,
+    median_step,
+    read_metrics,
+    read_result,
+)
+from mixwright.lab.training.recipe import Recipe
 
 
 def test_a_new_folder_takes_the_recipe(tmp_path):
@@ -63,20 +75,60 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("whole", [0, 1, 2, 3])
-@pytest.mark.parametrize("tail", ["", '{"epoch": 3, "lo'])
-def test_lines_are_brought_to_the_checkpoint(tmp_path, whole, tail):
-    lines = [{"epoch": 1, "loss": float("nan")}, {"epoch": 2}, {"epoch": 3}]
+def line_of(epoch, **more):
+    return {"epoch": epoch, "train": {"loss": epoch / 4}, "test": None, "warnings": [], **more}
+
+
+@pytest.mark.parametrize("whole", [1, 2, 3])
+@pytest.mark.parametrize("tail", [b"", b'{"epoch": 3, "lo', b"\xff\x00\xfe"])
+def test_lines_are_brought_to_the_checkpoint(tmp_path, caplog, whole, tail):
+    """The checkpoint is of epoch 2 and knows its line alone; the file may have more, or less."""
+    lines = [line_of(1, train={"loss": float("nan")}), line_of(2), line_of(3)]
     with RunFolder(tmp_path, recipe()) as run:
         for line in lines[:whole]:
             run.append(line)
-        with (tmp_path / "metrics.jsonl").open("a") as file:
+        with (tmp_path / "metrics.jsonl").open("ab") as file:
             file.write(tail)
-        run.rewrite(lines[:2])
+        records = run.rewind(2, [lines[1]])
         run.append(lines[2])
     found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in found] == [1, 2, 3]
-    assert found[0]["loss"] is None  # JSON knows no NaN
+    assert found == [line_of(1, train={"loss": None}), *lines[1:]]  # JSON knows no NaN
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("damage", ["", '{"epoch": 9', "[1]", "null", '{"epoch": "1"}', "7", "\0"])
+def test_a_damaged_line_is_lost_alone(tmp_path, caplog, place, damage):
+    lines = [json.dumps(line_of(epoch)) for epoch in (1, 2, 3)]
+    lines[place] = damage
+    with RunFolder(tmp_path, recipe()) as run:
+        (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+        records = run.rewind(3, [line_of(3)])
+    kept = sorted({1, 2, 3} - ({place + 1} - {3}))
+    assert [record["epoch"] for record in records] == kept
+    assert [record["epoch"] for record in read_metrics(tmp_path)] == kept
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ([] if place == 2 else [
+        f"{tmp_path / 'metrics.jsonl'}: the lines of 1 of 3 epochs are missing or damaged; the run "
+        "goes on without."
+    ])  # fmt: skip
+
+
+def test_a_line_has_reached_the_disk_when_it_is_added(tmp_path, monkeypatch):
+    order = []
+    sync = os.fsync
+
+    def note(handle):
+        order.append((tmp_path / "metrics.jsonl").read_text())
+        sync(handle)
+
+    with RunFolder(tmp_path, recipe()) as run:
+        monkeypatch.setattr("os.fsync", note)
+        run.append(line_of(1))
+        run.append(line_of(2))
+    first, second = (json.dumps(line_of(epoch)) + "\n" for epoch in (1, 2))
+    assert order == [first, first, first + second]  # the first time the folder's list as well
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):
@@ -90,11 +142,91 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
         assert run.result() is None
 
 
-def test_a_damaged_result_is_told(tmp_path):
-    with RunFolder(tmp_path, recipe()) as run:
-        (tmp_path / "result.json").write_text('{"raw": ')
-        with pytest.raises(RunError, match=r"is damaged. Delete it"):
-            run.result()
+@pytest.mark.parametrize("name", ["recipe.json", "metrics.jsonl", "last.pt", "result.json"])
+def test_a_folder_where_a_file_should_be_is_named(tmp_path, name):
+    with RunFolder(tmp_path, recipe()):
+        pass
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    with (
+        pytest.raises(RunError, match=f"{name} is a folder; expected a file. Move it away"),
+        RunFolder(tmp_path, recipe()),
+    ):
+        pass
+    assert read_metrics(tmp_path) == []
+    assert read_result(tmp_path) is None
+
+
+def test_what_killed_processes_had_begun_to_write_is_removed(tmp_path):
+    pytest.importorskip("fcntl")
+    with RunFolder(tmp_path / "inner", recipe()):
+        pass
+    left = [".last.pt.123.tmp", "masks/.epoch-0001.pt.99.tmp"]
+    kept = ["mine.tmp", ".notes.tmp", "inner/.last.pt.5.tmp"]  # of others, and under another lock
+    for name in (*left, *kept):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "recipe.json").write_text(recipe().to_json())
+    with RunFolder(tmp_path, recipe()):
+        assert not any((tmp_path / name).exists() for name in left)
+        assert all((tmp_path / name).exists() for name in kept)
+
+
+def test_a_folder_that_could_not_be_taken_is_not_held(tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = RunFolder(tmp_path, recipe())
+    with monkeypatch.context() as patch:
+        patch.setattr("mixwright.lab.training.folder.write_whole", full)
+        with pytest.raises(RunError, match="cannot be used"):
+            run.open()
+    with RunFolder(tmp_path, recipe()):
+        pass
+
+
+def test_a_folder_in_use_keeps_what_is_being_written(tmp_path):
+    pytest.importorskip("fcntl")
+    with RunFolder(tmp_path, recipe()):
+        (tmp_path / ".last.pt.123.tmp").touch()
+        with pytest.raises(RunError, match="in use"), RunFolder(tmp_path, recipe()):
+            pass
+        assert (tmp_path / ".last.pt.123.tmp").exists()
+
+
+# Takes a lock, forks a child that lives on, and waits to be killed.
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from mixwright.lab.experiments.grid import alone_in
+from mixwright.lab.training.folder import RunFolder
+from mixwright.lab.training.recipe import Recipe
+
+with RunFolder(Path(sys.argv[1]), Recipe(seed=7)), alone_in(Path(sys.argv[2])):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
+def test_a_lock_ends_with_its_process_though_children_live(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    command = [sys.executable, "-c", HOLDER, str(run), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        try:
+            with pytest.raises(RunError, match="in use"):
+                RunFolder(run, Recipe(seed=7)).open()
+            holder.kill()
+            holder.wait()
+            os.kill(child, 0)  # it lives
+            with RunFolder(run, Recipe(seed=7)), alone_in(out):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_median_step_leaves_out_the_first_epoch():
@@ -103,12 +235,16 @@ def test_median_step_leaves_out_the_first_epoch():
     assert median_step(records[:1]) == 9.0
 
 
-def test_metrics_are_read_and_half_a_line_is_not(tmp_path):
+def test_metrics_are_read_by_epoch_and_what_is_damaged_is_not(tmp_path):
     assert read_metrics(tmp_path) == []
-    lines = [{"epoch": epoch, "train": {"loss": 1.0}, "warnings": []} for epoch in (1, 2, 3)]
+    lines = [line_of(epoch) for epoch in (1, 2, 3)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text("\n" + text + '{"epoch": 4, "te')
     assert read_metrics(tmp_path) == lines
     (tmp_path / "metrics.jsonl").write_text('{"epoch"\n' + text)
-    with pytest.raises(ValueError, match="line 1 is no JSON"):
-        read_metrics(tmp_path)
+    assert read_metrics(tmp_path) == lines
+    (tmp_path / "copy.jsonl").write_bytes(b"\x80\n" + text.encode() + text.encode()[:60])
+    assert read_metrics(tmp_path / "copy.jsonl") == lines
+    twice = json.dumps(line_of(2, lr=0.5)) + "\n"  # the later one counts
+    (tmp_path / "metrics.jsonl").write_text(text + twice)
+    assert [line.get("lr") for line in read_metrics(tmp_path)] == [None, 0.5, None]

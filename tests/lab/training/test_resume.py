@@ -1,6 +1,7 @@
 """A run that was killed continues, bit for bit, as if nothing had happened."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,9 +11,9 @@ import pytest
 import torch
 
 from lab.training.tiny import Blend, Turns, digest, recipe, run, tiny_data
-from mixwright.checkpoint import CheckpointError, load_checkpoint
+from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data.sets import ImageSet
-from mixwright.lab.training.folder import RunError
+from mixwright.lab.training.folder import RunError, read_metrics, read_result
 
 # The clock, and the commit, which may change between two processes.
 TIMES = {"seconds", "step_seconds", "images_per_second", "commit"}
@@ -24,7 +25,7 @@ def left(folder):
     best = load_checkpoint(folder / "best.pt")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {
-        "last": {k: digest(v) for k, v in last.items() if k not in {*TIMES, "records"}},
+        "last": {k: digest(v) for k, v in last.items() if k not in {*TIMES, "record"}},
         "best": {k: digest(v) for k, v in best.items() if k not in TIMES},
         "metrics": [{k: v for k, v in line.items() if k not in TIMES} for line in lines],
     }
@@ -116,7 +117,7 @@ def test_killed_between_the_line_and_the_checkpoint(tmp_path, monkeypatch):
     [
         ({"seed": 5}, "another recipe .seed 5 not 7."),
         ({"method": "blends", "lr": 0.2}, "method 'blends' not .*, lr 0.2 not "),
-        (None, "has no optimizer, objective, records"),  # the run's own best.pt
+        (None, "has no optimizer, objective, record;"),  # the run's own best.pt
     ],
 )
 def test_a_foreign_checkpoint_is_refused(tmp_path, taken, message):
@@ -134,30 +135,13 @@ def test_a_foreign_checkpoint_is_refused(tmp_path, taken, message):
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
-CHILD = """
-import os, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from lab.training.tiny import recipe, run
-
-def die(progress):
-    if (progress.epoch, progress.step) == (3, 2):
-        os._exit(9)
-
-run(Path(sys.argv[1]), recipe(), on_progress=die)
-"""
-
-
-def test_a_process_that_dies_is_continued_by_another(tmp_path):
-    tests = Path(__file__).parents[2]
-    died = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path / "killed")], cwd=tests, check=False
-    )
-    assert died.returncode == 9
-    run(tmp_path / "straight", recipe())
-    run(tmp_path / "killed", recipe())
-    assert left(tmp_path / "killed") == left(tmp_path / "straight")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
+def test_processes_that_are_killed_are_continued_by_others():
+    """``kill -9`` at random moments; see ``kills``, which takes any number of them."""
+    command = [sys.executable, "-m", "lab.training.kills", "3"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "runs compared" in done.stdout
 
 
 def test_a_longer_test_set_does_not_disturb_training(tmp_path):
@@ -221,3 +205,86 @@ def test_a_folder_that_was_left_before_its_recipe_is_taken(tmp_path):
     (tmp_path / "cut" / "data.json").write_text("{")
     with pytest.raises(RunError, match=r"data.json cannot be read"):
         run(tmp_path / "cut", recipe(epochs=1, warmup_epochs=0))
+
+
+def test_a_checkpoint_does_not_grow_with_the_epochs(tmp_path):
+    """The lines of earlier epochs stand in metrics.jsonl alone."""
+    sizes = {}
+    for epochs in (2, 40):
+        of = recipe(epochs=epochs)
+        run(tmp_path / str(epochs), of, data=tiny_data(train=10, test=3))
+        sizes[epochs] = (tmp_path / str(epochs) / "last.pt").stat().st_size
+    assert sizes[40] < sizes[2] + 500  # numbers of more digits; a line has 800 bytes
+    state = load_checkpoint(tmp_path / "40" / "last.pt")
+    assert state["record"] == read_metrics(tmp_path / "40")[-1]
+    assert "records" not in state
+
+
+def test_a_checkpoint_of_before_knows_the_lines_of_all_epochs(tmp_path):
+    run(tmp_path / "straight", recipe())
+    with pytest.raises(KilledError):
+        run(tmp_path / "old", recipe(), on_progress=kill_at(3, 2))
+    lines = read_metrics(tmp_path / "old")
+    state = load_checkpoint(tmp_path / "old" / "last.pt")
+    del state["record"]
+    save_checkpoint(tmp_path / "old" / "last.pt", {**state, "records": lines})
+    (tmp_path / "old" / "metrics.jsonl").unlink()
+    run(tmp_path / "old", recipe())
+    assert left(tmp_path / "old") == left(tmp_path / "straight")
+
+
+def tear(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def without(*path):
+    """Take a part out of a JSON file."""
+
+    def damage(file):
+        record = json.loads(file.read_text())
+        at = record
+        for name in path[:-1]:
+            at = at[name]
+        del at[path[-1]]
+        file.write_text(json.dumps(record))
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        tear,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(b"\xff\xfe\x00"),
+        lambda file: file.write_text("[]"),
+        lambda file: file.write_text('{"format": 1, "train": 3}'),
+        lambda file: file.unlink(),
+        without("step_seconds"),
+        without("scores"),
+        without("scores", "ema"),
+        without("scores", "raw", "top1"),
+        without("scores", "raw", "nll"),
+        without("best", "raw"),
+        without("best", "ema", "ece"),
+    ],
+)
+def test_a_damaged_result_is_written_anew_by_the_same_command(tmp_path, damage):
+    first = run(tmp_path, recipe(epochs=2))
+    lines = (tmp_path / "metrics.jsonl").read_bytes()
+    damage(tmp_path / "result.json")
+    assert read_result(tmp_path) is None
+    again = run(tmp_path, recipe(epochs=2))
+    assert read_result(tmp_path) == again
+    clock = {"seconds": 0.0, "finished": "", "commit": None}
+    assert replace(again, **clock) == replace(first, **clock)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == lines
+
+
+def test_a_result_of_a_newer_format_is_left_alone(tmp_path):
+    run(tmp_path, recipe(epochs=1))
+    newer = '{"format": 99}'
+    (tmp_path / "result.json").write_text(newer)
+    with pytest.raises(RunError, match=r"format 99; this mixwright reads 1 and 2"):
+        run(tmp_path, recipe(epochs=1))
+    assert (tmp_path / "result.json").read_text() == newer

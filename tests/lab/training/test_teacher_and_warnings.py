@@ -172,8 +172,9 @@ def test_a_checkpoint_from_before_there_were_warnings_goes_on(tmp_path, monkeypa
         weights = state.pop("weights")
         ema = {"t": state.pop("ema_updates"), "model": weights["ema"]}
         state |= {"model": weights["raw"], "ema": ema}
-        for record in state.get("records", []):
-            del record["warnings"]
+        if "record" in state:
+            state["records"] = [state.pop("record")]
+            del state["records"][0]["warnings"]
         for group in state.get("optimizer", {}).get("param_groups", []):
             for key in ("highest", "lowest", "warms"):
                 del group[key]

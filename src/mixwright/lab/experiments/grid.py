@@ -1,7 +1,7 @@
 """Several methods times several seeds: plans the runs, does those that are missing.
 
-The folder is the contract: a run is done when its ``result.json`` is there, so the same command
-again does only what is missing, whatever stopped it the last time.
+The folder is the contract: a run is done when its ``result.json`` is there and whole, so the same
+command again does only what is missing, whatever stopped it the last time.
 """
 
 import contextlib
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.files import kept_from_children
+from mixwright.files import LOCK, kept_from_children, remove_unfinished
 from mixwright.lab.experiments.finetune import resolve_init
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
+from mixwright.lab.training.folder import RunError, read_result
 from mixwright.lab.training.recipe import Recipe, recipe_hash
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ class Planned:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        return (self.folder / "result.json").is_file()
+        """Whether there is nothing left to do; a damaged result is there to be written anew."""
+        try:
+            return read_result(self.folder) is not None
+        except RunError:  # of a newer format
+            return True
 
 
 def plan_runs(
@@ -119,6 +123,7 @@ def run_together(
 
     Return how each one ended.
     """
+    from mixwright.lab.experiments.run import failure_text
     from mixwright.lab.experiments.run import run as carry_out
     from mixwright.lab.training.distributed import join
 
@@ -146,7 +151,7 @@ def run_together(
         except Exception as error:
             if world.size > 1:
                 raise  # the others may not know: all must start again, and will resume
-            end = Event("failed", job, {"error": f"{type(error).__name__}: {error}"})
+            end = Event("failed", job, {"error": failure_text(error)})
         ends.append(end)
         on_event(end)
     return ends
@@ -165,13 +170,14 @@ def alone_in(out: Path) -> Generator[None]:
     except ImportError:  # Windows: two commands in one folder are the user's own care
         yield
         return
-    with kept_from_children((out / ".lock").open("w")) as file:
+    with kept_from_children((out / LOCK).open("w")) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(
                 f"another mixwright is at work in {out}. Wait for it, or give --out another folder."
             ) from None
+        remove_unfinished(out)
         yield
 
 

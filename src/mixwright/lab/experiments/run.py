@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from mixwright.checkpoint import CheckpointError
+from mixwright.files import DiskFullError
+from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.identity import check_counts
 from mixwright.lab.data.load import load_data
 from mixwright.lab.evaluation.scores import evaluate
@@ -14,8 +17,10 @@ from mixwright.lab.experiments.finetune import load_init
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
+from mixwright.lab.training.recipe import RecipeError
 
 if TYPE_CHECKING:
     from mixwright.lab.data.identity import DataIdentity
@@ -23,6 +28,16 @@ if TYPE_CHECKING:
     from mixwright.lab.training.loop import Result
     from mixwright.lab.training.progress import Progress
     from mixwright.lab.training.recipe import Recipe
+
+
+MISTAKES = (DataError, RunError, CheckpointError, RecipeError, DiskFullError)
+"""What ends a run by no fault of ours: the message is for the user, and says what to do."""
+
+
+def failure_text(error: Exception) -> str:
+    """What people are told of an error that ended a run."""
+    kind = "" if isinstance(error, MISTAKES) else f"{type(error).__name__}: "
+    return f"{kind}{error}"
 
 
 def run(

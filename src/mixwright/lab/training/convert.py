@@ -66,6 +66,9 @@ def convert_epoch(record: Mapping[str, Any]) -> dict[str, Any]:
 def convert_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of ``last.pt`` or ``best.pt`` in format 2; any other state as it is."""
     new = dict(state)
+    if "records" in new:  # lines of all epochs: ``metrics.jsonl`` was not the only one to keep them
+        new["records"] = [convert_epoch(record) for record in new["records"]]
+        new["record"] = new["records"][-1]
     if "recipe" not in new or "weights" in new or "model" not in new:
         return _with_heads(new)
     weights = {"raw": new.pop("model")}
@@ -76,8 +79,6 @@ def convert_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
     if teacher is not None:
         weights["teacher"] = teacher
     new["weights"] = weights
-    if "records" in new:
-        new["records"] = [convert_epoch(record) for record in new["records"]]
     return _with_heads(new)
 
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import IO, Any, Self
 
-from mixwright.files import kept_from_children, plain, write_json, write_whole
+from mixwright.files import (
+    LOCK,
+    append_line,
+    kept_from_children,
+    plain,
+    remove_unfinished,
+    write_errors,
+    write_json,
+    write_whole,
+)
 from mixwright.lab.data.identity import DataIdentity, in_a_sentence
 from mixwright.lab.data.identity import differences as data_differences
 from mixwright.lab.settings import decode
 from mixwright.lab.training.convert import convert_epoch, convert_result
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences
+from mixwright.lab.training.result import Result
 
 Record = dict[str, Any]
 
 _DATA = "data.json"
+_LOG = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -30,7 +42,7 @@ class RunFolder:
 
         recipe.json     what is run
         data.json       what it is run on, by content (``data.identity``)
-        metrics.jsonl   one line per epoch
+        metrics.jsonl   one line per epoch; nothing else keeps those of earlier epochs
         last.pt         everything needed to continue after the last finished epoch
         best.pt         the weights of the epoch with the highest raw top-1, on validation images
                         where there are any, else on test images
@@ -53,23 +65,32 @@ class RunFolder:
         self._lock: IO[bytes] | None = None
 
     def open(self) -> None:
-        """Take the folder for this run; a RunError says why it cannot be."""
+        """Take the folder for this run; a RunError says why it cannot be, and none is held then."""
         try:
+            self._take()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise RunError(
+                    f"run folder {self.path} cannot be used: {error}. Choose a folder on a disk "
+                    "with room that you may write to."
+                ) from error
+            raise
+
+    def _take(self) -> None:
+        with write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._check()
-            self._lock = _locked(self.path / ".lock")
-            self._check()  # another process may have come between
-            recipe = self.path / "recipe.json"
-            if not recipe.exists():
-                if self.data is not None:
-                    write_json(self.path / _DATA, asdict(self.data))
-                write_whole(recipe, lambda file: file.write(self.recipe.to_json().encode()))
-            self.data_known = self.data is not None and (self.path / _DATA).is_file()
-        except OSError as error:
-            raise RunError(
-                f"run folder {self.path} cannot be used: {error}. Choose a folder on a disk with "
-                "room that you may write to."
-            ) from error
+        self._check()
+        self._lock = _locked(self.path / LOCK)
+        self._check()  # another process may have come between
+        if self._lock is not None:  # what lies there is of no living process
+            remove_unfinished(self.path)
+        recipe = self.path / "recipe.json"
+        if not recipe.exists():
+            if self.data is not None:
+                write_json(self.path / _DATA, asdict(self.data))
+            write_whole(recipe, lambda file: file.write(self.recipe.to_json().encode()))
+        self.data_known = self.data is not None and (self.path / _DATA).is_file()
 
     @property
     def digest(self) -> str:
@@ -92,39 +113,37 @@ class RunFolder:
         self.close()
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add the line of an epoch."""
-        self._guarded(lambda: self._add(_line(record)))
+        """Add the line of an epoch; it has reached the disk when this returns."""
+        self._guarded(lambda: append_line(self._metrics, _line(record)))
 
-    def rewrite(self, records: Sequence[Record]) -> None:
-        """Bring ``metrics.jsonl`` to the records of all epochs up to a checkpoint.
+    def rewind(self, epoch: int, known: Sequence[Record] = ()) -> list[Record]:
+        """Bring ``metrics.jsonl`` to the epochs up to a checkpoint, and return their records.
 
-        An interrupted run may have written a line more, or after a loss of power less, than its
-        last checkpoint knows of.
+        An interrupted run may have written a line more than its last checkpoint knows of. Lines
+        that are damaged are lost, but for those that the checkpoint knows: its own, and in
+        checkpoints of before those of all epochs.
         """
-        text = "".join(map(_line, records)).encode()
+        there = [record for record in read_metrics(self.path) if record["epoch"] <= epoch]
+        by_epoch = {record["epoch"]: record for record in (*there, *known)}
+        records = [by_epoch[number] for number in sorted(by_epoch)]
+        text = "".join(_line(record) + "\n" for record in records).encode()
         if (self._metrics.read_bytes() if self._metrics.exists() else b"") != text:
             self._guarded(lambda: write_whole(self._metrics, lambda file: file.write(text)))
+        if len(records) < epoch:
+            _LOG.warning(
+                "%s: the lines of %d of %d epochs are missing or damaged; the run goes on without.",
+                self._metrics, epoch - len(records), epoch,
+            )  # fmt: skip
+        return records
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, after which the run counts as finished."""
         text = json.dumps(plain(result), indent=2, allow_nan=False) + "\n"
         self._guarded(lambda: write_whole(self._result, lambda file: file.write(text.encode())))
 
-    def result(self) -> Record | None:
-        """What ``finish`` wrote, or None while the run is not finished."""
-        if not self._result.exists():
-            return None
-        try:
-            record = json.loads(self._result.read_text())
-        except json.JSONDecodeError:
-            record = None
-        if not isinstance(record, dict):
-            raise RunError(f"{self._result} is damaged. Delete it: the last epoch is read again.")
-        return convert_result(record)
-
-    def _add(self, line: str) -> None:
-        with self._metrics.open("a") as file:
-            file.write(line)
+    def result(self) -> Result | None:
+        """What ``finish`` wrote, or None while the run is not finished; see ``read_result``."""
+        return read_result(self.path)
 
     def _guarded(self, write: Callable[[], object]) -> None:
         try:
@@ -138,6 +157,13 @@ class RunFolder:
     def _check(self) -> None:
         """Refuse a folder that holds another recipe or other files."""
         recipe = self.path / "recipe.json"
+        files = (recipe, self.path / _DATA, self._metrics, self.last, self.best, self._result)
+        for file in files:
+            if file.is_dir():
+                raise RunError(
+                    f"run folder {self.path}: {file.name} is a folder; expected a file. Move it "
+                    "away, then give the same command again."
+                )
         if not recipe.exists():
             # Hidden names: our lock, and temporary files of a run killed at its very start.
             names = sorted(entry.name for entry in self.path.iterdir() if entry.name[0] != ".")
@@ -194,6 +220,33 @@ def other_data(run: Path, there: DataIdentity, here: DataIdentity) -> str:
     )
 
 
+def read_result(run: Path) -> Result | None:
+    """Read a run's ``result.json``; None where there is none, or a damaged one.
+
+    What is damaged (cut short, or without some of its fields) is as good as missing: the same
+    command again writes it anew, from the last checkpoint.
+
+    Raises:
+        RunError: it is of a newer format than is known here.
+    """
+    try:
+        record = json.loads((run / "result.json").read_bytes())
+    except (OSError, ValueError):  # ValueError: neither UTF-8 nor JSON
+        return None
+    if not isinstance(record, dict):
+        return None
+    try:
+        fields = convert_result(record)
+    except ValueError as error:
+        raise RunError(f"{run}: {error}") from None
+    except (AttributeError, TypeError):  # parts that are no objects
+        return None
+    try:
+        return Result.from_record(fields)
+    except ValueError:
+        return None
+
+
 def read_metrics(run: Path) -> list[Record]:
     """Read the lines of a run's ``metrics.jsonl``, of either format, as those of format 2.
 
@@ -201,30 +254,36 @@ def read_metrics(run: Path) -> list[Record]:
         run: its folder, or a copy of the file, ``NAME.jsonl``.
 
     Returns:
-        one record an epoch; none where there is no such file. A last line that was cut short by
-        a crash is left out.
-
-    Raises:
-        ValueError: another line is no JSON.
+        one record an epoch, by epoch; none where there is no such file. Lines that are damaged or
+        were cut short by a crash are left out, so that epochs may be missing.
     """
     file = run if run.suffix == ".jsonl" else run / "metrics.jsonl"
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+        lines = file.read_bytes().split(b"\n")
+    except OSError:  # not there, or no file
         return []
-    records: list[Record] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(convert_epoch(json.loads(line)))
-        except json.JSONDecodeError:
-            if number < len(lines):
-                raise ValueError(
-                    f"{file}: line {number} is no JSON. Remove it, or the run folder to have its "
-                    "run done anew."
-                ) from None
-    return records
+    records = [record for record in map(_epoch_of, lines) if record is not None]
+    return [*{record["epoch"]: record for record in sorted(records, key=_number)}.values()]
+
+
+def _epoch_of(line: bytes) -> Record | None:
+    """The record in a line; None where it is damaged."""
+    try:
+        record = convert_epoch(json.loads(line))
+    except (ValueError, AttributeError):  # neither UTF-8 nor JSON, or no objects
+        return None
+    whole = (
+        isinstance(record.get("epoch"), int)
+        and record["epoch"] >= 1
+        and isinstance(record.get("train"), dict)
+        and isinstance(record.get("test", {}), dict | None)
+        and isinstance(record["warnings"], list)
+    )
+    return record if whole else None
+
+
+def _number(record: Record) -> int:
+    return record["epoch"]
 
 
 def median_step(records: Sequence[Record]) -> float:
@@ -233,7 +292,7 @@ def median_step(records: Sequence[Record]) -> float:
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(plain(record), allow_nan=False) + "\n"
+    return json.dumps(plain(record), allow_nan=False)
 
 
 def _locked(path: Path) -> IO[bytes] | None:
@@ -242,7 +301,8 @@ def _locked(path: Path) -> IO[bytes] | None:
         import fcntl
     except ImportError:  # Windows
         return None
-    file = kept_from_children(path.open("ab"))
+    with write_errors(path):
+        file = kept_from_children(path.open("ab"))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

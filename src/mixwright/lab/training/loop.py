@@ -41,7 +41,7 @@ from mixwright.taps import evaluating
 
 _CONTINUED = (
     *("recipe", "weights", "ema_updates", "optimizer", "objective"),
-    *("epoch", "best", "seconds", "records"),
+    *("epoch", "best", "seconds", "record"),
 )
 
 
@@ -134,7 +134,7 @@ def train(
     try:
         finished = world.first_does(run.result)
         if finished is not None:
-            return Result.from_record(finished)
+            return finished
         here = world.device(device)
         with torch_set_for(recipe, here):
             session = prepare(
@@ -194,19 +194,20 @@ class _Run:
         """Continue from the last checkpoint, where there is one."""
         world, folder = self.session.world, self.folder
 
-        def read() -> dict[str, Any] | None:
+        def read() -> tuple[dict[str, Any], list[Record]] | None:
             if not folder.last.exists():
-                folder.rewrite([])
+                folder.rewind(0)
                 return None
             state = convert_checkpoint(load_checkpoint(folder.last))
             _check_resumable(state, self.session.recipe, self.session.data, folder.last)
-            folder.rewrite(state["records"])
-            return state
+            known = state.pop("records", [state["record"]])
+            return state, folder.rewind(state["epoch"], known)
 
-        state = world.first_does(read)
-        if state is not None:
+        found = world.first_does(read)
+        if found is not None:
+            state, self.records = found
             self.session.restore(state)
-            self.epoch, self.best, self.records = state["epoch"], state["best"], state["records"]
+            self.epoch, self.best = state["epoch"], state["best"]
             self.earlier_seconds = state["seconds"]
             self.scores = self.records[-1]["test"]
             self.chosen_by = self.records[-1].get("validation")
@@ -278,7 +279,7 @@ class _Run:
         position = {"epoch": self.epoch, "best": self.best, "seconds": self._seconds()}
         if better:
             save_checkpoint(self.folder.best, {**self.session.weights(), **position})
-        state = {**self.session.state(), **position, "records": self.records}
+        state = {**self.session.state(), **position, "record": self.records[-1]}
         save_checkpoint(self.folder.last, state)
 
     def _record(self, summary: EpochSummary) -> Record:

@@ -17,6 +17,10 @@ Numbers = dict[str, Any]
 ChosenOn = Literal["test", "validation", "training share"]
 """On which images the best epoch was chosen."""
 
+_NUMBER = int | float | None  # null is NaN, or top-5 of few classes
+# What ``best`` alone holds: when it was, and by what it was chosen.
+_OF_THE_BEST = ("epoch", "validation_")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -77,10 +81,31 @@ class Result:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Read what ``to_record`` gave, or a record of format 1."""
+        """Read what ``to_record`` gave, or a record of format 1.
+
+        Raises:
+            ValueError: a field is missing or does not fit, or a column of scores or one of its
+                measures is not there.
+        """
         fields = convert_result(record)
         del fields["format"]
-        return decode(cls, fields, where="result")
+        result = decode(cls, fields, where="result")
+        _check_columns(result)
+        return result
+
+
+def _check_columns(result: Result) -> None:
+    """Refuse scores of which something is lost: all columns have the same measures."""
+    for name, columns in (("scores", result.scores), ("best", result.best)):
+        lost = [column for column in ("raw", "ema") if column not in columns]
+        if lost:
+            raise ValueError(f"result: {name} lacks the column {lost[0]}.")
+    every = [*result.scores.values(), *result.best.values()]
+    measures = {name for name in {"top1"}.union(*every) if not name.startswith(_OF_THE_BEST)}
+    for scores in every:
+        lost = [name for name in measures if not isinstance(scores.get(name, ""), _NUMBER)]
+        if lost or scores["top1"] is None:
+            raise ValueError(f"result: a column of scores lacks {min(lost, default='top1')}.")
 
 
 def warning_spans(records: Iterable[Mapping[str, Any]]) -> list[Numbers]:
