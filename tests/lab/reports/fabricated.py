@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,7 @@ def compared(
     failures: tuple[Failure, ...] = (),
     parallel: int = 2,
     measured: StepCosts | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[Findings, Arrays]:
     """What the command makes of finished runs."""
     return compare_runs(
@@ -126,6 +127,7 @@ def compared(
         parallel=parallel,
         out=out,
         measured=measured,
+        say=say,
     )
 
 

@@ -145,16 +145,17 @@ def _compare(task: _Task) -> int:
         parallel=parallel,
         out=task.out,
         measured=measured,
+        say=lambda sentence: say(console, sentence),
     )
-    record = write_findings(task.out, findings, arrays)
-    console.print()
+    console.print()  # the table comes first: whatever becomes of the files, hours were spent on it
     print_comparison(findings, console)
     say(console, verdict(findings.parts["scores"]))
     warned = decode(WarningRows, findings.parts["warnings"].numbers, where="the warnings")
     for row in warned.rows:
         say(console, f"warning: {row.method} ({where(row)}): {row.message}")
-    report = write_report(record)
-    say(console, f"\nreport  {report}\nrecord  {record}")
+    record = write_findings(task.out, findings, arrays)
+    say(console, f"\nrecord  {record}")
+    say(console, f"report  {write_report(record)}")
     say(console, f"{time.monotonic() - began:.0f} s")
     return 1 if failures else 0
 

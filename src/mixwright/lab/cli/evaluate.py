@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
-    from mixwright.lab.cli.prepare import devices, out_folder
+    from mixwright.lab.cli.prepare import devices, out_folder, tell
     from mixwright.lab.experiments.evaluations.measuring import setting
     from mixwright.lab.experiments.evaluations.models_to_evaluate import (
         check_models,
@@ -102,6 +102,7 @@ def main(argv: Sequence[str]) -> int:
                 weights=options.weights,
                 normalise=options.normalise,
                 trust=options.trust,
+                say=tell,
             )
         ]
         candidates = check_models(found, say=tell)
@@ -221,11 +222,12 @@ def _finish(
     findings, arrays = evaluation_findings(
         measured, parts, common, command=command, seconds=seconds
     )
-    record = write_findings(out, findings, arrays)
     head, rows = headline_table(findings)
     if len(head) > 1:
         table = numbers_table(head[0], head[1:], console)
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    say(console, f"record  {record}\nreport  {write_report(record)}")
+    record = write_findings(out, findings, arrays)
+    say(console, f"record  {record}")
+    say(console, f"report  {write_report(record)}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from mixwright.lab.experiments.about import about_data, now
 from mixwright.lab.experiments.grid import Planned
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pictures import mask_pictures, method_pictures
-from mixwright.lab.training.folder import read_metrics
+from mixwright.lab.training.folder import RunError, read_metrics, read_result
 from mixwright.lab.training.result import Result
 
 if TYPE_CHECKING:
@@ -41,19 +40,21 @@ def compare_runs(
     parallel: int,
     out: Path,
     measured: StepCosts | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[Findings, Arrays]:
     """Read the results of all finished runs and compare them.
 
     Scores are those of the last epoch: the best epoch may be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
-    ``measured`` is what steps cost; without it nothing is ranked by cost. Return the findings, and
-    the pictures that their page shows.
+    ``measured`` is what steps cost; without it nothing is ranked by cost. ``say`` is told which runs
+    are left out though they have finished, and of which some epochs are missing. Return the
+    findings, and the pictures that their page shows.
 
     Raises:
-        ValueError: no run has finished, or a result is damaged.
+        ValueError: no run has finished.
     """
-    done = [_read(run) for run in runs if run.finished]
+    done = [found for run in runs if (found := _read(run, say)) is not None]
     if not done:
         raise ValueError(f"{out}: no run has finished, so there is nothing to compare.")
     by_method: dict[str, list[_Run]] = {}
@@ -131,15 +132,22 @@ def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
     }
 
 
-def _read(planned: Planned) -> _Run:
-    file = planned.folder / "result.json"
+def _read(planned: Planned, say: Callable[[str], None]) -> _Run | None:
     try:
-        result = Result.from_record(json.loads(file.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{file}: damaged ({error}). Delete it to have its run finished anew."
-        ) from None
-    return _Run(planned, result, read_metrics(planned.folder))
+        result = read_result(planned.folder)
+    except RunError as error:
+        say(f"{planned.name} is left out: {error}")
+        return None
+    if result is None:
+        return None
+    epochs = read_metrics(planned.folder)
+    if len(epochs) < result.epochs:
+        say(
+            f"{planned.name}: {result.epochs - len(epochs)} of {result.epochs} epochs are missing "
+            f"or damaged in {planned.folder / 'metrics.jsonl'}; curves and medians over the last "
+            "epochs are made without them. Remove the run's folder to have it done anew."
+        )
+    return _Run(planned, result, epochs)
 
 
 def _finished(method: Method, runs: Sequence[_Run], out: Path) -> FinishedMethod:

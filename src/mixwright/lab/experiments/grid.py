@@ -16,7 +16,7 @@ from mixwright.files import LOCK, kept_from_children, remove_unfinished
 from mixwright.lab.experiments.finetune import resolve_init
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
-from mixwright.lab.training.folder import RunError, read_result
+from mixwright.lab.training.folder import is_finished
 from mixwright.lab.training.recipe import Recipe, recipe_hash
 
 if TYPE_CHECKING:
@@ -43,11 +43,8 @@ class Planned:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do; a damaged result is there to be written anew."""
-        try:
-            return read_result(self.folder) is not None
-        except RunError:  # of a newer format
-            return True
+        """Whether there is nothing left to do; see ``is_finished``."""
+        return is_finished(self.folder)
 
 
 def plan_runs(

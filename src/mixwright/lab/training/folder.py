@@ -247,6 +247,14 @@ def read_result(run: Path) -> Result | None:
         return None
 
 
+def is_finished(run: Path) -> bool:
+    """Whether nothing is left to do in a run's folder; a damaged result is there to be replaced."""
+    try:
+        return read_result(run) is not None
+    except RunError:  # of a newer format
+        return True
+
+
 def read_metrics(run: Path) -> list[Record]:
     """Read the lines of a run's ``metrics.jsonl``, of either format, as those of format 2.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def find(word: object, weights: str = "all", normalise: str = "inside"):
-    return find_models(str(word), weights=weights, normalise=normalise)
+def find(word: object, weights: str = "all", normalise: str = "inside", say=lambda sentence: None):
+    return find_models(str(word), weights=weights, normalise=normalise, say=say)
 
 
 def test_a_comparison_is_all_its_runs_grouped_by_method(comparison: Path) -> None:
@@ -59,6 +60,35 @@ def test_a_comparison_is_all_its_runs_grouped_by_method(comparison: Path) -> Non
         "No mixing, EMA",
     }
     assert len({one.slug for one in many}) == 8
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "no record"])
+def test_runs_that_are_left_out_are_named(comparison: Path, tmp_path: Path, recorded: bool) -> None:
+    """One is damaged, one has not finished; and one is of another command, where a record says."""
+    shutil.copytree(comparison, tmp_path / "out")
+    if not recorded:
+        (tmp_path / "out" / "comparison.json").unlink()
+    runs = tmp_path / "out" / "runs"
+    (damaged,) = runs.glob("mixup-s0-*")
+    (damaged / "last.pt").write_bytes((damaged / "last.pt").read_bytes()[:1000])
+    (whole,) = runs.glob("none-s1-*")
+    shutil.copytree(whole, runs / "halfway")
+    (runs / "halfway" / "result.json").write_text('{"format": 2')
+    said: list[str] = []
+    found = find(tmp_path / "out", say=said.append)
+    assert {one.name for one in found} == {"none-s0", "none-s1", "mixup-s1"}
+    assert said[0] == f"{runs / 'halfway'} is left out: it has not finished."
+    assert said[1].startswith(f"{damaged} is left out: checkpoint {damaged / 'last.pt'} cannot be")
+    assert len(said) == 2
+    if recorded:
+        (runs / "halfway").rename(runs / "gone")
+        shutil.copy(whole / "result.json", runs / "gone")
+        find(tmp_path / "out", say=said.append)
+        assert said[2] == f"{runs / 'gone'} is left out: it is not in comparison.json."
+    for run in runs.iterdir():
+        (run / "last.pt").unlink()
+    with pytest.raises(ValueError, match="no finished run to evaluate"):
+        find(tmp_path / "out")
 
 
 def test_a_run_is_its_weights_and_knows_its_mixer(comparison: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from mixwright.checkpoint import checkpoint_of
+from mixwright.checkpoint import CheckpointError, checkpoint_of
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
 from mixwright.lab.data.classes import class_list, fitted
@@ -24,7 +24,7 @@ from mixwright.lab.models.build import build_model
 from mixwright.lab.models.names import MODELS
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.models.zoo import published
-from mixwright.lab.training.folder import read_identity
+from mixwright.lab.training.folder import RunError, is_finished, read_identity
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -103,7 +103,12 @@ class ModelToEvaluate:
 
 
 def find_models(
-    word: str, *, weights: str, normalise: str, trust: bool = False
+    word: str,
+    *,
+    weights: str,
+    normalise: str,
+    trust: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> list[ModelToEvaluate]:
     """Find the models that a word means.
 
@@ -114,6 +119,7 @@ def find_models(
         normalise: of a model of the user's: ``inside`` where it does it itself, ``unchecked``
             likewise without a look, ``data`` to put the data's normalisation in front of it.
         trust: import the modules that runs name for their methods.
+        say: told which runs of a comparison are left out, and why.
 
     Returns:
         at least one.
@@ -129,7 +135,7 @@ def find_models(
             "comparison. The page of a record is made by mixwright report."
         )
     if path.exists():
-        return _of_path(path, weights, trust)
+        return _of_path(path, weights, trust, say)
     if _OWN.fullmatch(word) and not word.endswith(".pt"):
         return [_of_function(word, normalise)]
     if "/" in word or word.endswith(".pt"):
@@ -145,13 +151,13 @@ def find_models(
     return [_of_timm(word)]
 
 
-def _of_path(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
-    runs = [path]
+def _of_path(
+    path: Path, weights: str, trust: bool, say: Callable[[str], None]
+) -> list[ModelToEvaluate]:
     if path.is_dir() and not (path / "last.pt").is_file() and (path / "runs").is_dir():
-        runs = [run for run in _runs_of(path) if (run / "last.pt").is_file()]
-        if not runs:
-            raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
-    found = [model for run in runs for model in _of_run(run, weights, trust)]
+        found = _of_comparison(path, weights, trust, say)
+    else:
+        found = _of_run(path, weights, trust)
     if not found:
         raise ValueError(
             f"{path}: no run has weights of the kind {weights!r}; expected --weights all, raw or "
@@ -159,6 +165,27 @@ def _of_path(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
             "for mixed images."
         )
     return found
+
+
+def _of_comparison(
+    path: Path, weights: str, trust: bool, say: Callable[[str], None]
+) -> list[ModelToEvaluate]:
+    """The models of its runs; ``say`` is told of each that is left out."""
+    runs = _runs_of(path)
+    for folder in sorted(entry for entry in (path / "runs").iterdir() if entry.is_dir()):
+        if folder not in runs:
+            record = f"it is not in {NAMES['comparison']}"
+            why = record if is_finished(folder) else "it has not finished"
+            say(f"{folder} is left out: {why}.")
+    found: list[list[ModelToEvaluate]] = []
+    for run in runs:
+        try:
+            found.append(_of_run(run, weights, trust))
+        except (CheckpointError, RunError) as error:  # the others can be measured
+            say(f"{run} is left out: {error}")
+    if not found:
+        raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
+    return [model for models in found for model in models]
 
 
 def _runs_of(comparison: Path) -> list[Path]:
@@ -169,7 +196,7 @@ def _runs_of(comparison: Path) -> list[Path]:
         return [
             comparison / run for group in groups if group.weights == "raw" for run in group.folders
         ]
-    return sorted(result.parent for result in (comparison / "runs").glob("*/result.json"))
+    return [run for run in sorted((comparison / "runs").iterdir()) if is_finished(run)]
 
 
 def check_models(
