@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
+from mixwright.files import DiskFullError
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.store import read_findings
 from mixwright.lab.cli import main
@@ -99,6 +101,28 @@ def test_compare(
     assert main(again) == 0
     assert len(asked) == 1
     assert (tmp_path / "out" / "comparison.csv").read_text() == before
+
+    # A run whose result is damaged is done again; damaged epochs are named; no page, yet a table.
+    (none,) = (tmp_path / "out/runs").glob("none-s0-*")
+    (none / "metrics.jsonl").write_bytes(b"\xff" + (none / "metrics.jsonl").read_bytes())
+    (died,) = (tmp_path / "out/runs").glob("odd*DiesOnce*")
+    whole = (died / "result.json").read_text()
+    (died / "result.json").write_text(whole[: len(whole) // 2])
+    capsys.readouterr()
+
+    def full(record: Path) -> Path:
+        raise DiskFullError(errno.ENOSPC, record.parent)
+
+    monkeypatch.setattr(page, "write_report", full)
+    assert main(again) == 1
+    assert asked[1:] == ["odd.mixers:DiesOnce, seed 0"]
+    told = capsys.readouterr()
+    assert "none, seed 0: 1 of 2 epochs are missing or damaged" in told.out
+    assert "top-1" in told.out
+    assert told.err == (
+        "mixwright compare: no space left on out; make room, then the same command again goes on "
+        "where it was.\n"
+    )
 
     with grid.alone_in(tmp_path / "out"):
         assert main(again) == 2

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -244,6 +248,64 @@ def test_train_then_evaluate(
     (run / "last.pt").write_bytes(b"something else")
     assert main(quick) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise on this system")
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")],
+)
+def test_a_stopped_command_says_so_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int, code: int, said: str
+) -> None:
+    short = ["--epochs", "400", "--train-size", "20", "--batch-size", "10", "--out", str(tmp_path)]
+
+    def stop() -> None:
+        until = time.monotonic() + 60
+        while not (tmp_path / "last.pt").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    try:
+        assert main(["train", "none", *short]) == code
+    finally:
+        stopping.join()
+    again = "the same command again goes on where it was"
+    assert capsys.readouterr().err == f"\nmixwright train: {said}; {again}.\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert 1 <= load_checkpoint(tmp_path / "last.pt")["epoch"] < 400
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+FORKS = """
+import os, signal, sys, time
+from mixwright.lab.cli.errors import TerminatedError, terminated_by_sigterm
+try:
+    with terminated_by_sigterm():
+        ready, tell = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(tell, b"x")  # a signal that comes within the fork is lost
+            time.sleep(60)
+            os._exit(1)
+        os.read(ready, 1)
+        os.kill(child, signal.SIGTERM)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+except TerminatedError:
+    print("terminated")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on this system")
+def test_a_forked_child_dies_of_sigterm_as_ever() -> None:
+    """Whoever forked it, a data loader or a pool of the user's, waits for that."""
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("-15\nterminated\n", "")
 
 
 class Taught(Mixed):

@@ -1,7 +1,11 @@
-"""Mistakes of the user's, which end a command with one message and without a traceback."""
+"""What ends a command with one message and without a traceback: mistakes of the user's, SIGTERM."""
 
 import contextlib
+import os
+import signal
+import threading
 from collections.abc import Generator
+from types import FrameType
 
 
 class UsageError(Exception):
@@ -21,3 +25,32 @@ def users_words() -> Generator[None]:
         raise
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+
+
+class TerminatedError(BaseException):
+    """The process was asked to end; no ``Exception``, so that nothing on the way takes it for one.
+
+    Like ``KeyboardInterrupt`` it lets what is under way tidy up: worker processes are ended.
+    """
+
+
+@contextlib.contextmanager
+def terminated_by_sigterm() -> Generator[None]:
+    """Raise ``TerminatedError`` where a SIGTERM arrives; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():  # others take no signals
+        yield
+        return
+    process = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() != process:  # a forked child, which ends as if we were not there
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

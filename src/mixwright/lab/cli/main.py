@@ -7,7 +7,8 @@ from importlib import import_module
 from importlib.metadata import version
 
 from mixwright.arguments import did_you_mean
-from mixwright.lab.cli.errors import UsageError
+from mixwright.files import DiskFullError
+from mixwright.lab.cli.errors import TerminatedError, UsageError, terminated_by_sigterm
 from mixwright.lab.reports.plain_text import REPLACE, printable
 
 COMMANDS = {
@@ -34,7 +35,7 @@ it trains a small net on real digits with several methods and writes a report.
 
 RESUMES = ("compare", "train", "evaluate")
 LAB = ("numpy", "scipy", "PIL", "matplotlib", "jinja2", "jsonargparse", "rich")  # what it imports
-STOPPED = 130  # what shells report of a command that Ctrl-C ended
+INTERRUPTED, TERMINATED = 130, 143  # what shells report of commands that SIGINT, SIGTERM ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0 done, 1 something failed, 2 the arguments were not understood,
-        130 interrupted.
+        130 interrupted, 143 terminated.
     """
     argv = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):  # a message must not be lost to what cannot write it
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"there is no command {name}.{did_you_mean(name, COMMANDS)} "
                 f"Commands are {', '.join(COMMANDS)}."
             )
-        return import_module(f"mixwright.lab.cli.{name}").main(rest)
+        with terminated_by_sigterm():
+            return import_module(f"mixwright.lab.cli.{name}").main(rest)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in LAB:
             raise
@@ -81,10 +83,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit as end:  # the parser printed its help
         return int(end.code or 0)
+    except DiskFullError as error:
+        text = f"mixwright {name}: {error}; make room{_again(name, ', then')}."
+        print(printable(text), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        again = "; the same command again goes on where it was" if name in RESUMES else ""
-        print(f"\nmixwright {name}: interrupted{again}.", file=sys.stderr)
-        return STOPPED
+        print(f"\nmixwright {name}: interrupted{_again(name, ';')}.", file=sys.stderr)
+        return INTERRUPTED
+    except TerminatedError:
+        print(f"\nmixwright {name}: stopped by SIGTERM{_again(name, ';')}.", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:  # mixwright list | head
         sys.stderr.close()
         return 1
+
+
+def _again(name: str, joined: str) -> str:
+    return f"{joined} the same command again goes on where it was" if name in RESUMES else ""

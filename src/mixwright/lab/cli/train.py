@@ -86,12 +86,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _train(planned: "Planned", where: "Place", device: str, console: "Console") -> dict[str, Any]:
-    from mixwright.checkpoint import CheckpointError
-    from mixwright.lab.data.errors import DataError
     from mixwright.lab.experiments.pool import Event, Job, progress_detail
-    from mixwright.lab.experiments.run import run
-    from mixwright.lab.training.folder import RunError
-    from mixwright.lab.training.recipe import RecipeError
+    from mixwright.lab.experiments.run import MISTAKES, run
 
     folder = planned.folder
     job = Job(planned.name, folder, folder / "log", {})
@@ -113,7 +109,7 @@ def _train(planned: "Planned", where: "Place", device: str, console: "Console") 
                 device=device,
                 on_progress=tell,
             )
-        except (DataError, RunError, CheckpointError, RecipeError) as error:
+        except MISTAKES as error:
             raise UsageError(str(error)) from error
         bars.tell(Event("done", job))
     return asdict(result)

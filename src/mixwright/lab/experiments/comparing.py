@@ -47,8 +47,8 @@ def compare_runs(
     Scores are those of the last epoch: the best epoch may be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
-    ``measured`` is what steps cost; without it nothing is ranked by cost. ``say`` is told which runs
-    are left out though they have finished, and of which some epochs are missing. Return the
+    ``measured`` is what steps cost; without it nothing is ranked by cost. ``say`` is told which
+    runs are left out though they have finished, and of which some epochs are missing. Return the
     findings, and the pictures that their page shows.
 
     Raises:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -68,17 +68,38 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
         out.flush()
 
     say("start")
-    log = Path(request.pop("log"))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8", errors="backslashreplace") as file, _printing_to(file):
+    with _log(Path(request.pop("log"))) as file, _printing_to(file):
         try:
             done = _measure(request) if "measure" in request else _train(request, say)
         except Exception as error:
-            traceback.print_exc(file=file)
-            file.flush()
-            say("failed", error=f"{type(error).__name__}: {error}")
+            from mixwright.lab.experiments.run import MISTAKES, failure_text
+
+            text = failure_text(error)
+            with contextlib.suppress(OSError):
+                if isinstance(error, MISTAKES):
+                    file.write(f"{text}\n")
+                else:
+                    traceback.print_exc(file=file)
+                file.flush()
+            say("failed", error=text)
         else:
             say("done", **done)
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Generator[IO[str]]:
+    """A run's log, or nothing where none can be written, as on a full disk: the run counts."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError:
+        path = Path(os.devnull)
+    file = path.open("a", encoding="utf-8", errors="backslashreplace")
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):  # its last lines may find no room
+            file.close()
 
 
 def _measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -108,8 +129,9 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
             say("progress", **progress_detail(now))
 
     def on_message(text: str) -> None:
-        sys.stdout.write(f"{text}\n")  # to the run's log
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.write(f"{text}\n")  # to the run's log
+            sys.stdout.flush()
 
     recipe = Recipe.from_json(json.dumps(request.pop("recipe")))
     identity = request.pop("identity", None)
@@ -135,8 +157,9 @@ def _printing_to(file: IO[str]) -> Any:
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
         for number, copy in enumerate(kept, start=1):
             os.dup2(copy, number)
             os.close(copy)
