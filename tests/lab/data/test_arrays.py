@@ -57,12 +57,12 @@ def test_fashion_mnist(tmp_path: Path, below: str, pack: bool):
 def test_fashion_mnist_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fashion(tmp_path / "served")
     digests = {
-        path.name: hashlib.md5(path.read_bytes()).hexdigest()
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (tmp_path / "served").iterdir()
     }
-    assert set(digests) == set(fashion_mnist.MD5)
+    assert set(digests) == set(fashion_mnist.SHA256)
     monkeypatch.setattr(fashion_mnist, "URL", (tmp_path / "served").as_uri() + "/")
-    monkeypatch.setattr(fashion_mnist, "MD5", digests)
+    monkeypatch.setattr(fashion_mnist, "SHA256", digests)
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz is neither in"):
         load_data("fashion-mnist", data_dir=tmp_path / "home", download=False)
     data = load_data("fashion-mnist", data_dir=tmp_path / "home", train_size=6, image_size=32)

@@ -92,7 +92,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, byt
         served = tmp_path / "served" / archive.file_name
         served.parent.mkdir(exist_ok=True)
         served.write_bytes(content)
-        changed = replace(archive, url=served.as_uri(), md5=hashlib.md5(content).hexdigest())
+        changed = replace(archive, url=served.as_uri(), sha256=hashlib.sha256(content).hexdigest())
         monkeypatch.setitem(cifar_module.ARCHIVES, kind, changed)
         return served
 
@@ -100,8 +100,14 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, byt
 
 
 def test_the_archives_are_those_of_the_authors():
-    assert ARCHIVES["cifar10"].md5 == "c58f30108f718f92721af3b95e74349a"
-    assert ARCHIVES["cifar100"].md5 == "eb9058c3a382ffc7106e4002c42a8d85"
+    assert (
+        ARCHIVES["cifar10"].sha256
+        == "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+    )
+    assert (
+        ARCHIVES["cifar100"].sha256
+        == "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
+    )
     assert ARCHIVES["cifar10"].file_name == "cifar-10-python.tar.gz"
     assert ARCHIVES["cifar100"].file_name == "cifar-100-python.tar.gz"
 
@@ -228,7 +234,7 @@ def test_missing_damaged_and_foreign_files(serve: Callable[..., Path], tmp_path:
         load_data("cifar10", data_dir=tmp_path, download=False)
 
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"half")
-    with pytest.raises(DataError, match=r"has the checksum .*; expected c58f.*remove it"):
+    with pytest.raises(DataError, match=r"has the checksum .*; expected 6d95.*remove it"):
         load_data("cifar10", data_dir=tmp_path)
 
     serve("cifar10", b"not an archive at all")

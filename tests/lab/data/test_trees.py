@@ -251,8 +251,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
         home = import_module(f"mixwright.lab.data.sources.{module}")
         target = tmp_path / "served" / home.TREE.archive
         packed(root, kind, target)
-        digest = hashlib.md5(target.read_bytes()).hexdigest()
-        monkeypatch.setattr(home, "TREE", replace(home.TREE, url=target.as_uri(), md5=digest))
+        digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        monkeypatch.setattr(home, "TREE", replace(home.TREE, url=target.as_uri(), sha256=digest))
         return target
 
     return serve
@@ -314,14 +314,31 @@ def test_what_cannot_be_fetched_says_where_to_get_it(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("module", "archive", "md5"),
+    ("module", "archive", "sha256"),
     [
-        ("tiny_imagenet", "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"),
-        ("cub200", "CUB_200_2011.tgz", "97eceeb196236b17998738112f37df78"),
-        ("aircraft", "fgvc-aircraft-2013b.tar.gz", "d4acdd33327262359767eeaa97a4f732"),
-        ("eurosat", "EuroSAT.zip", "c8fa014336c82ac7804f0398fcb19387"),
+        (
+            "tiny_imagenet",
+            "tiny-imagenet-200.zip",
+            "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
+        ),
+        (
+            "cub200",
+            "CUB_200_2011.tgz",
+            "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+        ),
+        (
+            "aircraft",
+            "fgvc-aircraft-2013b.tar.gz",
+            "e4e323d410e29f0370c81eabdcbb0e2b813acea1de22891b70b58ff41bfc9834",
+        ),
+        (
+            "eurosat",
+            "EuroSAT.zip",
+            "8ebea626349354c5328b142b96d0430e647051f26efc2dc974c843f25ecf70bd",
+        ),
     ],
 )
-def test_the_archives_are_those_of_the_authors(module: str, archive: str, md5: str):
+def test_the_archives_are_those_of_the_authors(module: str, archive: str, sha256: str):
     tree = import_module(f"mixwright.lab.data.sources.{module}").TREE
-    assert (tree.archive, tree.md5) == (archive, md5)
+    assert (tree.archive, tree.sha256) == (archive, sha256)
+    assert tree.url.startswith("https://")

@@ -25,7 +25,7 @@ TREE = Tree(
     published=(6667, 3333),
     page="https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
     url="https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz",
-    md5="d4acdd33327262359767eeaa97a4f732",
+    sha256="e4e323d410e29f0370c81eabdcbb0e2b813acea1de22891b70b58ff41bfc9834",
 )
 
 BANNER = 20

@@ -23,7 +23,7 @@ class Archive:
     """One of the two archives ("python version"), and the files in its folder."""
 
     url: str
-    md5: str
+    sha256: str
     folder: str
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -40,7 +40,7 @@ class Archive:
 ARCHIVES: dict[str, Archive] = {
     "cifar10": Archive(
         url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-        md5="c58f30108f718f92721af3b95e74349a",
+        sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
         folder="cifar-10-batches-py",
         train=tuple(f"data_batch_{number}" for number in range(1, 6)),
         test=("test_batch",),
@@ -50,7 +50,7 @@ ARCHIVES: dict[str, Archive] = {
     ),
     "cifar100": Archive(
         url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        sha256="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
         folder="cifar-100-python",
         train=("train",),
         test=("test",),
@@ -98,7 +98,7 @@ def _read_files(archive: Archive, request: Request) -> dict[str, dict[bytes, Any
         f"neither {home / archive.folder} nor {path} is there. Place the archive from "
         f"{archive.url} in that folder, name another (--data-dir), or allow the download."
     )
-    need_file(path, url=archive.url, md5=archive.md5, request=request, missing=missing)
+    need_file(path, url=archive.url, sha256=archive.sha256, request=request, missing=missing)
     return _unpacked(path, archive.folder, wanted)
 
 

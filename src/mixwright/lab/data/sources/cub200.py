@@ -24,7 +24,7 @@ TREE = Tree(
     published=(5994, 5794),
     page="https://www.vision.caltech.edu/datasets/cub_200_2011/",
     url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz?download=1",
-    md5="97eceeb196236b17998738112f37df78",
+    sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
 )
 
 

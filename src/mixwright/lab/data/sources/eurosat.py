@@ -19,7 +19,7 @@ TREE = Tree(
     page="https://github.com/phelber/EuroSAT",
     url="https://huggingface.co/datasets/torchgeo/eurosat/resolve/"
     "c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
-    md5="c8fa014336c82ac7804f0398fcb19387",
+    sha256="8ebea626349354c5328b142b96d0430e647051f26efc2dc974c843f25ecf70bd",
 )
 """``published`` is four fifths and one fifth of 27,000: the authors made no split."""
 

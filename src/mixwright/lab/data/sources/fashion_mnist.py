@@ -19,12 +19,20 @@ CLASSES = (
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
 
-URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-MD5 = {
-    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+URL = (
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+    "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/"
+)
+"""The authors' repository; their own server speaks no https."""
+
+SHA256 = {
+    f"{name}-ubyte.gz": digest
+    for name, digest in (
+        ("train-images-idx3", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        ("train-labels-idx1", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        ("t10k-images-idx3", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        ("t10k-labels-idx1", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    )
 }
 FOLDERS = (".", "fashion-mnist", "FashionMNIST/raw")
 """Where in the folder of the request the files may lie; torchvision's place is the last."""
@@ -74,7 +82,7 @@ def _found(name: str, request: Request) -> Path:
             f"files of {URL} there, name another folder with data_dir (--data-dir), or allow the "
             "download."
         )
-    fetch_file(URL + name, md5=MD5[name], target=target, say=request.say)
+    fetch_file(URL + name, sha256=SHA256[name], target=target, say=request.say)
     return target
 
 

@@ -17,9 +17,9 @@ TREE = Tree(
     folder="tiny-imagenet-200",
     marker="wnids.txt",
     published=(100_000, 10_000),
-    page="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-    md5="90528d7ca1a48142e341f4ef8d21d0de",
+    page="https://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    url="https://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    sha256="6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821",
 )
 
 SIDE = 64

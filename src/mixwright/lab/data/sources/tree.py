@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mixwright.files import DiskFullError, write_errors
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.source import Request
 from mixwright.lab.data.sources.download import cache_folder, need_file
@@ -23,7 +24,7 @@ class Tree:
         marker: a path in ``folder`` by which it is known.
         published: images to train and to test on.
         page: where people get it.
-        url: of the archive that may be fetched, with its ``md5``; empty where there is none.
+        url: of the archive that may be fetched, with its ``sha256``; empty where there is none.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Tree:
     published: tuple[int, int]
     page: str
     url: str = ""
-    md5: str = ""
+    sha256: str = ""
 
     @property
     def archive(self) -> str:
@@ -62,7 +63,7 @@ def find_tree(tree: Tree, request: Request) -> Path:
         f"{where} Place the archive from {tree.url} there, name another folder with data_dir "
         "(--data-dir), or allow the download."
     )
-    need_file(archive, url=tree.url, md5=tree.md5, request=request, missing=missing)
+    need_file(archive, url=tree.url, sha256=tree.sha256, request=request, missing=missing)
     request.say(f"Unpacking {archive}.")
     return _unpacked(archive, tree)
 
@@ -73,11 +74,15 @@ def _unpacked(archive: Path, tree: Tree) -> Path:
     with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{tree.folder}.") as inside:
         try:
             if zipfile.is_zipfile(archive):
-                with zipfile.ZipFile(archive) as packed:
+                with zipfile.ZipFile(archive) as packed, write_errors(target):
                     packed.extractall(inside)
             else:
-                with tarfile.open(archive) as packed:
+                with tarfile.open(archive) as packed, write_errors(target):
                     packed.extractall(inside, filter="data")
+        except DiskFullError as error:
+            raise DataError(
+                f"{archive} cannot be unpacked: {error}. Make room, then run again."
+            ) from error
         except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
             raise DataError(
                 f"{archive} cannot be unpacked: {error}. Remove it, and place a fresh copy."
