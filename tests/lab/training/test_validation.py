@@ -89,6 +89,7 @@ def test_a_run_from_before_there_were_validation_images_goes_on(tmp_path: Path) 
     state = load_checkpoint(tmp_path / "last.pt")
     state["best"]["raw"]["top1"] = 1.0
     save_checkpoint(tmp_path / "last.pt", state)
+    (tmp_path / "data.json").unlink()  # such runs did not keep what they were trained on
     result = run(tmp_path, recipe(epochs=3), data=validated())
     assert result.best["raw"]["epoch"] == 3
     assert "validation_top1" in result.best["raw"]
