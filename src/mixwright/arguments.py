@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,27 +35,202 @@ def plain(value: Any) -> Any:
     return value.item() if scalar else value
 
 
-def plain_settings(record: Any) -> None:
-    """Make every setting of a dataclass plain, at the start of its ``__post_init__``.
+def check_settings(record: Any) -> None:
+    """Make every setting of a dataclass plain, and refuse one that is not of its declared type.
 
-    So it shows, compares, hashes and is stored as one that was made of Python's numbers.
+    For the start of ``__post_init__``, so that all that follows knows what it has before it. A
+    setting shows, compares, hashes and is stored as one that was made of Python's numbers.
     """
+    kinds = type_hints(type(record))
     for field in dataclasses.fields(record):
         if field.init:
             value = getattr(record, field.name)
-            if (changed := plain(value)) is not value:
-                object.__setattr__(record, field.name, changed)
+            made = _typed(type(record).__name__, field.name, value, kinds.get(field.name, Any))
+            if made is not value:
+                object.__setattr__(record, field.name, made)
 
 
-def plain_arguments(constructor: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorate an ``__init__`` that is written out, so that its arguments arrive plain."""
+def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a function, or an ``__init__`` that is written out, as ``check_settings`` does.
 
-    @functools.wraps(constructor)
-    def made(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        call: Any = constructor
-        return call(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
+    Its arguments arrive plain and of the types that its signature declares.
+    """
+    signature = inspect.signature(function)
+    owned = next(iter(signature.parameters), "") == "self"
 
-    return made
+    @functools.wraps(function)
+    def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        call: Any = function
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return call(*args, **kwargs)  # Python's own words name the function
+        name = type(args[0]).__name__ if owned else function.__name__
+        kinds = type_hints(function)
+        for argument, value in bound.arguments.items():
+            kind = kinds.get(argument, Any)
+            if signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
+                value = tuple(_typed(name, argument, one, kind) for one in value)
+            elif not (owned and value is args[0]):
+                value = _typed(name, argument, value, kind)
+            bound.arguments[argument] = value
+        return call(*bound.args, **bound.kwargs)
+
+    return checked
+
+
+def check_tensor(name: str, argument: str, value: object) -> None:
+    """Refuse what is no dense tensor: lists, arrays, None, sparse and quantised ones."""
+    from torch import Tensor  # the command line parses before torch is there
+
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"{name}: {argument} is {shown(value)}; expected a tensor. torch.as_tensor makes one "
+            "of numbers, lists and arrays."
+        )
+    if not _dense(value):
+        told = "quantised" if value.is_quantized else str(value.layout)
+        raise ValueError(
+            f"{name}: {argument} is a {told} tensor; expected a dense one, as .to_dense() or "
+            ".dequantize() gives."
+        )
+
+
+UNIONS = (typing.Union, types.UnionType)
+
+
+class Unresolved:
+    """Stands for a type whose name is known to type checkers only."""
+
+    def __class_getitem__(cls, inner: object) -> type:
+        return cls
+
+
+@functools.cache
+def type_hints(of: Any) -> dict[str, Any]:
+    """Types by name; names imported under ``TYPE_CHECKING`` alone stand for ``Unresolved`` ones."""
+    known: dict[str, Any] = {}
+    while True:
+        try:
+            return typing.get_type_hints(of, localns=known or None)
+        except NameError as error:
+            if not error.name or error.name in known:
+                return {}
+            known[error.name] = type(error.name, (Unresolved,), {})
+        except TypeError:
+            return {}
+
+
+def shown(value: object) -> str:
+    """Show a value in a message: as Python writes it, or by its type where that is long.
+
+    Example:
+        >>> shown("fit"), shown(list(range(99)))
+        ("'fit'", 'a list of 99')
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type):
+        array: Any = value
+        return f"a {type(value).__name__} of shape {tuple(array.shape)} and dtype {array.dtype}"
+    text = repr(value)
+    if len(text) <= 80 and "\n" not in text:
+        return text
+    several = isinstance(value, list | tuple | dict | set | str | bytes)
+    count = f" of {len(value)}" if several else ""  # pyright: ignore[reportUnknownArgumentType]
+    return f"a {type(value).__name__}{count}"
+
+
+def _typed(name: str, argument: str, value: Any, kind: Any) -> Any:
+    """Give a value plain, a list as the tuple that is declared; refuse one of another type."""
+    members = typing.get_args(kind) if typing.get_origin(kind) in UNIONS else (kind,)
+    if not any(getattr(member, "__name__", "") == "Tensor" for member in members):
+        value = plain(value)
+    tuples = any(typing.get_origin(member) is tuple for member in members)
+    if tuples and type(value) is list:
+        value = tuple(value)
+    if _fits(value, kind):
+        return value
+    hint = f" Make an object of it: {value.__name__}(...)." if isinstance(value, type) else ""
+    raise ValueError(f"{name}: {argument} is {shown(value)}; expected {_expected(kind)}.{hint}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a declared type; a bool is no number, a class no callable object."""
+    origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin in UNIONS:
+        return any(_fits(value, member) for member in inner)
+    if origin is Literal:
+        return any(type(value) is type(word) and value == word for word in inner)
+    if origin is bool or origin is type(None):
+        return isinstance(value, origin)
+    if origin in (int, float):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole or (origin is float and isinstance(value, float) and math.isfinite(value))
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        several: tuple[Any, ...] = value
+        if inner[1:] == (Ellipsis,):
+            inner = (inner[0],) * len(several)
+        return len(several) == len(inner) and all(map(_fits, several, inner))
+    if origin in (Sequence, list):
+        return isinstance(value, list | tuple) and all(_fits(one, inner[0]) for one in value)
+    if origin is Callable:
+        return callable(value) and not isinstance(value, type)
+    if not isinstance(origin, type) or origin is object or issubclass(origin, Unresolved):
+        return True
+    if isinstance(value, type):
+        return origin is type
+    if not _tells(origin):
+        return True
+    if not isinstance(value, origin):
+        return False
+    return origin.__name__ != "Tensor" or _dense(value)
+
+
+def _dense(tensor: Tensor) -> bool:
+    return str(tensor.layout) == "torch.strided" and not tensor.is_quantized
+
+
+def _tells(kind: type) -> bool:
+    """Whether ``isinstance`` knows a type: every one but protocols that only checkers read."""
+    return not getattr(kind, "_is_protocol", False) or getattr(kind, "_is_runtime_protocol", False)
+
+
+_WORDS: dict[Any, str] = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    type(None): "None",
+}
+
+
+def _expected(kind: Any) -> str:
+    """Say what a value of a declared type is, without a full stop."""
+    origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
+    if origin in UNIONS:
+        return " or ".join(_expected(member) for member in inner)
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, inner))}"
+    if origin is tuple and inner[1:] != (Ellipsis,):
+        if inner == (float, float):
+            return "two numbers, (low, high)"
+        return f"a tuple ({', '.join(_expected(member) for member in inner)})"
+    if origin in (tuple, Sequence, list):
+        return f"a tuple, each of it {_expected(inner[0])}"
+    if origin is Callable:
+        takes = ", ".join(getattr(one, "__name__", "...") for one in inner[0]) if inner else "..."
+        return f"a callable ({takes})"
+    if getattr(origin, "_is_protocol", False):
+        methods = [name for name, what in vars(origin).items() if inspect.isfunction(what)]
+        public = [name for name in methods if not name.startswith("_")]
+        if public:
+            return f"an object with a {public[0]}(...) method"
+        return "a callable"
+    word = getattr(origin, "__name__", str(origin))
+    if word == "Tensor":
+        return "a dense tensor"
+    return _WORDS.get(origin, f"a{'n' if word[0] in 'AEIOU' else ''} {word}")
 
 
 def check_number(
@@ -68,7 +246,9 @@ def check_number(
     inside = False
     value = plain(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        inside = math.isfinite(value) and low <= value <= high and not (open_low and value == low)
+        # A whole number is finite, and may be too large for a float.
+        finite = isinstance(value, int) or math.isfinite(value)
+        inside = finite and low <= value <= high and not (open_low and value == low)
     if not inside:
         above = f"above {low:g}" if open_low else f"at least {low:g}"
         below = "" if math.isinf(high) else f" and at most {high:g}"
@@ -105,12 +285,16 @@ def check_range(
         )
 
 
-def check_whole(name: str, argument: str, value: object, *, low: int) -> None:
-    """Refuse anything but a whole number from ``low``."""
+def check_whole(
+    name: str, argument: str, value: object, *, low: int, high: int | None = None
+) -> None:
+    """Refuse anything but a whole number from ``low``, to ``high`` where that is given."""
     value = plain(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        most = "" if high is None else f" and at most {high:,}"
         raise ValueError(
-            f"{name}: {argument} is {value!r}; expected a whole number, at least {low}."
+            f"{name}: {argument} is {value!r}; expected a whole number, at least {low}{most}."
         )
 
 

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from mixwright.arguments import check_tensor
+
 
 class HasLogits(Protocol):
     """An object that holds logits, as Hugging Face's models return."""
@@ -40,6 +42,8 @@ def take_logits(output: Output, *, who: str, count: int | None = None) -> Tensor
         found = output.get("logits")
     elif not isinstance(output, Tensor):
         found = getattr(output, "logits", None)
+    if isinstance(found, Tensor):
+        check_tensor(who, "logits", found)
     if isinstance(found, Tensor) and (count is None or (found.ndim == 2 and len(found) == count)):
         return found
     what = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(output).__name__}"

@@ -157,8 +157,20 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: Generator
         return torch.ones(count, device=device, dtype=torch.float32)
     if alpha == 1:
         return uniform((count,), device=device, generator=generator)
-    concentration = torch.full((count, 2), float(alpha), device=device, dtype=torch.float32)
+    concentration = torch.full((count, 2), limited(alpha), device=device, dtype=torch.float32)
     return dirichlet(concentration, generator=generator)[:, 0]
+
+
+def limited(alpha: float) -> float:
+    """Bring a parameter of a Beta or Dirichlet law into the range that draws in float32 bear.
+
+    Beyond it shares are even, or of one source alone, to the last digit. 0 stays.
+
+    Example:
+        >>> limited(1e300), limited(0.5), limited(0)
+        (1e+30, 0.5, 0.0)
+    """
+    return min(max(float(alpha), 1e-30), 1e30) if alpha else 0.0
 
 
 def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
@@ -168,8 +180,8 @@ def dirichlet(concentration: Tensor, *, generator: Generator) -> Tensor:
     """
     source = _on(concentration.device, generator)
     used = concentration > 0
+    concentration = concentration.float().clamp(1e-30, 1e30)  # see ``limited``
     # Gamma(a) = Gamma(a + 1) * U ** (1 / a): in logarithms small shapes cannot underflow to 0 / 0.
-    concentration = concentration.float()
     log_gamma = _standard_gamma(concentration + 1, generator=source).log()
     chance = torch.rand(
         concentration.shape, device=concentration.device, generator=source, dtype=torch.float32

@@ -81,7 +81,7 @@ def test_the_default_seed_is_torchs_and_the_global_stream_is_not_touched() -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"mixer": CutMix}, "is no mixer"),
+        ({"mixer": CutMix}, "mixer is <class .*; expected an object with a plan"),
         ({"num_classes": 0}, "num_classes is 0; expected a whole number, at least 1"),
         ({"num_classes": 10.5}, r"num_classes is 10\.5; expected a whole number"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; expected less than 1"),

@@ -76,7 +76,7 @@ def test_noise_fills_with_normal_numbers_of_its_own_for_each_sample():
         ({"holes": 0}, "holes is 0"),
         ({"holes": 1.5}, "holes is 1.5"),
         ({"fill": "red"}, "fill is 'red'"),
-        ({"fill": (0.0, float("nan"))}, "fill is nan"),
+        ({"fill": (0.0, float("nan"))}, r"fill is \(0\.0, nan\)"),
     ],
 )
 def test_wrong_settings_are_named(settings, message):

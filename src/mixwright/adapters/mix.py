@@ -17,9 +17,9 @@ from torch.utils.data import get_worker_info
 from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_seed
 from mixwright.adapters.samples import collate_pairs
 from mixwright.adapters.shared_state import SharedState, is_spawning
-from mixwright.arguments import check_number, check_whole, plain, plain_arguments
+from mixwright.arguments import check_arguments, check_number, check_tensor, check_whole, plain
 from mixwright.mixers.combine import set_progress
-from mixwright.mixers.mixer import Mixer, check_mixer, mixer_text
+from mixwright.mixers.mixer import Mixer, mixer_text
 from mixwright.plan import MixPlan
 from mixwright.plan.labelling import as_labels
 from mixwright.sampling import Stream, stream
@@ -64,7 +64,7 @@ class Mix(Module):
     num_classes: int | None
     label_smoothing: float
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         mixer: Mixer,
@@ -74,7 +74,6 @@ class Mix(Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        check_mixer("Mix", mixer)
         if num_classes is not None:
             check_whole("Mix", "num_classes", num_classes, low=1)
         check_number("Mix", "label_smoothing", label_smoothing)
@@ -124,6 +123,7 @@ class Mix(Module):
         """
         if not self.training or not self.mixing:
             return images, labels
+        check_tensor("Mix", "images", images)
         labels = as_labels(labels, device=images.device)
         plan = self.plan(images, labels, model=model)
         return plan.images(images), self.targets(plan, labels)
@@ -147,6 +147,7 @@ class Mix(Module):
         """
         if not self.training or not self.mixing:
             return MixPlan.identity(images)
+        check_tensor("Mix", "images", images)
         labels = None if labels is None else as_labels(labels, device=images.device)
         self._follow_progress()
         return self.mixer.plan(images, labels, generator=self._source(), model=model)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from mixwright.arguments import shown
 from mixwright.plan.labelling import as_labels
 
 _GIVE_PAIRS = (
@@ -19,6 +20,10 @@ _GIVE_PAIRS = (
 
 def collate_pairs(samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
     """Stack pairs of an image and a label; see ``Mix.collate``."""
+    if not isinstance(samples, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(
+            f"Mix.collate: samples is {shown(samples)}; expected pairs of an image and a label."
+        )
     pairs = list(samples)
     if not pairs:
         raise ValueError("Mix.collate: no samples; expected at least one pair (image, label).")

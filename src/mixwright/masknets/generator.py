@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mixwright.arguments import check_choice, plain_arguments
+from mixwright.arguments import check_arguments, check_choice
 from mixwright.masknets.attention import attend
 from mixwright.masknets.network import MaskNet, Upsampling, first_spread, project, with_plane
 
@@ -57,7 +57,7 @@ class MaskGenerator(MaskNet):
     queries and keys again.
     """
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         channels: int,

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice, check_number, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings
 
 MaskLossName = Literal["l1", "l1+variance", "l2+variance", "sparsity"]
 MASK_LOSSES: tuple[MaskLossName, ...] = ("l1", "l1+variance", "l2+variance", "sparsity")
@@ -56,7 +56,7 @@ class MaskLoss:
     tolerance: float = 0.1
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_choice("MaskLoss", "kind", self.kind, MASK_LOSSES)
         check_number("MaskLoss", "tolerance", self.tolerance, high=1.0)
 

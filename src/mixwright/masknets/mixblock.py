@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mixwright.arguments import plain_arguments
+from mixwright.arguments import check_arguments
 from mixwright.masknets.attention import attend
 from mixwright.masknets.network import MaskNet, Upsampling, first_spread, project, with_plane
 
@@ -43,7 +43,7 @@ class MixBlock(MaskNet):
 
     sources = 2
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self, channels: int, *, encode_lam: bool = False, upsample: Upsampling = "nearest"
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mixwright.arguments import check_number, plain_arguments
+from mixwright.arguments import check_arguments, check_number
 from mixwright.masknets.attention import attend
 from mixwright.masknets.network import MaskNet, Upsampling, first_spread, project
 
@@ -70,7 +70,7 @@ class PairBlock(MaskNet):
 
     sources = 2
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         channels: int,

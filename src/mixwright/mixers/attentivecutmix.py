@@ -100,7 +100,7 @@ class AttentiveCutMix(PairMixer):
                     f"cells of a grid of {self.grid} by {self.grid}."
                 )
         if self.teacher_size is not None:
-            check_whole("AttentiveCutMix", "teacher_size", self.teacher_size, low=1)
+            check_whole("AttentiveCutMix", "teacher_size", self.teacher_size, low=1, high=10_000)
         if self.saliency != "features" and (self.teacher, self.teacher_size) != (None, None):
             raise ValueError(
                 f"AttentiveCutMix: saliency is {self.saliency!r} beside a teacher or its size; "

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, plain_arguments, plain_settings
-from mixwright.mixers.mixer import PERS, Mixer, Per, check_mixer
+from mixwright.arguments import check_arguments, check_number, check_settings
+from mixwright.mixers.mixer import Mixer, Per, check_mixer, check_step
 from mixwright.plan import MixPlan
 from mixwright.saliency import sharing
 
@@ -42,21 +41,13 @@ class OneOf:
     p: tuple[float, ...] | None
     per: Per
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self, *mixers: Mixer, p: Sequence[float] | None = None, per: Per = "sample"
     ) -> None:
         if not mixers:
             raise ValueError("OneOf: no mixer given; expected at least one, OneOf(MixUp(), ...).")
-        for mixer in mixers:
-            check_mixer("OneOf", mixer)
-        check_choice("OneOf", "per", per, PERS)
         if p is not None:
-            given: Any = p
-            if not isinstance(given, Sequence):
-                raise ValueError(
-                    f"OneOf: p is {p!r}; expected one chance for each of the {len(mixers)} mixers."
-                )
             if len(p) != len(mixers):
                 raise ValueError(
                     f"OneOf: p has {len(p)} chances for {len(mixers)} mixers; expected one each."
@@ -78,6 +69,7 @@ class OneOf:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model go to the mixers."""
+        check_step("OneOf", images, generator=generator, model=model)
         chances = self.p or [1.0] * len(self.mixers)
         count = 1 if self.per == "batch" else _outputs(self, images)
         drawn = sampling.choices(chances, count, generator=generator)
@@ -130,10 +122,8 @@ class Sometimes:
     per: Per = "sample"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
-        check_mixer("Sometimes", self.mixer)
+        check_settings(self)
         check_number("Sometimes", "p", self.p, high=1.0)
-        check_choice("Sometimes", "per", self.per, PERS)
 
     def plan(
         self,
@@ -144,6 +134,7 @@ class Sometimes:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model go to the mixer."""
+        check_step("Sometimes", images, generator=generator, model=model)
         outputs = _outputs(self.mixer, images)
         count = 1 if self.per == "batch" else outputs
         drawn = sampling.choices((self.p, 1 - self.p), count, generator=generator)

@@ -11,11 +11,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings, check_whole
 from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.cards import Card
-from mixwright.mixers.mixer import check_batch
+from mixwright.mixers.mixer import check_batch, check_step
 from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
@@ -101,10 +101,10 @@ class CoMixup:
     saliency: Saliency | SaliencyWord = "gradient"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         name = "CoMixup"
         for argument in ("group", "block", "iters"):
-            check_whole(name, argument, getattr(self, argument), low=1)
+            check_whole(name, argument, getattr(self, argument), low=1, high=1000)
         for argument in ("beta", "gamma", "tau", "eta"):
             check_number(name, argument, getattr(self, argument))
         check_number(name, "omega", self.omega, high=1.0)
@@ -122,6 +122,7 @@ class CoMixup:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; needs labels and model if the saliency does."""
+        check_step("CoMixup", images, generator=generator, model=model)
         check_batch("CoMixup", images, labels, dims=2)
         count, (height, width) = len(images), images.shape[2:]
         if count == 1:
@@ -153,7 +154,9 @@ class CoMixup:
     def _cost(self, blocks: Tensor, member: Tensor, *, generator: Generator) -> Tensor:
         """Price the blocks ``(G, n, h, w)``: salient ones are cheap, and by chance some images."""
         cells = blocks.shape[2] * blocks.shape[3]
-        liked = sampling.dirichlet(member.float() * float(self.alpha), generator=generator)
+        liked = sampling.dirichlet(
+            member.float() * sampling.limited(self.alpha), generator=generator
+        )
         prior = (liked + 1e-8).log() * (self.eta / cells)
         return torch.where(member[..., None, None], -blocks - prior[..., None, None], _NOBODY)
 

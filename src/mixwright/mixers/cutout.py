@@ -11,11 +11,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings, check_whole
 from mixwright.masks.box import clipped_box
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.mixers.cards import Card
-from mixwright.mixers.mixer import PERS, Per, check_batch
+from mixwright.mixers.mixer import PERS, Per, check_batch, check_step
 from mixwright.mixers.pair_mixer import count_draws
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
@@ -70,7 +70,7 @@ class Cutout:
     per: Per = "sample"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         if isinstance(self.length, int):
             check_number("Cutout", "length", self.length, low=1)
         else:
@@ -80,7 +80,7 @@ class Cutout:
                     "Cutout: length is 1.0; expected a share of the image's side below 1, or a "
                     "whole number of pixels (an int)."
                 )
-        check_whole("Cutout", "holes", self.holes, low=1)
+        check_whole("Cutout", "holes", self.holes, low=1, high=10_000)
         given: Any = self.fill
         if isinstance(given, Tensor | list):  # kept as values that can be compared and hashed
             object.__setattr__(self, "fill", tuple(torch.as_tensor(given).flatten().tolist()))
@@ -99,6 +99,7 @@ class Cutout:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model are not read."""
+        check_step("Cutout", images, generator=generator, model=model)
         check_batch("Cutout", images, labels, least=1)
         if isinstance(self.fill, tuple) and len(self.fill) != images.shape[1]:
             raise ValueError(

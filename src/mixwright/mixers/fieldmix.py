@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
 from mixwright import sampling
-from mixwright.arguments import check_number, plain_settings
+from mixwright.arguments import check_number, check_settings
 from mixwright.checkpoint import tensor_bytes
 from mixwright.files import write_whole
 from mixwright.masks.fourier import rank_mask, soft_rank_mask
@@ -46,7 +46,7 @@ class Design:
     power: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_number("Design", "depth", self.depth, high=1.0)
         check_number("Design", "softness", self.softness, high=0.5)
         check_number("Design", "alpha", self.alpha, open_low=True)
@@ -112,7 +112,9 @@ class Design:
                 power=power,
             )
         except OSError as error:
-            raise ValueError(f"Design: {path} cannot be read: {error}.") from error
+            raise ValueError(
+                f"Design: {path} cannot be read: {error}; expected a file that Design.save wrote."
+            ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Design: {path} holds no design ({type(error).__name__}: {error}); expected a "

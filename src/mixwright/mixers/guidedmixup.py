@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, plain_settings
+from mixwright.arguments import check_choice, check_settings
 from mixwright.masks.blocks import area_mean
 from mixwright.mixers.cards import Card
 from mixwright.mixers.pair_mixer import PairMixer, draw_partners
@@ -77,7 +77,7 @@ class GuidedMixup(PairMixer):
     pairing: GuidedPairing = "greedy"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_saliency("GuidedMixup", self.saliency)
         check_blur("GuidedMixup", self.blur, self.sigma)
         check_choice("GuidedMixup", "pairing", self.pairing, GUIDED_PAIRINGS)

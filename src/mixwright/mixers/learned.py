@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, check_whole, plain_arguments
+from mixwright.arguments import check_arguments, check_choice, check_number, check_whole
 from mixwright.masknets import MaskNet
-from mixwright.mixers.mixer import PERS, Per, check_batch
+from mixwright.mixers.mixer import PERS, Per, check_batch, check_step
 from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.mixers.sources import OFS, Of, Sources, draw_count, draw_sources, masked_plan
 from mixwright.plan import MixPlan
@@ -65,7 +65,7 @@ class LearnedMixer(Module):
     Source: SAMix-P, Li et al. 2021, arXiv:2111.15454, where a trained network serves as a policy.
     """
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         encoder: Module | None,
@@ -115,6 +115,7 @@ class LearnedMixer(Module):
             ValueError: there is neither encoder nor model, the model has no such layer, or images
                 are not ``(B, C, H, W)``.
         """
+        check_step(_NAME, images, generator=generator, model=model)
         check_batch(_NAME, images, labels, dims=2)
         encoder = model if self.encoder is None else self.encoder
         if encoder is None:
@@ -175,6 +176,10 @@ def _frozen(module: _M) -> _M:
     return deep_copy(module).float().requires_grad_(False)
 
 
+MOST_SOURCES = 100
+"""Of one image: each takes the memory of a batch."""
+
+
 def _check_sources(counts: tuple[int, ...], network: object) -> None:
     """Refuse a network that gives no masks, or not of so many sources."""
     if not isinstance(network, MaskNet):
@@ -188,7 +193,7 @@ def _check_sources(counts: tuple[int, ...], network: object) -> None:
         )
     low, high = counts
     check_whole(_NAME, "sources", low, low=2)
-    check_whole(_NAME, "sources", high, low=low)
+    check_whole(_NAME, "sources", high, low=low, high=MOST_SOURCES)
     if network.sources is not None and counts != (network.sources, network.sources):
         raise ValueError(
             f"{_NAME}: sources is {low if low == high else counts!r}; expected {network.sources}: "

@@ -19,7 +19,7 @@ from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.fmix import FMix
 from mixwright.mixers.gridmix import GridMix
 from mixwright.mixers.layers import draw_layers, happens, to_device
-from mixwright.mixers.mixer import Per, check_batch
+from mixwright.mixers.mixer import Per, check_batch, check_step
 from mixwright.mixers.mixup import MixUp
 from mixwright.mixers.pair_mixer import (
     MaskMethod,
@@ -35,6 +35,9 @@ from mixwright.warps import Rect
 
 Merge = Literal["sequential", "sum"]
 MERGES: tuple[Merge, ...] = ("sequential", "sum")
+
+MOST_LAYERS = 100
+"""Of masks over one another: each takes the memory of a mask a sample."""
 
 _MAX_SHIFT = 8  # a self-mix is shifted by at most one part in so many of a side
 
@@ -141,7 +144,7 @@ class MiAMix:
         for argument in ("k_max", "layers"):
             value = getattr(self, argument)
             if (argument, value) != ("layers", None):
-                check_whole("MiAMix", argument, value, low=1)
+                check_whole("MiAMix", argument, value, low=1, high=MOST_LAYERS)
         check_choice("MiAMix", "merge", self.merge, MERGES)
         check_choice("MiAMix", "views", self.views, (1, 2))
 
@@ -154,6 +157,7 @@ class MiAMix:
         model: Module | None = None,
     ) -> MixPlan:
         """See ``Mixer.plan``; labels and model are not read."""
+        check_step("MiAMix", images, generator=generator, model=model)
         check_batch("MiAMix", images, labels, dims=2)
         count = len(images) // self.views
         if count * self.views != len(images):
@@ -232,7 +236,7 @@ class MiAMix:
         depth = to_device(depths, device)[:, None]
         used = (torch.arange(most, device=device) < depth).float()
         self_share = depth.float() if lam is None else torch.zeros_like(used[:, :1])
-        concentration = torch.cat([used, self_share], dim=1) * (self.alpha or 1.0)
+        concentration = torch.cat([used, self_share], dim=1) * sampling.limited(self.alpha or 1.0)
         shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
         return (shares if lam is None else shares * (1 - lam)[:, None]), depths
 

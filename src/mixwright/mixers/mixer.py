@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_tensor, shown
 from mixwright.plan import MixPlan
 
 Per = Literal["sample", "batch"]
@@ -54,6 +55,20 @@ def check_mixer(name: str, mixer: object) -> None:
         )
 
 
+def check_step(name: str, images: object, *, generator: object, model: object) -> None:
+    """Refuse what every ``plan`` is given where it is of another type."""
+    check_tensor(name, "images", images)
+    if not isinstance(generator, Generator):
+        raise ValueError(
+            f"{name}: generator is {shown(generator)}; expected a torch.Generator of the CPU, such "
+            "as torch.Generator().manual_seed(0)."
+        )
+    if not (model is None or isinstance(model, Module)):
+        raise ValueError(
+            f"{name}: model is {shown(model)}; expected the classifier, a torch.nn.Module, or None."
+        )
+
+
 def mixer_text(mixer: object) -> str:
     """Tell a mixer in words that stay the same in other processes and later versions.
 
@@ -91,6 +106,7 @@ def check_batch(
     ``dims`` is the wanted number of spatial dimensions; None for ``least`` or more, 0, or 1 for
     mixers that cannot mix vectors.
     """
+    check_tensor(name, "images", images)
     spatial = images.ndim - 2
     if dims is not None and spatial != dims:
         raise ValueError(

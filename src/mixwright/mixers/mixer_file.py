@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mixwright.arguments import check_arguments
 from mixwright.checkpoint import (
     CheckpointError,
     checkpoint_of,
@@ -28,6 +29,7 @@ _IN_FILE = (*_PLAIN, "network", "encoder", "about")
 _IN_RUN = ("recipe", "objective", "classes", "mean", "std", "shape")
 
 
+@check_arguments
 def save_mixer(
     mixer: LearnedMixer, path: str | Path, *, encoder: Mapping[str, Any] | None = None
 ) -> None:
@@ -85,6 +87,7 @@ def save_mixer(
     save_checkpoint(Path(path), {"kind": _KIND, **state})
 
 
+@check_arguments
 def load_mixer(
     path: str | Path, encoder: nn.Module | None = None, *, trust: bool = False
 ) -> LearnedMixer:

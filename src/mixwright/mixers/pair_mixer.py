@@ -10,16 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, final
+from typing import ClassVar, Protocol, final, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings
 from mixwright.masks.mask_forms import MaskForm, share
-from mixwright.mixers.mixer import PERS, Per, check_batch
+from mixwright.mixers.mixer import PERS, Per, check_batch, check_step
 from mixwright.plan import MixPlan
 from mixwright.plan.labelling import as_labels
 from mixwright.precision import drawing
@@ -80,6 +80,7 @@ class PairMixer(ABC):
     ) -> MixPlan:
         """See ``Mixer.plan``; a batch of one is left as it is."""
         name = type(self).__name__
+        check_step(name, images, generator=generator, model=model)
         if labels is not None:
             labels = as_labels(labels, device=images.device)
         check_batch(name, images, labels, dims=self.dims, least=self.least_dims)
@@ -128,6 +129,7 @@ class ShareMixer(RandomPairMixer):
         return PairDraw(mask=mask, lam=lam)
 
 
+@runtime_checkable
 class MaskMethod(Protocol):
     """A mixer whose masks can be had for any share; ``MiAMix`` stacks them."""
 
@@ -178,7 +180,7 @@ def check_pair(mixer: PairSettings) -> None:
 
     Called by constructors; raises a ValueError.
     """
-    plain_settings(mixer)
+    check_settings(mixer)
     name = type(mixer).__name__
     check_number(name, "alpha", getattr(mixer, "alpha", 0.0))  # some have none
     if mixer.lam is not None:

@@ -117,7 +117,7 @@ class PuzzleMix(PairMixer):
             check_number(name, argument, getattr(self, argument))
         check_number(name, "t_eps", self.t_eps, open_low=True)
         check_choice(name, "n_labels", self.n_labels, (2, 3, 4))
-        check_whole(name, "neigh_size", self.neigh_size, low=1)
+        check_whole(name, "neigh_size", self.neigh_size, low=1, high=1000)
         if self.t_size is not None:
             check_whole(name, "t_size", self.t_size, low=1)
         if not isinstance(self.blocks, tuple) or not self.blocks:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -128,7 +128,7 @@ class PuzzleMix(PairMixer):
         for side in self.blocks:
             check_whole(name, "blocks", side, low=1)
         check_choice(name, "transport", self.transport, (False, True))
-        check_whole(name, "iterations", self.iterations, low=1)
+        check_whole(name, "iterations", self.iterations, low=1, high=100_000)
         check_saliency(name, self.saliency)
         for value in self.std or ():
             check_number(name, "std", value, open_low=True)

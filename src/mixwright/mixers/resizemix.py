@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_range, plain_settings
+from mixwright.arguments import check_choice, check_number, check_range, check_settings
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
@@ -80,7 +80,7 @@ class ResizeMix(RandomPairMixer):
     pairing: Pairing = "cycle"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_range("ResizeMix", "scope", self.scope, high=1.0, open_low=True)
         check_choice("ResizeMix", "law", self.law, LAWS)
         check_number("ResizeMix", "alpha", self.alpha, open_low=True)

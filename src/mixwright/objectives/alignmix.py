@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings, check_whole
 from mixwright.masks.sinkhorn import early_stopped_transport, square_distances, transport
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
@@ -112,9 +112,9 @@ class AlignMix(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_number("AlignMix", "eps", self.eps, open_low=True)
-        check_whole("AlignMix", "iters", self.iters, low=1)
+        check_whole("AlignMix", "iters", self.iters, low=1, high=100_000)
         check_choice("AlignMix", "solver", self.solver, SOLVERS)
         check_number("AlignMix", "p_input", self.p_input, high=1.0)
         try:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixwright.arguments import plain_settings
+from mixwright.arguments import check_settings
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 """Takes logits ``(B, K)`` and labels ``(B,)`` or ``(B, K)``; returns ``(B,)``."""
@@ -41,7 +41,7 @@ class CrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         _check_smoothing("CrossEntropy", self.label_smoothing)
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class BinaryCrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         _check_smoothing("BinaryCrossEntropy", self.label_smoothing)
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:

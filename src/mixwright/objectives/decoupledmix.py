@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, plain_arguments
+from mixwright.arguments import check_arguments, check_choice, check_number
 from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
@@ -76,7 +76,7 @@ class DecoupledMix(Objective):
         note="Any mixer with a loss that sees each of the mixed classes without the others.",
     )
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         mixer: Mixer | None = None,

@@ -14,9 +14,9 @@ from torch import distributed as dist
 from torch.nn import Linear, Module, init
 from torch.nn.parallel import DistributedDataParallel
 
-from mixwright.arguments import check_choice, check_number, check_range, check_whole, plain_settings
+from mixwright.arguments import check_choice, check_number, check_range, check_settings, check_whole
 from mixwright.masknets import MaskLoss, MaskLossName, MaskNet, Upsampling
-from mixwright.mixers.learned import LearnedMixer
+from mixwright.mixers.learned import MOST_SOURCES, LearnedMixer
 from mixwright.mixers.mixer import PERS, Per, check_batch
 from mixwright.mixers.sources import OFS, Of, Sources, draw_sources
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
@@ -108,12 +108,14 @@ class Learning(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         name = type(self).__name__
         if isinstance(self.sources, tuple | list):
             check_range(name, "sources", self.sources, low=2)
         for number in self.sources if isinstance(self.sources, tuple | list) else (self.sources,):
-            check_whole(name, "sources", number, low=2)
+            check_whole(name, "sources", number, low=2, high=MOST_SOURCES)
+        if self.image_size is not None:
+            check_whole(name, "image_size", self.image_size, low=1)
         check_number(name, "alpha", self.alpha)
         check_choice(name, "per", self.per, PERS)
         check_number(name, "margin", self.margin, high=0.5)

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import plain_settings
+from mixwright.arguments import check_settings
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
@@ -82,7 +82,7 @@ class ManifoldMix(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         try:
             self.mixer = MixUp(alpha=self.alpha, lam=self.lam, per=self.per, pairing=self.pairing)
         except ValueError as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_number, check_whole, plain_settings
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.mixers.pair_mixer import draw_partners
@@ -103,8 +103,8 @@ class MEADA(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
-        check_whole("MEADA", "steps", self.steps, low=1)
+        check_settings(self)
+        check_whole("MEADA", "steps", self.steps, low=1, high=100_000)
         check_number("MEADA", "lr", self.lr, open_low=True)
         check_number("MEADA", "gamma", self.gamma)
         check_number("MEADA", "eta", self.eta)

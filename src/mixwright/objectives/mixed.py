@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Generator, Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_arguments, check_tensor
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -30,6 +31,7 @@ class Mixed(Objective):
         (torch.Size([]), torch.Size([4, 5]))
     """
 
+    @check_arguments
     def __init__(self, mixer: Mixer | None = None, criterion: Criterion | None = None) -> None:
         super().__init__()
         self.mixer = mixer
@@ -45,6 +47,7 @@ class Mixed(Objective):
         progress: float,
     ) -> Losses:
         """See ``Objective.forward``."""
+        check_tensor("Mixed", "images", images)
         if self.mixer is None:
             logits = take_logits(model(images), who="Mixed", count=len(images))
             total = self.criterion(logits, labels).mean()

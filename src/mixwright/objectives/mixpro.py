@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_number, check_whole, plain_arguments
+from mixwright.arguments import check_arguments, check_number, check_whole
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.ranks import highest
@@ -161,7 +161,7 @@ class MixPro(Switching):
         "confidence; for transformers.",
     )
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         *,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
@@ -108,7 +108,7 @@ class RecursiveMix(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_number("RecursiveMix", "alpha", self.alpha, high=1.0)
         check_number("RecursiveMix", "omega", self.omega)
         check_choice("RecursiveMix", "interpolation", self.interpolation, RESIZES)

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import Linear, Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_range, plain_arguments
+from mixwright.arguments import check_arguments, check_choice, check_number, check_range
 from mixwright.masks.mask_forms import Box
 from mixwright.masks.windows import extreme_windows, inside_windows
 from mixwright.mixers.cards import Card
@@ -90,7 +90,7 @@ class SMMix(Switching):
         "transformers.",
     )
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         *,

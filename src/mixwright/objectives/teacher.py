@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mixwright.arguments import plain
+from mixwright.arguments import check_arguments
 from mixwright.taps import bare, deep_copy
 
 # One kernel for all tensors; torch's own optimisers are built on them, under these names.
@@ -52,8 +52,8 @@ class EMA:
     t: int
     """Updates made so far."""
 
+    @check_arguments
     def __init__(self, model: nn.Module, decay: float) -> None:
-        decay = plain(decay)
         if not 0.0 <= decay <= 1.0:
             raise ValueError(
                 f"EMA: decay is {decay}; expected a number in [0, 1], such as 0.999. A larger one "

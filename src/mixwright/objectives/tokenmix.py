@@ -10,11 +10,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import (
+    check_arguments,
     check_choice,
     check_number,
+    check_settings,
     check_whole,
-    plain_arguments,
-    plain_settings,
 )
 from mixwright.masks.cells import cell_grid, cell_planes
 from mixwright.masks.token_blocks import block_tokens, random_tokens
@@ -68,7 +68,7 @@ class TokenBlocks(PairMixer):
     pairing: Pairing = "cycle"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_number("TokenBlocks", "lam", self.lam, high=1.0)
         check_choice("TokenBlocks", "kind", self.kind, KINDS)
         check_choice("TokenBlocks", "pairing", self.pairing, PAIRINGS)
@@ -153,7 +153,7 @@ class TokenMix(Switching):
         "the steps look at the unmixed images first; for transformers.",
     )
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         *,

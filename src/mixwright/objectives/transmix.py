@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, plain_arguments
+from mixwright.arguments import check_arguments, check_choice
 from mixwright.mixers.cards import Card
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.mixer import Mixer, Per
@@ -86,7 +86,7 @@ class TransMix(Switching):
         note="CutMix whose labels weigh by the attention of the class token; for transformers.",
     )
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         *,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mixwright.arguments import check_tensor, check_whole, shown
 from mixwright.masks.mask_forms import MaskForm
 from mixwright.masks.mask_ops import all_planes
 
@@ -14,6 +16,39 @@ _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.floa
 _ONE_HOT = "torch.nn.functional.one_hot(maps.long(), K).movedim(-1, 1).float()"
 
 _warned: set[str] = set()  # one warning a process is enough
+
+
+def check_kinds(
+    *,
+    index: object,
+    mask: object,
+    weight: Any,
+    pool: object,
+    fill: object,
+    lam: object,
+    self_first: object,
+) -> None:
+    """Refuse arguments of ``MixPlan`` that are of another type."""
+    for argument, value in (("index", index), ("weight", weight)):
+        check_tensor("MixPlan", argument, value)
+    for argument, value in (("fill", fill), ("lam", lam)):
+        if value is not None:
+            check_tensor("MixPlan", argument, value)
+    check_mask("MixPlan", "mask", mask)
+    if weight.is_complex():
+        raise ValueError(
+            f"MixPlan: weight has dtype {weight.dtype}; expected floating label weights."
+        )
+    if not torch.compiler.is_compiling():  # where a number may stand for many
+        check_whole("MixPlan", "pool", pool, low=0)
+    if not isinstance(self_first, bool):
+        raise ValueError(f"MixPlan: self_first is {shown(self_first)}; expected True or False.")
+
+
+def check_mask(name: str, argument: str, value: object) -> None:
+    """Refuse what is neither a tensor nor a form of ``masks.mask_forms``."""
+    if not isinstance(value, MaskForm):
+        check_tensor(name, argument, value)
 
 
 def check_dtype(images: Tensor) -> None:

@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixwright.arguments import check_tensor, check_whole, shown
 from mixwright.outputs import Output, take_logits
+
+MOST_CLASSES = 10_000_000
+"""Dense targets of more would not fit into memory."""
 
 
 def as_labels(labels: object, *, device: torch.device) -> Tensor:
@@ -25,9 +29,10 @@ def as_labels(labels: object, *, device: torch.device) -> Tensor:
         ValueError: no tensor can be made of them.
     """
     if isinstance(labels, Tensor):
+        check_tensor("plan", "labels", labels)
         return _counted(labels)
     try:
-        return _made(labels).to(device)
+        return _counted(_made(labels)).to(device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"plan: labels are {_shown(labels)}, of which no tensor can be made ({error}); "
@@ -37,6 +42,10 @@ def as_labels(labels: object, *, device: torch.device) -> Tensor:
 
 
 def _counted(labels: Tensor) -> Tensor:
+    if labels.is_complex():
+        raise ValueError(
+            f"plan: labels have dtype {labels.dtype}; expected class indices or real shares."
+        )
     whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
     return labels.long() if whole else labels
 
@@ -90,6 +99,11 @@ def mixed_loss(
     weight: Tensor,
 ) -> Tensor:
     """Mix the losses of the sources' labels; see ``MixPlan.loss``."""
+    if not callable(criterion) or isinstance(criterion, type):
+        raise ValueError(
+            f"plan.loss: criterion is {shown(criterion)}; expected a callable that takes (logits, "
+            'labels), such as torch.nn.CrossEntropyLoss(reduction="none").'
+        )
     logits = take_logits(logits, who="plan.loss")
     count, sources = index.shape
     if len(logits) != count:
@@ -113,6 +127,12 @@ def mixed_loss(
 
 def weighted_accuracy(logits: Output, rows: Tensor, *, weight: Tensor) -> Tensor:
     """Count hits on any source by its label weight; see ``MixPlan.accuracy``."""
+    indices = not (rows.is_floating_point() or rows.dtype == torch.bool)
+    if rows.ndim > 3 or (rows.ndim == 2 and not indices):
+        raise ValueError(
+            f"plan.accuracy: labels have {rows.ndim - 1} axes and dtype {rows.dtype}; expected "
+            "class indices (pool,) or soft labels (pool, K)."
+        )
     predicted = take_logits(logits, who="plan.accuracy").argmax(dim=1)[:, None]
     if rows.ndim == 3:
         column = predicted[..., None].expand(-1, rows.shape[1], 1)
@@ -135,6 +155,8 @@ def class_count(labels: Tensor, num_classes: int | None, *, read: bool = False) 
             "plan.targets: labels are class indices and num_classes is missing; expected the "
             "number of classes. It is never guessed from a batch: pass num_classes=K."
         )
+    if not torch.compiler.is_compiling():
+        check_whole("plan.targets", "num_classes", num_classes, low=1, high=MOST_CLASSES)
     at_hand = labels.device.type == "cpu" and not torch.compiler.is_compiling()
     if len(labels) and (read or at_hand):
         low, high = int(labels.min()), int(labels.max())

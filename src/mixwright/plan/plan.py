@@ -9,13 +9,21 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from mixwright.arguments import check_tensor, shown
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
 from mixwright.outputs import Output
 from mixwright.plan.autograd import outside_inference
 from mixwright.plan.blending import blend
-from mixwright.plan.checking import check_dtype, check_sizes, check_values, warn_of_classes
+from mixwright.plan.checking import (
+    check_dtype,
+    check_kinds,
+    check_mask,
+    check_sizes,
+    check_values,
+    warn_of_classes,
+)
 from mixwright.plan.labelling import (
     as_labels,
     class_count,
@@ -89,6 +97,15 @@ class MixPlan:
         Raises:
             ValueError: the shapes do not belong together.
         """
+        check_kinds(
+            index=index,
+            mask=mask,
+            weight=weight,
+            pool=pool,
+            fill=fill,
+            lam=lam,
+            self_first=self_first,
+        )
         form = DenseMask(mask, whole=True) if isinstance(mask, Tensor) else mask
         if index.ndim != 2 or index.dtype != torch.int64:
             raise ValueError(
@@ -146,6 +163,10 @@ class MixPlan:
         Raises:
             ValueError: ``partner`` is not an int64 ``(B,)`` or ``keep`` does not fit it.
         """
+        check_tensor("MixPlan.pair", "partner", partner)
+        check_mask("MixPlan.pair", "keep", keep)
+        if weight is not None:
+            check_tensor("MixPlan.pair", "weight", weight)
         if partner.ndim != 1 or partner.dtype != torch.int64:
             raise ValueError(
                 f"MixPlan.pair: partner has shape {tuple(partner.shape)} and dtype {partner.dtype};"
@@ -174,6 +195,7 @@ class MixPlan:
     @classmethod
     def identity(cls, images: Tensor) -> Self:
         """Leave each sample of ``(B, C, *spatial)`` as it is: one source, the sample itself."""
+        check_tensor("MixPlan.identity", "images", images)
         count = len(images)
         me = torch.arange(count, device=images.device)
         every = torch.ones((count, 1), dtype=torch.bool, device=images.device)
@@ -254,6 +276,7 @@ class MixPlan:
             UserWarning: once, for uint8 images of one channel under a mask that blends or a warp,
                 which may be class indices.
         """
+        check_tensor("plan.images", "images", images)
         self._check_rows("images", images)
         check_dtype(images)
         size, form = tuple(images.shape[2:]), self.mask_form
@@ -354,6 +377,12 @@ class MixPlan:
         Raises:
             ValueError: pools or numbers of outputs differ.
         """
+        check_tensor("plan.where", "select", select)
+        if not isinstance(other, MixPlan) or select.dtype != torch.bool:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(
+                f"plan.where: select has dtype {select.dtype} and other is {shown(other)}; "
+                "expected a bool tensor (B,) and another MixPlan."
+            )
         if (self.pool, len(self)) != (other.pool, len(other)) or select.shape != (len(self),):
             raise ValueError(
                 f"plan.where: pools {self.pool} and {other.pool}, outputs {len(self)} and "
@@ -398,6 +427,8 @@ class MixPlan:
         """
         if labels is not None:
             labels = self._labels(labels)
+            if labels.is_floating_point() and not bool(labels.isfinite().all()):
+                raise ValueError("plan.check: labels are not finite; expected finite class shares.")
             if not labels.is_floating_point():
                 class_count(labels, num_classes, read=True)
         check_values(

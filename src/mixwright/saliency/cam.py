@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.arguments import check_arguments, check_settings
 from mixwright.precision import drawing
 from mixwright.saliency.features import feature_map
 from mixwright.taps import classifier
@@ -35,6 +36,10 @@ class ClassActivation:
 
     layer: str | None = None
 
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @check_arguments
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:

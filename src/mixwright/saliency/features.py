@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_whole, plain_settings
+from mixwright.arguments import check_arguments, check_settings, check_whole
 from mixwright.precision import drawing
 from mixwright.taps import as_input, as_map, bare, evaluating, last_map, tapping
 from mixwright.taps.layers import classifier_width
@@ -63,7 +63,7 @@ class FeatureMean:
         return ("model",) if self.teacher is None else ()
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
         if len(sides) != 2:
             raise ValueError(
@@ -72,8 +72,9 @@ class FeatureMean:
             )
         if self.size is not None:
             for side in sides:
-                check_whole("FeatureMean", "size", side, low=1)
+                check_whole("FeatureMean", "size", side, low=1, high=10_000)
 
+    @check_arguments
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:

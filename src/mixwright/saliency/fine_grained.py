@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, plain_settings
+from mixwright.arguments import check_arguments, check_choice, check_settings
 from mixwright.precision import drawing
 from mixwright.saliency.filters import blurred, grey
 
@@ -60,9 +60,10 @@ class FineGrained:
     scaling: Scaling = "joint"
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_choice("FineGrained", "scaling", self.scaling, get_args(Scaling))
 
+    @check_arguments
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:

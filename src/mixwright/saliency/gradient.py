@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import plain_settings
+from mixwright.arguments import check_arguments, check_settings
 from mixwright.outputs import take_logits
 from mixwright.taps import as_input, bare, check_gradients, evaluating, hooked
 from mixwright.taps.layers import first_tensor
@@ -39,8 +39,9 @@ class InputGradient:
     train_mode: bool = False
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
 
+    @check_arguments
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:

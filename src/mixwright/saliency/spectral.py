@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_whole, plain_settings
+from mixwright.arguments import check_arguments, check_settings, check_whole
 from mixwright.precision import drawing
 from mixwright.saliency.filters import blurred, check_blur, grey
 
@@ -53,10 +53,11 @@ class SpectralResidual:
     size: int = 128
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         check_blur("SpectralResidual", self.blur, self.sigma)
-        check_whole("SpectralResidual", "size", self.size, low=1)
+        check_whole("SpectralResidual", "size", self.size, low=1, high=10_000)
 
+    @check_arguments
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
     ) -> Tensor:

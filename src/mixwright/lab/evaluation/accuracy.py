@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice
+from mixwright.arguments import check_choice, check_settings
 from mixwright.lab.evaluation.predictions import rank
 from mixwright.lab.evaluation.protocol import PROTOCOLS, Protocol, run_protocols
 from mixwright.lab.evaluation.subject import Measurement, Subject
@@ -31,6 +31,7 @@ class Accuracy:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_choice("Accuracy", "protocol", self.protocol, PROTOCOLS)
 
     def measure(self, subject: Subject) -> Measurement:

@@ -9,7 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import (
+    check_arguments,
+    check_choice,
+    check_number,
+    check_settings,
+    check_whole,
+)
 from mixwright.lab.evaluation.mixtures.diversity_scores import pair_accuracy
 from mixwright.lab.evaluation.mixtures.states import States, at_share, grouped_states
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits
@@ -28,6 +34,7 @@ from mixwright.taps.layers import classifier_width
 _FLAT = 1e-4  # masks that vary less say nothing about places
 
 
+@check_arguments
 def class_map(
     model: nn.Module, images: Tensor, classes: Tensor, *, layer: str | None = None
 ) -> Tensor:
@@ -83,6 +90,7 @@ def class_map(
     return (weight * features).sum(dim=1).relu()
 
 
+@check_arguments
 def grad_cam(
     model: nn.Module, images: Tensor, classes: Tensor, *, layer: str | None = None
 ) -> Tensor:
@@ -101,6 +109,7 @@ def grad_cam(
     return torch.where(even | (top == 0), 0.0, found / top.clamp_min(1e-38)).clamp(0, 1)
 
 
+@check_arguments
 def cam_energy(cam: Tensor, mask: Tensor) -> Tensor:
     """Return ``(B,)``, the share of each map ``(B, H, W)`` that lies where an image is shown.
 
@@ -155,6 +164,7 @@ class Cam:
     )
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_whole("Cam", "pairs", self.pairs, low=1)
         check_whole("Cam", "shown", self.shown, low=1)
         check_number("Cam", "lam", self.lam, high=1.0)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_whole
+from mixwright.arguments import check_settings, check_whole
 from mixwright.lab.evaluation.calibration.reliability import nll
 from mixwright.lab.evaluation.predictions import Batches, rank
 from mixwright.lab.evaluation.subject import Measurement, Subject
@@ -35,6 +35,7 @@ class Gap:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_whole("Gap", "images", self.images, low=0)
 
     def measure(self, subject: Subject) -> Measurement:

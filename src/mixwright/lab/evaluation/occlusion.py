@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Generator, Tensor
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import (
+    check_arguments,
+    check_choice,
+    check_number,
+    check_settings,
+    check_whole,
+)
 from mixwright.lab.evaluation.predictions import batch_logits, check_logits, rank
 from mixwright.lab.evaluation.subject import Measurement, Subject, as_bytes
 from mixwright.sampling import Stream, stream
@@ -48,6 +54,7 @@ def patch_ranks(count: int, patches: int, *, generator: Generator) -> Tensor:
     return drawn.argsort(dim=1)
 
 
+@check_arguments
 def occlude(images: Tensor, ranks: Tensor, ratio: float, *, patch: int, fill: Tensor) -> Tensor:
     """Hide the first patches of each image.
 
@@ -148,6 +155,7 @@ class Occlusion:
     pictures: ClassVar[tuple[str, ...]] = ("shown",)
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for ratio in self.ratios:
             check_number("Occlusion", "ratios", ratio, high=1.0)
         if (

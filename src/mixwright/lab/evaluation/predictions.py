@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from mixwright.arguments import check_arguments, shown
 from mixwright.outputs import take_logits
 from mixwright.taps import evaluating
 
@@ -15,6 +16,17 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 """Any iterable of images ``(B, C, H, W)`` and labels ``(B,)`` long."""
 
 
+def pairs_of(batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """Go through batches, and refuse one that is no pair of images and labels."""
+    for batch in batches:
+        if not isinstance(batch, tuple | list) or len(batch) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(
+                f"evaluation: a batch is {shown(batch)}; expected a pair (images, labels)."
+            )
+        yield batch[0], batch[1]
+
+
+@check_arguments
 def batch_logits(
     model: nn.Module, images: Tensor, labels: Tensor, *, autocast: torch.dtype | None = None
 ) -> Tensor:
@@ -33,6 +45,7 @@ def batch_logits(
     return take_logits(output, who="evaluation", count=len(images)).float()
 
 
+@check_arguments
 def logits_of(
     model: nn.Module, batches: Batches, *, autocast: torch.dtype | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -52,7 +65,7 @@ def logits_of(
     """
     every, wanted = list[Tensor](), list[Tensor]()
     with evaluating(model), torch.inference_mode():
-        for images, labels in batches:
+        for images, labels in pairs_of(batches):
             every.append(batch_logits(model, images, labels, autocast=autocast).cpu())
             wanted.append(labels.long().cpu())
     if not every:
@@ -69,6 +82,12 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
         ValueError: shapes other than ``(M, K)`` and ``(M,)``, no rows, rows that are not finite,
             labels outside ``[0, K)``.
     """
+    whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if logits.is_complex() or not whole:
+        raise ValueError(
+            f"evaluation: logits have dtype {logits.dtype} and labels {labels.dtype}; expected "
+            "real logits and class indices, such as labels.long()."
+        )
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or len(logits) == 0:
         raise ValueError(
             f"evaluation: logits have shape {tuple(logits.shape)} and labels "
@@ -136,6 +155,7 @@ def correct_on(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return rank(logits, labels) == 0
 
 
+@check_arguments
 def topk_accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
     """Return the share of images whose class is among the model's first ``k`` guesses.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_number, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.lab.data import load_data
 from mixwright.lab.data.names import parse_data
 from mixwright.lab.data.subset import split_rows
@@ -213,6 +213,7 @@ class Probe:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         parse_data(self.data)  # refuses a name that does not exist before hours of other work
         check_whole("Probe", "train_size", self.train_size, low=0)
         check_number("Probe", "strength", self.strength)

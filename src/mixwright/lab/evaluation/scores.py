@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mixwright.arguments import check_arguments
 from mixwright.lab.evaluation.calibration.reliability import Reliability, reliability, surprise
 from mixwright.lab.evaluation.predictions import (
     Batches,
     batch_logits,
     not_finite,
     out_of_range,
+    pairs_of,
     rank,
     refuse,
 )
@@ -42,6 +44,7 @@ class Scores:
     count: int
 
 
+@check_arguments
 def evaluate(
     model: nn.Module,
     batches: Batches,
@@ -75,7 +78,7 @@ def evaluate(
     """
     total: Tensor | None = None
     with evaluating(model), torch.inference_mode():
-        for images, labels in batches:
+        for images, labels in pairs_of(batches):
             logits = batch_logits(model, images, labels, autocast=autocast)
             part = _sums(logits, labels)
             total = part if total is None else total + part

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from mixwright.arguments import check_arguments
 from mixwright.lab.models.names import ModelError
 from mixwright.lab.models.preact import PreActBlock, PreActBottleneck, PreActResNet, WideResNet
 from mixwright.lab.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, ResNet, ThinResNet
@@ -40,6 +41,7 @@ SMALLEST = 8
 """Side in pixels below which our networks would pool nothing into nothing."""
 
 
+@check_arguments
 def build_model(
     name: str,
     *,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from mixwright.arguments import check_number, shown
 
 
 class Normalised(nn.Module):
@@ -33,6 +36,15 @@ class Normalised(nn.Module):
 
     def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"Normalised: model is {shown(model)}; expected a torch.nn.Module.")
+        for argument, values in (("mean", mean), ("std", std)):
+            if isinstance(values, str) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ValueError(
+                    f"Normalised: {argument} is {shown(values)}; expected one number a channel."
+                )
+            for value in values:
+                check_number("Normalised", argument, value, low=-math.inf)
         means = torch.tensor(tuple(mean), dtype=torch.float32)
         stds = torch.tensor(tuple(std), dtype=torch.float32)
         if len(means) != len(stds) or len(means) == 0:

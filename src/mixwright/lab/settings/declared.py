@@ -2,14 +2,13 @@
 
 import dataclasses
 import inspect
-import types
 import typing
 from collections.abc import Callable
 from functools import cache, reduce
 from operator import or_
 from typing import Any, Literal
 
-UNIONS = (typing.Union, types.UnionType)
+from mixwright.arguments import UNIONS, type_hints
 
 
 class MisfitError(ValueError):
@@ -78,35 +77,14 @@ def option_types(cls: Callable[..., Any]) -> dict[str, Any]:
     """
     # What a dataclass declares is known where it stands; another class's __init__ says more.
     if not isinstance(cls, type):
-        hints = _hints(cls)
+        hints = type_hints(cls)
     elif dataclasses.is_dataclass(cls):
-        hints = _hints(cls.__init__) | _hints(cls)
+        hints = type_hints(cls.__init__) | type_hints(cls)
     else:
-        hints = _hints(cls) | _hints(cls.__init__)
+        hints = type_hints(cls) | type_hints(cls.__init__)
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {
         name: hints.get(name, str)
         for name, parameter in inspect.signature(cls).parameters.items()
         if parameter.kind in kinds
     }
-
-
-class Unresolved:
-    """Stands for a type whose name is known to type checkers only."""
-
-    def __class_getitem__(cls, inner: object) -> type:
-        return cls
-
-
-def _hints(of: Any) -> dict[str, Any]:
-    """Types by name; names imported under ``TYPE_CHECKING`` alone stand for Python-only types."""
-    known: dict[str, Any] = {}
-    while True:
-        try:
-            return typing.get_type_hints(of, localns=known or None)
-        except NameError as error:
-            if not error.name or error.name in known:
-                return {}
-            known[error.name] = type(error.name, (Unresolved,), {})
-        except TypeError:
-            return {}

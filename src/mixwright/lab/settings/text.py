@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from mixwright.arguments import did_you_mean
-from mixwright.lab.settings.declared import UNIONS, MisfitError, Unresolved, choices, option_types
+from mixwright.arguments import UNIONS, Unresolved, did_you_mean
+from mixwright.lab.settings.declared import MisfitError, choices, option_types
 
 _NUMBERS = re.compile(r"[\d.]+(-[\d.]+)+")  # 2-6; not -1 and not 1e-3
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from mixwright.arguments import did_you_mean
-from mixwright.lab.settings.declared import UNIONS, MisfitError, choices, field_types
+from mixwright.arguments import UNIONS, did_you_mean
+from mixwright.lab.settings.declared import MisfitError, choices, field_types
 from mixwright.lab.settings.text import read_value
 
 T = TypeVar("T")

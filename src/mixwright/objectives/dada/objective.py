@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, check_unit, check_whole, plain_settings
+from mixwright.arguments import check_choice, check_number, check_settings, check_unit, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
@@ -110,7 +110,7 @@ class DADA(Objective):
     criterion: CriterionOrNone = field(default_factory=CrossEntropy)
 
     def __post_init__(self) -> None:
-        plain_settings(self)
+        check_settings(self)
         least = {"search_epochs": 1, "search_size": 4, "policies": 1, "batch_size": 2}
         for name, low in least.items():
             check_whole("DADA", name, getattr(self, name), low=low)

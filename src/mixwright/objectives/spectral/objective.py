@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_whole, plain_arguments
+from mixwright.arguments import check_arguments, check_choice, check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -110,7 +110,7 @@ class Spectral(Objective):
 
     sensitivity: Tensor | None
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         *,
@@ -127,9 +127,9 @@ class Spectral(Objective):
     ) -> None:
         super().__init__()
         check_choice("Spectral", "mode", mode, get_args(Mode))
-        check_whole("Spectral", "steps", steps, low=0)
+        check_whole("Spectral", "steps", steps, low=0, high=100_000)
         check_number("Spectral", "step", step, open_low=True)
-        check_whole("Spectral", "views", views, low=1)
+        check_whole("Spectral", "views", views, low=1, high=100)
         if consistency is None:
             consistency = 0.0 if mode == "mix" else 0.025
         # Without it an attack would be made and nothing learned from it.

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_number, check_whole, plain_arguments
+from mixwright.arguments import check_arguments, check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, check_mixer
@@ -104,7 +104,7 @@ class TokenMixup(Objective):
         "for transformers.",
     )
 
-    @plain_arguments
+    @check_arguments
     def __init__(
         self,
         mixer: Mixer | None = None,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_choice, check_number, check_settings, check_whole
 from mixwright.lab.evaluation.attack.autoattack import autoattack, check_autoattack
 from mixwright.lab.evaluation.attack.fgsm import step
 from mixwright.lab.evaluation.attack.legacy import legacy_fgsm, normalised_inside
@@ -60,6 +60,7 @@ class Attack:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for size in (self.eps, *self.epsilons):
             check_number("Attack", "eps", size, high=255.0, open_low=True)
         check_number("Attack", "alpha", self.alpha, open_low=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from mixwright.arguments import check_number, check_unit
+from mixwright.arguments import check_arguments, check_number, check_unit
 from mixwright.lab.evaluation.attack.losses import Loss, loss_gradient
 
 
+@check_arguments
 def fgsm(
     model: nn.Module, images: Tensor, labels: Tensor, *, eps: float, loss: Loss = "ce"
 ) -> Tensor:

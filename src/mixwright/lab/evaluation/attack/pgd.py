@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
-from mixwright.arguments import check_number, check_unit, check_whole
+from mixwright.arguments import check_arguments, check_number, check_unit, check_whole
 from mixwright.lab.evaluation.attack.losses import Loss, loss_gradient
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.sampling import uniform
@@ -24,6 +24,7 @@ class Adversarial:
     robust: Tensor
 
 
+@check_arguments
 def pgd(
     model: nn.Module,
     images: Tensor,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_number, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.lab.evaluation.calibration.reliability import (
     Reliability,
     adaptive_ece,
@@ -50,6 +50,7 @@ class Calibration:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         if not self.bins:
             raise ValueError("Calibration: bins is empty; expected one number of bins or more.")
         for bins in self.bins:

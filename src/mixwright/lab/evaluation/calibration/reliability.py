@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from mixwright.arguments import check_arguments, check_whole
 from mixwright.lab.evaluation.predictions import check_logits, rank
 
 
@@ -65,6 +66,10 @@ class Reliability:
         )
 
 
+MOST_BINS = 1_000_000
+
+
+@check_arguments
 def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Reliability:
     """Sort confidences into bins of equal width on [0, 1].
 
@@ -90,8 +95,7 @@ def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Relia
     Departs from the code of OpenMixup, which sorts accuracies and confidences of the bins each by
     itself, and from torchmetrics, which closes bins on the left and puts 1.0 into one of its own.
     """
-    if bins < 1:
-        raise ValueError(f"reliability: bins is {bins}; expected at least 1.")
+    check_whole("reliability", "bins", bins, low=1, high=MOST_BINS)
     if confidence.ndim != 1 or confidence.shape != correct.shape:
         raise ValueError(
             f"reliability: confidence has shape {tuple(confidence.shape)} and correct "
@@ -108,6 +112,7 @@ def reliability(confidence: Tensor, correct: Tensor, *, bins: int = 15) -> Relia
     )
 
 
+@check_arguments
 def ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     """Return the expected calibration error of the most likely class, a fraction in [0, 1].
 
@@ -124,6 +129,7 @@ def ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     return reliability(confidence, rank(logits, labels) == 0, bins=bins).ece
 
 
+@check_arguments
 def nll(logits: Tensor, labels: Tensor) -> float:
     """Return the mean negative log-likelihood of the right classes, in nats per image.
 
@@ -143,6 +149,7 @@ def surprise(logits: Tensor, labels: Tensor) -> Tensor:
     return -likely.gather(1, labels.long()[:, None]).squeeze(1)
 
 
+@check_arguments
 def brier(logits: Tensor, labels: Tensor) -> float:
     """Return the mean squared distance between the class probabilities and the right class.
 
@@ -160,6 +167,7 @@ def brier(logits: Tensor, labels: Tensor) -> float:
     return float((likely.square().sum(dim=1) - 2 * own + 1).mean())
 
 
+@check_arguments
 def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     """Return the calibration error, in [0, 1], over bins that hold the same number of images each.
 
@@ -178,8 +186,7 @@ def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     Source: Nguyen and O'Connor 2015; Nixon et al. 2019, arXiv:1904.01685.
     """
     check_logits(logits, labels)
-    if bins < 1:
-        raise ValueError(f"adaptive_ece: bins is {bins}; expected at least 1.")
+    check_whole("adaptive_ece", "bins", bins, low=1, high=MOST_BINS)
     confidence = logits.double().softmax(dim=1).amax(dim=1)
     gap = (rank(logits, labels) == 0).double() - confidence
     count = len(confidence)
@@ -190,6 +197,7 @@ def adaptive_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     return float(gap.new_zeros(bins).index_add(0, index, gap).abs().sum() / count)
 
 
+@check_arguments
 def classwise_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     """Return the calibration error, in [0, 1], of every class's probability, averaged over classes.
 
@@ -210,6 +218,7 @@ def classwise_ece(logits: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     return sum(errors) / len(errors)
 
 
+@check_arguments
 def noise_floor(
     confidence: Tensor, *, generator: Generator, bins: int = 15, draws: int = 200
 ) -> float:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from mixwright.arguments import check_arguments
 from mixwright.lab.evaluation.calibration.reliability import nll
 from mixwright.lab.evaluation.predictions import check_logits
 
@@ -14,6 +15,7 @@ LOWEST, HIGHEST = 0.01, 100.0
 """Temperatures are looked for between these."""
 
 
+@check_arguments
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """Find the temperature under which held-out labels are most likely.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice
+from mixwright.arguments import check_choice, check_settings
 from mixwright.lab.data.chunks import images_in
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.evaluation.corruption.constants import (
@@ -73,6 +73,7 @@ class Corruption:
     pictures: ClassVar[tuple[str, ...]] = ("sample", "sheet")
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_choice("Corruption", "source", self.source, ("generated", "official"))
         for argument, values, known in (
             ("types", self.types, TYPES),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice, check_whole
+from mixwright.arguments import check_arguments, check_choice, check_whole
 from mixwright.lab.data.chunks import images_in
 from mixwright.lab.evaluation.corruption import blur, colour, digital, frost, noise, weather
 from mixwright.lab.evaluation.corruption.constants import (
@@ -51,6 +51,7 @@ _OPERATIONS: dict[str, Operation] = {
 }
 
 
+@check_arguments
 def corrupt(
     images: Tensor,
     name: str,

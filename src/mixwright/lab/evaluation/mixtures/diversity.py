@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mixwright.arguments import check_number, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.lab.evaluation.mixtures.diversity_scores import (
     cosine_diversity,
     iou_diversity,
@@ -62,6 +62,7 @@ class Diversity:
     )
 
     def __post_init__(self) -> None:
+        check_settings(self)
         check_whole("Diversity", "pairs", self.pairs, low=1)
         check_whole("Diversity", "draws", self.draws, low=2)
         check_number("Diversity", "lam", self.lam, high=1.0)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixwright.arguments import check_whole
+from mixwright.arguments import check_settings, check_whole
 from mixwright.lab.evaluation.mixtures.fidelity_scores import (
     DEGENERATE,
     area_error,
@@ -74,6 +74,7 @@ class Fidelity:
     pictures: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for argument, low in (("count", 2), ("distances", 0), ("reals", 2), ("bins", 2)):
             check_whole("Fidelity", argument, getattr(self, argument), low=low)
 
