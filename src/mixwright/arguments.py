@@ -213,8 +213,8 @@ def _expected(kind: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(repr, inner))}"
     if origin is tuple and inner[1:] != (Ellipsis,):
-        if inner == (float, float):
-            return "two numbers, (low, high)"
+        if inner in ((float, float), (int, int)):
+            return f"two {'whole ' if inner[0] is int else ''}numbers, (low, high)"
         return f"a tuple ({', '.join(_expected(member) for member in inner)})"
     if origin in (tuple, Sequence, list):
         return f"a tuple, each of it {_expected(inner[0])}"

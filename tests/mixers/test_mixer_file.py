@@ -118,7 +118,7 @@ def test_a_network_of_ones_own_comes_back_where_its_class_is_known(tmp_path: Pat
 
 
 def test_only_learned_mixers_with_plain_settings_are_saved(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="mixer is a MixUp; expected a LearnedMixer"):
+    with pytest.raises(ValueError, match=r"mixer is MixUp\(.*; expected a LearnedMixer"):
         save_mixer(MixUp(), tmp_path / "one.pt")  # pyright: ignore[reportArgumentType]
     mixer = learned()
     mixer.network.settings["norm"] = nn.BatchNorm2d

@@ -71,7 +71,7 @@ def test_settings_of_one_are_not_those_of_another() -> None:
         (SAMix, {"eta": -1.0}, "SAMix: eta is -1.0"),
         (AutoMix, {"mask_weight": -1.0}, "AutoMix: mask_weight is -1.0"),
         (AutoMix, {"mask_tolerance": 2.0}, "MaskLoss: tolerance is 2.0"),
-        (AutoMix, {"mask_loss": "l3"}, "MaskLoss: kind is 'l3'"),
+        (AutoMix, {"mask_loss": "l3"}, "AutoMix: mask_loss is 'l3'; expected one of 'l1'"),
         (SAMix, {"per": "image"}, "SAMix: per is 'image'"),
         (SAMix, {"mask_min_lr": -1.0}, "SAMix: mask_min_lr is -1.0"),
     ],

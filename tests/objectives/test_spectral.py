@@ -524,7 +524,7 @@ def test_waves_are_those_of_the_transform(row: int, column: int):
         ({"gain": -0.5}, "Spectral: gain is -0.5"),
         ({"brightness": float("nan")}, "Spectral: brightness is nan"),
         ({"scale": "pixel"}, "Spectral: scale is 'pixel'"),
-        ({"sensitivity": "x"}, "sensitivity is a str; expected a floating tensor"),
+        ({"sensitivity": "x"}, "sensitivity is 'x'; expected a dense tensor"),
         ({"sensitivity": torch.ones(3)}, r"sensitivity has shape \(3,\)"),
         ({"sensitivity": -torch.ones(4, 4)}, "sensitivity goes from -1 to -1"),
         ({"sensitivity": torch.arange(16.0).view(4, 4)}, r"ifftshift"),

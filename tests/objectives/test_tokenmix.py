@@ -204,8 +204,8 @@ def test_other_batches_and_a_batch_of_one():
     ("options", "message"),
     [
         ({"lam": 2.0}, "TokenMix, in its TokenBlocks: lam is 2.0"),
-        ({"kind": "box"}, "TokenMix, in its TokenBlocks: kind is 'box'"),
-        ({"teacher": "gradcam"}, "TokenMix: saliency is 'gradcam'"),
+        ({"kind": "box"}, "TokenMix: kind is 'box'"),
+        ({"teacher": "gradcam"}, "TokenMix: teacher is 'gradcam'"),
         ({"smoothing": -0.1}, "TokenMix: smoothing is -0.1"),
         ({"patch": 0}, "TokenMix, in its TokenBlocks: patch is 0"),
     ],

@@ -40,6 +40,9 @@ Stopped or killed, the same command goes on where it was. Started by torchrun, a
 processes work together on one run after another."""
 
 
+MOST_SEEDS = 10_000
+
+
 @dataclass(frozen=True)
 class _Task:
     options: CompareOptions
@@ -79,6 +82,8 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
 
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
+    if options.seeds > MOST_SEEDS:
+        raise UsageError(f"--seeds is {options.seeds}; expected at most {MOST_SEEDS:,}.")
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
     from mixwright.lab.cli.prepare import (

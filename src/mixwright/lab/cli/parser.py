@@ -66,6 +66,10 @@ def _parser(
                     f'the file of --config holds "{unknown[1]}", which is no option.'
                     f"{did_you_mean(unknown[1], [field.name for field in fields.values()])}"
                 )
+            if message.startswith("Problems parsing config"):  # a parser's, over several lines
+                message = (
+                    f"--config: {' '.join(message.split())}; expected options in YAML or JSON."
+                )
             raise UsageError(message.replace('Parser key "config"', "--config")) from ex
 
     takes = f" [{fields[plain].metadata['metavar']} ...]" if plain else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import shown
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import DataOptions, RecipeOptions
 from mixwright.lab.reports.plain_text import printable
@@ -75,6 +76,15 @@ def silent(message: str) -> None:
 def out_folder(name: str) -> Path:
     """Return the path of ``--out``, which need not be there yet, but is no file nor in one."""
     path = Path(name)
+    try:
+        path.absolute().exists()
+        os.fsencode(path).index(b"\0")
+    except OSError as error:
+        raise UsageError(f"--out is {shown(name)}; expected a folder: {error.strerror}.") from error
+    except ValueError:  # no such byte, as it should be
+        pass
+    else:
+        raise UsageError(f"--out is {name!r}; expected a folder, whose name holds no null.")
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
             raise UsageError(f"--out {name}: {place} is a file; expected a folder, new or old.")
@@ -125,6 +135,7 @@ def devices(name: str) -> tuple[str, ...]:
         return (name,) if colon else tuple(f"cuda:{place}" for place in range(count))
     try:
         torch.empty(0, device=name)
+        torch.Generator(name)  # which "meta" has not, nor values
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(
             f"--device {name}: torch has no such device here; expected cpu, cuda or cuda:N."

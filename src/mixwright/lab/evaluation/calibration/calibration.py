@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.lab.evaluation.calibration.reliability import (
+    MOST_BINS,
     Reliability,
     adaptive_ece,
     brier,
@@ -54,7 +55,7 @@ class Calibration:
         if not self.bins:
             raise ValueError("Calibration: bins is empty; expected one number of bins or more.")
         for bins in self.bins:
-            check_whole("Calibration", "bins", bins, low=1)
+            check_whole("Calibration", "bins", bins, low=1, high=MOST_BINS)
         check_number("Calibration", "share", self.share, low=0.0, high=0.99, open_low=True)
         check_whole("Calibration", "draws", self.draws, low=1)
         check_whole("Calibration", "resamples", self.resamples, low=2)

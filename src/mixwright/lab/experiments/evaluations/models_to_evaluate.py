@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -396,7 +397,7 @@ def _of_function(word: str, normalise: str) -> ModelToEvaluate:
         raise ValueError(f"{word}: module {module} has no {name}.") from None
 
     def load(data: Dataset) -> nn.Module:
-        model = make if isinstance(make, nn.Module) else make()
+        model = make if isinstance(make, nn.Module) or not _needs_nothing(make) else make()
         if not isinstance(model, nn.Module):
             raise ValueError(
                 f"{word} gave a {type(model).__name__}; expected a torch.nn.Module, or a function "
@@ -405,6 +406,15 @@ def _of_function(word: str, normalise: str) -> ModelToEvaluate:
         return Normalised(model, data.mean, data.std) if normalise == "data" else model
 
     return _alone(word, load, doubted=normalise != "unchecked")
+
+
+def _needs_nothing(make: Any) -> bool:
+    """Whether something can be called without arguments."""
+    try:
+        inspect.signature(make).bind()
+    except (TypeError, ValueError):  # it is not callable, wants some, or does not say
+        return False
+    return True
 
 
 def _of_timm(name: str) -> ModelToEvaluate:
