@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,14 @@ import torch
 from torch import nn
 
 from mixwright import MIXERS, OBJECTIVES, CutMix, LearnedMixer, MixUp, OneOf, Sometimes
-from mixwright.arguments import check_number, check_range, check_whole, plain
+from mixwright.arguments import (
+    check_arguments,
+    check_number,
+    check_range,
+    check_settings,
+    check_whole,
+    plain,
+)
 from mixwright.masknets import MaskGenerator, MixBlock, PairBlock
 from mixwright.masknets.mask_loss import MaskLoss
 from mixwright.objectives.criteria import BinaryCrossEntropy, CrossEntropy
@@ -131,3 +138,74 @@ def test_checks_take_them() -> None:
         check_whole("X", "k", np.float32(1.5), low=1)
     with pytest.raises(ValueError, match="expected a whole number"):
         check_whole("X", "k", np.float32(1.0), low=1)
+
+
+class Odd:
+    """Not known to this module's users by name."""
+
+
+@dataclasses.dataclass
+class Declared:
+    """Every form of declaration that a mixer of the user's may have."""
+
+    pair: tuple[int, float] = (1, 0.5)
+    bare: tuple = ()  # type: ignore[type-arg]
+    rows: Sequence[float] = ()
+    names: list[str] = dataclasses.field(default_factory=list)
+    call: Callable[..., Any] = len
+    table: dict[str, int] = dataclasses.field(default_factory=dict)
+    anything: Any = None
+    wrong: float = None  # type: ignore[assignment]
+    unknown: NoSuchName = None  # type: ignore[name-defined]  # noqa: F821
+    kind: type[Odd] = Odd
+    either: int | Odd | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"pair": [2, 1]}, {"bare": (1, "x")}, {"rows": range(3)}, {"rows": [np.float32(0.5)]},
+        {"names": ["a"]}, {"call": print}, {"table": {"a": 1}}, {"anything": Odd},
+        {"unknown": 5}, {"kind": Odd}, {"either": Odd()}, {"either": 3}, {},
+    ],
+)  # fmt: skip
+def test_what_is_declared_is_taken(given: dict[str, Any]) -> None:
+    assert vars(Declared(**given)).keys() == vars(Declared()).keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"pair": (0.5, 1)}, r"pair is \(0\.5, 1\); expected a tuple \(a whole number, a finite"),
+        ({"pair": (1,)}, "pair is"),
+        ({"bare": 1}, "bare is 1; expected a tuple"),
+        ({"rows": "ab"}, "rows is 'ab'; expected a tuple, each of it a finite number"),
+        ({"rows": [float("inf")]}, "rows is"),
+        ({"names": [1]}, r"names is \[1\]; expected a tuple, each of it text"),
+        ({"call": 3}, r"call is 3; expected a callable \(\.\.\.\)"),
+        ({"call": Odd}, r"call is <class .*Make an object of it: Odd\(\.\.\.\)"),
+        ({"table": [1]}, r"table is \[1\]; expected a dict"),
+        ({"wrong": "x"}, "wrong is 'x'; expected a finite number"),
+        ({"kind": Odd()}, "kind is"),
+        ({"either": True}, "either is True; expected a whole number or an Odd or None"),
+        ({"either": Odd}, "either is <class"),
+    ],
+)
+def test_what_is_not_declared_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"Declared: {message}"):
+        Declared(**given)
+
+
+def test_functions_keep_pythons_words_for_arguments_that_are_missing() -> None:
+    @check_arguments
+    def area(height: int, *sides: float, scale: float = 1.0) -> float:
+        return height * sum(sides) * scale
+
+    assert area(2, 1, np.float32(0.5), scale=torch.tensor(2)) == 6.0
+    with pytest.raises(TypeError, match=r"area\(\) missing 1 required positional argument"):
+        area()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with pytest.raises(ValueError, match="area: sides is 'x'; expected a finite number"):
+        area(2, 1.0, "x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

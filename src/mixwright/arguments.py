@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -41,11 +42,13 @@ def check_settings(record: Any) -> None:
     For the start of ``__post_init__``, so that all that follows knows what it has before it. A
     setting shows, compares, hashes and is stored as one that was made of Python's numbers.
     """
-    kinds = type_hints(type(record))
+    name, kinds = type(record).__name__, _known_hints(type(record))
     for field in dataclasses.fields(record):
         if field.init:
             value = getattr(record, field.name)
-            made = _typed(type(record).__name__, field.name, value, kinds.get(field.name, Any))
+            # A default is of its type whatever is declared, in classes of users.
+            kind = Any if value is field.default else kinds.get(field.name, Any)
+            made = _typed(name, field.name, value, kind)
             if made is not value:
                 object.__setattr__(record, field.name, made)
 
@@ -66,7 +69,7 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except TypeError:
             return call(*args, **kwargs)  # Python's own words name the function
         name = type(args[0]).__name__ if owned else function.__name__
-        kinds = type_hints(function)
+        kinds = _known_hints(function)
         for argument, value in bound.arguments.items():
             kind = kinds.get(argument, Any)
             if signature.parameters[argument].kind is inspect.Parameter.VAR_POSITIONAL:
@@ -106,7 +109,6 @@ class Unresolved:
         return cls
 
 
-@functools.cache
 def type_hints(of: Any) -> dict[str, Any]:
     """Types by name; names imported under ``TYPE_CHECKING`` alone stand for ``Unresolved`` ones."""
     known: dict[str, Any] = {}
@@ -119,6 +121,9 @@ def type_hints(of: Any) -> dict[str, Any]:
             known[error.name] = type(error.name, (Unresolved,), {})
         except TypeError:
             return {}
+
+
+_known_hints = functools.cache(type_hints)
 
 
 def shown(value: object) -> str:
@@ -163,8 +168,11 @@ def _fits(value: Any, kind: Any) -> bool:
     if origin is bool or origin is type(None):
         return isinstance(value, origin)
     if origin in (int, float):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole or (origin is float and isinstance(value, float) and math.isfinite(value))
+        numbers = int if origin is int else (int, float)
+        finite = isinstance(value, numbers) and (origin is int or _finite(value))
+        return finite and not isinstance(value, bool)
+    if not isinstance(value, type) and not inner and origin in (tuple, list, Sequence):
+        return isinstance(value, origin)
     if origin is tuple:
         if not isinstance(value, tuple):
             return False
@@ -173,10 +181,12 @@ def _fits(value: Any, kind: Any) -> bool:
             inner = (inner[0],) * len(several)
         return len(several) == len(inner) and all(map(_fits, several, inner))
     if origin in (Sequence, list):
-        return isinstance(value, list | tuple) and all(_fits(one, inner[0]) for one in value)
+        if isinstance(value, str | bytes) or not isinstance(value, origin):
+            return False
+        return all(_fits(one, inner[0]) for one in value)
     if origin is Callable:
         return callable(value) and not isinstance(value, type)
-    if not isinstance(origin, type) or origin is object or issubclass(origin, Unresolved):
+    if origin in (Any, object) or not isinstance(origin, type) or issubclass(origin, Unresolved):
         return True
     if isinstance(value, type):
         return origin is type
@@ -188,7 +198,14 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _dense(tensor: Tensor) -> bool:
-    return str(tensor.layout) == "torch.strided" and not tensor.is_quantized
+    from torch import strided
+
+    return tensor.layout is strided and not tensor.is_quantized
+
+
+def _finite(number: float) -> bool:
+    """Whether a number is one that floats can hold; whole numbers may be larger."""
+    return -sys.float_info.max <= number <= sys.float_info.max
 
 
 def _tells(kind: type) -> bool:
@@ -217,9 +234,10 @@ def _expected(kind: Any) -> str:
             return f"two {'whole ' if inner[0] is int else ''}numbers, (low, high)"
         return f"a tuple ({', '.join(_expected(member) for member in inner)})"
     if origin in (tuple, Sequence, list):
-        return f"a tuple, each of it {_expected(inner[0])}"
+        return f"a tuple, each of it {_expected(inner[0])}" if inner else "a tuple"
     if origin is Callable:
-        takes = ", ".join(getattr(one, "__name__", "...") for one in inner[0]) if inner else "..."
+        known: Any = inner[0] if inner and inner[0] is not Ellipsis else ()
+        takes = ", ".join(getattr(one, "__name__", "...") for one in known) or "..."
         return f"a callable ({takes})"
     if getattr(origin, "_is_protocol", False):
         methods = [name for name, what in vars(origin).items() if inspect.isfunction(what)]
@@ -246,9 +264,7 @@ def check_number(
     inside = False
     value = plain(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # A whole number is finite, and may be too large for a float.
-        finite = isinstance(value, int) or math.isfinite(value)
-        inside = finite and low <= value <= high and not (open_low and value == low)
+        inside = _finite(value) and low <= value <= high and not (open_low and value == low)
     if not inside:
         above = f"above {low:g}" if open_low else f"at least {low:g}"
         below = "" if math.isinf(high) else f" and at most {high:g}"
@@ -290,11 +306,11 @@ def check_whole(
 ) -> None:
     """Refuse anything but a whole number from ``low``, to ``high`` where that is given."""
     value = plain(value)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        most = "" if high is None else f" and at most {high:,}"
+    most = math.inf if high is None else high
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= most:
+        below = "" if high is None else f" and at most {high:,}"
         raise ValueError(
-            f"{name}: {argument} is {value!r}; expected a whole number, at least {low}{most}."
+            f"{name}: {argument} is {value!r}; expected a whole number, at least {low}{below}."
         )
 
 
