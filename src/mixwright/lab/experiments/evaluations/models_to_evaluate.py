@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from mixwright.arguments import shown
 from mixwright.checkpoint import CheckpointError, checkpoint_of
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
@@ -396,8 +397,14 @@ def _of_function(word: str, normalise: str) -> ModelToEvaluate:
     except AttributeError:
         raise ValueError(f"{word}: module {module} has no {name}.") from None
 
+    if not (isinstance(make, nn.Module) or _needs_nothing(make)):
+        raise ValueError(
+            f"{word} is {shown(make)}; expected a torch.nn.Module, or a function without arguments "
+            "that returns one."
+        )
+
     def load(data: Dataset) -> nn.Module:
-        model = make if isinstance(make, nn.Module) or not _needs_nothing(make) else make()
+        model = make if isinstance(make, nn.Module) else make()
         if not isinstance(model, nn.Module):
             raise ValueError(
                 f"{word} gave a {type(model).__name__}; expected a torch.nn.Module, or a function "
