@@ -19,7 +19,6 @@ _warned: set[str] = set()  # one warning a process is enough
 
 
 def check_kinds(
-    *,
     index: object,
     mask: object,
     weight: Any,
@@ -49,6 +48,16 @@ def check_mask(name: str, argument: str, value: object) -> None:
     """Refuse what is neither a tensor nor a form of ``masks.mask_forms``."""
     if not isinstance(value, MaskForm):
         check_tensor(name, argument, value)
+
+
+def check_choice_of_rows(select: Tensor, other: object, *, kind: type) -> None:
+    """Refuse what ``MixPlan.where`` is given where it is of another type."""
+    check_tensor("plan.where", "select", select)
+    if not isinstance(other, kind) or select.dtype != torch.bool:
+        raise ValueError(
+            f"plan.where: select has dtype {select.dtype} and other is {shown(other)}; expected a "
+            "bool tensor (B,) and another MixPlan."
+        )
 
 
 def check_dtype(images: Tensor) -> None:

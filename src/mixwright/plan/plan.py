@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_tensor, shown
+from mixwright.arguments import check_tensor
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
@@ -17,6 +17,7 @@ from mixwright.outputs import Output
 from mixwright.plan.autograd import outside_inference
 from mixwright.plan.blending import blend
 from mixwright.plan.checking import (
+    check_choice_of_rows,
     check_dtype,
     check_kinds,
     check_mask,
@@ -97,15 +98,8 @@ class MixPlan:
         Raises:
             ValueError: the shapes do not belong together.
         """
-        check_kinds(
-            index=index,
-            mask=mask,
-            weight=weight,
-            pool=pool,
-            fill=fill,
-            lam=lam,
-            self_first=self_first,
-        )
+        given = (index, mask, weight, pool, fill, lam, self_first)
+        check_kinds(*given)
         form = DenseMask(mask, whole=True) if isinstance(mask, Tensor) else mask
         if index.ndim != 2 or index.dtype != torch.int64:
             raise ValueError(
@@ -377,12 +371,7 @@ class MixPlan:
         Raises:
             ValueError: pools or numbers of outputs differ.
         """
-        check_tensor("plan.where", "select", select)
-        if not isinstance(other, MixPlan) or select.dtype != torch.bool:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(
-                f"plan.where: select has dtype {select.dtype} and other is {shown(other)}; "
-                "expected a bool tensor (B,) and another MixPlan."
-            )
+        check_choice_of_rows(select, other, kind=MixPlan)
         if (self.pool, len(self)) != (other.pool, len(other)) or select.shape != (len(self),):
             raise ValueError(
                 f"plan.where: pools {self.pool} and {other.pool}, outputs {len(self)} and "

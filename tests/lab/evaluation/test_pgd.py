@@ -148,7 +148,7 @@ def test_the_same_generator_gives_the_same_images() -> None:
         ({"steps": 0}, "steps is 0"),
         ({"restarts": 0}, "restarts is 0"),
         ({"restarts": 2, "random_start": False}, "would go the same way"),
-        ({"loss": "l2"}, "loss is 'l2'; expected one of ce, margin, dlr"),
+        ({"loss": "l2"}, "loss is 'l2'; expected one of 'ce', 'margin', 'dlr'"),
     ],
 )
 def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
