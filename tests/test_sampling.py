@@ -134,7 +134,8 @@ def test_words_of_streams_keep_their_numbers() -> None:
     """Every published draw of the laboratory follows from these."""
     numbers = {name: int(word) for name, word in Stream.__members__.items()}
     assert numbers == {
-        "ORDER": 0, "AUGMENT": 1, "MIX": 2, "MODULES": 3, "LOADER": 1, "OTHER_OWNER": 2, "MOMENTS": 0,
+        "ORDER": 0, "AUGMENT": 1, "MIX": 2, "MODULES": 3, "LOADER": 1, "OTHER_OWNER": 2,
+        "MOMENTS": 0,
         "THEORY_IMAGES": 1, "EXPANSION": 2, "FIRST_LAYER_PLANS": 3, "FIRST_LAYER_PARTNERS": 4,
         "DESIGN_ROUNDS": 1, "DESIGN_CHECK": 2, "DESIGN_EXAMPLES": 3, "BENCH_RESAMPLES": 1,
         "GRADIENTS": 61, "ATTACK": 62, "OCCLUSION": 63, "CAM": 64,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from mixwright.arguments import check_tensor
+from mixwright.tensors import check_tensor
 
 
 class HasLogits(Protocol):

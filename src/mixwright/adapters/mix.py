@@ -17,12 +17,13 @@ from torch.utils.data import get_worker_info
 from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_seed
 from mixwright.adapters.samples import collate_pairs
 from mixwright.adapters.shared_state import SharedState, is_spawning
-from mixwright.arguments import check_arguments, check_number, check_tensor, check_whole, plain
+from mixwright.arguments import check_arguments, check_number, check_whole, plain
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, mixer_text
 from mixwright.plan import MixPlan
 from mixwright.plan.labelling import as_labels
 from mixwright.sampling import Stream, stream
+from mixwright.tensors import check_tensor
 
 _SETTINGS = ("mixer", "num_classes", "label_smoothing", "seed")
 

@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_tensor, shown
+from mixwright.arguments import shown
 from mixwright.plan import MixPlan
+from mixwright.tensors import check_tensor
 
 Per = Literal["sample", "batch"]
 """Whether each sample or each batch has a draw of its own."""

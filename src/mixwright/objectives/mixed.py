@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_arguments, check_tensor
+from mixwright.arguments import check_arguments
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.outputs import take_logits
+from mixwright.tensors import check_tensor
 
 
 class Mixed(Objective):

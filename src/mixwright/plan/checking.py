@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_tensor, check_whole, shown
+from mixwright.arguments import check_whole, shown
 from mixwright.masks.mask_forms import MaskForm
 from mixwright.masks.mask_ops import all_planes
+from mixwright.tensors import check_tensor
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _ONE_HOT = "torch.nn.functional.one_hot(maps.long(), K).movedim(-1, 1).float()"

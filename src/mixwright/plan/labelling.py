@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_tensor, check_whole, shown
+from mixwright.arguments import check_whole, shown
 from mixwright.outputs import Output, take_logits
+from mixwright.tensors import check_tensor
 
 MOST_CLASSES = 10_000_000
 """Dense targets of more would not fit into memory."""

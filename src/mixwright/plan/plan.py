@@ -9,7 +9,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_tensor
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
@@ -32,6 +31,7 @@ from mixwright.plan.labelling import (
     mixed_targets,
     weighted_accuracy,
 )
+from mixwright.tensors import check_tensor
 from mixwright.warps import Warp
 
 
