@@ -129,6 +129,7 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
     assert "&lt;so&gt; it was" in page  # what a run printed is text, not markup
     assert page.count("<svg") >= 2 * 4 + 3  # four figures in two widths, a curve a method
     assert "var(--m1)" in page
+    assert set(re.findall(r"var\((--\w+)\)", page)) <= set(re.findall(r"(--\w+):", page))
     names = {path.name for path in (plain.folder / "figures").iterdir()}
     assert names == {
         "accuracy-top1.png", "accuracy-difference.png", "accuracy-ranks.png", "cost-time.png",
