@@ -245,10 +245,11 @@ def check_number(
     if isinstance(value, int | float) and not isinstance(value, bool):
         inside = _finite(value) and low <= value <= high and not (open_low and value == low)
     if not inside:
-        above = f"above {low:g}" if open_low else f"at least {low:g}"
+        above = f" above {low:g}" if open_low else f" at least {low:g}"
         below = "" if math.isinf(high) else f" and at most {high:g}"
         raise ValueError(
-            f"{name}: {argument} is {value!r}; expected a finite number {above}{below}."
+            f"{name}: {argument} is {value!r}; expected a finite number"
+            f"{'' if math.isinf(low) else above}{below}."
         )
 
 

@@ -102,7 +102,7 @@ def test_macro_accuracy_counts_every_class_alike() -> None:
 
 def test_protocols_of_the_run_of_a_model(subject: Subject, tmp_path: Path) -> None:
     lines = [
-        {"epoch": epoch, "test": {"raw": {"top1": epoch / 100, "top5": 1.0}}}
+        {"epoch": epoch, "train": {}, "test": {"raw": {"top1": epoch / 100, "top5": 1.0}}}
         for epoch in range(1, 21)
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))

@@ -117,7 +117,7 @@ def test_evaluate_of_a_comparison_looks_at_every_run(
     whole = imported.parent / "whole"
     (whole / "runs").mkdir(parents=True)
     run = forged(compared, whole / "runs" / "one", method="mixup+evil_mod:M:alpha=0.5")
-    (run / "result.json").touch()
+    shutil.copy(compared / "result.json", run)
     words = ["evaluate", "whole", "--only", "accuracy", "--test-size", "20", "--out", "out"]
     explains(refused(words, capsys), Path("whole/runs/one/last.pt"))
     assert not imported.exists()

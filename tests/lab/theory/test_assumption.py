@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cases import CASES, Case
 from mixwright.lab.experiments.methods import parse_method
@@ -125,8 +125,18 @@ def test_shares_that_are_drawn_are_as_fixed_ones() -> None:
                 assert abs(float(off.mean())) > 0.05
 
 
-class _Own(MixUp):
+class _Own:
     """A mixer of a user's."""
+
+    def plan(
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        generator: torch.Generator,
+        model: nn.Module | None = None,
+    ) -> MixPlan:
+        return MixPlan.identity(images)
 
 
 @pytest.mark.parametrize(

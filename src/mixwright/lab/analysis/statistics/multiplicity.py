@@ -59,6 +59,7 @@ def simultaneous_intervals(
         ValueError: ``t_interval`` refuses the values or the level.
 
     Example:
+        >>> from mixwright.lab.analysis.statistics.interval import t_interval
         >>> first, _ = simultaneous_intervals([[1.0, 2.0, 3.0], [1.0, 1.0, 4.0]])
         >>> round(first.half_width, 4) == round(t_interval([1.0, 2.0, 3.0], 0.975).half_width, 4)
         True
