@@ -164,6 +164,9 @@ def test_crossed_bootstrap_holds_both_parts_of_the_spread() -> None:
         assert still.deviation == 0.0
     tenth = crossed_interval(base, base - 0.1, generator=rng(), resamples=50)
     assert math.isnan(tenth.high)
+    # As bytes, 0 less 1 would be 255.
+    whole = crossed_interval(np.uint8([[0, 1, 0]]), np.uint8([[1, 1, 1]]), generator=rng())
+    assert whole.mean == pytest.approx(-2 / 3)
     alone = crossed_interval(right[:1], right[1:2], generator=rng(), resamples=2000)
     images = bootstrap_interval(right[0] - right[1], generator=rng(1), method="percentile")
     assert alone.low == pytest.approx(images.low, abs=2e-3)
