@@ -107,6 +107,7 @@ def test_a_method_is_trained_with_the_criterion_given() -> None:
             ["Mixed: option mixer=cutmx: expected", 'Did you mean "cutmix"?'],
         ),
         ("none+cutmix", ["none cannot be joined"]),
+        ("none:foo=1", ["none mixes nothing and has no options"]),
         ("mixed", ['no method "mixed"']),
         ("nowhere.at.all:Thing", ["no module nowhere.at.all"]),
         ("mixwright.mixers:CutMx", ["no class CutMx", 'Did you mean "CutMix"?']),

@@ -237,6 +237,10 @@ def _part(word: str, before: str, file: Path | None, trust: bool) -> MethodPart:
         cls, learns = MIXERS[name], False
     elif name in OBJECTIVES and name != "mixed":
         cls, learns = OBJECTIVES[name], True
+    elif name == "none":
+        raise ValueError(
+            f'method "{word}": none mixes nothing and has no options; expected "none".'
+        )
     else:
         known = method_names()
         cut = f" {_PATHS}" if before.startswith(f"{_TRAINED}:") else ""
