@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -181,10 +181,10 @@ def test_what_is_declared_is_taken(given: dict[str, Any]) -> None:
     [
         ({"pair": (0.5, 1)}, r"pair is \(0\.5, 1\); expected a tuple \(a whole number, a finite"),
         ({"pair": (1,)}, "pair is"),
-        ({"bare": 1}, "bare is 1; expected a tuple"),
+        ({"bare": 1}, r"bare is 1; expected a tuple\."),
         ({"rows": "ab"}, "rows is 'ab'; expected a tuple, each of it a finite number"),
         ({"rows": [float("inf")]}, "rows is"),
-        ({"names": [1]}, r"names is \[1\]; expected a tuple, each of it text"),
+        ({"names": [1]}, r"names is \[1\]; expected a list, each of it text"),
         ({"call": 3}, r"call is 3; expected a callable \(\.\.\.\)"),
         ({"call": Odd}, r"call is <class .*Make an object of it: Odd\(\.\.\.\)"),
         ({"table": [1]}, r"table is \[1\]; expected a dict"),
@@ -197,6 +197,56 @@ def test_what_is_declared_is_taken(given: dict[str, Any]) -> None:
 def test_what_is_not_declared_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"Declared: {message}"):
         Declared(**given)
+
+
+class Word(str):
+    """Text of a class of the user's, as a member of an Enum of text is."""
+
+
+@dataclasses.dataclass
+class Loose:
+    """Declarations that tell more than one form is taken in."""
+
+    word: Literal["a", 1] = "a"
+    rows: list[int] = dataclasses.field(default_factory=list)
+    bare: tuple = ()  # type: ignore[type-arg]
+    maps: tuple[torch.Tensor, ...] = ()
+    map: torch.Tensor | float = 0.0
+    half: np.float16 | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("word", Word("a"), "a"),
+        ("word", np.str_("a"), "a"),
+        ("rows", (1, np.int64(2)), [1, 2]),
+        ("bare", [1, "x"], (1, "x")),
+        ("maps", [torch.tensor(0.5)], (torch.tensor(0.5),)),
+        ("map", torch.tensor(0.5), torch.tensor(0.5)),
+        ("map", np.float32(0.5), 0.5),
+        ("half", np.float16(0.5), np.float16(0.5)),
+    ],
+)
+def test_other_forms_of_what_is_declared_are_taken(name: str, given: Any, taken: Any) -> None:
+    found = getattr(Loose(**{name: given}), name)
+    assert found == taken
+    assert isinstance(found, type(taken))
+
+
+def test_a_truth_value_is_no_number_among_words() -> None:
+    with pytest.raises(ValueError, match="word is True; expected one of 'a', 1"):
+        Loose(word=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("text", ["checkers.ndarray", "checkers.a.B[int] | None", "a share of it"])
+def test_a_declaration_that_cannot_be_resolved_asks_nothing(text: str) -> None:
+    names = {"__annotations__": {"cells": text}, "cells": None, "__module__": __name__}
+    kind = dataclasses.dataclass(frozen=True)(type("Mine", (MixUp,), names))
+    assert kind(cells=5).cells == 5
 
 
 def test_functions_keep_pythons_words_for_arguments_that_are_missing() -> None:

@@ -85,7 +85,16 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
 UNIONS = (typing.Union, types.UnionType)
 
 
-class Unresolved:
+class _Module(type):
+    """Lets a name that only type checkers know have attributes, as a module's ``np.ndarray``."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):  # typing asks for these
+            raise AttributeError(name)
+        return cls
+
+
+class Unresolved(metaclass=_Module):
     """Stands for a type whose name is known to type checkers only."""
 
     def __class_getitem__(cls, inner: object) -> type:
@@ -101,8 +110,8 @@ def type_hints(of: Any) -> dict[str, Any]:
         except NameError as error:
             if not error.name or error.name in known:
                 return {}
-            known[error.name] = type(error.name, (Unresolved,), {})
-        except TypeError:
+            known[error.name] = _Module(error.name, (Unresolved,), {})
+        except (TypeError, AttributeError, SyntaxError):
             return {}
 
 
@@ -130,13 +139,18 @@ def shown(value: object) -> str:
 def _typed(name: str, argument: str, value: Any, kind: Any) -> Any:
     """Give a value plain, a list as the tuple that is declared; refuse one of another type."""
     members = typing.get_args(kind) if typing.get_origin(kind) in UNIONS else (kind,)
-    if not any(getattr(member, "__name__", "") == "Tensor" for member in members):
-        value = plain(value)
-    tuples = any(typing.get_origin(member) is tuple for member in members)
-    if tuples and type(value) is list:
-        value = tuple(value)
-    if _fits(value, kind):
-        return value
+    forms = [plain(value), value]  # as it is where NumPy's scalars or tensors are declared
+    if any(getattr(member, "__name__", "") == "Tensor" for member in members):
+        forms.reverse()
+    for form in forms:
+        if _fits(form, kind):
+            return form
+    for made, other in ((tuple, list), (list, tuple)):
+        if any((typing.get_origin(one) or one) is made for one in members):
+            for form in forms:
+                if type(form) is other and _fits(made(form), kind):
+                    return made(form)
+    value = forms[0]
     hint = f" Make an object of it: {value.__name__}(...)." if isinstance(value, type) else ""
     raise ValueError(f"{name}: {argument} is {shown(value)}; expected {_expected(kind)}.{hint}")
 
@@ -147,7 +161,8 @@ def _fits(value: Any, kind: Any) -> bool:
     if origin in UNIONS:
         return any(_fits(value, member) for member in inner)
     if origin is Literal:
-        return any(type(value) is type(word) and value == word for word in inner)
+        same = (word for word in inner if isinstance(value, str) or type(value) is type(word))
+        return any(value == word for word in same)
     if origin is bool or origin is type(None):
         return isinstance(value, origin)
     if origin in (int, float):
@@ -208,12 +223,13 @@ def _expected(kind: Any) -> str:
         return " or ".join(_expected(member) for member in inner)
     if origin is Literal:
         return f"one of {', '.join(map(repr, inner))}"
-    if origin is tuple and inner[1:] != (Ellipsis,):
+    if origin is tuple and inner and inner[1:] != (Ellipsis,):
         if inner in ((float, float), (int, int)):
             return f"two {'whole ' if inner[0] is int else ''}numbers, (low, high)"
         return f"a tuple ({', '.join(_expected(member) for member in inner)})"
     if origin in (tuple, Sequence, list):
-        return f"a tuple, each of it {_expected(inner[0])}" if inner else "a tuple"
+        row = "a list" if origin is list else "a tuple"
+        return f"{row}, each of it {_expected(inner[0])}" if inner else row
     if origin is Callable:
         known: Any = inner[0] if inner and inner[0] is not Ellipsis else ()
         takes = ", ".join(getattr(one, "__name__", "...") for one in known) or "..."
