@@ -207,6 +207,18 @@ def test_what_is_known_is_not_measured_again(
     assert asked("mixup") == ["mixup"]  # likewise another recipe
 
 
+def test_costs_that_cannot_be_kept_are_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Pool", Fake)
+    (tmp_path / FILE).mkdir()
+    said: list[str] = []
+    known = step_costs(finished(tmp_path, "none", "mixup"), PLACE, tmp_path, say=said.append)
+    assert known is not None
+    assert known.methods["mixup"].ratio == 1.5
+    assert said[-1].startswith("what steps cost could not be kept: ")
+
+
 def test_a_process_of_its_own_measures(tmp_path: Path) -> None:
     said: list[str] = []
     runs = finished(tmp_path, "none", "mixup", "cutmix:alpha=0.2")

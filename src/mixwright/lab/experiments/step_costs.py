@@ -82,7 +82,10 @@ def step_costs(
             error = str(end.detail.get("error", "")).strip().splitlines()
             say(f"{end.job.name}: its cost could not be measured: {' '.join(error[:1])}")
     known = replace(known, methods={**known.methods, **found})
-    write_json(out / FILE, asdict(known))
+    try:
+        write_json(out / FILE, asdict(known))
+    except OSError as error:  # no reason to lose the table of the runs
+        say(f"what steps cost could not be kept: {error}; it is measured anew the next time.")
     return known
 
 
