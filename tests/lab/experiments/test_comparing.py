@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from lab.reports.fabricated import RECIPE, compared, finish, group_of, scores, warnings_of
+from lab.reports.fabricated import (
+    RECIPE,
+    compared,
+    finish,
+    group_of,
+    page_of,
+    scores,
+    warnings_of,
+)
 from mixwright.lab.analysis.cost import Cost
 from mixwright.lab.analysis.curves import AllCurves
 from mixwright.lab.analysis.findings import Failure, Findings, Group
@@ -18,6 +26,9 @@ from mixwright.lab.analysis.ranking import Ranked, Ranking
 from mixwright.lab.analysis.store import read_findings, write_findings
 from mixwright.lab.experiments.grid import Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
+from mixwright.lab.reports.figures import styled
+from mixwright.lab.reports.section import Cards
+from mixwright.lab.reports.sections import curves
 from mixwright.lab.settings import decode
 
 TOP1 = {"none": [0.80, 0.82, 0.84], "mixup": [0.83, 0.84, 0.88]}
@@ -179,6 +190,21 @@ def test_epochs_that_are_damaged_are_named(
         assert said[0].startswith(
             f"none, seed 0: {missing} of 2 epochs are missing or damaged in {file}; "
         )
+
+
+def test_a_method_that_lost_all_its_epochs_has_an_empty_card(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup", seeds=1)
+    for run in runs:
+        finished(run, 0.5)
+    line = {"epoch": 1, "train": {"accuracy": 0.5}, "test": {"raw": {"top1": 0.5, "top5": None}}}
+    (runs[1].folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    (runs[0].folder / "metrics.jsonl").write_bytes(bytes(range(256)))
+    page = page_of(compared(tmp_path, runs))
+    (block,) = curves.write(page.findings.parts["curves"], page)["curves"].blocks
+    assert isinstance(block, Cards)
+    with styled():
+        axes = [card.make().axes[0] for card in block.cards[:1]]
+    assert not any(len(line.get_xdata()) for one in axes for line in one.lines)
 
 
 def test_a_result_of_a_newer_format_is_left_out_by_name(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from lab.training.tiny import Blend, Turns, digest, recipe, run, tiny_data
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data.sets import ImageSet
-from mixwright.lab.training.folder import RunError, read_metrics, read_result
+from mixwright.lab.training.folder import RunError, read_identity, read_metrics, read_result
 
 # The clock, and the commit, which may change between two processes.
 TIMES = {"seconds", "step_seconds", "images_per_second", "commit"}
@@ -205,6 +205,10 @@ def test_a_folder_that_was_left_before_its_recipe_is_taken(tmp_path):
     (tmp_path / "cut" / "data.json").write_text("{")
     with pytest.raises(RunError, match=r"data.json cannot be read"):
         run(tmp_path / "cut", recipe(epochs=1, warmup_epochs=0))
+    (tmp_path / "cut" / "data.json").unlink()
+    (tmp_path / "cut" / "data.json").mkdir()
+    with pytest.raises(RunError, match=r"data.json cannot be read \(.*Choose another folder"):
+        read_identity(tmp_path / "cut")
 
 
 def test_a_checkpoint_does_not_grow_with_the_epochs(tmp_path):

@@ -207,7 +207,7 @@ def read_identity(run: Path) -> DataIdentity | None:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{file} cannot be read ({error}). Choose another folder.") from None
     return decode(DataIdentity, raw, where=str(file), error=RunError)
 

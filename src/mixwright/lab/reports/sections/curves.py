@@ -129,7 +129,7 @@ def _epochs(*drawn: Curves | None) -> tuple[int, int]:
     """The first and the last epoch of all curves of a panel."""
     curves = [one for own in drawn if own is not None for one in (own.train, *own.test.values())]
     epochs = [epoch for curve in curves for epoch in curve.epochs]
-    return min(epochs), max(epochs)
+    return min(epochs, default=0), max(epochs, default=0)
 
 
 def _cleared(axes: Axes) -> None:
