@@ -230,6 +230,16 @@ def test_one_table_is_never_of_two_data_sets(
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
 
 
+def test_a_finished_run_without_its_recipe_is_asked_for_its_data_too(
+    compared: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    (run / "recipe.json").unlink()
+    swap(tmp_path / "abc")
+    assert compared("none", "mixup") == 2
+    assert "was trained on other data than folder:" in capsys.readouterr().err
+
+
 def test_data_that_moved_are_the_same(
     compared: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

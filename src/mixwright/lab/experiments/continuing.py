@@ -34,7 +34,7 @@ def continued(
     found = [_where_it_began(run, place.identity_for(run.recipe)) for run in runs]
     unknown, touched = list[Planned](), list[Planned]()
     for run in found:
-        if not (run.folder / "recipe.json").is_file():
+        if not any((run.folder / name).exists() for name in ("recipe.json", "data.json")):
             continue
         there, identity = read_identity(run.folder), place.identity
         if there is not None and place.identity_for(run.recipe) is None:
