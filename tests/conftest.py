@@ -1,8 +1,9 @@
-"""Settings for every test: one thread, derandomised hypothesis, a seeded generator."""
+"""Settings for every test: one thread, derandomised hypothesis, Ctrl-C as in a terminal."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -10,6 +11,10 @@ import hypothesis
 import torch
 
 torch.set_num_threads(1)
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "mixwright", derandomize=True, deadline=None, max_examples=25, database=None
