@@ -316,6 +316,8 @@ def test_judgement_and_ranks_stand_in_the_record(plain: Made) -> None:
     for method in ("mixup", "cutmix"):  # neither can be told from chance in these numbers
         assert groups_of(record, "scores")[method, "raw"]["differences"]["top1"]["p_holm"] > 0.05
     assert "MixUp and CutMix are not distinguishable" in lede
+    assert lede.index("Trained weights") < lede.index("EMA against")  # each speaks for itself
+    assert "speaks of" not in lede
 
 
 def test_a_page_made_again_has_the_same_bytes(plain: Made, taught: Made) -> None:

@@ -26,7 +26,7 @@ def heading(page: Page) -> Heading:
         title=_title(findings),
         subtitle=f"{count} · {recipe.get('epochs')} epochs · {duration(about.seconds)} of training "
         f"· {finished}",
-        summary=f"{verdict(scores)} This speaks of the trained weights.",
+        summary=verdict(scores),
         metadata=_metadata(findings, finished),
         about="What was compared",
     )

@@ -121,8 +121,7 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
         caption="Mean over seeds ± half of its 95 % t interval, after the last epoch. Differences "
         "are in percentage points and paired by seed; p_Holm is the p-value of a paired t test, "
         "adjusted for the number of methods by Holm's method, and a difference is bold where it is "
-        "below 0.05, each set of weights for itself; the judgement at the head of the page is of "
-        "the trained weights. "
+        "below 0.05, each set of weights for itself. "
         + (
             "An own teacher is an average of weights that a method keeps for itself; it is set "
             "against the averaged weights (EMA) of no mixing, since against trained weights it "
