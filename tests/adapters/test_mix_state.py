@@ -286,6 +286,8 @@ def test_what_tells_mixers_apart() -> None:
     }
     assert len(told) == 9
     assert mixer_text(MixUp(alpha=1.0)) == "MixUp()"  # defaults are left out: new ones may come
+    assert mixer_text(OneOf(MixUp(), CutMix())) == "OneOf(mixers=(MixUp(), CutMix()))"
+    assert mixer_text(OneOf(MixUp(), per="batch")) == "OneOf(mixers=(MixUp()), per='batch')"
     assert not any("0x" in text for text in told)  # an address is another in each process
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import re
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -78,7 +79,7 @@ def mixer_text(mixer: object) -> str:
     Example:
         >>> from mixwright.mixers import CutMix, OneOf
         >>> mixer_text(OneOf(CutMix(), CutMix(alpha=0.2)))
-        "OneOf(mixers=(CutMix(), CutMix(alpha=0.2)), p=None, per='sample')"
+        'OneOf(mixers=(CutMix(), CutMix(alpha=0.2)))'
     """
     record: Any = mixer
     if isinstance(mixer, type | str | int | float | None):
@@ -86,10 +87,14 @@ def mixer_text(mixer: object) -> str:
     if isinstance(mixer, bytes):
         return hashlib.blake2b(mixer, digest_size=8).hexdigest()
     if dataclasses.is_dataclass(mixer):
+        # Defaults of the constructor, since that of ``OneOf`` is written out.
+        taken = inspect.signature(type(mixer)).parameters
         told = [
-            f"{setting.name}={mixer_text(getattr(mixer, setting.name))}"
+            f"{setting.name}={mixer_text(value)}"
             for setting in dataclasses.fields(mixer)
-            if setting.init and getattr(mixer, setting.name) != setting.default
+            if setting.init
+            and (value := getattr(mixer, setting.name))
+            != getattr(taken.get(setting.name), "default", setting.default)
         ]
         return f"{type(mixer).__name__}({', '.join(told)})"
     if isinstance(mixer, tuple | list):
