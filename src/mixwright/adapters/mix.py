@@ -124,8 +124,6 @@ class Mix(Module):
         """
         if not self.training or not self.mixing:
             return images, labels
-        check_tensor("Mix", "images", images)
-        labels = as_labels(labels, device=images.device)
         plan = self.plan(images, labels, model=model)
         return plan.images(images), self.targets(plan, labels)
 
@@ -363,13 +361,13 @@ class Mix(Module):
         rank = self._own_rank()
         owner = (rank,) if worker is None else (rank, worker.seed)
         if self._generator is None:
-            self._generator = stream(self.seed, *owner)
+            self._generator, self._owner = stream(self.seed, *owner), owner
         elif owner != self._owner:
             # Copied, loaded or forked from another that draws on: from here the two must differ.
             state = bytes(self._generator.get_state().tolist())
             place = int.from_bytes(hashlib.blake2b(state, digest_size=8).digest(), "little")
             self._generator = stream(self.seed, *owner, Stream.OTHER_OWNER, place)
-        self._owner = owner
+            self._owner = owner
         return self._generator
 
     def _own_rank(self) -> int:
@@ -397,6 +395,6 @@ def _rank_of(state: MixState, *, own: int) -> int:
     """Give the rank that saved a state; -1 for one that is not this one, but does not say which."""
     if state.rank is not None:
         return state.rank
-    # States of 0.1 name no rank, but a generator remembers its seed, which hangs on the rank.
+    # States of 0.1 name no rank, but a generator keeps its seed, which depends on the rank.
     mine = state.generator.initial_seed() == stream(state.seed, own).initial_seed()
     return own if mine or _known_rank() is None else -1

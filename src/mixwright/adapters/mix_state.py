@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import torch
 from torch import Generator, Tensor
@@ -94,10 +94,10 @@ class MixState:
 
 def is_seed(value: object) -> bool:
     """Whether this is a whole number that a ``Mix`` can keep."""
-    return _is_whole(value) and abs(value).bit_length() <= SEED_BITS  # type: ignore[arg-type]
+    return _is_whole(value) and abs(value).bit_length() <= SEED_BITS
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

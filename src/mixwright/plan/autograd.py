@@ -20,7 +20,7 @@ def outside_inference(value: Any) -> Any:
 
     No later backward may save such a tensor, so that a plan drawn there would serve nowhere else.
     """
-    if torch.compiler.is_compiling():
+    if value is None or torch.compiler.is_compiling():
         return value
     if isinstance(value, Tensor):
         if not value.is_inference():
@@ -33,10 +33,10 @@ def outside_inference(value: Any) -> Any:
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
     changes: dict[str, Any] = {}
-    for field in dataclasses.fields(value):
-        now = getattr(value, field.name)
+    for name in value.__dataclass_fields__:  # every plan comes here: ``fields`` sorts out more
+        now = getattr(value, name)
         if (made := outside_inference(now)) is not now:
-            changes[field.name] = made
+            changes[name] = made
     return dataclasses.replace(value, **changes) if changes else value
 
 

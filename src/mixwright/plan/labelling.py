@@ -36,7 +36,7 @@ def as_labels(labels: object, *, device: torch.device) -> Tensor:
         return _counted(_made(labels)).to(device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"plan: labels are {_shown(labels)}, of which no tensor can be made ({error}); "
+            f"plan: labels are {shown(labels)}, of which no tensor can be made ({error}); "
             "expected class indices (pool,) or soft or multi-hot labels (pool, K), as a tensor, "
             "an array or lists of numbers."
         ) from error
@@ -66,11 +66,6 @@ def _made(given: Any) -> Tensor:
 
 def _is_array(part: object) -> bool:
     return isinstance(part, Tensor) or hasattr(part, "__array__")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def mixed_targets(

@@ -98,8 +98,7 @@ class MixPlan:
         Raises:
             ValueError: the shapes do not belong together.
         """
-        given = (index, mask, weight, pool, fill, lam, self_first)
-        check_kinds(*given)
+        check_kinds(index, mask, weight, pool, fill, lam, self_first)
         form = DenseMask(mask, whole=True) if isinstance(mask, Tensor) else mask
         if index.ndim != 2 or index.dtype != torch.int64:
             raise ValueError(
@@ -118,17 +117,17 @@ class MixPlan:
                 f"warp {sources if warp is None else len(warp)}; expected one of each a source."
             )
         values: dict[str, Any] = {
-            "index": index,
-            "weight": weight.float(),
-            "mask_form": form,
+            "index": outside_inference(index),
+            "weight": outside_inference(weight.float()),
+            "mask_form": outside_inference(form),
             "pool": int(pool),
-            "warp": None if warp is None or not any(warp) else warp,
-            "fill": fill,
-            "lam": lam,
+            "warp": None if warp is None or not any(warp) else outside_inference(warp),
+            "fill": outside_inference(fill),
+            "lam": outside_inference(lam),
             "self_first": self_first and pool == len(index),
         }
         for name, value in values.items():
-            object.__setattr__(self, name, outside_inference(value))
+            object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------------ making plans
 
