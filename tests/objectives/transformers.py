@@ -1,4 +1,4 @@
-"""Small transformers and batches, and learning them by heart."""
+"""Small transformers and batches, and learning them exactly."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def step(objective: Objective, model: nn.Module, *, seed: int = 3, count: int = 
 def learned(objective: Objective, *, steps: int = 400) -> bool:
     """Train on six images until the model knows them all; False where it never does.
 
-    Looked at now and then: after a fixed number of steps it hangs on the last bits of the
+    Looked at now and then: after a fixed number of steps it depends on the last bits of the
     processor whether the newest mix has just upset one of them.
     """
     model, (images, labels) = vit(width=32, depth=1), batch()

@@ -57,7 +57,7 @@ def test_ratios_by_hand() -> None:
 
 
 class Clock:
-    """Calls what it times; seconds are made up: 0.1 for a step, three times that for every third step."""
+    """Calls what it times; seconds are made up: 0.1 a step, 0.3 for every third one."""
 
     def __init__(self) -> None:
         self.calls: list[object] = []
