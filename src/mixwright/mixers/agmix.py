@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number
+from mixwright.arguments import check_number
 from mixwright.masks.gaussian import area_variance, turned_bump
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.cards import Card
@@ -20,7 +20,6 @@ from mixwright.mixers.pair_mixer import ShareMixer, check_pair
 from mixwright.sampling import Pairing
 
 Variant = Literal["gmix", "wide"]
-VARIANTS: tuple[Variant, ...] = ("gmix", "wide")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,6 @@ class AGMix(ShareMixer):
     def __post_init__(self) -> None:
         check_pair(self)
         check_number("AGMix", "q_max", self.q_max, high=0.99)
-        check_choice("AGMix", "variant", self.variant, VARIANTS)
 
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> DenseMask:
         """See ``MaskMethod.keep``."""

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_settings, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.masks.comix.outputs import comix_masks, compatible
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.cards import Card
@@ -109,8 +109,6 @@ class CoMixup:
             check_number(name, argument, getattr(self, argument))
         check_number(name, "omega", self.omega, high=1.0)
         check_number(name, "alpha", self.alpha, open_low=True)
-        for argument in ("set_resolve", "half_labels"):
-            check_choice(name, argument, getattr(self, argument), (False, True))
         check_saliency(name, self.saliency)
 
     def plan(

@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_choice
 from mixwright.masks.box import box_sides, clipped_box, fitted_box, uniform_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
@@ -19,7 +18,6 @@ from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, d
 from mixwright.sampling import Pairing
 
 Placing = Literal["official", "fit", "uniform"]
-PLACINGS: tuple[Placing, ...] = ("official", "fit", "uniform")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,6 @@ class CutMix(RandomPairMixer):
 
     def __post_init__(self) -> None:
         check_pair(self)
-        check_choice("CutMix", "box", self.box, PLACINGS)
         if self.minmax is not None:
             sides = tuple(self.minmax)
             if len(sides) != 2 or not 0 < sides[0] <= sides[1] < 1:

@@ -11,11 +11,11 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_settings, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.masks.box import clipped_box
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.mixers.cards import Card
-from mixwright.mixers.mixer import PERS, Per, check_batch, check_step
+from mixwright.mixers.mixer import Per, check_batch, check_step
 from mixwright.mixers.pair_mixer import count_draws
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
@@ -88,7 +88,6 @@ class Cutout:
             numbers = self.fill if isinstance(self.fill, tuple) else (self.fill,)
             for number in numbers:
                 check_number("Cutout", "fill", number, low=-float("inf"))
-        check_choice("Cutout", "per", self.per, PERS)
 
     def plan(
         self,

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number
+from mixwright.arguments import check_number
 from mixwright.masks.fourier import (
     fourier_field,
     official_fourier_field,
@@ -24,7 +24,6 @@ from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, c
 from mixwright.sampling import Pairing
 
 Spectrum = Literal["isotropic", "official"]
-SPECTRA: tuple[Spectrum, ...] = ("isotropic", "official")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,6 @@ class FMix(RandomPairMixer):
         check_pair(self)
         check_number("FMix", "decay", self.decay)
         check_number("FMix", "max_soft", self.max_soft, high=0.5)
-        check_choice("FMix", "spectrum", self.spectrum, SPECTRA)
 
     def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
         """See ``RandomPairMixer.draw``."""

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_range, check_whole
+from mixwright.arguments import check_number, check_range, check_whole
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.lattice import lattice_factors
 from mixwright.masks.mask_forms import DenseMask, MaskForm, SeparableMask
@@ -21,7 +21,6 @@ from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, c
 from mixwright.sampling import Pairing
 
 Variant = Literal["lattice", "cells"]
-VARIANTS: tuple[Variant, ...] = ("lattice", "cells")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,6 @@ class GridMix(RandomPairMixer):
 
     def __post_init__(self) -> None:
         check_pair(self)
-        check_choice("GridMix", "variant", self.variant, VARIANTS)
         check_range("GridMix", "holes", self.holes, low=1)
         check_number("GridMix", "hole_aspect", self.hole_aspect, open_low=True)
         check_range("GridMix", "crop_area", self.crop_area, high=1.0, open_low=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_settings
+from mixwright.arguments import check_settings
 from mixwright.masks.blocks import area_mean
 from mixwright.mixers.cards import Card
 from mixwright.mixers.pair_mixer import PairMixer, draw_partners
@@ -17,10 +17,9 @@ from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
 from mixwright.saliency.filters import blurred, check_blur
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.sampling import Pairing
 
 GuidedPairing = Literal["greedy"] | Pairing
-GUIDED_PAIRINGS: tuple[GuidedPairing, ...] = ("greedy", *PAIRINGS)
 
 _LONGEST = 32  # pixels of the maps that are compared
 
@@ -80,7 +79,6 @@ class GuidedMixup(PairMixer):
         check_settings(self)
         check_saliency("GuidedMixup", self.saliency)
         check_blur("GuidedMixup", self.blur, self.sigma)
-        check_choice("GuidedMixup", "pairing", self.pairing, GUIDED_PAIRINGS)
 
     def mix(
         self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None

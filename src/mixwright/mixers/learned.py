@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_arguments, check_choice, check_number, check_whole
+from mixwright.arguments import check_arguments, check_number, check_whole
 from mixwright.masknets import MaskNet
-from mixwright.mixers.mixer import PERS, Per, check_batch, check_step
+from mixwright.mixers.mixer import Per, check_batch, check_step
 from mixwright.mixers.pair_mixer import singleton_plan
-from mixwright.mixers.sources import OFS, Of, Sources, draw_count, draw_sources, masked_plan
+from mixwright.mixers.sources import Of, Sources, draw_count, draw_sources, masked_plan
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.taps import bare, deep_copy, evaluating, named_layer, tapping
@@ -83,9 +83,7 @@ class LearnedMixer(Module):
         counts = tuple(sources) if isinstance(sources, tuple | list) else (sources, sources)
         _check_sources(counts, network)
         check_number(_NAME, "alpha", alpha)
-        check_choice(_NAME, "per", per, PERS)
         check_number(_NAME, "margin", margin, high=0.5)
-        check_choice(_NAME, "margin_of", margin_of, OFS)
         if encoder is not None:
             named_layer(encoder, layer)
         self.encoder = None if encoder is None else _frozen(bare(encoder))

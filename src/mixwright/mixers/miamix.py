@@ -34,7 +34,6 @@ from mixwright.sampling import Pairing
 from mixwright.warps import Rect
 
 Merge = Literal["sequential", "sum"]
-MERGES: tuple[Merge, ...] = ("sequential", "sum")
 
 MOST_LAYERS = 100
 """Of masks over one another: each takes the memory of a mask a sample."""
@@ -145,7 +144,6 @@ class MiAMix:
             value = getattr(self, argument)
             if (argument, value) != ("layers", None):
                 check_whole("MiAMix", argument, value, low=1, high=MOST_LAYERS)
-        check_choice("MiAMix", "merge", self.merge, MERGES)
         check_choice("MiAMix", "views", self.views, (1, 2))
 
     def plan(

@@ -120,14 +120,13 @@ class PuzzleMix(PairMixer):
         check_whole(name, "neigh_size", self.neigh_size, low=1, high=1000)
         if self.t_size is not None:
             check_whole(name, "t_size", self.t_size, low=1)
-        if not isinstance(self.blocks, tuple) or not self.blocks:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not self.blocks:
             raise ValueError(
                 f"{name}: blocks is {self.blocks!r}; expected a tuple of whole numbers such as "
                 "(2, 4, 8, 16). A single grid is (4,)."
             )
         for side in self.blocks:
             check_whole(name, "blocks", side, low=1)
-        check_choice(name, "transport", self.transport, (False, True))
         check_whole(name, "iterations", self.iterations, low=1, high=100_000)
         check_saliency(name, self.saliency)
         for value in self.std or ():

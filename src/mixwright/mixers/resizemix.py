@@ -9,19 +9,17 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_range, check_settings
+from mixwright.arguments import check_number, check_range, check_settings
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws
 from mixwright.sampling import Pairing
-from mixwright.warps import INTERPOLATIONS, Interpolation, Rect
+from mixwright.warps import Interpolation, Rect
 
 Law = Literal["uniform", "beta"]
-LAWS: tuple[Law, ...] = ("uniform", "beta")
 Placement = Literal["fit", "official-clip"]
-PLACEMENTS: tuple[Placement, ...] = ("fit", "official-clip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +80,7 @@ class ResizeMix(RandomPairMixer):
     def __post_init__(self) -> None:
         check_settings(self)
         check_range("ResizeMix", "scope", self.scope, high=1.0, open_low=True)
-        check_choice("ResizeMix", "law", self.law, LAWS)
         check_number("ResizeMix", "alpha", self.alpha, open_low=True)
-        check_choice("ResizeMix", "interpolation", self.interpolation, INTERPOLATIONS)
-        check_choice("ResizeMix", "placement", self.placement, PLACEMENTS)
         check_pair(self)
 
     def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:

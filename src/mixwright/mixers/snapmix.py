@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_settings
+from mixwright.arguments import check_number, check_settings
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
@@ -86,7 +86,6 @@ class SnapMix(PairMixer):
     def __post_init__(self) -> None:
         check_settings(self)
         check_number("SnapMix", "beta", self.beta)
-        check_choice("SnapMix", "official_same_label", self.official_same_label, (False, True))
         check_saliency("SnapMix", self.saliency)
         check_pair(self)
 

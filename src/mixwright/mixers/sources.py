@@ -16,7 +16,6 @@ Sources = int | tuple[int, int]
 """How many images are mixed: N, or the lowest and the highest of those that are drawn from."""
 
 Of = Literal["largest", "first"]
-OFS: tuple[Of, ...] = ("largest", "first")
 
 
 def draw_count(sources: Sources, *, generator: Generator) -> int:

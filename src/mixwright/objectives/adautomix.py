@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.nn import Linear, Module
 
-from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.arguments import check_number, check_whole
 from mixwright.masknets import MaskGenerator, mask_numbers
 from mixwright.mixers.cards import Card
 from mixwright.mixers.sources import Of, Sources, draw_count, masked_plan, shares_plan
 from mixwright.objectives.criteria import CrossEntropy
-from mixwright.objectives.games import GAMES, Game, GameName, scale_grad
+from mixwright.objectives.games import Game, GameName, scale_grad
 from mixwright.objectives.learning import Learning
 from mixwright.objectives.momentum import Look
 from mixwright.objectives.objective import Losses
@@ -150,7 +150,6 @@ class AdAutoMix(Learning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("AdAutoMix", "game", self.game, GAMES)
         check_number("AdAutoMix", "beta", self.beta, high=1.0)
         check_number("AdAutoMix", "balance", self.balance, high=1.0)
         check_whole("AdAutoMix", "student_steps", self.student_steps, low=1)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_settings, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.masks.sinkhorn import early_stopped_transport, square_distances, transport
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
@@ -28,7 +28,6 @@ from mixwright.taps import classifier, last_map, named_layer, replacing
 Moved = Literal["partner", "own"]
 
 Solver = Literal["annealed", "official"]
-SOLVERS: tuple[Solver, ...] = ("annealed", "official")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -115,7 +114,6 @@ class AlignMix(Objective):
         check_settings(self)
         check_number("AlignMix", "eps", self.eps, open_low=True)
         check_whole("AlignMix", "iters", self.iters, low=1, high=100_000)
-        check_choice("AlignMix", "solver", self.solver, SOLVERS)
         check_number("AlignMix", "p_input", self.p_input, high=1.0)
         try:
             self.mixer = MixUp(alpha=self.alpha, lam=self.lam, per=self.per, pairing=self.pairing)

@@ -12,7 +12,6 @@ from mixwright.masks.blocks import area_mean
 from mixwright.plan import MixPlan
 
 Resize = Literal["nearest", "area"]
-RESIZES: tuple[Resize, ...] = ("nearest", "area")
 
 
 def own_share(attention: Tensor, keep: Tensor) -> Tensor:

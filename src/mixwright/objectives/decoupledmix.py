@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_arguments, check_choice, check_number
+from mixwright.arguments import check_arguments, check_number
 from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
-from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.mixers.mixer import Mixer
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
@@ -19,7 +19,6 @@ from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 
 Mode = Literal["both", "less", "more"]
-MODES: tuple[Mode, ...] = ("both", "less", "more")
 
 _SEEN = 1e-3  # a class with less of the label cannot be told from a rounded 0
 
@@ -88,10 +87,7 @@ class DecoupledMix(Objective):
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        if mixer is not None:
-            check_mixer("DecoupledMix", mixer)
         check_number("DecoupledMix", "eta", eta)
-        check_choice("DecoupledMix", "mode", mode, MODES)
         check_number("DecoupledMix", "threshold", threshold, high=1.0)
         if power is not None:
             check_number("DecoupledMix", "power", power)

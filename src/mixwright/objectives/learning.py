@@ -14,11 +14,11 @@ from torch import distributed as dist
 from torch.nn import Linear, Module, init
 from torch.nn.parallel import DistributedDataParallel
 
-from mixwright.arguments import check_choice, check_number, check_range, check_settings, check_whole
+from mixwright.arguments import check_number, check_range, check_settings, check_whole
 from mixwright.masknets import MaskLoss, MaskLossName, MaskNet, Upsampling
 from mixwright.mixers.learned import MOST_SOURCES, LearnedMixer
-from mixwright.mixers.mixer import PERS, Per, check_batch
-from mixwright.mixers.sources import OFS, Of, Sources, draw_sources
+from mixwright.mixers.mixer import Per, check_batch
+from mixwright.mixers.sources import Of, Sources, draw_sources
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.grouped import grouped_norm
 from mixwright.objectives.momentum import Statistics, Teacher, momentum
@@ -117,9 +117,7 @@ class Learning(Objective):
         if self.image_size is not None:
             check_whole(name, "image_size", self.image_size, low=1)
         check_number(name, "alpha", self.alpha)
-        check_choice(name, "per", self.per, PERS)
         check_number(name, "margin", self.margin, high=0.5)
-        check_choice(name, "margin_of", self.margin_of, OFS)
         for option in ("momentum", "momentum_end", "momentum_hold"):
             check_number(name, option, getattr(self, option), high=1.0)
         if self.mask_lr is not None:

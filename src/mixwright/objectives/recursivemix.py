@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from mixwright import sampling
-from mixwright.arguments import check_choice, check_number, check_settings
+from mixwright.arguments import check_number, check_settings
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
-from mixwright.mixers.mixer import PERS, Per, check_batch
+from mixwright.mixers.mixer import Per, check_batch
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.regions import box_features
@@ -26,7 +26,6 @@ from mixwright.taps import as_map, classifier, last_map, named_layer, tapping
 from mixwright.warps import Rect
 
 Resize = Literal["nearest", "bilinear"]
-RESIZES: tuple[Resize, ...] = ("nearest", "bilinear")
 
 
 class History(NamedTuple):
@@ -111,8 +110,6 @@ class RecursiveMix(Objective):
         check_settings(self)
         check_number("RecursiveMix", "alpha", self.alpha, high=1.0)
         check_number("RecursiveMix", "omega", self.omega)
-        check_choice("RecursiveMix", "interpolation", self.interpolation, RESIZES)
-        check_choice("RecursiveMix", "per", self.per, PERS)
         self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.num_classes = 0
         self.head: nn.Linear | None = None

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn import Linear, Module
 
 from mixwright import sampling
-from mixwright.arguments import check_arguments, check_choice, check_number, check_range
+from mixwright.arguments import check_arguments, check_number, check_range
 from mixwright.masks.mask_forms import Box
 from mixwright.masks.windows import extreme_windows, inside_windows
 from mixwright.mixers.cards import Card
@@ -21,7 +21,7 @@ from mixwright.objectives.switching import Switching
 from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.sampling import Pairing
 from mixwright.taps import as_input, bare, classifier, evaluating, last_map, tapping
 from mixwright.taps.attention import attending, attention_name, prefix_tokens
 from mixwright.warps import Rect
@@ -103,7 +103,6 @@ class SMMix(Switching):
         pairing: Pairing = "cycle",
         criterion: Criterion | None = None,
     ) -> None:
-        check_choice("SMMix", "pairing", pairing, PAIRINGS)
         other = MixUp(alpha=0.8, pairing=pairing) if otherwise is None else otherwise
         super().__init__(p=p, otherwise=other, criterion=criterion)
         check_range("SMMix", "sides", sides, high=1.0, open_low=True)

@@ -8,7 +8,7 @@ from torch.nn import Module
 from mixwright import sampling
 from mixwright.arguments import check_number
 from mixwright.mixers.combine import needs_partner, set_progress, views_of
-from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.outputs import take_logits
@@ -21,7 +21,6 @@ class Switching(Objective):
         super().__init__()
         name = type(self).__name__
         check_number(name, "p", p, high=1.0)
-        check_mixer(name, otherwise)
         if views_of(otherwise) > 1:
             raise ValueError(
                 f"{name}: otherwise takes {views_of(otherwise)} views of each image; expected a "

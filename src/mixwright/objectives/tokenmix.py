@@ -11,7 +11,6 @@ from torch.nn import Module
 
 from mixwright.arguments import (
     check_arguments,
-    check_choice,
     check_number,
     check_settings,
     check_whole,
@@ -29,12 +28,11 @@ from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
-from mixwright.sampling import PAIRINGS, Pairing
+from mixwright.sampling import Pairing
 from mixwright.taps import deep_copy
 from mixwright.taps.sites import patch_side
 
 Kind = Literal["block", "random"]
-KINDS: tuple[Kind, ...] = ("block", "random")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +68,6 @@ class TokenBlocks(PairMixer):
     def __post_init__(self) -> None:
         check_settings(self)
         check_number("TokenBlocks", "lam", self.lam, high=1.0)
-        check_choice("TokenBlocks", "kind", self.kind, KINDS)
-        check_choice("TokenBlocks", "pairing", self.pairing, PAIRINGS)
         if self.patch is not None:
             check_whole("TokenBlocks", "patch", self.patch, low=1)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_arguments, check_choice
+from mixwright.arguments import check_arguments
 from mixwright.mixers.cards import Card
 from mixwright.mixers.cutmix import CutMix
 from mixwright.mixers.mixer import Mixer, Per
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.attention_shares import (
-    RESIZES,
     Resize,
     keep_at,
     own_share,
@@ -106,7 +105,6 @@ class TransMix(Switching):
             raise ValueError(f"TransMix, in its {error}") from error
         other = MixUp(alpha=0.8, per=per, pairing=pairing) if otherwise is None else otherwise
         super().__init__(p=p, otherwise=other, criterion=criterion)
-        check_choice("TransMix", "resize", resize, RESIZES)
         self.mixer = mixer
         self.layer = layer
         self.resize: Resize = resize

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_arguments, check_choice, check_settings
+from mixwright.arguments import check_arguments, check_settings
 from mixwright.precision import drawing
 from mixwright.saliency.filters import blurred, grey
 
@@ -61,7 +61,6 @@ class FineGrained:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_choice("FineGrained", "scaling", self.scaling, get_args(Scaling))
 
     @check_arguments
     def __call__(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mixwright.warps.affine import Affine as Affine
 from mixwright.warps.blocks import Blocks as Blocks
-from mixwright.warps.rect import INTERPOLATIONS as INTERPOLATIONS
 from mixwright.warps.rect import Interpolation as Interpolation
 from mixwright.warps.rect import Rect as Rect
 from mixwright.warps.rows import Window as Window

@@ -12,7 +12,6 @@ from torch import Tensor
 from mixwright.warps.rows import OneByOne, Window, on_rows, round_to, warped_index
 
 Interpolation = Literal["nearest", "bilinear", "antialias", "corners"]
-INTERPOLATIONS: tuple[Interpolation, ...] = ("nearest", "bilinear", "antialias", "corners")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice, check_settings
+from mixwright.arguments import check_settings
 from mixwright.lab.evaluation.predictions import rank
-from mixwright.lab.evaluation.protocol import PROTOCOLS, Protocol, run_protocols
+from mixwright.lab.evaluation.protocol import Protocol, run_protocols
 from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.lab.training.folder import read_metrics
 
@@ -32,7 +32,6 @@ class Accuracy:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_choice("Accuracy", "protocol", self.protocol, PROTOCOLS)
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from mixwright.arguments import (
     check_arguments,
-    check_choice,
     check_number,
     check_settings,
     check_whole,
@@ -168,7 +167,6 @@ class Cam:
         check_whole("Cam", "pairs", self.pairs, low=1)
         check_whole("Cam", "shown", self.shown, low=1)
         check_number("Cam", "lam", self.lam, high=1.0)
-        check_choice("Cam", "mixer", self.mixer, ("own", "cutmix"))
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""

@@ -6,14 +6,13 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 
 from mixwright.arguments import (
     check_arguments,
-    check_choice,
     check_number,
     check_settings,
     check_whole,
@@ -166,7 +165,6 @@ class Occlusion:
             raise ValueError(
                 f"Occlusion: ratios is {self.ratios!r}; expected two or more, rising, from 0."
             )
-        check_choice("Occlusion", "fill", self.fill, get_args(Fill))
         check_whole("Occlusion", "seeds", self.seeds, low=1)
         check_whole("Occlusion", "patch", self.patch, low=0)
         check_whole("Occlusion", "count", self.count, low=0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
-from mixwright.arguments import check_choice, check_number, check_settings, check_unit, check_whole
+from mixwright.arguments import check_number, check_settings, check_unit, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
@@ -118,7 +118,6 @@ class DADA(Objective):
         check_number("DADA", "lr", self.lr, open_low=True)
         check_number("DADA", "weight_decay", self.weight_decay)
         check_number("DADA", "policy_lr", self.policy_lr, open_low=True)
-        check_choice("DADA", "order", self.order, get_args(Order))
         self.criterion = self.criterion or CrossEntropy()  # None stands for it
         self.settings = SearchSettings(
             epochs=self.search_epochs,

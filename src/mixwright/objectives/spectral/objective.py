@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_arguments, check_choice, check_number, check_whole
+from mixwright.arguments import check_arguments, check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -126,7 +126,6 @@ class Spectral(Objective):
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        check_choice("Spectral", "mode", mode, get_args(Mode))
         check_whole("Spectral", "steps", steps, low=0, high=100_000)
         check_number("Spectral", "step", step, open_low=True)
         check_whole("Spectral", "views", views, low=1, high=100)
@@ -136,7 +135,6 @@ class Spectral(Objective):
         check_number("Spectral", "consistency", consistency, open_low=mode == "attack")
         check_number("Spectral", "gain", gain)
         check_number("Spectral", "brightness", brightness)
-        check_choice("Spectral", "scale", scale, get_args(Scale))
         if sensitivity is not None:
             _check_map(sensitivity)
             sensitivity = sensitivity.detach().float().clone()

@@ -11,7 +11,7 @@ from torch.nn import Module
 from mixwright.arguments import check_arguments, check_number, check_whole
 from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
-from mixwright.mixers.mixer import Mixer, check_mixer
+from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.composing import composed
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
@@ -122,8 +122,6 @@ class TokenMixup(Objective):
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        if mixer is not None:
-            check_mixer("TokenMixup", mixer)
         if not (horizontal or vertical):
             raise ValueError(
                 "TokenMixup: horizontal and vertical are both False; expected one of them. Without "

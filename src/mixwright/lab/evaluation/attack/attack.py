@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mixwright.arguments import check_choice, check_number, check_settings, check_whole
+from mixwright.arguments import check_number, check_settings, check_whole
 from mixwright.lab.evaluation.attack.autoattack import autoattack, check_autoattack
 from mixwright.lab.evaluation.attack.fgsm import step
 from mixwright.lab.evaluation.attack.legacy import legacy_fgsm, normalised_inside
-from mixwright.lab.evaluation.attack.losses import LOSSES, Loss, loss_gradient
+from mixwright.lab.evaluation.attack.losses import Loss, loss_gradient
 from mixwright.lab.evaluation.attack.pgd import pgd
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.lab.evaluation.subject import Arrays, Measurement, NotApplicableError, Subject
@@ -64,7 +64,6 @@ class Attack:
         for size in (self.eps, *self.epsilons):
             check_number("Attack", "eps", size, high=255.0, open_low=True)
         check_number("Attack", "alpha", self.alpha, open_low=True)
-        check_choice("Attack", "loss", self.loss, LOSSES)
         for argument, low in (("steps", 1), ("restarts", 1), ("count", 0), ("autoattack_count", 0)):
             check_whole("Attack", argument, getattr(self, argument), low=low)
         if self.autoattack:

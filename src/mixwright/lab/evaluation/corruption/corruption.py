@@ -74,7 +74,6 @@ class Corruption:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_choice("Corruption", "source", self.source, ("generated", "official"))
         for argument, values, known in (
             ("types", self.types, TYPES),
             ("severities", self.severities, SEVERITIES),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from mixwright.arguments import check_choice, check_settings, check_whole
+from mixwright.arguments import check_settings, check_whole
 from mixwright.lab.evaluation.gradients.offsets import (
     MeanMaps,
     near_and_far,
@@ -61,8 +61,6 @@ class Gradients:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        check_choice("Gradients", "of", self.of, ("true", "predicted", "loss", "norm"))
-        check_choice("Gradients", "colour", self.colour, ("l2", "linf"))
         for argument in ("count", "probes", "traced"):
             check_whole("Gradients", argument, getattr(self, argument), low=0)
 
