@@ -20,7 +20,6 @@ from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.manifoldmix import mixed_features
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
 from mixwright.taps import classifier, last_map, named_layer, replacing
@@ -140,7 +139,7 @@ class AlignMix(Objective):
         at_input = sampling.choices([self.p_input, 1 - self.p_input], 1, generator=generator)[0]
         moved: Moved = ("partner", "own")[sampling.choices([1, 1], 1, generator=generator)[0]]
         if at_input == 0 or self._off(images):
-            logits = take_logits(model(plan.images(images)), who="AlignMix", count=len(images))
+            logits = self._logits(model, plan.images(images))
         else:
             layer = last_map(model, images) if self.layer is None else self.layer
             width = classifier(model).in_features
@@ -158,7 +157,7 @@ class AlignMix(Objective):
                 )
 
             with replacing(model, layer, change):
-                logits = take_logits(model(images), who="AlignMix", count=len(images))
+                logits = self._logits(model, images)
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 

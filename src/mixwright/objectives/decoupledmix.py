@@ -15,7 +15,6 @@ from mixwright.mixers.mixer import Mixer
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 
 Mode = Literal["both", "less", "more"]
@@ -119,7 +118,7 @@ class DecoupledMix(Objective):
             )
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        logits = take_logits(model(plan.images(images)), who="DecoupledMix", count=len(plan))
+        logits = self._logits(model, plan.images(images))
         mixed = plan.loss(self.criterion, logits, labels)
         apart = self.decoupled(logits, labels, plan).mean()
         terms = {"mixed": mixed.detach(), "decoupled": apart.detach()}

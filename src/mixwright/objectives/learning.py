@@ -242,9 +242,6 @@ class Learning(Objective):
         logits = [head(value.to(_head_dtype(head, value))) for value in entered[first:]]
         return (own[0] if first else None), logits
 
-    def _logits(self, model: Module, images: Tensor) -> Tensor:
-        return take_logits(model(images), who=type(self).__name__, count=len(images))
-
     # ------------------------------------------------------------------ around the steps
 
     def settle(self, clean_again: int) -> None:

@@ -14,7 +14,6 @@ from mixwright.mixers.mixer import Per
 from mixwright.mixers.mixup import MixUp
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
 from mixwright.taps import INPUT, named_layer, replacing, stages
@@ -114,10 +113,10 @@ class ManifoldMix(Objective):
         plan = self.mixer.plan(images, labels, generator=generator)
         layer = self._draw(model, images, generator=generator)
         if layer == INPUT:
-            logits = take_logits(model(plan.images(images)), who="ManifoldMix", count=len(images))
+            logits = self._logits(model, plan.images(images))
         else:
             with replacing(model, layer, lambda features: mixed_features(plan, features, layer)):
-                logits = take_logits(model(images), who="ManifoldMix", count=len(images))
+                logits = self._logits(model, images)
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 

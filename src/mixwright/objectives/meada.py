@@ -16,7 +16,6 @@ from mixwright.mixers.mixer import check_batch
 from mixwright.mixers.pair_mixer import draw_partners
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 from mixwright.taps import bare, classifier, entering, evaluating
 
 _AT_ONCE = 128  # images that are made hard together; it decides memory and speed alone
@@ -142,7 +141,7 @@ class MEADA(Objective):
             rows = order[:count]
             hard = self.harden(model, images[rows], labels[rows])
             images = images.index_copy(0, rows, hard.to(images.dtype))
-        logits = take_logits(model(images), who="MEADA", count=len(images))
+        logits = self._logits(model, images)
         total = self.criterion(logits, labels).mean()
         return Losses(total, {"loss": total.detach()}, logits)
 
@@ -160,7 +159,7 @@ class MEADA(Objective):
             start: Tensor | None = None
             for _ in range(self.steps):
                 pixels.requires_grad_()
-                logits = take_logits(inner(pixels.to(images.dtype)), who="MEADA", count=len(images))
+                logits = self._logits(inner, pixels.to(images.dtype))
                 start = tap.value.detach().clone() if start is None else start
                 total = self._height(logits, labels, tap.value, start).sum()
                 (slope,) = torch.autograd.grad(total, pixels)

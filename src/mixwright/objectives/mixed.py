@@ -10,7 +10,6 @@ from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 from mixwright.tensors import check_tensor
 
 
@@ -50,11 +49,11 @@ class Mixed(Objective):
         """See ``Objective.forward``."""
         check_tensor("Mixed", "images", images)
         if self.mixer is None:
-            logits = take_logits(model(images), who="Mixed", count=len(images))
+            logits = self._logits(model, images)
             total = self.criterion(logits, labels).mean()
             return Losses(total, {"loss": total.detach()}, logits)
         set_progress(self.mixer, progress)
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
-        logits = take_logits(model(plan.images(images)), who="Mixed", count=len(plan))
+        logits = self._logits(model, plan.images(images))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)

@@ -25,7 +25,6 @@ from mixwright.objectives.attention_shares import keep_at, own_share, with_own_w
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
@@ -203,10 +202,10 @@ class MixPro(Switching):
         """See ``Switching.own``."""
         plan = self.mixer.plan(images, labels, generator=generator, model=model)
         if not self.pal:
-            logits = take_logits(model(plan.images(images)), who="MixPro", count=len(images))
+            logits = self._logits(model, plan.images(images))
         else:
             with attending(model, self.layer) as attention:
-                logits = take_logits(model(plan.images(images)), who="MixPro", count=len(images))
+                logits = self._logits(model, plan.images(images))
             attended = own_share(attention.class_row(), keep_at(plan, attention.grid))
             trust = confidence(
                 logits.detach() if self.pal_detach else logits,

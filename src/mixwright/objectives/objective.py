@@ -14,6 +14,7 @@ from mixwright.arguments import check_choice, check_unit
 from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import needs_partner, self_flips, views_of, with_flips
 from mixwright.mixers.mixer import Mixer
+from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 
 
@@ -179,6 +180,10 @@ class Objective(Module):
                 setattr(self, name, told)
             found |= {f"{owner}.self_flip": flips for owner, flips in self_flips(told).items()}
         return found
+
+    def _logits(self, model: Module, images: Tensor) -> Tensor:
+        """Run a classifier on images and take the logits out of what it returns."""
+        return take_logits(model(images), who=type(self).__name__, count=len(images))
 
     def _mixers(self) -> dict[str, Mixer]:
         """The mixers among its settings, by attribute."""

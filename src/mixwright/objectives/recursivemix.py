@@ -19,7 +19,6 @@ from mixwright.mixers.mixer import Per, check_batch
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.regions import box_features
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.taps import as_map, classifier, last_map, named_layer, tapping
@@ -147,7 +146,7 @@ class RecursiveMix(Objective):
         mixed_images = plan.images(torch.cat([images, past.images]))
         layer = last_map(model, images) if self.layer is None else self.layer
         with tapping(model, layer) as tap:
-            logits = take_logits(model(mixed_images), who="RecursiveMix", count=len(images))
+            logits = self._logits(model, mixed_images)
         mixed = plan.loss(self.criterion, logits, pool)
         box_logits = self._box_logits(model, tap.value, plan, layer)
         each = F.cross_entropy(box_logits.float(), past.logits.softmax(dim=1), reduction="none")

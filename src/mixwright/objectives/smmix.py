@@ -18,7 +18,6 @@ from mixwright.mixers.pair_mixer import draw_partners
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
@@ -128,7 +127,7 @@ class SMMix(Switching):
             return self.other(model, images, labels, generator=generator)
         plan, window, clean, grid = self._look(model, images, generator=generator)
         with tapping(model, last_map(model, images)) as tap:
-            logits = take_logits(model(plan.images(images)), who="SMMix", count=len(images))
+            logits = self._logits(model, plan.images(images))
         tokens = places(tap.value, model=model, grid=grid, width=head.in_features)
         partner = plan.index[:, 1]
         mixed = plan.loss(self.criterion, logits, labels)
@@ -170,7 +169,7 @@ class SMMix(Switching):
         """Look at the unmixed images: plan, window ``(B, h, w)``, logits, grid."""
         inner = bare(model)
         with torch.no_grad(), evaluating(inner), attending(inner, self.layer) as attention:
-            clean = take_logits(inner(as_input(images)), who="SMMix", count=len(images)).float()
+            clean = self._logits(inner, as_input(images)).float()
         grid = attention.grid
         side = self._side(min(grid), generator=generator)
         with drawing(images):

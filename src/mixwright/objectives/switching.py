@@ -11,7 +11,6 @@ from mixwright.mixers.combine import needs_partner, set_progress, views_of
 from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 
 
 class Switching(Objective):
@@ -42,7 +41,7 @@ class Switching(Objective):
     ) -> Losses:
         """Make the step of the mixer; see ``Objective.forward``."""
         plan = self.otherwise.plan(images, labels, generator=generator, model=model)
-        logits = take_logits(model(plan.images(images)), who=type(self).__name__, count=len(plan))
+        logits = self._logits(model, plan.images(images))
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)
 

@@ -24,7 +24,6 @@ from mixwright.mixers.pair_mixer import PairDraw, PairMixer
 from mixwright.objectives.criteria import BinaryCrossEntropy, Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, blocks_of, check_saliency, salience
@@ -186,7 +185,7 @@ class TokenMix(Switching):
         looking = model if self.teacher is None else self.teacher
         maps = salience(self.saliency, images, labels, model=looking, name="TokenMix")
         plan = with_activation_weights(plan, maps)
-        logits = take_logits(model(plan.images(images)), who="TokenMix", count=len(images))
+        logits = self._logits(model, plan.images(images))
         targets = smoothed(plan.targets(labels, logits.shape[1]), plan, labels, self.smoothing)
         total = self.criterion(logits, targets).mean()
         return Losses(total, {"loss": total.detach()}, logits, plan)

@@ -19,7 +19,6 @@ from mixwright.objectives.attention_shares import (
 from mixwright.objectives.criteria import Criterion
 from mixwright.objectives.objective import Losses
 from mixwright.objectives.switching import Switching
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
 from mixwright.taps.attention import Attended, attending, attention_name
@@ -117,7 +116,7 @@ class TransMix(Switching):
         """See ``Switching.own``."""
         plan = self.mixer.plan(images, labels, generator=generator)
         with attending(model, self.layer) as attention:
-            logits = take_logits(model(plan.images(images)), who="TransMix", count=len(images))
+            logits = self._logits(model, plan.images(images))
         plan = self.weighted(plan, attention)
         total = plan.loss(self.criterion, logits, labels)
         return Losses(total, {"loss": total.detach()}, logits, plan)

@@ -19,7 +19,6 @@ from mixwright.objectives.dada.influence import Order
 from mixwright.objectives.dada.policy import PAIRS, FoundPolicy, SubPolicy, augmented
 from mixwright.objectives.dada.search import Examples, Search, SearchProgress, SearchSettings
 from mixwright.objectives.objective import Losses, Objective
-from mixwright.outputs import take_logits
 from mixwright.sampling import stream
 from mixwright.taps import bare, deep_copy
 
@@ -252,7 +251,7 @@ class DADA(Objective):
                 "load the state of an objective that has searched."
             )
         changed = augmented(images, self.policy, generator=generator)
-        logits = take_logits(model(changed), who="DADA", count=len(images))
+        logits = self._logits(model, changed)
         total = self.criterion(logits, labels).mean()
         return Losses(total, {"loss": total.detach()}, logits)
 

@@ -17,7 +17,6 @@ from mixwright.objectives.criteria import Criterion, CrossEntropy
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.spectral.amplitude import from_spectrum, mirrored, spectrum, whole
 from mixwright.objectives.spectral.ascent import ascended, divergence
-from mixwright.outputs import take_logits
 from mixwright.taps import bare
 
 Mode = Literal["mix", "attack"]
@@ -166,7 +165,7 @@ class Spectral(Objective):
         ]
         clean = self.mode == "attack"
         batches = [images, *made] if clean or self.consistency else made
-        logits = [take_logits(model(each), who="Spectral", count=len(each)) for each in batches]
+        logits = [self._logits(model, each) for each in batches]
         learned = logits[:1] if clean else logits[-self.views :]
         losses = [self.criterion(each, labels).mean() for each in learned]
         total = torch.stack(losses).mean()

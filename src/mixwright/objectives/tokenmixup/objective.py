@@ -18,7 +18,6 @@ from mixwright.objectives.objective import Losses, Objective
 from mixwright.objectives.tokenmixup.horizontal import Horizontal, ScoreNet
 from mixwright.objectives.tokenmixup.layers import Encoder, changing_input, encoders
 from mixwright.objectives.tokenmixup.vertical import vertical
-from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
 from mixwright.taps.attention import prefix_tokens
 from mixwright.taps.modes import bare
@@ -180,7 +179,7 @@ class TokenMixup(Objective):
             if self.vertical and mixing:
                 earlier = found[: self.vertical_layer + 1]
                 stack.enter_context(vertical(earlier, kappa=self.kappa))
-            logits = take_logits(model(images), who="TokenMixup", count=len(images))
+            logits = self._logits(model, images)
         if mixed is not None and mixed.pairs is not None:
             whole = MixPlan.identity(images) if plan is None else plan
             plan = composed(whole, mixed.pairs.plan())
