@@ -17,7 +17,7 @@ from mixwright.lab.evaluation.attack.fgsm import fgsm
 from mixwright.lab.evaluation.attack.legacy import legacy_fgsm
 from mixwright.lab.evaluation.attack.pgd import pgd
 from mixwright.lab.evaluation.corruption.constants import TYPES
-from mixwright.lab.evaluation.corruption.generate import corrupt, corrupt_block
+from mixwright.lab.evaluation.corruption.generate import block_corruption, corrupt
 from mixwright.lab.models.normalised import Normalised
 from mixwright.objectives import DADA, MEADA, Spectral
 from mixwright.objectives.dada import PolicyStep
@@ -91,4 +91,4 @@ def test_corruptions_want_bytes(name: str) -> None:
     with pytest.raises(ValueError, match=words):
         corrupt(images, name, 1, seed=0)
     with pytest.raises(ValueError, match=words):
-        corrupt_block(np.asarray(images), name, 1, seed=0, block=0)  # type: ignore[arg-type]
+        block_corruption((3, 8, 8), name, 1, seed=0, block=0)(np.asarray(images))  # type: ignore[arg-type]

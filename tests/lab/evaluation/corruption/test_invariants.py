@@ -67,7 +67,7 @@ def test_one_seed_gives_the_same_bytes_however_images_are_split(
     images = noise_images(30, 8, 8)
     whole = corrupt(images, name, 3, seed=7)
     first = corrupt(images[:20], name, 3, seed=7)
-    second = generate.corrupt_block(images[20:].numpy(), name, 3, seed=7, block=1)
+    second = generate.block_corruption((3, 8, 8), name, 3, seed=7, block=1)(images[20:].numpy())
     assert torch.equal(whole, torch.cat([first, torch.from_numpy(second)]))
 
 
@@ -86,7 +86,10 @@ def test_no_two_types_severities_blocks_or_seeds_share_a_stream(
     for name in TYPES:
         for severity in SEVERITIES:
             for seed, block in ((0, 0), (0, 1), (1, 0)):
-                generate.corrupt_block(images, name, severity, seed=seed, block=block)
+                make = generate.block_corruption(
+                    images.shape[1:], name, severity, seed=seed, block=block
+                )
+                make(images)
     assert len(set(drawn)) == len(drawn) == 19 * 5 * 3
 
 

@@ -97,33 +97,13 @@ def corrupt(
     """
     check_whole("corrupt", "seed", seed, low=0)
     _check(images, name, severity)
-    pixels = images.cpu().numpy()
-    parts = [
-        torch.from_numpy(
-            corrupt_block(pixels[first : first + BLOCK], name, severity, seed=seed,
-                          block=first // BLOCK, frost=frost, constants=constants)
+    parts: list[Tensor] = []
+    for block, part in enumerate(images.cpu().split(BLOCK)):
+        next_part = block_corruption(
+            part.shape[1:], name, severity, seed=seed, block=block, frost=frost, constants=constants
         )
-        for first in range(0, len(pixels), BLOCK)
-    ]  # fmt: skip
-    return torch.cat(parts) if parts else images.cpu().clone()
-
-
-def corrupt_block(
-    images: Bytes,
-    name: str,
-    severity: int,
-    *,
-    seed: int,
-    block: int,
-    frost: Path | str | None = None,
-    constants: ConstantsName | None = None,
-) -> Bytes:
-    """Corrupt at most ``BLOCK`` images, the ``block``-th such part from 0; see ``corrupt``."""
-    _check(images, name, severity)
-    next_part = block_corruption(
-        images.shape[1:], name, severity, seed=seed, block=block, frost=frost, constants=constants
-    )
-    return next_part(images)
+        parts.append(torch.from_numpy(next_part(part.numpy())))
+    return torch.cat(parts)
 
 
 def block_corruption(
@@ -136,9 +116,10 @@ def block_corruption(
     frost: Path | str | None = None,
     constants: ConstantsName | None = None,
 ) -> Callable[[Bytes], Bytes]:
-    """Return what corrupts a block part by part, in order; see ``corrupt_block``.
+    """Return what corrupts the ``block``-th ``BLOCK`` images, from 0, part by part, in order.
 
-    Every part but the last has a multiple of ``at_once`` images, or other numbers would be drawn.
+    ``shape`` is ``(3, H, W)``; for the rest see ``corrupt``. Every part but the last has a multiple
+    of ``at_once`` images, or other numbers would be drawn.
     """
     height, width = shape[-2:]
     which = constants or constants_for(height, width)
