@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.arguments import check_number, check_range, check_settings
+from mixwright.arguments import check_number, check_range
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
@@ -78,10 +78,9 @@ class ResizeMix(RandomPairMixer):
     pairing: Pairing = "cycle"
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        check_pair(self)
         check_range("ResizeMix", "scope", self.scope, high=1.0, open_low=True)
         check_number("ResizeMix", "alpha", self.alpha, open_low=True)
-        check_pair(self)
 
     def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
         """See ``RandomPairMixer.draw``."""

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright import sampling
-from mixwright.arguments import check_number, check_settings
+from mixwright.arguments import check_number
 from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
@@ -84,10 +84,9 @@ class SnapMix(PairMixer):
     pairing: Pairing = "cycle"
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        check_pair(self)
         check_number("SnapMix", "beta", self.beta)
         check_saliency("SnapMix", self.saliency)
-        check_pair(self)
 
     def mix(
         self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
