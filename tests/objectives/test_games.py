@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
-from mixwright.objectives.games import GAMES, Game, scale_grad
+from mixwright.objectives.games import Game, GameName, scale_grad
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0, 0.5, -2.0])
@@ -41,7 +43,7 @@ def test_the_table_of_signs() -> None:
     beta = 0.3
     rows = {
         name: [(Game.named(name, beta).student, *Game.named(name, beta).factors(k)) for k in (0, 1)]
-        for name in GAMES
+        for name in get_args(GameName)
     }
     expected = {
         "official": [(0, -0.3, 0.7), (0, 1, 0)],
@@ -51,4 +53,9 @@ def test_the_table_of_signs() -> None:
     }
     for name, row in rows.items():
         assert row == [pytest.approx(one) for one in expected[name]]
-    assert [Game.named(name, beta).shared for name in GAMES] == [False, True, False, False]
+    assert [Game.named(name, beta).shared for name in get_args(GameName)] == [
+        False,
+        True,
+        False,
+        False,
+    ]

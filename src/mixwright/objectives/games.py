@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 GameName = Literal["official", "paper", "averaged", "cooperative"]
-GAMES: tuple[GameName, ...] = ("official", "paper", "averaged", "cooperative")
 
 
 # One backward, and not one for each player: the mixture's graph is the expensive part, and all
@@ -58,7 +57,7 @@ class Game:
 
     @classmethod
     def named(cls, name: GameName, beta: float) -> Game:
-        """Return one of the four games of ``GAMES``, with beta in [0, 1].
+        """Return one of the four games by its name, with beta in [0, 1].
 
         ``official`` is what the authors' code does and all their published curves come from: in
         even steps it raises the teacher's loss by ``beta`` and lowers the cosine by ``1 - beta``,
