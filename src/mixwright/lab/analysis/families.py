@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from mixwright.lab.analysis.findings import Group
 
 AGAINST = {
-    **{"raw": "raw", "ema": "ema", "teacher": "ema"},
-    **{"raw_mixed": "raw", "ema_mixed": "ema", "teacher_mixed": "ema"},
+    "raw": "raw",
+    "ema": "ema",
+    "teacher": "ema",
+    "raw_mixed": "raw",
+    "ema_mixed": "ema",
+    "teacher_mixed": "ema",
 }
 """Weights of a method, and those of the baseline that they are compared with.
 
