@@ -109,6 +109,16 @@ def joined(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def capital(words: str) -> str:
+    """Return words as they begin a sentence.
+
+    Example:
+        >>> capital("own teacher"), capital("EMA, mixed head")
+        ('Own teacher', 'EMA, mixed head')
+    """
+    return words[:1].upper() + words[1:]
+
+
 def count_range(counts: Iterable[int]) -> str:
     """Return the lowest and the highest of counts, e.g. ``3 to 5``; one where they are equal."""
     low, *_, high = sorted(counts) * 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mixwright.lab.analysis.families import AGAINST
 from mixwright.lab.analysis.findings import WEIGHTS, Difference, Group, Part
 from mixwright.lab.analysis.statistics.interval import NO_SPREAD
-from mixwright.lab.reports.formatting import count_range, joined, p_equals, signed
+from mixwright.lab.reports.formatting import capital, count_range, joined, p_equals, signed
 
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
@@ -62,7 +62,7 @@ def _of_weights(scores: Part, weights: str) -> str:
         "no chance can be given"
         for group, found in still
     ]
-    kind = WEIGHTS[weights][0].upper() + WEIGHTS[weights][1:]
+    kind = capital(WEIGHTS[weights])
     base = "" if weights == "raw" else f"the {WEIGHTS[AGAINST[weights]]} of "
     return f"{kind} against {base}no mixing, paired by seed{corrected}: {'; '.join(claims)}."
 

@@ -15,6 +15,7 @@ from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import (
     MINUS,
     NONE,
+    capital,
     count_range,
     joined,
     p_equals,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _KINDS = {"raw": "Trained weights", "ema": "EMA", "teacher": "Own teachers", "": "Models"} | {
-    name: WEIGHTS[name].capitalize() for name in ("raw_mixed", "ema_mixed", "teacher_mixed")
+    name: capital(WEIGHTS[name]) for name in ("raw_mixed", "ema_mixed", "teacher_mixed")
 }
 
 Groups = Mapping[str, Group]
