@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 
 from lab.reports import fabricated
 from lab.reports.cells import DASH, MINUS, TIMES, tables
-from lab.reports.fabricated import fabricate, page_of, report
+from lab.reports.fabricated import fabricate, group_of, page_of, report, with_scores
 from mixwright.lab.analysis.curves import AllCurves, all_curves
 from mixwright.lab.analysis.findings import Arrays, Failure, Findings
+from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.analysis.store import write_findings
 from mixwright.lab.data.load import load_data
 from mixwright.lab.reports import figures
@@ -411,6 +412,18 @@ def test_no_curve_ends_below_the_axis() -> None:
 
     assert all_curves({"fmix": runs(0.4)}).floor == pytest.approx(0.05)
     assert all_curves({"fmix": runs(0.3)}).floor == 0.0
+
+
+def test_an_accuracy_axis_ends_where_no_accuracy_can_be(plain: Made) -> None:
+    wide = Interval(mean=0.5, low=-1.5, high=2.5, count=2, deviation=0.2)
+    group = group_of(plain.findings, "none raw")
+    group = dataclasses.replace(group, intervals=group.intervals | {"top1": wide})
+    findings = with_scores(plain.findings, none_raw=group)
+    methods = methods_of(findings.parts["scores"])
+    (axes,) = accuracy_figure(methods, page_of((findings, {})), width=7).axes
+    assert axes.get_xlim() == (-2, 102)  # half a mark beyond 0 and 100 %
+    ends = [list(line.get_xdata()) for line in axes.get_lines()]  # pyright: ignore
+    assert [-150.0, 250.0] in ends
 
 
 def test_a_figure_has_the_same_bytes_each_time(plain: Made) -> None:

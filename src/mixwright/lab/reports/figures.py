@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from mixwright.lab.reports.figure_text import fonts_for, label
 from mixwright.lab.reports.palette import FAINT, INK, LINE, PAPER, Shade
@@ -120,6 +120,16 @@ def whisker(
         axes.plot([low, high], [y, y], color=colour, lw=1.4, solid_capstyle="round")
     size = 6 if mark == "o" else 5
     axes.plot(scale * interval.mean, y, mark, ms=size, mfc=face, mec=colour, mew=1.4)
+
+
+def percent_axis(axes: "Axes", axis: Literal["x", "y"]) -> None:
+    """End an axis of percentages where no share can be: intervals of few seeds go on beyond.
+
+    There is room for half a mark outside of 0 and 100.
+    """
+    low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
+    set_limits = axes.set_xlim if axis == "x" else axes.set_ylim
+    set_limits(max(low, -2), min(high, 102))
 
 
 def row_labels(axes: "Axes", labels: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.significance import Significance
 from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.reports.figures import canvas, row_labels
+from mixwright.lab.reports.figures import canvas, percent_axis, row_labels
 from mixwright.lab.reports.formatting import NONE, percent, spread
 from mixwright.lab.reports.plain_text import beside
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -76,6 +76,7 @@ def accuracy_dots(
     row_labels(axes, [group.label for group in groups])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
+    percent_axis(axes, "x")
     return figure
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figures import WIDE, panels
+from mixwright.lab.reports.figures import WIDE, panels, percent_axis
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import (
     interval_line,
@@ -132,6 +132,7 @@ def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         axes.set_xticks([0, *groups[0].first["curve"]["eps"]])
         axes.grid(axis="y")
         axes.set_ylim(bottom=-2)
+        percent_axis(axes, "y")
     both[0].set_ylabel("accuracy, %")
     if not wide:
         both[1].set_ylabel("accuracy, %")

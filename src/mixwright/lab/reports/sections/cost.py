@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mixwright.lab.analysis.cost import Cost, Spent, read_cost
 from mixwright.lab.analysis.findings import Part
 from mixwright.lab.reports.figure_text import legend
-from mixwright.lab.reports.figures import WIDE, canvas
+from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import NONE, count_range, duration, spread, times
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -81,6 +81,7 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
         marks += axes.plot(x, y, "o", ms=6, mfc=face, mec=colour, mew=1.4, ls="")
         names.append(spent.name)
     axes.margins(x=0.06, y=0.08)
+    percent_axis(axes, "y")
     _ticks(axes, [x for x, _ in points])
     wide = width >= WIDE
     legend(

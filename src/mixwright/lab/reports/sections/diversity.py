@@ -9,7 +9,7 @@ import torch
 
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figure_text import label
-from mixwright.lab.reports.figures import panels, row_labels, whisker
+from mixwright.lab.reports.figures import panels, percent_axis, row_labels, whisker
 from mixwright.lab.reports.formatting import spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -120,8 +120,8 @@ def _marks(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
     _finish(right, [group.label for group in groups], "both classes known, %")
     left.axvline(1, color=FAINT.light, lw=1, zorder=0.5)
     left.set_xlim(left=max(0.95, left.get_xlim()[0]))
-    low, high = right.get_xlim()  # an interval of few seeds may end where no share can be
-    low, high = max(low, -2), min(high, 102)
+    percent_axis(right, "x")
+    low, high = right.get_xlim()
     right.set_xlim(low, max(high, low + 10))
     return figure
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figures import WIDE, canvas
+from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import number, percent
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -113,6 +113,7 @@ def _curves(groups: Sequence[Group], shades: Shades, width: float) -> Figure:
         intervals = [group.intervals[f"accuracy.{n}"] for n in range(len(ratios))]
         interval_line(axes, ratios, intervals, shades[group.key].light)
     axes.grid(axis="y")
+    percent_axis(axes, "y")
     axes.set_ylim(bottom=0)
     axes.set_xlim(0, 100)
     axes.set_xlabel("hidden patches, %")

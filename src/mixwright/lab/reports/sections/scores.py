@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS, WEIGHTS, Difference, Group, Part
 from mixwright.lab.analysis.ranking import Ranked, Ranking
-from mixwright.lab.reports.figures import canvas, row_labels
+from mixwright.lab.reports.figures import canvas, percent_axis, row_labels
 from mixwright.lab.reports.formatting import NONE, p_equals, p_value, signed, spread, times
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.ranks_figure import ranks_figure
@@ -197,6 +197,7 @@ def accuracy_figure(methods: Methods, page: Page, *, width: float) -> Figure:
     row_labels(axes, [groups["raw"].name for groups in methods.values()])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
+    percent_axis(axes, "x")
     return figure
 
 

@@ -8,7 +8,7 @@ from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.analysis.sweep import Sweep, Sweeps
 from mixwright.lab.reports.figure_text import label
-from mixwright.lab.reports.figures import canvas
+from mixwright.lab.reports.figures import canvas, percent_axis
 from mixwright.lab.reports.formatting import signed, spread
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
@@ -92,6 +92,7 @@ def _figure(
     axes.set_xlabel(label(f"{sweep.option} of {_label(sweep, raw)}"))
     axes.set_ylabel("top-1 accuracy, %")
     axes.margins(x=0.06, y=0.1)
+    percent_axis(axes, "y")
     return figure
 
 
