@@ -211,7 +211,7 @@ def cost(
 def _measured(
     spent: Spent, base: Spent | None, measured: StepCosts | None, *, epochs: int
 ) -> Spent:
-    """Say what training cost, where that was measured and lies in what was."""
+    """Add what training cost, where its steps were measured and most of the work is in them."""
     if measured is None:
         return spent
     if spent.baseline:

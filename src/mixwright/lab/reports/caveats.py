@@ -64,11 +64,11 @@ def _about_choice(findings: Findings) -> str:
 
 
 def _about_images(findings: Findings) -> str:
-    """Whether intervals over seeds hold the choice of the images to train on."""
+    """Whether intervals over seeds include the choice of the images to train on."""
     if (findings.about.recipe or {}).get("subset_seeds"):
         return (
-            "Each seed drew its own images to train on, so intervals hold that choice too, but not "
-            "that of the test images."
+            "Each seed drew its own images to train on, so intervals include that choice too, but "
+            "not that of the test images."
         )
     return (
         "Every seed trains on the same images: intervals leave out the choice of images "

@@ -1,4 +1,4 @@
-"""What a record lacks is told from faults of ours: lookups of values that are not in it."""
+"""Tells a value that a record lacks from a fault of ours: both are lookups that fail."""
 
 from __future__ import annotations
 

@@ -108,11 +108,11 @@ def _protocol(found: Cost) -> str:
     many = count_range(rounds) if rounds else "no"
     clock = "time of the device" if found.clock == "device events" else "processor time"
     return (
-        f"Cost is {clock} of the training steps of {found.epochs} epochs, in that of steps without "
-        f"mixing: real steps of the recipe, taken in turn in {many} rounds by one process with one "
-        "thread, spread over the epochs; mean over mean, and the quartiles of single rounds. What "
-        "a method does before the first epoch is counted in, what it does between later ones is "
-        "not; evaluation, which is the same for all, is left out."
+        f"Cost is {clock} of the training steps of {found.epochs} epochs, relative to steps "
+        f"without mixing: real steps of the recipe, taken in turn in {many} rounds by one process "
+        "with one thread, spread over the epochs; mean over mean, and the quartiles of single "
+        "rounds. What a method does before the first epoch is counted in, what it does between "
+        "later ones is not; evaluation, which is the same for all, is left out."
     )
 
 
@@ -131,7 +131,10 @@ def _reading(found: Sequence[Spent]) -> str:
         for spent in found
         if not spent.baseline and (spent.cost or 0) > 1 and spent.equal_time is None
     ]
-    advice = "A method that costs more should be set against no mixing that was trained as long."
+    advice = (
+        "A method that costs more should be compared with no mixing that was trained until it cost "
+        "as much."
+    )
     if not dear:
         return f"{advice} The table names that run for every method that costs more.{text}"
     most = max(dear, key=lambda spent: spent.cost or 0)

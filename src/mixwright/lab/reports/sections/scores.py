@@ -130,7 +130,7 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
             else ""
         )
         + (HEADS if "raw_mixed" in columns else "")
-        + "Step cost is that of a training step in one without mixing, measured in turn.",
+        + "Step cost is that of a training step relative to one without mixing, measured in turn.",
     )
 
 
