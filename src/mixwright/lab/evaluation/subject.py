@@ -107,7 +107,10 @@ class Subject:
     def shown(
         self, images: ImageSet | LazyImages, rows: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images of a set, None for all, in [0, 1] and labels, by batches on the device."""
+        """Yield rows of a set, all by default: images in [0, 1] and labels, batch by batch.
+
+        Both are on the device.
+        """
         rows = torch.arange(len(images)) if rows is None else rows
         parts = rows.split(self.batch_size)
         for part, pixels in zip(parts, images.stream(parts), strict=True):
