@@ -80,8 +80,8 @@ class CutMix(RandomPairMixer):
     def __post_init__(self) -> None:
         check_pair(self)
         if self.minmax is not None:
-            sides = tuple(self.minmax)
-            if len(sides) != 2 or not 0 < sides[0] <= sides[1] < 1:
+            low, high = self.minmax
+            if not 0 < low <= high < 1:
                 raise ValueError(
                     f"CutMix: minmax is {self.minmax!r}; expected (low, high) with "
                     "0 < low <= high < 1, shares of the image's sides."

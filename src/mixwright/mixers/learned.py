@@ -80,8 +80,7 @@ class LearnedMixer(Module):
         about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        counts = tuple(sources) if isinstance(sources, tuple | list) else (sources, sources)
-        _check_sources(counts, network)
+        _check_sources(sources, network)
         check_number(_NAME, "alpha", alpha)
         check_number(_NAME, "margin", margin, high=0.5)
         if encoder is not None:
@@ -89,7 +88,7 @@ class LearnedMixer(Module):
         self.encoder = None if encoder is None else _frozen(bare(encoder))
         self.network = _frozen(network)
         self.layer = layer
-        self.sources = sources if isinstance(sources, int) else (counts[0], counts[1])
+        self.sources = sources
         self.alpha, self.margin = alpha, margin
         self.per: Per = per
         self.margin_of: Of = margin_of
@@ -178,22 +177,13 @@ MOST_SOURCES = 100
 """Of one image: each takes the memory of a batch."""
 
 
-def _check_sources(counts: tuple[int, ...], network: object) -> None:
-    """Refuse a network that gives no masks, or not of so many sources."""
-    if not isinstance(network, MaskNet):
-        raise ValueError(
-            f"{_NAME}: network is a {type(network).__name__}; expected a MaskNet, such as "
-            "MixBlock(channels) or one that objective.trained_mixer().network is."
-        )
-    if len(counts) != 2:
-        raise ValueError(
-            f"{_NAME}: sources is {counts!r}; expected a whole number, or two as (low, high)."
-        )
-    low, high = counts
+def _check_sources(sources: Sources, network: MaskNet) -> None:
+    """Refuse numbers of sources that cannot be, or of which a network gives no masks."""
+    low, high = sources if isinstance(sources, tuple) else (sources, sources)
     check_whole(_NAME, "sources", low, low=2)
     check_whole(_NAME, "sources", high, low=low, high=MOST_SOURCES)
-    if network.sources is not None and counts != (network.sources, network.sources):
+    if network.sources is not None and not low == high == network.sources:
         raise ValueError(
-            f"{_NAME}: sources is {low if low == high else counts!r}; expected {network.sources}: "
+            f"{_NAME}: sources is {low if low == high else sources!r}; expected {network.sources}: "
             f"{type(network).__name__} makes masks of so many images only."
         )

@@ -125,8 +125,7 @@ class MiAMix:
 
     def __post_init__(self) -> None:
         check_pair(self)
-        usable = [hasattr(m, "keep") and not isinstance(m, type) for m in self.methods]
-        if not all(usable) or not usable:
+        if not self.methods:
             raise ValueError(
                 f"MiAMix: methods is {self.methods!r}; expected mixers of pairs with a keep "
                 "method, such as MixUp() or CutMix()."

@@ -110,9 +110,9 @@ class Learning(Objective):
     def __post_init__(self) -> None:
         check_settings(self)
         name = type(self).__name__
-        if isinstance(self.sources, tuple | list):
+        if isinstance(self.sources, tuple):
             check_range(name, "sources", self.sources, low=2)
-        for number in self.sources if isinstance(self.sources, tuple | list) else (self.sources,):
+        for number in self.sources if isinstance(self.sources, tuple) else (self.sources,):
             check_whole(name, "sources", number, low=2, high=MOST_SOURCES)
         if self.image_size is not None:
             check_whole(name, "image_size", self.image_size, low=1)

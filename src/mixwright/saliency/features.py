@@ -64,14 +64,8 @@ class FeatureMean:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
-        if len(sides) != 2:
-            raise ValueError(
-                f"FeatureMean: size is {self.size!r}; expected a number of pixels, two as "
-                "(height, width), or None."
-            )
         if self.size is not None:
-            for side in sides:
+            for side in self.size if isinstance(self.size, tuple) else (self.size,):
                 check_whole("FeatureMean", "size", side, low=1, high=10_000)
 
     @check_arguments

@@ -266,12 +266,7 @@ def _dividing(phase: Tensor, size: Sequence[int], scale: Scale) -> _ToImages:
     return to_images
 
 
-def _check_map(values: object) -> None:
-    if not isinstance(values, Tensor):
-        raise ValueError(
-            f"Spectral: sensitivity is a {type(values).__name__}; expected a floating tensor "
-            "(H, W), as sensitivity_map gives."
-        )
+def _check_map(values: Tensor) -> None:
     shape = tuple(values.shape)
     if values.ndim != 2 or not values.is_floating_point():
         raise ValueError(
