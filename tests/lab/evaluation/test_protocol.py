@@ -23,6 +23,10 @@ def test_known_answers() -> None:
     assert (final.value, final.epochs) == (0.89, (89,))
     best = protocol_score({**rising(89), 7: 0.99, 9: 0.99}, epochs=89, protocol="best")
     assert (best.value, best.epochs) == (0.99, (7,))
+    # Only epochs 2 and 3 have validation images; epoch 1, the best on test images, is no choice.
+    scores, validated = {1: 0.9, 2: 0.5, 3: 0.6}, {2: 0.1, 3: 0.2}
+    best = protocol_score(scores, epochs=3, protocol="best", chosen_by=validated)
+    assert (best.value, best.epochs) == (0.6, (3,))
     assert [protocol_score(rising(89), epochs=89, protocol=one).note for one in PROTOCOLS] == [
         "", "", "", "",
     ]  # fmt: skip

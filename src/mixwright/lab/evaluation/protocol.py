@@ -77,7 +77,15 @@ def protocol_score(
         )
     note = _note(len(used), min(asked, epochs), asked, epochs)
     if protocol == "best":
-        best = max(used, key=(chosen_by or scores).__getitem__)  # the earliest of equals
+        # A run that began before it had validation images has some epochs without their score.
+        judged = chosen_by or scores
+        able = [epoch for epoch in used if epoch in judged]
+        if not able:
+            raise ValueError(
+                "protocol_score: no evaluated epoch has a score on validation images, which best "
+                "asks for. Take another protocol."
+            )
+        best = max(able, key=judged.__getitem__)  # the earliest of equals
         return Scored(float(scores[best]), (best,), asked, note)
     value = float(statistics.median(scores[epoch] for epoch in used))
     return Scored(value, tuple(used), asked, note)
