@@ -38,19 +38,25 @@ class Layout:
 
 
 def folder_names(root: Path) -> list[str]:
-    """Return the names of the folders in a folder, without hidden ones and links that go round."""
+    """Return the names of the folders in a folder, without hidden ones and ``loops``."""
     with os.scandir(root) as entries:
-        names = [entry.name for entry in entries if not hidden(entry.name) and is_folder(entry)]
-    round_about = {path.name for path in loops(root, names)}
-    return [name for name in names if name not in round_about]
+        return [
+            entry.name
+            for entry in entries
+            if not hidden(entry.name)
+            and is_folder(entry)
+            and not (entry.is_symlink() and _leads_back(root / entry.name))
+        ]
 
 
-def loops(root: Path, names: Sequence[str] | None = None) -> list[Path]:
+def loops(root: Path) -> list[Path]:
     """Return the links in a folder that lead to the folder itself or to one that it is in."""
-    paths = root.iterdir() if names is None else (root / name for name in names)
-    links = [path for path in paths if path.is_symlink() and path.is_dir()]
-    here = root.resolve()
-    return [path for path in links if here.is_relative_to(path.resolve())]
+    links = [path for path in root.iterdir() if path.is_symlink() and path.is_dir()]
+    return [link for link in links if _leads_back(link)]
+
+
+def _leads_back(link: Path) -> bool:
+    return link.parent.resolve().is_relative_to(link.resolve())
 
 
 def loose_images(root: Path) -> list[Path]:
@@ -117,8 +123,9 @@ def _base(root: Path, wanted: str | None, left: list[str]) -> tuple[Path, Parts 
     while True:
         visited.enter(base)
         names = sorted(folder_names(base))
-        if len(names) == 1 and _has_parts(base / names[0]) and not visited.enter(base / names[0]):
-            base = base / names[0]
+        only = base / names[0] if len(names) == 1 else None
+        if only is not None and _has_parts(only, folder_names(only)) and not visited.enter(only):
+            base = only
             continue
         parts = choose_parts(names, where=readable(base))
         if parts.taken and not _is_class(base, parts):
@@ -193,10 +200,10 @@ def _images_in(folder: Path) -> int:
     return sum(path.suffix.lower() in SUFFIXES for path in files_below(folder, visited))
 
 
-def _has_parts(folder: Path) -> bool:
-    """Whether a folder holds a part to train on and another."""
+def _has_parts(folder: Path, names: Sequence[str]) -> bool:
+    """Whether folders of these names in a folder are a part to train on and another."""
     try:
-        parts = choose_parts(folder_names(folder), where=readable(folder))
+        parts = choose_parts(names, where=readable(folder))
     except DataError:  # two folders of one name: said where they matter
         return False
     return parts.train is not None and parts.test is not None
@@ -218,14 +225,15 @@ def _refuse_several(base: Path) -> None:
     """Refuse folders of classes that hold parts or the other classes themselves."""
     names = folder_names(base)
     for name in sorted(names):
-        again = sorted({*folder_names(base / name)} & {*names} - {name})
+        below = folder_names(base / name)
+        again = sorted({*below} & {*names} - {name})
         if len(again) > 1:
             raise DataError(
                 f"{readable(base / name)} holds folders called {readable(again[0])} and "
                 f"{readable(again[1])} as the classes beside it; expected the images of one class. "
                 "If it is a part, move it beside the others; if it is not used, take it away."
             )
-        if _has_parts(base / name):
+        if _has_parts(base / name, below):
             raise DataError(
                 f"{readable(base / name)} has folders to train and to test on itself; expected "
                 "them above the class folders, as in train/CLASS. If it is a data set, name it; if "
