@@ -54,6 +54,7 @@ class _Row:
     path: str
     label: str
     split: str
+    file: Path
 
 
 def load_csv_file(request: Request) -> Source:
@@ -66,7 +67,7 @@ def load_csv_file(request: Request) -> Source:
     path, options = _taken_apart(request.path)
     rows, has_split = _rows(path, options)
     if not request.skip_unreadable:
-        _check_files(path, options, rows)
+        _check_files(path, rows)
     of_part: dict[PartName, list[_Row]] = {"train": rows}
     words: dict[PartName, str] = {"train": "train"}
     if has_split:
@@ -85,7 +86,7 @@ def load_csv_file(request: Request) -> Source:
             name=f"{where} ({title})" if has_split else where,
             title=title,
             labels=[row.label for row in some],
-            images=partial(_images, path, options, some),
+            images=partial(_images, some),
         )
 
     parts, classes = number_parts(
@@ -159,6 +160,7 @@ def _rows(path: Path, options: CsvOptions) -> tuple[list[_Row], bool]:
     if options.split != "none":
         there = options.split or _known(head, SPLIT_COLUMNS)
         split = _column(path, head, "split", options.split, SPLIT_COLUMNS) if there else None
+    root = path.parent / Path(options.root).expanduser()
     rows: list[_Row] = []
     label_of: dict[str, _Row] = {}
     for line, cells in lines[1:]:
@@ -170,7 +172,8 @@ def _rows(path: Path, options: CsvOptions) -> tuple[list[_Row], bool]:
                 f"for each of {', '.join(head)}."
             )
         part = "" if split is None else cells[split].strip()
-        row = _Row(line, cells[image].strip(), cells[label].strip(), part)
+        listed = cells[image].strip()
+        row = _Row(line, listed, cells[label].strip(), part, root / (listed + options.suffix))
         for word, value in (("path", row.path), ("label", row.label)):
             if not value or (word == "label" and value == "-1"):
                 raise DataError(
@@ -227,15 +230,11 @@ def _parts(
     return words, {part: [row for row in rows if row.split == word] for part, word in words.items()}
 
 
-def _file(path: Path, options: CsvOptions, row: _Row) -> Path:
-    return path.parent / Path(options.root).expanduser() / (row.path + options.suffix)
-
-
-def _check_files(path: Path, options: CsvOptions, rows: Sequence[_Row]) -> None:
+def _check_files(path: Path, rows: Sequence[_Row]) -> None:
     """Refuse a table that names images which are not there."""
-    gone = [row for row in rows if not _file(path, options, row).is_file()]
+    gone = [row for row in rows if not row.file.is_file()]
     if gone:
-        first = readable(_file(path, options, gone[0]))
+        first = readable(gone[0].file)
         raise DataError(
             f"{len(gone):,} of the {len(rows):,} images that {readable(path)} names are not there "
             f"or no files, such as {first} (line {gone[0].line}). Say where they lie with "
@@ -244,10 +243,7 @@ def _check_files(path: Path, options: CsvOptions, rows: Sequence[_Row]) -> None:
         )
 
 
-def _images(
-    path: Path, options: CsvOptions, some: Sequence[_Row], rows: Tensor, labels: Tensor
-) -> EncodedImages:
+def _images(some: Sequence[_Row], rows: Tensor, labels: Tensor) -> EncodedImages:
     """Return the images of some rows, not read yet."""
     chosen = [some[row] for row in rows.tolist()]
-    files = [_file(path, options, row) for row in chosen]
-    return EncodedImages(files, [row.path for row in chosen], labels)
+    return EncodedImages([row.file for row in chosen], [row.path for row in chosen], labels)
