@@ -46,12 +46,16 @@ class Columns:
         """Whether the labels are known by their column's name, not for being alone."""
         return self.label.casefold() in (*LABEL_NAMES, *OTHER_LABEL_NAMES)
 
-    def read_labels(self, file: Path) -> Any:
-        """Return the label column of a file, a pyarrow array of numbers or of text."""
+    def read_labels(self, file: Path) -> tuple[Any, tuple[str, ...]]:
+        """Return the label column of a file, a pyarrow array of numbers or of text.
+
+        With it come the names that this file has for the numbers; nothing where it has none.
+        """
         import pyarrow as pa
 
         opened = _opened(file, self)
-        kind = opened.schema_arrow.field(self.label).type
+        schema = opened.schema_arrow
+        kind = schema.field(self.label).type
         if _kind(kind) is not (Kind.TEXT if self.text else Kind.NUMBER):
             raise DataError(
                 f"{file} has {kind} in {self.label!r}, the first file "
@@ -60,9 +64,10 @@ class Columns:
             )
         try:
             column = opened.read(columns=[self.label]).column(0).combine_chunks()
-            return column.cast(pa.string()) if self.text else column
+            column = column.cast(pa.string()) if self.text else column
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file} cannot be read: {error}. Place a fresh copy.") from error
+        return column, _class_names(schema, self.label)
 
     def read_images(self, file: Path, rows: int) -> Iterator[Any]:
         """Yield the encoded images of a file, in pyarrow arrays of up to ``rows``."""
@@ -95,7 +100,7 @@ def find_columns(file: Path) -> Columns:
     if label is None:
         raise DataError(f"{file} has the columns {listed}; {EXPECTED_LABELS}")
     text = kinds[label] is Kind.TEXT
-    return Columns(image, label, text, () if text else class_names(file, label))
+    return Columns(image, label, text, () if text else _class_names(schema, label))
 
 
 EXPECTED_LABELS = (
@@ -130,10 +135,9 @@ def _may_label(name: str) -> bool:
     return plain not in _NO_LABELS and not plain.startswith(("__index", "unnamed:", "image_"))
 
 
-def class_names(file: Path, label: str) -> tuple[str, ...]:
-    """Return the classes as a file's Hugging Face schema names them; nothing where it does not."""
-    features = _features(_opened(file, None).schema_arrow)
-    return tuple(str(name) for name in features.get(label, {}).get("names") or ())
+def _class_names(schema: Any, label: str) -> tuple[str, ...]:
+    """Return the classes as Hugging Face names them in a schema; nothing where it does not."""
+    return tuple(str(name) for name in _features(schema).get(label, {}).get("names") or ())
 
 
 def _kind(kind: Any) -> Kind:

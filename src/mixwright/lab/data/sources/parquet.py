@@ -14,7 +14,7 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.parts import PartName, choose_parts, part_of, split_path
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.sources.columns import Columns, class_names, find_columns
+from mixwright.lab.data.sources.columns import Columns, find_columns
 from mixwright.lab.data.sources.divided import Part, divided_source
 from mixwright.lab.data.sources.labels import number_parts, renumbered
 from mixwright.lab.data.sources.walk import hidden
@@ -126,7 +126,7 @@ def _part(files: list[Path], columns: Columns, *, title: str) -> Part:
     numbers: list[Tensor] = []
     names: list[str] = []
     for file in files:
-        column = columns.read_labels(file)
+        column, own = columns.read_labels(file)
         lacking = column.null_count
         if columns.text:
             some: list[str | None] = column.to_pylist()
@@ -139,7 +139,6 @@ def _part(files: list[Path], columns: Columns, *, title: str) -> Part:
             )
         if not columns.text:
             labels = torch.from_numpy(column.to_numpy().astype(np.int64))
-            own = class_names(file, columns.label)
             numbers.append(
                 renumbered(labels, own, columns.classes, where=str(file), what=repr(columns.label))
             )
