@@ -48,8 +48,6 @@ def decoded_sets(
             "worker processes when they are wanted."
         )
         clause += ", decoded when wanted, statistics from a fixed part"
-        if not request.skip_unreadable:
-            return LazyImages(train, image_size=size), LazyImages(test, image_size=size), clause
     train_set, skipped = _brought(train, size, whole=whole, word="train", request=request)
     test_set, more = _brought(test, size, whole=whole, word="test", request=request)
     if skipped + more:
@@ -67,15 +65,18 @@ def decoded_validation(
     size = train.shape[1]
     count = len(stored) + len(train) + len(test)
     whole = count * 3 * size * size <= WHOLE_SET_BYTES
-    if not whole and not request.skip_unreadable:
-        return LazyImages(stored, image_size=size)
     return _brought(stored, size, whole=whole, word="validation", request=request)[0]
 
 
 def _brought(
     stored: EncodedImages, size: int, *, whole: bool, word: str, request: Request
 ) -> tuple[ImageSet | LazyImages, int]:
-    """Look at every image; return those that can be read, and how many cannot."""
+    """Return the images that can be read, and how many cannot.
+
+    Every image is looked at, except where all stay encoded and none may be skipped.
+    """
+    if not whole and not request.skip_unreadable:
+        return LazyImages(stored, image_size=size), 0
     images, broken = _decoded(stored, size, keep=whole, word=word, request=request)
     kept = _without(stored, broken, word=word, request=request)
     if images is None:
