@@ -57,7 +57,11 @@ def cut_and_resized(
     rows, clause = train_rows(train.labels, request.train_size)
     if clause:  # all rows would be a copy of the whole set
         train = train.subset(rows)
-    if request.image_size is not None:
-        train = ImageSet(resized(train.images, request.image_size), train.labels)
-        test = ImageSet(resized(test.images, request.image_size), test.labels)
-    return train, test, clause
+    return at_size(train, request), at_size(test, request), clause
+
+
+def at_size(images: ImageSet, request: Request) -> ImageSet:
+    """Return a set at the request's ``image_size``; the set itself where none is asked for."""
+    if request.image_size is None:
+        return images
+    return ImageSet(resized(images.images, request.image_size), images.labels)

@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.data.errors import DataError
-from mixwright.lab.data.resize import resized
-from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.sources.arrays import cut_and_resized, image_set
+from mixwright.lab.data.sources.arrays import at_size, cut_and_resized, image_set
 from mixwright.lab.data.sources.download import cache_folder
 from mixwright.lab.data.sources.listing import report_counts
 
@@ -117,8 +115,7 @@ def load_medmnist(request: Request) -> Source:
         validation = image_set(
             arrays["val_images"], arrays["val_labels"], classes=len(classes), name=f"{path}: val"
         )
-        if request.image_size is not None:
-            validation = ImageSet(resized(validation.images, request.image_size), validation.labels)
+        validation = at_size(validation, request)
     train, test, cut = cut_and_resized(train, test, request)
     split = "its validation images to test on" if part else "the authors' split"
     return Source(
