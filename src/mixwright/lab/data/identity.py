@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.data.classes import class_list
 from mixwright.lab.data.lazy import LazyImages
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 CONTENT, ENCODED, LISTING = "pixels", "encoded content", "names and sizes"
 
-_ROWS = 1024  # images that are copied at a time
+_MEBIBYTES = 64  # of pixels that are copied at a time
 _SAMPLE = 64  # files of a large folder that are read, and at least one of each class
 _MOST = 3  # differences in a message
 
@@ -181,34 +182,37 @@ def _identified(part: ImageSet | LazyImages, classes: tuple[str, ...]) -> PartId
     counts = _counts(labels, classes)
     if not isinstance(part, LazyImages):
         pixels = part.images.cpu()
+        chunk = images_in(_MEBIBYTES, part.shape)
         digests = {
-            name: _digest(pixels[some].numpy().tobytes() for some in rows.split(_ROWS))
+            name: _digest(pixels[some].numpy().tobytes() for some in rows.split(chunk))
             for name, rows in rows_of.items()
         }
         return PartIdentity(by=CONTENT, counts=counts, digests=digests, order=order)
     stored = part.stored
-    encoded = list(stored.encoded)
-    about = [file.stat() if isinstance(file, Path) else None for file in encoded]
-    sizes = [None if stat is None else stat.st_size for stat in about]
-    entries = [
-        _digest([file]).encode() if isinstance(file, bytes) else f"{name} {size}\n".encode()
-        for name, size, file in zip(stored.names, sizes, encoded, strict=True)
-    ]
+    entries: list[bytes] = []
+    times: list[bytes] = []
+    for name, encoded in zip(stored.names, stored.encoded, strict=True):  # one held at a time
+        if isinstance(encoded, bytes):
+            entries.append(_digest([encoded]).encode())
+        else:
+            stat = encoded.stat()
+            entries.append(f"{name} {stat.st_size}\n".encode())
+            times.append(f"{stat.st_mtime_ns} ".encode())
     share = max(1, _SAMPLE // len(classes))
     return PartIdentity(
-        by=LISTING if any(about) else ENCODED,
+        by=LISTING if times else ENCODED,
         counts=counts,
         digests={
             name: _digest(
                 [
                     *(entries[row] for row in rows.tolist()),
-                    *(_content(encoded[row]) for row in _spread(rows.tolist(), share)),
+                    *(_content(stored.encoded[row]) for row in _spread(rows.tolist(), share)),
                 ]
             )
             for name, rows in rows_of.items()
         },
         order=order,
-        times=_digest(f"{stat.st_mtime_ns} ".encode() for stat in about if stat is not None),
+        times=_digest(times),
     )
 
 
