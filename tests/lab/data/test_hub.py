@@ -156,6 +156,7 @@ def test_text_names_in_another_order_and_a_validation_split(hub: dict[str, Any])
     [
         ({"a": rows([0], [0]), "b": rows([0], [0])}, "has the splits a, b; expected train and"),
         ({"train": rows([0, 1], [0, None])}, "2 rows, some without 'label'"),
+        ({"train": rows([], [])}, "split train, holds no rows; expected at least one"),
         ({"train": rows([0, 1], [0, 1]), "test": rows([0], [-1])},
          "split test, has labels from -1 to -1 in 'label'; expected 0 to 1"),
         ({"train": Rows({"text": Value("string")}, {"text": ["a"]})},

@@ -167,10 +167,10 @@ def _labels(split: Any, name: str, columns: Columns) -> Tensor | list[str]:
     if label not in split.features:
         raise DataError(f"hub:{name} lacks the column {label!r} in one of its splits.")
     values = list(split[label])
-    if not values or any(value is None or value == "" for value in values):
+    if any(value is None or value == "" for value in values):
         raise DataError(
-            f"hub:{name} has {len(values):,} rows, some without {label!r}; expected at least one "
-            "row, and a class in each."
+            f"hub:{name} has {len(values):,} rows, some without {label!r}; expected a class in "
+            "each row."
         )
     if columns.text:
         return [str(value) for value in values]

@@ -37,9 +37,7 @@ def number_parts(
     Raises:
         DataError: labels to train or to test on are no classes.
     """
-    train = parts["train"]()
-    if not len(train.labels):
-        raise DataError(f"{train.name} holds no rows; expected at least one.")
+    train = _filled(parts["train"]())
     if isinstance(train.labels, Tensor):
         classes = tuple(classes) or _numbered(train, train.labels, what=what, sure=sure)
     else:
@@ -47,13 +45,19 @@ def number_parts(
     found: dict[PartName, Part] = {}
     for role, read in parts.items():
         try:
-            part = train if role == "train" else read()
+            part = train if role == "train" else _filled(read())
             found[role] = replace(part, labels=_checked(part, classes, what=what))
         except DataError as error:
             if role != "validation":
                 raise
             left_out.append(f"the validation part ({str(error).partition('; expected')[0]})")
     return found, tuple(classes)
+
+
+def _filled(part: Part) -> Part:
+    if not len(part.labels):
+        raise DataError(f"{part.name} holds no rows; expected at least one.")
+    return part
 
 
 def _in_order(names: set[str]) -> tuple[str, ...]:
@@ -102,8 +106,6 @@ def _numbered(part: Part, labels: Tensor, *, what: str, sure: bool) -> tuple[str
 def _checked(part: Part, classes: Sequence[str], *, what: str) -> Tensor:
     """Return the numbers of a part's labels, all of which are classes."""
     labels = part.labels
-    if not len(labels):
-        raise DataError(f"{part.name} holds no rows; expected at least one.")
     if not isinstance(labels, Tensor):
         number_of = {name: number for number, name in enumerate(classes)}
         if strange := sorted(set(labels) - set(classes)):
