@@ -3,3 +3,8 @@
 
 class DataError(ValueError):
     """The data that was asked for cannot be had; the message says what to do about it."""
+
+    @property
+    def problem(self) -> str:
+        """What was wrong, without what was expected and what to do."""
+        return str(self).partition("; expected")[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -21,6 +23,8 @@ from mixwright.lab.data.sources.layout import (
     loose_images,
 )
 from mixwright.lab.data.sources.walk import Visited, endings, files_below, readable
+
+_T = TypeVar("_T")
 
 
 def load_folder(request: Request) -> Source:
@@ -53,24 +57,8 @@ def load_folder(request: Request) -> Source:
     left += _classes_below(layout.train, names)
     reader = _Reader(root, layout.train, tuple(names), left)
     reader.visited.enter(root)
-    reader.enter(layout.train)
-    if layout.test is not None:
-        reader.enter(layout.test)
-    validation_part: Path | None = layout.validation
-    if validation_part is not None:
-        try:
-            reader.enter(validation_part)
-        except DataError as error:
-            left.append(_unused(validation_part, error, root))
-            validation_part = None
-    parts: dict[PartName, Part] = {"train": reader.part(layout.train)}
-    if layout.test is not None:
-        parts["test"] = reader.part(layout.test)
-    if validation_part is not None:
-        try:
-            parts["validation"] = reader.part(validation_part)
-        except DataError as error:
-            left.append(_unused(validation_part, error, root))
+    entered = reader.of_each(layout.places, reader.enter)  # all of them before any is read
+    parts = reader.of_each(entered, reader.part)
     left += reader.passed_over()
     classes = tuple(readable(name) for name in names)
     return divided_source(
@@ -102,11 +90,6 @@ def _split(layout: Layout) -> str:
     return f"{layout.train_name}/ and {test}/ as found"
 
 
-def _unused(part: Path, error: DataError, root: Path) -> str:
-    reason = str(error).partition("; expected")[0].replace(f"{readable(root)}/", "")
-    return f"{readable(part.relative_to(root))}/ ({reason})"
-
-
 def _classes_below(where: Path, names: list[str]) -> list[str]:
     """Return a clause where all class folders hold the same folders, as ``original/`` and
     ``augmented/`` of the same classes do, which read as two classes."""
@@ -133,8 +116,23 @@ class _Reader:
         self.left_out = left_out
         self.visited = Visited()
 
-    def enter(self, where: Path) -> None:
-        """Note a part's class folders, before any is read: no link leads from one into another."""
+    def of_each(
+        self, places: Mapping[PartName, Path], act: Callable[[Path], _T]
+    ) -> dict[PartName, _T]:
+        """Return what ``act`` gives for each part, without a validation part that it refuses."""
+        found: dict[PartName, _T] = {}
+        for name, where in places.items():
+            try:
+                found[name] = act(where)
+            except DataError as error:
+                if name != "validation":
+                    raise
+                problem = error.problem.replace(f"{readable(self.root)}/", "")
+                self.left_out.append(f"{self._short(where)}/ ({problem})")
+        return found
+
+    def enter(self, where: Path) -> Path:
+        """Note a part's class folders, so that no link leads from one into another; return it."""
         self.visited.enter(where)
         self.visited.links += loops(where)
         names = set(folder_names(where))
@@ -153,6 +151,7 @@ class _Reader:
                     f"{readable(where / name)} and {readable(known)} are one folder; expected a "
                     "folder of its own for each class and part. Remove the link."
                 )
+        return where
 
     def part(self, where: Path) -> Part:
         """Return the images of a part, which was entered before."""

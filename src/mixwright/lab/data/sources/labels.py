@@ -50,7 +50,7 @@ def number_parts(
         except DataError as error:
             if role != "validation":
                 raise
-            left_out.append(f"the validation part ({str(error).partition('; expected')[0]})")
+            left_out.append(f"the validation part ({error.problem})")
     return found, tuple(classes)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mixwright.lab.data.decode import SUFFIXES
 from mixwright.lab.data.errors import DataError
-from mixwright.lab.data.parts import Parts, choose_parts
+from mixwright.lab.data.parts import PARTS, PartName, Parts, choose_parts
 from mixwright.lab.data.sources.walk import (
     Visited,
     files_below,
@@ -35,6 +35,12 @@ class Layout:
     train_name: str = ""
     test_name: str = ""
     left_out: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> dict[PartName, Path]:
+        """The folders that hold class folders, by their parts."""
+        parts = {"train": self.train, "test": self.test, "validation": self.validation}
+        return {part: place for part in PARTS if (place := parts[part]) is not None}
 
 
 def folder_names(root: Path) -> list[str]:
