@@ -16,7 +16,6 @@ from mixwright.lab.data.parts import PartName, split_path
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.divided import Part, divided_source
 from mixwright.lab.data.sources.layout import (
-    Layout,
     find_layout,
     folder_names,
     loops,
@@ -66,7 +65,7 @@ def load_folder(request: Request) -> Source:
         classes=classes,
         where=readable(root),
         title=f"images of the folder {readable(root.name or root)}",
-        split=_split(layout),
+        split=f"{layout.train_name}/ and {layout.test_name}/ as found",
         request=request,
     )
 
@@ -83,11 +82,6 @@ def images_by_class(
     images = reader.images(where)
     left_out += reader.passed_over()
     return images
-
-
-def _split(layout: Layout) -> str:
-    test = "" if layout.test is None else layout.test_name
-    return f"{layout.train_name}/ and {test}/ as found"
 
 
 def _classes_below(where: Path, names: list[str]) -> list[str]:
