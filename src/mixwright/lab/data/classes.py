@@ -93,8 +93,8 @@ def fit_classes(
 ) -> tuple[tuple[int, ...], str]:
     """Match classes by name, or by number where one side has numbers in place of names.
 
-    Names that are the whole numbers from 0, in any order, are numbers: so parquet files without
-    names call their classes. Where both sides have numbers that differ, these are names.
+    Names that are the whole numbers from 0, in any order, are numbers: classes of parquet files
+    without names are called so. Where both sides have numbers that differ, these are names.
 
     Returns:
         for each class of the data the model's label of it, and a sentence: empty where names
@@ -114,8 +114,8 @@ def fit_classes(
     if len(model) != len(data):
         raise DataError(
             f"{what} has {len(model)} classes ({class_list(model)}) and {where} has {len(data)} "
-            f"({class_list(data)}); expected as many, since one of them has numbers in place of "
-            "names. Give the data that it was trained on."
+            f"({class_list(data)}); expected the same number, since one of them has numbers in "
+            "place of names. Give the data that it was trained on."
         )
     owner = what if numbered[0] else where
     said = "neither has class names" if all(numbered) else f"{owner} has no class names"
@@ -125,7 +125,7 @@ def fit_classes(
 
 
 def _numbers(names: Sequence[str]) -> tuple[int, ...]:
-    """Names as numbers, where they are 0, 1, ... in some order; else nothing."""
+    """Return names as numbers, where they are 0, 1, ... in some order; else nothing."""
     found = tuple(int(name) for name in names if name.isascii() and name.isdigit())
     return found if sorted(found) == list(range(len(names))) else ()
 
@@ -139,6 +139,6 @@ def fitted(
         return with_classes(data, classes, what=what, where=where), ""
     own = dict(zip(numbers, data.classes, strict=True))
     found = with_classes(data, [own[number] for number in range(len(classes))])
-    if _numbers(data.classes):  # the model's are the only names there are
+    if _numbers(data.classes):  # only the model has names
         found = replace(found, classes=tuple(classes))
     return found, sentence

@@ -109,10 +109,10 @@ def _upright(image: Image) -> Image:
 
 
 def _brightest(image: Image) -> int:
-    """Return what white is in an image of more than 8 bits; asked before it is turned.
+    """Return the value of white in an image of more than 8 bits; ask before it is turned upright.
 
-    Modes that begin with I hold what the file says: 16 bits in PNG and PGM, which Pillow brings
-    there, and as many as its tag says in TIFF, where 32 bits and signed ones have no white.
+    Modes that begin with I hold the file's own values: of 16 bits in PNG and PGM, to which Pillow
+    scales them; in TIFF of as many as its tag says, and 32-bit and signed ones have no white.
     """
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         kind = "floating-point" if image.mode == "F" else "32-bit"

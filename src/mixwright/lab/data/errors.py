@@ -2,7 +2,7 @@
 
 
 class DataError(ValueError):
-    """The data that was asked for cannot be had; the message says what to do about it."""
+    """The data that was asked for cannot be loaded; the message says what to do about it."""
 
     @property
     def problem(self) -> str:

@@ -1,4 +1,4 @@
-"""What data are, by name and content and never by path: kept with a run, compared later."""
+"""The identity of data, by names and content and never by path: kept with a run, compared later."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def data_identity(data: Dataset) -> DataIdentity:
 
 
 def differences(there: DataIdentity, here: DataIdentity) -> list[str]:
-    """Return how data differ from those of before, a clause each; nothing where they are the same.
+    """Return how data differ from earlier data, a clause each; nothing where they are the same.
 
-    When files were changed is no difference: ``only_times_differ`` asks for it.
+    Files that were only changed at another time do not differ: see ``only_times_differ``.
     """
     found = list[str]()
     for names, others, what in (
@@ -221,7 +221,7 @@ def _content(file: Path | bytes) -> bytes:
 
 
 def _spread(rows: list[int], count: int) -> list[int]:
-    """As many rows, from the first on; all where there are no more."""
+    """Return at most ``count`` rows, evenly spaced from the first on."""
     return rows[:: max(1, -(-len(rows) // count))]
 
 

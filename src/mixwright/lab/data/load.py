@@ -38,7 +38,7 @@ def load_data(
     Args:
         spec: a name in ``DATA_SETS``, with the user's own for PATH or NAME.
         data_dir: folder that holds the files of a named set, or gets them; the user's cache
-            folder by default. ``digits``, ``folder`` and ``parquet`` do not read it.
+            folder by default. ``digits``, ``folder``, ``csv`` and ``parquet`` do not read it.
         train_size: images to train on, each class keeping its share; all of them by default
             (``digits``: 100).
         subset_seed: draws the ``train_size`` images by this seed instead; None for the choice that
@@ -57,7 +57,7 @@ def load_data(
         The data set, on the CPU; images are uint8.
 
     Raises:
-        DataError: the set cannot be had; the message says what to do.
+        DataError: the set cannot be loaded; the message says what to do.
 
     Example:
         >>> digits = load_data("digits")
@@ -77,7 +77,7 @@ def load_data(
             raise DataError(
                 "the images to train on are to be drawn by the seed (subset_seeds), but train_size "
                 "is not given, so that all are taken; expected fewer than there are. Give "
-                "--train-size, or leave --subset-seeds away."
+                "--train-size, or leave --subset-seeds out."
             )
     request = Request(
         kind=name.kind,
@@ -131,7 +131,7 @@ def _drawn(source: Source, size: int, seed: int) -> Source:
         raise DataError(
             f"train_size is {size:,} of {count:,} images to train on, so there is nothing for the "
             "seed to draw (subset_seeds); expected fewer. Give a smaller --train-size, or leave "
-            "--subset-seeds away."
+            "--subset-seeds out."
         )
     rows = stratified_rows(source.train.labels, size, seed=seed)
     note = f"{source.note}; {size:,} of the {count:,} images to train on, drawn by each run's seed"
@@ -143,7 +143,7 @@ def _held_out(source: Source, share: float, *, fixed: bool) -> Source:
     if source.validation is not None:
         raise DataError(
             f"val_share is {share:g}, but the data have a validation part of their own with "
-            f"{len(source.validation):,} images, which is used; expected 0. Leave --val-share away."
+            f"{len(source.validation):,} images, which is used; expected 0. Leave --val-share out."
         )
     rows, held = split_rows(source.train.labels, test_share=share)
     if not len(held):

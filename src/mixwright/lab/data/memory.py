@@ -61,7 +61,7 @@ def decoded_validation(
     test: ImageSet | LazyImages,
     request: Request,
 ) -> ImageSet | LazyImages:
-    """Bring validation images to the size of the others, in memory where there is room beside."""
+    """Bring validation images to the size of the others, in memory where all fit together."""
     size = train.shape[1]
     count = len(stored) + len(train) + len(test)
     whole = count * 3 * size * size <= WHOLE_SET_BYTES

@@ -35,7 +35,7 @@ _MODULES = {
     "cifar10": "cifar",
     "cifar100": "cifar",
     "csv": "csv_file",
-}  # files that are not called as their set
+}  # files that are not named after their set
 _EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name", "csv": "labels.csv"}  # others: images
 
 

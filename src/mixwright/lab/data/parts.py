@@ -28,7 +28,7 @@ _FILLERS = frozenset(
 )
 _FILLED = f"(?:{'|'.join(_FILLERS)})?"
 _GLUED = re.compile(f"{_FILLED}({'|'.join(_WORDS)}){_FILLED}")  # trainset, TestImages, DataVal
-# Of several names of one part, these are taken first, in this order, as they always were.
+# Of several names for one part, these are taken first, in this order.
 _USUAL: dict[PartName, tuple[str, ...]] = {
     "train": ("train",),
     "validation": ("validation", "val", "valid", "dev"),
@@ -99,7 +99,7 @@ def choose_parts(names: Sequence[str], *, where: str, wanted: str | None = None)
     part (``cars_test``), one of them to train on: a class may be called ``steam train``.
 
     Args:
-        names: all names there are.
+        names: all names.
         where: what holds them, for messages.
         wanted: the name, or a word for it, of the part to test on; None for the usual one, ``test``
             or else ``validation``.

@@ -19,7 +19,7 @@ def channel_statistics(
 
     Of a set that is not in memory, at most ``MOST_LAZY_IMAGES`` evenly spaced images are read. A
     channel that never changes has deviation 1, so that dividing by it does no harm. Images are read
-    ``mebibytes`` at a time, at least one; what is counted with takes 17 times as much.
+    ``mebibytes`` at a time, at least one; the arithmetic takes 17 times as much.
     """
     count = len(images)
     rows = torch.arange(count)

@@ -14,9 +14,9 @@ from mixwright.lab.data.errors import DataError
 IMAGE_NAMES = ("img", "image")
 LABEL_NAMES = ("label", "labels", "fine_label")
 OTHER_LABEL_NAMES = ("class", "class_name", "class_id", "category", "category_id", "target")
-"""Names that are looked at after the first ones."""
+"""Names that are looked for after those of ``LABEL_NAMES``."""
 
-# Whole numbers that are no labels, however alone they are.
+# Columns of whole numbers that are no labels, even where they are the only ones.
 _NO_LABELS = frozenset(("index", "idx", "id", "row", "width", "height", "size", "length", "fold"))
 
 
@@ -112,8 +112,8 @@ EXPECTED_LABELS = (
 def label_column(kinds: Mapping[str, Kind]) -> str | None:
     """Return the column of labels, by its name, else the only one of whole numbers.
 
-    A column that is called as labels are is taken or nothing is: where it holds neither numbers nor
-    names, no other is taken for it.
+    Where a column has a usual name of labels but holds neither numbers nor text, no other column is
+    taken in its place.
 
     Example:
         >>> label_column({"label": Kind.TEXT, "width": Kind.NUMBER})

@@ -29,14 +29,14 @@ SPLIT_COLUMNS = ("split", "subset", "partition", "set")
 
 @dataclass(frozen=True, kw_only=True)
 class CsvOptions:
-    """What stands behind the path, ``csv:PATH:option=value,...``.
+    """The options after the path, ``csv:PATH:option=value,...``.
 
     Args:
         image: column of paths.
         label: column of the classes' names.
         split: column that says the part of each row; ``none`` where there is none.
         test: the part to test on; by default the one called test, else validation.
-        root: folder below which the paths lie, seen from the table's.
+        root: folder below which the paths lie, relative to the table's.
         suffix: ending that the paths lack, e.g. ``.jpg``.
     """
 
@@ -60,9 +60,10 @@ class _Row:
 def load_csv_file(request: Request) -> Source:
     """Return images and labels that a table names, a line an image; the first line names columns.
 
-    Fields are apart by commas, semicolons or tabs. Paths are seen from the table's folder. Classes
-    are in the order of the alphabet, numbers in theirs. Parts are by the names in the column of
-    splits (see ``choose_parts``); without one a fifth of each class is held out.
+    Fields are separated by commas, semicolons or tabs. Paths are relative to the table's folder.
+    Classes are in the order of the alphabet, or of the numbers that all of them are. Parts are by
+    the names in the column of splits (see ``choose_parts``); without one a fifth of each class is
+    held out.
     """
     path, options = _taken_apart(request.path)
     rows, has_split = _rows(path, options)
@@ -107,7 +108,7 @@ def load_csv_file(request: Request) -> Source:
 
 
 def _taken_apart(spec: str) -> tuple[Path, CsvOptions]:
-    """Return the table and the options behind it; a path may hold colons."""
+    """Return the table and the options after it; a path may hold colons."""
     path = Path(spec).expanduser()
     given: dict[str, str] = {}
     head, _, behind = spec.rpartition(":")

@@ -55,7 +55,7 @@ def fetch_file(url: str, *, sha256: str, target: Path, say: Callable[[str], None
     try:
         _check_encrypted(url)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Colleagues may read it: the umask permitting, the cache is often a shared folder.
+        # The cache is often a shared folder: colleagues may read it where the umask allows.
         with write_errors(target), open(partial, "xb", opener=_readable_by_all) as file:
             opener = urllib.request.build_opener(_EncryptedRedirects)
             with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
@@ -94,7 +94,7 @@ def _check_encrypted(url: str) -> None:
 
 
 class _EncryptedRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no server to an address that anyone on the way could answer for."""
+    """Follows redirects to encrypted addresses only: anyone on the way could answer for others."""
 
     def redirect_request(
         self,

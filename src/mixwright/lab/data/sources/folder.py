@@ -32,8 +32,8 @@ def load_folder(request: Request) -> Source:
     The class folders lie in folders for the parts of the request's path, such as ``train``, ``val``
     and ``test`` (see ``choose_parts``), or straight in it or in ``train`` alone: then a fifth of
     each class, always the same images, is held out for testing. Images may lie in folders below
-    their class, and all of it in a folder of its own. A part's name behind the path and a colon is
-    the part to test on.
+    their class, and the parts in a folder that holds nothing else. A part's name after the path and
+    a colon is the part to test on.
     """
     root, wanted = split_path(request.path)
     if not root.is_dir():

@@ -131,7 +131,7 @@ def _fetched(datasets: Any, request: Request) -> dict[str, Any]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise DataError(
             f"hub:{name} cannot be had: {reason} ({type(error).__name__}). Check the name "
-            "(owner/name, or owner/name:configuration) and the network; behind no network, fetch "
+            "(owner/name, or owner/name:configuration) and the network; without a network, fetch "
             "it on a machine that has one and copy its parquet files for parquet:PATH."
         ) from error
 

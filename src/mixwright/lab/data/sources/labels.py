@@ -31,8 +31,9 @@ def number_parts(
             classes in their order.
         classes: names of numbers, by number; empty where they have none.
         what: where the labels stand, for messages.
-        sure: whether these are labels by their name, and not for want of others.
-        left_out: gets why a validation part cannot be used.
+        sure: whether the name of their column says that these are labels; false where it was taken
+            as the only one of whole numbers.
+        left_out: gets a clause that says why a validation part cannot be used.
 
     Raises:
         DataError: labels to train or to test on are no classes.
@@ -69,10 +70,10 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
 def renumbered(
     labels: Tensor, own: Sequence[str], classes: Sequence[str], *, where: str, what: str
 ) -> Tensor:
-    """Return numbers of classes as what was read first numbers them, by the names of both.
+    """Return labels in the numbering of ``classes``, matched by name.
 
-    ``own`` are the names in ``where``, where the labels stand; without names on both sides numbers
-    stay what they are.
+    ``own`` are the names of the labels as they are in ``where``. Labels stay as they are where one
+    side has no names.
     """
     if not own or not classes or tuple(own) == tuple(classes):
         return labels

@@ -90,7 +90,7 @@ def find_layout(root: Path, wanted: str | None = None) -> Layout:
         if wanted is not None:
             raise DataError(
                 f"{readable(base)} has no folders to train and to test on, and none for "
-                f"{wanted!r}; expected train/ and others beside it. Leave out what stands behind "
+                f"{wanted!r}; expected train/ and others beside it. Leave out what follows "
                 "the last colon: a fifth of each class is then held out."
             )
         _refuse_several(base)

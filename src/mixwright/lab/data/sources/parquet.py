@@ -28,7 +28,7 @@ def load_parquet(request: Request) -> Source:
     A folder holds files whose names, or whose folders' names, begin or end with the name of a part
     (see ``part_of``), as in ``train-00000-of-00001.parquet``. One file, or files that name no
     part, are split by us: a fifth of each class, always the same rows, is held out. A part's name
-    behind the path and a colon is the part to test on. Labels are read first and only the chosen
+    after the path and a colon is the part to test on. Labels are read first and only the chosen
     rows are read and decoded. Classes are named as the files' Hugging Face schemas say, and
     matched by name where these differ; else by number, or by text where labels are text.
     """

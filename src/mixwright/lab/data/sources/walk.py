@@ -17,7 +17,7 @@ _JUNK = frozenset(
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's."""
+    """Whether a file or folder is hidden, or left behind by a system or an archiver."""
     return name[0] == "." or name in _JUNK
 
 
@@ -54,8 +54,8 @@ class Visited:
 def files_below(folder: Path, visited: Visited) -> list[Path]:
     """Return every file below a folder, in one order on every machine; hidden ones left out.
 
-    The folder itself is noted in ``visited`` by the caller. A link to nothing counts as a file: it
-    is named where it is read.
+    The folder itself is noted in ``visited`` by the caller. A link to nothing counts as a file:
+    where it is read, the error names it.
     """
     found: list[Path] = []
     waiting = [folder]
@@ -101,7 +101,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def endings(paths: list[Path]) -> str:
-    """Return how often files end in what, the most frequent first.
+    """Return how many files have each ending, the most frequent first.
 
     Example:
         >>> endings([Path("a.svg"), Path("b.txt"), Path("c.TXT"), Path("README")])
