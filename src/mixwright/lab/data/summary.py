@@ -1,4 +1,4 @@
-"""A data set in one line: how many images of what, what was left out, what is there twice."""
+"""A data set in one line: images of each class, what was left out, pictures in two parts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from mixwright.lab.data.sets import ImageSet
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mixwright.lab.data.source import Source
 
 _NAMED = 6  # classes whose counts are all listed
@@ -25,16 +23,20 @@ def summarise(name: str, source: Source, left_out: Sequence[str]) -> str:
     parts = [("to train on", source.train), ("to test on", source.test)]
     if source.validation is not None:
         parts.insert(1, ("to choose by", source.validation))
-    counted = ", ".join(
-        f"{_count(len(images), 'image')} {word} ({_spread(images.labels, source.classes)})"
-        for word, images in parts
-    )
-    sentences = [f"{_plain(name)}: {_count(len(source.classes), 'class', 'classes')}; {counted}"]
-    sentences += [
-        f"{_count(len(lacking), 'class', 'classes')} without an image {word}: {_few(lacking)}"
-        for word, images in parts
-        if (lacking := _lacking(images.labels, source.classes))
+    classes = source.classes
+    counted: list[tuple[str, list[int]]] = [
+        (word, images.labels.bincount(minlength=len(classes)).tolist()) for word, images in parts
     ]
+    listed = ", ".join(
+        f"{_count(sum(counts), 'image')} {word} ({_spread(counts, classes)})"
+        for word, counts in counted
+    )
+    sentences = [f"{_plain(name)}: {_count(len(classes), 'class', 'classes')}; {listed}"]
+    for word, counts in counted:
+        lacking = [name for name, count in zip(classes, counts, strict=True) if not count]
+        if lacking:
+            number = _count(len(lacking), "class", "classes")
+            sentences.append(f"{number} without an image {word}: {_few(lacking)}")
     if left_out:
         sentences.append(left_out_sentence(left_out).removesuffix("."))
     sentences.append(_twice(source))
@@ -46,9 +48,8 @@ def left_out_sentence(clauses: Sequence[str]) -> str:
     return f"Left out: {_plain('; '.join(clauses))}."
 
 
-def _spread(labels: Tensor, classes: Sequence[str]) -> str:
+def _spread(counts: Sequence[int], classes: Sequence[str]) -> str:
     """Return how many images each class has, in few words."""
-    counts: list[int] = labels.bincount(minlength=len(classes)).tolist()
     if len(classes) <= _NAMED:
         return ", ".join(
             f"{_plain(name)} {count:,}" for name, count in zip(classes, counts, strict=True)
@@ -56,11 +57,6 @@ def _spread(labels: Tensor, classes: Sequence[str]) -> str:
     some = [count for count in counts if count]
     low, high = min(some), max(some)
     return f"{low:,} a class" if low == high else f"{low:,} to {high:,} a class"
-
-
-def _lacking(labels: Tensor, classes: Sequence[str]) -> list[str]:
-    counts: list[int] = labels.bincount(minlength=len(classes)).tolist()
-    return [name for name, count in zip(classes, counts, strict=True) if not count]
 
 
 def _few(names: Sequence[str]) -> str:
