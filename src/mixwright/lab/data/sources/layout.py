@@ -135,11 +135,9 @@ def _base(root: Path, wanted: str | None, left: list[str]) -> tuple[Path, Parts 
             continue
         parts = choose_parts(names, where=readable(base))
         if parts.taken and not _is_class(base, parts):
-            # Asked again only where there are parts: a wrapper has none to choose from.
-            chosen = parts if wanted is None else choose_parts(
-                names, where=readable(base), wanted=wanted
-            )  # fmt: skip
-            return base, chosen
+            if wanted is not None:  # only where there are parts: a wrapper has none to choose from
+                parts = choose_parts(names, where=readable(base), wanted=wanted)
+            return base, parts
         inner = _inner(base, names, left)
         if inner is None or visited.enter(inner):
             return base, None
