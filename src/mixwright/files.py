@@ -9,7 +9,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from weakref import WeakSet
@@ -161,6 +161,40 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_json(path: Path) -> Any:
+    """Read a file of JSON, by ``parse_json``; an OSError says why it cannot be opened."""
+    return parse_json(path.read_bytes())
+
+
+_DEEPEST = 100  # levels; our own records have some ten
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: it is neither UTF-8 nor JSON, has a number of more digits than Python reads, or
+            is nested so deep that nothing could be done with it.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    level, depth = [value], 0
+    while level:
+        if depth > _DEEPEST:
+            raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
+        level = [item for one in level for item in _items(one)]
+        depth += 1
+    return value
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 from mixwright import sampling
 from mixwright.arguments import check_number, check_settings
 from mixwright.checkpoint import tensor_bytes
-from mixwright.files import write_whole
+from mixwright.files import read_json, write_whole
 from mixwright.masks.fourier import rank_mask, soft_rank_mask
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.mixer import Per
@@ -99,7 +99,7 @@ class Design:
             ValueError: there is no such file, or it holds no design.
         """
         try:
-            record = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+            record = read_json(Path(path).expanduser())
             if record["kind"] != _KIND or record["version"] != _VERSION:
                 raise KeyError("kind")
             height, width = record["size"]

@@ -50,6 +50,8 @@ def arguments(tmp_path: Path) -> list[list[str]]:
     unknown.write_text("epoch: 1\n")
     file = tmp_path / "file"
     file.write_text("")
+    deep = tmp_path / "deep.yaml"
+    deep.write_text("epochs: " + "[" * 2000 + "]" * 2000)
     out = ["--out", str(tmp_path / "out")]
     rows: list[list[str]] = [
         ["nothing"], ["--nothing"], [LONG], ["train"], ["train", "cutmix", "mixup"], ["evaluate"],
@@ -103,7 +105,7 @@ def arguments(tmp_path: Path) -> list[list[str]]:
     own = "mixwright.lab.models:build_model"
     rows += [["evaluate", own, "--only", part, *digits] for part in parts]
     # An empty file would set nothing.
-    configs = (latin, nul, words, broken, listed, odd, unknown, tmp_path, "nowhere", LONG)
+    configs = (latin, nul, words, broken, listed, odd, unknown, deep, tmp_path, "nowhere", LONG)
     devices = ("meta", "tpu", "cuda:x", "cuda:99", "", "cpu:x", LONG, "cpu,cuda", "fpga", "sparse")
     values = {
         "--config": map(str, configs),

@@ -15,6 +15,7 @@ from mixwright.lab.training.folder import (
     RunError,
     RunFolder,
     median_step,
+    read_identity,
     read_metrics,
     read_result,
 )
@@ -54,6 +55,22 @@ def test_a_folder_of_something_else_is_refused_untouched(tmp_path):
 def test_a_damaged_recipe_is_refused(tmp_path):
     (tmp_path / "recipe.json").write_text("{")
     with pytest.raises(RunError, match="cannot be read"), RunFolder(tmp_path, recipe()):
+        pass
+
+
+@pytest.mark.parametrize("levels", [101, 600, 100_000])  # Python itself gives up at about 1,000
+def test_files_that_are_nested_too_deep_are_damaged(tmp_path, levels):
+    deep = '{"epoch": 1, "train": {"loss": ' + "[" * levels + "]" * levels + "}}"
+    for name in ("recipe.json", "data.json", "result.json", "metrics.jsonl"):
+        (tmp_path / name).write_text(deep)
+    assert read_result(tmp_path) is None
+    assert read_metrics(tmp_path) == []
+    with pytest.raises(RunError, match=r"data\.json cannot be read \(it is nested"):
+        read_identity(tmp_path)
+    with (
+        pytest.raises(RunError, match=r"recipe\.json cannot be read .*not valid JSON .*nested"),
+        RunFolder(tmp_path, recipe()),
+    ):
         pass
 
 

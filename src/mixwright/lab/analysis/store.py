@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.files import write_json, write_whole
+from mixwright.files import read_json, write_json, write_whole
 from mixwright.lab.analysis.convert import convert_record
 from mixwright.lab.analysis.findings import FORMAT, Arrays, Findings, Group
 from mixwright.lab.analysis.measures import numbers
@@ -93,8 +92,8 @@ def read_findings(path: Path) -> Findings:
     """
     path = find_record(path)
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raw = read_json(path)
+    except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error}). Make the record again.") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         return convert_record(raw, path)

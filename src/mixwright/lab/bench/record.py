@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mixwright.files import write_json
+from mixwright.files import read_json, write_json
 from mixwright.lab.bench.budgets import Budget
 from mixwright.lab.bench.overhead import Overhead
 from mixwright.lab.bench.timing import Timing
@@ -163,7 +162,7 @@ class BenchRecord:
     def read(cls, path: str | Path) -> Self:
         """Read what ``write`` wrote."""
         try:
-            raw = json.loads(Path(path).read_text(encoding="utf-8"))
+            raw = read_json(Path(path))
             there = raw.get("format") if isinstance(raw, dict) else None
             if there != FORMAT:
                 raise ValueError(f"its format is {there}; expected {FORMAT}")

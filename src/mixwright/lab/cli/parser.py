@@ -139,7 +139,8 @@ def _check_config(path: Path) -> None:
         mark = error.problem_mark
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ":"
         raise UsageError(f"--config {path},{where} {error.problem}; {expected}.") from None
-    except (ValueError, yaml.YAMLError) as error:  # no text at all, or a number of 5,000 digits
+    # No text at all, a number of 5,000 digits, or lists in lists without end.
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0].split(";")[0]
         raise UsageError(f"--config {path} cannot be read ({reason}); {expected}.") from None
 

@@ -79,8 +79,8 @@ def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
     if run.folder.is_dir():
         folders = [run.folder]
     else:
-        prefix = run.folder.name.rpartition("-")[0]  # what follows is the hash of the recipe
-        folders = sorted(path for path in run.folder.parent.glob("*") if _stem(path) == prefix)
+        stem = _stem(run.folder)
+        folders = sorted(path for path in run.folder.parent.glob("*") if _stem(path) == stem)
     for folder in folders:
         recipe = _recipe_in(folder)
         if recipe is None or set(recipe_differences(recipe, run.recipe)) != {"data"}:
@@ -92,11 +92,12 @@ def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
 
 
 def _stem(folder: Path) -> str:
+    """The name of a run's folder without the hash of its recipe."""
     return folder.name.rpartition("-")[0]
 
 
 def _recipe_in(folder: Path) -> Recipe | None:
     try:
-        return Recipe.from_json((folder / "recipe.json").read_text(encoding="utf-8"))
-    except (OSError, RecipeError, UnicodeDecodeError):
+        return Recipe.from_json((folder / "recipe.json").read_bytes())
+    except (OSError, RecipeError):
         return None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mixwright.files import write_json
+from mixwright.files import read_json, write_json
 from mixwright.lab.analysis.cost import StepCost, StepCosts
 from mixwright.lab.bench.timing import Timer, in_turn, processor, timer_for
 from mixwright.lab.data.lazy import LazyImages
@@ -255,7 +255,7 @@ def _conditions(recipes: Mapping[str, Recipe], device: torch.device) -> StepCost
 def _known(file: Path, wanted: StepCosts) -> StepCosts:
     """What a file holds, if that is of the wanted conditions; else these alone."""
     try:
-        found = decode(StepCosts, json.loads(file.read_text(encoding="utf-8")), where=str(file))
+        found = decode(StepCosts, read_json(file), where=str(file))
     except (OSError, ValueError):  # damaged, of another version, or not there: measured anew
         return wanted
     return found if replace(found, methods={}) == wanted else wanted

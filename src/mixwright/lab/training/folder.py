@@ -14,7 +14,9 @@ from mixwright.files import (
     LOCK,
     append_line,
     kept_from_children,
+    parse_json,
     plain,
+    read_json,
     remove_unfinished,
     write_errors,
     write_json,
@@ -176,8 +178,8 @@ class RunFolder:
                 )
             return
         try:
-            there = Recipe.from_json(recipe.read_text())
-        except (RecipeError, UnicodeDecodeError) as error:
+            there = Recipe.from_json(recipe.read_bytes())
+        except RecipeError as error:
             raise RunError(
                 f"{recipe} cannot be read ({error}); expected the recipe of an earlier run. "
                 "Choose another folder."
@@ -204,7 +206,7 @@ def read_identity(run: Path) -> DataIdentity | None:
     """
     file = run / _DATA
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = read_json(file)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -230,8 +232,8 @@ def read_result(run: Path) -> Result | None:
         RunError: it is of a newer format than is known here.
     """
     try:
-        record = json.loads((run / "result.json").read_bytes())
-    except (OSError, ValueError):  # ValueError: neither UTF-8 nor JSON
+        record = read_json(run / "result.json")
+    except (OSError, ValueError):
         return None
     if not isinstance(record, dict):
         return None
@@ -277,8 +279,8 @@ def read_metrics(run: Path) -> list[Record]:
 def _epoch_of(line: bytes) -> Record | None:
     """The record in a line; None where it is damaged."""
     try:
-        record = convert_epoch(json.loads(line))
-    except (ValueError, AttributeError):  # neither UTF-8 nor JSON, or no objects
+        record = convert_epoch(parse_json(line))
+    except (ValueError, AttributeError):  # no JSON, or no objects
         return None
     whole = (
         isinstance(record.get("epoch"), int)

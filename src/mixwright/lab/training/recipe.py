@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from mixwright.files import parse_json
 from mixwright.lab.settings import Rule, check_fields, decode, option
 
 Optimizer = Literal["sgd", "adamw"]
@@ -183,15 +184,15 @@ class Recipe:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str | bytes) -> Self:
         """Read what ``to_json`` wrote; fields that are not named have their defaults.
 
         Raises:
             RecipeError: the text is not a JSON object, a field is unknown or a value is wrong.
         """
         try:
-            read = json.loads(text)
-        except ValueError as error:  # no JSON, or a number of more digits than Python reads
+            read = parse_json(text)
+        except ValueError as error:
             raise RecipeError(f"recipe: not valid JSON ({error}).") from error
         return cls.from_fields(read)
 

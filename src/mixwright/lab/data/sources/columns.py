@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, cast
 
+from mixwright.files import parse_json
 from mixwright.lab.data.errors import DataError
 
 IMAGE_NAMES = ("img", "image")
@@ -154,7 +154,7 @@ def _kind(kind: Any) -> Kind:
 def _indices(schema: Any) -> list[str]:
     """Return the columns that pandas wrote down as a table's index."""
     try:
-        stored = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+        stored = parse_json((schema.metadata or {})[b"pandas"])["index_columns"]
     except (KeyError, TypeError, ValueError):
         return []
     return [name for name in stored if isinstance(name, str) and name in schema.names]
@@ -197,7 +197,7 @@ def named_or_only(known: tuple[str, ...], fitting: list[str]) -> str | None:
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
     """Return what Hugging Face wrote about the columns; nothing where it is not there."""
     try:
-        stored = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        stored = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):
         return {}
     if not isinstance(stored, dict):

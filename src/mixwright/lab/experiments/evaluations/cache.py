@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from mixwright.files import write_json
+from mixwright.files import read_json, write_json
 from mixwright.lab.analysis.store import read_arrays, write_arrays
 from mixwright.lab.evaluation.subject import Measurement
 
@@ -44,7 +43,7 @@ def write_found(folder: Path, found: Measurement, identity: Mapping[str, Any]) -
 def read_found(folder: Path, identity: Mapping[str, Any]) -> Measurement | None:
     """What was found of the same thing before, or None."""
     try:
-        kept = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+        kept = read_json(folder / "found.json")
     except (OSError, ValueError):
         return None
     arrays = read_arrays(folder / "arrays.npz")
