@@ -58,6 +58,8 @@ def arguments(tmp_path: Path) -> list[list[str]]:
         ["train", "cutmix", "--out", LONG], ["compare", "--out", LONG],
         ["train", "cutmix", "--out", f"{tmp_path}/{LONG}/{LONG}"],
         ["train", "cutmix", "--out", str(file)], ["train", "cutmix", "--out", f"{file}/in"],
+        ["train", "cutmix", "--out", ""], ["compare", "--out", ""], ["gallery", "--out", ""],
+        ["evaluate", "torch.nn:Identity", "--data", "digits", "--out", ""],
         ["train", "cutmix", "--out", "a\0b"], ["evaluate", "json:loads", *out],
         ["evaluate", LONG, *out], ["evaluate", f"{LONG}.pt", *out], ["evaluate", f"./{LONG}", *out],
         ["evaluate", "os:getcwd", *out], ["evaluate", "os:nothing", *out],

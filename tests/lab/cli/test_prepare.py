@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import CompareOptions
-from mixwright.lab.cli.prepare import recipe_settings
+from mixwright.lab.cli.prepare import out_folder, recipe_settings
 from mixwright.lab.experiments.defaults import recipe_defaults
 
 
@@ -33,3 +35,20 @@ def test_weights_of_a_run_take_the_place_of_published_ones() -> None:
     settings = recipe_settings(CompareOptions(data="cub200", init="runs/x"))
     assert settings["pretrained"] is False
     assert recipe_settings(CompareOptions(data="cub200"))["pretrained"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", r"--out is empty; expected a folder\."),
+        ("b" * 300, r"--out is 300 letters long; expected a folder: "),
+        ("a\0b", r"--out is 'a\\x00b'; expected a folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_refused(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        out_folder(name)
+
+
+def test_the_folder_one_is_in_can_be_named() -> None:
+    assert out_folder(".") == Path()

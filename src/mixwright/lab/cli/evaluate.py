@@ -90,7 +90,9 @@ def main(argv: Sequence[str]) -> int:
     from mixwright.lab.experiments.evaluations.parts import parse_parts
 
     device = devices(options.device)[0]
-    out = out_folder(options.out or f"runs/evaluate/{_name(options.models)}")
+    out = out_folder(
+        f"runs/evaluate/{_name(options.models)}" if options.out is None else options.out
+    )
     console = open_console()
     with users_words():
         parts = parse_parts(options.only)

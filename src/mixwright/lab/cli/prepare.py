@@ -1,12 +1,12 @@
 """From options to what the rooms below take: settings of a recipe, data, devices."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.arguments import shown
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import DataOptions, RecipeOptions
 from mixwright.lab.reports.plain_text import printable
@@ -75,16 +75,17 @@ def silent(message: str) -> None:
 
 def out_folder(name: str) -> Path:
     """Return the path of ``--out``, which need not be there yet, but is no file nor in one."""
+    if not name:
+        raise UsageError("--out is empty; expected a folder. The one that you are in is --out .")
+    if "\0" in name:
+        raise UsageError(f"--out is {name!r}; expected a folder, whose name holds no null.")
     path = Path(name)
     try:
         path.absolute().exists()
-        os.fsencode(path).index(b"\0")
     except OSError as error:
-        raise UsageError(f"--out is {shown(name)}; expected a folder: {error.strerror}.") from error
-    except ValueError:  # no such byte, as it should be
-        pass
-    else:
-        raise UsageError(f"--out is {name!r}; expected a folder, whose name holds no null.")
+        long = error.errno == errno.ENAMETOOLONG
+        found = f"{len(name)} letters long" if long else repr(name)
+        raise UsageError(f"--out is {found}; expected a folder: {error.strerror}.") from error
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
             raise UsageError(f"--out {name}: {place} is a file; expected a folder, new or old.")

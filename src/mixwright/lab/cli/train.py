@@ -64,7 +64,9 @@ def main(argv: Sequence[str]) -> int:
         check_methods([recipe], data)
         where = place(options, options.device, data, subset_seed=recipe.subset_seed)
         name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
-        planned = Planned(method, recipe, out_folder(options.out or f"runs/train/{name}"))
+        planned = Planned(
+            method, recipe, out_folder(f"runs/train/{name}" if options.out is None else options.out)
+        )
         (planned,) = continued([planned], where, say=tell if first_process() else silent)
     recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
