@@ -86,17 +86,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         raise UsageError(f"--seeds is {options.seeds}; expected at most {MOST_SEEDS:,}.")
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
-    from mixwright.lab.cli.prepare import (
-        check_methods,
-        first_process,
-        load,
-        out_folder,
-        place,
-        recipe_settings,
-        silent,
-        tell,
-    )
-    from mixwright.lab.experiments.continuing import continued
+    from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
     from mixwright.lab.experiments.defaults import METHODS
     from mixwright.lab.experiments.grid import plan_runs
     from mixwright.lab.experiments.methods import parse_methods
@@ -107,16 +97,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         methods = parse_methods(options.methods or METHODS, trust=options.trust)
         settings = recipe_settings(options)
         runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
-        first = runs[0].recipe
-        data = load(
-            options,
-            train_size=first.train_size,
-            subset_seed=first.subset_seed,
-            val_share=first.val_share,
-        )
-        check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
-        where = place(options, options.device, data, subset_seed=first.subset_seed)
-        runs = continued(runs, where, say=tell if first_process() else silent)
+        runs, data, where = prepare_runs(runs, options, device=options.device)
     world = join(where.devices[0])
     console = open_console(quiet=not world.first)
     return _Task(options, runs, data, where, command, console, world)

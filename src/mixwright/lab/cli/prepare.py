@@ -13,7 +13,7 @@ from mixwright.lab.reports.plain_text import printable
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
-    from mixwright.lab.experiments.grid import Place
+    from mixwright.lab.experiments.grid import Place, Planned
     from mixwright.lab.training.recipe import Recipe
 
 
@@ -69,7 +69,7 @@ def tell(message: str) -> None:
     print(printable(message, keep="\n"), file=sys.stderr, flush=True)
 
 
-def silent(message: str) -> None:
+def _silent(message: str) -> None:
     """Leave the telling to the first process."""
 
 
@@ -144,23 +144,39 @@ def devices(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def place(
-    options: RecipeOptions, device: str, data: "Dataset", *, subset_seed: int | None
-) -> "Place":
-    """Return where runs find their data, what these are, and what they run on.
+def prepare_runs(
+    runs: "Sequence[Planned]", options: RecipeOptions, *, device: str
+) -> "tuple[list[Planned], Dataset, Place]":
+    """Load the data of planned runs and check that all can begin, or go on where they stopped.
 
-    ``subset_seed`` drew the images of ``data`` that are trained on.
+    Return the runs as they stand in their folders, the data as the first of them has them, and
+    where runs find their data and what they run on.
+
+    Raises:
+        ValueError: there are no such data, a method cannot be trained on them, or a run was begun
+            on others.
     """
     from mixwright.lab.data.identity import data_identity
+    from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.grid import Place
 
+    first = runs[0].recipe
+    data = load(
+        options,
+        train_size=first.train_size,
+        subset_seed=first.subset_seed,
+        val_share=first.val_share,
+    )
+    check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
-    return Place(
+    place = Place(
         folder,
         options.skip_unreadable,
         devices(device),
         options.trust,
         data=options.data,
         identity=data_identity(data),
-        subset_seed=subset_seed,
+        subset_seed=first.subset_seed,
     )
+    say = tell if first_process() else _silent
+    return continued(runs, place, say=say), data, place

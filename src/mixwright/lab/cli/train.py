@@ -34,17 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
-    from mixwright.lab.cli.prepare import (
-        check_methods,
-        first_process,
-        load,
-        out_folder,
-        place,
-        recipe_settings,
-        silent,
-        tell,
-    )
-    from mixwright.lab.experiments.continuing import continued
+    from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
     from mixwright.lab.experiments.finetune import resolve_init
     from mixwright.lab.experiments.grid import Planned
     from mixwright.lab.experiments.methods import parse_method
@@ -55,19 +45,10 @@ def main(argv: Sequence[str]) -> int:
         method = parse_method(options.methods[0], trust=options.trust)
         settings = resolve_init(recipe_settings(options), method=method.slug, seed=options.seed)
         recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
-        data = load(
-            options,
-            train_size=recipe.train_size,
-            subset_seed=recipe.subset_seed,
-            val_share=recipe.val_share,
-        )
-        check_methods([recipe], data)
-        where = place(options, options.device, data, subset_seed=recipe.subset_seed)
         name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
-        planned = Planned(
-            method, recipe, out_folder(f"runs/train/{name}" if options.out is None else options.out)
-        )
-        (planned,) = continued([planned], where, say=tell if first_process() else silent)
+        out = out_folder(f"runs/train/{name}" if options.out is None else options.out)
+        planned = Planned(method, recipe, out)
+        (planned,), data, where = prepare_runs([planned], options, device=options.device)
     recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
     world = join(device)
