@@ -88,18 +88,18 @@ def _between_events(device: torch.device, call: Call) -> Callable[[], float]:
 
 def wall(call: Call) -> float:
     """Time a call by the wall clock; its result is dropped after the clock is read."""
-    started = time.perf_counter()
-    result = call()
-    seconds = time.perf_counter() - started
-    del result
-    return seconds
+    return _by(time.perf_counter, call)
 
 
 def processor(call: Call) -> float:
     """Time a call by what it takes of the processor, whatever else is at work on the machine."""
-    started = time.process_time()
+    return _by(time.process_time, call)
+
+
+def _by(clock: Callable[[], float], call: Call) -> float:
+    started = clock()
     result = call()
-    seconds = time.process_time() - started
+    seconds = clock() - started
     del result
     return seconds
 

@@ -86,19 +86,6 @@ def train_epoch(
     return EpochSummary(means, rate, seconds, timer.median(), images)
 
 
-def train_step(
-    session: Session,
-    group: MicroBatches,
-    meter: MeanMeter,
-    generator: Generator,
-    progress: float,
-    epoch: int,
-) -> float:
-    """Step all players by the gradients of a group; return the model's learning rate."""
-    _gradients(session, group, meter, generator, progress, epoch)
-    return _update(session, progress)
-
-
 def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
     """The generators of an epoch, at ``Stream.ORDER``, ``AUGMENT``, ``MIX`` and ``MODULES``.
 
@@ -109,15 +96,15 @@ def streams(seed: int, rank: int, epoch: int) -> list[Generator]:
     return [stream(seed, epoch, Stream.ORDER), *own]
 
 
-def _gradients(
+def train_step(
     session: Session,
     group: MicroBatches,
     meter: MeanMeter,
     generator: Generator,
     progress: float,
     epoch: int,
-) -> None:
-    """Gradients of the mean loss over the group's images."""
+) -> float:
+    """Step by the gradients of the mean loss over a group's images; return the model's rate."""
     recipe, device = session.recipe, session.device
     whole = sum(len(labels) for _, labels in group)
     mixing = epoch <= recipe.epochs - recipe.mix_off_epochs
@@ -135,6 +122,7 @@ def _gradients(
         more = {DIAGNOSTIC + name: value for name, value in losses.diagnostics.items()}
         accuracy = _accuracy(losses, pool)
         meter.add({**terms, **more, "loss": losses.total, "accuracy": accuracy}, len(labels))
+    return _update(session, progress)
 
 
 def _views(images: Tensor, labels: Tensor, *, mixing: bool) -> tuple[Tensor, Tensor]:
