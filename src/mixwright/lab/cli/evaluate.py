@@ -146,6 +146,8 @@ def _name(words: Sequence[str]) -> str:
 
 
 def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> "Dataset":
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import drawing_seeds
+
     # All runs among them share a recipe but for what is a run's own: they were checked.
     recipe = next((model.recipe for model in candidates if model.recipe), None)
     if options.data is None and recipe is None:
@@ -160,7 +162,7 @@ def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> 
             train_size = recipe.train_size
     own: dict[str, Any] = {}
     if recipe is not None and name == recipe.data and train_size == recipe.train_size:
-        drawn = _subset_seeds(candidates)
+        drawn = drawing_seeds(candidates)
         own = {
             "val_share": recipe.val_share,
             "subset_seed": drawn[0] if len(drawn) == 1 else None,
@@ -168,18 +170,14 @@ def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> 
     return load(replace(options, data=name, image_size=image_size), train_size=train_size, **own)
 
 
-def _subset_seeds(candidates: "Sequence[ModelToEvaluate]") -> list[int]:
-    """The seeds by which runs drew the images that they trained on, where they did."""
-    seeds = (model.recipe and model.recipe.subset_seed for model in candidates)
-    return sorted({seed for seed in seeds if seed is not None})
-
-
 def _shared_images(
     parts: "Sequence[Evaluation]", candidates: "Sequence[ModelToEvaluate]", *, named: bool
 ) -> "list[Evaluation]":
     """Leave the gap out where runs trained on other images each; refuse it where it is named."""
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import drawing_seeds
+
     fitting = [part for part in parts if part.name != "gap"]
-    if len(_subset_seeds(candidates)) < 2 or len(fitting) == len(parts):
+    if len(drawing_seeds(candidates)) < 2 or len(fitting) == len(parts):
         return list(parts)
     why = (
         "these runs drew the images that they trained on by their seeds (subset_seeds), so the gap "

@@ -100,9 +100,7 @@ def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
     Raises:
         CheckpointError: the weights are not there, are others than the recipe's, or do not fit.
     """
-    import torch
-
-    from mixwright.taps import classifier
+    from mixwright.lab.training.session import last_layer
 
     assert recipe.init is not None
     path = Path(recipe.init).expanduser()
@@ -123,9 +121,7 @@ def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
     new: set[str] = set()
     classes = tuple(state["classes"])
     if classes != data.classes:
-        shape = (2, data.channels, data.image_size, data.image_size)
-        head = classifier(model, torch.zeros(shape))
-        name = next(name for name, module in model.named_modules() if module is head)
+        name = last_layer(model, data)
         new = {f"{name}.weight", f"{name}.bias"}
     if new and sorted(classes) == sorted(set(data.classes)):
         rows = list(match_classes(classes, data.classes))

@@ -71,7 +71,7 @@ def step_costs(
     if not wanted:
         return known
     say(f"measuring what a training step costs with {len(wanted)} of the methods")
-    seeds = max(1, len(runs) // max(1, len({run.method.text for run in runs})))
+    seeds = len(runs) // len({run.method.text for run in runs})
     jobs = [_job(text, recipe, place, out, seeds) for text, recipe in wanted.items()]
     pool = Pool(workers=1, threads=1, devices=place.devices, on_event=_nothing)
     found: dict[str, StepCost] = {}

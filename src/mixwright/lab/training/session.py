@@ -208,7 +208,7 @@ def prepare(
     objective.build(model, data.num_classes)
     objective.to(device)
     heads = objective.mixed_heads()
-    layer = _last_layer(model, data, device) if heads else ""
+    layer = last_layer(model, data) if heads else ""
     optimizer = build_optimizer(recipe, model=model, extra=objective.param_groups(recipe))
     learner = Learner(model, objective, build_criterion(recipe))
     spread_learner = spread(learner, recipe, world=world, device=device)
@@ -244,8 +244,9 @@ def prepare(
     )
 
 
-def _last_layer(model: nn.Module, data: Dataset, device: torch.device) -> str:
+def last_layer(model: nn.Module, data: Dataset) -> str:
     """Return the name of the layer that makes the model's logits."""
+    device = next(model.parameters()).device
     last = classifier(model, torch.zeros(2, *data.train.shape, device=device))
     return next(name for name, module in model.named_modules() if module is last)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mixwright.mixers import Mixer
 
 _OWN_TO_A_RUN = ("method", "seed", "init", "init_weights", "init_digest")
+
+T = TypeVar("T")
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -224,30 +226,37 @@ def check_models(
                 "methods of one comparison; expected one recipe. Evaluate them apart, each with an "
                 "--out of its own."
             )
-    ways: dict[str, Callable[[ModelToEvaluate], str | tuple[str, ...]]] = {
-        "classes": lambda model: model.classes,
-        "data": lambda model: model.trained_on,
-    }
-    drawn = {model.recipe.subset_seed for model in runs if model.recipe is not None}
-    for what, of in ways.items():
-        known: dict[str | tuple[str, ...], ModelToEvaluate] = {}
-        for model in runs:
-            if of(model):
-                known.setdefault(of(model), model)
-        if what == "data" and len(drawn) > 1:  # each seed drew images of its own to train on
-            continue
-        if len(known) > 1:
-            first, other, *_ = known.values()
-            raise ValueError(
-                f"{first.name} ({first.folder}) and {other.name} ({other.folder}) were trained on "
-                f"other {what}: {_shown(of(first))} and {_shown(of(other))}; expected the same. "
-                "Evaluate them apart, each with an --out of its own."
-            )
+    _check_same("classes", runs, of=lambda run: run.classes, text=class_list)
+    if len(drawing_seeds(runs)) < 2:  # else each seed drew images of its own to train on
+        _check_same("data", runs, of=lambda run: run.trained_on, text="digest {:.8}".format)
     return _each_once(candidates, say)
 
 
-def _shown(value: str | tuple[str, ...]) -> str:
-    return f"digest {value[:8]}" if isinstance(value, str) else class_list(value)
+def drawing_seeds(candidates: Sequence[ModelToEvaluate]) -> list[int]:
+    """Return the seeds by which runs drew the images that they trained on, where they did."""
+    seeds = (model.recipe and model.recipe.subset_seed for model in candidates)
+    return sorted({seed for seed in seeds if seed is not None})
+
+
+def _check_same(
+    what: str,
+    runs: Sequence[ModelToEvaluate],
+    *,
+    of: Callable[[ModelToEvaluate], T],
+    text: Callable[[T], str],
+) -> None:
+    """Refuse runs of which something differs; where it is empty it is not known, as in old runs."""
+    known: dict[T, ModelToEvaluate] = {}
+    for run in runs:
+        if of(run):
+            known.setdefault(of(run), run)
+    if len(known) > 1:
+        (one, first), (two, other), *_ = known.items()
+        raise ValueError(
+            f"{first.name} ({first.folder}) and {other.name} ({other.folder}) were trained on "
+            f"other {what}: {text(one)} and {text(two)}; expected the same. Evaluate them apart, "
+            "each with an --out of its own."
+        )
 
 
 def _each_once(
@@ -319,8 +328,7 @@ def note_changes(
     Where we split them, images that it was trained on may have come among the test images.
     """
     runs = [model for model in candidates if model.recipe and model.recipe.data == data.name]
-    drawn = {model.recipe.subset_seed for model in runs if model.recipe is not None}
-    if not runs or len(drawn) > 1:  # each seed drew images of its own to train on
+    if not runs or len(drawing_seeds(runs)) > 1:  # each seed drew images of its own to train on
         return
     here = data_identity(data)
     unknown = [model for model in runs if not model.trained_on]
