@@ -86,7 +86,9 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows 
 
 @contextlib.contextmanager
 def write_errors(path: Path) -> Generator[None]:
-    """Let the first cause come out of lines that write a file, and say where a disk is full.
+    """Raise the first cause of an error in the lines inside, which write a file.
+
+    Where no space is left it is a ``DiskFullError``.
 
     A library that tidies up after an interruption or a full disk may raise an error of its own on
     top: torch's zip writer a RuntimeError about positions in the file.

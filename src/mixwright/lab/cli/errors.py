@@ -17,7 +17,7 @@ def users_words() -> Generator[None]:
     """Turn ``ValueError`` and ``OSError`` into ``UsageError``.
 
     For the lines that turn what the user wrote into objects, and no others: a ValueError from
-    elsewhere is a fault of ours and keeps its traceback, as one of encoding does everywhere.
+    elsewhere is a fault of ours and keeps its traceback. An error of encoding always does.
     """
     try:
         yield

@@ -62,7 +62,7 @@ class DataIdentity:
 
     @property
     def digest(self) -> str:
-        """One name for all of it, in hex digits; when files were changed is left out."""
+        """One name for all of it, in hex digits; the times of files do not count."""
         fields = asdict(self)
         for part in fields["parts"].values():
             del part["times"]

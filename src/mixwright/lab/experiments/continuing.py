@@ -1,4 +1,4 @@
-"""Runs that are there already: whether they are of these data, wherever these lie now."""
+"""Runs that exist already: whether they were trained on these data, wherever the data lie now."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from mixwright.lab.training.recipe import differences as recipe_differences
 def continued(
     runs: Sequence[Planned], place: Place, *, say: Callable[[str], None]
 ) -> list[Planned]:
-    """Return the runs, those that were begun on the same images under another path as they are.
+    """Return the runs; those that began on the same images under another path keep that recipe.
 
-    Of runs that drew other images to train on by a seed, the images to test on are compared here;
-    the others where they train. ``say`` is told of runs that do not say what they were trained on,
-    and of files that were only changed in their times.
+    Where a run's seed drew other training images, only its test images are compared here; the rest
+    is compared when it trains. ``say`` is told of runs that do not say what they were trained on,
+    and of files that changed in nothing but their times.
 
     Raises:
         ValueError: a run was trained on other data.
@@ -73,7 +73,7 @@ def _tested(identity: DataIdentity) -> DataIdentity:
 
 
 def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
-    """The run as it stands in a folder whose recipe differs in the path of the data alone."""
+    """The run with the folder and recipe that it began with, where only the data's path changed."""
     if identity is None:
         return run
     if run.folder.is_dir():

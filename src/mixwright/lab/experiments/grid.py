@@ -75,10 +75,10 @@ class Place:
     """Where runs find their data and what they run on.
 
     ``devices`` are handed out in turn; ``trust`` imports the modules that a file behind
-    ``trained:run=`` names. ``data`` is the name by which the data are found now, ``identity`` what
-    they are; None where the recipe's name is to be taken, and where each run is to find out.
-    ``subset_seed`` drew the images of ``identity`` that are trained on; runs that drew others find
-    out by themselves.
+    ``trained:run=`` names. ``data`` is the name by which the data are found now; None means the
+    recipe's name. ``identity`` is what they are; None means that each run works it out.
+    ``subset_seed`` drew the training images of ``identity``; runs that drew others work out their
+    own.
     """
 
     data_dir: str | None

@@ -80,7 +80,7 @@ class MethodPart:
     def make(self, **more: Any) -> Any:
         """Return the object itself; ``more`` is passed where the class takes it.
 
-        An option that says otherwise stays; one that is none, such as ``criterion=none``, does not.
+        An option that was given wins, unless it is None, as after ``criterion=none``.
         """
         taken = option_types(self.cls)
         given = {k: v for k, v in more.items() if k in taken and self.options.get(k) is None}

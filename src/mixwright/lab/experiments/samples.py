@@ -112,8 +112,8 @@ def draw_samples(
     """Draw one plan of a method and take it apart into samples, the first ``count`` of the batch.
 
     ``images`` are ``(B, C, H, W)`` float32 in [0, 1], and ``flips`` says whether they may be
-    mirrored; ``learned``, what a run of the method has
-    learned, is drawn instead of its own mixer. Return texts, and pictures as uint8 under
+    mirrored; ``learned``, what a run of the method has learned, is drawn instead of its own mixer.
+    Return texts, and pictures as uint8 under
     ``PLACE/own``, ``PLACE/partners`` ``(P, C, H, W)``, ``PLACE/mask`` ``(N, H, W)``, the share of
     each source in the order of the labels, and ``PLACE/mixed``. A method that cannot be drawn says
     why in its note.

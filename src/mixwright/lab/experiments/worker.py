@@ -88,7 +88,7 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
 
 @contextlib.contextmanager
 def _log(path: Path) -> Generator[IO[str]]:
-    """A run's log, or nothing where none can be written, as on a full disk: the run counts."""
+    """Open a run's log; where none can be written, as on a full disk, the run goes on without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -130,8 +130,10 @@ def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = Deco
 def _misfit_text(where: str, misfit: MisfitError) -> str:
     value = misfit.value
     several = isinstance(value, Mapping | list | tuple)  # may be long: its type says enough
-    display = f"a {type(value).__name__}" if several else displayed(value)
-    display = repr(value) if isinstance(value, str) else display
+    if isinstance(value, str):
+        display = repr(value)
+    else:
+        display = f"a {type(value).__name__}" if several else displayed(value)
     found = f"{misfit.at} is {display}" if misfit.at else f"JSON holds {display}"
     return f"{where}: {found}; expected {misfit.expected}.{misfit.hint}"
 

@@ -5,8 +5,8 @@ own (``raw`` or ``model``, ``ema``, ``teacher``), calls warnings ``alarms`` and 
 ``said``, and diagnostics ``seen``. A file itself changes only when its run writes it again.
 Recipes are the same in both: fields that came later have their defaults.
 
-Checkpoints of either format may be from before heads for mixed images were saved apart. Of a
-learned mixer's ``last.pt`` they are found in the objective's state, all but their average.
+Checkpoints of either format may be older than the separate heads for mixed images. In ``last.pt``
+of a learned mixer these are found in the objective's state, except their average.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def convert_epoch(record: Mapping[str, Any]) -> dict[str, Any]:
 def convert_checkpoint(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of ``last.pt`` or ``best.pt`` in format 2; any other state as it is."""
     new = dict(state)
-    if "records" in new:  # lines of all epochs: ``metrics.jsonl`` was not the only one to keep them
+    if "records" in new:  # older checkpoints kept the lines of all epochs too
         new["records"] = [convert_epoch(record) for record in new["records"]]
         new["record"] = new["records"][-1]
     if "recipe" not in new or "weights" in new or "model" not in new:

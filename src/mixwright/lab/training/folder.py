@@ -52,14 +52,14 @@ class RunFolder:
 
     A folder belongs to one recipe and one data set; the same ones continue in it, any other is
     refused. Nothing is touched before ``open``, which makes the folder where it does not exist.
-    Folders of before have no ``data.json``; in them any data are taken.
+    Folders of older versions have no ``data.json``; they accept any data.
     """
 
     def __init__(self, path: Path, recipe: Recipe, data: DataIdentity | None = None) -> None:
         self.path = path
         self.recipe = recipe
         self.data = data
-        self.data_known = False  # whether it is written down what the run was begun on
+        self.data_known = False  # whether the folder says which data the run began on
         self.last = path / "last.pt"
         self.best = path / "best.pt"
         self._metrics = path / "metrics.jsonl"
@@ -85,7 +85,7 @@ class RunFolder:
         self._check()
         self._lock = _locked(self.path / LOCK)
         self._check()  # another process may have come between
-        if self._lock is not None:  # what lies there is of no living process
+        if self._lock is not None:  # what lies there belongs to no living process
             remove_unfinished(self.path)
         recipe = self.path / "recipe.json"
         if not recipe.exists():
@@ -96,7 +96,7 @@ class RunFolder:
 
     @property
     def digest(self) -> str:
-        """Of the data, for what the run leaves; empty where it was begun on data unknown."""
+        """Digest of the data, for the run's records; empty where the folder does not say them."""
         return self.data.digest if self.data is not None and self.data_known else ""
 
     def close(self) -> None:
@@ -121,9 +121,9 @@ class RunFolder:
     def rewind(self, epoch: int, known: Sequence[Record] = ()) -> list[Record]:
         """Bring ``metrics.jsonl`` to the epochs up to a checkpoint, and return their records.
 
-        An interrupted run may have written a line more than its last checkpoint knows of. Lines
-        that are damaged are lost, but for those that the checkpoint knows: its own, and in
-        checkpoints of before those of all epochs.
+        An interrupted run may have written a line more than its last checkpoint knows of. Damaged
+        lines are lost, except those that the checkpoint holds: the line of its own epoch, and in
+        checkpoints of older versions the lines of all epochs.
         """
         there = [record for record in read_metrics(self.path) if record["epoch"] <= epoch]
         by_epoch = {record["epoch"]: record for record in (*there, *known)}
@@ -199,7 +199,7 @@ class RunFolder:
 
 
 def read_identity(run: Path) -> DataIdentity | None:
-    """Read what data a run's folder belongs to; None for runs of before, which kept no such file.
+    """Read which data a run's folder belongs to; None in folders of older versions.
 
     Raises:
         RunError: the file is damaged.
@@ -215,7 +215,7 @@ def read_identity(run: Path) -> DataIdentity | None:
 
 
 def other_data(run: Path, there: DataIdentity, here: DataIdentity) -> str:
-    """Return the sentence about a run whose data are others now."""
+    """Return the message for a run whose data have changed."""
     return (
         f"run folder {run} belongs to other data: {in_a_sentence(data_differences(there, here))}. "
         "Choose another folder (--out) for the data as they are now, or bring the data back."

@@ -2,8 +2,8 @@
 
 A *column* is a set of weights as it is evaluated: ``raw``, ``ema`` and ``teacher``, and, where both
 last layers learn, ``raw_mixed``, ``ema_mixed`` and ``teacher_mixed``: the same weights with the
-layer that learns from mixed images in the place of the model's own. Where that one alone learns,
-the first three have it. A column's *head* is ``own`` or ``mixed``.
+layer that learns from mixed images in the place of the model's own. Where only that layer learns,
+the first three columns have it. A column's *head* is ``own`` or ``mixed``.
 """
 
 from __future__ import annotations

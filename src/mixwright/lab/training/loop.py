@@ -111,7 +111,7 @@ def train(
         evaluate: how models are scored.
         folder: the run's own folder; see ``RunFolder``.
         device: ``cpu``, ``cuda`` (of several, the one of the local rank) or another of torch's.
-        identity: what the data are, where that has been worked out before.
+        identity: what the data are; None to work it out.
         on_progress: called on rank 0 a few times an epoch, and after each epoch is saved.
 
     Returns:

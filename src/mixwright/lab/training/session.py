@@ -39,7 +39,7 @@ class Session:
         optimizer: over all their parameters.
         ema: the averaged weights; ``ema_head`` are those of the layer for mixed images, where the
             objective has one that learns.
-        layer: name of the model's last layer.
+        layer: name of the model's last layer; empty where the objective has none for mixed images.
         train: batches of this process to train on, in this epoch, as ``make_train`` makes them of
             a set; ``test`` likewise, and ``validation``, where there are images to choose the best
             epoch on.
@@ -164,7 +164,7 @@ class Session:
             self._restore_optimizer(state["optimizer"])
             self.objective.load_state_dict(state["objective"])
             if self.ema_head is not None:
-                # A run from before there was this average begins it with the layer as it is now.
+                # Older checkpoints lack this average: it begins with the layer as it is now.
                 mixed = state.get("heads", {}).get("mixed", {})
                 head = mixed.get("ema", self.objective.mixed_heads()["raw"].state_dict())
                 self.ema_head.load_state_dict({"model": head, "t": state["ema_updates"]})
