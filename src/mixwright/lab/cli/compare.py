@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.parser import parse
+from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
 from mixwright.lab.cli.progress import display, open_console, say
 
 if TYPE_CHECKING:
@@ -86,7 +87,6 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         raise UsageError(f"--seeds is {options.seeds}; expected at most {MOST_SEEDS:,}.")
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
-    from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
     from mixwright.lab.experiments.defaults import METHODS
     from mixwright.lab.experiments.grid import plan_runs
     from mixwright.lab.experiments.methods import parse_methods

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, device_option
 from mixwright.lab.cli.parser import option, parse
-from mixwright.lab.cli.prepare import load, tell
+from mixwright.lab.cli.prepare import devices, load, out_folder, tell
 from mixwright.lab.cli.progress import open_console, say
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("no model given; expected one or more: mixwright evaluate MODEL.")
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
-    from mixwright.lab.cli.prepare import devices, out_folder, tell
     from mixwright.lab.experiments.evaluations.measuring import setting
     from mixwright.lab.experiments.evaluations.models_to_evaluate import (
         check_models,

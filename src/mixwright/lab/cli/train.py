@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrainOptions
 from mixwright.lab.cli.parser import parse
+from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
 from mixwright.lab.cli.progress import display, open_console, say
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
-    from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
     from mixwright.lab.experiments.finetune import resolve_init
     from mixwright.lab.experiments.grid import Planned
     from mixwright.lab.experiments.methods import parse_method

@@ -62,13 +62,10 @@ def run(
     Raises:
         ValueError: method, data, model or folder do not fit the recipe.
     """
-    data = dataset(
+    data = dataset_of(
+        recipe,
         data_name or recipe.data,
         data_dir=data_dir,
-        train_size=recipe.train_size,
-        subset_seed=recipe.subset_seed,
-        val_share=recipe.val_share,
-        image_size=recipe.image_size,
         skip_unreadable=skip_unreadable,
         on_message=on_message,
     )
@@ -84,6 +81,27 @@ def run(
         device=torch.device(device),
         identity=identity,
         on_progress=on_progress,
+    )
+
+
+def dataset_of(
+    recipe: "Recipe",
+    name: str,
+    *,
+    data_dir: str | None,
+    skip_unreadable: bool,
+    on_message: Callable[[str], None] | None = None,
+) -> "Dataset":
+    """The ``dataset`` that a recipe is trained on, found by this name."""
+    return dataset(
+        name,
+        data_dir=data_dir,
+        train_size=recipe.train_size,
+        subset_seed=recipe.subset_seed,
+        val_share=recipe.val_share,
+        image_size=recipe.image_size,
+        skip_unreadable=skip_unreadable,
+        on_message=on_message,
     )
 
 

@@ -24,7 +24,7 @@ from mixwright.lab.bench.timing import Timer, in_turn, processor, timer_for
 from mixwright.lab.data.lazy import LazyImages
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.pool import Event, Job, Pool
-from mixwright.lab.experiments.run import dataset, new_model
+from mixwright.lab.experiments.run import dataset_of, new_model
 from mixwright.lab.settings import decode
 from mixwright.lab.training.distributed import World
 from mixwright.lab.training.epoch import MicroBatches, in_groups, streams, train_step
@@ -156,13 +156,10 @@ def step_cost(
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Do what a worker is asked for: the step of a METHOD, as plain values."""
     recipe = Recipe.from_json(json.dumps(request["recipe"]))
-    data = dataset(
+    data = dataset_of(
+        recipe,
         recipe.data,
         data_dir=request["data_dir"],
-        train_size=recipe.train_size,
-        subset_seed=recipe.subset_seed,
-        val_share=recipe.val_share,
-        image_size=recipe.image_size,
         skip_unreadable=request["skip_unreadable"],
     )
     device = torch.device(request["device"])
