@@ -169,7 +169,7 @@ def _work(task: _Task) -> "tuple[int, list[Failure]]":
 def _workers(task: _Task) -> int:
     gpus = len(task.place.devices) if task.place.devices[0].startswith("cuda") else 0
     most = task.options.workers or gpus or os.cpu_count() or 1
-    return min(most, max(1, task.missing) if task.missing else len(task.runs))
+    return min(most, task.missing or len(task.runs))
 
 
 def _count(number: int, word: str) -> str:
