@@ -12,6 +12,8 @@ import torch
 
 from lab.training.tiny import Blend, Doubling, Turns, digest, recipe, run, tiny_data, tiny_net
 from mixwright.checkpoint import load_checkpoint
+from mixwright.lab.evaluation.calibration.temperature import rescale
+from mixwright.lab.evaluation.predictions import logits_of
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.training.distributed import first_host, map_slurm
 from mixwright.objectives.mixed import Mixed
@@ -38,6 +40,7 @@ def two_ranks(folder: Path) -> None:
         model=net,
         objective=objective,
         data=tiny_data(train=33),
+        rescale=rescale,
         on_progress=lambda progress: reports.append(progress.epoch),
     )
     found = {
@@ -157,6 +160,28 @@ def test_scores_are_over_the_whole_test_set_each_image_once(pair):
             assert scores["top1"] == pytest.approx(alone.top1)
             assert scores["nll"] == pytest.approx(alone.nll, rel=1e-6)
             assert scores["ece"] == pytest.approx(alone.ece, rel=1e-6)
+
+
+def test_what_is_measured_at_the_end_is_over_all_images_too(pair):
+    """Temperatures see the predictions of both processes, in the order of the set."""
+    folder, found = pair
+    data = tiny_data(train=33)
+    saved = load_checkpoint(folder / "rank0/straight/last.pt")
+    for column, state in saved["weights"].items():
+        net = tiny_net()
+        net.load_state_dict(state)
+        alone = rescale(*logits_of(net, [(data.test.images.float() / 255, data.test.labels)]))
+        for rank in found:
+            scores = rank["result"]["scores"][column]
+            assert scores["temperature"] == pytest.approx(alone.temperature, rel=1e-5)
+            assert scores["ece_scaled"] == pytest.approx(alone.ece_scaled, rel=1e-5)
+    net = tiny_net()
+    net.load_state_dict(saved["weights"]["raw"])
+    alone = evaluate(net, [(data.train.images.float() / 255, data.train.labels)])
+    for rank in found:
+        clean = rank["result"]["clean_train"]
+        assert (clean["images"], clean["top1"]) == (33, pytest.approx(alone.top1))
+        assert clean["nll"] == pytest.approx(alone.nll, rel=1e-6)
 
 
 def test_only_rank_0_writes_and_reports(pair):

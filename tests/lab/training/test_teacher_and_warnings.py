@@ -112,7 +112,8 @@ def test_before_an_evaluation_the_epochs_images_come_again_unmixed(tmp_path, mon
     of_each = [call["images"] for call in objective.calls]
     assert objective.measured == [of_each[:4], of_each[4:]]
     each = ["judged"] * 3
-    assert told == ["equal 0", "equal 1", *each, "equal 1", "equal 2", *each]
+    at_the_end = ["judged"]  # the raw weights on training images
+    assert told == ["equal 0", "equal 1", *each, "equal 1", "equal 2", *each, *at_the_end]
 
 
 def test_warnings_are_kept_with_their_epochs(tmp_path):

@@ -20,7 +20,9 @@ from mixwright.lab.training.folder import read_metrics
 from mixwright.lab.training.result import Result
 
 TEST, VALIDATION = 23, 17
-TOPS = {TEST: [0.9, 0.5, 0.6, 0.7], VALIDATION: [0.2, 0.8, 0.8, 0.3]}  # epoch after epoch
+TRAIN = 40
+# Epoch after epoch; on training images once, at the end.
+TOPS = {TEST: [0.9, 0.5, 0.6, 0.7], VALIDATION: [0.2, 0.8, 0.8, 0.3], TRAIN: [0.95]}
 
 
 def validated(**more: Any) -> Dataset:
@@ -50,6 +52,7 @@ def test_validation_images_choose_and_test_images_are_scored(tmp_path: Path) -> 
     assert (best["epoch"], best["top1"], best["validation_top1"]) == (2, 0.5, 0.8)
     assert best["count"] == TEST
     assert (result.scores["raw"]["top1"], result.validation["raw"]["top1"]) == (0.7, 0.3)
+    assert result.clean_train == {"top1": 0.95, "nll": 1.0, "images": TRAIN}
     lines = read_metrics(tmp_path)
     assert [line["test"]["raw"]["top1"] for line in lines] == TOPS[TEST]
     assert [line["validation"]["ema"]["top1"] for line in lines] == TOPS[VALIDATION]

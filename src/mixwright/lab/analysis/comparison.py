@@ -30,6 +30,8 @@ class FinishedRun:
         seconds: of the whole run.
         warnings: with ``first`` and ``last`` epoch and ``message``.
         epochs: lines of its metrics.
+        clean_train: scores of the raw weights on training images as they are; None where they
+            were not measured, as in older runs.
     """
 
     seed: int
@@ -41,6 +43,7 @@ class FinishedRun:
     seconds: float
     warnings: Sequence[Mapping[str, Any]]
     epochs: Sequence[Mapping[str, Any]]
+    clean_train: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,11 @@ def _scores(method: FinishedMethod) -> list[Group]:
             summaries=tuple(
                 {
                     **run.scores[weights],
+                    **(
+                        {"clean_train": dict(run.clean_train)}
+                        if weights == "raw" and run.clean_train is not None
+                        else {}
+                    ),
                     "best": run.best.get(weights),
                     "protocols": run.protocols.get(weights, {}),
                 }

@@ -8,7 +8,9 @@ from mixwright.lab.evaluation.calibration.reliability import brier as brier
 from mixwright.lab.evaluation.calibration.reliability import ece as ece
 from mixwright.lab.evaluation.calibration.reliability import nll as nll
 from mixwright.lab.evaluation.calibration.reliability import reliability as reliability
+from mixwright.lab.evaluation.calibration.temperature import Rescaled as Rescaled
 from mixwright.lab.evaluation.calibration.temperature import fit_temperature as fit_temperature
+from mixwright.lab.evaluation.calibration.temperature import rescale as rescale
 from mixwright.lab.evaluation.cam import Cam as Cam
 from mixwright.lab.evaluation.cam import grad_cam as grad_cam
 from mixwright.lab.evaluation.corruption.corruption import Corruption as Corruption

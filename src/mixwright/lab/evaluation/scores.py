@@ -51,6 +51,7 @@ def evaluate(
     *,
     autocast: torch.dtype | None = None,
     reduce: Callable[[Tensor], Tensor] | None = None,
+    keep: Callable[[Tensor, Tensor], object] | None = None,
 ) -> Scores:
     """Return the scores of a model over batches.
 
@@ -65,6 +66,8 @@ def evaluate(
             model's own. Logits are brought to float32 in any case.
         reduce: adds a float64 vector up over processes; called once, on every process, also on
             one that has no images. None for a single process.
+        keep: called with the logits ``(B, K)`` float32 and labels ``(B,)`` of each batch as it is
+            done, on the model's device, under inference mode. None keeps nothing.
 
     Raises:
         ValueError: no images, logits that are not finite (with their number), labels out of
@@ -80,6 +83,8 @@ def evaluate(
     with evaluating(model), torch.inference_mode():
         for images, labels in pairs_of(batches):
             logits = batch_logits(model, images, labels, autocast=autocast)
+            if keep is not None:
+                keep(logits, labels)
             part = _sums(logits, labels)
             total = part if total is None else total + part
     if total is None:

@@ -161,6 +161,7 @@ def _finished(method: Method, runs: Sequence[_Run], out: Path) -> FinishedMethod
                 seed=run.result.seed,
                 folder=run.planned.folder.relative_to(out).as_posix(),
                 scores=run.result.scores,
+                clean_train=run.result.clean_train,
                 best=run.result.best,
                 protocols=run_protocols(run.epochs),
                 step_seconds=run.result.step_seconds,

@@ -12,6 +12,7 @@ from mixwright.files import DiskFullError
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.identity import check_counts
 from mixwright.lab.data.load import load_data
+from mixwright.lab.evaluation.calibration.temperature import rescale
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.finetune import load_init
 from mixwright.lab.experiments.methods import parse_method
@@ -77,6 +78,7 @@ def run(
         objective=parse_method(recipe.method, trust=trust).objective(build_criterion(recipe)),
         data=data,
         evaluate=evaluate,
+        rescale=rescale,
         folder=folder,
         device=torch.device(device),
         identity=identity,

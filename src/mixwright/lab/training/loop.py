@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from mixwright.lab.data.batches import Batches
 from mixwright.lab.data.classes import class_list
 from mixwright.lab.data.identity import DataIdentity, data_identity
 from mixwright.lab.data.sets import Dataset
@@ -28,47 +26,20 @@ from mixwright.lab.training.epoch import (
     train_epoch,
 )
 from mixwright.lab.training.folder import Record, RunFolder, median_step
-from mixwright.lab.training.heads import MIXED, wearing, weights_of
 from mixwright.lab.training.machine import commit, machine, version
 from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
 from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
 from mixwright.lab.training.result import Result, chosen_on, warning_spans
+from mixwright.lab.training.scoring import Columns, Evaluate, Rescale, Scoring
 from mixwright.lab.training.session import Session, check_partners, prepare
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import Stream, stream
-from mixwright.taps import evaluating
 
 _CONTINUED = (
     *("recipe", "weights", "ema_updates", "optimizer", "objective"),
     *("epoch", "best", "seconds", "record"),
 )
-
-
-class ScoresLike(Protocol):
-    """A dataclass of numbers with a ``top1``, such as ``evaluation.Scores``."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def top1(self) -> float:
-        """Share of images whose first guess is right."""
-        ...
-
-
-class Evaluate(Protocol):
-    """How a model is scored; ``evaluation.evaluate`` is one."""
-
-    def __call__(
-        self,
-        model: nn.Module,
-        batches: Batches,
-        /,
-        *,
-        reduce: Callable[[Tensor], Tensor] | None = None,
-    ) -> ScoresLike:
-        """Return the model's scores over the batches; ``reduce`` adds up over processes."""
-        ...
 
 
 def train(
@@ -81,6 +52,7 @@ def train(
     folder: str | Path,
     device: torch.device | str = "cpu",
     identity: DataIdentity | None = None,
+    rescale: Rescale | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train a model by a recipe, in a folder that remembers how far it came.
@@ -99,8 +71,9 @@ def train(
     last one, and with them the teacher of an objective that has one of its own; each through the
     last layer that learns, or one after the other through both (see ``heads``). Where the data have
     images for validation, the best epoch is chosen on them and on nothing else; the test images are
-    scored as well, for the curves. After each epoch with mixing the objective is asked for
-    warnings, which stop nothing.
+    scored as well, for the curves. Once, after the last epoch, the raw weights are scored on
+    training images as they are, and ``rescale`` is asked about every column. After each epoch with
+    mixing the objective is asked for warnings, which stop nothing.
 
     Args:
         recipe: what to do. Its data, model and method only name the next three arguments.
@@ -112,6 +85,8 @@ def train(
         folder: the run's own folder; see ``RunFolder``.
         device: ``cpu``, ``cuda`` (of several, the one of the local rank) or another of torch's.
         identity: what the data are; None to work it out.
+        rescale: what temperature scaling would make of the final scores; its measures are added to
+            them. None adds nothing.
         on_progress: called on rank 0 a few times an epoch, and after each epoch is saved.
 
     Returns:
@@ -140,7 +115,7 @@ def train(
             session = prepare(
                 recipe, model=model, objective=objective, data=data, world=world, device=here
             )
-            return _Run(run, session, evaluate, on_progress).finish()
+            return _Run(run, session, Scoring(session, evaluate, rescale), on_progress).finish()
     finally:
         run.close()
 
@@ -152,19 +127,19 @@ class _Run:
         self,
         folder: RunFolder,
         session: Session,
-        evaluate: Evaluate,
+        scoring: Scoring,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self.folder = folder
         self.session = session
-        self.evaluate = evaluate
+        self.scoring = scoring
         self.on_progress = on_progress
         self.epoch = 0
         self.records: list[Record] = []
-        self.best: dict[str, dict[str, Any]] = {}
-        self.scores: dict[str, dict[str, Any]] | None = None  # of the last epoch, if evaluated
-        self.chosen_by: dict[str, dict[str, Any]] | None = None  # likewise, on validation images
-        self.newest_scores: dict[str, dict[str, Any]] = {}
+        self.best: Columns = {}
+        self.scores: Columns | None = None  # of the last epoch, if evaluated
+        self.chosen_by: Columns | None = None  # likewise, on validation images
+        self.newest_scores: Columns = {}
         self.warnings: tuple[str, ...] = ()  # of the newest finished epoch
         self.earlier_seconds = 0.0  # of earlier calls
         self.started = time.perf_counter()
@@ -227,23 +202,9 @@ class _Run:
         )
         session.equalise()  # each process has measured its own part
         session.model.eval()
-        self.scores = self._scored(session.test)
-        if session.validation is not None:
-            self.chosen_by = self._scored(session.validation)
-
-    def _scored(self, batches: Batches) -> dict[str, dict[str, Any]]:
-        """Scores of every column over batches."""
-        session = self.session
-        together = {"reduce": session.world.sum} if session.world.size > 1 else {}
-        models, heads = session.models(), session.mixed_heads()
-        scores: dict[str, dict[str, Any]] = {}
-        for column, kind in session.columns().items():
-            name = weights_of(column)
-            head = heads[name] if kind == MIXED else None
-            # A teacher may keep norm layers in a mode of its own.
-            with evaluating(models[name]), wearing(models[name], session.layer, head) as model:
-                scores[column] = asdict(self.evaluate(model, batches, **together))
-        return scores
+        self.scores, self.chosen_by = self.scoring.test_and_validation(
+            last=self.epoch == recipe.epochs
+        )
 
     def _warnings(self, means: dict[str, float]) -> tuple[str, ...]:
         """Ask the objective what went wrong; not about epochs that did not mix."""
@@ -257,7 +218,7 @@ class _Run:
     def _keep_best(self) -> bool:
         """Note the best epoch of each column; return whether the raw weights improved."""
         tests, judges = self.scores or {}, self.chosen_by
-        better: dict[str, dict[str, Any]] = {}
+        better: Columns = {}
         for name, scores in tests.items():
             found: dict[str, Any] = {**scores, "epoch": self.epoch}
             if judges is not None:
@@ -305,6 +266,7 @@ class _Run:
         session, recipe = self.session, self.session.recipe
         if self.scores is None:
             raise RuntimeError("the last epoch is always evaluated")
+        clean_train, rescaled = self.scoring.clean_train(), self.scoring.at_the_end()
         return Result(
             recipe=recipe,
             hash=recipe_hash(recipe),
@@ -315,8 +277,9 @@ class _Run:
             machine={**machine(session.device), "processes": session.world.size},
             epochs=recipe.epochs,
             train=self.records[-1]["train"],
-            scores=self.scores,
+            scores={name: {**own, **rescaled.get(name, {})} for name, own in self.scores.items()},
             best=self.best,
+            clean_train=clean_train,
             heads=self._heads(),
             validation=self.chosen_by or {},
             chosen_on=chosen_on(recipe, validated=session.validation is not None),

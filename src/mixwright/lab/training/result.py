@@ -20,6 +20,8 @@ ChosenOn = Literal["test", "validation", "training share"]
 _NUMBER = int | float | None  # null is NaN, or top-5 of few classes
 # What ``best`` alone holds: when it was, and by what it was chosen.
 _OF_THE_BEST = ("epoch", "validation_")
+# What ``scores`` alone hold: it is measured once, after the last epoch.
+_AT_THE_END = ("ece_scaled", "temperature")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,10 @@ class Result:
         commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
         machine: where the run ended; see ``machine``.
         train: loss, accuracy, terms and diagnostics over the last epoch.
-        scores: by column, on the test images after the last epoch.
+        scores: by column, on the test images after the last epoch; with them ``ece_scaled``, the
+            ECE after temperature scaling, and ``temperature``, as ``evaluation.rescale`` gives
+            them: fitted on the validation images where there are some, else on the two halves of
+            the test images in turn. Older records lack both.
         best: by column, the scores on the test images of the epoch that was best on the images of
             ``chosen_on``, the earlier of equals, and ``epoch``; with validation images also
             ``validation_top1``, which decided. Chosen on the test images they are optimistic.
@@ -50,6 +55,8 @@ class Result:
         chosen_on: what ``best`` was chosen on: ``test``, ``validation`` (the data set's own part)
             or ``training share`` (see the recipe's ``val_share``).
         set_by_data: options of the method that follow from the data, by ``Class.option``.
+        clean_train: ``top1`` and ``nll`` of the column ``raw`` after the last epoch on ``images``
+            of the images trained on, as they are: not augmented, not mixed. None in older records.
         data: digest of the images, as ``data.identity`` gives it; empty in older records.
     """
 
@@ -73,6 +80,7 @@ class Result:
     validation: dict[str, Numbers] = field(default_factory=dict[str, Numbers])
     chosen_on: ChosenOn = "test"
     set_by_data: dict[str, bool] = field(default_factory=dict[str, bool])
+    clean_train: Numbers | None = None
     data: str = ""
 
     def to_record(self) -> dict[str, Any]:
@@ -102,10 +110,12 @@ def _check_columns(result: Result) -> None:
             raise ValueError(f"result: {name} lacks the column {lost[0]}.")
     every = [*result.scores.values(), *result.best.values()]
     measures = {name for name in {"top1"}.union(*every) if not name.startswith(_OF_THE_BEST)}
-    for scores in every:
-        lost = [name for name in measures if not isinstance(scores.get(name, ""), _NUMBER)]
-        if lost or scores["top1"] is None:
-            raise ValueError(f"result: a column of scores lacks {min(lost, default='top1')}.")
+    of_both = measures.difference(_AT_THE_END)
+    for wanted, columns in ((measures, result.scores), (of_both, result.best)):
+        for scores in columns.values():
+            lost = [name for name in wanted if not isinstance(scores.get(name, ""), _NUMBER)]
+            if lost or scores["top1"] is None:
+                raise ValueError(f"result: a column of scores lacks {min(lost, default='top1')}.")
 
 
 def warning_spans(records: Iterable[Mapping[str, Any]]) -> list[Numbers]:

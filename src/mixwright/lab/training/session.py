@@ -41,8 +41,8 @@ class Session:
             objective has one that learns.
         layer: name of the model's last layer; empty where the objective has none for mixed images.
         train: batches of this process to train on, in this epoch, as ``make_train`` makes them of
-            a set; ``test`` likewise, and ``validation``, where there are images to choose the best
-            epoch on.
+            a set; ``test`` likewise by ``make_test``, and ``validation``, where there are images to
+            choose the best epoch on.
         data: the run's own data set, as it was given; ``train_data`` is what ``train`` is of, that
             or what the objective made of it.
         set_by_data: options of the method that follow from the data, for the record.
@@ -60,6 +60,7 @@ class Session:
     test: Batches
     validation: Batches | None
     make_train: Callable[[ImageSet | LazyImages], Batches]
+    make_test: Callable[[ImageSet | LazyImages], Batches]
     data: Dataset
     world: World
     device: torch.device
@@ -234,6 +235,7 @@ def prepare(
         layer=layer,
         train=make_train(data.train),
         make_train=make_train,
+        make_test=make_test,
         test=make_test(data.test),
         validation=None if data.validation is None else make_test(data.validation),
         data=data,

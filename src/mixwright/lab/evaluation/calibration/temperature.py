@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mixwright.arguments import check_arguments
-from mixwright.lab.evaluation.calibration.reliability import nll
+from mixwright.lab.evaluation.calibration.reliability import ece, nll
 from mixwright.lab.evaluation.predictions import check_logits
 
 LOWEST, HIGHEST = 0.01, 100.0
@@ -66,3 +67,66 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     found = math.exp(-float(cold.detach()))
     best = min(max(found, LOWEST), HIGHEST)
     return min(best, 1.0, key=lambda value: nll(logits.double() / value, labels))
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """What temperature scaling makes of a model's test images; None where nothing can be fitted.
+
+    Attributes:
+        ece_scaled: expected calibration error of the scaled logits, in [0, 1].
+        temperature: that they were divided by; of two halves the geometric mean of theirs.
+    """
+
+    ece_scaled: float | None
+    temperature: float | None
+
+
+@check_arguments
+def rescale(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    held_out: tuple[Tensor, Tensor] | None = None,
+    bins: int = 15,
+) -> Rescaled:
+    """Return the calibration error after temperature scaling, and the temperature.
+
+    The temperature is fitted on ``held_out``. Without such images the judged ones are fitted on
+    in two folds: each half is scaled by the temperature of the other one, and all are judged
+    together. Every other image of a class is in the other half, in the order given.
+
+    Args:
+        logits: ``(M, K)`` finite, of the images that are judged.
+        labels: ``(M,)`` integers in ``[0, K)``.
+        held_out: logits and labels of other images that the model was not trained on.
+        bins: of the error; see ``ece``.
+
+    Returns:
+        the error of the same definition as ``ece`` of the logits as they are. Both are None for a
+        single image and no others.
+
+    Raises:
+        ValueError: what ``check_logits`` refuses, or ``bins`` below 1.
+
+    Example:
+        >>> sure = torch.tensor([[2.0, 0.0]]).repeat(8, 1)  # 88 % sure, 75 % right
+        >>> labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+        >>> round(ece(sure, labels), 4), round(rescale(sure, labels).ece_scaled, 4)
+        (0.1308, 0.0)
+
+    Source: Guo et al. 2017, arXiv:1706.04599.
+    """
+    check_logits(logits, labels)
+    if held_out is not None:
+        temperature = fit_temperature(*held_out)
+        return Rescaled(ece(logits.double() / temperature, labels, bins=bins), temperature)
+    if len(labels) < 2:
+        return Rescaled(None, None)
+    by_class = labels.argsort(stable=True)
+    one, other = by_class[::2], by_class[1::2]
+    found = [fit_temperature(logits[half], labels[half]) for half in (one, other)]
+    scaled = torch.empty_like(logits, dtype=torch.float64)
+    scaled[other] = logits[other].double() / found[0]
+    scaled[one] = logits[one].double() / found[1]
+    return Rescaled(ece(scaled, labels, bins=bins), math.sqrt(found[0] * found[1]))
