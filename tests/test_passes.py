@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +122,14 @@ def expect(objective: Objective, card: Any) -> None:
 @pytest.mark.parametrize("name", MIXERS)
 def test_mixers_cost_what_their_cards_say(name: str) -> None:
     expect(Mixed(MIXERS[name]()), CARDS[name])
+
+
+@pytest.mark.parametrize("name", ["cutmix", "miamix", "puzzlemix"])
+def test_whole_images_cost_one_more_plain_step(name: str) -> None:
+    card = CARDS[name]
+    more = replace(card, forwards=card.forwards + 1, backwards=card.backwards + 1)
+    assert more.times == pytest.approx(card.times + 1)
+    expect(Mixed(MIXERS[name](), clean=1.0), more)
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "mixed"])

@@ -16,6 +16,7 @@ from mixwright.lab.evaluation.calibration.temperature import rescale
 from mixwright.lab.evaluation.predictions import logits_of
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.training.distributed import first_host, map_slurm
+from mixwright.mixers import MixUp
 from mixwright.objectives.mixed import Mixed
 
 MIXED = {"epochs": 3, "accumulate": 2, "batch_size": 8, "mix_off_epochs": 1}
@@ -68,6 +69,11 @@ def two_ranks(folder: Path) -> None:
         run(mine / name, recipe(epochs=3), model=net, objective=one)
         found[name] = digest([net.state_dict(), one.state_dict()])
     found["counts"] = [call["count"] for call in one.calls]
+
+    net = tiny_net()
+    regmixup = Mixed(MixUp(), clean=1.0)
+    run(mine / "clean", recipe(**MIXED), model=net, objective=regmixup, data=tiny_data(train=33))
+    found["clean"] = digest(net.state_dict())
 
     # The ranks begin with different weights: those of rank 0 count.
     plain = tiny_net(norm=False, dropout=0.0)
@@ -197,6 +203,11 @@ def test_only_rank_0_writes_and_reports(pair):
 def test_two_ranks_resume_bit_for_bit(pair):
     _, found = pair
     assert found[0]["resumed"] == found[1]["resumed"] == found[0]["weights"]
+
+
+def test_whole_images_beside_mixed_ones_keep_the_ranks_together(pair):
+    _, (one, other) = pair
+    assert one["clean"] == other["clean"] != one["weights"]
 
 
 def test_players_that_rest_and_data_that_grow_keep_the_ranks_together(pair):

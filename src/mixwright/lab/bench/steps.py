@@ -102,7 +102,7 @@ class TrainingStep:
         self.mixes = isinstance(objective, Mixed)
         if isinstance(objective, Mixed) and objective.mixer is not None:
             self.timed_mixer = TimedMixer(objective.mixer, time_part)
-            objective = Mixed(self.timed_mixer, objective.criterion)
+            objective = Mixed(self.timed_mixer, objective.criterion, objective.clean)
         self.model, self.optimizer = model, optimizer
         self.objective = _built(objective, model, images.device)
         self.images, self.labels, self.precision = images, labels, precision
