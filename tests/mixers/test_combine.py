@@ -18,7 +18,7 @@ from mixwright.mixers import (
     Sometimes,
     set_progress,
 )
-from mixwright.mixers.combine import needs_partner, self_flips, views_of, with_flips
+from mixwright.mixers.combine import needs_partner, per_of, self_flips, views_of, with_flips
 from mixwright.sampling import stream
 
 IMAGES = torch.rand(64, 1, 8, 8, generator=stream(1))
@@ -206,3 +206,22 @@ def test_flips_are_set_where_they_are_open_alone() -> None:
     assert later.at(later.progress) == MiAMix(k_max=2, self_flip=False)
     assert self_flips(later) == {"MiAMix": False}
     assert self_flips(OneOf(MiAMix(), CutMix())) == {}
+
+
+def test_what_a_mixer_draws_for() -> None:
+    class Odd:
+        per = "pixel"
+
+        def plan(self, *_: object, **__: object) -> None: ...
+
+    once = MixUp(per="batch")
+    for mixer, per in (
+        (CutMix(), "sample"),
+        (once, "batch"),
+        (OneOf(once, once), "sample"),
+        (OneOf(CutMix(), per="batch"), "batch"),
+        (Sometimes(once, 0.5), "sample"),
+        (Scheduled(lambda progress: once), "batch"),
+        (Odd(), "sample"),
+    ):
+        assert per_of(mixer) == per, mixer  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_arguments, check_number, check_settings
-from mixwright.mixers.mixer import Mixer, Per, check_mixer, check_step
+from mixwright.mixers.mixer import PERS, Mixer, Per, check_mixer, check_step
 from mixwright.plan import MixPlan
 from mixwright.saliency import sharing
 
@@ -20,7 +20,9 @@ from mixwright.saliency import sharing
 class OneOf:
     """Draw one of several mixers, for each sample or for each batch.
 
-    ``OneOf(MixUp(), CutMix())`` is the field's "stochastic MixUp & CutMix".
+    ``OneOf(MixUp(), CutMix(), per="batch")`` is the field's "Stochastic MixUp & CutMix", one of
+    both for all images of a step, as Park et al. 2022 (arXiv:2208.09913) compare it. By default
+    each sample has a draw of its own.
 
     Args:
         *mixers: at least one.
@@ -229,6 +231,18 @@ def views_of(mixer: Mixer) -> int:
         2
     """
     return max((int(getattr(one, "views", 1)) for one in _inside(mixer)), default=1)
+
+
+def per_of(mixer: Mixer) -> Per:
+    """Return whether a mixer draws for each sample or once a batch, its ``per``; else per sample.
+
+    Example:
+        >>> from mixwright import CutMix
+        >>> per_of(CutMix(per="batch")), per_of(OneOf(CutMix(per="batch")))
+        ('batch', 'sample')
+    """
+    per = getattr(_current(mixer) if isinstance(mixer, Scheduled) else mixer, "per", "sample")
+    return per if per in PERS else "sample"
 
 
 def needs_partner(mixer: Mixer) -> bool:

@@ -128,11 +128,7 @@ def _mixers(methods: "Sequence[Method]") -> "dict[str, Mixer]":
 def _learners(methods: "Sequence[Method]") -> "dict[str, MakeObjective]":
     from mixwright.objectives.criteria import CrossEntropy
 
-    return {
-        method.text: partial(method.objective, CrossEntropy())
-        for method in methods
-        if method.parts[0].learns
-    }
+    return {method.text: partial(method.objective, CrossEntropy()) for method in methods}
 
 
 def _step_models(options: BenchOptions) -> "list[StepModel]":

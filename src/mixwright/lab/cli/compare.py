@@ -32,7 +32,13 @@ METHOD is
                             of numbers is 2-4: adautomix:sources=2-4
   NAME:OPTION=A|B,...       a grid, one METHOD a value, every combination of several options;
                             quote it: 'miamix:p_self=0|0.1|0.2'
-  METHOD+METHOD             drawn for each sample anew: mixup+cutmix
+  NAME:p=0.5,clean=1        of any mixer: it mixes with chance p (for each sample, or each batch
+                            if it draws once a batch); a loss on whole images beside, of weight
+                            clean (one more forward and backward; mixup:clean=1 is RegMixup)
+  NAME:OPTION=0to1          a number of a mixer, p and clean too, that changes evenly over training
+  METHOD+METHOD             drawn for each sample anew: mixup+cutmix; p and clean stand behind the
+                            last and are of the whole
+  METHOD+METHOD@batch       drawn for each batch anew: mixup+cutmix@batch
   package.module:Class      a mixer of your own, importable from here
   trained:run=PATH          the mixer that a run has learned, frozen
 

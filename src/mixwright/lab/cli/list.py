@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 KINDS = ("methods", "data", "models", "evaluations")
 
+_EVERY_MIXER = (
+    "Each mixer takes p=1 too, the chance of mixing, for each sample or, if it draws once a batch, "
+    "for each batch; and clean=0, the weight w of a loss on whole images, "
+    "(mixed + w * whole) / (1 + w): one more forward and backward, 1.00 x a plain step more. "
+    "Numbers may change evenly over training: p=0to1."
+)
+
 _Row = tuple[str, str, dict[str, str]]
 
 
@@ -49,7 +56,7 @@ def _methods() -> None:
 
     rows: list[_Row] = [("none", "train on images as they are", {})]
     rows += [_method(name, cls, CARDS.get(name)) for name, cls in MIXERS.items()]
-    _print("methods: mixers", rows)
+    _print("methods: mixers", rows, note=_EVERY_MIXER)
     learners = [
         _method(name, cls, OBJECTIVE_CARDS.get(name))
         for name, cls in OBJECTIVES.items()
@@ -137,10 +144,12 @@ def passes(card: "Card") -> str:
     return f"{', '.join(many)}: {exact}"
 
 
-def _print(title: str, rows: Sequence[_Row]) -> None:
+def _print(title: str, rows: Sequence[_Row], *, note: str = "") -> None:
     wide = max(len(name) for name, _, _ in rows) + 4
     room = max(40, shutil.get_terminal_size((100, 24)).columns - wide)
     print(f"\n{title}")
+    if note:
+        _block("  ", note, room + wide - 2)
     for name, line, more in rows:
         _block(f"  {name}".ljust(wide), line, room)
         for heading, text in more.items():

@@ -1,10 +1,30 @@
-"""Several METHODs in one text: ``miamix:p_self=0|0.05|0.1``."""
+"""Several METHODs in one text: ``miamix:p_self=0|0.05|0.1``; and the parts of one."""
 
 import itertools
 import re
 
-JOIN = re.compile(r"\+(?=[A-Za-z_])(?!variance\b)")
+_JOIN = re.compile(r"\+(?=[A-Za-z_])(?!variance\b)")
 """Stands between the parts of a METHOD; not the sign of 1e+5, nor that in mask_loss=l1+variance."""
+
+_BATCH = re.compile(r"(.*?)\s*(@batch\s*(?::.*)?)", re.DOTALL)
+
+
+def method_parts(text: str) -> tuple[list[str], str]:
+    """Split a METHOD into what stands between the ``+``, and the ``@batch`` behind several.
+
+    What follows on the ``@batch``, options behind a colon, is left with it.
+
+    Example:
+        >>> method_parts("mixup+cutmix:alpha=0.2@batch:p=0.5")
+        (['mixup', 'cutmix:alpha=0.2'], '@batch:p=0.5')
+        >>> method_parts("trained:run=a@batch")
+        (['trained:run=a@batch'], '')
+    """
+    words = [word.strip() for word in _JOIN.split(text.strip())]
+    behind = _BATCH.fullmatch(words[-1]) if len(words) > 1 else None
+    if behind is None:
+        return words, ""
+    return [*words[:-1], behind[1]], behind[2]
 
 
 def alternatives(text: str) -> list[str]:
@@ -26,8 +46,10 @@ def alternatives(text: str) -> list[str]:
     """
     if "|" not in text:
         return [text]
-    parts = [_part(word, text) for word in JOIN.split(text)]
-    return ["+".join(chosen) for chosen in itertools.product(*parts)]
+    words, batch = method_parts(text)
+    parts = [_part(word, text) for word in words]
+    behind = _part(batch, text)
+    return ["+".join(chosen) + last for *chosen, last in itertools.product(*parts, behind)]
 
 
 def _part(word: str, text: str) -> list[str]:

@@ -120,12 +120,7 @@ def compare_runs(
 
 def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
     """Return METHOD -> ``name.option`` -> text, for options that some METHOD names."""
-    named = {
-        f"{part.name}.{option}"
-        for method in methods
-        for part in method.parts
-        for option in part.options
-    }
+    named = {name for method in methods for name in method.given}
     return {
         method.text: {name: text for name, text in method.options.items() if name in named}
         for method in methods

@@ -1,24 +1,40 @@
 """What a METHOD on the command line means: ``none``, ``cutmix:alpha=0.2``, ``mixup+cutmix``.
 
-``trained:run=PATH`` is the mixer that a run has learned, frozen.
+``trained:run=PATH`` is the mixer that a run has learned, frozen. Every mixer takes ``p`` and
+``clean`` beside its own options, see ``mixing_options``.
 """
 
+import dataclasses
 import hashlib
 import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.arguments import did_you_mean
-from mixwright.lab.experiments.alternatives import JOIN, alternatives
+from mixwright.lab.experiments.alternatives import alternatives, method_parts
+from mixwright.lab.experiments.mixing_options import (
+    DEFAULTS,
+    mixing_with_chance,
+    read_mixing,
+    take_mixing,
+)
+from mixwright.lab.experiments.schedules import (
+    Number,
+    Ramp,
+    RampedMixer,
+    is_ramp,
+    read_number,
+)
 from mixwright.lab.settings import (
     default_texts,
     option_pairs,
     option_types,
     read_options,
+    without_none,
     write_value,
 )
 
@@ -43,7 +59,7 @@ class MethodPart:
     Args:
         name: its name in ``MIXERS`` or ``OBJECTIVES``, ``trained``, or ``package.module:Class``.
         cls: its class.
-        options: keyword arguments of the class.
+        options: keyword arguments of the class; a ``Ramp`` for a number that changes.
         learns: True for an objective, False for a mixer.
         trust: whether modules are imported that a file behind ``trained:run=`` names.
     """
@@ -54,10 +70,10 @@ class MethodPart:
     learns: bool
     trust: bool = False
 
-    @property
-    def text(self) -> str:
-        """The canonical form, options sorted."""
-        options = ",".join(f"{k}={write_value(v)}" for k, v in sorted(self.options.items()))
+    def text(self, more: Mapping[str, Any]) -> str:
+        """The canonical form, options sorted, with ``more`` of them."""
+        every = {**self.options, **more}
+        options = ",".join(f"{k}={write_value(v)}" for k, v in sorted(every.items()))
         return f"{self.name}:{options}" if options else self.name
 
     @property
@@ -66,15 +82,15 @@ class MethodPart:
         texts = default_texts(self.cls) | {k: write_value(v) for k, v in self.options.items()}
         return {name: text for name, text in texts.items() if text is not None}
 
-    @property
-    def label(self) -> str:
+    def label(self, more: Mapping[str, Any]) -> str:
         """The paper's spelling and the options, for people; presets by their names."""
-        display = {k: v.name if isinstance(v, Path) else v for k, v in self.options.items()}
+        display = {**self.options, **more}
+        display = {k: v.name if isinstance(v, Path) else v for k, v in display.items()}
         for name, preset in presets_of(self.cls).items():
             if preset.items() <= display.items():
                 rest = {k: v for k, v in display.items() if k not in preset}
                 display = {"preset": name} | rest
-        options = ", ".join(f"{k} {write_value(v)}" for k, v in sorted(display.items()))
+        options = _displayed(display)
         return f"{self.cls.__name__} ({options})" if options else self.cls.__name__
 
     def make(self, **more: Any) -> Any:
@@ -82,27 +98,59 @@ class MethodPart:
 
         An option that was given wins, unless it is None, as after ``criterion=none``.
         """
+        if any(isinstance(value, Ramp) for value in self.options.values()):
+            from mixwright.mixers.combine import Scheduled
+
+            return Scheduled(RampedMixer(self.cls, self.options))
         taken = option_types(self.cls)
         given = {k: v for k, v in more.items() if k in taken and self.options.get(k) is None}
         made = self.cls(**self.options | given)
         return made.load(trust=self.trust) if self.name == _TRAINED else made
 
+    def check(self) -> None:
+        """Make it once, at both ends of its schedules, so that bad values and files show."""
+        made = self.make()
+        if isinstance(getattr(made, "at", None), RampedMixer):
+            for progress in (0.0, 1.0):
+                made.at(progress)
+
 
 @dataclass(frozen=True)
 class Method:
-    """A METHOD, read and checked; no part at all for ``none``, several are drawn by ``OneOf``."""
+    """A METHOD, read and checked; no part at all for ``none``, several are drawn by ``OneOf``.
+
+    Args:
+        parts: the methods that are joined by ``+``.
+        mixing: ``p`` and ``clean`` of the whole, where they were given; see ``mixing_options``.
+        by_batch: whether one of several is drawn for each batch, not for each sample.
+    """
 
     parts: tuple[MethodPart, ...]
+    mixing: Mapping[str, Number] = field(default_factory=dict[str, Number])
+    by_batch: bool = False
 
     @property
     def text(self) -> str:
         """The canonical form; reading it again gives an equal method."""
-        return "+".join(part.text for part in self.parts) or "none"
+        if not self.parts:
+            return "none"
+        last = {} if self.by_batch else self.mixing
+        texts = [*(part.text({}) for part in self.parts[:-1]), self.parts[-1].text(last)]
+        if not self.by_batch:
+            return "+".join(texts)
+        behind = ",".join(f"{k}={write_value(v)}" for k, v in sorted(self.mixing.items()))
+        return "+".join(texts) + "@batch" + (f":{behind}" if behind else "")
 
     @property
     def label(self) -> str:
         """How tables and figures call it."""
-        return " + ".join(part.label for part in self.parts) or "No mixing"
+        if not self.parts:
+            return "No mixing"
+        if len(self.parts) == 1:
+            return self.parts[0].label(self.mixing)
+        joined = " + ".join(part.label({}) for part in self.parts)
+        joined += " per batch" if self.by_batch else ""
+        return f"{joined}, {_displayed(self.mixing)}" if self.mixing else joined
 
     @property
     def slug(self) -> str:
@@ -115,25 +163,46 @@ class Method:
 
     @property
     def options(self) -> dict[str, str]:
-        """The options of its parts as text, defaults included, under ``name.option``."""
-        return {
+        """The options of its parts as text, defaults included, under ``name.option``.
+
+        Those of the whole stand under the name of a single mixer, and of several under no name.
+        """
+        own = {
             f"{part.name}.{name}": text
             for part in self.parts
             for name, text in part.settings.items()
         }
+        return self._of_whole(DEFAULTS) | own | self._of_whole(self.mixing)
+
+    @property
+    def given(self) -> set[str]:
+        """The names of those ``options`` that the METHOD gives."""
+        own = {f"{part.name}.{option}" for part in self.parts for option in part.options}
+        return own | set(self._of_whole(self.mixing))
+
+    def _of_whole(self, values: Mapping[str, Number]) -> dict[str, str]:
+        if not self.parts or self.parts[0].learns:
+            return {}
+        name = f"{self.parts[0].name}." if len(self.parts) == 1 else ""
+        return {f"{name}{option}": write_value(value) for option, value in values.items()}
 
     def mixer(self) -> "Mixer | None":
-        """Return the mixer; None for ``none`` and for objectives without a ``mixer`` attribute."""
+        """Return the mixer; None for ``none`` and for objectives without a ``mixer`` attribute.
+
+        Schedules stand at the middle of training until ``set_progress`` says where it is.
+        """
         if not self.parts:
             return None
         if self.parts[0].learns:
             return getattr(self.parts[0].make(), "mixer", None)
-        mixers = [part.make() for part in self.parts]
-        if len(mixers) == 1:
-            return mixers[0]
-        from mixwright.mixers.combine import OneOf
+        from mixwright.mixers.combine import OneOf, set_progress
 
-        return OneOf(*mixers)
+        mixers = [part.make() for part in self.parts]
+        per = "batch" if self.by_batch else "sample"
+        one = mixers[0] if len(mixers) == 1 else OneOf(*mixers, per=per)
+        mixer = mixing_with_chance(one, self.mixing.get("p", DEFAULTS["p"]))
+        set_progress(mixer, 0.5)
+        return mixer
 
     def objective(self, criterion: "Criterion") -> "Objective":
         """Return a fresh objective, not yet built for a model; ``criterion`` where it takes one."""
@@ -141,7 +210,12 @@ class Method:
 
         if self.parts and self.parts[0].learns:
             return self.parts[0].make(criterion=criterion)
-        return Mixed(self.mixer(), criterion)
+        return Mixed(self.mixer(), criterion, clean=self.mixing.get("clean", DEFAULTS["clean"]))
+
+
+def _displayed(options: Mapping[str, Any]) -> str:
+    texts = {k: v.label if isinstance(v, Ramp) else write_value(v) for k, v in options.items()}
+    return ", ".join(f"{name} {text}" for name, text in sorted(texts.items()))
 
 
 def parse_method(text: str, *, file: Path | None = None, trust: bool = False) -> Method:
@@ -150,8 +224,10 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
     Args:
         text: ``none``; a name; ``name:option=value,...``, where ``preset=NAME`` stands for several
             options (``adautomix:preset=paper``) and those beside it win; ``trained:run=PATH``, see
-            ``load_mixer``; several of them joined by ``+``; or a class of your own as
-            ``package.module:Class``, options behind one more colon.
+            ``load_mixer``; several of them joined by ``+``, drawn for each sample, or with
+            ``@batch`` behind them for each batch; or a class of your own as
+            ``package.module:Class``, options behind one more colon. Mixers take ``p`` and ``clean``
+            too, see ``mixing_options``, and for a number ``0to1``, see ``schedules.Ramp``.
         file: where the text was read, if the user did not write it here and now. Of other modules
             than ours it may name those that are imported already: importing runs their code.
         trust: import the modules that files name, ``file`` and those behind ``trained:run=``.
@@ -172,26 +248,30 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
             f'method "{text}" stands for {len(several)} methods; expected one. Take one of '
             f"{', '.join(several)}."
         )
-    words = [word.strip() for word in JOIN.split(text.strip())]
+    words, batch = method_parts(text)
     if words == ["none"]:
         return Method(())
     if "none" in words:
         raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
-    parts = tuple(
+    read = [
         _part(word, before, file, trust) for before, word in zip(["", *words], words, strict=False)
-    )
+    ]
+    parts = tuple(part for part, _ in read)
     learning = next((part for part in parts if part.learns), None)
     if learning and len(parts) > 1:
         raise ValueError(
             f'method "{text}": {learning.name} is a training objective and stands alone; only '
             "mixers can be joined with +."
         )
+    mixing = read_mixing(
+        f'method "{text}"', [pairs for _, pairs in read], batch.removeprefix("@batch").strip()
+    )
     try:
         for part in parts:
-            part.make()
+            part.check()
     except TypeError as error:
         raise ValueError(f'method "{text}": {error}') from None
-    return Method(parts)
+    return Method(parts, mixing, by_batch=bool(batch))
 
 
 def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
@@ -221,8 +301,13 @@ def method_names() -> list[str]:
     return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
 
 
-def _part(word: str, before: str, file: Path | None, trust: bool) -> MethodPart:
-    """Read one of the words between the ``+``; the word before it tells whether a path was cut."""
+def _part(
+    word: str, before: str, file: Path | None, trust: bool
+) -> tuple[MethodPart, dict[str, str]]:
+    """Read one of the words between the ``+``, and take out what is of the whole.
+
+    The word before it tells whether a path was cut.
+    """
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
@@ -241,6 +326,12 @@ def _part(word: str, before: str, file: Path | None, trust: bool) -> MethodPart:
         raise ValueError(
             f'method "{word}": none mixes nothing and has no options; expected "none".'
         )
+    elif "@" in name:
+        raise ValueError(
+            f'method "{word}": expected @batch behind the last of several methods joined by +, '
+            "which are then drawn for each batch, and no other @; many mixers draw so by "
+            "themselves with per=batch."
+        )
     else:
         known = method_names()
         cut = f" {_PATHS}" if before.startswith(f"{_TRAINED}:") else ""
@@ -250,9 +341,32 @@ def _part(word: str, before: str, file: Path | None, trust: bool) -> MethodPart:
             f"own package.module:Class.{cut}"
         )
     pairs = option_pairs(f'method "{word}"', word.removeprefix(name))
+    mixing = {} if learns else take_mixing(pairs, option_types(cls))
     # Written out, so that a record shows every value and is that of whoever wrote them by hand.
     preset = _preset(cls, pairs.pop("preset")) if presets_of(cls) and "preset" in pairs else {}
-    return MethodPart(name, cls, preset | read_options(cls, pairs), learns, trust)
+    also = () if learns else DEFAULTS
+    options = preset | _take_ramps(cls, pairs) | read_options(cls, pairs, also=also)
+    return MethodPart(name, cls, options, learns, trust), mixing
+
+
+def _take_ramps(cls: type, pairs: dict[str, str]) -> dict[str, Ramp]:
+    """Take the options out that change over training: plain numbers of mixers."""
+    kinds = option_types(cls)
+    found: dict[str, Ramp] = {}
+    for name, text in list(pairs.items()):
+        if without_none(kinds.get(name)) is not float or not is_ramp(text):
+            continue
+        # The mixer is made anew in every step: what an object keeps for itself would be lost.
+        if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):
+            raise ValueError(
+                f"{cls.__name__}: option {name}={text}: expected one number, since options that "
+                "change over training are for mixers that are frozen dataclasses."
+            )
+        try:
+            found[name] = read_number(pairs.pop(name))
+        except ValueError as error:
+            raise ValueError(f"{cls.__name__}: option {name}={text}: {error}") from None
+    return found
 
 
 def presets_of(cls: type) -> Mapping[str, Mapping[str, Any]]:
@@ -278,7 +392,9 @@ def _preset(cls: type, name: str) -> dict[str, Any]:
 def _trained(word: str) -> type:
     from mixwright.lab.experiments.trained import Trained
 
-    if not re.fullmatch(rf"{_TRAINED}:\s*run\s*=[^,]+", word):
+    items = word.partition(":")[2].split(",")
+    own = [item for item in items if item.partition("=")[0].strip() not in DEFAULTS]
+    if len(own) != 1 or not re.fullmatch(r"\s*run\s*=.+", own[0]):
         raise ValueError(
             f'method "{word}": expected trained:run=PATH, the folder of a run whose method learns '
             f"a mixer, or a file that save_mixer wrote. {_PATHS}"

@@ -87,7 +87,8 @@ def methods_with_masks(texts: Sequence[str], *, trust: bool = False) -> list[Met
     """Read the METHODs whose masks are measured; without any, all of ``MIXERS``.
 
     Raises:
-        ValueError: see ``parse_methods``; or none of them mixes, or one has no mixer of its own.
+        ValueError: see ``parse_methods``; or none of them mixes, one has no mixer of its own, or
+            has a loss on whole images beside.
     """
     methods = [method for method in parse_methods(texts or MIXERS, trust=trust) if method.parts]
     if not methods:
@@ -97,6 +98,11 @@ def methods_with_masks(texts: Sequence[str], *, trust: bool = False) -> list[Met
             raise ValueError(
                 f"{method.text} mixes within training and has no masks of its own. Name a mixer; "
                 "one that a run has learned is trained:run=PATH."
+            )
+        if method.mixing.get("clean", 0):
+            raise ValueError(
+                f"{method.text}: clean adds a loss on whole images, and only mixing is looked at "
+                "here; expected the method without it."
             )
     return methods
 

@@ -3,7 +3,7 @@
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,8 +49,12 @@ def option_pairs(what: str, rest: str) -> dict[str, str]:
     return pairs
 
 
-def read_options(cls: Callable[..., Any], pairs: Mapping[str, str]) -> dict[str, Any]:
+def read_options(
+    cls: Callable[..., Any], pairs: Mapping[str, str], *, also: Iterable[str] = ()
+) -> dict[str, Any]:
     """Turn the text of options into keyword arguments of the types that ``cls`` declares.
+
+    ``also`` are options that were read before, which a message on an unknown one names too.
 
     Raises:
         ValueError: there is no such option, or its text does not fit its type.
@@ -65,9 +69,10 @@ def read_options(cls: Callable[..., Any], pairs: Mapping[str, str]) -> dict[str,
     values: dict[str, Any] = {}
     for name, text in pairs.items():
         if name not in known:
-            has = f"It has {', '.join(known)}." if known else "It has none."
+            names = [*known, *(other for other in also if other not in known)]
+            has = f"It has {', '.join(names)}." if names else "It has none."
             raise ValueError(
-                f'{cls.__name__} has no option "{name}".{did_you_mean(name, known)} {has}'
+                f'{cls.__name__} has no option "{name}".{did_you_mean(name, names)} {has}'
             )
         try:
             values[name] = read_value(text, known[name])
