@@ -20,8 +20,9 @@ from mixwright.lab.bench.peers import peer_benchmarks
 from mixwright.lab.bench.recorded_times import RECORDED_TIMES, describe_times
 from mixwright.lab.bench.solver import measure_solver
 from mixwright.lab.bench.steps import StepModel, measure_steps
+from mixwright.lab.experiments.methods import parse_method
 from mixwright.mixers import CARDS, MIXERS, CutMix, MiAMix, MixUp
-from mixwright.objectives import Mixed, Objective
+from mixwright.objectives import CrossEntropy, Mixed, Objective
 
 TINY = (4, 3, 8, 8)
 SMALL_STEP = StepModel("smallconv", TINY)
@@ -254,6 +255,23 @@ def test_a_step_of_two_views_has_as_many_outputs_as_images():
     assert rows == [4]
     record = run_bench({"two": MiAMix(views=2)}, shapes=[TINY], rounds=1, timer=counting())
     assert "two" in {row.name for row in record.shapes[0].rows}
+
+
+def test_a_step_with_whole_images_sees_both():
+    model, rows = SMALL_STEP.build(), []
+    model.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    learner = parse_method("mixup:clean=1").objective(CrossEntropy())
+    step = steps.TrainingStep(
+        model,
+        torch.optim.SGD(model.parameters(), 0.1),
+        learner,
+        images=torch.rand(TINY),
+        labels=torch.arange(4),
+        precision="fp32",
+        time_part=lambda call: call() or float,
+    )
+    step()
+    assert rows == [8]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

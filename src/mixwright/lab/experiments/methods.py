@@ -4,11 +4,8 @@
 ``clean`` beside its own options, see ``mixing_options``.
 """
 
-import dataclasses
 import hashlib
-import importlib
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,19 +19,18 @@ from mixwright.lab.experiments.mixing_options import (
     read_mixing,
     take_mixing,
 )
+from mixwright.lab.experiments.own_class import own_class
 from mixwright.lab.experiments.schedules import (
     Number,
     Ramp,
     RampedMixer,
-    is_ramp,
-    read_number,
+    take_ramps,
 )
 from mixwright.lab.settings import (
     default_texts,
     option_pairs,
     option_types,
     read_options,
-    without_none,
     write_value,
 )
 
@@ -317,7 +313,7 @@ def _part(
         cls, learns = _trained(word), False
     elif own and name not in MIXERS and name not in OBJECTIVES:
         name = own[0]
-        cls, learns = _own_class(own[1], own[2], file, trust)
+        cls, learns = own_class(own[1], own[2], file, trust)
     elif name in MIXERS:
         cls, learns = MIXERS[name], False
     elif name in OBJECTIVES and name != "mixed":
@@ -345,28 +341,8 @@ def _part(
     # Written out, so that a record shows every value and is that of whoever wrote them by hand.
     preset = _preset(cls, pairs.pop("preset")) if presets_of(cls) and "preset" in pairs else {}
     also = () if learns else DEFAULTS
-    options = preset | _take_ramps(cls, pairs) | read_options(cls, pairs, also=also)
+    options = preset | take_ramps(cls, pairs) | read_options(cls, pairs, also=also)
     return MethodPart(name, cls, options, learns, trust), mixing
-
-
-def _take_ramps(cls: type, pairs: dict[str, str]) -> dict[str, Ramp]:
-    """Take the options out that change over training: plain numbers of mixers."""
-    kinds = option_types(cls)
-    found: dict[str, Ramp] = {}
-    for name, text in list(pairs.items()):
-        if without_none(kinds.get(name)) is not float or not is_ramp(text):
-            continue
-        # The mixer is made anew in every step: what an object keeps for itself would be lost.
-        if not (dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen):
-            raise ValueError(
-                f"{cls.__name__}: option {name}={text}: expected one number, since options that "
-                "change over training are for mixers that are frozen dataclasses."
-            )
-        try:
-            found[name] = read_number(pairs.pop(name))
-        except ValueError as error:
-            raise ValueError(f"{cls.__name__}: option {name}={text}: {error}") from None
-    return found
 
 
 def presets_of(cls: type) -> Mapping[str, Mapping[str, Any]]:
@@ -400,52 +376,3 @@ def _trained(word: str) -> type:
             f"a mixer, or a file that save_mixer wrote. {_PATHS}"
         )
     return Trained
-
-
-def _cannot_import(module: str, name: str, error: Exception) -> ValueError:
-    return ValueError(
-        f'method "{module}:{name}": module {module} cannot be imported '
-        f"({type(error).__name__}: {error}). Fix it; python -c 'import {module}' shows the place."
-    )
-
-
-def _own_class(module: str, name: str, file: Path | None, trust: bool) -> tuple[type, bool]:
-    from mixwright.objectives.objective import Objective
-
-    if file is None or trust:
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.insert(0, here)
-    elif module not in sys.modules and module.partition(".")[0] != "mixwright":
-        raise ValueError(
-            f'method "{module}:{name}": {file} names the module {module}, which is not imported: '
-            "that would run its code, and a file may come from anywhere. Expected a method of "
-            f"ours, or a module that is imported already. In Python import {module} first; or, if "
-            "you trust it, give trust=True, on the command line --trust."
-        )
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
-            raise _cannot_import(module, name, error) from error  # it needs one that is missing
-        raise ValueError(
-            f'method "{module}:{name}": there is no module {module} here or among the installed '
-            "packages. Run from the folder that holds it, or install it."
-        ) from None
-    except Exception as error:  # a module of the user's can fail in any way
-        raise _cannot_import(module, name, error) from error
-    cls = getattr(found, name, None)
-    if not isinstance(cls, type):
-        known = [key for key, value in vars(found).items() if isinstance(value, type)]
-        raise ValueError(
-            f'method "{module}:{name}": module {module} has no class {name}.'
-            f"{did_you_mean(name, known)}"
-        )
-    if issubclass(cls, Objective):
-        return cls, True
-    if not callable(getattr(cls, "plan", None)):
-        raise ValueError(
-            f'method "{module}:{name}": {name} has no method plan(images, labels, *, generator, '
-            "model); a mixer needs one."
-        )
-    return cls, False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixwright.arguments import check_number
-from mixwright.lab.settings import read_value, write_value
+from mixwright.lab.settings import option_types, read_value, without_none, write_value
 
 if TYPE_CHECKING:
     from mixwright.mixers.mixer import Mixer, Per
@@ -54,11 +54,6 @@ Number = float | Ramp
 """What may stand for a number in a METHOD."""
 
 
-def is_ramp(text: str) -> bool:
-    """Return whether the text of a number is meant to be a ``Ramp``."""
-    return _WORD in text
-
-
 def read_number(text: str) -> Number:
     """Read a number, or two of them as a ``Ramp``.
 
@@ -70,7 +65,7 @@ def read_number(text: str) -> Number:
         (0.5, Ramp(start=0.0, end=1.0))
     """
     try:
-        if not is_ramp(text):
+        if _WORD not in text:
             return read_value(text, float)
         start, _, end = text.partition(_WORD)
         start, end = read_value(start, float), read_value(end, float)
@@ -80,6 +75,30 @@ def read_number(text: str) -> Number:
             "changes evenly over training."
         ) from None
     return Ramp(start, end)
+
+
+def take_ramps(cls: type, pairs: dict[str, str]) -> dict[str, Number]:
+    """Take the options that change over training out of those of a mixer's class, given as text.
+
+    Raises:
+        ValueError: one is not understood, or the class is none whose objects can be made anew.
+    """
+    kinds = option_types(cls)
+    numbers = [name for name in pairs if without_none(kinds.get(name)) is float]
+    found: dict[str, Number] = {}
+    for name in (name for name in numbers if _WORD in pairs[name]):
+        text = pairs.pop(name)
+        # What an object keeps for itself would be lost in every step.
+        if not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
+            raise ValueError(
+                f"{cls.__name__}: option {name}={text}: expected one number, since options that "
+                "change over training are for mixers that are frozen dataclasses."
+            )
+        try:
+            found[name] = read_number(text)
+        except ValueError as error:
+            raise ValueError(f"{cls.__name__}: option {name}={text}: {error}") from None
+    return found
 
 
 def ends(number: Number) -> tuple[float, float]:
