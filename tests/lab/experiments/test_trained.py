@@ -22,7 +22,7 @@ from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe
 from mixwright.masknets import MaskGenerator, MaskNet
-from mixwright.mixers import OneOf
+from mixwright.mixers import OneOf, Sometimes
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.mixers.mixer_file import load_mixer, save_mixer
 from mixwright.objectives.criteria import CrossEntropy
@@ -184,6 +184,13 @@ def test_a_method_may_be_a_trained_mixer(
     both = parse_method("mixup:alpha=0.2+trained:run=a=run/x")
     assert isinstance(both.mixer(), OneOf)
     assert both.label == "MixUp (alpha 0.2) + Trained (run x)"
+    some = parse_method("trained:run=a=run/x,p=0.5,clean=1")
+    assert some.text == "trained:clean=1,p=0.5,run=a=run/x"
+    assert parse_method(some.text) == some
+    sometimes = some.mixer()
+    assert isinstance(sometimes, Sometimes)
+    assert (sometimes.p, sometimes.per) == (0.5, "batch")  # as the authors train: one draw a batch
+    assert isinstance(sometimes.mixer, LearnedMixer)
 
 
 def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ class TrainingStep:
             self.images.device.type, torch.bfloat16, enabled=self.precision == "bf16"
         ):
             losses = self.objective(
-                self.model, self.images, self.labels, generator=self._generator, progress=0.0
+                self.model, self.images, self.labels, generator=self._generator, progress=0.5
             )
         losses.total.backward()
         for optimizer in (self.optimizer, self._heads):
