@@ -25,6 +25,11 @@ def slow(images: Tensor, augment: Augment, generator: torch.Generator) -> Tensor
             for x in range(width):
                 there = width - 1 - x if augment.flip and mirror[b] else x
                 row, column = y + down[b] - pad, there + right[b] - pad
+                if (
+                    augment.padding == "reflect"
+                ):  # -1 is 1, and one beyond the last is the one before
+                    row = min(abs(row), 2 * (height - 1) - abs(row))
+                    column = min(abs(column), 2 * (width - 1) - abs(column))
                 if 0 <= row < height and 0 <= column < width:
                     result[b, :, y, x] = images[b, :, row, column]
     return result
@@ -51,6 +56,24 @@ def test_it_agrees_with_the_slow_version(
     assert torch.equal(found, wanted)
     assert found.dtype == torch.uint8
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_padding_by_reflection_agrees_with_the_slow_version(flip: bool):
+    images = torch.randint(1, 256, (40, 2, 4, 5), generator=seeded(9)).byte()
+    augment = Augment(crop_padding=3, flip=flip, padding="reflect")
+    found = augment(images, generator=seeded(1))
+    assert torch.equal(found, slow(images, augment, seeded(1)))
+    assert found.dtype == torch.uint8
+    assert found.min() > 0  # nothing black comes in
+
+
+def test_padding_that_cannot_be_is_refused():
+    images = torch.zeros(2, 1, 4, 6, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="crop_padding is 4 for images of 4x6 pixels; expected"):
+        Augment(crop_padding=4, padding="reflect")(images, generator=seeded(0))
+    with pytest.raises(ValueError, match=r"padding is 'edge'; expected one of 'zeros', 'reflect'"):
+        Augment(padding="edge")  # type: ignore[arg-type]
 
 
 def test_it_crops_and_mirrors_as_torchvision_does():
@@ -129,6 +152,25 @@ def test_a_resized_crop_is_the_rectangle_enlarged(side: tuple[int, int], flip: b
         wanted = interpolate(part, size=side, mode="bilinear", align_corners=False)[0]
         wanted = wanted.flip(2) if flip and turned else wanted
         torch.testing.assert_close(now, wanted, atol=1e-5, rtol=0)
+
+
+def test_a_scale_has_two_ends():
+    boxes = ResizedCrop(scale=(0.1, 0.3)).boxes(5_000, height=200, width=200, generator=seeded(1))
+    area = (boxes[:, 2] * boxes[:, 3]).double() / 200**2
+    assert 0.095 < area.min() < 0.105
+    assert 0.295 < area.max() < 0.305
+    assert 0.19 < area.mean() < 0.21  # all fit, so the draw is even
+    one, two = (
+        ResizedCrop(scale=scale).boxes(50, height=40, width=40, generator=seeded(2))
+        for scale in (0.3, (0.3, 1.0))
+    )
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("scale", [(0.5, 0.2), (0.0, 0.5), (0.5, 1.1)])
+def test_ends_out_of_range_are_refused(scale: tuple[float, float]):
+    with pytest.raises(ValueError, match="expected a share of the image's area in"):
+        ResizedCrop(scale=scale)
 
 
 def test_rectangles_have_the_areas_and_ratios_that_are_asked_for():

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from mixwright.lab.settings import field_types, read_value
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
 
 
@@ -98,8 +99,12 @@ OTHER = {
     "deterministic": True,
     "crop": "resized",
     "crop_padding": 2,
-    "crop_scale": 0.08,
+    "crop_padding_mode": "reflect",
+    "crop_scale": (0.08, 0.5),
     "flip": False,
+    "augment": "trivialaugment",
+    "erase": 0.25,
+    "erase_mode": "const",
     "pretrained": True,
     "init": "runs/one",
     "init_weights": "ema",
@@ -119,6 +124,23 @@ def test_each_field_changes_the_hash():
     assert len({recipe_hash(one) for one in [Recipe(), *changed]}) == len(OTHER) + 1
     for name, one in zip(OTHER, changed, strict=True):
         assert differences(Recipe(), one) == {name: (getattr(Recipe(), name), OTHER[name])}
+
+
+def test_a_crop_scale_is_one_number_or_two():
+    one, two = Recipe(crop_scale=1), Recipe(crop_scale=(0.08, 0.9))
+    assert (one.crop_scale, two.crop_scale) == (1.0, (0.08, 0.9))
+    assert Recipe(crop_scale=(0.08, 1)) == Recipe(crop_scale=0.08)  # one run, one name
+    assert Recipe.from_json(two.to_json()) == two
+    assert len({recipe_hash(Recipe(crop_scale=scale)) for scale in (0.08, (0.08, 0.9), 0.5)}) == 3
+    for wrong in ((0.5, 0.2), (0.0, 1.0), 1.5):
+        with pytest.raises(RecipeError, match=r"crop_scale .*expected a share of the area in"):
+            Recipe(crop_scale=wrong)
+
+
+@pytest.mark.parametrize("text", ["0.08,0.9", "0.08-0.9", "0.08;0.9"])
+def test_both_ends_are_read_from_text(text: str):
+    assert read_value(text, field_types(Recipe)["crop_scale"]) == (0.08, 0.9)
+    assert read_value("0.25", field_types(Recipe)["crop_scale"]) == 0.25
 
 
 def test_the_hash_is_pinned():

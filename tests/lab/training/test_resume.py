@@ -51,6 +51,7 @@ def kill_at(epoch, step):
         {"accumulate": 2, "grad_clip": 1.0},
         {"optimizer": "adamw", "lr": 0.01, "eval_every": 3},
         {"mix_off_epochs": 2},
+        {"augment": "randaugment:chance=1", "erase": 0.5, "crop_padding_mode": "reflect"},
     ],
     ids=lambda changes: "-".join(changes) or "plain",
 )

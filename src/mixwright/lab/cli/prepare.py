@@ -105,9 +105,10 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
     from mixwright.lab.experiments.run import new_model
     from mixwright.lab.training.distributed import World, launched
     from mixwright.lab.training.learner import build_criterion
-    from mixwright.lab.training.session import check_partners
+    from mixwright.lab.training.session import check_augmentations, check_partners
 
     world = World(size=launched())
+    check_augmentations(recipes[0], data)
     with torch.random.fork_rng(devices=[]):
         model = new_model(recipes[0], data)
         for recipe in recipes:

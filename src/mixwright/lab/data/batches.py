@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from mixwright.lab.data.lazy import LazyImages
+
 if TYPE_CHECKING:
-    from mixwright.lab.data.augment import Augmentation
-    from mixwright.lab.data.lazy import LazyImages
+    from mixwright.lab.data.augment import Augmentation, OriginalCrop
     from mixwright.lab.data.sets import ImageSet
 
 
@@ -32,6 +33,8 @@ class Batches:
         batch_size: images per step of this rank, at least 1.
         device: where the batches are wanted.
         augment: applied to each batch of uint8 images; None leaves them alone.
+        crop: what is cut out before, from the images as they were stored where ``images`` has them
+            (``stored``), else from their pixels; None to take all.
         rank: which share of the images, in [0, world).
         world: number of ranks.
         shuffle: whether each epoch has an order of its own.
@@ -59,6 +62,7 @@ class Batches:
         world: int = 1,
         shuffle: bool,
         views: int = 1,
+        crop: OriginalCrop | None = None,
     ) -> None:
         if not len(images):
             raise ValueError("Batches: the set holds no images; expected at least one.")
@@ -75,6 +79,7 @@ class Batches:
         self.world = world
         self.shuffle = shuffle
         self.views = views
+        self.crop = crop
         self._set = images.to(self.device)
 
     def __len__(self) -> int:
@@ -108,7 +113,7 @@ class Batches:
         augment = order if augment is None else augment
         if self.shuffle and order is None:
             raise ValueError("Batches: shuffled batches need epoch(order=...), a CPU generator.")
-        if self.augment is not None and augment is None:
+        if (self.augment or self.crop) is not None and augment is None:
             raise ValueError("Batches: augmented batches need epoch(augment=...), a CPU generator.")
         return self._passes(self._share(order), augment)
 
@@ -123,16 +128,34 @@ class Batches:
         return rows[wanted % total]
 
     def _passes(self, rows: Tensor, augment: Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        change = self.augment
-        parts = rows.to(self._set.labels.device).split(_sizes(len(rows), self.batch_size))
-        for part, images in zip(parts, self._set.stream(parts), strict=True):
+        sizes = _sizes(len(rows), self.batch_size)
+        parts = rows.to(self._set.labels.device).split(sizes)
+        changes = [change for change in (self.crop, self.augment) if change is not None]
+        originals = self._originals()
+        if self.crop is not None and augment is not None and originals is not None:
+            seeds = torch.randint(2**62, (len(parts),), generator=augment)
+            stream = originals.stream_crops(rows.split(sizes), self.crop, seeds, views=self.views)
+            views, changes = 1, changes[1:]
+        else:
+            stream, views = self._set.stream(parts), self.views
+        for part, images in zip(parts, stream, strict=True):
             images = images.to(self.device, non_blocking=True)
             labels = self._set.labels[part].to(self.device, non_blocking=True)
-            if self.views > 1:
-                images = images.repeat(self.views, 1, 1, 1)  # read and moved once
-            if change is not None and augment is not None:
-                images = change(images, generator=augment)
+            if views > 1:
+                images = images.repeat(views, 1, 1, 1)  # read and moved once
+            if augment is not None:
+                for change in changes:
+                    images = change(images, generator=augment)
             yield images.float().div_(255), labels
+
+    def _originals(self) -> LazyImages | None:
+        """Return the images as they were stored, to be decoded when they are wanted."""
+        images = self._set
+        if isinstance(images, LazyImages):
+            return images
+        if images.stored is None:
+            return None
+        return LazyImages(images.stored, image_size=images.shape[1])
 
 
 def _sizes(count: int, batch_size: int) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import stat
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,14 +79,53 @@ def decode_image(encoded: Encoded, image_size: int, framing: Framing = PLAIN) ->
     """
     import numpy as np
 
+    with _decoded(encoded, framing) as image:
+        return np.asarray(_squared(image, image_size, framing))
+
+
+def decode_crops(
+    encoded: Encoded,
+    image_size: int,
+    boxes: Callable[[int, int], list[list[int]]],
+    framing: Framing = PLAIN,
+) -> list[Any]:
+    """Return rectangles of the whole image, each resized to a square as ``decode_image`` returns.
+
+    ``boxes`` is called with the image's height and width, the right way up and without the
+    framing's banner, and returns top, left, height and width of each rectangle.
+    """
+    import numpy as np
+    from PIL import Image
+
+    with _decoded(encoded, framing) as image:
+        width, height = image.size
+        return [
+            np.asarray(
+                # Cut first: Pillow's own ``box`` lets pixels from outside of it in at the edges.
+                image.crop((left, top, left + wide, top + high)).resize(
+                    (image_size, image_size), Image.Resampling.BILINEAR
+                )
+            )
+            for top, left, high, wide in boxes(height, width)
+        ]
+
+
+@contextlib.contextmanager
+def _decoded(encoded: Encoded, framing: Framing) -> Generator[Image]:
+    """Give the whole image, upright, in RGB, without its banner; what fails inside is its fault."""
     try:
         with _opened(encoded) as image:
             most = _brightest(image)
-            return np.asarray(_squared(_rgb(_upright(image), most), image_size, framing))
+            yield _without_banner(_rgb(_upright(image), most), framing.banner)
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # broken files make Pillow raise nearly anything
         raise UnreadableImageError(_reason(error)) from error
+
+
+def _without_banner(image: Image, rows: int) -> Image:
+    width, height = image.size
+    return image.crop((0, 0, width, height - rows)) if 0 < rows < height else image
 
 
 def _opened(encoded: Encoded) -> Image:
@@ -139,9 +180,6 @@ def _squared(image: Image, size: int, framing: Framing) -> Image:
     from PIL import Image
 
     width, height = image.size
-    if 0 < framing.banner < height:
-        height -= framing.banner
-        image = image.crop((0, 0, width, height))
     side = max(size, round(size * framing.zoom))  # what the shorter side becomes
     if (width, height) == (side, side) == (size, size):
         return image

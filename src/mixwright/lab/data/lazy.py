@@ -11,7 +11,15 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mixwright.lab.data.decode import PLAIN, Encoded, Framing, UnreadableImageError, decode_image
+from mixwright.lab.data.augment import OriginalCrop
+from mixwright.lab.data.decode import (
+    PLAIN,
+    Encoded,
+    Framing,
+    UnreadableImageError,
+    decode_crops,
+    decode_image,
+)
 from mixwright.lab.data.errors import DataError
 
 
@@ -109,8 +117,24 @@ class LazyImages:
 
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the images of each part, ``(b, 3, H, W)`` uint8, decoded ahead by the workers."""
+        return self._read(_Decoder(self.stored, self.image_size), parts)
+
+    def stream_crops(
+        self, parts: Sequence[Tensor], crop: OriginalCrop, seeds: Tensor, *, views: int
+    ) -> Iterator[Tensor]:
+        """Yield a random part of each image, ``(views b, 3, H, W)`` uint8, the first views first.
+
+        A batch is drawn from its own one of ``seeds``, ``(len(parts),)`` int64, so that it does not
+        depend on which worker reads it, nor on how far ahead.
+        """
+        decoder = _CropDecoder(self.stored, self.image_size, crop, views)
+        return self._read(decoder, list(zip(parts, seeds.tolist(), strict=True)))
+
+    def _read(
+        self, decoder: Dataset[tuple[Tensor, str]], parts: Sequence[object]
+    ) -> Iterator[Tensor]:
         loader = DataLoader(
-            _Decoder(self.stored, self.image_size),
+            decoder,
             sampler=cast("Sampler[int]", parts),
             batch_size=None,
             num_workers=self.workers,
@@ -142,6 +166,42 @@ class _Decoder(Dataset[tuple[Tensor, str]]):
             except UnreadableImageError as error:
                 return images, f"{stored.names[row]} ({error})"
             pixels[position] = found.transpose(2, 0, 1)
+        return images, ""
+
+
+class _CropDecoder(Dataset[tuple[Tensor, str]]):
+    """Decodes random parts of a batch of rows, drawn from a seed; see ``_Decoder``."""
+
+    def __init__(
+        self, stored: EncodedImages, image_size: int, crop: OriginalCrop, views: int
+    ) -> None:
+        self.stored = stored
+        self.image_size = image_size
+        self.crop = crop
+        self.views = views
+
+    def __getitem__(self, index: tuple[Tensor, int]) -> tuple[Tensor, str]:
+        rows, seed = index
+        stored, size, count = self.stored, self.image_size, len(rows)
+        drawn, mirror = self.crop.draw(self.views * count, generator=Generator().manual_seed(seed))
+        images = torch.empty(self.views * count, 3, size, size, dtype=torch.uint8)
+        for position, row in enumerate(rows.tolist()):
+            places = range(position, self.views * count, count)  # decoded once for all views
+            try:
+                found = decode_crops(
+                    stored.encoded[row],
+                    size,
+                    lambda height, width, places=places: [
+                        drawn[place].boxes(height, width)[0].tolist() for place in places
+                    ],
+                    stored.framing,
+                )
+            except UnreadableImageError as error:
+                return images, f"{stored.names[row]} ({error})"
+            for place, pixels in zip(places, found, strict=True):
+                images[place] = torch.from_numpy(pixels.copy()).movedim(2, 0)
+        if self.crop.flip:
+            images[mirror] = images[mirror].flip(3)
         return images, ""
 
 

@@ -48,7 +48,10 @@ def decoded_sets(
             "worker processes when they are wanted."
         )
         clause += ", decoded when wanted, statistics from a fixed part"
-    train_set, skipped = _brought(train, size, whole=whole, word="train", request=request)
+    # What has the wanted size already holds nothing more to cut from.
+    train_set, skipped = _brought(
+        train, size, whole=whole, word="train", request=request, originals=not shared
+    )
     test_set, more = _brought(test, size, whole=whole, word="test", request=request)
     if skipped + more:
         clause += f", {skipped + more:,} unreadable left out"
@@ -69,9 +72,15 @@ def decoded_validation(
 
 
 def _brought(
-    stored: EncodedImages, size: int, *, whole: bool, word: str, request: Request
+    stored: EncodedImages,
+    size: int,
+    *,
+    whole: bool,
+    word: str,
+    request: Request,
+    originals: bool = False,
 ) -> tuple[ImageSet | LazyImages, int]:
-    """Return the images that can be read, and how many cannot.
+    """Return the images that can be read, beside their ``originals``, and how many cannot.
 
     Every image is looked at, except where all stay encoded and none may be skipped.
     """
@@ -83,7 +92,7 @@ def _brought(
         return LazyImages(kept, image_size=size), len(broken)
     if broken:
         images = images[_remaining(len(stored), broken)]
-    return ImageSet(images, kept.labels), len(broken)
+    return ImageSet(images, kept.labels, kept if originals else None), len(broken)
 
 
 def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from mixwright.lab.data.lazy import LazyImages
+    from mixwright.lab.data.lazy import EncodedImages, LazyImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +20,8 @@ class ImageSet:
     Args:
         images: ``(M, C, H, W)`` uint8.
         labels: ``(M,)`` int64, index into the classes of the ``Dataset``.
+        stored: the same images as they were stored, where they had another size or were oblong;
+            ``Batches`` cuts from them where ``OriginalCrop`` is asked for.
 
     Raises:
         ValueError: a shape or dtype is another, or the counts differ.
@@ -27,6 +29,7 @@ class ImageSet:
 
     images: Tensor
     labels: Tensor
+    stored: EncodedImages | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
@@ -53,7 +56,7 @@ class ImageSet:
 
     def to(self, device: torch.device | str) -> ImageSet:
         """Return the same images and labels on another device."""
-        return ImageSet(self.images.to(device), self.labels.to(device))
+        return ImageSet(self.images.to(device), self.labels.to(device), self.stored)
 
     def take(self, rows: Tensor) -> Tensor:
         """Return a copy of the images of ``(b,)`` rows, which lie on the images' device."""
@@ -61,11 +64,14 @@ class ImageSet:
 
     def subset(self, rows: Tensor) -> ImageSet:
         """Return chosen images as a set of their own, in the order asked for."""
-        return ImageSet(self.take(rows), self.labels[rows])
+        stored = self.stored and self.stored.select(rows.cpu())
+        return ImageSet(self.take(rows), self.labels[rows], stored)
 
     def relabelled(self, numbers: Tensor) -> ImageSet:
         """Return the same images, those of class k with the label ``numbers[k]``."""
-        return ImageSet(self.images, numbers.to(self.labels.device)[self.labels])
+        labels = numbers.to(self.labels.device)[self.labels]
+        stored = self.stored and replace(self.stored, labels=labels.cpu())
+        return ImageSet(self.images, labels, stored)
 
     def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Return the images of each part, one after the other."""

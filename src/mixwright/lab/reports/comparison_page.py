@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.reports.caveats import caveats
 from mixwright.lab.reports.formatting import NONE, duration, listed, number, percent, when
@@ -79,8 +82,11 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
     shared = f"; up to {parallel} runs at a time" if parallel > 1 else ""
     cores = f"{about.machine.get('cores')} cores"
     machine = (about.machine.get("device"), about.machine.get("cpu"), cores)
-    hidden = _SHOWN | {"crop_padding" if recipe.get("crop") == "resized" else "crop_scale"}
+    shifted = recipe.get("crop", "shift") == "shift"
+    hidden = _SHOWN | ({"crop_scale"} if shifted else {"crop_padding", "crop_padding_mode"})
     hidden |= set() if recipe.get("init") else {"init_weights"}
+    hidden |= set() if recipe.get("crop_padding_mode") == "reflect" else {"crop_padding_mode"}
+    hidden |= set() if recipe.get("erase") else {"erase_mode"}
     rest = (
         _setting(name, value)
         for name, value in recipe.items()
@@ -116,6 +122,8 @@ def _setting(name: str, value: object) -> str:
     words = name.replace("_", " ")
     if value is True:
         return words
+    if isinstance(value, list | tuple):
+        return f"{words} {' to '.join(f'{end:g}' for end in cast('Sequence[float]', value))}"
     return f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}"
 
 

@@ -220,7 +220,8 @@ def _mixer_name(mixer: object) -> str:
 
 
 def _read_many(text: str, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    parts = text.strip("()[]").split(";")
+    # Commas can stand where no other option follows: --crop-scale 0.08,1.
+    parts = text.strip("()[]").replace(",", ";").split(";")
     if len(parts) == 1 and _NUMBERS.fullmatch(parts[0]):
         parts = parts[0].split("-")
     parts = [part for part in parts if part]

@@ -32,7 +32,12 @@ from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
 from mixwright.lab.training.result import Result, chosen_on, warning_spans
 from mixwright.lab.training.scoring import Columns, Evaluate, Rescale, Scoring
-from mixwright.lab.training.session import Session, check_partners, prepare
+from mixwright.lab.training.session import (
+    Session,
+    check_augmentations,
+    check_partners,
+    prepare,
+)
 from mixwright.objectives.objective import Objective
 from mixwright.sampling import Stream, stream
 
@@ -95,12 +100,14 @@ def train(
     Raises:
         RunError: the folder is another recipe's or other data's, foreign, or in use.
         CheckpointError: ``last.pt`` is damaged, or a checkpoint cannot be written.
-        RecipeError: the batch cannot be divided by the processes, or leaves nobody to mix with.
+        RecipeError: the batch cannot be divided by the processes, or leaves nobody to mix with,
+            or an augmentation does not fit the images.
         DivergedError: a loss or a weight became NaN or infinite; the last checkpoint is kept.
     """
     world = join(device)
     # Before anything is written.
     check_partners(recipe, objective, images=len(data.train), world=world)
+    check_augmentations(recipe, data)
     if identity is None:  # worked out by the first process, which keeps the folder
         identity = world.first_does(lambda: data_identity(data))
     run = RunFolder(Path(folder), recipe, identity)

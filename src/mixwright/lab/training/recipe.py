@@ -22,8 +22,12 @@ _NAME = Rule("a name", lambda value: bool(value.strip()))
 _COUNT = Rule("a whole number, at least 1", lambda value: value >= 1)
 _POSITIVE = Rule("a number above 0", lambda value: value > 0)
 _NOT_NEGATIVE = Rule("a number, at least 0", lambda value: value >= 0)
+_SHARE = Rule("a number in [0, 1]", lambda value: 0 <= value <= 1)
 _BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
-_AREA = Rule("a share of the area in (0, 1]", lambda value: 0 < value <= 1)
+_AREA = Rule(
+    "a share of the area in (0, 1], or the smallest and the largest, as in 0.08-1",
+    lambda value: 0 < value <= 1 if isinstance(value, float) else 0 < value[0] <= value[1] <= 1,
+)
 _PATH = Rule("a path", lambda value: bool(value.strip()))
 
 
@@ -108,14 +112,35 @@ class Recipe:
     channels_last: bool = _training(False, "memory format of images and model")
     compile: bool = _training(False, "torch.compile the model")
     deterministic: bool = _training(False, "refuse operations that differ from run to run")
-    crop: Literal["shift", "resized"] = _training(
-        "shift", "random cropping: by shifting, or by enlarging a rectangle"
+    crop: Literal["shift", "resized", "original"] = _training(
+        "shift",
+        "random cropping: by shifting, by enlarging a rectangle of the square image, or by cutting "
+        "it out of the original and resizing it",
     )
     crop_padding: int = _training(4, "largest shift by random cropping", "PIXELS", _NOT_NEGATIVE)
-    crop_scale: float = _training(
-        0.5, "smallest share of the image in an enlarged rectangle", "SHARE", _AREA
+    crop_padding_mode: Literal["zeros", "reflect"] = _training(
+        "zeros", "what comes in from beyond the edge: black, or the image mirrored"
+    )
+    crop_scale: float | tuple[float, float] = _training(
+        0.5,
+        "smallest share of the image in such a rectangle, or smallest and largest: 0.08-0.5",
+        "SHARE",
+        _AREA,
     )
     flip: bool = _training(True, "mirror images at random")  # where the data set allows it
+    # A policy as data.policies reads it; what it holds is checked there, since it needs torch.
+    augment: str | None = _training(
+        None,
+        "operations drawn for each image: trivialaugment, or randaugment:layers=2,magnitude=9",
+        "POLICY",
+        _NAME,
+    )
+    erase: float = _training(
+        0.0, "chance of an image that a rectangle of it is erased", "SHARE", _SHARE
+    )
+    erase_mode: Literal["pixel", "rand", "const"] = _training(
+        "pixel", "by noise in each pixel, one random colour, or the mean colour"
+    )
     pretrained: bool = _data(False, "start from timm's published weights")
     init: str | None = _data(
         None,
@@ -155,6 +180,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self, where="recipe", error=RecipeError)
+        if isinstance(self.crop_scale, tuple) and self.crop_scale[1] == 1:
+            object.__setattr__(self, "crop_scale", self.crop_scale[0])  # the same run, one name
         epochs = f"at most epochs, which is {self.epochs}"
         self._need("warmup_epochs", self.warmup_epochs <= self.epochs, epochs)
         self._need("mix_off_epochs", self.mix_off_epochs <= self.epochs, epochs)

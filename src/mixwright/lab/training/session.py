@@ -12,9 +12,17 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mixwright.checkpoint import CheckpointError
-from mixwright.lab.data.augment import Augment, Augmentation, ResizedCrop
+from mixwright.lab.data.augment import (
+    Augment,
+    Augmentation,
+    InTurn,
+    OriginalCrop,
+    ResizedCrop,
+)
 from mixwright.lab.data.batches import Batches
+from mixwright.lab.data.erase import RandomErasing
 from mixwright.lab.data.lazy import LazyImages
+from mixwright.lab.data.policies import parse_policy
 from mixwright.lab.data.sets import Dataset, ImageSet
 from mixwright.lab.training.distributed import World
 from mixwright.lab.training.folder import RunError
@@ -202,7 +210,7 @@ def prepare(
 ) -> Session:
     """Bring everything to its device, build the objective, the optimiser and the average."""
     micro = micro_batch(recipe, world)
-    augment = augmentation(recipe, mirrored=data.mirrored)
+    augment = augmentations(recipe, data)
     set_by_data = objective.allow_flips(recipe.flip and data.mirrored)
     memory = torch.channels_last if recipe.channels_last else torch.preserve_format
     model.to(device=device, memory_format=memory)  # pyright: ignore[reportCallIssue]
@@ -221,7 +229,12 @@ def prepare(
             part.compile()
     share = partial(Batches, rank=world.rank, world=world.size, device=device)
     make_train = partial(
-        share, batch_size=micro, augment=augment, shuffle=True, views=objective.views_wanted()
+        share,
+        batch_size=micro,
+        augment=augment,
+        crop=original_crop(recipe, mirrored=data.mirrored),
+        shuffle=True,
+        views=objective.views_wanted(),
     )
     make_test = partial(share, batch_size=_TEST_BATCH, augment=None, shuffle=False)
     return Session(
@@ -253,12 +266,49 @@ def last_layer(model: nn.Module, data: Dataset) -> str:
     return next(name for name, module in model.named_modules() if module is last)
 
 
-def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation:
+def augmentations(recipe: Recipe, data: Dataset) -> Augmentation | None:
+    """Return all that is done to training images once they are pixels, in turn."""
+    found: list[Augmentation] = []
+    if (shifted := augmentation(recipe, mirrored=data.mirrored)) is not None:
+        found.append(shifted)
+    if recipe.augment is not None:
+        found.append(parse_policy(recipe.augment))
+    if recipe.erase:
+        erase = RandomErasing(recipe.erase, mean=data.mean, std=data.std, mode=recipe.erase_mode)
+        found.append(erase)
+    return InTurn(tuple(found)) if len(found) > 1 else found[0] if found else None
+
+
+def check_augmentations(recipe: Recipe, data: Dataset) -> None:
+    """Refuse an augmentation that is not known or does not fit the images, before training starts.
+
+    Raises:
+        RecipeError: a policy cannot be read, or the padding is wider than the images.
+    """
+    try:
+        augment = augmentations(recipe, data)
+        if augment is not None:
+            blank = torch.zeros(2, *data.train.shape, dtype=torch.uint8)
+            augment(blank, generator=torch.Generator().manual_seed(0))
+    except ValueError as error:
+        raise RecipeError(f"recipe: {error}") from error
+
+
+def original_crop(recipe: Recipe, *, mirrored: bool) -> OriginalCrop | None:
+    """Return what is cut from the images as they were stored; ``mirrored`` as below."""
+    if recipe.crop != "original":
+        return None
+    return OriginalCrop(scale=recipe.crop_scale, flip=recipe.flip and mirrored)
+
+
+def augmentation(recipe: Recipe, *, mirrored: bool) -> Augmentation | None:
     """Return the crop and flip of training images; ``mirrored`` where the data allow a flip."""
     flip = recipe.flip and mirrored
+    if recipe.crop == "original":
+        return None  # both happen while images are read
     if recipe.crop == "resized":
         return ResizedCrop(scale=recipe.crop_scale, flip=flip)
-    return Augment(crop_padding=recipe.crop_padding, flip=flip)
+    return Augment(recipe.crop_padding, flip=flip, padding=recipe.crop_padding_mode)
 
 
 def micro_batch(recipe: Recipe, world: World) -> int:
