@@ -105,12 +105,17 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
     from mixwright.lab.experiments.run import new_model
     from mixwright.lab.training.distributed import World, launched
     from mixwright.lab.training.learner import build_criterion
-    from mixwright.lab.training.session import check_augmentations, check_partners
+    from mixwright.lab.training.session import (
+        check_augmentations,
+        check_partners,
+        frozen_layers,
+    )
 
     world = World(size=launched())
     check_augmentations(recipes[0], data)
     with torch.random.fork_rng(devices=[]):
         model = new_model(recipes[0], data)
+        frozen_layers(recipes[0], model, data)
         for recipe in recipes:
             method = parse_method(recipe.method)
             objective = method.objective(build_criterion(recipe))

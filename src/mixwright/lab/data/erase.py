@@ -45,7 +45,7 @@ class RandomErasing:
         >>> white = torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)
         >>> erase = RandomErasing(1.0, mean=(0.0,), std=(1.0,), mode="const")
         >>> int((erase(white, generator=torch.Generator().manual_seed(0)) == 0).sum())
-        6
+        20
 
     Source: Zhong et al. 2017, arXiv:1708.04896, in the form of timm (timm/data/random_erasing.py).
 

@@ -161,6 +161,7 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
             image_size=data.image_size,
             channels=data.channels,
             pretrained=recipe.pretrained,
+            drop_path=recipe.drop_path,
         )
     start = Normalised(model, data.mean, data.std)
     if recipe.init:

@@ -192,7 +192,7 @@ class _Steps:
 
     def begin(self) -> None:
         """Do what comes before the first step of a run."""
-        self.session.learner.train()
+        self.session.train_mode()
         self.session.begin_epoch()
         if isinstance(self.session.train_data.train, LazyImages):
             # Reading them is no part of a step: other processes do it ahead of time.

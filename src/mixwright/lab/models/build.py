@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from mixwright.arguments import check_arguments
+from mixwright.lab.models.drop_path import set_drop_path
 from mixwright.lab.models.names import ModelError
 from mixwright.lab.models.preact import PreActBlock, PreActBottleneck, PreActResNet, WideResNet
 from mixwright.lab.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, ResNet, ThinResNet
@@ -49,6 +50,7 @@ def build_model(
     image_size: int,
     channels: int = 3,
     pretrained: bool = False,
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """Return a freshly initialised network by its name, or a pretrained one of timm's.
 
@@ -64,6 +66,8 @@ def build_model(
             side, our own networks take any from 8 up, ``smallvit`` multiples of 4.
         channels: channels of the images.
         pretrained: take timm's weights; the last layer is new where its classes differ.
+        drop_path: chance that the last residual block leaves out what it adds for an image, in
+            [0, 1); earlier ones have less. See ``set_drop_path``.
 
     Returns:
         A module from images ``(B, channels, H, W)``, normalised, to logits ``(B, num_classes)``,
@@ -89,6 +93,7 @@ def build_model(
             image_size=image_size,
             channels=channels,
             pretrained=pretrained,
+            drop_path=drop_path,
         )
     if pretrained:
         raise ModelError(
@@ -105,4 +110,6 @@ def build_model(
             f"model {name}: image_size is {image_size}; expected a multiple of {PATCH} pixels, "
             "the side of a patch. Resize or pad the images."
         )
-    return _MAKERS[name](num_classes, channels, image_size)
+    model = _MAKERS[name](num_classes, channels, image_size)
+    set_drop_path(model, drop_path, name=name)
+    return model

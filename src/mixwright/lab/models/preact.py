@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mixwright.lab.models.convolution import conv, initialise, stage
+from mixwright.lab.models.drop_path import drop_path
 
 
 class PreActBlock(nn.Module):
@@ -18,6 +19,7 @@ class PreActBlock(nn.Module):
 
     def __init__(self, inputs: int, width: int, *, stride: int) -> None:
         super().__init__()
+        self.drop_path = 0.0  # see ``set_drop_path``
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = conv(inputs, width, size=3, stride=stride)
         self.bn2 = nn.BatchNorm2d(width)
@@ -31,7 +33,7 @@ class PreActBlock(nn.Module):
         side = features if self.downsample is None else self.downsample(active)
         inner = self.conv1(active)
         inner = self.conv2(F.relu(self.bn2(inner), inplace=True))
-        return inner + side
+        return drop_path(inner, self.drop_path, training=self.training) + side
 
 
 class PreActBottleneck(nn.Module):
@@ -41,6 +43,7 @@ class PreActBottleneck(nn.Module):
 
     def __init__(self, inputs: int, width: int, *, stride: int) -> None:
         super().__init__()
+        self.drop_path = 0.0
         outputs = width * self.expansion
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = conv(inputs, width, size=1)
@@ -57,7 +60,7 @@ class PreActBottleneck(nn.Module):
         inner = self.conv1(active)
         inner = self.conv2(F.relu(self.bn2(inner), inplace=True))
         inner = self.conv3(F.relu(self.bn3(inner), inplace=True))
-        return inner + side
+        return drop_path(inner, self.drop_path, training=self.training) + side
 
 
 class PreActResNet(nn.Module):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mixwright.lab.models.convolution import conv, initialise, stage
+from mixwright.lab.models.drop_path import drop_path
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """What stands on the side path when the shape changes: of inputs, outputs and stride."""
@@ -46,6 +47,7 @@ class BasicBlock(nn.Module):
         self, inputs: int, width: int, *, stride: int, shortcut: Shortcut = projection
     ) -> None:
         super().__init__()
+        self.drop_path = 0.0  # see ``set_drop_path``
         self.conv1 = conv(inputs, width, size=3, stride=stride)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv(width, width, size=3)
@@ -57,6 +59,7 @@ class BasicBlock(nn.Module):
         """Return ``(B, width, H / stride, W / stride)``, at least 0."""
         inner = F.relu(self.bn1(self.conv1(features)), inplace=True)
         inner = self.bn2(self.conv2(inner))
+        inner = drop_path(inner, self.drop_path, training=self.training)
         return F.relu(inner + self.downsample(features), inplace=True)
 
 
@@ -69,6 +72,7 @@ class Bottleneck(nn.Module):
         self, inputs: int, width: int, *, stride: int, groups: int = 1, group_width: int = 64
     ) -> None:
         super().__init__()
+        self.drop_path = 0.0
         inner = width * group_width // 64 * groups
         outputs = width * self.expansion
         self.conv1 = conv(inputs, inner, size=1)
@@ -85,6 +89,7 @@ class Bottleneck(nn.Module):
         inner = F.relu(self.bn1(self.conv1(features)), inplace=True)
         inner = F.relu(self.bn2(self.conv2(inner)), inplace=True)
         inner = self.bn3(self.conv3(inner))
+        inner = drop_path(inner, self.drop_path, training=self.training)
         return F.relu(inner + self.downsample(features), inplace=True)
 
 

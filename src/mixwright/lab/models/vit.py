@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mixwright.lab.models.drop_path import drop_path
+
 PATCH = 4
 """Default side of a patch in pixels."""
 
@@ -115,6 +117,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
+        self.drop_path = 0.0  # see ``set_drop_path``
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
@@ -124,5 +127,8 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return ``(B, T, width)``."""
-        tokens = tokens + self.attn(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))
+        tokens = tokens + self._dropped(self.attn(self.norm1(tokens)))
+        return tokens + self._dropped(self.mlp(self.norm2(tokens)))
+
+    def _dropped(self, added: Tensor) -> Tensor:
+        return drop_path(added, self.drop_path, training=self.training)

@@ -16,7 +16,13 @@ INSTALL = "pip install 'mixwright[zoo]'"
 
 
 def build_timm(
-    name: str, *, num_classes: int, image_size: int, channels: int, pretrained: bool
+    name: str,
+    *,
+    num_classes: int,
+    image_size: int,
+    channels: int,
+    pretrained: bool,
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """Return timm's network of this name; see ``build_model`` for the arguments.
 
@@ -27,6 +33,8 @@ def build_timm(
     if not timm.is_model(name):
         raise unknown_model(name, timm.list_models(), f"timm {timm.__version__} was asked too.")
     arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
+    if drop_path:
+        arguments["drop_path_rate"] = drop_path  # networks that cannot drop refuse it
     try:
         settings = timm.models.get_pretrained_cfg(name)
         if settings is not None and getattr(settings, "fixed_input_size", False):

@@ -64,7 +64,7 @@ def train_epoch(
     # Dropout draws from torch's global generator, which is put back at the end of the run.
     torch.manual_seed(int(torch.randint(2**62, (), generator=seeds[Stream.MODULES])))
     meter, timer = MeanMeter(), StepTimer(session.device)
-    session.learner.train()
+    session.train_mode()
     started, images, rate = time.perf_counter(), 0, 0.0
     session.begin_epoch()
     steps = session.steps

@@ -10,6 +10,7 @@ from torch.optim import SGD, AdamW
 from torch.optim import Optimizer as TorchOptimizer
 
 from mixwright.arguments import check_choice, check_number
+from mixwright.lab.training.layers import layer_groups
 from mixwright.lab.training.recipe import Optimizer as Kind
 from mixwright.lab.training.recipe import Recipe
 from mixwright.lab.training.schedule import learning_rate
@@ -70,7 +71,8 @@ def build_optimizer(
     Args:
         recipe: gives the kind and its numbers.
         model: its trainable parameters form the first group; the second holds those without
-            weight decay where ``decay_norms`` is off.
+            weight decay where ``decay_norms`` is off. With ``layer_decay`` below 1 both are one
+            group a layer, the last layer first; see ``layers.depths``.
         extra: further groups, from ``Objective.param_groups``. Beside ``params``, a group may
             state ``name``, for messages; ``optimizer``, ``"sgd"`` or ``"adamw"``; ``lr``, its
             highest rate, and ``min_lr``, what its cosine falls to; ``warmup``, whether it warms
@@ -90,10 +92,13 @@ def build_optimizer(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     flat = [p for p in trained if p.ndim < 2 and not recipe.decay_norms]
     flat_ids = {id(p) for p in flat}
-    groups = [
-        _group(recipe, {"params": [p for p in trained if id(p) not in flat_ids]}),
-        _group(recipe, {"params": flat, "weight_decay": 0.0}),
-    ]
+    kinds = (([p for p in trained if id(p) not in flat_ids], {}), (flat, {"weight_decay": 0.0}))
+    groups: list[dict[str, Any]] = []
+    for parameters, stated in kinds:
+        for of_layer, factor in layer_groups(parameters, model, recipe.layer_decay):
+            # The floor too, as timm's scheduler has it: the ratio of two layers never changes.
+            rates = {"lr": recipe.lr * factor, "min_lr": recipe.min_lr * factor}
+            groups.append(_group(recipe, {"params": of_layer, **stated, **rates}))
     groups += [_group(recipe, stated, number) for number, stated in enumerate(extra)]
     groups = [group for group in groups if group["params"]]
     if not groups:

@@ -22,6 +22,7 @@ _NAME = Rule("a name", lambda value: bool(value.strip()))
 _COUNT = Rule("a whole number, at least 1", lambda value: value >= 1)
 _POSITIVE = Rule("a number above 0", lambda value: value > 0)
 _NOT_NEGATIVE = Rule("a number, at least 0", lambda value: value >= 0)
+_FACTOR = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
 _SHARE = Rule("a number in [0, 1]", lambda value: 0 <= value <= 1)
 _BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
 _AREA = Rule(
@@ -109,6 +110,21 @@ class Recipe:
     accumulate: int = _training(1, "backward passes that make one step", "COUNT", _COUNT)
     # Of the model's and of the objective's parameters each; None for no limit.
     grad_clip: float | None = _training(None, "largest norm of the gradient", "NORM", _POSITIVE)
+    drop_path: float = _training(
+        0.0, "chance that the last residual block is left out for an image", "SHARE", _BELOW_ONE
+    )
+    # Of each layer's rate to that of the next one; see ``training.layers``.
+    layer_decay: float = _training(
+        1.0, "learning rate of each layer, as a share of the next one's", "SHARE", _FACTOR
+    )
+    # Read by ``training.layers``, which knows the model's parameters.
+    freeze: str | None = _training(
+        None,
+        "what is not trained: backbone (all but the last layer), or a regular expression for names "
+        "of layers: conv1|bn1|layer1",
+        "LAYERS",
+        _NAME,
+    )
     channels_last: bool = _training(False, "memory format of images and model")
     compile: bool = _training(False, "torch.compile the model")
     deterministic: bool = _training(False, "refuse operations that differ from run to run")

@@ -27,6 +27,7 @@ from mixwright.lab.data.sets import Dataset, ImageSet
 from mixwright.lab.training.distributed import World
 from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.heads import heads_by_column
+from mixwright.lab.training.layers import freeze
 from mixwright.lab.training.learner import Learner, build_criterion, spread
 from mixwright.lab.training.optimiser import Optimisers, build_optimizer
 from mixwright.lab.training.recipe import Recipe, RecipeError
@@ -54,6 +55,7 @@ class Session:
         data: the run's own data set, as it was given; ``train_data`` is what ``train`` is of, that
             or what the objective made of it.
         set_by_data: options of the method that follow from the data, for the record.
+        standing: batch norms that are frozen, and stay in evaluation mode.
     """
 
     recipe: Recipe
@@ -74,11 +76,18 @@ class Session:
     device: torch.device
     train_data: Dataset
     set_by_data: dict[str, bool]
+    standing: list[nn.Module]
 
     @property
     def steps(self) -> int:
         """Optimiser steps of this epoch."""
         return -(-len(self.train) // self.recipe.accumulate)
+
+    def train_mode(self) -> None:
+        """Put all that is trained in training mode."""
+        self.learner.train()
+        for module in self.standing:
+            module.eval()
 
     def begin_epoch(self) -> None:
         """Let the objective begin an epoch, and train on the data that it returns.
@@ -214,6 +223,7 @@ def prepare(
     set_by_data = objective.allow_flips(recipe.flip and data.mirrored)
     memory = torch.channels_last if recipe.channels_last else torch.preserve_format
     model.to(device=device, memory_format=memory)  # pyright: ignore[reportCallIssue]
+    standing = frozen_layers(recipe, model, data)
     objective.build(model, data.num_classes)
     objective.to(device)
     heads = objective.mixed_heads()
@@ -256,7 +266,19 @@ def prepare(
         device=device,
         train_data=data,
         set_by_data=set_by_data,
+        standing=standing,
     )
+
+
+def frozen_layers(recipe: Recipe, model: nn.Module, data: Dataset) -> list[nn.Module]:
+    """Freeze what the recipe says; return the modules that must stay in evaluation mode.
+
+    Raises:
+        RecipeError: ``freeze`` fits no parameter, or all.
+    """
+    if recipe.freeze is None:
+        return []
+    return freeze(model, recipe.freeze, last=last_layer(model, data))
 
 
 def last_layer(model: nn.Module, data: Dataset) -> str:
