@@ -121,9 +121,9 @@ class Objective(Module):
 
         Returns:
             Dictionaries with ``params`` and what ``training.build_optimizer`` knows: ``name``,
-            ``optimizer`` ("sgd" or "adamw"), ``lr``, ``min_lr``, ``warmup``, ``weight_decay``,
-            ``momentum``, ...; by default one of all own parameters that want a gradient, and none
-            if there are none.
+            ``optimizer`` ("sgd", "adamw" or "lamb"), ``lr``, ``min_lr``, ``warmup``,
+            ``weight_decay``, ``momentum``, ...; by default one of all own parameters that want a
+            gradient, and none if there are none.
         """
         del recipe
         own = [parameter for parameter in self.parameters() if parameter.requires_grad]

@@ -26,6 +26,8 @@ from mixwright.lab.analysis.ranking import Ranked, Ranking
 from mixwright.lab.analysis.store import read_findings, write_findings
 from mixwright.lab.experiments.grid import Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
+from mixwright.lab.reports import comparison_page
+from mixwright.lab.reports.caveats import caveats
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.section import Cards
 from mixwright.lab.reports.sections import curves
@@ -358,3 +360,33 @@ def test_a_file_that_is_no_record(tmp_path: Path, text: str) -> None:
         read_findings(tmp_path)
     with pytest.raises(ValueError, match="no such file"):
         read_findings(tmp_path / "nowhere.json")
+
+
+def test_fields_that_methods_do_not_share_are_stored_and_said(tmp_path: Path) -> None:
+    methods = parse_methods(["none", "mixup", "automix"])
+    learned = {"min_lr": 0.05, "label_smoothing": 0.2}
+    runs = plan_runs(methods, SETTINGS, seeds=1, out=tmp_path, learned=learned)
+    for run in runs:
+        finished(run, 0.8)
+    findings = made_of(tmp_path, runs)
+    plain = {"min_lr": 0.0, "label_smoothing": 0.0}
+    assert findings.about.details["own_fields"] == {
+        "none": plain, "mixup": plain, "automix": learned,
+    }  # fmt: skip
+    recipe = findings.about.recipe
+    assert recipe is not None
+    assert "min_lr" not in recipe
+    assert recipe["epochs"] == 2
+    page = page_of((findings, {}))
+    rows = dict(comparison_page.heading(page).metadata)
+    assert rows["Recipe by method"] == (
+        "min lr 0 with none and mixup; label smoothing 0 with none and mixup; min lr 0.05 with "
+        "automix; label smoothing 0.2 with automix"
+    )
+    assert any(
+        "do not share one recipe (label smoothing and min lr differ" in text
+        for text in caveats(findings)
+    )
+    alike = made_of(tmp_path, plan(tmp_path, "none", "mixup"))
+    assert "own_fields" not in alike.about.details
+    assert "Recipe by method" not in dict(comparison_page.heading(page_of((alike, {}))).metadata)

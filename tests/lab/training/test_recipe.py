@@ -30,7 +30,11 @@ from mixwright.lab.training.recipe import Recipe, RecipeError, differences, reci
         ("warmup_epochs", 21, "at most epochs, which is 20"),
         ("mix_off_epochs", 21, "at most epochs, which is 20"),
         ("min_lr", 0.2, "at most lr, which is 0.1"),
-        ("optimizer", "adam", "optimizer is 'adam'; expected one of sgd, adamw. Did you mean"),
+        (
+            "optimizer",
+            "adam",
+            "optimizer is 'adam'; expected one of sgd, adamw, lamb. Did you mean",
+        ),
         ("loss", "mse", "loss is 'mse'; expected one of ce, bce"),
         ("precision", "BF16", "Did you mean 'bf16'?"),
         ("accumulate", 3, "Take batch_size 48"),

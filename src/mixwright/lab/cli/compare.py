@@ -13,6 +13,7 @@ from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.parser import parse
 from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
+from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def main(argv: Sequence[str]) -> int:
 def _prepare(options: CompareOptions, command: str) -> _Task:
     from mixwright.lab.data.names import parse_data
 
+    options, learned, changed = with_preset(options)
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
     if options.seeds > MOST_SEEDS:
@@ -102,10 +104,12 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
     with users_words():
         methods = parse_methods(options.methods or METHODS, trust=options.trust)
         settings = recipe_settings(options)
-        runs = plan_runs(methods, settings, seeds=options.seeds, out=out)
+        runs = plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
         runs, data, where = prepare_runs(runs, options, device=options.device)
     world = join(where.devices[0])
     console = open_console(quiet=not world.first)
+    if changed:
+        say(console, changed)
     return _Task(options, runs, data, where, command, console, world)
 
 

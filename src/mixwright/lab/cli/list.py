@@ -11,12 +11,14 @@ from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.parser import option, parse
 
-ABOUT = """List what there is. WHAT is methods, data, models or evaluations; without it, all."""
+ABOUT = """List what there is.
+
+WHAT is methods, data, models, recipes or evaluations; without it, all."""
 
 if TYPE_CHECKING:
     from mixwright.mixers.cards import Card
 
-KINDS = ("methods", "data", "models", "evaluations")
+KINDS = ("methods", "data", "models", "recipes", "evaluations")
 
 _EVERY_MIXER = (
     "Each mixer takes p=1 too, the chance of mixing, for each sample or, if it draws once a batch, "
@@ -32,7 +34,9 @@ _Row = tuple[str, str, dict[str, str]]
 class ListOptions:
     """``mixwright list``."""
 
-    what: tuple[str, ...] = option((), "methods, data, models or evaluations", metavar="WHAT")
+    what: tuple[str, ...] = option(
+        (), "methods, data, models, recipes or evaluations", metavar="WHAT"
+    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,7 +48,13 @@ def main(argv: Sequence[str]) -> int:
                 f"there is no list of {kind}.{did_you_mean(kind, KINDS)} "
                 f"Known are {', '.join(KINDS)}."
             )
-    show = {"methods": _methods, "data": _data, "models": _models, "evaluations": _evaluations}
+    show = {
+        "methods": _methods,
+        "data": _data,
+        "models": _models,
+        "recipes": _recipes,
+        "evaluations": _evaluations,
+    }
     for kind in options.what or KINDS:
         show[kind]()
     return 0
@@ -93,6 +103,20 @@ def _models() -> None:
 
     rows: list[_Row] = [(name, line, {}) for name, line in MODELS.items()]
     _print("models (--model)", [*rows, ("any timm name", "where timm is installed", {})])
+
+
+def _recipes() -> None:
+    from mixwright.lab.experiments.presets import PRESETS, shown
+
+    rows: list[_Row] = []
+    for name, preset in PRESETS.items():
+        more = {"source": preset.source, "options": shown(preset.fields)}
+        if preset.learned:
+            more["learned"] = f"with methods that learn a mixer: {shown(preset.learned)}"
+        if preset.methods:
+            more["METHOD"] = preset.methods
+        rows.append((name, preset.title, {**more, "departs": " ".join(preset.departs)}))
+    _print("recipes (--recipe)", rows)
 
 
 def first_line(cls: type) -> str:

@@ -70,6 +70,14 @@ else:
 class RecipeOptions(_RecipeFields):
     """What decides how a model is trained: data, and every other option of a ``Recipe``."""
 
+    recipe: str | None = option(
+        None,
+        "a published recipe, which stands for its options: automix-cifar, timm-a2, finetune; "
+        "options beside it win (mixwright list recipes shows all values)",
+        metavar="NAME",
+        group=TRAINING,
+    )
+
     def recipe_fields(self) -> dict[str, Any]:
         """Return the fields that were given and belong to a recipe."""
         given = {name: getattr(self, name) for name in _RECIPE}

@@ -8,6 +8,7 @@ from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrainOptions
 from mixwright.lab.cli.parser import parse
 from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
+from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
 
 if TYPE_CHECKING:
@@ -31,19 +32,21 @@ def main(argv: Sequence[str]) -> int:
             f"{len(options.methods)} methods given; expected one, e.g. mixwright train cutmix. "
             "mixwright compare takes several."
         )
+    options, learned, changed = with_preset(options)
     from mixwright.lab.data.names import parse_data
 
     with users_words():
         parse_data(options.data)
     from mixwright.lab.experiments.finetune import resolve_init
-    from mixwright.lab.experiments.grid import Planned
+    from mixwright.lab.experiments.grid import Planned, learns_mixer
     from mixwright.lab.experiments.methods import parse_method
     from mixwright.lab.training.distributed import join
     from mixwright.lab.training.recipe import Recipe, recipe_hash
 
     with users_words():
         method = parse_method(options.methods[0], trust=options.trust)
-        settings = resolve_init(recipe_settings(options), method=method.slug, seed=options.seed)
+        settings = recipe_settings(options) | (learned if learns_mixer(method) else {})
+        settings = resolve_init(settings, method=method.slug, seed=options.seed)
         recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
         name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
         out = out_folder(f"runs/train/{name}" if options.out is None else options.out)
@@ -54,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
     world = join(device)
     console = open_console(quiet=not world.first)
     say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
+    if changed:
+        say(console, changed)
     say(console, data.summary)
     result = _train(planned, where, str(world.device(device)), console)
     from mixwright.lab.analysis.training_warnings import Spell

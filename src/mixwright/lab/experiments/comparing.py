@@ -103,6 +103,7 @@ def compare_runs(
                 for text, many in by_method.items()
                 if many[0].result.set_by_data
             },
+            **({"own_fields": own} if (own := _own_fields(done)) else {}),
             "heads": {
                 text: many[0].result.heads
                 for text, many in by_method.items()
@@ -167,6 +168,25 @@ def _finished(method: Method, runs: Sequence[_Run], out: Path) -> FinishedMethod
             for run in runs
         ],
     )
+
+
+def _own_fields(runs: Sequence[_Run]) -> dict[str, dict[str, Any]]:
+    """METHOD -> the fields of its recipe that are not the same for all methods.
+
+    A published recipe may have some for methods that learn a mixer. Starts are a run's own, not a
+    method's.
+    """
+    recipes = {run.planned.method.text: asdict(run.planned.recipe) for run in runs}
+    some = next(iter(recipes.values()))
+    differing = [
+        name
+        for name in some
+        if name not in ("method", "seed", "init", "init_digest")
+        and any(recipe[name] != some[name] for recipe in recipes.values())
+    ]
+    if not differing:
+        return {}
+    return {text: {name: recipe[name] for name in differing} for text, recipe in recipes.items()}
 
 
 def _shared_recipe(runs: Sequence[_Run]) -> dict[str, Any]:

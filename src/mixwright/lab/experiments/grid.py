@@ -48,11 +48,17 @@ class Planned:
 
 
 def plan_runs(
-    methods: Sequence[Method], settings: Mapping[str, Any], *, seeds: int, out: Path
+    methods: Sequence[Method],
+    settings: Mapping[str, Any],
+    *,
+    seeds: int,
+    out: Path,
+    learned: Mapping[str, Any] | None = None,
 ) -> list[Planned]:
     """Plan all runs of a comparison, seed by seed, so that a part is a fair comparison too.
 
-    ``settings`` are fields of the recipe but for method and seed; seeds count from 0.
+    ``settings`` are fields of the recipe but for method and seed, ``learned`` those that methods
+    which learn a mixer have in place of them; seeds count from 0.
 
     Raises:
         ValueError: ``seeds`` is below 1, the recipe is refused, or the weights that a run is to
@@ -63,11 +69,19 @@ def plan_runs(
     runs: list[Planned] = []
     for seed in range(seeds):
         for method in methods:
-            there = resolve_init(settings, method=method.slug, seed=seed)
+            own = {**settings, **((learned or {}) if learns_mixer(method) else {})}
+            there = resolve_init(own, method=method.slug, seed=seed)
             recipe = Recipe.from_fields({**there, "method": method.text, "seed": seed})
             name = f"{method.slug}-s{seed}-{recipe_hash(recipe)}"
             runs.append(Planned(method, recipe, out / "runs" / name))
     return runs
+
+
+def learns_mixer(method: Method) -> bool:
+    """Whether a method learns the mixer that it trains with, as AutoMix does."""
+    from mixwright.lab.experiments.trained import learns_mixer as class_learns
+
+    return any(part.learns and class_learns(part.cls) for part in method.parts)
 
 
 @dataclass(frozen=True)

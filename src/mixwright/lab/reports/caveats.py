@@ -32,6 +32,12 @@ def caveats(findings: Findings) -> list[str]:
     found.append(_about_ema(findings))
     found += _about_nll(raw)
     found += _about_cost(findings)
+    if own := about.details.get("own_fields"):
+        names = sorted({name.replace("_", " ") for fields in own.values() for name in fields})
+        found.append(
+            f"Methods do not share one recipe ({joined(names)} differ, as the published recipe has "
+            "it): a difference may be that of the recipes."
+        )
     found.append(
         f"This is one recipe, one model and {about.data.train:,} training images of "
         f"{about.data.name}; methods that mix usually need longer training, and their order "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.reports.caveats import caveats
-from mixwright.lab.reports.formatting import NONE, duration, listed, number, percent, when
+from mixwright.lab.reports.formatting import NONE, duration, joined, listed, number, percent, when
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Cell, Logs, Notes, Page, Section, Table
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
@@ -102,6 +102,7 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
         ("Model", f"{recipe.get('model')}, {details['parameters']:,} parameters"),
         ("Training", f"{recipe.get('epochs')} epochs"),
         ("Recipe", ", ".join(rest)),
+        *((("Recipe by method", by_method),) if (by_method := _by_method(details)) else ()),
         (
             "Seeds",
             f"{', '.join(map(str, _seeds(scores)))}; a seed fixes first weights, order and crops"
@@ -116,6 +117,16 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
         ("Finished", finished),
         ("Command", about.command),
     )
+
+
+def _by_method(details: Mapping[str, Any]) -> str:
+    """Fields of the recipe that methods do not share, with the METHODs that have each value."""
+    having: dict[str, list[str]] = {}
+    own: dict[str, dict[str, object]] = details.get("own_fields", {})
+    for method, fields in own.items():
+        for name, value in fields.items():
+            having.setdefault(_setting(name, value), []).append(method)
+    return "; ".join(f"{setting} with {joined(methods)}" for setting, methods in having.items())
 
 
 def _setting(name: str, value: object) -> str:

@@ -10,6 +10,7 @@ from torch.optim import SGD, AdamW
 from torch.optim import Optimizer as TorchOptimizer
 
 from mixwright.arguments import check_choice, check_number
+from mixwright.lab.training.lamb import Lamb
 from mixwright.lab.training.layers import layer_groups
 from mixwright.lab.training.recipe import Optimizer as Kind
 from mixwright.lab.training.recipe import Recipe
@@ -18,6 +19,7 @@ from mixwright.lab.training.schedule import learning_rate
 _OF_KIND: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
     "adamw": ("betas", "eps"),
+    "lamb": ("betas", "eps"),
 }
 _KNOWN = (
     *("params", "name", "optimizer", "lr", "min_lr", "warmup", "weight_decay"),
@@ -66,7 +68,7 @@ class Optimisers:
 def build_optimizer(
     recipe: Recipe, *, model: nn.Module, extra: Sequence[dict[str, Any]] = ()
 ) -> TorchOptimizer | Optimisers:
-    """Build SGD or AdamW over the model's parameters and any further groups.
+    """Build SGD, AdamW or LAMB over the model's parameters and any further groups.
 
     Args:
         recipe: gives the kind and its numbers.
@@ -74,11 +76,11 @@ def build_optimizer(
             weight decay where ``decay_norms`` is off. With ``layer_decay`` below 1 both are one
             group a layer, the last layer first; see ``layers.depths``.
         extra: further groups, from ``Objective.param_groups``. Beside ``params``, a group may
-            state ``name``, for messages; ``optimizer``, ``"sgd"`` or ``"adamw"``; ``lr``, its
-            highest rate, and ``min_lr``, what its cosine falls to; ``warmup``, whether it warms
-            up with the model; ``weight_decay``; ``momentum`` and ``nesterov``, which count with
-            SGD only; ``betas`` and ``eps``, with AdamW only. What it does not state is as for the
-            model, and where the model has none as torch has it; a rate below the recipe's
+            state ``name``, for messages; ``optimizer``, ``"sgd"``, ``"adamw"`` or ``"lamb"``;
+            ``lr``, its highest rate, and ``min_lr``, what its cosine falls to; ``warmup``, whether
+            it warms up with the model; ``weight_decay``; ``momentum`` and ``nesterov``, which count
+            with SGD only; ``betas`` and ``eps``, with the others only. What it does not state is as
+            for the model, and where the model has none as torch has it; a rate below the recipe's
             ``min_lr`` is its own floor.
 
     Returns:
@@ -190,5 +192,7 @@ def _check_apart(groups: Sequence[dict[str, Any]]) -> None:
 
 
 def _torch_optimizer(kind: str, groups: list[dict[str, Any]]) -> TorchOptimizer:
+    if kind == "lamb":
+        return Lamb(groups)
     # Every group states its own numbers; lr here is only the default that torch requires.
     return (AdamW if kind == "adamw" else SGD)(groups, lr=groups[0]["lr"], foreach=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from mixwright.files import parse_json
 from mixwright.lab.settings import Rule, check_fields, decode, option
 
-Optimizer = Literal["sgd", "adamw"]
+Optimizer = Literal["sgd", "adamw", "lamb"]
 
 DATA = "data and model"
 TRAINING = "training (unset ones follow the data set)"
@@ -83,7 +83,7 @@ class Recipe:
     lr: float = _training(0.1, "learning rate at its highest", "RATE", _POSITIVE)
     momentum: float = _training(0.9, "of SGD", "SHARE", _BELOW_ONE)
     nesterov: bool = _training(True, "whether SGD looks ahead")  # needs momentum
-    # Decoupled from the gradient with adamw.
+    # Decoupled from the gradient with adamw and lamb.
     weight_decay: float = _training(5e-4, "weight decay", "RATE", _NOT_NEGATIVE)
     # Pulls at every parameter of fewer than two dimensions, as CIFAR recipes do.
     decay_norms: bool = _training(True, "whether it pulls at biases and norm layers too")
