@@ -93,3 +93,15 @@ def test_a_name_that_is_not_there_is_refused():
 def test_options_as_one_would_write_them():
     fields: dict[str, Any] = {"min_lr": 0.05, "flip": True, "crop_scale": (0.08, 0.5)}
     assert shown(fields) == "--min-lr 0.05 --flip true --crop-scale 0.08;0.5"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_page_shows_every_value(name: str):
+    page = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text()
+    flat, preset = " ".join(page.split()), PRESETS[name]
+    assert f"## {name} " in flat
+    assert shown(preset.fields) in flat
+    assert f"Source: {preset.source}." in flat
+    assert f"Departs: {' '.join(preset.departs)}" in flat
+    assert not preset.learned or f"Learned: `{shown(preset.learned)}`." in flat
+    assert preset.methods in flat

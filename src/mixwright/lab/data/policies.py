@@ -130,7 +130,7 @@ class RandAugment(Policy):
     (timm/data/auto_augment.py, the increasing ones).
 
     Departs from timm in reading between pixels bilinearly always, where it draws bilinear or
-    bicubic.
+    bicubic, and from its train script in the grey, which is the mean of the data there.
     """
 
     layers: int = 2

@@ -89,7 +89,8 @@ PRESETS: dict[str, Preset] = {
         departs=(
             "Augmentation is not repeated; theirs has each image three times in a batch.",
             "Targets of mixtures are the shares of their classes; theirs are 1 for every class "
-            "that is in them.",
+            "with a share above 0.2.",
+            "Crops are resized bilinearly, theirs bicubically.",
             "Arithmetic is bfloat16 in place of float16.",
             "Test images are cut as the data set's own rule says, 7/8 of ImageNet's, not 0.95.",
             "Rates begin at 0, not at 0.0001, and end at 0.",
@@ -97,8 +98,8 @@ PRESETS: dict[str, Preset] = {
     ),
     "finetune": Preset(
         title="fine-tuning a small ImageNet network on few photographs, on a CPU",
-        source="our own: docs/recipes.md says how it was chosen; the shape of the rate is that of "
-        "Smith and Topin 2017, arXiv:1708.07120",
+        source="our own; the rate rises and falls once, as in Smith and Topin 2017, "
+        "arXiv:1708.07120",
         fields={
             "model": "efficientnet_lite0",
             "pretrained": True,
