@@ -33,7 +33,7 @@ comixup group=20 block=4 beta=0.32 gamma=1.0 tau=0.83 eta=0.05 omega=0.001 alpha
   set_resolve=True half_labels=True saliency=gradient
 saliencygrafting grid=8 temperature=1.0 alpha=1.0 saliency=gradient
 guidedmixup saliency=spectral blur=7 sigma=3.0 pairing=greedy
-mixed mixer=None
+mixed mixer=None clean=0.0
 manifoldmix alpha=2.0 layers=None
 alignmix alpha=2.0 eps=0.1 iters=100 solver=annealed p_input=0.5 layer=None
 decoupledmix mixer=None eta=0.1 mode=both threshold=0.5 power=None
