@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from mixwright.lab.models import MODELS, ModelError, build_model, zoo
-from mixwright.lab.models.build import _MAKERS
+from mixwright.lab.models.build import _MAKERS, published
+from mixwright.lab.models.published import Published
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -105,7 +106,12 @@ class FakeTimm:
 
         def get_pretrained_cfg(name: str) -> object:
             return (
-                types.SimpleNamespace(fixed_input_size=name.startswith("vit"))
+                types.SimpleNamespace(
+                    fixed_input_size=name.startswith("vit"),
+                    num_classes=7,
+                    mean=(0.5,) * 3,
+                    std=(0.25,) * 3,
+                )
                 if name != "bare"
                 else None
             )
@@ -114,8 +120,10 @@ class FakeTimm:
         module.__spec__ = importlib.machinery.ModuleSpec("timm", None)
         module.__version__ = "1.0.fake"
         module.create_model = create_model
-        module.is_model = lambda name: name.split(".")[0] in ("convnext_tiny", "vit_tiny", "bare")
-        module.list_models = lambda: ["convnext_tiny", "vit_tiny", "bare"]
+        module.is_model = lambda name: name.split(".")[0] in (
+            "convnext_tiny", "efficientnet_lite0", "vit_tiny", "bare",
+        )  # fmt: skip
+        module.list_models = lambda pretrained=False: ["convnext_tiny", "vit_tiny", "bare"]
         module.models = types.SimpleNamespace(get_pretrained_cfg=get_pretrained_cfg)
         monkeypatch.setitem(sys.modules, "timm", module)
 
@@ -141,7 +149,29 @@ def test_other_names_go_to_timm_with_its_own_words(timm: FakeTimm) -> None:
 
 def test_our_own_names_never_reach_timm(timm: FakeTimm) -> None:
     assert isinstance(build("resnet20").fc, nn.Linear)
+    assert isinstance(build("efficientnet_lite0").fc, nn.Linear)
     assert timm.calls == []
+
+
+def test_a_prefix_asks_timm_for_any_name(timm: FakeTimm) -> None:
+    assert isinstance(build("timm:convnext_tiny"), nn.Linear)
+    assert isinstance(build("timm:efficientnet_lite0", pretrained=True), nn.Linear)
+    assert [(call["name"], call["pretrained"]) for call in timm.calls] == [
+        ("convnext_tiny", False),
+        ("efficientnet_lite0", True),
+    ]
+    assert published("timm:efficientnet_lite0") == Published(7, (0.5,) * 3, (0.25,) * 3)
+    assert published("efficientnet_lite0").classes == 1000
+    with pytest.raises(ModelError, match=r"unknown model 'resnet20'; did you mean resnet20"):
+        build("timm:resnet20")  # ours, and not among those of this timm
+    with pytest.raises(ModelError, match="it is one of ours and has no pretrained weights"):
+        published("resnet20")
+
+
+@pytest.mark.usefixtures("no_timm")
+def test_a_prefix_without_timm_says_what_to_install() -> None:
+    with pytest.raises(ModelError, match=r"unknown model 'timm:resnet18'.*mixwright\[zoo\]"):
+        build("timm:resnet18")
 
 
 def test_a_name_that_timm_does_not_know_either(timm: FakeTimm) -> None:

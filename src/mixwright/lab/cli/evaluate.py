@@ -31,7 +31,7 @@ MODEL is
   a run folder             or its last.pt or best.pt
   a comparison's folder    all its runs, methods side by side with intervals over seeds
   package.module:function  a model of your own, for images in [0, 1]
-  NAME                     any timm name, with its published weights
+  NAME                     efficientnet_lite0 or any timm name, with published weights
 
 --only takes some of
   accuracy calibration gap corruption attack occlusion cam gradients diversity fidelity probe

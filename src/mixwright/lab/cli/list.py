@@ -29,6 +29,11 @@ _EVERY_MIXER = (
 
 _Row = tuple[str, str, dict[str, str]]
 
+_OTHER_MODELS: tuple[_Row, ...] = (
+    ("any timm name", "where timm is installed; timm:NAME where we have one of that name", {}),
+    ("module:function", "a network of your own: package.module:function, see docs/models.md", {}),
+)
+
 
 @dataclass(frozen=True)
 class ListOptions:
@@ -102,7 +107,7 @@ def _models() -> None:
     from mixwright.lab.models.names import MODELS
 
     rows: list[_Row] = [(name, line, {}) for name, line in MODELS.items()]
-    _print("models (--model)", [*rows, ("any timm name", "where timm is installed", {})])
+    _print("models (--model)", [*rows, *_OTHER_MODELS])
 
 
 def _recipes() -> None:

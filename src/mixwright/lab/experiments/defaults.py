@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mixwright.lab.models.names import MODELS
+from mixwright.lab.models.names import may_have_weights
 
 METHODS = ("none", "mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
 """What is compared when no METHOD is named."""
@@ -80,7 +80,7 @@ def recipe_defaults(data: str, model: str | None = None) -> dict[str, Any]:
     """Return fields of a recipe that suit a data set (as ``load_data`` takes it) and a network.
 
     A data set that is not listed gets those of ``folder``, vision transformers get AdamW, and
-    networks of ours, which have no published weights, fresh ones.
+    networks that have no published weights, fresh ones.
 
     Example:
         >>> recipe_defaults("digits")["model"], recipe_defaults("cifar10")["epochs"]
@@ -91,6 +91,6 @@ def recipe_defaults(data: str, model: str | None = None) -> dict[str, Any]:
         (0.001, False)
     """
     settings = dict(_DEFAULTS.get(data.partition(":")[0], _DEFAULTS["folder"]))
-    if model in MODELS and "pretrained" in settings:
+    if model is not None and not may_have_weights(model) and "pretrained" in settings:
         settings["pretrained"] = False
     return settings | (_TRANSFORMER if (model or "").startswith(_TRANSFORMERS) else {})

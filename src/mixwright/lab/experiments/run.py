@@ -16,7 +16,7 @@ from mixwright.lab.evaluation.calibration.temperature import rescale
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.finetune import load_init
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.models.build import build_model
+from mixwright.lab.models.build import build_model, published
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.learner import build_criterion
@@ -148,7 +148,8 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
 
     Every method of one seed starts from the same weights, which is what makes pairs of runs
     comparable; where ``init`` gives each its own, a new last layer is still the same for all. The
-    global generator is left as it was. Images are in [0, 1].
+    global generator is left as it was. Images are in [0, 1]; they are normalised by the data's
+    statistics, or, where weights are published or a run's, by those that the weights expect.
 
     Raises:
         ValueError: there is no such network, or the weights of ``init`` do not fit.
@@ -163,7 +164,10 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
             pretrained=recipe.pretrained,
             drop_path=recipe.drop_path,
         )
-    start = Normalised(model, data.mean, data.std)
+    mean, std = data.mean, data.std
+    if recipe.pretrained:  # its weights have learned behind these
+        mean, std = published(recipe.model).scale(data.channels)
+    start = Normalised(model, mean, std)
     if recipe.init:
         load_init(start, recipe, data)
     return start

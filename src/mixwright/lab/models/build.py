@@ -8,12 +8,14 @@ from torch import nn
 
 from mixwright.arguments import check_arguments
 from mixwright.lab.models.drop_path import set_drop_path
-from mixwright.lab.models.names import ModelError
+from mixwright.lab.models.efficientnet import PUBLISHED, EfficientNetLite0, load_published
+from mixwright.lab.models.names import MODELS, PRETRAINED, ModelError
 from mixwright.lab.models.preact import PreActBlock, PreActBottleneck, PreActResNet, WideResNet
+from mixwright.lab.models.published import Published
 from mixwright.lab.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, ResNet, ThinResNet
 from mixwright.lab.models.smallconv import SmallConv
 from mixwright.lab.models.vit import PATCH, SmallViT
-from mixwright.lab.models.zoo import build_timm
+from mixwright.lab.models.zoo import build_timm, published_by_timm
 
 _18 = (2, 2, 2, 2)
 _34 = _50 = (3, 4, 6, 3)
@@ -36,6 +38,7 @@ _MAKERS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "resnet20": lambda k, c, s: ThinResNet(20, num_classes=k, channels=c),
     "resnet56": lambda k, c, s: ThinResNet(56, num_classes=k, channels=c),
     "smallvit": lambda k, c, s: SmallViT(num_classes=k, channels=c, image_size=s),
+    "efficientnet_lite0": lambda k, c, s: EfficientNetLite0(num_classes=k, channels=c),
 }
 
 SMALLEST = 8
@@ -52,20 +55,23 @@ def build_model(
     pretrained: bool = False,
     drop_path: float = 0.0,
 ) -> nn.Module:
-    """Return a freshly initialised network by its name, or a pretrained one of timm's.
+    """Return a network by its name, freshly initialised or with its published weights.
 
-    Our own names are the keys of ``MODELS``; every other name is looked up in timm. Each of ours
+    Our own names are the keys of ``MODELS``; every other name is looked up in timm, and so is one
+    of ours behind ``timm:``. Each of ours
     ends in a Linear layer called ``fc``, behind stages called ``layer1``, ``layer2`` and so on (of
     ``smallvit`` behind ``blocks.0``, ``blocks.1``, ...).
     Weights are drawn from torch's global generator: call ``torch.manual_seed`` before.
 
     Args:
-        name: ``resnet18_cifar``, ``wrn28_10``, ...; or a timm name such as ``convnext_tiny``.
+        name: ``resnet18_cifar``, ``wrn28_10``, ...; or a timm name such as ``convnext_tiny``, or
+            ``timm:convnext_tiny``.
         num_classes: outputs, at least 1.
         image_size: side of the images in pixels; timm's transformers are built for exactly this
             side, our own networks take any from 8 up, ``smallvit`` multiples of 4.
         channels: channels of the images.
-        pretrained: take timm's weights; the last layer is new where its classes differ.
+        pretrained: take the published weights; the last layer is new where its classes differ.
+            They expect images in the statistics that ``published`` tells.
         drop_path: chance that the last residual block leaves out what it adds for an image, in
             [0, 1); earlier ones have less. See ``set_drop_path``.
 
@@ -74,8 +80,8 @@ def build_model(
         in training mode. Wrap it in ``Normalised`` for images in [0, 1].
 
     Raises:
-        ModelError: the name is unknown (the message gives the nearest ones), timm is missing or
-            refuses, weights are not to be had, or a number is out of range.
+        ModelError: the name is unknown (the message gives the nearest ones), a package is missing
+            or refuses, weights are not to be had, or a number is out of range.
 
     Example:
         >>> net = build_model("resnet20", num_classes=10, image_size=32)
@@ -95,11 +101,8 @@ def build_model(
             pretrained=pretrained,
             drop_path=drop_path,
         )
-    if pretrained:
-        raise ModelError(
-            f"model {name}: it is one of ours and has no pretrained weights. Leave pretrained "
-            "off, or take a timm name."
-        )
+    if pretrained and name not in PRETRAINED:
+        raise _no_weights(name)
     if image_size < SMALLEST:
         raise ModelError(
             f"model {name}: image_size is {image_size}; expected at least {SMALLEST} pixels. "
@@ -111,5 +114,27 @@ def build_model(
             "the side of a patch. Resize or pad the images."
         )
     model = _MAKERS[name](num_classes, channels, image_size)
+    if pretrained and isinstance(model, EfficientNetLite0):
+        load_published(model)
     set_drop_path(model, drop_path, name=name)
     return model
+
+
+def published(name: str) -> Published:
+    """Return what is known of the published weights of a network: of ours, else of timm's.
+
+    Raises:
+        ModelError: there is no such network, or it has none.
+    """
+    if name in PRETRAINED:
+        return PUBLISHED
+    if name in MODELS:
+        raise _no_weights(name)
+    return published_by_timm(name)
+
+
+def _no_weights(name: str) -> ModelError:
+    return ModelError(
+        f"model {name}: it is one of ours and has no pretrained weights. Leave pretrained off, or "
+        f"take {', '.join(PRETRAINED)} or a timm name."
+    )

@@ -22,12 +22,30 @@ MODELS: dict[str, str] = {
     "resnet20": "the thin CIFAR ResNet of 20 layers (0.27 M)",
     "resnet56": "the thin CIFAR ResNet of 56 layers (0.86 M)",
     "smallvit": "a vision transformer for small images, 4-pixel patches (0.7 M)",
+    "efficientnet_lite0": "a small network for photographs, with ImageNet weights for --pretrained "
+    "by the extra pretrained (3.4 M)",
 }
 """Name of each of our networks, with one line on what it is; parameters at 10 classes."""
+
+PRETRAINED = ("efficientnet_lite0",)
+"""Those of our networks that have published weights."""
+
+TIMM = "timm:"
+"""Before a name it means the network of timm, where we have one of the same name."""
 
 
 class ModelError(ValueError):
     """A network cannot be built as asked: an unknown name, a missing package, no weights."""
+
+
+def may_have_weights(name: str) -> bool:
+    """Return whether there may be published weights: of ours for some, of timm's it knows itself.
+
+    Example:
+        >>> [may_have_weights(name) for name in ("resnet20", "efficientnet_lite0", "resnet18")]
+        [False, True, True]
+    """
+    return name in PRETRAINED or name not in MODELS
 
 
 def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> ModelError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
 
-from mixwright.lab.models.names import ModelError, unknown_model
+from mixwright.lab.models.names import TIMM, ModelError, unknown_model
+from mixwright.lab.models.published import Published
 
 INSTALL = "pip install 'mixwright[zoo]'"
 
@@ -26,10 +26,12 @@ def build_timm(
 ) -> nn.Module:
     """Return timm's network of this name; see ``build_model`` for the arguments.
 
+    The name may begin with ``timm:``.
     ``image_size`` is handed on only to networks that are built for one side (timm marks them
     ``fixed_input_size``): the others would refuse the argument.
     """
     timm = _timm(name)
+    name = name.removeprefix(TIMM)
     if not timm.is_model(name):
         raise unknown_model(name, timm.list_models(), f"timm {timm.__version__} was asked too.")
     arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
@@ -51,18 +53,10 @@ def build_timm(
         ) from error
 
 
-@dataclass(frozen=True)
-class Published:
-    """Classes of timm's published weights, and the statistics that they expect, per channel."""
-
-    classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-def published(name: str) -> Published:
+def published_by_timm(name: str) -> Published:
     """Return what timm knows of its published weights of this name."""
     timm = _timm(name)
+    name = name.removeprefix(TIMM)
     settings = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
     if settings is None:
         raise unknown_model(

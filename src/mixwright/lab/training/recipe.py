@@ -73,7 +73,12 @@ class Recipe:
         "NAME",
         _NAME,
     )
-    model: str = _data("smallconv", "one of ours (mixwright list) or any timm name", "NAME", _NAME)
+    model: str = _data(
+        "smallconv",
+        "one of ours (mixwright list), any timm name, or package.module:function of your own",
+        "NAME",
+        _NAME,
+    )
     method: str = dataclasses.field(default="none", metadata={"rule": _NAME})  # a METHOD
     epochs: int = _training(20, "passes over the training images", "COUNT", _COUNT)
     # All micro batches of a step together.
@@ -157,7 +162,7 @@ class Recipe:
     erase_mode: Literal["pixel", "rand", "const"] = _training(
         "pixel", "by noise in each pixel, one random colour, or the mean colour"
     )
-    pretrained: bool = _data(False, "start from timm's published weights")
+    pretrained: bool = _data(False, "start from published ImageNet weights")
     init: str | None = _data(
         None,
         "start from the weights of a run folder or checkpoint; {method} and {seed} stand for the "

@@ -22,10 +22,9 @@ from mixwright.lab.data.classes import class_list, fitted
 from mixwright.lab.data.identity import data_identity, differences, in_a_sentence
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.saved import load_saved, saved_run
-from mixwright.lab.models.build import build_model
-from mixwright.lab.models.names import MODELS
+from mixwright.lab.models.build import build_model, published
+from mixwright.lab.models.names import TIMM, may_have_weights
 from mixwright.lab.models.normalised import Normalised
-from mixwright.lab.models.zoo import published
 from mixwright.lab.training.folder import RunError, is_finished, read_identity
 
 if TYPE_CHECKING:
@@ -118,7 +117,8 @@ def find_models(
 
     Args:
         word: a run folder or checkpoint; the folder of a comparison, for all its runs; ``package.
-            module:function`` that returns a model; or a name of timm's, with its published weights.
+            module:function`` that returns a model; or a name of ours or timm's with published
+            weights.
         weights: which of a run: one of ``WEIGHTS``, or ``all`` that it has.
         normalise: of a model of the user's: ``inside`` where it does it itself, ``unchecked``
             likewise without a look, ``data`` to put the data's normalisation in front of it.
@@ -140,6 +140,8 @@ def find_models(
         )
     if path.exists():
         return _of_path(path, weights, trust, say)
+    if word.startswith(TIMM):
+        return [_published(word)]
     if _OWN.fullmatch(word) and not word.endswith(".pt"):
         return [_of_function(word, normalise)]
     if "/" in word or word.endswith(".pt"):
@@ -147,12 +149,12 @@ def find_models(
             f"there is no {word}; expected a run folder, a checkpoint, the folder of a comparison, "
             "package.module:function, or a name of timm's."
         )
-    if word in MODELS:
+    if not may_have_weights(word):
         raise ValueError(
             f"{word} is the name of a network without weights; give the folder of a run that "
             "trained it."
         )
-    return [_of_timm(word)]
+    return [_published(word)]
 
 
 def _of_path(
@@ -432,7 +434,7 @@ def _needs_nothing(make: Any) -> bool:
     return True
 
 
-def _of_timm(name: str) -> ModelToEvaluate:
+def _published(name: str) -> ModelToEvaluate:
     def load(data: Dataset) -> nn.Module:
         weights = published(name)
         model = build_model(
@@ -442,7 +444,7 @@ def _of_timm(name: str) -> ModelToEvaluate:
             channels=data.channels,
             pretrained=True,
         )
-        return Normalised(model, weights.mean, weights.std)
+        return Normalised(model, *weights.scale(data.channels))
 
     return _alone(name, load, doubted=True)
 
