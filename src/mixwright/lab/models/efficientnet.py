@@ -45,7 +45,8 @@ class EfficientNetLite0(nn.Module):
 
     Source: Tan and Le 2019, arXiv:1905.11946, in TensorFlow's ``efficientnet_lite_builder.py``.
 
-    Departs from it in what it does while it trains: no dropout (0.2 there) and no stochastic depth.
+    Departs from it in what it does while it trains: no dropout (0.2 there), no stochastic depth,
+    and norms that follow new images ten times as fast, as in timm.
     """
 
     def __init__(self, *, num_classes: int, channels: int = 3) -> None:
@@ -178,8 +179,10 @@ def _published() -> dict[str, Tensor]:
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation as in TensorFlow, where momentum is the share that is kept: 0.99."""
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+    """Batch normalisation with TensorFlow's eps, and torch's momentum, 0.1."""
+    # TensorFlow's momentum, 0.01 in torch's terms, is for trainings of 100,000 steps. Fine-tuning
+    # takes hundreds: what norms remember would still be ImageNet's when it ends.
+    return nn.BatchNorm2d(channels, eps=1e-3)
 
 
 def _row(
