@@ -20,6 +20,7 @@ PAGES_OF_CODE = (
     "model-aware.md",
     "learned-mixers.md",
     "data.md",
+    "models.md",
     "theory.md",
     "evaluation.md",
 )

@@ -48,7 +48,7 @@ LAB = (
     "cli",
 )
 ROOMS = (*CORE, *(f"lab.{room}" for room in LAB))
-LEAVES = ("lab.data", "lab.models")  # import nothing but the core, and not each other
+LEAVES = ("lab.data", "lab.models")  # import nothing but the core and settings
 
 # Where the core asks the laboratory: to rebuild an encoder by name, and to read a run's folder.
 # The command's door and the table of old addresses are of neither.

@@ -99,8 +99,9 @@ def load_mixer(
         encoder: the architecture of the encoder, where it is a model of your own that cannot be
             rebuilt by name; of a run, the model that was trained. It is copied, and the saved
             weights go into the copy.
-        trust: import the module of a class of yours that a run was trained with, which runs its
-            code. Without it such a class is taken from modules that are imported already.
+        trust: import the modules of a class and of a network of yours that a run was trained
+            with, which runs their code. Without it both are taken from modules that are imported
+            already.
 
     Returns:
         the mixer, on the CPU; it goes to the device of the images it is given.
@@ -120,10 +121,10 @@ def load_mixer(
     state = load_checkpoint(file)
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, to be replaced
         if state.get("kind") == _KIND:
-            return _from_file(file, state, encoder)
+            return _from_file(file, state, encoder, trust)
         _need(file, state, _IN_RUN, "A best.pt holds weights alone; give the run folder.")
         mixer: LearnedMixer = _lab(f"{file} is a run, which").mixer_of_run(
-            file, state, lambda how: _encoder(file, how, encoder), trust=trust
+            file, state, lambda how: _encoder(file, how, encoder, trust), trust=trust
         )
     if encoder is not None:  # it may be anything: only what was rebuilt by name can be again
         mixer.about["encoder"] = None
@@ -153,7 +154,9 @@ def _lab(what: str) -> ModuleType:
     return mixer_of_run
 
 
-def _from_file(file: Path, state: dict[str, Any], encoder: nn.Module | None) -> LearnedMixer:
+def _from_file(
+    file: Path, state: dict[str, Any], encoder: nn.Module | None, trust: bool
+) -> LearnedMixer:
     _need(file, state, _IN_FILE, "It was written by another mixwright, or by hand.")
     saved = state["network"]
     network = _class_of(file, saved["class"])(**saved["settings"])
@@ -161,7 +164,7 @@ def _from_file(file: Path, state: dict[str, Any], encoder: nn.Module | None) -> 
     about: dict[str, Any] = state["about"]
     built: nn.Module | None = None
     if state["encoder"] is not None:
-        built = _encoder(file, about.get("encoder"), encoder)
+        built = _encoder(file, about.get("encoder"), encoder, trust)
         fill(built, state["encoder"], file, "encoder")
     elif encoder is not None:
         raise CheckpointError(
@@ -171,7 +174,9 @@ def _from_file(file: Path, state: dict[str, Any], encoder: nn.Module | None) -> 
     return LearnedMixer(built, network, about=about, **{name: state[name] for name in _PLAIN})
 
 
-def _encoder(file: Path, how: Mapping[str, Any] | None, given: nn.Module | None) -> nn.Module:
+def _encoder(
+    file: Path, how: Mapping[str, Any] | None, given: nn.Module | None, trust: bool
+) -> nn.Module:
     """Return the architecture: a copy of what was given, or what the file says."""
     if given is not None:
         return deep_copy(given)
@@ -182,7 +187,7 @@ def _encoder(file: Path, how: Mapping[str, Any] | None, given: nn.Module | None)
         )
     lab = _lab(f"{file}: rebuilding its encoder, {how.get('name')},")
     try:
-        return lab.encoder_from(how)
+        return lab.encoder_from(how, file, trust=trust)
     except ValueError as error:
         raise CheckpointError(
             f"{file}: its encoder cannot be rebuilt ({error}). Give the architecture, "

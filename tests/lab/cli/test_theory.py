@@ -19,7 +19,7 @@ from mixwright.lab.models.smallconv import SmallConv
 def _quickly(monkeypatch):
     """A net that was not trained, and few images to expand the loss around."""
 
-    def untrained(data, *, seed, on_message=None):
+    def untrained(data, *, seed, on_message=None, name=""):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             net = SmallConv(num_classes=data.num_classes, channels=data.channels, width=2)

@@ -201,22 +201,25 @@ def test_compare_goes_on_with_a_class_that_the_user_names(imported: Path) -> Non
     assert (run / "result.json").exists()
 
 
-def test_a_model_is_a_name_and_never_a_module(
+def test_a_module_of_a_network_that_a_file_names_is_not_imported(
     compared: Path, learned: Path, imported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     forged(compared, imported.parent / "run", model="evil_mod:net")
     words = ["--test-size", "20", "--out", "out"]
-    assert "unknown model 'evil_mod:net'" in refused(["evaluate", "run", *words], capsys)
-    said = refused(["gallery", "saliencymix", "--run", "run", "--out", "out"], capsys)
-    assert "unknown model 'evil_mod:net'" in said
+    explains(refused(["evaluate", "run", *words], capsys), Path("run/last.pt"))
+    for command in ("gallery", "theory"):
+        said = refused([command, "saliencymix", "--run", "run", "--out", "out"], capsys)
+        explains(said, Path("run"))
     forged(learned, imported.parent / "mixer", model="evil_mod:net")
-    with pytest.raises(ValueError, match=r"unknown model 'evil_mod:net'.*encoder=net"):
+    with pytest.raises(ValueError, match=r"names the module evil_mod.*encoder=net") as caught:
         mw.load_mixer("mixer")
+    explains(str(caught.value), Path("mixer/last.pt"))
+    explains(refused(["train", "trained:run=mixer"], capsys), Path("mixer/last.pt"))
     mixer = mw.load_mixer(learned)
     mw.save_mixer(mixer, "mixer.pt")
     state = load_checkpoint(Path("mixer.pt"))
     state["about"]["encoder"]["name"] = "evil_mod:net"
     save_checkpoint(Path("mixer.pt"), state)
-    with pytest.raises(ValueError, match=r"unknown model 'evil_mod:net'.*encoder=net"):
+    with pytest.raises(ValueError, match=r"names the module evil_mod.*encoder=net"):
         mw.load_mixer("mixer.pt")
     assert not imported.exists()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import DataOptions
+from mixwright.lab.cli.options import DataOptions, probe_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.reports.plain_text import printable
 
@@ -25,6 +25,7 @@ class GalleryOptions(DataOptions):
     run: str | None = option(
         None, "run folder or checkpoint whose model is looked through", metavar="DIR"
     )
+    model: str | None = probe_option()
     out: str = option("runs/gallery", "folder (default runs/gallery)", metavar="DIR")
 
 
@@ -51,8 +52,16 @@ def main(argv: Sequence[str]) -> int:
         methods = parse_methods(options.methods or MIXERS, trust=options.trust)
         data = load(options, train_size=options.train_size)
         probe = None
-        if options.run is not None or any(map(looks_through_model, methods)):
-            probe = find_probe_model(data, options.run, seed=options.seed, on_message=tell)
+        named = options.run is not None or options.model is not None
+        if named or any(map(looks_through_model, methods)):
+            probe = find_probe_model(
+                data,
+                options.run,
+                seed=options.seed,
+                on_message=tell,
+                trust=options.trust,
+                model=options.model,
+            )
             data = probe.data
         images, labels = choose_images(data, max(8, options.count))
         model = None if probe is None else probe.model

@@ -25,6 +25,15 @@ def device_option(**more: Any) -> Any:
     return option("auto", about, metavar="NAME", **more)
 
 
+def probe_option() -> Any:
+    """Return the option that names a network which is trained to be looked through."""
+    about = (
+        "network that is trained to be looked through where there is no --run (default smallconv); "
+        "as in mixwright train"
+    )
+    return option(None, about, metavar="NAME")
+
+
 @dataclass(frozen=True)
 class TrustOptions:
     """What files may do."""

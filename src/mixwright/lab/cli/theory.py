@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import DataOptions, device_option
+from mixwright.lab.cli.options import DataOptions, device_option, probe_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.cli.progress import open_console, say
 
@@ -44,6 +44,7 @@ class TheoryOptions(DataOptions):
     run: str | None = option(
         None, "run folder or checkpoint whose model is looked through", metavar="DIR"
     )
+    model: str | None = probe_option()
     scenarios: Literal["sprites", "cifar", "crops"] | None = option(
         None, "train on small and on large objects too (minutes): made sprites, or cuts of --data"
     )
@@ -90,6 +91,8 @@ def main(argv: Sequence[str]) -> int:
             methods,
             device=device,
             run=options.run,
+            model=options.model,
+            trust=options.trust,
             seeds=options.seeds or 1,
             with_model=options.decomposition,
             on_message=tell,

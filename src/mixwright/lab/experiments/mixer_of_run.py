@@ -12,7 +12,8 @@ from mixwright.checkpoint import CheckpointError, fill
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.trained import learns_mixer
 from mixwright.lab.models.build import build_model
-from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.models.normalised import normalised
+from mixwright.lab.models.own import check_trusted
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.recipe import Recipe
@@ -23,10 +24,13 @@ _BUILD = ("name", "num_classes", "image_size", "channels")  # arguments of build
 _SCALE = ("mean", "std")  # of Normalised
 
 
-def encoder_from(how: Mapping[str, Any]) -> nn.Module:
+def encoder_from(
+    how: Mapping[str, Any], file: Path | None = None, *, trust: bool = False
+) -> nn.Module:
     """Build an encoder, with first weights, from the arguments of ``build_model``.
 
-    ``mean`` and ``std``, both or neither, wrap it in ``Normalised``.
+    ``mean`` and ``std``, both or neither, wrap it in ``Normalised``. ``file`` is where they were
+    read; without ``trust`` it may name a network of the user's whose module is imported already.
 
     Raises:
         ValueError: something is missing or unknown, or there is no such model.
@@ -39,13 +43,15 @@ def encoder_from(how: Mapping[str, Any]) -> nn.Module:
             f"encoder has {', '.join(how)}; expected {', '.join(_BUILD)}, and mean and std where "
             "it is wrapped in Normalised."
         )
+    if file is not None:
+        check_trusted(how["name"], file, trust=trust)
     net = build_model(
         how["name"],
         num_classes=int(how["num_classes"]),
         image_size=int(how["image_size"]),
         channels=int(how["channels"]),
     )
-    return Normalised(net, how["mean"], how["std"]) if scaled else net
+    return normalised(net, how["mean"], how["std"]) if scaled else net
 
 
 def mixer_of_run(

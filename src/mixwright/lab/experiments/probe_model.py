@@ -14,6 +14,7 @@ from mixwright.lab.experiments.run import new_model
 from mixwright.lab.experiments.saved import load_saved
 from mixwright.lab.training.recipe import Recipe
 from mixwright.mixers import CARDS
+from mixwright.outputs import take_logits
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -42,16 +43,31 @@ class ProbeModel:
 
 
 def find_probe_model(
-    data: "Dataset", run: str | None, *, seed: int, on_message: Callable[[str], None]
+    data: "Dataset",
+    run: str | None,
+    *,
+    seed: int,
+    on_message: Callable[[str], None],
+    trust: bool = False,
+    model: str | None = None,
 ) -> ProbeModel:
     """Return the trained model of a run folder or checkpoint, else a net trained on the spot.
 
+    ``trust`` imports the module of a network of the user's that the run names; ``model`` is the
+    net that is trained, ``MODEL`` where none is named.
+
     Raises:
-        ValueError: the run cannot be read, or does not fit the data.
+        ValueError: the run cannot be read, or does not fit the data; or there is no such net, or it
+            is named beside a run.
     """
     if run is None:
-        return train_probe_model(data, seed=seed, on_message=on_message)
-    saved = load_saved(Path(run), image_size=data.image_size, channels=data.channels)
+        return train_probe_model(data, seed=seed, on_message=on_message, name=model or MODEL)
+    if model is not None:
+        raise ValueError(
+            f"--run {run} and --model {model} are both given; expected one: the model of the run, "
+            "or a network that is trained for a few seconds."
+        )
+    saved = load_saved(Path(run), image_size=data.image_size, channels=data.channels, trust=trust)
     data, sentence = fitted(data, saved.classes, what=f"--run {run}", where=f"--data {data.name}")
     if sentence:
         on_message(sentence)
@@ -65,17 +81,21 @@ def find_probe_model(
 
 
 def train_probe_model(
-    data: "Dataset", *, seed: int, on_message: Callable[[str], None] | None = None
+    data: "Dataset",
+    *,
+    seed: int,
+    on_message: Callable[[str], None] | None = None,
+    name: str = MODEL,
 ) -> ProbeModel:
-    """Train ``smallconv`` for a few seconds on unmixed images, enough for maps of what it sees.
+    """Train a network for a few seconds on unmixed images, enough for maps of what it sees.
 
-    The same net for the same data, seed and machine.
+    ``name`` is as ``build_model`` takes it. The same net for the same data, seed and machine.
     """
     pixels = data.image_size**2
     steps = max(20, min(_STEPS, _STEPS * _PIXELS // pixels))
     if on_message is not None:
-        on_message(f"training {MODEL} on {data.name} for {steps} steps, to look through it ...")
-    model = new_model(Recipe(model=MODEL, seed=seed), data)
+        on_message(f"training {name} on {data.name} for {steps} steps, to look through it ...")
+    model = new_model(Recipe(model=name, seed=seed), data)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(seed)
@@ -83,7 +103,7 @@ def train_probe_model(
     for step in range(steps):
         rows = torch.randint(len(data.train), (_BATCH,), generator=generator)
         images, labels = data.train.take(rows).float() / 255, data.train.labels[rows]
-        logits = model(images)
+        logits = take_logits(model(images), who=f"model {name}")
         F.cross_entropy(logits, labels).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -92,11 +112,11 @@ def train_probe_model(
             known += int((logits.argmax(dim=1) == labels).sum())
             seen += len(labels)
     note = (
-        f"Methods that look through a model look through a {MODEL} that was trained on unmixed "
+        f"Methods that look through a model look through a {name} that was trained on unmixed "
         f"images of {data.name} for {steps} steps just before; it knew {known / seen:.0%} of the "
         "last training images."
     )
-    return ProbeModel(model.eval(), note, f"a {MODEL} trained briefly on {data.name}", data)
+    return ProbeModel(model.eval(), note, f"a {name} trained briefly on {data.name}", data)
 
 
 def looks_through_model(method: "Method") -> bool:

@@ -17,7 +17,7 @@ from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.finetune import load_init
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.models.build import build_model, published
-from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.models.normalised import normalised
 from mixwright.lab.training.folder import RunError
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import train
@@ -149,7 +149,8 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
     Every method of one seed starts from the same weights, which is what makes pairs of runs
     comparable; where ``init`` gives each its own, a new last layer is still the same for all. The
     global generator is left as it was. Images are in [0, 1]; they are normalised by the data's
-    statistics, or, where weights are published or a run's, by those that the weights expect.
+    statistics, or, where weights are published or a run's, by those that the weights expect; a
+    network of the user's that is in ``Normalised`` keeps its own.
 
     Raises:
         ValueError: there is no such network, or the weights of ``init`` do not fit.
@@ -167,7 +168,7 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
     mean, std = data.mean, data.std
     if recipe.pretrained:  # its weights have learned behind these
         mean, std = published(recipe.model).scale(data.channels)
-    start = Normalised(model, mean, std)
+    start = normalised(model, mean, std)
     if recipe.init:
         load_init(start, recipe, data)
     return start

@@ -39,8 +39,10 @@ class Saved:
     models: Mapping[str, nn.Module]
 
 
-def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
+def load_saved(path: Path, *, image_size: int, channels: int, trust: bool = False) -> Saved:
     """Build the models of a checkpoint or run folder, in evaluation mode, on the CPU.
+
+    ``trust`` imports the module of a network of the user's that the run names.
 
     Raises:
         ValueError: there is no such file, it is damaged or foreign, or its weights do not fit.
@@ -48,7 +50,7 @@ def load_saved(path: Path, *, image_size: int, channels: int) -> Saved:
     state = _whole(path)
     recipe = Recipe.from_json(state["recipe"])
     models = {
-        column: rebuild(path, state, weights, image_size=image_size, channels=channels)
+        column: rebuild(path, state, weights, image_size=image_size, channels=channels, trust=trust)
         for column, weights in saved_columns(state).items()
     }
     return Saved(recipe, tuple(state["classes"]), int(state["epoch"]), models)

@@ -116,19 +116,22 @@ def prepare_theory(
     seeds: int,
     with_model: bool,
     on_message: Say,
+    model: str | None = None,
+    trust: bool = False,
 ) -> TheorySetup:
     """Choose images, and the model where one is needed.
 
-    That is the model of ``run``, a run folder or checkpoint, or else a small net trained on the
-    spot; ``with_model`` asks for one even if no method looks through it.
+    That is the model of ``run``, a run folder or checkpoint, or else a net trained on the spot,
+    ``model`` or a small one (see ``find_probe_model``); ``with_model`` asks for one even if
+    no method looks through it.
 
     Raises:
         ValueError: the run cannot be read, or does not fit the data.
     """
     looking = frozenset(method.text for method in methods if looks_through_model(method))
     probe = None
-    if with_model or looking or run is not None:
-        probe = find_probe_model(data, run, seed=0, on_message=on_message)
+    if with_model or looking or run is not None or model is not None:
+        probe = find_probe_model(data, run, seed=0, on_message=on_message, trust=trust, model=model)
         probe.model.to(device)
         data = probe.data
     rows = torch.randperm(len(data.train), generator=stream(0, Stream.THEORY_IMAGES))[:_IMAGES]

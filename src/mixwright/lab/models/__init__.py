@@ -1,4 +1,4 @@
-"""Networks for small images, and the way to all of timm's; a leaf that imports no other room."""
+"""Networks of ours, and the way to timm's and the user's; a leaf: imports settings alone."""
 
 from mixwright import _exports
 

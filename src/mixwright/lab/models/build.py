@@ -9,7 +9,15 @@ from torch import nn
 from mixwright.arguments import check_arguments
 from mixwright.lab.models.drop_path import set_drop_path
 from mixwright.lab.models.efficientnet import PUBLISHED, EfficientNetLite0, load_published
-from mixwright.lab.models.names import MODELS, PRETRAINED, ModelError
+from mixwright.lab.models.names import (
+    MODELS,
+    PRETRAINED,
+    TIMM,
+    ModelError,
+    own_model,
+    unknown_model,
+)
+from mixwright.lab.models.own import build_own
 from mixwright.lab.models.preact import PreActBlock, PreActBottleneck, PreActResNet, WideResNet
 from mixwright.lab.models.published import Published
 from mixwright.lab.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, ResNet, ThinResNet
@@ -58,14 +66,16 @@ def build_model(
     """Return a network by its name, freshly initialised or with its published weights.
 
     Our own names are the keys of ``MODELS``; every other name is looked up in timm, and so is one
-    of ours behind ``timm:``. Each of ours
+    of ours behind ``timm:``. ``package.module:function`` is a function of your own, which is called
+    with ``num_classes``, and with ``image_size`` and ``channels`` where it takes them. Each of ours
     ends in a Linear layer called ``fc``, behind stages called ``layer1``, ``layer2`` and so on (of
     ``smallvit`` behind ``blocks.0``, ``blocks.1``, ...).
     Weights are drawn from torch's global generator: call ``torch.manual_seed`` before.
 
     Args:
         name: ``resnet18_cifar``, ``wrn28_10``, ...; or a timm name such as ``convnext_tiny``, or
-            ``timm:convnext_tiny``.
+            ``timm:convnext_tiny``; or ``my.nets:small``, whose module is imported, from the
+            folder that we are in too.
         num_classes: outputs, at least 1.
         image_size: side of the images in pixels; timm's transformers are built for exactly this
             side, our own networks take any from 8 up, ``smallvit`` multiples of 4.
@@ -92,6 +102,17 @@ def build_model(
     for what, value in numbers.items():
         if value < 1:
             raise ModelError(f"model {name}: {what} is {value}; expected at least 1.")
+    if ":" in name and not name.startswith(TIMM):
+        if own_model(name) is None:
+            raise unknown_model(
+                name, hint="A function of your own is written package.module:function."
+            )
+        if pretrained:
+            raise ModelError(
+                f"model {name}: it is a function of yours, which has no published weights; "
+                "expected --pretrained false. Its weights are what it returns, or those of --init."
+            )
+        return build_own(name, num_classes=num_classes, image_size=image_size, channels=channels)
     if name not in _MAKERS:
         return build_timm(
             name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mixwright.arguments import nearest
+from mixwright.lab.settings.own_code import own_name
 
 MODELS: dict[str, str] = {
     "smallconv": "four 3x3 convolutions, made for seconds on one CPU core (0.03 M parameters)",
@@ -39,13 +40,25 @@ class ModelError(ValueError):
 
 
 def may_have_weights(name: str) -> bool:
-    """Return whether there may be published weights: of ours for some, of timm's it knows itself.
+    """Return whether a network may have published weights: some of ours do, and many of timm's.
 
     Example:
         >>> [may_have_weights(name) for name in ("resnet20", "efficientnet_lite0", "resnet18")]
         [False, True, True]
+        >>> [may_have_weights(name) for name in ("my.nets:small", "timm:resnet18")]
+        [False, True]
     """
-    return name in PRETRAINED or name not in MODELS
+    return name in PRETRAINED or not (own_model(name) or name in MODELS)
+
+
+def own_model(name: str) -> tuple[str, str] | None:
+    """Return module and function of a network of the user's; None for any other name.
+
+    Example:
+        >>> own_model("my.nets:small"), own_model("timm:resnet18")
+        (('my.nets', 'small'), None)
+    """
+    return None if name.startswith(TIMM) else own_name(name)
 
 
 def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> ModelError:

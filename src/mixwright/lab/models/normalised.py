@@ -78,3 +78,8 @@ class Normalised(nn.Module):
                 "images.float() / 255."
             )
         return self.model((images - self.mean) / self.std)
+
+
+def normalised(model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> Normalised:
+    """Wrap a network for images in [0, 1], unless it is wrapped with its own statistics already."""
+    return model if isinstance(model, Normalised) else Normalised(model, mean, std)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from mixwright.checkpoint import CheckpointError
 from mixwright.lab.models.build import build_model
-from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.models.normalised import Normalised, normalised
+from mixwright.lab.models.own import check_trusted
 from mixwright.lab.training.recipe import Recipe
 
 
@@ -22,13 +23,16 @@ def rebuild(
     *,
     image_size: int,
     channels: int,
+    trust: bool = False,
 ) -> Normalised:
     """Build the network of a checkpoint with one of its sets of weights, in evaluation mode.
 
     ``recipe``, ``classes``, ``mean`` and ``std`` of the state are read; ``path`` is for messages.
     torch's global generator is left as it was: first weights are drawn, but to be replaced.
+    ``trust`` imports the module of a network of the user's, which otherwise is imported already.
     """
     recipe = Recipe.from_json(state["recipe"])
+    check_trusted(recipe.model, path, trust=trust)
     with torch.random.fork_rng(devices=[]):
         net = build_model(
             recipe.model,
@@ -36,7 +40,7 @@ def rebuild(
             image_size=image_size,
             channels=channels,
         )
-    model = Normalised(net, state["mean"], state["std"])
+    model = normalised(net, state["mean"], state["std"])
     for name, layer in model.named_modules():  # a head for mixed images has a bias in any case
         own = getattr(layer, "bias", None)
         if isinstance(layer, nn.Linear) and own is None and f"{name}.bias" in weights:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
-from mixwright.arguments import shown
 from mixwright.checkpoint import CheckpointError, checkpoint_of
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
@@ -23,8 +19,9 @@ from mixwright.lab.data.identity import data_identity, differences, in_a_sentenc
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.saved import load_saved, saved_run
 from mixwright.lab.models.build import build_model, published
-from mixwright.lab.models.names import TIMM, may_have_weights
+from mixwright.lab.models.names import may_have_weights, own_model
 from mixwright.lab.models.normalised import Normalised
+from mixwright.lab.models.own import call_own, check_arguments, check_trusted, own_function
 from mixwright.lab.training.folder import RunError, is_finished, read_identity
 
 if TYPE_CHECKING:
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
 _OWN_TO_A_RUN = ("method", "seed", "init", "init_weights", "init_digest")
 
 T = TypeVar("T")
-
-_OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,7 +112,8 @@ def find_models(
 
     Args:
         word: a run folder or checkpoint; the folder of a comparison, for all its runs; ``package.
-            module:function`` that returns a model; or a name of ours or timm's with published
+            module:function`` that returns a model, called with ``num_classes``, ``image_size`` and
+            ``channels`` where it takes them; or a name of ours or timm's with published
             weights.
         weights: which of a run: one of ``WEIGHTS``, or ``all`` that it has.
         normalise: of a model of the user's: ``inside`` where it does it itself, ``unchecked``
@@ -140,9 +136,7 @@ def find_models(
         )
     if path.exists():
         return _of_path(path, weights, trust, say)
-    if word.startswith(TIMM):
-        return [_published(word)]
-    if _OWN.fullmatch(word) and not word.endswith(".pt"):
+    if own_model(word) and not word.endswith(".pt"):
         return [_of_function(word, normalise)]
     if "/" in word or word.endswith(".pt"):
         raise ValueError(
@@ -355,6 +349,7 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
     wanted = list(WEIGHTS) if weights == "all" else [weights]
     file = checkpoint_of(path)
     method = parse_method(recipe.method, file=file, trust=trust)
+    check_trusted(recipe.model, file, trust=trust)
     # Another checkpoint than the last is another model, not another seed of the same.
     checkpoint = "" if file.name == "last.pt" else file.name
     which = f" ({checkpoint})" if checkpoint else ""
@@ -391,47 +386,24 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
 
 
 def _of_function(word: str, normalise: str) -> ModelToEvaluate:
-    module, _, name = word.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        make = getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
-            raise
-        raise ValueError(
-            f"{word}: there is no module {module} here or among the installed packages. Run from "
-            "the folder that holds it, or install it."
-        ) from None
-    except AttributeError:
-        raise ValueError(f"{word}: module {module} has no {name}.") from None
-
-    if not (isinstance(make, nn.Module) or _needs_nothing(make)):
-        raise ValueError(
-            f"{word} is {shown(make)}; expected a torch.nn.Module, or a function without arguments "
-            "that returns one."
-        )
+    make = own_function(word)
+    if not isinstance(make, nn.Module):
+        check_arguments(word, make, classes=False)
 
     def load(data: Dataset) -> nn.Module:
-        model = make if isinstance(make, nn.Module) else make()
-        if not isinstance(model, nn.Module):
-            raise ValueError(
-                f"{word} gave a {type(model).__name__}; expected a torch.nn.Module, or a function "
-                "without arguments that returns one."
+        if isinstance(make, nn.Module):
+            model = make
+        else:
+            model = call_own(
+                word,
+                make,
+                num_classes=data.num_classes,
+                image_size=data.image_size,
+                channels=data.channels,
             )
         return Normalised(model, data.mean, data.std) if normalise == "data" else model
 
     return _alone(word, load, doubted=normalise != "unchecked")
-
-
-def _needs_nothing(make: Any) -> bool:
-    """Whether something can be called without arguments."""
-    try:
-        inspect.signature(make).bind()
-    except (TypeError, ValueError):  # it is not callable, wants some, or does not say
-        return False
-    return True
 
 
 def _published(name: str) -> ModelToEvaluate:
