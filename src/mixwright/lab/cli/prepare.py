@@ -114,7 +114,7 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
     world = World(size=launched())
     check_augmentations(recipes[0], data)
     with torch.random.fork_rng(devices=[]):
-        model = new_model(recipes[0], data)
+        model = new_model(recipes[0], data, say=tell if first_process() else None)
         frozen_layers(recipes[0], model, data)
         for recipe in recipes:
             method = parse_method(recipe.method)

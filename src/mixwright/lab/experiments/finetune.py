@@ -1,16 +1,19 @@
-"""Fine-tuning: the weights of one run as the start of another."""
+"""Fine-tuning: the weights of a run, or of a file from elsewhere, as the start of another run."""
 
 from __future__ import annotations
 
 import functools
 import glob
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.checkpoint import CheckpointError, checkpoint_of, load_checkpoint, weights_digest
 from mixwright.lab.data.classes import match_classes
+from mixwright.lab.experiments.plain_weights import fit_weights, read_plain, some_of, statistics_of
+from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.heads import saved_columns
 from mixwright.lab.training.recipe import Recipe
@@ -26,7 +29,7 @@ _NEEDED = ("recipe", "weights", "ema_updates", "classes")
 
 
 def resolve_init(settings: Mapping[str, Any], *, method: str, seed: int) -> dict[str, Any]:
-    """Return fields of a recipe in which ``init`` is one run, known by the digest of its weights.
+    """Return fields of a recipe in which ``init`` is one run or file, with a digest of its weights.
 
     ``method`` (a slug) and ``seed`` are what ``{method}`` and ``{seed}`` stand for; nothing changes
     without ``init``.
@@ -39,11 +42,10 @@ def resolve_init(settings: Mapping[str, Any], *, method: str, seed: int) -> dict
     if not init:
         return dict(settings)
     path = find_start(init, method=method, seed=seed)
-    file = checkpoint_of(path)
-    about = file.stat()
+    about = checkpoint_of(path).stat()
     which = settings.get("init_weights", "raw")
-    network, digest = _known(str(file), which, about.st_mtime_ns, about.st_size)
-    if network != settings.get("model", network):
+    network, digest = _known(str(path), which, about.st_mtime_ns, about.st_size)
+    if network not in (None, settings.get("model", network)):
         raise CheckpointError(
             f"--init {path}: its network is {network}, not {settings['model']}; expected the same. "
             f"Give --model {network}, or a run of {settings['model']}."
@@ -78,8 +80,8 @@ def find_start(init: str, *, method: str, seed: int) -> Path:
     found = [path for path in found if path.is_file() or (path / "last.pt").is_file()]
     if not found:
         raise CheckpointError(
-            f"--init {filled} does not exist; expected a run folder with a last.pt, or a "
-            "checkpoint. Train it first, or name another."
+            f"--init {filled} does not exist; expected a run folder with a last.pt, a checkpoint, "
+            "or a file of weights. Train it first, or name another."
         )
     if len(found) > 1:
         raise CheckpointError(
@@ -89,13 +91,20 @@ def find_start(init: str, *, method: str, seed: int) -> Path:
     return found[0]
 
 
-def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
-    """Fill a fresh network in ``Normalised`` with the weights that its recipe names.
+def load_init(
+    model: Normalised, recipe: Recipe, data: Dataset, *, say: Callable[[str], None] | None = None
+) -> None:
+    """Fill a fresh network with the weights that its recipe names, a run's or those of a file.
 
-    Where the classes are others (their names, not only their number), the last Linear keeps the
-    weights that it was just given; where they are the same in another order, its rows are put in
-    the order of the data. Mean and deviation of normalisation are the source's: its weights have
-    learned behind them.
+    Of a run: where the classes are others (their names, not only their number), the last Linear
+    keeps the weights that it was just given; where they are the same in another order, its rows are
+    put in the order of the data. Mean and deviation of normalisation are the source's: its weights
+    have learned behind them.
+
+    Of a plain file: classes have no names, so only their number counts; and the statistics stay as
+    they are unless the file has those of a ``Normalised``.
+
+    ``say`` is told what was taken and what was not.
 
     Raises:
         CheckpointError: the weights are not there, are others than the recipe's, or do not fit.
@@ -104,32 +113,89 @@ def load_init(model: nn.Module, recipe: Recipe, data: Dataset) -> None:
 
     assert recipe.init is not None
     path = Path(recipe.init).expanduser()
-    state = _read(checkpoint_of(path))
-    theirs = Recipe.from_json(state["recipe"]).model
-    if theirs != recipe.model:
-        raise CheckpointError(
-            f"init {path}: its network is {theirs}, not {recipe.model}; expected the same."
-        )
-    weights = _chosen(path, state, recipe.init_weights)
+    weights, state = _weights(path, recipe.init_weights)
     if recipe.init_digest not in (None, _digest(weights)):
         raise CheckpointError(
             f"init {path}: its {recipe.init_weights} weights have the digest {_digest(weights)}, "
             f"not {recipe.init_digest}; another training has replaced those this run began from. "
             "Start a new run, or bring the old ones back."
         )
+    try:
+        last = last_layer(model, data)
+    except ValueError:  # a network of the user's that ends in something else
+        last = None
+    fill = _from_file if state is None else partial(_from_run, state=state)
+    told = fill(path, model, recipe, data, weights, last)
+    if say is not None:
+        say(f"init {path}: {told}.")
+
+
+def _from_run(
+    path: Path,
+    model: nn.Module,
+    recipe: Recipe,
+    data: Dataset,
+    weights: dict[str, Tensor],
+    last: str | None,
+    *,
+    state: State,
+) -> str:
+    """Fill a network with the weights of a run of the same network; return what was taken."""
+    theirs = Recipe.from_json(state["recipe"]).model
+    if theirs != recipe.model:
+        raise CheckpointError(
+            f"init {path}: its network is {theirs}, not {recipe.model}; expected the same."
+        )
     own: dict[str, Tensor] = model.state_dict()
-    new: set[str] = set()
+    new: list[str] = []
     classes = tuple(state["classes"])
-    if classes != data.classes:
-        name = last_layer(model, data)
-        new = {f"{name}.weight", f"{name}.bias"}
+    if classes != data.classes and last is not None:
+        new = [name for name in (f"{last}.weight", f"{last}.bias") if name in own]
     if new and sorted(classes) == sorted(set(data.classes)):
         rows = list(match_classes(classes, data.classes))
         moved = {name: weights[name][rows] for name in new if name in weights}
-        weights, new = {**weights, **moved}, set()
+        weights, new = {**weights, **moved}, []
     kept = {name: value for name, value in weights.items() if name not in new}
     _check_fit(path, kept, {name: value for name, value in own.items() if name not in new})
     model.load_state_dict({**own, **kept})
+    return f"{_taken(len(kept), len(own))}{_made_anew(new, data, 'the run', len(classes))}"
+
+
+def _from_file(
+    path: Path,
+    model: nn.Module,
+    recipe: Recipe,
+    data: Dataset,
+    weights: dict[str, Tensor],
+    last: str | None,
+) -> str:
+    """Fill a network with the tensors of a plain file; return what was taken."""
+    assert isinstance(model, Normalised)
+    network = model.model
+    inner = None if last is None else last.removeprefix("model.")
+    own: dict[str, Tensor] = network.state_dict()
+    fit = fit_weights(path, weights, own, inner, what=recipe.model)
+    network.load_state_dict({**own, **fit.taken})
+    statistics = statistics_of(weights, data.channels)
+    model.load_state_dict({**model.state_dict(), **statistics})
+    told = _taken(len(fit.taken), len(own)) + _made_anew(fit.anew, data, "the file", fit.classes)
+    if not fit.anew:
+        told += ", and its classes by their number, since it has no names of them"
+    unused = [name for name in fit.unused if name.split(".")[-1] not in statistics]
+    if unused:
+        told += f"; not used of the file: {some_of(unused)}"
+    return told + ("; with its statistics" if statistics else "")
+
+
+def _taken(count: int, whole: int) -> str:
+    return f"{count} of {whole} tensors taken"
+
+
+def _made_anew(names: Sequence[str], data: Dataset, what: str, classes: int | None) -> str:
+    if not names:
+        return ""
+    there = "lacks them" if classes is None else f"has {classes}"
+    return f"; {', '.join(names)} made anew for {data.num_classes} classes ({what} {there})"
 
 
 def _check_fit(path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -152,11 +218,24 @@ def _check_fit(path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Ten
 
 
 @functools.lru_cache(maxsize=256)
-def _known(file: str, which: str, *stamp: int) -> tuple[str, str]:
-    """Network and digest of the weights in a file; read once while it does not change."""
+def _known(path: str, which: str, *stamp: int) -> tuple[str | None, str]:
+    """Network of a run, None for a plain file, and digest of the weights.
+
+    Read once while the file does not change.
+    """
     del stamp  # tells a file from one that was there before it
-    state = _read(Path(file))
-    return Recipe.from_json(state["recipe"]).model, _digest(_chosen(Path(file), state, which))
+    weights, state = _weights(Path(path), which)
+    return state and Recipe.from_json(state["recipe"]).model, _digest(weights)
+
+
+def _weights(path: Path, which: str) -> tuple[dict[str, Tensor], State | None]:
+    """One set of weights of a run or a plain file, and what else is known of a run."""
+    file = checkpoint_of(path)
+    plain = None if path.is_dir() else read_plain(file, which)
+    if plain is not None:
+        return plain, None
+    state = _read(file)
+    return _chosen(path, state, which), state
 
 
 def _read(file: Path) -> State:

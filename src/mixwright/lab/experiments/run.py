@@ -143,14 +143,17 @@ def forget_dataset() -> None:
     _KEPT.clear()
 
 
-def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
+def new_model(
+    recipe: "Recipe", data: "Dataset", *, say: Callable[[str], None] | None = None
+) -> nn.Module:
     """Build the recipe's network with fresh weights, drawn from its seed, or those of a run.
 
     Every method of one seed starts from the same weights, which is what makes pairs of runs
     comparable; where ``init`` gives each its own, a new last layer is still the same for all. The
     global generator is left as it was. Images are in [0, 1]; they are normalised by the data's
     statistics, or, where weights are published or a run's, by those that the weights expect; a
-    network of the user's that is in ``Normalised`` keeps its own.
+    network of the user's that is in ``Normalised`` keeps its own. ``say`` is told what of ``init``
+    was taken.
 
     Raises:
         ValueError: there is no such network, or the weights of ``init`` do not fit.
@@ -170,5 +173,5 @@ def new_model(recipe: "Recipe", data: "Dataset") -> nn.Module:
         mean, std = published(recipe.model).scale(data.channels)
     start = normalised(model, mean, std)
     if recipe.init:
-        load_init(start, recipe, data)
+        load_init(start, recipe, data, say=say)
     return start

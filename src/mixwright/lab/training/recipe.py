@@ -165,9 +165,9 @@ class Recipe:
     pretrained: bool = _data(False, "start from published ImageNet weights")
     init: str | None = _data(
         None,
-        "start from the weights of a run folder or checkpoint; {method} and {seed} stand for the "
-        "run's own, * for any letters",
-        "RUN",
+        "start from the weights of a run folder, a checkpoint, a state dict or .safetensors; "
+        "{method} and {seed} stand for the run's own, * for any letters",
+        "PATH",
         _PATH,
     )
     init_weights: Literal["raw", "ema", "teacher"] = _data(
