@@ -119,6 +119,7 @@ def test_evaluate_calls_a_function_as_training_does() -> None:
 def test_defaults_of_fine_tuning_ask_a_function_for_no_published_weights() -> None:
     assert not recipe_defaults("cub200", "staged_nets:Staged")["pretrained"]
     assert recipe_defaults("cub200", "timm:resnet18")["pretrained"]
+    assert recipe_defaults("cifar10", "timm:vit_tiny_patch16_224")["optimizer"] == "adamw"
 
 
 def test_a_mixer_that_was_learned_beside_it_is_loaded_with_trust_or_with_the_network() -> None:

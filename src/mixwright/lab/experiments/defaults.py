@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mixwright.lab.models.names import may_have_weights
+from mixwright.lab.models.names import TIMM, may_have_weights
 
 METHODS = ("none", "mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
 """What is compared when no METHOD is named."""
@@ -93,4 +93,5 @@ def recipe_defaults(data: str, model: str | None = None) -> dict[str, Any]:
     settings = dict(_DEFAULTS.get(data.partition(":")[0], _DEFAULTS["folder"]))
     if model is not None and not may_have_weights(model) and "pretrained" in settings:
         settings["pretrained"] = False
-    return settings | (_TRANSFORMER if (model or "").startswith(_TRANSFORMERS) else {})
+    kind = (model or "").removeprefix(TIMM)
+    return settings | (_TRANSFORMER if kind.startswith(_TRANSFORMERS) else {})

@@ -225,7 +225,8 @@ def _known(path: str, which: str, *stamp: int) -> tuple[str | None, str]:
     """
     del stamp  # tells a file from one that was there before it
     weights, state = _weights(Path(path), which)
-    return state and Recipe.from_json(state["recipe"]).model, _digest(weights)
+    network = None if state is None else Recipe.from_json(state["recipe"]).model
+    return network, _digest(weights)
 
 
 def _weights(path: Path, which: str) -> tuple[dict[str, Tensor], State | None]:
