@@ -22,7 +22,14 @@ def test_whole_images_are_dropped_and_the_mean_stays():
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("resnet20", 9), ("preactresnet18", 8), ("wrn28_2", 12), ("smallvit", 6), ("resnet8", 3)],
+    [
+        ("resnet20", 9),
+        ("preactresnet18", 8),
+        ("wrn28_2", 12),
+        ("smallvit", 6),
+        ("resnet8", 3),
+        ("efficientnet_lite0", 9),
+    ],
 )
 def test_rates_grow_evenly_with_depth(name: str, count: int):
     model = build_model(name, num_classes=3, image_size=8, drop_path=0.3)
@@ -33,7 +40,9 @@ def test_rates_grow_evenly_with_depth(name: str, count: int):
     assert list(again.state_dict()) == list(model.state_dict())  # weights of both fit both
 
 
-@pytest.mark.parametrize("name", ["resnet8", "preactresnet18", "preactresnet50", "smallvit"])
+@pytest.mark.parametrize(
+    "name", ["resnet8", "preactresnet18", "preactresnet50", "smallvit", "efficientnet_lite0"]
+)
 def test_a_dropped_block_is_its_shortcut(name: str):
     """With all blocks dropped what their layers hold does not matter; in evaluation it does."""
     torch.manual_seed(0)

@@ -213,6 +213,13 @@ def test_a_module_that_two_runs_would_share_is_refused() -> None:
         build("mynets:same")
 
 
+def test_stochastic_depth_of_a_network_without_our_blocks_is_refused() -> None:
+    with pytest.raises(
+        ModelError, match=r"mynets:plain: drop_path is 0\.1, but it has no residual"
+    ):
+        build_model("mynets:plain", num_classes=5, image_size=8, drop_path=0.1)
+
+
 def test_there_are_no_published_weights_of_a_function() -> None:
     with pytest.raises(ModelError, match="a function of yours, which has no published weights"):
         build_model("mynets:plain", num_classes=5, image_size=8, pretrained=True)

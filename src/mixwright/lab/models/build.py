@@ -112,7 +112,10 @@ def build_model(
                 f"model {name}: it is a function of yours, which has no published weights; "
                 "expected --pretrained false. Its weights are what it returns, or those of --init."
             )
-        return build_own(name, num_classes=num_classes, image_size=image_size, channels=channels)
+        model = build_own(name, num_classes=num_classes, image_size=image_size, channels=channels)
+        if drop_path:  # else a number that is called so is the network's own
+            set_drop_path(model, drop_path, name=name)
+        return model
     if name not in _MAKERS:
         return build_timm(
             name,

@@ -47,7 +47,8 @@ def set_drop_path(model: nn.Module, rate: float, *, name: str) -> None:
         raise ModelError(
             f"model {name}: drop_path is {rate:g}, but it has no residual blocks that can be left "
             "out; expected 0. Leave --drop-path out, or take one of our ResNets, pre-activation "
-            "and wide ResNets or smallvit, or a timm network that takes drop_path_rate."
+            "and wide ResNets, efficientnet_lite0 or smallvit, or a timm network that takes "
+            "drop_path_rate."
         )
     for place, block in enumerate(blocks):
         vars(block)["drop_path"] = rate * place / max(1, len(blocks) - 1)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mixwright.lab.models.drop_path import drop_path
 from mixwright.lab.models.names import ModelError
 from mixwright.lab.models.published import Published
 
@@ -45,8 +46,8 @@ class EfficientNetLite0(nn.Module):
 
     Source: Tan and Le 2019, arXiv:1905.11946, in TensorFlow's ``efficientnet_lite_builder.py``.
 
-    Departs from it in what it does while it trains: no dropout (0.2 there), no stochastic depth,
-    and norms that follow new images ten times as fast, as in timm.
+    Departs from it in what it does while it trains: no dropout (0.2 there), no stochastic depth
+    unless it is asked for, and norms that follow new images ten times as fast, as in timm.
     """
 
     def __init__(self, *, num_classes: int, channels: int = 3) -> None:
@@ -116,6 +117,8 @@ class InvertedResidual(nn.Module):
         self.conv3 = SameConv(width, outputs, size=1)
         self.bn3 = _norm(outputs)
         self.shortcut = stride == 1 and inputs == outputs
+        if self.shortcut:
+            self.drop_path = 0.0  # see ``set_drop_path``
 
     def forward(self, features: Tensor) -> Tensor:
         """Return ``(B, outputs, ceil(H / stride), ceil(W / stride))``."""
@@ -124,7 +127,9 @@ class InvertedResidual(nn.Module):
             inner = F.relu6(self.bn1(self.conv1(inner)), inplace=True)
         inner = F.relu6(self.bn2(self.conv2(inner)), inplace=True)
         inner = self.bn3(self.conv3(inner))
-        return inner + features if self.shortcut else inner
+        if not self.shortcut:
+            return inner
+        return drop_path(inner, self.drop_path, training=self.training) + features
 
 
 class Head(nn.Module):
