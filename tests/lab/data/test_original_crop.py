@@ -14,6 +14,8 @@ from mixwright.lab.data.augment import Rectangles
 
 SIZE = 8
 
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
+
 
 def gradient(width: int, height: int, kind: int) -> Image.Image:
     """Red grows from left to right and green from top to bottom; blue is the class."""
@@ -95,7 +97,6 @@ def test_each_image_is_the_rectangle_that_its_own_seed_draws(photographs: str):
             assert torch.equal((image * 255).round().byte(), wanted)
 
 
-@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
 def test_it_does_not_matter_who_reads_nor_whether_all_fit_in_memory(
     photographs: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -74,7 +74,7 @@ class RandomErasing:
             (columns >= left) & (columns < left + wide)
         )[:, None, None, :]
         mean, std = (
-            torch.tensor(tuple(values), device=images.device).view(1, -1, 1, 1)
+            torch.tensor(tuple(values)).to(images.device, non_blocking=True).view(1, -1, 1, 1)
             for values in (self.mean, self.std)
         )
         value = mean

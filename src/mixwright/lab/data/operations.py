@@ -136,5 +136,5 @@ def _grey(images: Tensor) -> Tensor:
     """Return ``(B, 1, H, W)``; other channels than red, green and blue count alike."""
     if images.shape[1] != 3:
         return images.mean(dim=1, keepdim=True).floor_()
-    luma = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
-    return ((images.long() * luma).sum(dim=1, keepdim=True) + 2**15 >> 16).float()
+    red, green, blue = images.long().split(1, dim=1)
+    return (_LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue + 2**15 >> 16).float()
