@@ -384,7 +384,7 @@ def test_fields_that_methods_do_not_share_are_stored_and_said(tmp_path: Path) ->
         "automix; label smoothing 0.2 with automix"
     )
     assert any(
-        "do not share one recipe (label smoothing and min lr differ" in text
+        "they differ in label smoothing and min lr, as the published" in text
         for text in caveats(findings)
     )
     alike = made_of(tmp_path, plan(tmp_path, "none", "mixup"))

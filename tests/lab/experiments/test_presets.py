@@ -24,7 +24,7 @@ def test_every_preset_is_a_recipe_with_a_source(name: str):
     assert "method" not in preset.fields
     assert "seed" not in preset.fields
     if preset.methods:
-        parse_method(preset.methods.removesuffix("@batch"))
+        parse_method(preset.methods)
     if recipe.augment:
         parse_policy(recipe.augment)
 

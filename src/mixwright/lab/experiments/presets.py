@@ -126,6 +126,10 @@ PRESETS: dict[str, Preset] = {
 """Name of each preset; ``mixwright list recipes`` shows them."""
 
 
+LEARNED = frozenset(name for preset in PRESETS.values() for name in preset.learned)
+"""Fields in which methods of one comparison may differ."""
+
+
 def find_preset(name: str) -> Preset:
     """Return a preset by its name.
 

@@ -32,17 +32,24 @@ def caveats(findings: Findings) -> list[str]:
     found.append(_about_ema(findings))
     found += _about_nll(raw)
     found += _about_cost(findings)
-    if own := about.details.get("own_fields"):
-        names = sorted({name.replace("_", " ") for fields in own.values() for name in fields})
+    return found + _about_recipes(findings)
+
+
+def _about_recipes(findings: Findings) -> list[str]:
+    """What is one for all methods, and in what their recipes differ."""
+    data = findings.about.data
+    own: dict[str, dict[str, object]] = findings.about.details.get("own_fields", {})
+    names = sorted({name.replace("_", " ") for fields in own.values() for name in fields})
+    found = [
+        f"This is {'one set of recipes' if own else 'one recipe'}, one model and {data.train:,} "
+        f"training images of {data.name}; methods that mix usually need longer training, and their "
+        "order changes with all three."
+    ]
+    if own:
         found.append(
-            f"Methods do not share one recipe ({joined(names)} differ, as the published recipe has "
-            "it): a difference may be that of the recipes."
+            f"Methods do not share one recipe: they differ in {joined(names)}, as the published "
+            "recipe has it, so a difference between them may be that of their recipes."
         )
-    found.append(
-        f"This is one recipe, one model and {about.data.train:,} training images of "
-        f"{about.data.name}; methods that mix usually need longer training, and their order "
-        "changes with all three."
-    )
     return found
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from mixwright.lab.cli import main
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments.evaluations.models_to_evaluate import (
+    ModelToEvaluate,
     check_models,
     find_models,
 )
@@ -192,3 +193,23 @@ def test_the_best_epoch_is_another_model_than_the_last(comparison: Path) -> None
     assert last.group != best.group
     assert last.slug != best.slug
     assert best.label == "MixUp (best.pt)"
+
+
+def test_learned_mixers_may_have_a_floor_of_their_own(comparison: Path) -> None:
+    import dataclasses
+
+    one, other, *_ = find(comparison)
+    assert one.recipe is not None
+
+    def with_floor(method: str, floor: float) -> ModelToEvaluate:
+        assert one.recipe is not None
+        recipe = dataclasses.replace(one.recipe, method=method, min_lr=floor, lr=0.1)
+        return dataclasses.replace(other, recipe=recipe, group=method, identity=method)
+
+    plain, learned = with_floor("mixup", 0.0), with_floor("automix", 0.05)
+    assert check_models([plain, learned]) == [plain, learned]
+    for odd in (with_floor("cutmix", 0.05), with_floor("adautomix", 0.02)):
+        with pytest.raises(ValueError, match=r"these runs differ in min_lr"):
+            check_models([plain, learned, odd])
+    with pytest.raises(ValueError, match=r"these runs differ in min_lr"):
+        check_models([plain, with_floor("cutmix", 0.05)])

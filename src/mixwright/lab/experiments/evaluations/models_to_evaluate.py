@@ -16,7 +16,9 @@ from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
 from mixwright.lab.data.classes import class_list, fitted
 from mixwright.lab.data.identity import data_identity, differences, in_a_sentence
+from mixwright.lab.experiments.grid import learns_mixer
 from mixwright.lab.experiments.methods import parse_method
+from mixwright.lab.experiments.presets import LEARNED
 from mixwright.lab.experiments.saved import load_saved, saved_run
 from mixwright.lab.models.build import build_model, published
 from mixwright.lab.models.names import may_have_weights, own_model
@@ -216,7 +218,7 @@ def check_models(
     own = (*_OWN_TO_A_RUN, "data") if same_data else _OWN_TO_A_RUN
     for name in recipes[0] if recipes else ():
         values = list(dict.fromkeys(repr(recipe[name]) for recipe in recipes))
-        if len(values) > 1 and name not in own:
+        if len(values) > 1 and name not in own and not _of_learned_mixers(name, runs):
             raise ValueError(
                 f"these runs differ in {name} ({', '.join(values[:3])}), so they are no seeds and "
                 "methods of one comparison; expected one recipe. Evaluate them apart, each with an "
@@ -226,6 +228,19 @@ def check_models(
     if len(drawing_seeds(runs)) < 2:  # else each seed drew images of its own to train on
         _check_same("data", runs, of=lambda run: run.trained_on, text="digest {:.8}".format)
     return _each_once(candidates, say)
+
+
+def _of_learned_mixers(name: str, runs: Sequence[ModelToEvaluate]) -> bool:
+    """Whether runs differ in a field by what they train with alone, as a published recipe has it.
+
+    Methods that learn a mixer may have another value than those that do not.
+    """
+    found: dict[bool, set[object]] = {}
+    for run in runs:
+        if name in LEARNED and run.recipe is not None:
+            learns = learns_mixer(parse_method(run.recipe.method, file=run.file))
+            found.setdefault(learns, set()).add(getattr(run.recipe, name))
+    return len(found) == 2 and all(len(values) == 1 for values in found.values())
 
 
 def drawing_seeds(candidates: Sequence[ModelToEvaluate]) -> list[int]:

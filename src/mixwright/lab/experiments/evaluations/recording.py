@@ -11,6 +11,8 @@ from mixwright.lab.analysis.findings import Arrays, Findings, Group
 from mixwright.lab.evaluation.subject import Evaluation
 from mixwright.lab.experiments.about import about_data, about_now
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting
+from mixwright.lab.experiments.presets import LEARNED
+from mixwright.lab.training.recipe import Recipe
 
 
 def evaluation_findings(
@@ -43,11 +45,19 @@ def evaluation_findings(
         setting.device,
         command=command,
         seconds=seconds,
-        recipe=asdict(recipes[0]) if recipes else None,
+        recipe=_shared(recipes),
         details={"seed": setting.seed},
         skipped=tuple(skipped),
     )
     return Findings(kind="evaluation", about=about, parts=parts), arrays
+
+
+def _shared(recipes: Sequence[Recipe]) -> dict[str, Any] | None:
+    """The first recipe, without what methods that learn a mixer have otherwise."""
+    if not recipes:
+        return None
+    differing = {name for name in LEARNED if len({getattr(one, name) for one in recipes}) > 1}
+    return {name: value for name, value in asdict(recipes[0]).items() if name not in differing}
 
 
 def _groups(name: str, measured: Sequence[Measured]) -> list[Group]:
