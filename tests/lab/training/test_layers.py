@@ -20,14 +20,17 @@ def by_name(model: nn.Module) -> dict[str, int]:
 
 
 def test_layers_of_a_transformer_are_timms():
-    """timm's rule for ViT: patches and positions 0, block k is k + 1, norm and head the last."""
+    """timm's rule for ViT: patches and positions 0, block k is k + 1, a norm after it too, head 7.
+
+    timm 1.0.31 gives these numbers for its own ViT, and for Swin, ConvNeXt, ResNet, EfficientNet.
+    """
     model = Normalised(build_model("smallvit", num_classes=3, image_size=8), [0.5] * 3, [0.2] * 3)
     for name, depth in by_name(model).items():
         inner = name.removeprefix("model.")
         if inner.startswith("blocks."):
             assert depth == int(inner.split(".")[1]) + 1
         elif inner.startswith(("norm", "fc")):
-            assert depth == 7
+            assert depth == (6 if inner.startswith("norm") else 7)
         else:
             assert inner.startswith(("cls_token", "pos_embed", "patch_embed"))
             assert depth == 0

@@ -22,11 +22,12 @@ def depths(model: nn.Module) -> list[tuple[Parameter, int]]:
     The blocks of the network are its layers, in the order in which the model registers them: the
     repeated members of a ``Sequential`` or ``ModuleList`` that have layers of their own inside,
     and no such blocks. What comes before the first block (patches, positions, a stem) is layer 0,
-    what comes after the last (a norm, the head) one more, and what lies between two (merging
-    patches) goes with the later. Without blocks every part of the model that has parameters is a
-    layer.
+    and the head, the model's last part, is the layer behind the last block; a norm between those
+    two goes with the block, and what lies between two blocks (merging patches) with the later.
+    Without blocks every part of the model that has parameters is a layer.
 
-    For transformers these are timm's layers (``param_groups_layer_decay``).
+    These are timm's layers (``param_groups_layer_decay``) for its ViT, DeiT, Swin, ConvNeXt,
+    ResNet and EfficientNet.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Linear(4, 2))
@@ -42,11 +43,14 @@ def depths(model: nn.Module) -> list[tuple[Parameter, int]]:
         for parameter in layer.parameters()
     }
     parameters = list(model.parameters())
+    top = len(layers) + before
+    head = {id(parameter) for parameter in _parts(model)[-1].parameters()} if blocks else set[int]()
     numbers: list[int] = []
-    following = len(layers) + before
+    following = top - 1
     for parameter in reversed(parameters):
+        known = id(parameter) in number_of
         following = number_of.get(id(parameter), following)
-        numbers.append(following)
+        numbers.append(following if known or id(parameter) not in head else top)
     numbers.reverse()
     first = next((k for k, p in enumerate(parameters) if id(p) in number_of), 0)
     return list(zip(parameters, [0] * first + numbers[first:], strict=True))
