@@ -55,6 +55,7 @@ def arguments(tmp_path: Path) -> list[list[str]]:
     out = ["--out", str(tmp_path / "out")]
     rows: list[list[str]] = [
         ["nothing"], ["--nothing"], [LONG], ["train"], ["train", "cutmix", "mixup"], ["evaluate"],
+        ["compare", "cutmix", "--equal-time"], ["train", "cutmix", "--equal-time"],
         ["train", "cutmix", "--out", LONG], ["compare", "--out", LONG],
         ["train", "cutmix", "--out", f"{tmp_path}/{LONG}/{LONG}"],
         ["train", "cutmix", "--out", str(file)], ["train", "cutmix", "--out", f"{file}/in"],

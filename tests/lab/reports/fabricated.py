@@ -16,12 +16,14 @@ from mixwright.lab.analysis.store import write_findings
 from mixwright.lab.analysis.training_warnings import WarningRows
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments.comparing import compare_runs
+from mixwright.lab.experiments.equal_time import equal_time
 from mixwright.lab.experiments.grid import Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
 from mixwright.lab.reports.page import write_report
 from mixwright.lab.reports.palette import shades_of
 from mixwright.lab.reports.section import Page
 from mixwright.lab.settings import decode
+from mixwright.lab.training.recipe import Recipe
 from mixwright.lab.training.result import Result
 
 LABELS = {
@@ -116,6 +118,7 @@ def compared(
     failures: tuple[Failure, ...] = (),
     parallel: int = 2,
     measured: StepCosts | None = None,
+    budget: Recipe | None = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[Findings, Arrays]:
     """What the command makes of finished runs."""
@@ -127,6 +130,7 @@ def compared(
         parallel=parallel,
         out=out,
         measured=measured,
+        budget=budget,
         say=say,
     )
 
@@ -142,16 +146,24 @@ def fabricate(
     parallel: int = 2,
     seconds: Mapping[str, float] | None = None,
     ratios: Mapping[str, float] | None = None,
+    same_time: bool = False,
 ) -> tuple[Findings, Arrays]:
     """Findings with made-up scores, and run folders with made-up curves.
 
     Methods that are ``taught`` have a teacher of their own, show numbers, and warn. ``seconds``
     are those of the run of seed 0 of each method; every further seed takes one more. ``ratios`` are
     what steps cost, by METHOD: 1.05 and on where they are not given; nothing is measured where they
-    are empty.
+    are empty. With ``same_time`` the epochs of each method follow from them.
     """
     draw = random.Random(7)
     runs = plan_runs(parse_methods(methods), RECIPE | {"epochs": epochs}, seeds=seeds, out=folder)
+    if ratios is None:
+        ratios = {text: 1 + 0.05 * place for place, text in enumerate(methods) if text != "none"}
+    measured = costs(ratios) if ratios else None
+    budget = None
+    if same_time:
+        assert measured is not None
+        runs, budget = equal_time(runs, measured, folder), runs[0].recipe
     base: dict[int, float] = {}
     for place, text in enumerate(methods):
         for seed in range(seeds):
@@ -169,11 +181,10 @@ def fabricate(
                 seconds=9.0 + place if seconds is None else seconds[text] + seed,
                 warnings=(warning,) if own else (),
             )
-            _epochs(run.folder, top1, epochs, text, draw, taught=own)
-    if ratios is None:
-        ratios = {text: 1 + 0.05 * place for place, text in enumerate(methods) if text != "none"}
-    measured = costs(ratios) if ratios else None
-    return compared(folder, runs, failures=failures, parallel=parallel, measured=measured)
+            _epochs(run.folder, top1, run.recipe.epochs, text, draw, taught=own)
+    return compared(
+        folder, runs, failures=failures, parallel=parallel, measured=measured, budget=budget
+    )
 
 
 def _epochs(

@@ -63,11 +63,13 @@ def comparison_parts(
     recipe: Mapping[str, Any],
     numbers: Mapping[str, dict[str, Any]],
     measured: StepCosts | None = None,
+    own_epochs: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Part], Arrays]:
     """Return the parts of a comparison in the order of its page, and the arrays that they need.
 
     ``recipe`` is what the runs share, ``numbers`` those of the parts ``sweep``, ``samples`` and
     ``diagnostics``, which do not follow from the runs, and ``measured`` what steps cost.
+    ``own_epochs``, by METHOD, are those of a comparison at equal time.
     """
     groups = {
         "scores": [group for method in methods for group in _scores(method)],
@@ -75,7 +77,11 @@ def comparison_parts(
     }
     parts, arrays = analyse(groups)
     spent = cost(
-        parts["cost"].groups, scores=parts["scores"].groups, recipe=recipe, measured=measured
+        parts["cost"].groups,
+        scores=parts["scores"].groups,
+        recipe=recipe,
+        measured=measured,
+        own_epochs=own_epochs,
     )
     parts["cost"] = replace(parts["cost"], numbers=asdict(spent))
     curves = all_curves({method.text: [run.epochs for run in method.runs] for method in methods})

@@ -89,7 +89,8 @@ class Spent:
         front: whether no other method is as accurate at as little cost.
         equal_time: place of the baseline that cost about as much; None where there is none.
         epochs_needed: epochs for which the baseline would have to be trained to cost as much; None
-            for baselines and where ``cost`` is.
+            for baselines, where ``cost`` is, and at equal time.
+        epochs: of its runs, in a comparison at equal time; None where all have the same.
     """
 
     key: str
@@ -110,6 +111,7 @@ class Spent:
     front: bool = False
     equal_time: int | None = None
     epochs_needed: int | None = None
+    epochs: int | None = None
 
     @property
     def step_times(self) -> float | None:
@@ -124,7 +126,7 @@ class Cost:
     """Cost and accuracy of all methods.
 
     Attributes:
-        epochs: of the comparison's runs.
+        epochs: of the comparison's runs; at equal time of those without mixing.
         methods: in the order of the comparison; then baselines that were trained longer.
         clock: by which steps were measured; None where they were not, as in older records.
     """
@@ -132,6 +134,11 @@ class Cost:
     epochs: int
     methods: tuple[Spent, ...]
     clock: str | None = None
+
+    @property
+    def own_epochs(self) -> dict[str, int]:
+        """Epochs by METHOD where every one was given the same time; empty where the same epochs."""
+        return {spent.key: spent.epochs for spent in self.methods if spent.epochs is not None}
 
 
 def read_cost(part: Part) -> Cost:
@@ -152,6 +159,7 @@ def cost(
     recipe: Mapping[str, Any],
     others: Sequence[Findings] = (),
     measured: StepCosts | None = None,
+    own_epochs: Mapping[str, int] | None = None,
 ) -> Cost:
     """Return cost and accuracy of every method, and of baselines that were trained longer.
 
@@ -162,6 +170,7 @@ def cost(
         others: comparisons of the same data and model with other numbers of epochs, whose
             baselines are taken.
         measured: what steps cost; without it, nothing is ranked.
+        own_epochs: by METHOD, of a comparison at equal time; ``recipe`` has those of the baseline.
 
     Returns:
         times are medians over runs; ratios are to the comparison's own baseline.
@@ -170,7 +179,9 @@ def cost(
         ValueError: another comparison has other data or another model.
     """
     epochs = int(recipe["epochs"])
-    found = _spent(groups, scores)
+    found = [
+        replace(spent, epochs=(own_epochs or {}).get(spent.key)) for spent in _spent(groups, scores)
+    ]
     for other in others:
         theirs = other.about.recipe or {}
         for name in ("data", "model"):
@@ -199,7 +210,7 @@ def cost(
                 mean_ratio=None if base is None else spent.mean_seconds / base.mean_seconds,
                 equal_time=None if spent.baseline else _equal_time(spent, found),
                 epochs_needed=None
-                if spent.baseline or spent.cost is None
+                if spent.baseline or spent.cost is None or spent.epochs is not None
                 else math.ceil(round(epochs * spent.cost, 6)),
             )
             for place, spent in enumerate(found)
@@ -219,9 +230,11 @@ def _measured(
     step = measured.methods.get(spent.key)
     if step is None:
         return spent
-    before = step.training / step.ratio  # known work outside of steps
-    outside = base is not None and (spent.seconds_a_step > _OUTSIDE * before * base.seconds_a_step)
-    return replace(spent, step=step, outside=outside, cost=None if outside else step.training)
+    share = (spent.epochs or epochs) / epochs
+    training = step.training - step.ratio * (1 - share)  # fewer steps, the same work before them
+    known = training / step.ratio  # in units of its own steps
+    outside = base is not None and spent.seconds_a_step > _OUTSIDE * known * base.seconds_a_step
+    return replace(spent, step=step, outside=outside, cost=None if outside else training)
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -5,7 +5,7 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,12 @@ from mixwright.lab.cli.progress import display, open_console, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mixwright.lab.analysis.cost import StepCosts
     from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.experiments.grid import Place, Planned
     from mixwright.lab.training.distributed import World
+    from mixwright.lab.training.recipe import Recipe
 
 ABOUT = """Train with several mixing methods and seeds under one recipe, and report on them.
 
@@ -60,6 +62,9 @@ class _Task:
     command: str
     console: "Console"
     world: "World"
+    # At equal time: the recipe whose time every method gets, and what steps cost.
+    budget: "Recipe | None" = None
+    costs: "StepCosts | None" = None
 
     @property
     def out(self) -> Path:
@@ -75,14 +80,14 @@ def main(argv: Sequence[str]) -> int:
     options = parse(CompareOptions, argv, prog="mixwright compare", about=ABOUT)
     task = _prepare(options, shlex.join(["mixwright", "compare", *argv]))
     if not task.world.first:
-        _work(task)
+        _work(_at_equal_time(task))
         return 0
     with contextlib.ExitStack() as stack:
         from mixwright.lab.experiments.grid import alone_in
 
         with users_words():
             stack.enter_context(alone_in(task.out))
-        return _compare(task)
+        return _compare(_at_equal_time(task))
 
 
 def _prepare(options: CompareOptions, command: str) -> _Task:
@@ -103,6 +108,11 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
     out = out_folder(options.out)
     with users_words():
         methods = parse_methods(options.methods or METHODS, trust=options.trust)
+        if options.equal_time and all(method.parts for method in methods):
+            raise UsageError(
+                "--equal-time gives every method the time of no mixing, which is not among them; "
+                "add none to the methods."
+            )
         settings = recipe_settings(options)
         runs = plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
         runs, data, where = prepare_runs(runs, options, device=options.device)
@@ -111,6 +121,29 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
     if changed:
         say(console, changed)
     return _Task(options, runs, data, where, command, console, world)
+
+
+def _at_equal_time(task: _Task) -> _Task:
+    """The task with its epochs by cost, where that was asked for; measured by the first process."""
+    if not task.options.equal_time:
+        return task
+    from mixwright.lab.cli.prepare import first_process, tell
+    from mixwright.lab.experiments.continuing import continued
+    from mixwright.lab.experiments.equal_time import costs_before, equal_time
+
+    def silent(message: str) -> None:
+        del message
+
+    with users_words():
+        costs = task.world.first_does(
+            lambda: costs_before(
+                task.runs, task.place, task.out, say=lambda text: say(task.console, text)
+            )
+        )
+        runs = equal_time(task.runs, costs, task.out)
+        runs = continued(runs, task.place, say=tell if first_process() else silent)
+    budget = next(run.recipe for run in runs if not run.method.parts)
+    return replace(task, runs=runs, budget=budget, costs=costs)
 
 
 def _compare(task: _Task) -> int:
@@ -132,7 +165,9 @@ def _compare(task: _Task) -> int:
     if not any(run.finished for run in task.runs):
         say(console, "no run has finished, so there is nothing to report.")
         return 1
-    measured = step_costs(task.runs, task.place, task.out, say=lambda text: say(console, text))
+    measured = task.costs or step_costs(
+        task.runs, task.place, task.out, say=lambda text: say(console, text)
+    )
     findings, arrays = compare_runs(
         task.runs,
         failures,
@@ -141,6 +176,7 @@ def _compare(task: _Task) -> int:
         parallel=parallel,
         out=task.out,
         measured=measured,
+        budget=task.budget,
         say=lambda sentence: say(console, sentence),
     )
     console.print()  # the table comes first: whatever becomes of the files, hours were spent on it
@@ -187,14 +223,18 @@ def _count(number: int, word: str) -> str:
 
 
 def _announce(task: _Task) -> None:
+    from mixwright.lab.reports.sections.equal_time import at_equal_time
+
     recipe, console = task.runs[0].recipe, task.console
-    methods = len({run.method.text for run in task.runs})
+    by_method = {run.method.text: run.recipe.epochs for run in task.runs}
+    methods = len(by_method)
+    epochs = f"{recipe.epochs} epochs" if task.budget is None else at_equal_time(by_method)
     say(
         console,
         f"{_count(methods, 'method')} x {_count(task.options.seeds, 'seed')}: "
         f"{recipe.model} on {recipe.data} "
         f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
-        f"{recipe.epochs} epochs, in {task.out}",
+        f"{epochs}, in {task.out}",
     )
     say(console, task.data.summary)
     done = len(task.runs) - task.missing

@@ -103,6 +103,12 @@ class CompareOptions(RecipeOptions):
         "runs/compare", "folder of runs, record and report (default runs/compare)",
         metavar="DIR", group=_WHERE,
     )  # fmt: skip
+    equal_time: bool = option(
+        False,
+        "give every method the processor time of --epochs without mixing: costs are measured "
+        "first, and dearer methods train for fewer epochs",
+        group=TRAINING,
+    )
     workers: int | None = option(
         None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT", group=_WHERE
     )

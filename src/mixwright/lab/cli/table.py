@@ -7,6 +7,7 @@ from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS
 from mixwright.lab.reports.caveats import mixed_alone
 from mixwright.lab.reports.formatting import NONE, number, percent, signed, spread, times
+from mixwright.lab.reports.sections.equal_time import at_equal_time
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def print_comparison(findings: "Findings", console: "Console") -> None:
         if seeds > 1
         else "one seed, after the last epoch; differences in points"
     )
+    spent = read_cost(findings.parts["cost"])
+    if spent.own_epochs:
+        caption += f"; {at_equal_time(spent.own_epochs, clock=spent.clock)}"
     there = columns_of(scores)
     if "raw_mixed" in there:
         caption += "; the mixed head is the last layer that learned from mixed images"

@@ -14,6 +14,7 @@ from mixwright.lab.analysis.findings import About, Arrays, Failure, Findings
 from mixwright.lab.analysis.sweep import find_sweeps
 from mixwright.lab.evaluation.protocol import run_protocols
 from mixwright.lab.experiments.about import about_data, now
+from mixwright.lab.experiments.equal_time import SHORTENED
 from mixwright.lab.experiments.grid import Planned
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pictures import mask_pictures, method_pictures
@@ -22,6 +23,7 @@ from mixwright.lab.training.result import Result
 
 if TYPE_CHECKING:
     from mixwright.lab.data import sets
+    from mixwright.lab.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ def compare_runs(
     parallel: int,
     out: Path,
     measured: StepCosts | None = None,
+    budget: Recipe | None = None,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[Findings, Arrays]:
     """Read the results of all finished runs and compare them.
@@ -47,9 +50,10 @@ def compare_runs(
     Scores are those of the last epoch: the best epoch may be chosen on test data. Differences
     are paired by seed, since runs of one seed share first weights and order of images. Like is
     compared with like: a method's own teacher, an average of weights, with the baseline's EMA.
-    ``measured`` is what steps cost; without it nothing is ranked by cost. ``say`` is told which
-    runs are left out though they have finished, and of which some epochs are missing. Return the
-    findings, and the pictures that their page shows.
+    ``measured`` is what steps cost; without it nothing is ranked by cost. ``budget`` is the recipe
+    without mixing whose time every method was given; None where all had its epochs. ``say`` is told
+    which runs are left out though they have finished, and of which some epochs are missing. Return
+    the findings, and the pictures that their page shows.
 
     Raises:
         ValueError: no run has finished.
@@ -62,6 +66,11 @@ def compare_runs(
         by_method.setdefault(run.planned.method.text, []).append(run)
     methods = {text: many[0].planned.method for text, many in by_method.items()}
     recipe, last = _shared_recipe(done), done[-1].result
+    shortened = () if budget is None else SHORTENED
+    recipe |= {name: getattr(budget, name) for name in shortened}
+    own_epochs: dict[str, int] = {}
+    if budget is not None:
+        own_epochs = {text: many[0].result.epochs for text, many in by_method.items()}
     options = options_by_method(list(methods.values()))
     samples, sample_arrays = method_pictures(
         [(methods[text], [run.planned.folder for run in many]) for text, many in by_method.items()],
@@ -78,6 +87,7 @@ def compare_runs(
         [_finished(methods[text], many, out) for text, many in by_method.items()],
         recipe=recipe,
         measured=measured,
+        own_epochs=own_epochs,
         numbers={
             "sweep": asdict(sweeps),
             "samples": asdict(samples),
@@ -103,7 +113,7 @@ def compare_runs(
                 for text, many in by_method.items()
                 if many[0].result.set_by_data
             },
-            **({"own_fields": own} if (own := _own_fields(done)) else {}),
+            **({"own_fields": own} if (own := _own_fields(done, but=shortened)) else {}),
             "heads": {
                 text: many[0].result.heads
                 for text, many in by_method.items()
@@ -170,8 +180,8 @@ def _finished(method: Method, runs: Sequence[_Run], out: Path) -> FinishedMethod
     )
 
 
-def _own_fields(runs: Sequence[_Run]) -> dict[str, dict[str, Any]]:
-    """METHOD -> the fields of its recipe that are not the same for all methods.
+def _own_fields(runs: Sequence[_Run], *, but: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """METHOD -> the fields of its recipe that are not the same for all methods, ``but`` some.
 
     A published recipe may have some for methods that learn a mixer. Starts are a run's own, not a
     method's.
@@ -181,7 +191,7 @@ def _own_fields(runs: Sequence[_Run]) -> dict[str, dict[str, Any]]:
     differing = [
         name
         for name in some
-        if name not in ("method", "seed", "init", "init_digest")
+        if name not in ("method", "seed", "init", "init_digest", *but)
         and any(recipe[name] != some[name] for recipe in recipes.values())
     ]
     if not differing:

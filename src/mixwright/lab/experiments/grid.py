@@ -72,8 +72,7 @@ def plan_runs(
             own = {**settings, **((learned or {}) if learns_mixer(method) else {})}
             there = resolve_init(own, method=method.slug, seed=seed)
             recipe = Recipe.from_fields({**there, "method": method.text, "seed": seed})
-            name = f"{method.slug}-s{seed}-{recipe_hash(recipe)}"
-            runs.append(Planned(method, recipe, out / "runs" / name))
+            runs.append(planned(method, recipe, out))
     return runs
 
 
@@ -82,6 +81,12 @@ def learns_mixer(method: Method) -> bool:
     from mixwright.lab.experiments.trained import learns_mixer as class_learns
 
     return any(part.learns and class_learns(part.cls) for part in method.parts)
+
+
+def planned(method: Method, recipe: Recipe, out: Path) -> Planned:
+    """Return one run of a comparison in ``out``."""
+    name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
+    return Planned(method, recipe, out / "runs" / name)
 
 
 @dataclass(frozen=True)

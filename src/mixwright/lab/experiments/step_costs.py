@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mixwright.lab.experiments.grid import Place, Planned
 
 FILE = "cost.json"
+CLOCKED = ("cpu", "cuda")
+"""Kinds of devices on which steps can be timed."""
 
 # Rounds of a method, and seconds of them. More seconds are spent where the steps that are measured
 # stay below one in 50 of its training, fewer where they would be more than one in 4 of a short one.
@@ -59,20 +61,33 @@ def step_costs(
     versions, and written there. None where there is nothing to compare, or no clock for the device.
     """
     device = torch.device(place.devices[0])
-    recipes: dict[str, Recipe] = {}
-    for run in runs:
-        if run.finished:
-            recipes.setdefault(run.method.text, _bare(run.recipe))
-    if device.type not in ("cpu", "cuda") or not set(recipes) - {"none"}:
+    recipes = bare_recipes([run for run in runs if run.finished])
+    if device.type not in CLOCKED or not set(recipes) - {"none"}:
         return None
-    known = _known(out / FILE, _conditions(recipes, device))
+    known = _known(out / FILE, conditions(recipes, device))
+    seeds = len(runs) // len({run.method.text for run in runs})
+    return completed(known, recipes, place, out / FILE, seeds=seeds, say=say)
+
+
+def completed(
+    known: StepCosts,
+    recipes: Mapping[str, Recipe],
+    place: Place,
+    file: Path,
+    *,
+    seeds: int,
+    say: Callable[[str], None],
+) -> StepCosts:
+    """Return what is known and, measured now, the costs that it lacks; all are kept in the file.
+
+    ``recipes`` are bare, by METHOD. ``say`` is told what could not be measured or kept.
+    """
     wanted = {text: recipe for text, recipe in recipes.items() if text not in known.methods}
     wanted.pop("none", None)
     if not wanted:
         return known
     say(f"measuring what a training step costs with {len(wanted)} of the methods")
-    seeds = len(runs) // len({run.method.text for run in runs})
-    jobs = [_job(text, recipe, place, out, seeds) for text, recipe in wanted.items()]
+    jobs = [_job(text, recipe, place, file.parent, seeds) for text, recipe in wanted.items()]
     pool = Pool(workers=1, threads=1, devices=place.devices, on_event=_nothing)
     found: dict[str, StepCost] = {}
     for end in pool.run(jobs):
@@ -83,7 +98,7 @@ def step_costs(
             say(f"{end.job.name}: its cost could not be measured: {' '.join(error[:1])}")
     known = replace(known, methods={**known.methods, **found})
     try:
-        write_json(out / FILE, asdict(known))
+        write_json(file, asdict(known))
     except OSError as error:  # no reason to lose the table of the runs
         say(f"what steps cost could not be kept: {error}; it is measured anew the next time.")
     return known
@@ -223,6 +238,14 @@ def _plain(recipe: Recipe) -> Recipe:
     return replace(recipe, method="none")
 
 
+def bare_recipes(runs: Sequence[Planned]) -> dict[str, Recipe]:
+    """Return the recipe of each METHOD, that of its first run, as it is measured."""
+    recipes: dict[str, Recipe] = {}
+    for run in runs:
+        recipes.setdefault(run.method.text, _bare(run.recipe))
+    return recipes
+
+
 def _bare(recipe: Recipe) -> Recipe:
     """The recipe from fresh weights that hardly move: neither changes what a step costs.
 
@@ -234,8 +257,8 @@ def _bare(recipe: Recipe) -> Recipe:
     )  # fmt: skip
 
 
-def _conditions(recipes: Mapping[str, Recipe], device: torch.device) -> StepCosts:
-    """All that decides costs but the method, without any cost yet."""
+def conditions(recipes: Mapping[str, Recipe], device: torch.device) -> StepCosts:
+    """Return all that decides costs but the method, without any cost yet."""
     where = machine(device)
     some = next(iter(recipes.values()))
     return StepCosts(

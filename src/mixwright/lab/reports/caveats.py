@@ -7,6 +7,7 @@ import math
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.reports.formatting import count_range, joined
+from mixwright.lab.reports.sections.equal_time import at_equal_time
 from mixwright.lab.reports.verdict import CLAIM, stands
 
 
@@ -18,6 +19,7 @@ def caveats(findings: Findings) -> list[str]:
     if about.failures:
         names = "; ".join(failure.name for failure in about.failures)
         found.append(f"Runs that did not finish are missing from every number: {names}.")
+    found += _about_equal_time(findings)
     found += _about_seeds(raw)
     found.append(_about_choice(findings))
     found.append(_about_images(findings))
@@ -57,6 +59,19 @@ def mixed_alone(findings: Findings) -> list[str]:
     """Return the methods, by METHOD, whose last layer for mixed images alone learned."""
     heads: dict[str, dict[str, str]] = findings.about.details.get("heads", {})
     return [method for method, columns in heads.items() if columns.get("raw") == "mixed"]
+
+
+def _about_equal_time(findings: Findings) -> list[str]:
+    """That methods differ in their epochs, where each was given the same time."""
+    found = read_cost(findings.parts["cost"])
+    if not found.own_epochs:
+        return []
+    time = "device time" if found.clock == "device events" else "processor time"
+    return [
+        f"Methods had the same {time}, not the same epochs "
+        f"({at_equal_time(found.own_epochs, clock=found.clock)}): a difference is one of what a "
+        "given time buys, and says nothing of equal epochs. Without --equal-time all have the same."
+    ]
 
 
 def _about_choice(findings: Findings) -> str:
@@ -154,7 +169,9 @@ def _about_epochs(raw: list[Group]) -> list[str]:
 def _about_ema(findings: Findings) -> str:
     recipe = findings.about.recipe or {}
     decay = float(recipe["ema_decay"])
-    batch, epochs = int(recipe["batch_size"]), int(recipe["epochs"])
+    own_epochs = read_cost(findings.parts["cost"]).own_epochs.values()
+    batch, epochs = int(recipe["batch_size"]), min(own_epochs, default=int(recipe["epochs"]))
+    kind = "the shortest" if len({*own_epochs}) > 1 else "such a"
     steps = epochs * max(1, math.ceil(findings.about.data.train / batch))
     full, reached = 1 / max(1 - decay, 1e-9), (10 + steps) / 9
     text = (
@@ -163,7 +180,7 @@ def _about_ema(findings: Findings) -> str:
     )
     if reached < full:
         text += (
-            f" Its decay warms up, so after the {steps:,} steps of such a run it spans about the "
+            f" Its decay warms up, so after the {steps:,} steps of {kind} run it spans about the "
             f"last {reached:,.0f} of them, not the {full:,.0f} of a long one."
         )
     if any(group.weights == "teacher" for group in findings.parts["scores"].groups):

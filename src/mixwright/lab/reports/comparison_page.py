@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.reports.caveats import caveats
 from mixwright.lab.reports.formatting import NONE, duration, joined, listed, number, percent, when
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Cell, Logs, Notes, Page, Section, Table
+from mixwright.lab.reports.sections.equal_time import at_equal_time
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
 from mixwright.lab.reports.verdict import verdict
 
@@ -20,14 +22,13 @@ _SHOWN = {"data", "model", "epochs", "train_size", "image_size"}
 def heading(page: Page) -> Heading:
     """Return title, verdict and metadata of a comparison."""
     findings = page.findings
-    about, recipe = findings.about, findings.about.recipe or {}
-    scores = findings.parts["scores"]
+    about, scores = findings.about, findings.parts["scores"]
     seeds = _seeds(scores)
     count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     finished = when(about.finished)
     return Heading(
         title=_title(findings),
-        subtitle=f"{count} · {recipe.get('epochs')} epochs · {duration(about.seconds)} of training "
+        subtitle=f"{count} · {_budget(findings)} · {duration(about.seconds)} of training "
         f"· {finished}",
         summary=verdict(scores),
         metadata=_metadata(findings, finished),
@@ -100,7 +101,7 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
             + f"{len(data.classes)} classes, {shape} pixels. {data.note}",
         ),
         ("Model", f"{recipe.get('model')}, {details['parameters']:,} parameters"),
-        ("Training", f"{recipe.get('epochs')} epochs"),
+        ("Training", _epochs(findings)),
         ("Recipe", ", ".join(rest)),
         *((("Recipe by method", by_method),) if (by_method := _by_method(details)) else ()),
         (
@@ -127,6 +128,20 @@ def _by_method(details: Mapping[str, Any]) -> str:
         for name, value in fields.items():
             having.setdefault(_setting(name, value), []).append(method)
     return "; ".join(f"{setting} with {joined(methods)}" for setting, methods in having.items())
+
+
+def _budget(findings: Findings) -> str:
+    """How long every method was trained, in a few words."""
+    epochs = f"{(findings.about.recipe or {}).get('epochs')} epochs"
+    found = read_cost(findings.parts["cost"])
+    return f"the time of {epochs} without mixing" if found.own_epochs else epochs
+
+
+def _epochs(findings: Findings) -> str:
+    found = read_cost(findings.parts["cost"])
+    if not found.own_epochs:
+        return f"{(findings.about.recipe or {}).get('epochs')} epochs"
+    return at_equal_time(found.own_epochs, clock=found.clock)
 
 
 def _setting(name: str, value: object) -> str:

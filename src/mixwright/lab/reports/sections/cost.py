@@ -13,6 +13,7 @@ from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import NONE, count_range, duration, spread, times
 from mixwright.lab.reports.palette import FAINT, INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections import equal_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +40,9 @@ def write(part: Part, page: Page) -> dict[str, Section]:
                 blocks=(_times(found.methods),),
             )
         }
+    if found.own_epochs:
+        return {"cost": equal_time.section(found, page, measured=_protocol(found),
+                                           also=f"{top1} {wall}")}  # fmt: skip
     shown = [spent for spent in found.methods if spent.cost is not None]
     figure = Drawing(
         "time",
@@ -107,12 +111,15 @@ def _protocol(found: Cost) -> str:
     rounds = [spent.step.rounds for spent in found.methods if spent.step is not None]
     many = count_range(rounds) if rounds else "no"
     clock = "time of the device" if found.clock == "device events" else "processor time"
+    of, same = f" of {found.epochs} epochs", ", which is the same for all,"
+    if found.own_epochs:
+        of = same = ""
     return (
-        f"Cost is {clock} of the training steps of {found.epochs} epochs, relative to steps "
-        f"without mixing: real steps of the recipe, taken in turn in {many} rounds by one process "
-        "with one thread, spread over the epochs; mean over mean, and the quartiles of single "
+        f"Cost is {clock} of the training steps{of}, relative to steps without mixing: real steps "
+        f"of the recipe, taken in turn in {many} rounds by one process with one thread, spread "
+        "over the epochs; mean over mean, and the quartiles of single "
         "rounds. What a method does before the first epoch is counted in, what it does between "
-        "later ones is not; evaluation, which is the same for all, is left out."
+        f"later ones is not; evaluation{same} is left out."
     )
 
 
