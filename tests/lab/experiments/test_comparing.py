@@ -23,7 +23,7 @@ from mixwright.lab.analysis.cost import Cost
 from mixwright.lab.analysis.curves import AllCurves
 from mixwright.lab.analysis.findings import Failure, Findings, Group
 from mixwright.lab.analysis.ranking import Ranked, Ranking
-from mixwright.lab.analysis.store import read_findings, write_findings
+from mixwright.lab.analysis.store import read_findings, tidy_table, write_findings
 from mixwright.lab.experiments.grid import Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
 from mixwright.lab.reports import comparison_page
@@ -390,3 +390,25 @@ def test_fields_that_methods_do_not_share_are_stored_and_said(tmp_path: Path) ->
     alike = made_of(tmp_path, plan(tmp_path, "none", "mixup"))
     assert "own_fields" not in alike.about.details
     assert "Recipe by method" not in dict(comparison_page.heading(page_of((alike, {}))).metadata)
+
+
+def test_runs_from_before_stand_beside_runs_that_measured_more(tmp_path: Path) -> None:
+    """One of three runs without mixing knows nothing of temperatures and training images."""
+    runs = plan(tmp_path, "none", "mixup")
+    for run in runs:
+        old = (run.method.text, run.recipe.seed) == ("none", 1)
+        new = {} if old else {"ece_scaled": 0.02, "temperature": 1.5}
+        clean = None if old else {"top1": 0.99, "nll": 0.04, "images": 100}
+        finish(run, scores(0.8) | new, scores(0.81) | new, clean_train=clean)
+    made = made_of(tmp_path, runs)
+    none, mixup = group_of(made, "none raw"), group_of(made, "mixup raw")
+    assert [run.get("clean_train", {}).get("top1") for run in none.summaries] == [0.99, None, 0.99]
+    assert mixup.intervals["clean_train.top1"].mean == pytest.approx(0.99)
+    assert mixup.intervals["ece_scaled"].mean == pytest.approx(0.02)
+    assert "clean_train.top1" not in group_of(made, "mixup ema").intervals
+    assert math.isnan(none.intervals["ece_scaled"].mean)
+    assert "ece_scaled" not in mixup.differences
+    assert mixup.differences["top1"].interval.count == 3
+    table = tidy_table(made).splitlines()
+    assert sum(",clean_train.top1,0.99" in line for line in table) == 5
+    assert sum(",temperature,1.5" in line for line in table) == 10

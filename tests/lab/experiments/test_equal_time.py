@@ -141,8 +141,7 @@ def test_the_same_command_plans_the_same_runs_whatever_would_be_measured_now(
     }  # fmt: skip
     assert Fake.asked == ["mixup", "cutmix"]
     # The same images under another name are the same data.
-    moved = {**SETTINGS, "data": "folder:elsewhere"}
-    assert epochs(tmp_path, "none", "mixup", **moved)["mixup"] == (38, 38)
+    assert epochs(tmp_path, "none", "mixup", data="folder:elsewhere")["mixup"] == (38, 38)
     # Another recipe has costs of its own.
     assert epochs(tmp_path, "none", "mixup", epochs=40)["mixup"] == (10, 10)
     assert len([*tmp_path.glob("equal-time-*.json")]) == 2
@@ -195,7 +194,7 @@ def test_the_command_measures_first_and_goes_on_with_the_same_runs(
         "compare", "none", "puzzlemix", "--equal-time", "--epochs", "6", "--train-size", "20",
         "--batch-size", "10", "--seeds", "1", "--workers", "1", "--out", str(tmp_path),
     ]  # fmt: skip
-    results: list[dict[str, bytes]] = []
+    results, shown, runs = list[dict[str, bytes]](), "", list[Path]()
     for _ in range(2):
         assert main(command) == 0
         shown = " ".join(capsys.readouterr().out.split())

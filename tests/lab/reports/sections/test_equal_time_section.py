@@ -6,6 +6,7 @@ import dataclasses
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -99,7 +100,7 @@ def test_the_figure_shows_top1_over_the_cost_so_far(made: tuple[Findings, Arrays
     with styled():
         (axes,) = drawings(section)["time"].make(6.6).axes
     # Every second epoch is evaluated: of CutMix 2, 4, 6 and 8, each 2.4 / 20 of a training.
-    ways = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) > 2]
+    ways = [way for line in axes.lines if len(way := np.asarray(line.get_xdata())) > 2]
     assert sorted(len(way) for way in ways) == [4, 8, 10]
     (cutmix,) = (way for way in ways if len(way) == 4)
     assert list(cutmix) == pytest.approx([0.24, 0.48, 0.72, 0.96])
