@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import pickle
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from accelerator import CUDA, Accelerator
 from cases import CASES, Case, cases
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.mixers import CARDS, MIXERS, Mixer
@@ -257,20 +257,22 @@ def test_pixels_and_targets_compile_as_one_graph(case):
         torch.testing.assert_close(got, wanted)
 
 
-@pytest.mark.parametrize("case", ONE_EACH, ids=lambda case: case.name)
-def test_no_step_reads_a_value_that_only_the_device_has(case, monkeypatch):
-    """Tensors without data stand for an accelerator: reading any value raises."""
-    monkeypatch.setattr("mixwright.sampling._on", lambda device, generator: None)
-    monkeypatch.setattr("torch.autocast", lambda *_, **__: contextlib.nullcontext())
-    images = torch.empty(4, 3, 8, 6, device="meta")
-    labels = torch.empty(4, dtype=torch.int64, device="meta")
-    plan = case.plan(images, labels, generator=stream(0))
-    assert plan.images(images).device.type == "meta"
-    assert plan.at(4, 3).mask.device.type == "meta"
-    assert plan.targets(labels, 4).shape == (4, 4)
-    logits = torch.empty(4, 4, device="meta")
-    plan.loss(torch.nn.CrossEntropyLoss(reduction="none"), logits, labels)
-    plan.accuracy(logits, labels)
+@cases()
+def test_nothing_waits_for_the_device(case):
+    quick = {"iterations": 2} if hasattr(case.mixer, "iterations") else {}
+    mixer = case.build(**quick)
+    with Accelerator() as device:
+        images = torch.rand(4, 3, 8, 6, device=CUDA)
+        labels = torch.zeros(4, dtype=torch.int64, device=CUDA)
+        model = Probe().to(CUDA) if case.model else None
+        device.waits.clear()  # the model has been moved
+        plan = mixer.plan(images, labels, generator=stream(0), model=model)
+        mixed, smaller, targets = plan.images(images), plan.at(4, 3).mask, plan.targets(labels, 4)
+        logits = torch.rand(4, 4, device=CUDA)
+        loss = plan.loss(torch.nn.CrossEntropyLoss(reduction="none"), logits, labels)
+        share = plan.accuracy(logits, labels)
+    assert device.waits == []
+    assert {value.device for value in (mixed, smaller, targets, loss, share)} == {CUDA}
 
 
 # ------------------------------------------------------------------ models and saliency

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from accelerator import CUDA, Accelerator
 from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.models.vit import SmallViT
@@ -131,6 +132,23 @@ def step(
 def values(losses: Losses) -> list[Tensor]:
     plan = [] if losses.plan is None else [losses.plan.index, losses.plan.weight]
     return [losses.total, losses.logits, *losses.terms.values(), *plan]
+
+
+@every
+def test_nothing_waits_for_the_device(name):
+    objective, model = made(name)
+    with Accelerator() as device:
+        model.to(CUDA)
+        objective.to(CUDA)
+        images, labels = (part.to(CUDA) for part in batch())
+        # The first batch is looked at, to refuse images that are not in [0, 1].
+        for seed in range(2):
+            device.waits.clear()
+            losses = step(objective, model, images, labels, seed)
+            losses.total.backward()
+            objective.after_step(model)
+    assert device.waits == []
+    assert {value.device for value in values(losses)} == {CUDA}
 
 
 @every

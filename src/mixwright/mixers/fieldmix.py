@@ -75,7 +75,8 @@ class Design:
         """Square root of the spectrum, ``(2H, W + 1)`` float32 on the device of ``like``."""
         height, width = self.size
         flat = torch.frombuffer(bytearray(self.power), dtype=torch.float32)
-        return flat.view(2 * height, width + 1).sqrt().to(like.device)
+        # Else the host would wait for the device at every plan.
+        return flat.view(2 * height, width + 1).sqrt().to(like.device, non_blocking=True)
 
     def save(self, path: str | Path) -> None:
         """Write the design as JSON, whole or not at all; the folder exists."""
