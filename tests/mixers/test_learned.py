@@ -240,12 +240,11 @@ def test_it_works_where_mixers_do() -> None:
     assert "\n" not in repr(mixer)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
-def test_it_goes_where_the_images_are() -> None:
+def test_it_goes_where_the_images_are(device: torch.device) -> None:
     mixer = OneOf(learned(), MixUp(), per="sample")
-    plan = mixer.plan(pictures().cuda(), generator=stream(0)).check()
-    assert plan.mask.is_cuda
-    moved = learned().cuda()
+    plan = mixer.plan(pictures().to(device), generator=stream(0)).check()
+    assert plan.mask.device == device
+    moved = learned().to(device)
     assert moved.plan(pictures(), generator=stream(0)).mask.device.type == "cpu"
 
 
