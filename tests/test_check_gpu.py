@@ -116,7 +116,8 @@ def test_the_script_writes_what_it_found(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.partition(" in ")[0] for line in done.stdout.splitlines()] == [
-        *("[1/2] about: fine", "[2/2] tests: fine", f"{out}: all fine"),
+        *("device: cpu (as asked)", "[1/2] about: fine", "[2/2] tests: fine"),
+        f"{out}: all fine",
     ]
     record = json.loads(out.read_text())
     assert record["fine"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from mixwright.checkpoint import tensor_bytes
 from mixwright.lab.data.chunks import images_in
 from mixwright.lab.data.classes import class_list
 from mixwright.lab.data.lazy import LazyImages
@@ -184,7 +185,7 @@ def _identified(part: ImageSet | LazyImages, classes: tuple[str, ...]) -> PartId
         pixels = part.images.cpu()
         chunk = images_in(_MEBIBYTES, part.shape)
         digests = {
-            name: _digest(pixels[some].numpy().tobytes() for some in rows.split(chunk))
+            name: _digest(tensor_bytes(pixels[some]) for some in rows.split(chunk))
             for name, rows in rows_of.items()
         }
         return PartIdentity(by=CONTENT, counts=counts, digests=digests, order=order)
