@@ -164,7 +164,7 @@ def test_a_part_that_fails_says_why(script, tmp_path):
     [
         (["--budget", "0"], "--budget is 0.0; expected a number of seconds above 0."),
         (["--parts", "bnch"], "invalid choice: 'bnch'"),
-        (["--out", "nowhere/gpu.json"], "make it first"),
+        (["--out", str(ROOT)], "is a folder; name a file."),
     ],
 )
 def test_a_mistake_is_told_before_anything_runs(script, words, message, monkeypatch, capsys):
