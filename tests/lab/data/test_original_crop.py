@@ -140,11 +140,11 @@ def test_images_that_came_as_arrays_are_cut_from_their_pixels():
 
 
 def test_where_no_rectangle_fits_it_is_the_largest_in_the_nearest_ratio():
-    # 300 x 10: a twentieth is 12.2 x 12.2 pixels at least, which is too high at every ratio but
-    # for areas that are never drawn here; the largest in 4/3 is 13 x 10, from the centre.
+    # Half of 300 x 10 is 33 pixels high at least, at a ratio of 4/3, so nothing fits:
+    # the largest in 4/3 is 13 x 10, at (300 - 13) // 2, as torchvision has it.
     drawn = Rectangles.drawn(5, (0.5, 0.6), generator=seeded(0))
-    assert drawn.boxes(10, 300).tolist() == [[0, 144, 10, 13]] * 5
-    assert drawn.boxes(300, 10).tolist() == [[144, 0, 13, 10]] * 5
+    assert drawn.boxes(10, 300).tolist() == [[0, 143, 10, 13]] * 5
+    assert drawn.boxes(300, 10).tolist() == [[143, 0, 13, 10]] * 5
 
 
 def test_a_file_that_cannot_be_read_is_named(photographs: str):

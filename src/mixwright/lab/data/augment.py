@@ -261,9 +261,8 @@ class Rectangles:
         least_wide, least_high = _within_ratio(height, width)
         wide = torch.where(some, wide.gather(1, first)[:, 0], least_wide)
         high = torch.where(some, high.gather(1, first)[:, 0], least_high)
-        down, right = torch.where(some, self.corner, 0.5)
-        top = (down * (height - high + 1)).floor()
-        left = (right * (width - wide + 1)).floor()
+        top = torch.where(some, self.corner[0] * (height - high + 1), (height - high) / 2).floor()
+        left = torch.where(some, self.corner[1] * (width - wide + 1), (width - wide) / 2).floor()
         return torch.stack([top, left, high, wide], dim=1).long()
 
 
