@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.parser import parse
-from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
+from mixwright.lab.cli.prepare import out_folder, prepare_runs
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
 
@@ -113,9 +113,11 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
                 "--equal-time gives every method the time of no mixing, which is not among them; "
                 "add none to the methods."
             )
-        settings = recipe_settings(options)
-        runs = plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
-        runs, data, where = prepare_runs(runs, options, device=options.device)
+
+        def plan(settings: dict[str, Any]) -> "list[Planned]":
+            return plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
+
+        runs, data, where = prepare_runs(plan, options, device=options.device)
     world = join(where.devices[0])
     console = open_console(quiet=not world.first)
     if changed:

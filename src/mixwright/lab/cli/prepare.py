@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from mixwright.lab.experiments.grid import Place, Planned
     from mixwright.lab.training.recipe import Recipe
 
+Plan = Callable[[dict[str, Any]], "list[Planned]"]
+"""From fields of a recipe to the runs that have them."""
 
-def recipe_settings(options: RecipeOptions) -> dict[str, Any]:
+
+def recipe_settings(options: RecipeOptions, *, image_size: int | None = None) -> dict[str, Any]:
     """Return fields of a recipe, without method and seed: as given, else by data and network.
 
-    A warm-up that was not asked for shrinks with short runs.
+    ``image_size`` is that of the images, where it is to choose the network. A warm-up that was not
+    asked for shrinks with short runs.
     """
     from mixwright.lab.experiments.defaults import recipe_defaults
 
     given = options.recipe_fields()
-    settings = recipe_defaults(options.data, given.get("model")) | given
+    settings = recipe_defaults(options.data, given.get("model"), image_size) | given
     if "init" in given and "pretrained" not in given:
         settings["pretrained"] = False  # a run's weights are asked for in its place
     if "warmup_epochs" not in given:
@@ -55,7 +59,7 @@ def load(
         skip_unreadable=options.skip_unreadable,
         subset_seed=subset_seed,
         val_share=val_share,
-        on_message=tell if first_process() else None,
+        on_message=_say(),
     )
 
 
@@ -71,6 +75,10 @@ def tell(message: str) -> None:
 
 def _silent(message: str) -> None:
     """Leave the telling to the first process."""
+
+
+def _say() -> Callable[[str], None]:
+    return tell if first_process() else _silent
 
 
 def out_folder(name: str) -> Path:
@@ -151,12 +159,13 @@ def devices(name: str) -> tuple[str, ...]:
 
 
 def prepare_runs(
-    runs: "Sequence[Planned]", options: RecipeOptions, *, device: str
+    plan: Plan, options: RecipeOptions, *, device: str, seed: int = 0
 ) -> "tuple[list[Planned], Dataset, Place]":
-    """Load the data of planned runs and check that all can begin, or go on where they stopped.
+    """Plan runs, load their data and check that all can begin, or go on where they stopped.
 
-    Return the runs as they stand in their folders, the data as the first of them has them, and
-    where runs find their data and what they run on.
+    ``plan`` is given the fields of a recipe; ``seed`` is that of the first run. Return the runs as
+    they stand in their folders, the data as the first of them has them, and where runs find their
+    data and what they run on.
 
     Raises:
         ValueError: there are no such data, a method cannot be trained on them, or a run was begun
@@ -164,14 +173,20 @@ def prepare_runs(
     """
     from mixwright.lab.data.identity import data_identity
     from mixwright.lab.experiments.continuing import continued
+    from mixwright.lab.experiments.defaults import OWN
     from mixwright.lab.experiments.grid import Place
+    from mixwright.lab.experiments.run import dataset_of, forget_dataset
 
+    forget_dataset()  # of an earlier command in this process
+    own = options.data.partition(":")[0] in OWN
+    runs = _sized(plan, options, seed=seed) if own else plan(recipe_settings(options))
     first = runs[0].recipe
-    data = load(
-        options,
-        train_size=first.train_size,
-        subset_seed=first.subset_seed,
-        val_share=first.val_share,
+    data = dataset_of(
+        first,
+        options.data,
+        data_dir=options.data_dir,
+        skip_unreadable=options.skip_unreadable,
+        on_message=_say(),
     )
     check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
@@ -184,5 +199,47 @@ def prepare_runs(
         identity=data_identity(data),
         subset_seed=first.subset_seed,
     )
-    say = tell if first_process() else _silent
-    return continued(runs, place, say=say), data, place
+    return continued(runs, place, say=_say()), data, place
+
+
+def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
+    """Plan runs on images of the user's own, whose size decides what was not asked for.
+
+    Runs that were begun before sizes decided anything go on as they began.
+    """
+    from mixwright.lab.experiments.continuing import begun
+    from mixwright.lab.experiments.defaults import PHOTO_SIZE
+    from mixwright.lab.experiments.run import dataset
+
+    try:
+        before = plan(recipe_settings(options))
+    except ValueError:
+        if options.init is None:  # else it may be of the network that the size stands for
+            raise
+    else:
+        if begun(before):
+            return before
+    size = options.image_size
+    if size is None:
+        size = dataset(
+            options.data,
+            data_dir=options.data_dir,
+            train_size=options.train_size,
+            image_size=None,
+            photo_size=PHOTO_SIZE,
+            skip_unreadable=options.skip_unreadable,
+            subset_seed=seed if options.subset_seeds else None,
+            val_share=options.val_share or 0.0,
+            on_message=_say(),
+        ).image_size
+    settings = recipe_settings(options, image_size=size)
+    chosen = list[tuple[str, str]]()
+    if options.image_size is None and size == PHOTO_SIZE:
+        settings["image_size"] = size
+        chosen.append((f"images are taken at {size}x{size} pixels", "--image-size"))
+    if options.model is None and settings["model"] != recipe_settings(options)["model"]:
+        chosen.append((f"the network for this size is {settings['model']}", "--model"))
+    if chosen:
+        words, flags = zip(*chosen, strict=True)
+        _say()(f"{', '.join(words)}; {' and '.join(flags)} would change that")
+    return plan(settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrainOptions
 from mixwright.lab.cli.parser import parse
-from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
+from mixwright.lab.cli.prepare import out_folder, prepare_runs
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
 
@@ -45,13 +45,18 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         method = parse_method(options.methods[0], trust=options.trust)
-        settings = recipe_settings(options) | (learned if learns_mixer(method) else {})
-        settings = resolve_init(settings, method=method.slug, seed=options.seed)
-        recipe = Recipe.from_fields({**settings, "method": method.text, "seed": options.seed})
-        name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
-        out = out_folder(f"runs/train/{name}" if options.out is None else options.out)
-        planned = Planned(method, recipe, out)
-        (planned,), data, where = prepare_runs([planned], options, device=options.device)
+        out = None if options.out is None else out_folder(options.out)
+
+        def plan(settings: dict[str, Any]) -> "list[Planned]":
+            own = settings | (learned if learns_mixer(method) else {})
+            there = resolve_init(own, method=method.slug, seed=options.seed)
+            recipe = Recipe.from_fields({**there, "method": method.text, "seed": options.seed})
+            name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
+            return [Planned(method, recipe, out or out_folder(f"runs/train/{name}"))]
+
+        (planned,), data, where = prepare_runs(
+            plan, options, device=options.device, seed=options.seed
+        )
     recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
     world = join(device)

@@ -25,6 +25,7 @@ def load_data(
     subset_seed: int | None = None,
     val_share: float = 0.0,
     image_size: int | None = None,
+    photo_size: int | None = None,
     download: bool = True,
     skip_unreadable: bool = False,
     on_message: Callable[[str], None] | None = None,
@@ -48,6 +49,9 @@ def load_data(
         image_size: height and width in pixels. By default 32 for digits and CIFAR, 64 for Tiny
             ImageNet and EuroSAT, 224 for sets of larger photographs; for the user's own images
             the size they share if they are square and all alike, else 224.
+        photo_size: with no ``image_size``, height and width of the user's own images that do not
+            share a square size, or a larger one than this; None for the above. Named sets keep
+            theirs.
         download: whether a missing file may be fetched.
         skip_unreadable: leave out images that cannot be read instead of refusing the set; how
             many goes to ``on_message`` and stands in the note.
@@ -65,7 +69,8 @@ def load_data(
         (100, 797, (3, 32, 32))
     """
     name = parse_data(spec)
-    for word, value in (("train_size", train_size), ("image_size", image_size)):
+    numbers = {"train_size": train_size, "image_size": image_size, "photo_size": photo_size}
+    for word, value in numbers.items():
         if value is not None and value < 1:
             raise DataError(f"{word} is {value}; expected at least 1.")
     if not 0 <= val_share < 1:
@@ -86,6 +91,7 @@ def load_data(
         train_size=train_size if subset_seed is None else None,
         whole=subset_seed is not None,
         image_size=image_size,
+        photo_size=photo_size,
         download=download,
         skip_unreadable=skip_unreadable,
         say=on_message or (lambda message: None),

@@ -33,11 +33,13 @@ def decoded_sets(
     """Bring stored images to pixels; also return, for the note, the size and what was left out.
 
     ``usual_size`` is the side where the request names none; None for the square size that all
-    images share, else ``MIXED_SIZE``.
+    images share, if that is not above the request's ``photo_size``, else that or ``MIXED_SIZE``.
     """
     wanted = request.image_size or usual_size
     shared = None if wanted else _shared_size(train, test, request)
-    size = wanted or shared or MIXED_SIZE
+    if shared and request.photo_size and shared > request.photo_size:
+        shared = None
+    size = wanted or shared or request.photo_size or MIXED_SIZE
     bytes_needed = (len(train) + len(test)) * 3 * size * size
     whole = bytes_needed <= WHOLE_SET_BYTES
     clause = f"images of {size}x{size} pixels ({_way(train, test, shared=bool(shared))})"

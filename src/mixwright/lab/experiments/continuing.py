@@ -62,6 +62,15 @@ def continued(
     return found
 
 
+def begun(runs: Sequence[Planned]) -> bool:
+    """Whether one of the runs has a folder already, if only for data under another name."""
+    return any(
+        recipe is not None and set(recipe_differences(recipe, run.recipe)) <= {"data"}
+        for run in runs
+        for recipe in map(_recipe_in, _folders(run))
+    )
+
+
 def _named(runs: Sequence[Planned]) -> str:
     first = str(runs[0].folder)
     return first if len(runs) == 1 else f"{first} and {len(runs) - 1} more"
@@ -76,12 +85,7 @@ def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
     """The run with the folder and recipe that it began with, where only the data's path changed."""
     if identity is None:
         return run
-    if run.folder.is_dir():
-        folders = [run.folder]
-    else:
-        stem = _stem(run.folder)
-        folders = sorted(path for path in run.folder.parent.glob("*") if _stem(path) == stem)
-    for folder in folders:
+    for folder in _folders(run):
         recipe = _recipe_in(folder)
         if recipe is None or set(recipe_differences(recipe, run.recipe)) != {"data"}:
             continue
@@ -89,6 +93,14 @@ def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
         if there is not None and there.digest == identity.digest:
             return replace(run, recipe=recipe, folder=folder)
     return run
+
+
+def _folders(run: Planned) -> list[Path]:
+    """The folder of a run, or those that differ from it in the hash of the recipe alone."""
+    if run.folder.is_dir():
+        return [run.folder]
+    stem = _stem(run.folder)
+    return sorted(path for path in run.folder.parent.glob("*") if _stem(path) == stem)
 
 
 def _stem(folder: Path) -> str:

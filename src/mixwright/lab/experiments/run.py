@@ -119,23 +119,31 @@ def dataset(
     skip_unreadable: bool,
     subset_seed: int | None = None,
     val_share: float = 0.0,
+    photo_size: int | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> "Dataset":
     """``load_data``, kept for the next run of the same process, which is then told nothing."""
-    key = (name, data_dir, train_size, image_size, skip_unreadable, subset_seed, val_share)
-    if key not in _KEPT:
+
+    def key() -> tuple[object, ...]:
+        return (name, data_dir, train_size, image_size, skip_unreadable, subset_seed, val_share)
+
+    if key() not in _KEPT:
         _KEPT.clear()  # the last one alone: data sets are large
-        _KEPT[key] = load_data(
+        data = load_data(
             name,
             data_dir=data_dir,
             train_size=train_size,
             image_size=image_size,
+            photo_size=photo_size,
             skip_unreadable=skip_unreadable,
             subset_seed=subset_seed,
             val_share=val_share,
             on_message=on_message,
         )
-    return _KEPT[key]
+        if data.image_size == photo_size:  # a recipe that names this size means the same images
+            image_size = photo_size
+        _KEPT[key()] = data
+    return _KEPT[key()]
 
 
 def forget_dataset() -> None:

@@ -193,7 +193,10 @@ class Recipe:
     # False: the same images for every seed, so that intervals leave their choice out.
     subset_seeds: bool = _data(False, "let each seed draw the images of train_size anew")
     image_size: int | None = _data(
-        None, "side of the images in pixels; unset keeps theirs", "PIXELS", _COUNT
+        None,
+        "side of the images in pixels (default: theirs; your own photographs: 64)",
+        "PIXELS",
+        _COUNT,
     )
     # The last epoch is always evaluated.
     eval_every: int = _training(1, "epochs between two evaluations", "COUNT", _COUNT)
