@@ -163,14 +163,15 @@ def test_a_model_to_look_through_knows_the_classes(
 @pytest.fixture
 def compared(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A copy of the images, a finished comparison on them, and how to compare again there."""
+    from mixwright.lab.cli import forecast
     from mixwright.lab.experiments import grid
     from mixwright.lab.experiments.run import run
     from mixwright.lab.reports import page
 
     shutil.copytree(trained / "abc", tmp_path / "abc")
 
-    def here(jobs: Any, place: Any, *, workers: int, on_event: Any) -> list[Any]:
-        del workers, on_event  # in this process: a worker takes seconds to start
+    def here(jobs: Any, place: Any, *, pool: Any, on_event: Any) -> list[Any]:
+        del pool, on_event  # in this process: a worker takes seconds to start
         missing = [job for job in jobs if not job.finished]
         for job in missing:
             known = place.identity_for(job.recipe)
@@ -178,6 +179,7 @@ def compared(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return []
 
     monkeypatch.setattr(grid, "run_parallel", here)
+    monkeypatch.setattr(forecast, "forecast", lambda *runs, **where: None)
     monkeypatch.setattr(page, "write_report", lambda record: record)  # pages are tested elsewhere
     short = [*SHORT[:3], "1", *SHORT[4:], "--seeds", "1", "--out", str(tmp_path / "out")]
 

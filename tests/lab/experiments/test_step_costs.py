@@ -65,7 +65,7 @@ class Clock:
     def __call__(self, call: Callable[[], object]) -> float:
         call()
         self.calls.append(call)
-        if not isinstance(call, module._Steps):
+        if not isinstance(call, module.Steps):
             return 0.5  # what comes before the first epoch
         if call.session.recipe.method == "none":
             return 0.1
@@ -77,7 +77,7 @@ def test_steps_of_the_method_are_taken_in_turn_with_plain_ones() -> None:
     found = measure_step(recipe("mixup"), load_data("digits", train_size=20), device=CPU,
                          seeds=8, timer=clock)  # fmt: skip
     taken = [call.session.recipe.method for call in clock.calls[1:]
-             if isinstance(call, module._Steps)]  # fmt: skip
+             if isinstance(call, module.Steps)]  # fmt: skip
     assert taken == ["none", "mixup"] * 9  # 2 rounds to warm up and 7: of 1.5 s, 0.2 s a round
     # Calls count from 1, and the start is the first: rounds 3 to 9 end at calls 7, 9, ..., 19.
     own = [0.3 if number % 3 == 0 else 0.1 for number in range(7, 20, 2)]
@@ -100,7 +100,7 @@ def test_the_share_of_the_training_decides_the_rounds(
     seeds: int, epochs: int, seconds: float, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = load_data("digits", train_size=20)
-    monkeypatch.setattr(module._Steps, "__call__", lambda self: None)
+    monkeypatch.setattr(module.Steps, "__call__", lambda self: None)
     found = measure_step(recipe("mixup", epochs=epochs), data, device=CPU, seeds=seeds,
                          timer=lambda call: (call(), seconds)[1])  # fmt: skip
     assert found.rounds == rounds
@@ -118,7 +118,7 @@ def test_steps_are_spread_over_the_epochs_and_take_full_batches(
 
     monkeypatch.setattr(module, "train_step", step)
     data = load_data("digits", train_size=30)
-    steps = module._Steps(recipe("mixup", batch_size=20), data, CPU, trust=False)
+    steps = module.Steps(recipe("mixup", batch_size=20), data, CPU, trust=False)
     steps.begin()
     for _ in range(20):
         steps()
@@ -233,7 +233,7 @@ def test_a_process_of_its_own_measures(tmp_path: Path) -> None:
 
 def test_first_weights_are_no_part_of_it(tmp_path: Path) -> None:
     """A run from weights that are gone by now can be measured all the same."""
-    bare = module._bare(recipe("mixup", lr=0.1, init="gone/last.pt", init_weights="ema"))
+    bare = module.bare(recipe("mixup", lr=0.1, init="gone/last.pt", init_weights="ema"))
     assert (bare.init, bare.init_weights, bare.pretrained, bare.lr) == (None, "raw", False, 1e-6)
     found = measure_step(bare, load_data("digits", train_size=20), device=CPU,
                          timer=lambda call: (call(), 1.0)[1])  # fmt: skip

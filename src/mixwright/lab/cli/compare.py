@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from mixwright.lab.analysis.cost import StepCosts
     from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.estimate import Estimate
     from mixwright.lab.experiments.grid import Place, Planned
+    from mixwright.lab.experiments.pool import Pool
     from mixwright.lab.training.distributed import World
     from mixwright.lab.training.recipe import Recipe
 
@@ -77,8 +80,11 @@ class _Task:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; see ``mixwright.lab.cli.main``."""
+    began = time.monotonic()
     options = parse(CompareOptions, argv, prog="mixwright compare", about=ABOUT)
     task = _prepare(options, shlex.join(["mixwright", "compare", *argv]))
+    if options.dry_run:
+        return _dry_run(task, time.monotonic() - began)
     if not task.world.first:
         _work(_at_equal_time(task))
         return 0
@@ -151,8 +157,10 @@ def _at_equal_time(task: _Task) -> _Task:
 def _compare(task: _Task) -> int:
     from mixwright.lab.analysis.store import write_findings
     from mixwright.lab.analysis.training_warnings import WarningRows
+    from mixwright.lab.cli.forecast import WORTH_SAYING, estimate_line
     from mixwright.lab.cli.table import print_comparison
     from mixwright.lab.experiments.comparing import compare_runs
+    from mixwright.lab.experiments.grid import worker_pool
     from mixwright.lab.experiments.step_costs import step_costs
     from mixwright.lab.reports.page import write_report
     from mixwright.lab.reports.sections.warnings import where
@@ -161,7 +169,14 @@ def _compare(task: _Task) -> int:
 
     began, console = time.monotonic(), task.console
     _announce(task)
-    parallel, failures = _work(task)
+    with contextlib.ExitStack() as stack:
+        pool = None
+        if task.missing and task.world.size == 1:
+            pool = stack.enter_context(worker_pool(task.place, workers=_workers(task)))
+            found = _forecast(task, pool)
+            if found is not None and found.seconds > WORTH_SAYING:
+                say(console, estimate_line(found))
+        parallel, failures = _work(task, pool)
     for failure in failures:
         say(console, f"\n{failure.name} FAILED:\n{failure.error}")
     if not any(run.finished for run in task.runs):
@@ -194,7 +209,29 @@ def _compare(task: _Task) -> int:
     return 1 if failures else 0
 
 
-def _work(task: _Task) -> "tuple[int, list[Failure]]":
+def _dry_run(task: _Task, seconds: float) -> int:
+    """Say what the command would do; ``seconds`` have passed already."""
+    from mixwright.lab.cli.forecast import say_plan
+    from mixwright.lab.experiments.grid import worker_pool
+
+    began, found = time.monotonic(), None
+    if task.missing and task.world.size == 1:
+        with worker_pool(task.place, workers=_workers(task)) as pool:
+            found = _forecast(task, pool)
+    if task.world.first:
+        _announce(task)
+        say_plan(task.runs, found, task.console, passed=seconds + time.monotonic() - began)
+    return 0
+
+
+def _forecast(task: _Task, pool: "Pool") -> "Estimate | None":
+    from mixwright.lab.cli.forecast import forecast
+
+    tell = partial(say, task.console)
+    return forecast(task.runs, task.data, task.place, pool=pool, workers=_workers(task), tell=tell)
+
+
+def _work(task: _Task, pool: "Pool | None" = None) -> "tuple[int, list[Failure]]":
     """Do what is missing; how many runs shared the machine, and those that failed."""
     from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.experiments.grid import run_parallel, run_together
@@ -204,8 +241,8 @@ def _work(task: _Task) -> "tuple[int, list[Failure]]":
     with display(task.console, total=total, finished=total - task.missing) as bars:
         if together:
             ends = run_together(task.runs, task.place, on_event=bars.tell)
-        elif task.missing:
-            ends = run_parallel(task.runs, task.place, workers=workers, on_event=bars.tell)
+        elif pool is not None:
+            ends = run_parallel(task.runs, task.place, pool=pool, on_event=bars.tell)
         else:
             ends = []
     failed = [end for end in ends if end.kind == "failed"]

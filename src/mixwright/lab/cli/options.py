@@ -34,6 +34,12 @@ def probe_option() -> Any:
     return option(None, about, metavar="NAME")
 
 
+def dry_run_option() -> Any:
+    """Return the option that ends a command before it starts."""
+    about = "say what would be done and what it would take, and write nothing"
+    return option(False, about, group=_WHERE)
+
+
 @dataclass(frozen=True)
 class TrustOptions:
     """What files may do."""
@@ -113,6 +119,7 @@ class CompareOptions(RecipeOptions):
         None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT", group=_WHERE
     )
     device: str = device_option(group=_WHERE)
+    dry_run: bool = dry_run_option()
 
 
 @dataclass(frozen=True)
@@ -126,3 +133,4 @@ class TrainOptions(RecipeOptions):
         group=_WHERE,
     )  # fmt: skip
     device: str = device_option(group=_WHERE)
+    dry_run: bool = dry_run_option()

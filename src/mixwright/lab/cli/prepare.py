@@ -188,6 +188,7 @@ def prepare_runs(
         skip_unreadable=options.skip_unreadable,
         on_message=_say(),
     )
+    _check_batch(options, runs, data)
     check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
     place = Place(
@@ -200,6 +201,18 @@ def prepare_runs(
         subset_seed=first.subset_seed,
     )
     return continued(runs, place, say=_say()), data, place
+
+
+def _check_batch(options: RecipeOptions, runs: "Sequence[Planned]", data: "Dataset") -> None:
+    """Refuse steps of more images than there are, except in runs that have begun with them."""
+    from mixwright.lab.experiments.continuing import begun
+
+    size, count = options.batch_size, len(data.train)
+    if size is not None and size > count and not begun(runs):
+        raise ValueError(
+            f"--batch-size is {size:,}, but there are {count:,} images to train on; expected at "
+            f"most {count:,}."
+        )
 
 
 def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":

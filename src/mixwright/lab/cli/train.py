@@ -1,7 +1,9 @@
 """``mixwright train``: one model, one method."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.cli.errors import UsageError, users_words
@@ -26,6 +28,7 @@ it on several processes."""
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; see ``mixwright.lab.cli.main``."""
+    began = time.monotonic()
     options = parse(TrainOptions, argv, prog="mixwright train", about=ABOUT)
     if len(options.methods) != 1:
         raise UsageError(
@@ -37,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         parse_data(options.data)
+    from mixwright.lab.cli.forecast import WORTH_SAYING, forecast, run_line, say_plan
     from mixwright.lab.experiments.finetune import resolve_init
     from mixwright.lab.experiments.grid import Planned, learns_mixer
     from mixwright.lab.experiments.methods import parse_method
@@ -65,6 +69,15 @@ def main(argv: Sequence[str]) -> int:
     if changed:
         say(console, changed)
     say(console, data.summary)
+    found = None
+    if world.size == 1:
+        found = forecast([planned], data, where, pool=None, tell=partial(say, console))
+    line = partial(run_line, epochs=recipe.epochs)
+    if options.dry_run:
+        say_plan([planned], found, console, passed=time.monotonic() - began, line=line)
+        return 0
+    if found is not None and found.seconds > WORTH_SAYING:
+        say(console, line(found))
     result = _train(planned, where, str(world.device(device)), console)
     from mixwright.lab.analysis.training_warnings import Spell
     from mixwright.lab.cli.table import scores_table

@@ -113,23 +113,23 @@ class Place:
         return self.identity if recipe.subset_seed == self.subset_seed else None
 
 
-def run_parallel(
-    runs: Sequence[Planned],
-    place: Place,
-    *,
-    workers: int,
-    on_event: Callable[[Event], None],
-) -> list[Event]:
-    """Do the missing runs in worker processes, which share the cores; return how each one ended."""
+def worker_pool(place: Place, *, workers: int) -> Pool:
+    """Return worker processes that share the cores."""
     # Threads beyond the free cores make torch many times slower, so a user's word comes first.
     threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // workers
-    pool = Pool(
+    return Pool(
         workers=workers,
         threads=max(1, threads),
         devices=place.devices,
-        on_event=on_event,
+        on_event=lambda event: None,
     )
-    return pool.run([_job(run, place) for run in runs if not run.finished])
+
+
+def run_parallel(
+    runs: Sequence[Planned], place: Place, *, pool: Pool, on_event: Callable[[Event], None]
+) -> list[Event]:
+    """Do the missing runs in the pool's workers; return how each one ended."""
+    return pool.run([_job(run, place) for run in runs if not run.finished], on_event=on_event)
 
 
 def run_together(

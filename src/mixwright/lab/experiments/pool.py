@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from mixwright.lab.training.progress import Progress
@@ -57,7 +57,7 @@ class Pool:
     A worker that dies (killed, out of memory) is replaced and its job tried again, at most
     ``TRIES`` times in all: the run folder makes it resume. A job that raises is not tried again,
     since it would raise again; the others go on. ``on_event`` is called in the caller's thread;
-    devices are handed out in turn, one a worker.
+    devices are handed out in turn, one a worker. Within ``with`` workers wait for further jobs.
     """
 
     def __init__(
@@ -75,14 +75,32 @@ class Pool:
         self._on_event, self._command = on_event, tuple(command)
         self._replies: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         self._workers: set[_Worker] = set()
+        self._resting: dict[int, _Worker] | None = None  # by place; None outside of ``with``
 
-    def run(self, jobs: Sequence[Job]) -> list[Event]:
-        """Do all jobs, started in this order; return a ``done`` or ``failed`` event each."""
+    def __enter__(self) -> Self:
+        """Keep the workers of one ``run`` for the next."""
+        self._resting = {}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End them."""
+        resting, self._resting = self._resting or {}, None
+        for worker in resting.values():
+            worker.stop()
+
+    def run(
+        self, jobs: Sequence[Job], *, on_event: Callable[[Event], None] | None = None
+    ) -> list[Event]:
+        """Do all jobs, started in this order; return a ``done`` or ``failed`` event each.
+
+        ``on_event`` takes the place of the pool's own.
+        """
         waiting = deque((job, 1) for job in jobs)
         ends: list[Event] = []
+        usual, self._on_event = self._on_event, on_event or self._on_event
         try:
             for place in range(min(self._count, len(jobs))):
-                self._hand_out(self._start(place), waiting)
+                self._hand_out(self._rested(place) or self._start(place), waiting)
             while self._workers:
                 worker, reply = self._replies.get()
                 if worker in self._workers:
@@ -91,6 +109,7 @@ class Pool:
                         ends.append(end)
                         self._on_event(end)
         finally:
+            self._on_event = usual
             for worker in tuple(self._workers):
                 worker.stop()
         return ends
@@ -130,7 +149,20 @@ class Pool:
             worker.take(*waiting.popleft())
         else:
             self._workers.discard(worker)
+            if self._resting is None or not worker.alive:
+                worker.stop()
+            else:
+                self._resting[worker.place] = worker
+
+    def _rested(self, place: int) -> "_Worker | None":
+        """A worker that waits for jobs, if it still lives."""
+        worker = (self._resting or {}).pop(place, None)
+        if worker is not None and not worker.alive:
             worker.stop()
+            return None
+        if worker is not None:
+            self._workers.add(worker)
+        return worker
 
 
 class _Worker:
@@ -161,6 +193,10 @@ class _Worker:
         )
         listener.start()
         threading.Thread(target=self._watch, args=(listener, replies), daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def take(self, job: Job, tries: int) -> None:
         self.job = (job, tries)

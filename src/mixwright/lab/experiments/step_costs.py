@@ -122,7 +122,7 @@ def measure_step(
     if timer is None:
         timer = timer_for(device) if device.type == "cuda" else processor
     with torch_set_for(recipe, device):
-        plain, own = (_Steps(one, data, device, trust=trust) for one in (_plain(recipe), recipe))
+        plain, own = (Steps(one, data, device, trust=trust) for one in (_plain(recipe), recipe))
         plain.begin()
         start_seconds = timer(own.begin)
         steps = recipe.epochs * own.session.steps
@@ -168,6 +168,15 @@ def step_cost(
     )
 
 
+def seconds_of_costs(plain: float, own: float, *, seeds: int, steps: int) -> float:
+    """Return how long ``measure_step`` takes for a method, by the seconds of a step without mixing
+    and of its own."""
+    most = _rounds(seeds * steps / _MUCH)
+    fewest = min(most, _rounds(seeds * steps / _LITTLE))
+    rounds = min(most, max(fewest, int(_SECONDS / max(plain + own, 1e-9))))
+    return (_WARM_UP + rounds) * (plain + own)
+
+
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Do what a worker is asked for: the step of a METHOD, as plain values."""
     recipe = Recipe.from_json(json.dumps(request["recipe"]))
@@ -188,7 +197,7 @@ def _rounds(steps: float) -> int:
     return min(_MOST, max(_FEWEST, int(steps / 2)))
 
 
-class _Steps:
+class Steps:
     """The training steps of a recipe, one a call, spread evenly over its epochs."""
 
     def __init__(self, recipe: Recipe, data: Dataset, device: torch.device, *, trust: bool) -> None:
@@ -214,6 +223,7 @@ class _Steps:
             self._groups = itertools.cycle([*itertools.islice(self._groups, 2)])
 
     def __call__(self) -> None:
+        """Take the next step."""
         progress = self._count * _GOLDEN % 1
         self._count += 1
         epoch = 1 + int(progress * self.session.recipe.epochs)
@@ -242,12 +252,12 @@ def bare_recipes(runs: Sequence[Planned]) -> dict[str, Recipe]:
     """Return the recipe of each METHOD, that of its first run, as it is measured."""
     recipes: dict[str, Recipe] = {}
     for run in runs:
-        recipes.setdefault(run.method.text, _bare(run.recipe))
+        recipes.setdefault(run.method.text, bare(run.recipe))
     return recipes
 
 
-def _bare(recipe: Recipe) -> Recipe:
-    """The recipe from fresh weights that hardly move: neither changes what a step costs.
+def bare(recipe: Recipe) -> Recipe:
+    """Return the recipe from fresh weights that hardly move: neither changes what a step costs.
 
     At its own rate a training whose epochs are drawn at random may diverge.
     """

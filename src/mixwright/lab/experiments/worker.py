@@ -60,7 +60,8 @@ def _own_pipes() -> tuple[IO[bytes], IO[str]]:
 def serve(request: dict[str, Any], out: IO[str]) -> None:
     """Do one run: ``recipe``, ``folder``, ``log``, ``device``, arguments of ``run``.
 
-    A request with ``measure`` is for ``step_costs`` instead.
+    A request with ``measure`` is for ``step_costs`` instead, one with ``estimate`` for
+    ``measured_run``.
     """
 
     def say(kind: str, **detail: Any) -> None:
@@ -70,7 +71,12 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
     say("start")
     with _log(Path(request.pop("log"))) as file, _printing_to(file):
         try:
-            done = _measure(request) if "measure" in request else _train(request, say)
+            if "measure" in request:
+                done = _measure(request)
+            elif "estimate" in request:
+                done = _estimate(request)
+            else:
+                done = _train(request, say)
         except Exception as error:
             from mixwright.lab.experiments.run import MISTAKES, failure_text
 
@@ -111,6 +117,21 @@ def _measure(request: dict[str, Any]) -> dict[str, Any]:
     return {"cost": measure(request["measure"])}
 
 
+def _estimate(request: dict[str, Any]) -> dict[str, Any]:
+    began = time.monotonic()  # what comes now takes seconds, of each process once
+    import torch
+
+    from mixwright.lab.experiments.measured_run import measure
+
+    torch.set_num_threads(_threads())
+    here = {"device": request["device"], "began": began}
+    return {"measured": measure(request["estimate"] | here)}
+
+
+def _threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+
 def _train(request: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     import torch
 
@@ -119,7 +140,7 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
     from mixwright.lab.settings import decode
     from mixwright.lab.training.recipe import Recipe
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(_threads())
     last = 0.0
 
     def on_progress(now: "Progress") -> None:

@@ -1,0 +1,326 @@
+"""What a run of a METHOD takes, from a few real training steps, an evaluation and a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from mixwright.checkpoint import CheckpointError, save_checkpoint
+from mixwright.files import append_line
+from mixwright.lab.bench.memory import peak_memory
+from mixwright.lab.bench.timing import timer_for, wall
+from mixwright.lab.data.lazy import LazyImages, usable_cores
+from mixwright.lab.evaluation.scores import evaluate
+from mixwright.lab.experiments.run import dataset_of
+from mixwright.lab.experiments.step_costs import Steps, bare
+from mixwright.lab.training.loop import scored, torch_set_for
+from mixwright.lab.training.mask_snapshots import save_mask_snapshots
+from mixwright.lab.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mixwright.lab.data.sets import Dataset, ImageSet
+    from mixwright.lab.training.session import Session
+
+_LONG = 2.0  # seconds: longer steps and evaluations are measured on fewer images
+# Steps that are counted: as many as fill the seconds.
+_SECONDS, _FEWEST, _MOST = 0.15, 2, 12
+_DECODED = 16  # images whose decoding is timed
+_LINE = 1000  # letters in the line of an epoch
+_WIDEST = 20_000  # bytes that a pixel leaves behind in a wide network that keeps the image's size
+_STATUS, _KIB = Path("/proc/self/status"), 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNeeds:
+    """What one image of a training step needs of a network, without mixing.
+
+    Attributes:
+        bytes: kept for the way back.
+        seconds: there and back on the processor; infinite where two images do not fit in memory.
+        fixed: bytes whatever the images: weights, gradients, momentum, average.
+    """
+
+    bytes: float
+    seconds: float
+    fixed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a run takes; seconds are of the wall clock.
+
+    Attributes:
+        ready: seconds more that a first step takes, with what the process took to come so far.
+        start: seconds once a run, before its first epoch.
+        step: seconds of a training step.
+        epoch: seconds of the training steps of an epoch.
+        evaluation: seconds of the scores of an epoch.
+        save: seconds of an epoch's line and its checkpoint; ``better`` of the best one's.
+        snapshot: seconds of the masks that a learned mixer leaves in some epochs.
+        checkpoints: bytes of a run's checkpoints; ``snapshot_bytes`` of the masks of one epoch.
+        memory: most bytes that the process, or on CUDA the device, had in use, without the
+            libraries that all processes share; None where the system does not say.
+        free: bytes of the CUDA device that were free before; None for the CPU.
+    """
+
+    ready: float = 0.0
+    start: float
+    step: float
+    epoch: float
+    evaluation: float
+    save: float
+    better: float
+    snapshot: float
+    checkpoints: int
+    snapshot_bytes: int
+    memory: int | None = None
+    free: int | None = None
+
+
+def image_needs(model: nn.Module, shape: Sequence[int], *, free: int | None) -> ImageNeeds:
+    """Return what an image of ``(C, H, W)`` needs, where ``free`` bytes of memory are left.
+
+    Two images are taken there and back; where they might not fit, they are only imagined, which
+    needs no memory but seconds to import. Running statistics of the model change.
+    """
+    pixels = math.prod(shape[1:])
+    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    if free is not None and 2 * pixels * _WIDEST + 4 * size > free:
+        imagined = copy.deepcopy(model).to("meta")
+        needed, _ = _there_and_back(imagined, torch.empty(2, *shape, device="meta"))
+        return ImageNeeds(bytes=needed / 2, seconds=math.inf, fixed=4 * size)
+    images = torch.rand(2, *shape)
+    needed, seconds = _there_and_back(model, images)
+    if seconds < _LONG:  # the first call finds much to set up
+        _, seconds = _there_and_back(model, images)
+    return ImageNeeds(bytes=needed / 2, seconds=seconds / 2, fixed=4 * size)
+
+
+def _there_and_back(model: nn.Module, images: Tensor) -> tuple[int, float]:
+    """Bytes that images leave on their way through a network, and the seconds there and back."""
+    weights = {StorageWeakRef(weight.untyped_storage()) for weight in model.parameters()}
+    kept: dict[StorageWeakRef, int] = {}
+
+    def keep(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()
+        if StorageWeakRef(storage) not in weights:
+            kept[StorageWeakRef(storage)] = storage.nbytes()
+        return value
+
+    def call() -> None:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            loss = model(images).square().mean()
+        loss.backward()
+
+    model.train()
+    seconds = wall(call)
+    return sum(kept.values()), seconds
+
+
+def images_together(recipe: Recipe, images: int) -> int:
+    """Return how many of the ``images`` there are on their way through the network together."""
+    return min(recipe.batch_size // recipe.accumulate, images)
+
+
+def least_memory(recipe: Recipe, needs: ImageNeeds, *, images: int) -> float:
+    """Return bytes that a step needs at the least, whatever the method; ``images`` are in the set.
+
+    Example:
+        >>> needs = ImageNeeds(bytes=1000.0, seconds=0.1, fixed=500)
+        >>> least_memory(Recipe(batch_size=8, accumulate=2), needs, images=100)
+        4500.0
+    """
+    half = 0.5 if recipe.precision == "bf16" else 1.0
+    return needs.fixed + half * needs.bytes * images_together(recipe, images)
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a worker is asked for, who began at some time; plain values in and out."""
+    recipe = Recipe.from_json(json.dumps(request["recipe"]))
+    data = dataset_of(
+        recipe,
+        request["data_name"],
+        data_dir=request["data_dir"],
+        skip_unreadable=request["skip_unreadable"],
+    )
+    ready = time.monotonic() - request["began"]
+    found = measure_run(
+        recipe,
+        data,
+        device=torch.device(request["device"]),
+        needs=ImageNeeds(**request["needs"]),
+        trust=request["trust"],
+        workers=request["workers"],
+    )
+    return asdict(replace(found, ready=ready + found.ready))
+
+
+def measure_run(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    device: torch.device,
+    needs: ImageNeeds,
+    trust: bool = False,
+    workers: int = 1,
+) -> Measured:
+    """Take a few steps of a recipe, score a batch and write the checkpoints, each timed.
+
+    ``workers`` processes are at work at a time, which share the cores for decoding. Nothing stays:
+    the files are temporary, and torch's global generator is as it was.
+    """
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    part = _part(recipe, data, needs) if device.type == "cpu" else 1.0
+    resting = peak_memory(lambda: None, device) if part < 1 else None
+    found: list[Measured] = []
+    with torch_set_for(recipe, device):
+        memory = peak_memory(
+            lambda: found.append(
+                _measured(
+                    recipe, data, device, part=part, needs=needs, trust=trust, workers=workers
+                )
+            ),
+            device,
+        )
+    if memory is not None and resting is not None:  # what images need grows with their number
+        whole = images_together(recipe, len(data.train)) * needs.bytes
+        memory += int((1 / part - 1) * max(memory - resting, part * whole))
+    if memory is not None and device.type == "cpu":
+        memory -= _shared()
+    return replace(found[0], memory=memory, free=free)
+
+
+def _shared() -> int:
+    """Bytes of files in memory, such as torch's libraries, which all processes have in common."""
+    lines = _STATUS.read_text().splitlines()
+    return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("RssFile:")), 0)
+
+
+def _part(recipe: Recipe, data: Dataset, needs: ImageNeeds) -> float:
+    """The part of the images of a step that is measured, where one would take long."""
+    images = min(recipe.batch_size, len(data.train))
+    return min(1.0, max(2, int(_LONG / needs.seconds)) / images)
+
+
+def _measured(
+    recipe: Recipe, data: Dataset, device: torch.device, *, part: float, needs: ImageNeeds,
+    trust: bool, workers: int,
+) -> Measured:  # fmt: skip
+    timer = timer_for(device)
+    whole = min(recipe.batch_size, len(data.train))
+    images = round(part * whole)
+    short = replace(bare(recipe), compile=False)  # which would take longer than all of this
+    if part < 1:
+        short = replace(short, batch_size=images, accumulate=1)
+    made: list[Steps] = []
+    start = wall(lambda: made.append(Steps(short, data, device, trust=trust)))
+    (steps,) = made
+    start += timer(steps.begin)
+    first, step = _taken(steps, timer)
+    an_image = step / images
+    session = steps.session
+    epoch = an_image * len(session.train_data.train)
+    evaluation = _evaluation(session, images, timer, needs)
+    if isinstance(data.train, LazyImages):
+        epoch = _decoded(epoch, data.train, device, workers)
+    if isinstance(data.test, LazyImages):
+        evaluation = _decoded(evaluation, data.test, device, workers)
+    return replace(
+        _saved(session), ready=max(0.0, first - step), start=start, step=an_image * whole,
+        epoch=epoch, evaluation=evaluation,
+    )  # fmt: skip
+
+
+def _taken(steps: Steps, timer: Callable[[Callable[[], object]], float]) -> tuple[float, float]:
+    """Seconds of a first step, which finds much to set up, and of a few after it, in the mean."""
+    first = timer(steps)
+    taken: list[float] = []
+    while len(taken) < _FEWEST or (sum(taken) < _SECONDS and len(taken) < _MOST):
+        taken.append(timer(steps))
+        if taken[0] > _FEWEST * _LONG:
+            break
+    return first, statistics.fmean(taken)
+
+
+def _evaluation(
+    session: Session,
+    images: int,
+    timer: Callable[[Callable[[], object]], float],
+    needs: ImageNeeds,
+) -> float:
+    """Seconds of the scores of every column, and of what the objective does before them."""
+    data, columns = session.data, len(session.columns())
+    count = min(len(data.test), session.test.batch_size)
+    if session.device.type == "cpu":
+        # There alone takes about a third of there and back.
+        count = min(count, max(2, int(3 * _LONG / (columns * needs.seconds))))
+    batch = _first(data.test, count, session.device)
+    known = _first(session.train_data.train, images, session.device)
+    before = timer(lambda: session.objective.before_evaluation(iter([known])))
+    session.model.eval()
+    seconds = timer(lambda: scored(session, evaluate, [batch]))
+    if seconds < _SECONDS:  # the first call finds much to set up
+        seconds = timer(lambda: scored(session, evaluate, [batch]))
+    judged = len(data.test) + (0 if data.validation is None else len(data.validation))
+    return seconds * judged / count + before * len(session.train_data.train) / images
+
+
+def _first(
+    images: ImageSet | LazyImages, count: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    rows = torch.arange(count)
+    return images.take(rows).to(device).float().div_(255), images.labels[rows].to(device)
+
+
+def _decoded(
+    seconds: float, images: ImageSet | LazyImages, device: torch.device, workers: int
+) -> float:
+    """Seconds of a pass over images that are decoded meanwhile."""
+    assert isinstance(images, LazyImages)
+    count = min(_DECODED, len(images))
+    alone = wall(lambda: images.take(torch.arange(count))) / count * len(images)
+    if not images.workers:
+        return seconds + alone
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    shared = (seconds * threads + alone) * workers / usable_cores()
+    return max(seconds, alone / images.workers, shared)
+
+
+def _saved(session: Session) -> Measured:
+    """What a run leaves on the disk, and how long that takes; nothing where no file can be made."""
+    found = Measured(
+        start=0.0, step=0.0, epoch=0.0, evaluation=0.0, save=0.0, better=0.0, snapshot=0.0,
+        checkpoints=0, snapshot_bytes=0,
+    )  # fmt: skip
+    with contextlib.suppress(OSError, CheckpointError), tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        line = "-" * _LINE
+
+        def masks() -> None:
+            save_mask_snapshots(folder, 1, objective=session.objective, data=session.data)
+
+        found = replace(
+            found,
+            save=wall(lambda: save_checkpoint(folder / "last.pt", session.state()))
+            + wall(lambda: append_line(folder / "lines", line)),
+            better=wall(lambda: save_checkpoint(folder / "best.pt", session.weights())),
+            snapshot=wall(masks),
+        )
+        sizes = {path.parent == folder: 0 for path in folder.rglob("*")}
+        for path in folder.rglob("*.pt"):
+            sizes[path.parent == folder] += path.stat().st_size
+        found = replace(found, checkpoints=sizes.get(True, 0), snapshot_bytes=sizes.get(False, 0))
+    return found
