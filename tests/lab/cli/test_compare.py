@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from mixwright.files import DiskFullError
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.store import read_findings
-from mixwright.lab.cli import main
+from mixwright.lab.cli import forecast, main
 from mixwright.lab.experiments import grid
 from mixwright.lab.experiments.pool import Event, Job
 from mixwright.lab.reports import page
@@ -52,8 +53,12 @@ def test_compare(
     (tmp_path / "odd" / "mixers.py").write_text(ODD)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(forecast, "WORTH_SAYING", 0)
     assert main(COMMAND) == 1  # one run failed
     shown = capsys.readouterr().out
+    # What it would take was measured in the process that then did the runs.
+    assert re.search(r"\nabout .* seconds: 3 runs of .* on 1 worker; 0\.\d GiB each\n", shown)
+    assert "odd.mixers:Fails: a training step could not be measured: RuntimeError: this" in shown
     assert (tmp_path / "died").exists()
     assert "3 methods x 1 seed: smallconv on digits" in shown
     assert "trying again" in shown
@@ -88,8 +93,13 @@ def test_compare(
     class Listener:
         def __init__(self, **settings: object) -> None: ...
 
-        def run(self, jobs: list[Job]) -> list[Event]:
-            asked.extend(job.name for job in jobs)
+        def __enter__(self) -> Listener:
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def run(self, jobs: list[Job], **settings: object) -> list[Event]:
+            asked.extend(job.name for job in jobs if "estimate" not in job.request)
             return []
 
     monkeypatch.setattr(grid, "Pool", Listener)

@@ -22,6 +22,7 @@ for line in sys.stdin:
     seen = pathlib.Path(job["folder"])
     tries = len(seen.read_text()) if seen.exists() else 0
     seen.write_text("x" * (tries + 1))
+    pathlib.Path(job["folder"] + ".pid").write_text(str(os.getpid()))
     pathlib.Path(job["log"]).write_text("a line\\nthe last line\\n")
     say = lambda **message: print(json.dumps(message), flush=True)
     say(kind="start")
@@ -96,6 +97,34 @@ def test_a_death_is_noticed_while_a_child_of_the_dead_holds_its_pipe(tmp_path: P
     assert ends["dies"].kind == "done"
     assert sum(event.kind == "retry" for event in heard) == 1
     assert passed < 25  # the children live for 30 seconds
+
+
+def test_workers_wait_for_further_jobs_within_a_context(tmp_path: Path) -> None:
+    def process(one: Job) -> int:
+        return int(Path(f"{one.folder}.pid").read_text())
+
+    heard: list[Event] = []
+    pool = Pool(
+        workers=1,
+        threads=1,
+        devices=("cpu",),
+        on_event=heard.append,
+        command=(sys.executable, "-c", WORKER),
+    )
+    first, second, third = (job(tmp_path, name) for name in ("first", "second", "third"))
+    others: list[Event] = []
+    with pool:
+        pool.run([first], on_event=others.append)
+        assert not heard
+        pool.run([second])
+        assert process(first) == process(second)
+        assert [event.kind for event in others] == [event.kind for event in heard]
+        os.kill(process(second), signal.SIGKILL)  # while it waits
+        assert [end.kind for end in pool.run([third])] == ["done"]
+        assert process(third) != process(second)
+        os.kill(process(third), 0)  # it lives
+    with pytest.raises(ProcessLookupError):
+        os.kill(process(third), 0)
 
 
 def test_no_jobs_and_no_workers(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.progress import say
-from mixwright.lab.experiments.estimate import Estimate, measured_by_workers, summed
+from mixwright.lab.experiments.estimate import Estimate, epochs_left, measured_by_workers, summed
 from mixwright.lab.experiments.free_memory import free_memory
 from mixwright.lab.experiments.measured_run import (
     ImageNeeds,
@@ -114,12 +114,13 @@ def estimate_line(found: Estimate) -> str:
     return f"about {_about(found.seconds)}: {runs} on {workers}{memory}"
 
 
-def run_line(found: Estimate, epochs: int) -> str:
-    """Return the estimate of a single run in one line; ``epochs`` of it are left."""
+def run_line(found: Estimate, run: Planned) -> str:
+    """Return the estimate of a single run in one line."""
+    epochs = len(epochs_left(run))
     memory = "" if found.memory is None else f"; {_gib(found.memory)}"
     each = _about(found.seconds / max(1, epochs))
-    plural = "epoch" if epochs == 1 else f"{epochs} epochs"
-    return f"about {_about(found.seconds)}: {plural} of {each}{memory}"
+    count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    return f"about {_about(found.seconds)}: {count} of {each}{memory}"
 
 
 def say_plan(
@@ -219,12 +220,10 @@ def _about(seconds: float) -> str:
 
     Example:
         >>> [_about(seconds) for seconds in (0.04, 41, 100, 1100, 8000, 200_000)]
-        ['less than 1 second', '41 seconds', '2 minutes', '18 minutes', '2.2 hours', '2.3 days']
+        ['1 second', '41 seconds', '2 minutes', '18 minutes', '2.2 hours', '2.3 days']
     """
-    if seconds < 0.5:
-        return "less than 1 second"
     size, unit = [(size, unit) for size, unit in _UNITS if size == 1 or seconds >= 1.5 * size][-1]
-    amount = seconds / size
+    amount = max(1.0, seconds / size)
     text = f"{amount:.1f}" if unit in ("hour", "day") and amount < 10 else f"{amount:.0f}"
     return f"{text} {unit}{'' if text == '1' else 's'}"
 

@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     found = None
     if world.size == 1:
         found = forecast([planned], data, where, pool=None, tell=partial(say, console))
-    line = partial(run_line, epochs=recipe.epochs)
+    line = partial(run_line, run=planned)
     if options.dry_run:
         say_plan([planned], found, console, passed=time.monotonic() - began, line=line)
         return 0

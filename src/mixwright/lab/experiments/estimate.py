@@ -10,7 +10,7 @@ import heapq
 import math
 import os
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ def measured_by_workers(
 
 def run_seconds(run: Planned, measured: Measured) -> float:
     """Return what is left to do of a run."""
-    recipe, left = run.recipe, list(_epochs_left(run))
+    recipe, left = run.recipe, epochs_left(run)
     evaluated = sum(not epoch % recipe.eval_every or epoch == recipe.epochs for epoch in left)
     snapshots = sum(is_snapshot_epoch(epoch, recipe.epochs) for epoch in left)
     return (
@@ -100,7 +100,7 @@ def summed(
         whole += _after(runs, measured, usual)
     disk = 0
     for run, found in each:
-        snapshots = sum(is_snapshot_epoch(epoch, run.recipe.epochs) for epoch in _epochs_left(run))
+        snapshots = sum(is_snapshot_epoch(epoch, run.recipe.epochs) for epoch in epochs_left(run))
         disk += found.checkpoints + snapshots * found.snapshot_bytes
     memory = [one.memory for one in measured.values() if one.memory is not None]
     free = [one.free for one in measured.values() if one.free is not None]
@@ -142,12 +142,12 @@ def _after(runs: Sequence[Planned], measured: Mapping[str, Measured], usual: Mea
     return costs + ready
 
 
-def _epochs_left(run: Planned) -> Iterator[int]:
-    """The epochs of a run that are still to be trained."""
+def epochs_left(run: Planned) -> range:
+    """Return the epochs of a run that are still to be trained."""
     done = 0
     if (run.folder / "last.pt").exists():
         done = max((record["epoch"] for record in read_metrics(run.folder)), default=0)
-    return iter(range(done + 1, run.recipe.epochs + 1))
+    return range(done + 1, run.recipe.epochs + 1)
 
 
 def _mean(many: Sequence[Measured]) -> Measured:
