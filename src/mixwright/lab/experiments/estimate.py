@@ -11,7 +11,7 @@ import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +71,23 @@ def measured_by_workers(
     return {text: _mean(many) for text, many in found.items()}, unknown
 
 
+def _on_the_wall(measured: Mapping[str, Measured]) -> dict[str, Measured]:
+    """All seconds by the wall clock, as it ran on the whole while these were measured."""
+    slow = sum(one.wall for one in measured.values()) / sum(one.busy for one in measured.values())
+    return {
+        text: replace(
+            one,
+            start=one.start * slow,
+            step=one.step * slow,
+            epoch=one.epoch * slow,
+            evaluation=one.evaluation * slow,
+        )
+        for text, one in measured.items()
+    }
+
+
 def run_seconds(run: Planned, measured: Measured) -> float:
-    """Return what is left to do of a run."""
+    """Return what is left to do of a run, of which all seconds are by the wall clock."""
     recipe, left = run.recipe, epochs_left(run)
     evaluated = sum(not epoch % recipe.eval_every or epoch == recipe.epochs for epoch in left)
     snapshots = sum(is_snapshot_epoch(epoch, recipe.epochs) for epoch in left)
@@ -92,6 +107,7 @@ def summed(
     ``compared`` counts what a comparison does after its runs.
     """
     missing = [run for run in runs if not run.finished]
+    measured = _on_the_wall(measured)
     usual = _mean(list(measured.values()))
     each = [(run, measured.get(run.method.text, usual)) for run in missing]
     seconds = [run_seconds(run, found) for run, found in each]

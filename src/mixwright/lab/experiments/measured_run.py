@@ -9,7 +9,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from mixwright.checkpoint import CheckpointError, save_checkpoint
 from mixwright.files import append_line
 from mixwright.lab.bench.memory import peak_memory
-from mixwright.lab.bench.timing import timer_for, wall
+from mixwright.lab.bench.timing import Call, processor, timer_for, wall
 from mixwright.lab.data.lazy import LazyImages, usable_cores
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.run import dataset_of
@@ -49,7 +49,7 @@ class ImageNeeds:
 
     Attributes:
         bytes: kept for the way back.
-        seconds: there and back on the processor; infinite where two images do not fit in memory.
+        seconds: there and back on the processor; infinite where two images may not fit in memory.
         fixed: bytes whatever the images: weights, gradients, momentum, average.
     """
 
@@ -60,15 +60,22 @@ class ImageNeeds:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a run takes; seconds are of the wall clock.
+    """What a run takes.
+
+    Seconds are of the processor, whose wall clock runs ``slowdown`` as fast where others are at
+    work or threads share it, and of the wall clock where a disk is waited for. On CUDA they are
+    those of the device.
 
     Attributes:
-        ready: seconds more that a first step takes, with what the process took to come so far.
+        wall: seconds of the wall clock of all that was measured, in which ``busy`` seconds of the
+            processor passed: a few steps are too short to tell how they are slowed down.
+        ready: seconds of the wall clock that the process took until it could train.
         start: seconds once a run, before its first epoch.
         step: seconds of a training step.
         epoch: seconds of the training steps of an epoch.
         evaluation: seconds of the scores of an epoch.
-        save: seconds of an epoch's line and its checkpoint; ``better`` of the best one's.
+        save: seconds of the wall clock of an epoch's line and its checkpoint; ``better`` of the
+            best one's.
         snapshot: seconds of the masks that a learned mixer leaves in some epochs.
         checkpoints: bytes of a run's checkpoints; ``snapshot_bytes`` of the masks of one epoch.
         memory: most bytes that the process, or on CUDA the device, had in use, without the
@@ -76,6 +83,8 @@ class Measured:
         free: bytes of the CUDA device that were free before; None for the CPU.
     """
 
+    wall: float = 1.0
+    busy: float = 1.0
     ready: float = 0.0
     start: float
     step: float
@@ -126,7 +135,7 @@ def _there_and_back(model: nn.Module, images: Tensor) -> tuple[int, float]:
         loss.backward()
 
     model.train()
-    seconds = wall(call)
+    seconds = processor(call) / torch.get_num_threads()
     return sum(kept.values()), seconds
 
 
@@ -156,6 +165,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         data_dir=request["data_dir"],
         skip_unreadable=request["skip_unreadable"],
     )
+    _set_up()
     ready = time.monotonic() - request["began"]
     found = measure_run(
         recipe,
@@ -165,7 +175,14 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         trust=request["trust"],
         workers=request["workers"],
     )
-    return asdict(replace(found, ready=ready + found.ready))
+    return asdict(replace(found, ready=ready))
+
+
+def _set_up() -> None:
+    """Let torch import what it wants for a first step, in seconds that belong to no method."""
+    weight = torch.zeros(1, requires_grad=True)
+    weight.sum().backward()
+    torch.optim.SGD([weight], lr=0.1).step()
 
 
 def measure_run(
@@ -219,48 +236,61 @@ def _measured(
     recipe: Recipe, data: Dataset, device: torch.device, *, part: float, needs: ImageNeeds,
     trust: bool, workers: int,
 ) -> Measured:  # fmt: skip
-    timer = timer_for(device)
+    clock = _Clock(device)
     whole = min(recipe.batch_size, len(data.train))
     images = round(part * whole)
     short = replace(bare(recipe), compile=False)  # which would take longer than all of this
     if part < 1:
         short = replace(short, batch_size=images, accumulate=1)
     made: list[Steps] = []
-    start = wall(lambda: made.append(Steps(short, data, device, trust=trust)))
+    start = clock(lambda: made.append(Steps(short, data, device, trust=trust)))
     (steps,) = made
-    start += timer(steps.begin)
-    first, step = _taken(steps, timer)
-    an_image = step / images
+    start += clock(steps.begin)
+    an_image = _a_step(steps, clock) / images
     session = steps.session
     epoch = an_image * len(session.train_data.train)
-    evaluation = _evaluation(session, images, timer, needs)
+    evaluation = _evaluation(session, images, clock, needs)
     if isinstance(data.train, LazyImages):
         epoch = _decoded(epoch, data.train, device, workers)
     if isinstance(data.test, LazyImages):
         evaluation = _decoded(evaluation, data.test, device, workers)
     return replace(
-        _saved(session), ready=max(0.0, first - step), start=start, step=an_image * whole,
+        _saved(session), wall=clock.wall, busy=clock.busy, start=start, step=an_image * whole,
         epoch=epoch, evaluation=evaluation,
     )  # fmt: skip
 
 
-def _taken(steps: Steps, timer: Callable[[Callable[[], object]], float]) -> tuple[float, float]:
-    """Seconds of a first step, which finds much to set up, and of a few after it, in the mean."""
-    first = timer(steps)
+class _Clock:
+    """Times calls by the processor or the device, and adds up what they take on the wall clock."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = timer_for(device) if device.type == "cuda" else None
+        self.wall = self.busy = 0.0
+
+    def __call__(self, call: Call) -> float:
+        if self._device is not None:
+            seconds = self._device(call)
+            self.wall += seconds
+        else:
+            taken: list[float] = []
+            self.wall += wall(lambda: taken.append(processor(call)))
+            (seconds,) = taken
+        self.busy += seconds
+        return seconds
+
+
+def _a_step(steps: Steps, clock: _Clock) -> float:
+    """Mean seconds of a few steps, after one that finds much to set up."""
+    clock(steps)
     taken: list[float] = []
     while len(taken) < _FEWEST or (sum(taken) < _SECONDS and len(taken) < _MOST):
-        taken.append(timer(steps))
+        taken.append(clock(steps))
         if taken[0] > _FEWEST * _LONG:
             break
-    return first, statistics.fmean(taken)
+    return statistics.fmean(taken)
 
 
-def _evaluation(
-    session: Session,
-    images: int,
-    timer: Callable[[Callable[[], object]], float],
-    needs: ImageNeeds,
-) -> float:
+def _evaluation(session: Session, images: int, clock: _Clock, needs: ImageNeeds) -> float:
     """Seconds of the scores of every column, and of what the objective does before them."""
     data, columns = session.data, len(session.columns())
     count = min(len(data.test), session.test.batch_size)
@@ -269,11 +299,11 @@ def _evaluation(
         count = min(count, max(2, int(3 * _LONG / (columns * needs.seconds))))
     batch = _first(data.test, count, session.device)
     known = _first(session.train_data.train, images, session.device)
-    before = timer(lambda: session.objective.before_evaluation(iter([known])))
+    before = clock(lambda: session.objective.before_evaluation(iter([known])))
     session.model.eval()
-    seconds = timer(lambda: scored(session, evaluate, [batch]))
+    seconds = clock(lambda: scored(session, evaluate, [batch]))
     if seconds < _SECONDS:  # the first call finds much to set up
-        seconds = timer(lambda: scored(session, evaluate, [batch]))
+        seconds = clock(lambda: scored(session, evaluate, [batch]))
     judged = len(data.test) + (0 if data.validation is None else len(data.validation))
     return seconds * judged / count + before * len(session.train_data.train) / images
 
@@ -291,7 +321,7 @@ def _decoded(
     """Seconds of a pass over images that are decoded meanwhile."""
     assert isinstance(images, LazyImages)
     count = min(_DECODED, len(images))
-    alone = wall(lambda: images.take(torch.arange(count))) / count * len(images)
+    alone = processor(lambda: images.take(torch.arange(count))) / count * len(images)
     if not images.workers:
         return seconds + alone
     threads = torch.get_num_threads() if device.type == "cpu" else 1
