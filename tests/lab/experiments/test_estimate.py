@@ -28,7 +28,7 @@ SETTINGS = {
     "eval_every": 4, "warmup_epochs": 0,
 }  # fmt: skip
 PLAIN = Measured(
-    ready=4.0, start=1.0, step=0.5, epoch=10.0, evaluation=3.0, save=0.5, better=0.2,
+    ready=4.0, start=1.0, step=0.5, epoch=10.0, evaluation=3.0, end=0.0, save=0.5, better=0.2,
     snapshot=0.0, checkpoints=1000, snapshot_bytes=0, memory=300,
 )  # fmt: skip
 LEARNED = replace(PLAIN, epoch=20.0, snapshot=2.0, snapshot_bytes=10, memory=500)
@@ -53,6 +53,7 @@ def test_a_run_by_hand(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, "none")
     assert run_seconds(run, PLAIN) == pytest.approx(1 + 10 * 10.5 + 3 * (3 + 0.1))
     assert run_seconds(run, LEARNED) == pytest.approx(1 + 10 * 20.5 + 3 * 3.1 + 5 * 2)
+    assert run_seconds(run, replace(PLAIN, end=7.0)) == run_seconds(run, PLAIN) + 7
 
 
 def test_what_is_left_of_a_run_by_hand(tmp_path: Path) -> None:

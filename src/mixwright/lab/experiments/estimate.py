@@ -81,6 +81,7 @@ def _on_the_wall(measured: Mapping[str, Measured]) -> dict[str, Measured]:
             step=one.step * slow,
             epoch=one.epoch * slow,
             evaluation=one.evaluation * slow,
+            end=one.end * slow,
         )
         for text, one in measured.items()
     }
@@ -96,6 +97,7 @@ def run_seconds(run: Planned, measured: Measured) -> float:
         + len(left) * (measured.epoch + measured.save)
         + evaluated * (measured.evaluation + measured.better / 2)  # some are better than before
         + snapshots * measured.snapshot
+        + measured.end
     )
 
 

@@ -23,15 +23,17 @@ from mixwright.files import append_line
 from mixwright.lab.bench.memory import peak_memory
 from mixwright.lab.bench.timing import Call, processor, timer_for, wall
 from mixwright.lab.data.lazy import LazyImages, usable_cores
+from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.run import dataset_of
 from mixwright.lab.experiments.step_costs import Steps, bare
-from mixwright.lab.training.loop import scored, torch_set_for
+from mixwright.lab.training.loop import torch_set_for
 from mixwright.lab.training.mask_snapshots import save_mask_snapshots
 from mixwright.lab.training.recipe import Recipe
+from mixwright.lab.training.scoring import CLEAN_TRAIN, Scoring
 
 if TYPE_CHECKING:
-    from mixwright.lab.data.sets import Dataset, ImageSet
+    from mixwright.lab.data.sets import Dataset
     from mixwright.lab.training.session import Session
 
 _LONG = 2.0  # seconds: longer steps and evaluations are measured on fewer images
@@ -73,7 +75,7 @@ class Measured:
         start: seconds once a run, before its first epoch.
         step: seconds of a training step.
         epoch: seconds of the training steps of an epoch.
-        evaluation: seconds of the scores of an epoch.
+        evaluation: seconds of the scores of an epoch; ``end`` of those after the last one.
         save: seconds of the wall clock of an epoch's line and its checkpoint; ``better`` of the
             best one's.
         snapshot: seconds of the masks that a learned mixer leaves in some epochs.
@@ -90,6 +92,7 @@ class Measured:
     step: float
     epoch: float
     evaluation: float
+    end: float
     save: float
     better: float
     snapshot: float
@@ -249,14 +252,17 @@ def _measured(
     an_image = _a_step(steps, clock) / images
     session = steps.session
     epoch = an_image * len(session.train_data.train)
-    evaluation = _evaluation(session, images, clock, needs)
+    a_test, before = _scoring(session, images, clock, needs)
+    judged = len(data.test) + (0 if data.validation is None else len(data.validation))
+    evaluation = a_test * judged + before * len(session.train_data.train)
+    end = a_test / len(session.columns()) * min(CLEAN_TRAIN, len(data.train))
     if isinstance(data.train, LazyImages):
         epoch = _decoded(epoch, data.train, device, workers)
     if isinstance(data.test, LazyImages):
         evaluation = _decoded(evaluation, data.test, device, workers)
     return replace(
         _saved(session), wall=clock.wall, busy=clock.busy, start=start, step=an_image * whole,
-        epoch=epoch, evaluation=evaluation,
+        epoch=epoch, evaluation=evaluation, end=end,
     )  # fmt: skip
 
 
@@ -290,29 +296,27 @@ def _a_step(steps: Steps, clock: _Clock) -> float:
     return statistics.fmean(taken)
 
 
-def _evaluation(session: Session, images: int, clock: _Clock, needs: ImageNeeds) -> float:
-    """Seconds of the scores of every column, and of what the objective does before them."""
-    data, columns = session.data, len(session.columns())
+def _scoring(
+    session: Session, images: int, clock: _Clock, needs: ImageNeeds
+) -> tuple[float, float]:
+    """Seconds of the scores of a test image, and of what the objective does before, an image."""
+    data = session.data
     count = min(len(data.test), session.test.batch_size)
     if session.device.type == "cpu":
         # There alone takes about a third of there and back.
-        count = min(count, max(2, int(3 * _LONG / (columns * needs.seconds))))
-    batch = _first(data.test, count, session.device)
-    known = _first(session.train_data.train, images, session.device)
-    before = clock(lambda: session.objective.before_evaluation(iter([known])))
+        count = min(count, max(2, int(3 * _LONG / (len(session.columns()) * needs.seconds))))
+    rows = torch.arange(images)
+    known = session.train_data.train.take(rows).to(session.device).float().div_(255)
+    labels = session.train_data.train.labels[rows].to(session.device)
+    before = clock(lambda: session.objective.before_evaluation(iter([(known, labels)])))
+    few = data.test.take(torch.arange(count)), data.test.labels[:count]
+    short = replace(session, test=session.make_test(ImageSet(*few)), validation=None)
+    scoring = Scoring(short, evaluate, None)
     session.model.eval()
-    seconds = clock(lambda: scored(session, evaluate, [batch]))
+    seconds = clock(lambda: scoring.test_and_validation(last=False))
     if seconds < _SECONDS:  # the first call finds much to set up
-        seconds = clock(lambda: scored(session, evaluate, [batch]))
-    judged = len(data.test) + (0 if data.validation is None else len(data.validation))
-    return seconds * judged / count + before * len(session.train_data.train) / images
-
-
-def _first(
-    images: ImageSet | LazyImages, count: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    rows = torch.arange(count)
-    return images.take(rows).to(device).float().div_(255), images.labels[rows].to(device)
+        seconds = clock(lambda: scoring.test_and_validation(last=False))
+    return seconds / count, before / images
 
 
 def _decoded(
@@ -332,7 +336,7 @@ def _decoded(
 def _saved(session: Session) -> Measured:
     """What a run leaves on the disk, and how long that takes; nothing where no file can be made."""
     found = Measured(
-        start=0.0, step=0.0, epoch=0.0, evaluation=0.0, save=0.0, better=0.0, snapshot=0.0,
+        start=0.0, step=0.0, epoch=0.0, evaluation=0.0, end=0.0, save=0.0, better=0.0, snapshot=0.0,
         checkpoints=0, snapshot_bytes=0,
     )  # fmt: skip
     with contextlib.suppress(OSError, CheckpointError), tempfile.TemporaryDirectory() as name:
