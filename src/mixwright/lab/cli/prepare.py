@@ -207,7 +207,7 @@ def _check_batch(options: RecipeOptions, runs: "Sequence[Planned]", data: "Datas
     """Refuse steps of more images than there are, except in runs that have begun with them."""
     from mixwright.lab.experiments.continuing import begun
 
-    size, count = options.batch_size, len(data.train)
+    size, count = options.recipe_fields().get("batch_size"), len(data.train)
     if size is not None and size > count and not begun(runs):
         raise ValueError(
             f"--batch-size is {size:,}, but there are {count:,} images to train on; expected at "
@@ -224,10 +224,11 @@ def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
     from mixwright.lab.experiments.defaults import PHOTO_SIZE
     from mixwright.lab.experiments.run import dataset
 
+    given = options.recipe_fields()
     try:
         before = plan(recipe_settings(options))
     except ValueError:
-        if options.init is None:  # else it may be of the network that the size stands for
+        if "init" not in given:  # else it may be of the network that the size stands for
             raise
     else:
         if begun(before):
@@ -241,8 +242,8 @@ def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
             image_size=None,
             photo_size=PHOTO_SIZE,
             skip_unreadable=options.skip_unreadable,
-            subset_seed=seed if options.subset_seeds else None,
-            val_share=options.val_share or 0.0,
+            subset_seed=seed if given.get("subset_seeds") else None,
+            val_share=given.get("val_share", 0.0),
             on_message=_say(),
         ).image_size
     settings = recipe_settings(options, image_size=size)
@@ -250,7 +251,7 @@ def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
     if options.image_size is None and size == PHOTO_SIZE:
         settings["image_size"] = size
         chosen.append((f"images are taken at {size}x{size} pixels", "--image-size"))
-    if options.model is None and settings["model"] != recipe_settings(options)["model"]:
+    if "model" not in given and settings["model"] != recipe_settings(options)["model"]:
         chosen.append((f"the network for this size is {settings['model']}", "--model"))
     if chosen:
         words, flags = zip(*chosen, strict=True)
