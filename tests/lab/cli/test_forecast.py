@@ -57,7 +57,8 @@ def test_a_dry_run_says_all_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
     shown = capsys.readouterr().out
     assert "20 images to train on (2 a class), 797 images to test on" in shown
-    assert "  mixup:alpha=0.3: MixUp (alpha 0.3) (mixup.alpha 0.3," in shown
+    assert "  mixup:alpha=0.3: MixUp (alpha 0.3) (" in shown
+    assert "mixup.alpha 0.3" in shown
     assert "model smallconv, epochs 2, batch_size 10" in shown
     assert "lr 0.05" in shown  # the default of the digits
     assert "seconds: 2 epochs of " in shown.split("estimate: about ")[1]
@@ -80,7 +81,8 @@ def test_a_dry_run_of_a_comparison_starts_no_run(
     assert (asked, list(tmp_path.iterdir())) == ([3], [])
     shown = capsys.readouterr().out
     assert "2 methods x 2 seeds: smallconv on digits" in shown
-    assert "  none: No mixing\n  cutmix: CutMix (cutmix.alpha 1" in shown
+    assert "  none: No mixing\n  cutmix: CutMix (" in shown
+    assert "cutmix.alpha 1, cutmix.box official" in shown
     assert "seeds: 0, 1\nestimate: about 17 minutes: 2 runs of 7 to 8 minutes on 2 w" in shown
 
 

@@ -46,7 +46,7 @@ def planned(out: Path, **given: object) -> tuple[Recipe, int]:
         (((48, 48),), {}, (None, "resnet20", 48)),
         # what was asked for counts
         (((96, 96),), {"image_size": 24}, (24, "resnet18_cifar", 24)),
-        (((20, 20),), {"image_size": 72}, (72, "smallconv", 72)),
+        (((20, 20),), {"image_size": 72}, (72, "efficientnet_lite0", 72)),
         (((96, 96),), {"image_size": 96, "model": "resnet8"}, (96, "resnet8", 96)),
     ],
 )

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import shlex
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -131,8 +133,11 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
     return _Task(options, runs, data, where, command, console, world)
 
 
-def _at_equal_time(task: _Task) -> _Task:
-    """The task with its epochs by cost, where that was asked for; measured by the first process."""
+def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
+    """The task with its epochs by cost, where that was asked for; measured by the first process.
+
+    What steps cost is kept in ``out``, by default the task's own.
+    """
     if not task.options.equal_time:
         return task
     from mixwright.lab.cli.prepare import first_process, tell
@@ -145,7 +150,7 @@ def _at_equal_time(task: _Task) -> _Task:
     with users_words():
         costs = task.world.first_does(
             lambda: costs_before(
-                task.runs, task.place, task.out, say=lambda text: say(task.console, text)
+                task.runs, task.place, out or task.out, say=lambda text: say(task.console, text)
             )
         )
         runs = equal_time(task.runs, costs, task.out)
@@ -215,6 +220,10 @@ def _dry_run(task: _Task, seconds: float) -> int:
     from mixwright.lab.experiments.grid import worker_pool
 
     began, found = time.monotonic(), None
+    with tempfile.TemporaryDirectory() as name:  # of what steps cost there may be a file already
+        for file in task.out.glob("equal-time-*.json"):
+            shutil.copy(file, name)
+        task = _at_equal_time(task, Path(name))
     if task.missing and task.world.size == 1:
         with worker_pool(task.place, workers=_workers(task)) as pool:
             found = _forecast(task, pool)
