@@ -1,14 +1,18 @@
-"""Evaluations and training steps bring what they need to the device of the model."""
+"""Evaluations, augmentations and training steps bring what they need to the device."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import pytest
+import torch
 
 from accelerator import CUDA, Accelerator
 from lab.evaluation.judged import images_and_labels, small, subject
 from lab.training.tiny import recipe, tiny_data, tiny_net
+from mixwright.lab.data.augment import Augment, Augmentation, ResizedCrop
+from mixwright.lab.data.erase import RandomErasing
+from mixwright.lab.data.policies import parse_policy
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.evaluations.parts import parse_parts
 from mixwright.lab.training.distributed import World
@@ -17,7 +21,7 @@ from mixwright.lab.training.meter import MeanMeter
 from mixwright.lab.training.session import prepare
 from mixwright.mixers import MiAMix
 from mixwright.objectives import Mixed
-from mixwright.sampling import Stream
+from mixwright.sampling import Stream, stream
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,27 @@ def test_scores():
         device.waits.clear()
         evaluate(model, batches)
     assert all("scores.py" in wait or "reliability.py" in wait for wait in device.waits)
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "shift": Augment(crop_padding=2),
+    "reflect": Augment(crop_padding=2, padding="reflect"),
+    "resized": ResizedCrop(scale=0.4),
+    "randaugment": parse_policy("randaugment:layers=8"),
+    "trivialaugment": parse_policy("trivialaugment"),
+    "erase": RandomErasing(1.0, (0.5,) * 3, (0.2,) * 3),
+    "erase const": RandomErasing(1.0, (0.5,) * 3, (0.2,) * 3, mode="const"),
+}
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentations_wait_for_nothing(name):
+    with Accelerator() as device:
+        images = torch.zeros(16, 3, 12, 12, dtype=torch.uint8, device=CUDA)
+        for seed in range(2):  # other operations are drawn
+            changed = AUGMENTATIONS[name](images, generator=stream(seed))
+            assert (changed.device, changed.dtype) == (CUDA, torch.uint8)
+    assert device.waits == []
 
 
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by deepcopy
