@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -127,6 +128,7 @@ def tests(setting: Setting, say: Say) -> None:
         raise Skipped(f"{', '.join(missing)} missing")
     import pytest
 
+    os.chdir(ROOT)  # where hypothesis keeps what it makes
     counts: dict[str, int] = {}
 
     class Counting:
@@ -449,7 +451,8 @@ def _data(setting: Setting) -> tuple[Dataset, str]:
     if setting.data is not None:
         from mixwright.lab.data.load import load_data
 
-        data = load_data(setting.data, data_dir=setting.data_dir)
+        count = 100 if setting.small else None
+        data = load_data(setting.data, data_dir=setting.data_dir, train_size=count)
         return data, setting.data
     if setting.small:
         return _made(48, 20, 16), "made up: noise of 16 x 16 pixels"
