@@ -23,7 +23,7 @@ from mixwright.lab.analysis.store import (
     read_findings,
 )
 from mixwright.lab.reports.environment import environment
-from mixwright.lab.reports.figures import styled, to_png, to_svg
+from mixwright.lab.reports.figures import garbage_kept, styled, to_png, to_svg
 from mixwright.lab.reports.palette import Shade, shades_of
 from mixwright.lab.reports.pictures import png, sheet
 from mixwright.lab.reports.record_values import MissingError, watched
@@ -178,11 +178,12 @@ def _write(
 ) -> None:
     folder, colours = path.parent / "figures", list(dict.fromkeys(page.shades.values()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with styled(_names(page.findings)):
-        prepared = {
-            name: _shown(section, _Place(name, folder, stored, page, colours), faults)
-            for name, section in sections.items()
-        }
+    prepared: dict[str, dict[str, Any]] = {}
+    with styled(_names(page.findings)), garbage_kept() as collect:
+        for name, section in sections.items():
+            place = _Place(name, folder, stored, page, colours)
+            prepared[name] = _shown(section, place, faults)
+            collect()
     text = (
         environment()
         .get_template("page.html.j2")
