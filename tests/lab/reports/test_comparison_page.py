@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import math
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from lab.reports import fabricated
@@ -104,6 +106,22 @@ def test_nothing_is_asked_for_outside(plain: Made, taught: Made) -> None:
         assert all(
             address.startswith(("data:image/png;base64,", "#")) for address in reader.fetched
         )
+
+
+def test_all_that_figures_refer_to_is_on_the_page(plain: Made, taught: Made) -> None:
+    for page in (plain.page, taught.page):
+        named = set(re.findall(r' id="([^"]*)"', page))
+        asked = set(re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', page))
+        assert {one or other for one, other in asked} <= named
+        assert any(name.startswith("C") for name in named)  # marks that are drawn all at once
+
+
+def test_garbage_is_collected_after_a_page_as_before_it(plain: Made, tmp_path: Path) -> None:
+    for enabled in (False, True):
+        (gc.enable if enabled else gc.disable)()
+        write_report(plain.folder, tmp_path)
+        assert gc.isenabled() is enabled
+        assert gc.get_freeze_count() == 0
 
 
 def test_all_that_belongs_there_is_there(plain: Made) -> None:
@@ -422,7 +440,12 @@ def test_an_accuracy_axis_ends_where_no_accuracy_can_be(plain: Made) -> None:
     methods = methods_of(findings.parts["scores"])
     (axes,) = accuracy_figure(methods, page_of((findings, {})), width=7).axes
     assert axes.get_xlim() == (-2, 102)  # half a mark beyond 0 and 100 %
-    ends = [list(line.get_xdata()) for line in axes.get_lines()]  # pyright: ignore
+    ends = [
+        segment[:, 0].tolist()
+        for lines in axes.collections
+        if isinstance(lines, LineCollection)
+        for segment in lines.get_segments()
+    ]
     assert [-150.0, 250.0] in ends
 
 

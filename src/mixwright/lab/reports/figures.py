@@ -191,7 +191,7 @@ def _on_page(tag: str, names: Mapping[str, str]) -> str:
     tag = re.sub(r"fill: (#ffffff|white)", "fill: var(--paper)", tag)
     tag = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", tag)
     tag = re.sub(r' xmlns(:xlink)?="[^"]*"', "", tag).replace("xlink:href", "href")
-    return re.sub(r' id="(?!p|m|image)[^"]*"', "", tag)  # keeps those that are referred to
+    return re.sub(r' id="(?!p|m|image|C\d)[^"]*"', "", tag)  # keeps those that are referred to
 
 
 def to_png(figure: "Figure", file: Path | IO[bytes]) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_TICKS = 17  # more would run into each other
+
 
 def ranks_figure(
     ranking: Ranking, names: Mapping[str, str], shades: Mapping[str, Shade], *, width: float
@@ -22,7 +24,7 @@ def ranks_figure(
     row_labels(axes, [names[ranking.keys[method]] for method in order])
     axes.set_ylim(-len(order) + 0.45, 1.55)
     axes.set_xlim(0.75, len(order) + 0.25)
-    axes.set_xticks(range(1, len(order) + 1))
+    axes.set_xticks(range(1, len(order) + 1, -(-len(order) // _TICKS)))
     for method, mean in enumerate(ranking.mean):
         colour = shades[ranking.keys[method]].light
         axes.plot([1, mean], [row[method]] * 2, color=colour, lw=1.1, alpha=0.4)

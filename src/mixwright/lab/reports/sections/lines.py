@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mixwright.lab.analysis.families import baseline_of
 from mixwright.lab.analysis.statistics import Interval
@@ -97,6 +97,46 @@ def group_whisker(axes: Axes, group: Group, interval: Interval, y: float, colour
     face = "white" if group.weights == "raw" else colour
     mark = "D" if group.weights == "teacher" else "o"
     whisker(axes, interval, y, colour, face=face, mark=mark)
+
+
+class Row(NamedTuple):
+    """A group's interval in a row of a figure, and its seeds' values where they are shown."""
+
+    group: Group
+    interval: Interval
+    y: float
+    colour: str
+    values: Sequence[float] = ()
+
+
+def group_whiskers(axes: Axes, rows: Sequence[Row]) -> None:
+    """Draw many rows as ``group_whisker`` draws one, with ticks at the values of seeds.
+
+    In percent. All of a kind at once: an artist of its own for each takes three times as long.
+    """
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgba
+
+    seeds = [(100 * value, row) for row in rows for value in row.values]
+    if seeds:
+        places = [x for x, _ in seeds], [row.y for _, row in seeds]
+        axes.scatter(
+            *places, s=25, c=[to_rgba(row.colour, 0.55) for _, row in seeds],
+            marker="|", linewidths=1, zorder=2,
+        )  # fmt: skip
+    ended = [row for row in rows if row.interval.low == row.interval.low]  # not NaN
+    ends = [[(100 * row.interval.low, row.y), (100 * row.interval.high, row.y)] for row in ended]
+    lines = LineCollection(
+        ends, colors=[row.colour for row in ended], lw=1.4, capstyle="round", zorder=2
+    )
+    axes.add_collection(lines)
+    for mark, size in (("o", 6), ("D", 5)):
+        marked = [row for row in rows if (row.group.weights == "teacher") == (mark == "D")]
+        axes.scatter(
+            [100 * row.interval.mean for row in marked], [row.y for row in marked], s=size**2,
+            c=["white" if row.group.weights == "raw" else row.colour for row in marked],
+            edgecolors=[row.colour for row in marked], marker=mark, linewidths=1.4, zorder=2,
+        )  # fmt: skip
 
 
 def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: bool) -> None:

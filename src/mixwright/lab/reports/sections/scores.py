@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.cost import read_cost
-from mixwright.lab.analysis.findings import SHORT_WEIGHTS, WEIGHTS, Difference, Group, Part
+from mixwright.lab.analysis.findings import SHORT_WEIGHTS, WEIGHTS, Group, Part
 from mixwright.lab.analysis.ranking import Ranked, Ranking
 from mixwright.lab.reports.figures import canvas, percent_axis, row_labels
 from mixwright.lab.reports.formatting import NONE, p_equals, p_value, signed, spread, times
@@ -14,7 +14,7 @@ from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.ranks_figure import ranks_figure
 from mixwright.lab.reports.record_values import MissingError
 from mixwright.lab.reports.section import Block, Cell, Drawing, Page, Section, Table
-from mixwright.lab.reports.sections.lines import group_whisker
+from mixwright.lab.reports.sections.lines import Row, group_whiskers
 from mixwright.lab.reports.verdict import stands
 from mixwright.lab.settings import decode
 
@@ -187,13 +187,18 @@ def accuracy_figure(methods: Methods, page: Page, *, width: float) -> Figure:
     A method's own teacher, where it has one, is a filled diamond below.
     """
     figure, axes = canvas(width, _height(methods))
-    for place, groups in enumerate(methods.values()):
-        for group, shift in _marks(groups):
-            y = -place + shift
-            colour = page.shades[group.key].light
-            scores = [100 * summary["top1"] for summary in group.summaries]
-            axes.plot(scores, [y] * len(scores), "|", color=colour, ms=5, alpha=0.55, mew=1)
-            group_whisker(axes, group, group.intervals["top1"], y, colour)
+    rows = [
+        Row(
+            group,
+            group.intervals["top1"],
+            -place + shift,
+            page.shades[group.key].light,
+            [summary["top1"] for summary in group.summaries],
+        )
+        for place, groups in enumerate(methods.values())
+        for group, shift in _marks(groups)
+    ]
+    group_whiskers(axes, rows)
     row_labels(axes, [groups["raw"].name for groups in methods.values()])
     axes.set_xlabel("top-1 accuracy on test images, %")
     axes.margins(x=0.06)
@@ -206,12 +211,13 @@ def difference_figure(methods: Methods, page: Page, *, width: float) -> Figure:
     others = {text: groups for text, groups in methods.items() if groups["raw"].differences}
     figure, axes = canvas(width, _height(others))
     axes.axvline(0, color=FAINT.light, lw=1)
-    for place, groups in enumerate(others.values()):
-        for group, shift in _marks(groups):
-            difference: Difference | None = group.differences.get("top1")
-            if difference is not None:
-                colour = page.shades[group.key].light
-                group_whisker(axes, group, difference.interval, -place + shift, colour)
+    rows = [
+        Row(group, difference.interval, -place + shift, page.shades[group.key].light)
+        for place, groups in enumerate(others.values())
+        for group, shift in _marks(groups)
+        if (difference := group.differences.get("top1")) is not None
+    ]
+    group_whiskers(axes, rows)
     row_labels(axes, [groups["raw"].name for groups in others.values()])
     axes.set_xlabel("difference to no mixing, percentage points")
     axes.margins(x=0.08)
