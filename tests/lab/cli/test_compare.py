@@ -137,3 +137,11 @@ def test_compare(
     with grid.alone_in(tmp_path / "out"):
         assert main(again) == 2
     assert "another mixwright is at work" in capsys.readouterr().err
+
+    # Results that a newer version wrote, all of them: one sentence.
+    for result in (tmp_path / "out/runs").glob("*/result.json"):
+        result.write_text('{"format": 99}')
+    assert main(again) == 2
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line.startswith("mixwright compare: out: no result can be read. none, seed 0: ")
+    assert line.endswith("or a newer one. So it is with 1 more.")

@@ -412,3 +412,15 @@ def test_runs_from_before_stand_beside_runs_that_measured_more(tmp_path: Path) -
     table = tidy_table(made).splitlines()
     assert sum(",clean_train.top1,0.99" in line for line in table) == 5
     assert sum(",temperature,1.5" in line for line in table) == 10
+
+
+def test_results_of_a_newer_format_alone_are_no_comparison(tmp_path: Path) -> None:
+    runs = plan(tmp_path, "none", "mixup", seeds=1)
+    for run in runs:
+        finished(run, 0.5)
+        (run.folder / "result.json").write_text('{"format": 99}')
+    words = r"no result can be read. none, seed 0: .*format 99; .*or a newer one. So it is with 1"
+    with pytest.raises(ValueError, match=words):
+        compared(tmp_path, runs)
+    with pytest.raises(ValueError, match="no run has finished"):
+        compared(tmp_path, plan(tmp_path / "new", "none", seeds=1))

@@ -164,7 +164,7 @@ def _compare(task: _Task) -> int:
     from mixwright.lab.analysis.training_warnings import WarningRows
     from mixwright.lab.cli.forecast import WORTH_SAYING, estimate_line
     from mixwright.lab.cli.table import print_comparison
-    from mixwright.lab.experiments.comparing import compare_runs
+    from mixwright.lab.experiments.comparing import check_comparable, compare_runs
     from mixwright.lab.experiments.grid import worker_pool
     from mixwright.lab.experiments.step_costs import step_costs
     from mixwright.lab.reports.page import write_report
@@ -187,6 +187,8 @@ def _compare(task: _Task) -> int:
     if not any(run.finished for run in task.runs):
         say(console, "no run has finished, so there is nothing to report.")
         return 1
+    with users_words():
+        check_comparable(task.runs, task.out)  # before costs are measured for nothing
     measured = task.costs or step_costs(
         task.runs, task.place, task.out, say=lambda text: say(console, text)
     )

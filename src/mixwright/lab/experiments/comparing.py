@@ -56,11 +56,10 @@ def compare_runs(
     the findings, and the pictures that their page shows.
 
     Raises:
-        ValueError: no run has finished.
+        ValueError: see ``check_comparable``.
     """
+    check_comparable(runs, out)
     done = [found for run in runs if (found := _read(run, say)) is not None]
-    if not done:
-        raise ValueError(f"{out}: no run has finished, so there is nothing to compare.")
     by_method: dict[str, list[_Run]] = {}
     for run in done:
         by_method.setdefault(run.planned.method.text, []).append(run)
@@ -136,6 +135,25 @@ def options_by_method(methods: Sequence[Method]) -> dict[str, dict[str, str]]:
         method.text: {name: text for name, text in method.options.items() if name in named}
         for method in methods
     }
+
+
+def check_comparable(runs: Sequence[Planned], out: Path) -> None:
+    """Refuse runs of which none can be compared.
+
+    Raises:
+        ValueError: no run has finished, or the results of all that have are of a newer format.
+    """
+    newer: list[str] = []
+    for run in runs:
+        try:
+            if read_result(run.folder) is not None:
+                return
+        except RunError as error:
+            newer.append(f"{run.name}: {error}")
+    if not newer:
+        raise ValueError(f"{out}: no run has finished, so there is nothing to compare.")
+    more = f" So it is with {len(newer) - 1} more." if len(newer) > 1 else ""
+    raise ValueError(f"{out}: no result can be read. {newer[0]}{more}")
 
 
 def _read(planned: Planned, say: Callable[[str], None]) -> _Run | None:

@@ -13,7 +13,7 @@ from mixwright.lab.data.identity import (
     only_times_differ,
 )
 from mixwright.lab.experiments.grid import Place, Planned
-from mixwright.lab.training.folder import read_identity
+from mixwright.lab.training.folder import RunError, read_identity, read_result
 from mixwright.lab.training.recipe import Recipe, RecipeError
 from mixwright.lab.training.recipe import differences as recipe_differences
 
@@ -25,18 +25,22 @@ def continued(
 
     Where a run's seed drew other training images, only its test images are compared here; the rest
     is compared when it trains. ``say`` is told of runs that do not say what they were trained on,
-    and of files that changed in nothing but their times.
+    of those whose record of it is damaged, and of files that changed in nothing but their times.
 
     Raises:
         ValueError: a run was trained on other data.
     """
     assert place.identity is not None
-    found = [_where_it_began(run, place.identity_for(run.recipe)) for run in runs]
+    found = [_where_it_began(run, place.identity_for(run.recipe), say) for run in runs]
     unknown, touched = list[Planned](), list[Planned]()
     for run in found:
         if not any((run.folder / name).exists() for name in ("recipe.json", "data.json")):
             continue
-        there, identity = read_identity(run.folder), place.identity
+        try:
+            there, identity = read_identity(run.folder), place.identity
+        except RunError as error:  # the other runs can be compared, and this one if it has finished
+            say(f"{error} {_by_its_result(run, place.identity_for(run.recipe))}")
+            continue
         if there is not None and place.identity_for(run.recipe) is None:
             there, identity = _tested(there), _tested(identity)
         if there is None:
@@ -71,6 +75,29 @@ def begun(runs: Sequence[Planned]) -> bool:
     )
 
 
+def _by_its_result(run: Planned, identity: DataIdentity | None) -> str:
+    """What a run's result says of its data, whose own record is damaged.
+
+    Raises:
+        ValueError: it was trained on other data.
+    """
+    try:
+        result = read_result(run.folder)
+    except RunError:  # of a newer format; whoever needs it says so
+        result = None
+    if result is None:
+        return "Until then the run cannot go on."
+    if not result.data or identity is None:
+        return "The run has finished and counts, but whether its data were the same is not known."
+    if result.data != identity.digest:
+        raise ValueError(
+            f"{run.folder} was trained on other data than {run.recipe.data} holds now, as its "
+            "result says. Give --out another folder for the data as they are now, or bring the "
+            "data back to continue here."
+        )
+    return "The run has finished and counts: its result says that the data were the same."
+
+
 def _named(runs: Sequence[Planned]) -> str:
     first = str(runs[0].folder)
     return first if len(runs) == 1 else f"{first} and {len(runs) - 1} more"
@@ -81,7 +108,9 @@ def _tested(identity: DataIdentity) -> DataIdentity:
     return replace(identity, parts={"test": identity.parts["test"]})
 
 
-def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
+def _where_it_began(
+    run: Planned, identity: DataIdentity | None, say: Callable[[str], None]
+) -> Planned:
     """The run with the folder and recipe that it began with, where only the data's path changed."""
     if identity is None:
         return run
@@ -89,7 +118,11 @@ def _where_it_began(run: Planned, identity: DataIdentity | None) -> Planned:
         recipe = _recipe_in(folder)
         if recipe is None or set(recipe_differences(recipe, run.recipe)) != {"data"}:
             continue
-        there = read_identity(folder)
+        try:
+            there = read_identity(folder)
+        except RunError as error:
+            say(f"{error} Whether {run.folder.name} is that run is not known.")
+            continue
         if there is not None and there.digest == identity.digest:
             return replace(run, recipe=recipe, folder=folder)
     return run

@@ -11,11 +11,11 @@ of a learned mixer these are found in the objective's state, except their averag
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from mixwright.files import parse_json
 from mixwright.lab.training.heads import heads_by_column
 
 FORMAT = 2
@@ -94,7 +94,7 @@ def _with_heads(state: dict[str, Any]) -> dict[str, Any]:
     }
     shape = mixed["raw"]["weight"].shape
     fitting = [name for name, value in state["weights"]["raw"].items() if value.shape == shape]
-    recipe = json.loads(state["recipe"])
+    recipe = parse_json(state["recipe"])
     own = recipe["mix_off_epochs"] > 0 or not re.search(r"\bclean=false\b", recipe["method"])
     columns = heads_by_column(state["weights"], mixed, own_learns=own)
     if not own:  # the average of its own last layer has learned nothing, that of the head is lost

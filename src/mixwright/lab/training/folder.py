@@ -206,12 +206,18 @@ def read_identity(run: Path) -> DataIdentity | None:
     """
     file = run / _DATA
     try:
-        raw = read_json(file)
+        there = decode(DataIdentity, read_json(file), where="the record")
+        if not {"train", "test"} <= there.parts.keys():
+            raise ValueError(f"it has the parts {sorted(there.parts)}, not train and test")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise RunError(f"{file} cannot be read ({error}). Choose another folder.") from None
-    return decode(DataIdentity, raw, where=str(file), error=RunError)
+        raise RunError(
+            f"{file} cannot be read ({str(error).rstrip('.')}); expected what the run was trained "
+            "on. Remove this file to go on without a check that the data are the same, or the "
+            "run's folder to have it done anew."
+        ) from None
+    return there
 
 
 def other_data(run: Path, there: DataIdentity, here: DataIdentity) -> str:
