@@ -270,3 +270,15 @@ def test_models_without_places() -> None:
 def test_bad_options(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Cam: "):
         Cam(**options)
+
+
+@pytest.mark.parametrize("mixer", [None, MixUp(), CutMix()])
+def test_one_mixture_at_a_time_is_as_good_as_all(monkeypatch: Any, mixer: Any) -> None:
+    judge = witnessed(mixer)
+    whole = Cam(pairs=7, layer="look", shown=3).measure(judge)
+    monkeypatch.setattr("mixwright.lab.evaluation.mixtures.states._MEBIBYTES", 0)
+    singly = Cam(pairs=7, layer="look", shown=3).measure(judge)
+    assert singly.summary == whole.summary
+    assert len(whole.arrays["mixed.images"]) == 3
+    for name, array in whole.arrays.items():
+        torch.testing.assert_close(singly.arrays[name], array, equal_nan=True)

@@ -27,6 +27,7 @@ from mixwright.lab.evaluation.mixtures.reference import read_features, reference
 from mixwright.lab.evaluation.mixtures.states import (
     at_share,
     drawn_states,
+    grouped_states,
     groups_of,
     kept_states,
     sources_of,
@@ -34,7 +35,7 @@ from mixwright.lab.evaluation.mixtures.states import (
 from mixwright.lab.evaluation.subject import NotApplicableError
 from mixwright.lab.models.smallconv import SmallConv
 from mixwright.masknets import MaskGenerator, MixBlock
-from mixwright.mixers import CoMixup, CutMix, Cutout, GuidedMixup, MiAMix, MixUp
+from mixwright.mixers import CoMixup, CutMix, Cutout, FMix, GuidedMixup, MiAMix, MixUp
 from mixwright.mixers.combine import OneOf, Sometimes
 from mixwright.mixers.learned import LearnedMixer
 from mixwright.sampling import stream
@@ -242,6 +243,27 @@ def test_the_evaluation_reads_its_own_model():
         Diversity().measure(replace(subject, mixer=None))
     with pytest.raises(NotApplicableError, match="do not make one group"):
         Diversity().measure(small_subject(mixer=MixUp(), test=1))
+
+
+def test_groups_are_mixed_so_many_at_a_time_as_take_64_mebibytes():
+    subject = small_subject(mixer=CutMix(), size=64, test=150)
+    asked = {"groups": 75, "draws": 10, "generator": stream(0), "progress": print}
+    pieces = [labels for _, labels in grouped_states(subject, CutMix(lam=0.5), **asked)]
+    # A group: 10 masks of 2 images, 10 mixtures of 3 channels, 2 images of 3 channels.
+    assert [len(labels) for labels in pieces] == [64 * 2**20 // (4 * 64 * 64 * 56), 2]
+
+
+@pytest.mark.parametrize("mixer", [CutMix(), FMix()])
+def test_one_group_at_a_time_is_as_good_as_all(monkeypatch, mixer):
+    subject = small_subject(mixer=mixer)
+    whole = Diversity(pairs=5, draws=3).measure(subject)
+    monkeypatch.setattr("mixwright.lab.evaluation.mixtures.states._MEBIBYTES", 0)
+    singly = Diversity(pairs=5, draws=3).measure(subject)
+    assert singly.summary["draws"].keys() == whole.summary["draws"].keys()
+    for name, value in whole.summary["draws"].items():
+        assert singly.summary["draws"][name] == pytest.approx(value, rel=1e-6)
+    for name, array in whole.arrays.items():
+        torch.testing.assert_close(singly.arrays[name], array, rtol=0, atol=0)
 
 
 def test_a_reference_that_sees_the_classes_knows_the_pairs():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lab.evaluation.judged import Counting, images_and_labels, small, subject
-from mixwright.lab.evaluation.gradients import offsets
+from mixwright.lab.evaluation.gradients import gradients, offsets
 from mixwright.lab.evaluation.gradients.gradients import Gradients
 from mixwright.lab.evaluation.gradients.offsets import (
     mean_products,
@@ -259,8 +259,14 @@ def test_norms() -> None:
     torch.testing.assert_close(l2, gradient.flatten(1).norm(dim=1).double())
 
 
-@pytest.mark.parametrize("of", ["true", "predicted", "loss", "norm"])
-def test_the_part_reports_what_the_functions_say(of: Any) -> None:
+@pytest.mark.parametrize(
+    ("of", "mebibytes"),
+    [("true", 64), ("predicted", 64), ("loss", 64), ("norm", 64), ("norm", 0)],
+)
+def test_the_part_reports_what_the_functions_say(
+    of: Any, mebibytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "_MEBIBYTES", mebibytes)  # 0: one image at a time
     model, cache = small(), Counting()
     judge = subject(model, cache=cache)
     part = Gradients(of=of, probes=2, traced=10)

@@ -179,25 +179,19 @@ class Cam:
                 f"{images.shape[2]} x {images.shape[3]} pixels, which say nothing about places. "
                 "Name an earlier one, layer=NAME."
             )
-        subject.progress(0.1, "mixing")
-        mixed, labels_ab, masks, called = self._mixtures(subject)
-        both = [
-            self._maps_and_logits(subject, mixed[rows], labels_ab[rows], layer)
-            for rows in torch.arange(len(mixed)).split(subject.batch_size)
-        ]
-        maps, logits = (torch.cat(column) for column in zip(*both, strict=True))
-        targets = F.one_hot(labels_ab, logits.shape[1]).amax(dim=1)
-        known = pair_accuracy(logits, targets.float())
-        flat = masks.flatten(2)
-        places = (flat.amax(dim=2) - flat.amin(dim=2) > _FLAT).all(dim=1)
-        energy = torch.stack([cam_energy(maps[:, n], masks[:, n]) for n in range(2)], dim=1)
-        counted = places & energy.isfinite().all(dim=1)
-        chance = flat.mean(dim=2)
-        kept = slice(self.shown)
+        own: Mixer | None = subject.mixer if self.mixer == "own" else None
+        found, mixer = None, own
+        if own is not None:
+            found = self._look(subject, own, layer, whole=True)
+        if found is None:
+            mixer = CutMix()
+            found = self._look(subject, mixer, layer, whole=False)
+        assert found is not None
+        energy, chance, counted = found["energy"], found["chance"], found["counted"]
         summary: dict[str, Any] = {
-            "pairs": len(mixed),
+            "pairs": len(energy),
             "lam": self.lam,
-            "mixer": called,
+            "mixer": type(mixer).__name__,
             "layer": layer,
             "map": list(size),
             "energy_a": _mean(energy[counted, 0]),
@@ -206,11 +200,11 @@ class Cam:
             "chance_a": _mean(chance[counted, 0]),
             "chance_b": _mean(chance[counted, 1]),
             "counted": int(counted.sum()),
-            "pair_accuracy": float(known.double().mean()),
-            "empty": float((maps.flatten(2).amax(dim=2) == 0).double().mean()),
+            "pair_accuracy": float(found["correct"].double().mean()),
+            "empty": float(found["empty"].double().mean()),
             "plain_classes": [subject.data.classes[k] for k in labels.tolist()],
             "mixed_classes": [
-                [subject.data.classes[k] for k in pair] for pair in labels_ab[kept].tolist()
+                [subject.data.classes[k] for k in pair] for pair in found["mixed.labels"].tolist()
             ],
             "seed": subject.seed,
         }
@@ -219,41 +213,73 @@ class Cam:
             "energy": energy.float(),
             "chance": chance.float(),
             "counted": counted,
-            "correct": known,
+            "correct": found["correct"],
             "plain.images": as_bytes(images),
             "plain.maps": as_bytes(plain),
             "plain.labels": labels.cpu(),
-            "mixed.images": as_bytes(mixed[kept]),
-            "mixed.maps": as_bytes(maps[kept]),
-            "mixed.masks": as_bytes(masks[kept]),
-            "mixed.labels": labels_ab[kept],
+            **{name: values for name, values in found.items() if name.startswith("mixed.")},
         }
         return Measurement(summary=summary, arrays=arrays)
 
-    def _mixtures(self, subject: Subject) -> tuple[Tensor, Tensor, Tensor, str]:
-        """Mixtures ``(P, C, H, W)``, their two classes and masks, and by what they were mixed."""
-        mixer: Mixer | None = subject.mixer if self.mixer == "own" else None
-        if mixer is not None:
-            states, labels = self._states(subject, mixer)
-            found = _largest_two(states, labels)
-            if bool((found[2].flatten(2).mean(dim=2) > 0).all()):
-                return *found, type(mixer).__name__
-        states, labels = self._states(subject, CutMix())
-        return *_largest_two(states, labels), "CutMix"
+    def _look(
+        self, subject: Subject, mixer: Mixer, layer: str, *, whole: bool
+    ) -> dict[str, Tensor] | None:
+        """What is seen in each mixture, ``(P, ...)`` by name, and the pictures of the first ones.
 
-    def _states(self, subject: Subject, mixer: Mixer) -> tuple[States, Tensor]:
-        found = grouped_states(
+        None where one shows less than two images, if all are to be ``whole``.
+        """
+        pieces = list[dict[str, Tensor]]()
+        left = self.shown
+        for states, every in grouped_states(
             subject,
             at_share(mixer, self.lam)[0],
             groups=self.pairs,
             draws=1,
             generator=stream(subject.seed, Stream.CAM),
-            progress=lambda share: subject.progress(0.1 + 0.4 * share, "mixing"),
-        )
-        if found is None:
+            progress=lambda share: subject.progress(0.1 + 0.8 * share, "mixing"),
+        ):
+            mixed, labels, masks = _largest_two(states, every)
+            if whole and not bool((masks.flatten(2).mean(dim=2) > 0).all()):
+                return None
+            pieces.append(self._look_at(subject, mixed, labels, masks, layer, pictures=left))
+            left -= len(pieces[-1]["mixed.images"])
+        if not pieces:
             count = len(subject.data.test)
             raise NotApplicableError(f"cam: {count} test images do not make one mixture.")
-        return found
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _look_at(
+        self,
+        subject: Subject,
+        mixed: Tensor,
+        labels: Tensor,
+        masks: Tensor,
+        layer: str,
+        *,
+        pictures: int,
+    ) -> dict[str, Tensor]:
+        """Measure mixtures ``(P, C, H, W)`` with their two classes and masks; see ``_look``."""
+        both = [
+            self._maps_and_logits(subject, mixed[rows], labels[rows], layer)
+            for rows in torch.arange(len(mixed)).split(subject.batch_size)
+        ]
+        maps, logits = (torch.cat(column) for column in zip(*both, strict=True))
+        targets = F.one_hot(labels, logits.shape[1]).amax(dim=1)
+        flat = masks.flatten(2)
+        places = (flat.amax(dim=2) - flat.amin(dim=2) > _FLAT).all(dim=1)
+        energy = torch.stack([cam_energy(maps[:, n], masks[:, n]) for n in range(2)], dim=1)
+        kept = slice(max(0, pictures))
+        return {
+            "energy": energy,
+            "chance": flat.mean(dim=2),
+            "counted": places & energy.isfinite().all(dim=1),
+            "correct": pair_accuracy(logits, targets.float()),
+            "empty": maps.flatten(2).amax(dim=2) == 0,
+            "mixed.images": as_bytes(mixed[kept]),
+            "mixed.maps": as_bytes(maps[kept]),
+            "mixed.masks": as_bytes(masks[kept]),
+            "mixed.labels": labels[kept],
+        }
 
     def _maps_and_logits(
         self, subject: Subject, mixed: Tensor, labels: Tensor, layer: str

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import check_settings, check_whole
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.evaluation.gradients.offsets import (
     MeanMaps,
     near_and_far,
@@ -27,8 +28,10 @@ from mixwright.lab.evaluation.gradients.pixel_gradient import (
     value_of,
 )
 from mixwright.lab.evaluation.offset_maps import offset_distance, profile
-from mixwright.lab.evaluation.subject import Arrays, Measurement, Subject
+from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import Stream, stream
+
+_MEBIBYTES = 64  # of gradients at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +71,18 @@ class Gradients:
         """See ``Evaluation.measure``."""
         count = subject.count(self.count)
         traced = min(self.traced or count, count) if self.probes else 0
-        pieces, measure = list[Arrays](), functools.partial(self._measure_batch, subject, traced)
-        for done, piece in subject.cached_batches(count, "images", measure):
-            pieces.append(piece)
-            subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
-        sizes, l1, l2, trace = (
-            torch.cat([piece[name] for piece in pieces]) for name in ("sizes", "l1", "l2", "trace")
-        )
+        measure = functools.partial(self._measure_batch, subject, traced)
         names = [field.name for field in fields(MeanMaps)]
-        means = functools.reduce(
-            operator.add, [MeanMaps(**{name: piece[name] for name in names}) for piece in pieces]
-        )
+        rows: dict[str, list[Tensor]] = {"sizes": [], "l1": [], "l2": [], "trace": []}
+        means: MeanMaps | None = None
+        for done, piece in subject.cached_batches(count, "images", measure):
+            for name, column in rows.items():
+                column.append(piece[name])
+            more = MeanMaps(**{name: piece[name] for name in names})
+            means = more if means is None else means + more
+            subject.progress(0.9 * done / count, f"{done:,} of {count:,} images")
+        assert means is not None
+        sizes, l1, l2, trace = map(torch.cat, rows.values())
         maxima = offset_maxima(sizes, lambda share: subject.progress(0.9 + 0.1 * share, "offsets"))
         size = tuple(subject.data.test.shape[1:])
         reach, inner = near_and_far(*size), near_and_far(*sizes.shape[1:])
@@ -127,10 +131,14 @@ class Gradients:
         self, subject: Subject, traced: int, images: Tensor, labels: Tensor, first: int
     ) -> dict[str, Tensor]:
         """All that is needed of the batch whose first image is the ``first``-th."""
-        gradient = self._gradient(subject.model, images, labels)
-        l1, l2 = gradient_norms(gradient)
-        means = offset_means(gradient, self.colour)
-        trace = l1.new_zeros(0)
+        # All K gradients of an image are held at once where their norm is asked for.
+        each = (subject.data.num_classes, *images.shape[1:])
+        most = images_in(_MEBIBYTES, each, each=4) if self.of == "norm" else len(images)
+        parts = zip(images.split(most), labels.split(most), strict=True)
+        found = [self._measure_gradient(self._gradient(subject.model, *part)) for part in parts]
+        means = functools.reduce(operator.add, [means for means, _ in found])
+        rows = {name: torch.cat([part[name] for _, part in found]) for name in found[0][1]}
+        trace = rows["l1"].new_zeros(0)
         if (left := traced - first) > 0:
             trace = hessian_trace(
                 subject.model,
@@ -139,15 +147,19 @@ class Gradients:
                 probes=self.probes,
                 generator=stream(subject.seed, Stream.GRADIENTS, first),
             )
-        found = {field.name: getattr(means, field.name) for field in fields(MeanMaps)}
-        found |= {"sizes": pooled(pixel_sizes(gradient, self.colour)), "l1": l1, "l2": l2}
-        return {name: values.cpu() for name, values in (found | {"trace": trace}).items()}
+        of_means = {field.name: getattr(means, field.name) for field in fields(MeanMaps)}
+        every = of_means | rows | {"trace": trace}
+        return {name: values.cpu() for name, values in every.items()}
+
+    def _measure_gradient(self, gradient: Tensor) -> tuple[MeanMaps, dict[str, Tensor]]:
+        l1, l2 = gradient_norms(gradient)
+        sizes = pooled(pixel_sizes(gradient, self.colour))
+        return offset_means(gradient, self.colour), {"sizes": sizes, "l1": l1, "l2": l2}
 
     def _gradient(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        if self.of != "norm":
-            return pixel_gradient(model, images, value_of(self.of, labels))[0]
-        parts = images.split(25)  # K gradients of each are held at once
-        return torch.cat([every_gradient(model, part)[0] for part in parts])
+        if self.of == "norm":
+            return every_gradient(model, images)[0]
+        return pixel_gradient(model, images, value_of(self.of, labels))[0]
 
 
 def _ratio(near: Tensor, far: Tensor) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -76,63 +77,87 @@ class Diversity:
             )
         judge, called = reference_of(subject, self.reference)
         mixer, follows = at_share(subject.mixer, self.lam)
-        drawn = grouped_states(
+        names = tuple(range(1, self.draws + 1))
+        measured, pictures, sources = list[_Measured](), list[Tensor](), 0
+        for states, labels in grouped_states(
             subject,
             mixer,
             groups=self.pairs,
             draws=self.draws,
             generator=stream(subject.seed),
             progress=lambda share: subject.progress(0.9 * share, "draws"),
-        )
-        if drawn is None:
+        ):
+            if sum(few.shape[1] for few in pictures) < _SHOWN:
+                pictures.append(_pictures(states))
+            measured.append(_measure(states, judge, subject))
+            sources = labels.shape[1]
+        if not measured:
             raise NotApplicableError(
                 f"{len(subject.data.test)} test images do not make one group of "
                 f"{sources_of(mixer)}."
             )
-        states, labels = drawn
         kept = kept_states(subject)
-        arrays = _pictures("draws", states)
+        arrays = _arrays("draws", names, torch.cat(pictures, dim=1)[:, :_SHOWN])
+        numbers = _numbers(names, measured)
         summary: dict[str, Any] = {
-            "pairs": len(labels),
-            "sources": labels.shape[1],
+            "pairs": numbers["mixtures"],
+            "sources": sources,
             "lam": self.lam if follows else None,
             "reference": called,
-            "draws": _diversity_of(states, judge, subject),
+            "draws": numbers,
             "epochs": None,
         }
         if kept is not None:
-            summary["epochs"] = _diversity_of(kept, judge, subject)
-            arrays |= _pictures("epochs", kept)
+            summary["epochs"] = _numbers(kept.names, [_measure(kept, judge, subject)])
+            arrays |= _arrays("epochs", kept.names, _pictures(kept))
         return Measurement(summary=summary, arrays=arrays)
 
 
-def _diversity_of(states: States, judge: nn.Module, subject: Subject) -> dict[str, Any]:
-    """All numbers of some states, means over the mixtures."""
+_Measured = dict[str, Tensor]
+"""Values of P mixtures by name, ``(P,)`` each; ``known`` ``(P, T)`` where labels are known."""
+
+
+def _measure(states: States, judge: nn.Module, subject: Subject) -> _Measured:
     shape = states.mixed.shape[:2]
     flat = states.mixed.flatten(0, 1)
     batches = (part.to(subject.device) for part in flat.split(subject.batch_size))
     features, logits = read_features(judge, batches)
     features = features.view(*shape, -1)
-    known = None
+    found = {
+        "mask": mask_diversity(states.masks),
+        "iou": iou_diversity(states.masks),
+        "pixels": pixel_diversity(states.mixed),
+        "cosine": cosine_diversity(features),
+        "vendi": vendi_score(features.transpose(0, 1)),
+    }
     if states.targets is not None:
-        known = float(pair_accuracy(logits, states.targets.flatten(0, 1)).double().mean())
+        known = pair_accuracy(logits, states.targets.flatten(0, 1))
+        found["known"] = known.view(*shape).T
+    return found
+
+
+def _numbers(names: Sequence[int], parts: Sequence[_Measured]) -> dict[str, Any]:
+    """All numbers of some states, means over the mixtures."""
+    found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    known = found.pop("known", None)
     return {
-        "states": list(states.names),
-        "mixtures": shape[1],
-        "mask": float(mask_diversity(states.masks).mean()),
-        "iou": float(iou_diversity(states.masks).mean()),
-        "pixels": float(pixel_diversity(states.mixed).mean()),
-        "cosine": float(cosine_diversity(features).mean()),
-        "vendi": float(vendi_score(features.transpose(0, 1)).mean()),
-        "pair_accuracy": known,
+        "states": list(names),
+        "mixtures": len(found["mask"]),
+        **{name: float(values.mean()) for name, values in found.items()},
+        "pair_accuracy": None if known is None else float(known.double().mean()),
     }
 
 
-def _pictures(name: str, states: States) -> dict[str, Tensor]:
-    """A few mixtures in a few states, ``(T', P', C, H, W)`` uint8, first and last among them."""
-    places = torch.linspace(0, len(states.names) - 1, min(_COLUMNS, len(states.names)))
-    chosen = places.round().long()
-    return {
-        f"{name}.mixed": as_bytes(states.mixed[chosen][:, :_SHOWN]),
-        f"{name}.shown": torch.tensor(states.names)[chosen],
-    }
+def _shown(names: Sequence[int]) -> Tensor:
+    """Places of a few states, the first and the last among them."""
+    return torch.linspace(0, len(names) - 1, min(_COLUMNS, len(names))).round().long()
+
+
+def _pictures(states: States) -> Tensor:
+    """A few mixtures in a few states, ``(T', P', C, H, W)`` uint8."""
+    return as_bytes(states.mixed[_shown(states.names)][:, :_SHOWN])
+
+
+def _arrays(name: str, names: Sequence[int], pictures: Tensor) -> dict[str, Tensor]:
+    """Pictures, and what their states are called."""
+    return {f"{name}.mixed": pictures, f"{name}.shown": torch.tensor(names)[_shown(names)]}

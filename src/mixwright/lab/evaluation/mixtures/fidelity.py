@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixwright.arguments import check_settings, check_whole
 from mixwright.lab.evaluation.mixtures.fidelity_scores import (
@@ -37,14 +36,14 @@ class SampledMixtures:
         weights: ``(M, N)`` float32, share of the label.
         asked: ``(M,)`` float32, the own share that was asked for; None where none was.
         rows: ``(M, N)`` int64, test images of the sources; -1 for a fill.
-        mixed: ``(D, C, H, W)`` float32 in [0, 1], the first D of the mixtures.
+        features: ``(D, F)`` float32, what a classifier makes of the first D of the mixtures.
     """
 
     areas: Tensor
     weights: Tensor
     asked: Tensor | None
     rows: Tensor
-    mixed: Tensor
+    features: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,8 @@ class Fidelity:
         mixer = per_sample(subject.mixer)
         stages = stages_of(mixer)
         steps = 1 + len(stages)
-        drawn = self._draw(mixer, subject, keep=self.distances)
+        judge, called = reference_of(subject, self.reference) if self.distances else (None, "")
+        drawn = self._draw(mixer, subject, judge=judge)
         subject.progress(0.9 / steps, "masks")
         law = law_of(mixer)
         summary: dict[str, Any] = {
@@ -105,22 +105,27 @@ class Fidelity:
         }
         before: Tensor | None = None
         for place, (stage, changed) in enumerate(stages.items(), start=2):
-            of_stage = drawn if changed is mixer else self._draw(changed, subject, keep=0)
+            of_stage = drawn if changed is mixer else self._draw(changed, subject)
             own = of_stage.areas[:, 0]
             before = own if before is None else before
             moved = float((own - before).abs().double().mean())
             summary["stages"][stage] = {**_numbers(of_stage, law), "moved": moved}
             subject.progress(0.9 * place / steps, stage)
-        if self.distances > 0:
-            summary["distance"] = self._distance(drawn, subject)
+        if judge is not None:
+            summary["distance"] = self._distance(drawn, subject, judge, called)
         arrays = {"areas": drawn.areas[:, 0].contiguous()}
         return Measurement(
             summary=summary,
             arrays=arrays if drawn.asked is None else arrays | {"asked": drawn.asked},
         )
 
-    def _draw(self, mixer: Mixer, subject: Subject, *, keep: int) -> SampledMixtures:
-        """Plan batches of shuffled test images, from the first again where they do not suffice."""
+    def _draw(
+        self, mixer: Mixer, subject: Subject, *, judge: nn.Module | None = None
+    ) -> SampledMixtures:
+        """Plan batches of shuffled test images, from the first again where they do not suffice.
+
+        The judge sees as many of the mixtures as ``distances`` says, none without one.
+        """
         test, views = subject.data.test, int(getattr(mixer, "views", 1))
         order = torch.randperm(len(test), generator=stream(subject.seed))
         every = order[torch.arange(self.count) % len(test)]
@@ -137,23 +142,28 @@ class Fidelity:
                 )
             areas = plan.mask.detach().flatten(2).mean(dim=2).cpu()
             index = plan.index.cpu()
-            wanted = max(0, keep - sum(len(part.mixed) for part in plans))
-            mixed = plan.images(images)[:wanted] if wanted else images[:0]
+            wanted = max(0, self.distances - sum(len(part.features) for part in plans))
+            features = torch.zeros(0, 0)
+            if judge is not None and wanted:
+                mixed = plan.images(images)[:wanted].detach().float().clamp(0, 1)
+                features = read_features(judge, mixed.split(subject.batch_size))[0]
             plans.append(
                 SampledMixtures(
                     areas=areas,
                     weights=plan.weight.detach().cpu(),
                     asked=None if plan.lam is None else plan.lam.detach().cpu(),
                     rows=torch.where(index < 0, -1, rows[index.clamp_min(0) % len(rows)]),
-                    mixed=mixed.detach().float().clamp(0, 1).cpu(),
+                    features=features,
                 )
             )
         return _joined(plans)
 
-    def _distance(self, drawn: SampledMixtures, subject: Subject) -> dict[str, Any]:
+    def _distance(
+        self, drawn: SampledMixtures, subject: Subject, judge: nn.Module, called: str
+    ) -> dict[str, Any]:
         """Distances of mixtures to real images, in those of real images to each other."""
-        judge, called = reference_of(subject, self.reference)
-        count, test = len(drawn.mixed), subject.data.test
+        points = drawn.features
+        count, test = len(points), subject.data.test
         sources = drawn.rows[:count]
         # The sources are among the real images, whatever the number of these.
         mixed = sources[sources >= 0].unique().tolist()
@@ -161,13 +171,8 @@ class Fidelity:
         rows = rows[: max(self.reals, len(mixed))]
         place = torch.full((len(test) + 1,), -1)
         place[rows] = torch.arange(len(rows))
-        size = subject.batch_size
-
-        def features(batches: Iterable[Tensor]) -> Tensor:
-            return read_features(judge, (batch.to(subject.device) for batch in batches))[0]
-
-        reals = features(test.take(part).float() / 255 for part in rows.split(size))
-        points = features(drawn.mixed.split(size))
+        parts = (test.take(part).float() / 255 for part in rows.split(subject.batch_size))
+        reals, _ = read_features(judge, (part.to(subject.device) for part in parts))
         own = place[sources]  # row -1 names the last place, which is none's
         base = place[drawn.rows[:count, 0]]
         real = nearest_distance(reals[base], reals, without=base[:, None])
@@ -225,10 +230,11 @@ def _joined(parts: list[SampledMixtures]) -> SampledMixtures:
         return torch.cat([F.pad(rows, (0, most - rows.shape[1]), value=blank) for rows in values])
 
     asked = [part.asked for part in parts if part.asked is not None]
+    none = parts[0].features
     return SampledMixtures(
         areas=column("areas", 0),
         weights=column("weights", 0),
         asked=torch.cat(asked) if len(asked) == len(parts) else None,
         rows=column("rows", -1),
-        mixed=torch.cat([part.mixed for part in parts]),
+        features=torch.cat([part.features for part in parts if len(part.features)] or [none]),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from mixwright.lab.data.chunks import images_in
 from mixwright.lab.evaluation.mixtures.laws import with_options
 from mixwright.lab.evaluation.subject import Subject
 from mixwright.lab.training.mask_snapshots import read_mask_snapshots
@@ -18,6 +19,8 @@ from mixwright.mixers.mixer import Mixer
 from mixwright.plan import MixPlan
 from mixwright.plan.labelling import mixed_targets
 from mixwright.sampling import stream
+
+_MEBIBYTES = 64  # of groups of images, their masks and mixtures, at a time
 
 _NARROW = 1e6  # of a Beta law whose draws are all within 0.002 of a half
 
@@ -101,6 +104,7 @@ def drawn_states(
     draws: int,
     seed: int,
     num_classes: int,
+    first: int = 0,
     model: nn.Module | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> States:
@@ -108,13 +112,14 @@ def drawn_states(
 
     A batch of two can be paired in one way only, so that masks are all that differs. A mixer that
     has learned draws nothing but who is mixed and how much; both are drawn alike each time. The
-    states are what became of the first image of each group.
+    states are what became of the first image of each group. What a group draws depends on its
+    number; ``first`` is that of the first one.
     """
     fixed, views = isinstance(mixer, LearnedMixer), int(getattr(mixer, "views", 1))
     masks, mixed, targets = list[Tensor](), list[Tensor](), list[Tensor]()
     for draw in range(draws):
         # Group by group: in a batch of several groups images would be mixed across them.
-        for group, (pool, classes) in enumerate(zip(images, labels, strict=True)):
+        for group, (pool, classes) in enumerate(zip(images, labels, strict=True), start=first):
             batch, batch_labels = torch.cat([pool] * views), torch.cat([classes] * views)
             generator = stream(seed, group, 0 if fixed else draw)
             with torch.random.fork_rng(devices=[]):
@@ -141,25 +146,33 @@ def grouped_states(
     draws: int,
     generator: Generator,
     progress: Callable[[float], None],
-) -> tuple[States, Tensor] | None:
-    """Mix groups of test images as ``drawn_states``; with labels ``(P, N)``, None without any."""
+) -> Iterator[tuple[States, Tensor]]:
+    """Mix groups of test images as ``drawn_states``, so many at a time as are held at ease.
+
+    Yield their states and labels ``(p, N)``; nothing where the images make no group.
+    """
     test = subject.data.test
     rows = groups_of(test.labels.cpu(), groups=groups, size=sources_of(mixer), generator=generator)
-    if len(rows) == 0:
-        return None
-    images = test.take(rows.flatten()).to(subject.device).float() / 255
-    labels = test.labels[rows]
-    states = drawn_states(
-        mixer,
-        images.view(*rows.shape, *images.shape[1:]),
-        labels.to(subject.device),
-        draws=draws,
-        seed=subject.seed,
-        num_classes=subject.data.num_classes,
-        model=subject.model,
-        progress=progress,
-    )
-    return states, labels.cpu()
+    (channels, *size), sources = test.shape, rows.shape[1]
+    planes = draws * (sources + channels) + sources * channels
+    step = images_in(_MEBIBYTES, (planes, *size), each=4)
+    for done in range(0, len(rows), step):
+        part = rows[done : done + step]
+        images = test.take(part.flatten()).to(subject.device).float() / 255
+        labels = test.labels[part]
+        first, here = done / len(rows), len(part) / len(rows)
+        states = drawn_states(
+            mixer,
+            images.view(*part.shape, *images.shape[1:]),
+            labels.to(subject.device),
+            draws=draws,
+            seed=subject.seed,
+            num_classes=subject.data.num_classes,
+            first=done,
+            model=subject.model,
+            progress=lambda share, first=first, here=here: progress(first + share * here),
+        )
+        yield states, labels.cpu()
 
 
 def kept_states(subject: Subject) -> States | None:
