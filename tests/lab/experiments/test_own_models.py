@@ -17,7 +17,8 @@ from mixwright.lab.cli import main
 from mixwright.lab.data import load_data
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.defaults import recipe_defaults
-from mixwright.lab.experiments.evaluations.models_to_evaluate import find_models
+from mixwright.lab.experiments.evaluations.models_to_evaluate import find_models, trust_references
+from mixwright.lab.experiments.evaluations.parts import parse_parts
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.run import new_model
 from mixwright.lab.models.normalised import Normalised
@@ -73,6 +74,10 @@ def test_a_run_of_a_network_of_the_users_is_evaluated_with_trust(
     assert main(words) == 2
     assert "run/last.pt names the module staged_nets, which is not" in capsys.readouterr().err
     assert "staged_nets" not in sys.modules
+    (diversity,) = parse_parts("diversity:reference=run")
+    trust_references([diversity])
+    assert "staged_nets" in sys.modules
+    sys.modules.pop("staged_nets")
     (raw,) = find_models("run", weights="raw", normalise="inside", trust=True)
     model = raw.load(load_data("digits", train_size=20))
     assert type(model.model).__name__ == "Staged"

@@ -228,6 +228,9 @@ def test_names_with_wrappers_of_the_network_itself() -> None:
         "backbone.weight": 1,
         "weight": 2,
     }
+    del given["backbone.weight"]
+    with pytest.raises(CheckpointError, match=r"1 are missing \(backbone\.weight\)"):
+        fit_weights(Path("w.pt"), given, wanted, None, what="mine")
     wrapped = {"backbone.conv.weight": torch.zeros(2)}
     fit = fit_weights(Path("w.pt"), {"conv.weight": torch.ones(2)}, wrapped, None, what="mine")
     assert list(fit.taken) == ["backbone.conv.weight"]

@@ -85,6 +85,7 @@ def main(argv: Sequence[str]) -> int:
         find_models,
         match_data,
         note_changes,
+        trust_references,
     )
     from mixwright.lab.experiments.evaluations.parts import parse_parts
 
@@ -95,6 +96,8 @@ def main(argv: Sequence[str]) -> int:
     console = open_console()
     with users_words():
         parts = parse_parts(options.only)
+        if options.trust:
+            trust_references(parts)
         found = [
             model
             for word in options.models

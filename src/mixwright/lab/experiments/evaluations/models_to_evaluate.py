@@ -28,6 +28,7 @@ from mixwright.lab.training.folder import RunError, is_finished, read_identity
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.evaluation.subject import Evaluation
     from mixwright.lab.training.recipe import Recipe
     from mixwright.mixers import Mixer
 
@@ -398,6 +399,18 @@ def _of_run(path: Path, weights: str, trust: bool) -> list[ModelToEvaluate]:
         for column in wanted
         if column in about.columns
     ]
+
+
+def trust_references(parts: Sequence[Evaluation]) -> None:
+    """Import the modules of the networks of users that runs named as ``reference`` have.
+
+    Raises:
+        ValueError: there is no such run, or its module cannot be imported.
+    """
+    for part in parts:
+        if run := str(getattr(part, "reference", "")):
+            path = Path(run).expanduser()
+            check_trusted(saved_run(path).recipe.model, checkpoint_of(path), trust=True)
 
 
 def _of_function(word: str, normalise: str) -> ModelToEvaluate:
