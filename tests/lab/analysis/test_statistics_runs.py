@@ -1,4 +1,4 @@
-"""Over runs: paired and Welch t, no-worse claims, planning, Holm, simultaneous intervals, ranks."""
+"""Over runs: paired and Welch t, Holm, ranks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ from scipy import stats
 
 from mixwright.lab.analysis.statistics import (
     Ranks,
-    differences,
     holm,
     mean_ranks,
-    not_worse,
     paired_t,
-    runs_needed,
-    simultaneous_intervals,
-    t_interval,
     welch_t,
 )
 from mixwright.lab.analysis.statistics.ranks import critical_difference
@@ -61,11 +56,6 @@ def test_differences_without_spread_have_one_answer(
     assert found.interval.mean == pytest.approx(own[0] - other[0], rel=1e-9)
     assert math.isnan(found.interval.low)
     assert math.isnan(found.interval.high)
-    shown = not_worse(differences(own, other))
-    assert math.isnan(shown.p)
-    assert not shown.shown
-    (whole,) = simultaneous_intervals([differences(own, other)])
-    assert whole.no_spread
 
 
 def test_the_smallest_spread_that_was_measured_counts() -> None:
@@ -109,40 +99,6 @@ def test_welch_agrees_with_scipy() -> None:
     assert found.interval.count == 7
 
 
-def test_no_worse_is_shown_by_a_bound_and_never_by_a_large_p() -> None:
-    near = [0.001, -0.001, 0.0, 0.002, -0.002]
-    found = not_worse(near)
-    assert found.shown
-    assert found.bound == pytest.approx(-2.131847 * t_interval(near).deviation / math.sqrt(5))
-    oracle = stats.ttest_1samp(near, -0.003, alternative="greater")
-    assert found.p == pytest.approx(oracle.pvalue)
-    assert found.shown == (found.p < 0.05)
-    wide = [0.05, -0.05, 0.0]  # no difference to be seen, and nothing shown
-    assert paired_t(wide, [0.0] * 3).p == 1.0
-    assert not not_worse(wide).shown
-    assert not not_worse([0.01]).shown
-    assert not not_worse(near, margin=0.001).shown
-
-
-def test_runs_that_are_needed() -> None:
-    assert runs_needed(0.3, deviation=0.25) == 7
-    # Three runs each with a deviation of 0.25 have a half-width of 0.57.
-    assert runs_needed(0.567, deviation=0.25) == 3
-    assert runs_needed(0.566, deviation=0.25) == 4
-    assert runs_needed(1.0, deviation=0.0) == 2
-    for width in (0.05, 0.31, 0.9):
-        for paired in (False, True):
-            need = runs_needed(width, deviation=0.4, paired=paired)
-            groups = 1 if paired else 2
-
-            def half(runs: int, groups: int = groups) -> float:
-                t = stats.t.ppf(0.975, groups * (runs - 1))
-                return float(t * 0.4 * math.sqrt(groups / runs))
-
-            assert half(need) <= width
-            assert need == 2 or half(need - 1) > width
-
-
 def test_holm_has_its_known_answer_and_follows_the_definition() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     rng = np.random.default_rng(0)
@@ -156,13 +112,6 @@ def test_holm_has_its_known_answer_and_follows_the_definition() -> None:
     assert math.isnan(with_hole[1])
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
-
-
-def test_simultaneous_intervals_are_those_of_a_smaller_share() -> None:
-    family = [[1.0, 2.0, 4.0], [0.0, 0.5, 0.2], [3.0, 3.0, 3.1]]
-    for interval, values in zip(simultaneous_intervals(family), family, strict=True):
-        t = stats.t.ppf(1 - 0.05 / 6, 2)
-        assert interval.half_width == pytest.approx(t * stats.sem(values))
 
 
 def test_critical_differences_of_the_literature() -> None:
@@ -199,11 +148,7 @@ def test_groups_that_cannot_be_told_apart() -> None:
         (lambda: paired_t([1.0], [1.0, 2.0]), "1 scores against 2"),
         (lambda: paired_t([math.nan, 1.0], [1.0, 2.0]), "not finite"),
         (lambda: welch_t([1.0], [1.0, 2.0]), "1 and 2 runs"),
-        (lambda: not_worse([1.0, 2.0], margin=0.0), "margin is 0.0"),
-        (lambda: not_worse([1.0, 2.0], level=0.4), "level is 0.4"),
-        (lambda: runs_needed(0.0, deviation=1.0), "half_width is 0.0"),
         (lambda: holm([0.5, 1.5]), "1.5 is no p-value"),
-        (lambda: simultaneous_intervals([[1.0]], level=1.0), "level is 1.0"),
         (lambda: mean_ranks([[1.0, 2.0], [1.0, 2.0]]), r"shape \(2, 2\)"),
         (lambda: critical_difference(1, 3), "1 methods"),
     ],

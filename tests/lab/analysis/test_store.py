@@ -14,9 +14,9 @@ import torch
 
 from lab.reports.cells import csv_rows
 from lab.reports.pages import ABOUT, made_group
-from mixwright.lab.analysis.findings import Difference, Failure, Findings, Group, Part
+from mixwright.lab.analysis.findings import Failure, Findings, Group, Part
 from mixwright.lab.analysis.measures import with_statistics
-from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.analysis.statistics import Contrast, Interval
 from mixwright.lab.analysis.store import (
     arrays_beside,
     read_arrays,
@@ -84,13 +84,13 @@ def test_what_is_written_is_read(tmp_path: Path, groups: tuple[Group, ...]) -> N
     text = (tmp_path / "comparison.json").read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
-    assert json.loads(text)["format"] == 2
+    assert json.loads(text)["format"] == 3
 
 
 def test_what_is_unknown_is_nan_again(tmp_path: Path) -> None:
     (group,) = with_statistics([made_group("mixup", "raw", [{"top1": 0.5}])])
-    unknown = Difference(interval=Interval(0.1, math.nan, math.nan, 1, math.nan), p=math.nan,
-                         p_holm=math.nan)  # fmt: skip
+    unknown = Contrast(interval=Interval(0.1, math.nan, math.nan, 1, math.nan), p=math.nan,
+                       own=0.5, baseline=0.4, above=1, below=0)  # fmt: skip
     group = dataclasses.replace(group, differences={"top1": unknown})
     (read,) = read_findings(write_findings(tmp_path, findings((group,)), {})).parts["scores"].groups
     assert same(read.differences["top1"], unknown)
@@ -146,8 +146,9 @@ def test_the_tidy_table_has_each_number_once() -> None:
         ("[" * 100_000 + "]" * 100_000, r"comparison\.json: not JSON"),
         ("[" + "1" * 5000 + "]", r"comparison\.json: not JSON"),
         ("[]", "no record of ours"),
-        ('{"format": 99}', "its format is 99; this version reads formats 1 and 2"),
+        ('{"format": 99}', "its format is 99; this version reads formats 1, 2 and 3"),
         ('{"format": 2, "kind": "comparison"}', r"comparison\.json.*about"),
+        ('{"format": 3, "kind": "comparison"}', r"comparison\.json.*about"),
         ('{"format": 2, "kind": 3, "about": {}, "parts": {}}', r"comparison\.json.*kind"),
     ],
 )

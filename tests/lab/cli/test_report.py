@@ -76,7 +76,7 @@ def test_several_records_at_once(stored: Path, capsys: pytest.CaptureFixture[str
     [
         ("{", "comparison.json: not JSON"),
         ("[1]", "no record of ours"),
-        ('{"format": 7}', "its format is 7; this version reads formats 1 and 2"),
+        ('{"format": 7}', "its format is 7; this version reads formats 1, 2 and 3"),
         ('{"format": 2, "kind": "comparison"}', "comparison.json"),
         ('{"format": 1, "methods": [{"text": "none"}]}', "comparison.json"),
     ],

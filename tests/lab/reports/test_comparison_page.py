@@ -129,8 +129,10 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
     text = unescape(re.sub(r"<[^>]+>", " ", page))
     for words in (
         "2 mixing methods, smallconv on digits",
-        "paired by seed and corrected for 2 methods (Holm)",
-        "not distinguishable from no mixing at 3 seeds",
+        "for all 2 methods at once",
+        "Diagnosis",
+        "Recommendation",
+        "Digits are a toy",
         "Mean rank over 3 seeds",
         "test of all being alike: p = ",
         "86.5 ± 0.8",
@@ -154,10 +156,9 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
         "accuracy-top1.png", "accuracy-difference.png", "accuracy-ranks.png", "cost-time.png",
         "curves-all.png", "samples-all.png",
     }  # fmt: skip
-    assert page.count("p<sub>Holm</sub>") == 3  # a column for each kind of weights, and its note
     order = re.findall(r'<section id="([a-z-]+)">', page)
-    assert order == ["accuracy", "calibration", "cost", "samples", "curves", "caveats", "failures",
-                     "runs"]  # fmt: skip
+    assert order == ["answer", "accuracy", "calibration", "cost", "samples", "curves", "caveats",
+                     "failures", "runs"]  # fmt: skip
 
 
 def test_classes_are_text_and_no_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,10 +224,15 @@ def gain(difference: dict[str, Any] | None) -> str:
 
 
 def p_text(difference: dict[str, Any] | None) -> str:
-    if difference is None or difference["p_holm"] is None:
+    if difference is None or difference["p"] is None:
         return DASH
-    p = difference["p_holm"]
+    p = difference["p"]
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+
+
+def section_of(page: str, name: str) -> str:
+    (found,) = re.findall(rf'<section id="{name}">(.*?)</section>', page, re.DOTALL)
+    return found
 
 
 def minutes(seconds: float) -> str:
@@ -274,12 +280,12 @@ def test_every_number_in_the_tables_stands_in_the_record(
             )
         ]
         assert row == [name, *cells, step_cost(spending)]
-        ece, nll = (
+        top1, ece, nll = (
             [with_half(of(method, weights)["intervals"].get(measure), digits, scale)
              for weights in kinds]
-            for measure, digits, scale in (("ece", 1, 100), ("nll", 3, 1))
+            for measure, digits, scale in (("top1", 1, 100), ("ece", 1, 100), ("nll", 3, 1))
         )  # fmt: skip
-        assert quality == [name, *ece, *nll]
+        assert quality == [name, *top1, *ece, *nll]
         same, step = spending["equal_time"], spending["step"]
         assert time == [
             name,
@@ -328,15 +334,21 @@ def test_judgement_and_ranks_stand_in_the_record(plain: Made) -> None:
     record = plain.record
     ranking = record["parts"]["scores"]["numbers"]["ranking"]
     (p,) = re.findall(r"test of all being alike: p = ([\d.]+)\.", plain.page)
-    assert p == p_text({"p_holm": ranking["p"]})
+    assert p == p_text({"p": ranking["p"]})
     assert len(ranking["mean"]) == len(ranking["keys"]) == 3
     assert ranking["distance"] == pytest.approx(2.343 * math.sqrt(12 / 18), abs=1e-2)
+    answer = unescape(re.sub(r"<[^>]+>", " ", section_of(plain.page, "answer")))
+    for method in ("mixup", "cutmix"):
+        found = groups_of(record, "scores")[method, "raw"]["differences"]["top1"]
+        sure = found["p"] < 0.05
+        assert found["pooled"]
+        assert found["freedom"] == 4
+        assert f"{100 * found['own']:.1f}" in answer
+        assert sure == (found["interval"]["low"] * found["interval"]["high"] > 0)
+    assert answer.index("Effect") < answer.index("How sure") < answer.index("Diagnosis")
+    assert answer.index("Diagnosis") < answer.index("Recommendation") < answer.index("mixwright")
     (lede,) = re.findall(r'<p class="lede">(.*?)</p>', plain.page)
-    for method in ("mixup", "cutmix"):  # neither can be told from chance in these numbers
-        assert groups_of(record, "scores")[method, "raw"]["differences"]["top1"]["p_holm"] > 0.05
-    assert "MixUp and CutMix are not distinguishable" in lede
-    assert lede.index("Trained weights") < lede.index("EMA against")  # each speaks for itself
-    assert "speaks of" not in lede
+    assert unescape(lede) in " ".join(answer.split())
 
 
 def test_a_page_made_again_has_the_same_bytes(plain: Made, taught: Made) -> None:

@@ -1,21 +1,25 @@
-"""Records of format 1, as versions up to 0.1 wrote them, brought to today's findings.
+"""Records of formats 1 and 2, which older versions wrote, brought to today's findings.
 
-Comparisons, evaluations and theory runs each had a record of their own, with intervals in some and
-p-values in others. What ran is taken from them; intervals, differences and tests are made anew
-from it. Measured arrays and pictures were never in these records: pages show the figures that lie
-beside them instead.
+What ran is taken from them; intervals, differences and tests over runs are made anew from it.
+Comparisons, evaluations and theory runs of format 1 each had a record of their own; measured arrays
+and pictures were never in them: pages show the figures that lie beside them instead. Format 2
+judged each method by its own pairs of runs, with Holm's correction.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mixwright.lab.analysis.analyse import analyse
+from mixwright.lab.analysis.answer import with_answer
 from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
 from mixwright.lab.analysis.findings import (
+    FORMAT,
     WEIGHTS,
     About,
     Dataset,
@@ -23,6 +27,8 @@ from mixwright.lab.analysis.findings import (
     Findings,
     Group,
 )
+from mixwright.lab.analysis.measures import with_statistics
+from mixwright.lab.settings import decode
 from mixwright.lab.training.folder import read_metrics
 
 Raw = Mapping[str, Any]
@@ -36,7 +42,7 @@ def damaged(path: Path, error: Exception) -> ValueError:
 
 
 def convert_record(raw: Any, path: Path) -> Findings:
-    """Bring what the JSON of a record of format 1 holds to today's findings.
+    """Bring what the JSON of a record of format 1 or 2 holds to today's findings.
 
     Curves are read from the run folders beside ``path``, or from ``runs/NAME.jsonl``.
 
@@ -44,6 +50,8 @@ def convert_record(raw: Any, path: Path) -> Findings:
         ValueError: it is no such record, or a damaged one.
     """
     try:
+        if isinstance(raw, dict) and raw.get("format") == 2:
+            return _format_2(raw, path)
         found = _converted(raw, path.parent)
     except (KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
         raise damaged(path, error) from error
@@ -51,10 +59,34 @@ def convert_record(raw: Any, path: Path) -> Findings:
         return found
     if isinstance(raw, dict) and "format" in raw:
         raise ValueError(
-            f"{path}: its format is {raw['format']!r}; this version reads formats 1 and 2. "
+            f"{path}: its format is {raw['format']!r}; this version reads formats 1, 2 and 3. "
             "Read it with the version that wrote it, or a newer one."
         )
     raise ValueError(f"{path}: no record of ours; expected what compare, evaluate or theory wrote.")
+
+
+def _format_2(raw: dict[str, Any], path: Path) -> Findings:
+    """Judge a record of format 2 anew, but for what its arrays would be needed for."""
+    raw = copy.deepcopy(raw) | {"format": FORMAT}
+    for name, part in raw.get("parts", {}).items():
+        for group in part["groups"]:
+            group["differences"] = {}
+        for family in part["numbers"].get("families", ()) if name == "accuracy" else ():
+            family.pop("runs_needed", None)
+            family["methods"] = [_over_images(method) for method in family["methods"]]
+    findings = decode(Findings, raw, where=str(path))
+    parts = {
+        name: replace(part, groups=with_statistics(part.groups))
+        for name, part in findings.parts.items()
+    }
+    judged = replace(findings, parts=parts)
+    return with_answer(judged) if judged.kind == "comparison" else judged
+
+
+def _over_images(method: Raw) -> dict[str, Any]:
+    """What is kept of a method's accuracy: over runs it is now a difference like any other."""
+    over_runs = ("runs", "simultaneous", "p", "p_holm", "not_worse")
+    return {name: value for name, value in method.items() if name not in over_runs}
 
 
 def _converted(raw: Any, folder: Path) -> Findings | None:
@@ -100,7 +132,7 @@ def _comparison(raw: Raw, folder: Path) -> Findings:
         details={"parallel": raw["parallel"], "parameters": raw["parameters"]},
         failures=tuple(Failure(**failure) for failure in raw["failures"]),
     )
-    return Findings(kind="comparison", about=about, parts=parts)
+    return with_answer(Findings(kind="comparison", about=about, parts=parts))
 
 
 def _run(run: Raw, folder: Path) -> FinishedRun:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mixwright.lab.analysis.statistics import Interval
+from mixwright.lab.analysis.statistics import Contrast, Interval
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 2
-"""Of the record; ``convert`` brings records of format 1 to it."""
+FORMAT = 3
+"""Of the record; ``convert`` brings records of formats 1 and 2 to it."""
 
 Kind = Literal["comparison", "evaluation", "theory"]
 
@@ -40,22 +40,6 @@ SHORT_WEIGHTS = {
     "teacher_mixed": "teacher, mixed head",
 }
 """The same in heads of tables."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A number of a method less that of the baseline, paired by seed.
-
-    Attributes:
-        interval: of the difference over the seeds that both have; no ends for one seed, nor
-            where all seeds differ by the same.
-        p: two-sided, of a t test over the pairs; NaN likewise.
-        p_holm: the same, adjusted by Holm's method for all methods with the same weights.
-    """
-
-    interval: Interval
-    p: float
-    p_holm: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,7 +76,7 @@ class Group:
     folders: tuple[str, ...] = ()
     summaries: tuple[dict[str, Any], ...] = ()
     intervals: dict[str, Interval] = field(default_factory=dict[str, Interval])
-    differences: dict[str, Difference] = field(default_factory=dict[str, Difference])
+    differences: dict[str, Contrast] = field(default_factory=dict[str, Contrast])
     # Tensors; declared as anything, since records are read where torch is not imported.
     arrays: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 

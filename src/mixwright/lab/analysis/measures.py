@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mixwright.lab.analysis.families import common_seeds, families
-from mixwright.lab.analysis.findings import Difference, Group
-from mixwright.lab.analysis.statistics import Interval, t_interval
-from mixwright.lab.analysis.statistics.multiplicity import holm
-from mixwright.lab.analysis.statistics.runs import paired_t
+from mixwright.lab.analysis.findings import Group
+from mixwright.lab.analysis.statistics import Contrast, Interval, t_interval
+from mixwright.lab.analysis.statistics.block_design import many_to_one
 
 
 def numbers(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -49,25 +48,32 @@ def interval(values: Sequence[float]) -> Interval:
 def with_statistics(groups: Sequence[Group]) -> tuple[Group, ...]:
     """Fill in the intervals of every number, and the differences to the baseline.
 
-    The methods that are compared with one baseline are a family of questions for each number:
-    Holm's method lets one in twenty families claim a difference that is none, however many methods
+    The methods that are compared with one baseline are a family of questions for each number
+    (``many_to_one``): one in twenty families claims a difference that is none, however many methods
     there are. Whole numbers are counts (of images) and settings, which have no difference.
     """
     found = {group.key: [numbers(summary) for summary in group.summaries] for group in groups}
-    differences: dict[str, dict[str, Difference]] = {group.key: {} for group in groups}
+    differences: dict[str, dict[str, Contrast]] = {group.key: {} for group in groups}
     for family in families(groups):
-        pairs = {own.key: common_seeds(own, base) for own, base in family}
-        family = [(own, base) for own, base in family if pairs[own.key]]
-        for path in dict.fromkeys(path for own, _ in family for path in _measures(own.first)):
-            tests = {}
-            for own, base in family:
-                mine = [found[own.key][a].get(path, math.nan) for a, _ in pairs[own.key]]
-                theirs = [found[base.key][b].get(path, math.nan) for _, b in pairs[own.key]]
-                if all(map(math.isfinite, (*mine, *theirs))):
-                    tests[own.key] = paired_t(mine, theirs)
-            adjusted = holm([test.p for test in tests.values()])
-            for (key, test), p_holm in zip(tests.items(), adjusted, strict=True):
-                differences[key][path] = Difference(interval=test.interval, p=test.p, p_holm=p_holm)
+        base = family[0][1]  # one for all: they have the same weights
+        pairs = {own.key: (own, seeds) for own, _ in family if (seeds := common_seeds(own, base))}
+        for path in dict.fromkeys(
+            path for own, _ in pairs.values() for path in _measures(own.first)
+        ):
+            theirs = _by_seed(base, found, path)
+            scores = {
+                key: {seed: score for seed, score in _by_seed(own, found, path).items()
+                      if seed in theirs}
+                for key, (own, _) in pairs.items()
+            }  # fmt: skip
+            known = {
+                key: own
+                for key, own in scores.items()
+                if all(math.isfinite(own[seed]) and math.isfinite(theirs[seed]) for seed in own)
+            }
+            used = {seed for own in known.values() for seed in own}
+            for key, contrast in many_to_one({seed: theirs[seed] for seed in used}, known).items():
+                differences[key][path] = contrast
     return tuple(
         replace(
             group,
@@ -79,6 +85,14 @@ def with_statistics(groups: Sequence[Group]) -> tuple[Group, ...]:
         )
         for group in groups
     )
+
+
+def _by_seed(
+    group: Group, found: Mapping[str, Sequence[Mapping[str, float]]], path: str
+) -> dict[Hashable, float]:
+    """One number of every run; a seed that a record names twice counts at its first place."""
+    scores = [run.get(path, math.nan) for run in found[group.key]]
+    return dict(reversed([*zip(group.seeds, scores, strict=True)]))
 
 
 def _measures(summary: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether methods differ from the baseline in top-1: for new runs, for new images, and by ranks."""
+"""Whether checkpoints differ from the baseline's in top-1 on new images; ranks of methods."""
 
 from __future__ import annotations
 
@@ -14,37 +14,25 @@ from mixwright.lab.analysis.statistics import (
     Interval,
     bootstrap_interval,
     crossed_interval,
-    differences,
     holm,
-    not_worse,
-    paired_t,
-    runs_needed,
     sign_flip_p,
-    simultaneous_intervals,
     wilson_interval,
 )
-from mixwright.lab.analysis.statistics.runs import NotWorse
 from mixwright.sampling import Stream, stream
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MARGIN = 0.003
-"""A loss of accuracy that does not matter, for the claim that a method is no worse."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class AgainstBaseline:
-    """A method against its baseline, over runs and over images.
+    """The runs of a method against those of its baseline, over images.
+
+    Over runs, which is what tells methods apart, it is the difference of ``top1`` in the group.
 
     Attributes:
         key: of the method's group.
         baseline: key of the baseline's group.
-        runs: difference of top-1, paired by seed, with its t interval; no ends for one pair.
-        simultaneous: the same with an interval that holds together with those of the whole family.
-        p: of the t test over pairs; NaN for one pair, and where all pairs differ by the same.
-        p_holm: the same, adjusted for the family.
-        not_worse: the one-sided bound; NaN likewise.
         images: mean difference per image with its bootstrap interval; None without arrays.
         crossed: interval over seeds and images at once; None without arrays.
         p_images: of sign flips over images; NaN without arrays.
@@ -53,11 +41,6 @@ class AgainstBaseline:
 
     key: str
     baseline: str
-    runs: Interval
-    simultaneous: Interval
-    p: float
-    p_holm: float
-    not_worse: NotWorse
     images: Interval | None
     crossed: Interval | None
     p_images: float
@@ -66,18 +49,10 @@ class AgainstBaseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Methods with the same weights, which are one family of questions.
-
-    Attributes:
-        weights: of the methods.
-        methods: in the order of the groups.
-        runs_needed: pairs of runs whose intervals would be as narrow as ``MARGIN``, at the median
-            spread of the differences; None where there is no spread to tell it from.
-    """
+    """Methods with the same weights, in the order of the groups: one family of questions."""
 
     weights: str
     methods: tuple[AgainstBaseline, ...]
-    runs_needed: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,33 +86,23 @@ def judge(family: Sequence[tuple[Group, Group]]) -> Family:
     """Test one family of (method, baseline); those without common seeds are left out."""
     pairs = [(own, base, common_seeds(own, base)) for own, base in family]
     pairs = [pair for pair in pairs if pair[2]]
-    scores = [_paired_scores(*pair) for pair in pairs]
-    tests = [paired_t(own, other) for own, other in scores]
-    gains = [differences(own, other) for own, other in scores]
     over_images = [_test_images(*pair, place=place) for place, pair in enumerate(pairs)]
-    methods = [
-        AgainstBaseline(
-            key=own.key,
-            baseline=base.key,
-            runs=test.interval,
-            simultaneous=simultaneous,
-            p=test.p,
-            p_holm=p_holm,
-            not_worse=not_worse(gain, margin=MARGIN),
-            images=images,
-            crossed=crossed,
-            p_images=p_images,
-            p_images_holm=p_images_holm,
-        )
-        for (own, base, _), test, simultaneous, gain, (images, crossed, p_images), p_holm,
-            p_images_holm
-        in zip(
-            pairs, tests, simultaneous_intervals(gains) if gains else [], gains, over_images,
-            holm([test.p for test in tests]), holm([p for _, _, p in over_images]), strict=True,
-        )
-    ]  # fmt: skip
+    adjusted = holm([p for _, _, p in over_images])
     return Family(
-        weights=family[0][0].weights, methods=tuple(methods), runs_needed=_runs_needed(methods)
+        weights=family[0][0].weights,
+        methods=tuple(
+            AgainstBaseline(
+                key=own.key,
+                baseline=base.key,
+                images=images,
+                crossed=crossed,
+                p_images=p,
+                p_images_holm=p_holm,
+            )
+            for (own, base, _), (images, crossed, p), p_holm in zip(
+                pairs, over_images, adjusted, strict=True
+            )
+        ),
     )
 
 
@@ -161,21 +126,10 @@ def stacked(group: Group, places: Sequence[int]) -> Tensor | None:
     return torch.stack(found).double()
 
 
-def _top1(group: Group) -> list[float]:
-    return [float(summary["top1"]) for summary in group.summaries]
-
-
 def _over_images(group: Group) -> Interval:
     top1, images = float(group.first["top1"]), int(group.first["images"])
     low, high = wilson_interval(round(top1 * images), images)
     return Interval(top1, low, high, images, math.nan)
-
-
-def _paired_scores(
-    own: Group, base: Group, places: Sequence[tuple[int, int]]
-) -> tuple[list[float], list[float]]:
-    mine, theirs = _top1(own), _top1(base)
-    return [mine[a] for a, _ in places], [theirs[b] for _, b in places]
 
 
 def _test_images(
@@ -193,10 +147,3 @@ def _test_images(
         crossed_interval(mine.numpy(), theirs.numpy(), generator=stream(*words, 1)),
         sign_flip_p(per_image, generator=stream(*words, 2)),
     )
-
-
-def _runs_needed(methods: Sequence[AgainstBaseline]) -> int | None:
-    tested = [method for method in methods if not math.isnan(method.p_holm)]
-    deviations = sorted(method.runs.deviation for method in tested)
-    spread = deviations[len(deviations) // 2] if deviations else 0.0
-    return runs_needed(MARGIN, deviation=spread, paired=True) if spread > 0 else None

@@ -163,13 +163,12 @@ def _compare(task: _Task) -> int:
     from mixwright.lab.analysis.store import write_findings
     from mixwright.lab.analysis.training_warnings import WarningRows
     from mixwright.lab.cli.forecast import WORTH_SAYING, estimate_line
-    from mixwright.lab.cli.table import print_comparison
+    from mixwright.lab.cli.table import print_answer, print_comparison
     from mixwright.lab.experiments.comparing import check_comparable, compare_runs
     from mixwright.lab.experiments.grid import worker_pool
     from mixwright.lab.experiments.step_costs import step_costs
     from mixwright.lab.reports.page import write_report
     from mixwright.lab.reports.sections.warnings import where
-    from mixwright.lab.reports.verdict import verdict
     from mixwright.lab.settings import decode
 
     began, console = time.monotonic(), task.console
@@ -205,7 +204,7 @@ def _compare(task: _Task) -> int:
     )
     console.print()  # the table comes first: whatever becomes of the files, hours were spent on it
     print_comparison(findings, console)
-    say(console, verdict(findings.parts["scores"]))
+    print_answer(findings, console)
     warned = decode(WarningRows, findings.parts["warnings"].numbers, where="the warnings")
     for row in warned.rows:
         say(console, f"warning: {row.method} ({where(row)}): {row.message}")

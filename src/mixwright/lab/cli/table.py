@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS
+from mixwright.lab.cli.progress import say
 from mixwright.lab.reports.caveats import mixed_alone
 from mixwright.lab.reports.formatting import NONE, number, percent, signed, spread, times
+from mixwright.lab.reports.sections.answer import answer_sentences, next_steps, read_answer
 from mixwright.lab.reports.sections.equal_time import at_equal_time
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
 
@@ -25,7 +27,7 @@ def print_comparison(findings: "Findings", console: "Console") -> None:
     seeds = max(len(group.seeds) for group in scores.groups)
     caption = (
         f"mean ± half of the 95 % t interval over {seeds} seeds, after the last epoch; "
-        "differences in points, paired by seed"
+        "differences in points, paired by seed, with intervals that hold together"
         if seeds > 1
         else "one seed, after the last epoch; differences in points"
     )
@@ -49,6 +51,15 @@ def print_comparison(findings: "Findings", console: "Console") -> None:
         if mixed:
             console.print(_comparison(mixed, console, ""))
         console.print(_comparison(teacher | quality, console, caption))
+
+
+def print_answer(findings: "Findings", console: "Console") -> None:
+    """Print what a comparison answers in a few lines, and the command to go on with."""
+    for word, sentence in answer_sentences(findings).items():
+        say(console, f"{word}: {sentence}")
+    for sentence, command in next_steps(read_answer(findings)):
+        say(console, f"\nNext: {sentence}")
+        say(console, f"  {command}")
 
 
 Columns = dict[str, dict[str, str]]

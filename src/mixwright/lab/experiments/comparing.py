@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.lab.analysis.answer import with_answer
 from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
 from mixwright.lab.analysis.cost import StepCosts
 from mixwright.lab.analysis.findings import About, Arrays, Failure, Findings
@@ -121,7 +122,7 @@ def compare_runs(
         },
         failures=tuple(failures),
     )
-    return Findings(kind="comparison", about=about, parts=parts), {
+    return with_answer(Findings(kind="comparison", about=about, parts=parts)), {
         **arrays,
         **{f"samples/{key}": array for key, array in sample_arrays.items()},
         **{f"diagnostics/{key}": array for key, array in mask_arrays.items()},

@@ -11,16 +11,16 @@ from mixwright.lab.reports.caveats import caveats
 from mixwright.lab.reports.formatting import NONE, duration, joined, listed, number, percent, when
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Cell, Logs, Notes, Page, Section, Table
+from mixwright.lab.reports.sections.answer import recommendation
 from mixwright.lab.reports.sections.equal_time import at_equal_time
 from mixwright.lab.reports.sections.scores import columns_of, methods_of
-from mixwright.lab.reports.verdict import verdict
 
 _SHOWN = {"data", "model", "epochs", "train_size", "image_size"}
 """Fields of the recipe that have a line of their own."""
 
 
 def heading(page: Page) -> Heading:
-    """Return title, verdict and metadata of a comparison."""
+    """Return title, recommendation and metadata of a comparison."""
     findings = page.findings
     about, scores = findings.about, findings.parts["scores"]
     seeds = _seeds(scores)
@@ -30,7 +30,7 @@ def heading(page: Page) -> Heading:
         title=_title(findings),
         subtitle=f"{count} · {_budget(findings)} · {duration(about.seconds)} of training "
         f"· {finished}",
-        summary=verdict(scores),
+        summary=recommendation(findings),
         metadata=_metadata(findings, finished),
         about="What was compared",
     )

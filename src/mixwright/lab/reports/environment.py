@@ -28,7 +28,7 @@ def environment() -> Any:
     # Jinja2 types these by what it puts there itself.
     filters: dict[str, Any] = environment.filters
     known: dict[str, Any] = environment.globals
-    filters |= {"svg": Markup, "picture": _picture, "percent": percent, "head": _head}
+    filters |= {"svg": Markup, "picture": _picture, "percent": percent}
     filters |= {"beside": beside, "log": _log}
     known["colours"] = {"ink": INK, "faint": FAINT, "line": LINE, "paper": PAPER}
     known["sources"] = SOURCES
@@ -37,13 +37,6 @@ def environment() -> Any:
 
 def _picture(image: "Tensor") -> str:
     return "data:image/png;base64," + base64.b64encode(png(image)).decode("ascii")
-
-
-def _head(text: str) -> Any:
-    """The text of a head, ``p_Holm`` with a small Holm below the line."""
-    from markupsafe import Markup, escape
-
-    return Markup(str(escape(printable(text))).replace("p_Holm", "p<sub>Holm</sub>"))
 
 
 def _log(text: str) -> Any:

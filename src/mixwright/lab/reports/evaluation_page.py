@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mixwright.lab.analysis.families import families
 from mixwright.lab.analysis.findings import Findings, Group, Part
-from mixwright.lab.reports.formatting import NONE, joined, listed, number, percent, spread, when
+from mixwright.lab.reports.formatting import (
+    NONE,
+    joined,
+    listed,
+    number,
+    percent,
+    points,
+    spread,
+    when,
+)
 from mixwright.lab.reports.page import Heading
 from mixwright.lab.reports.section import Notes, Page, Section
-from mixwright.lab.reports.verdict import CLAIM
+from mixwright.lab.reports.verdict import of_weights, stands
 
 
 @dataclass(frozen=True)
@@ -138,33 +146,42 @@ def summary(findings: Findings) -> str:
 
 
 def _against_baseline(findings: Findings) -> str:
-    """Where methods differ from their baseline, measure by measure, adjusted within each."""
+    """How far accuracy is from that of the baseline, and what else differs beyond chance."""
+    groups = findings.parts["accuracy"].groups
+    first = next((group.weights for group in groups if group.differences), "")
+    text = [of_weights(groups, first)]
     claims = [
         claim
         for column in HEADLINES
         if column.part in findings.parts
-        and (claim := _claims(column, findings.parts[column.part].groups))
+        and column.part != "accuracy"
+        and (claim := _claims(column, findings))
     ]
-    if not claims:
-        return (
-            "Against no mixing, no difference can be told from chance at these seeds, in any "
-            "measure of the table."
-        )
-    return (
-        f"Against no mixing, differences with p_Holm below {CLAIM} within a measure: "
-        + "; ".join(claims)
-        + ". Everything else cannot be told from chance at these seeds."
-    )
+    if claims:
+        text.append(f"Beyond chance, measure by measure: {'; '.join(claims)}.")
+    elif len(findings.parts) > 1 and any(len(group.seeds) > 1 for group in groups):
+        text.append("In no measure of the table is a difference beyond chance at these seeds.")
+    return " ".join(sentence for sentence in text if sentence)
 
 
-def _claims(column: Headline, groups: Sequence[Group]) -> str:
-    """Methods that differ in one measure, like weights compared with like."""
+def _claims(column: Headline, findings: Findings) -> str:
+    """Methods that differ in one measure, like weights compared with like.
+
+    A model that knows less can be better calibrated: calibration has accuracy beside it.
+    """
     named: list[str] = []
-    for family in families(groups):
+    for family in families(findings.parts[column.part].groups):
         for own, _ in family:
             found = own.differences.get(column.of(own))
-            if found is not None and found.p_holm < CLAIM:
+            if found is not None and stands(found):
                 better = "better" if found.interval.mean * column.better > 0 else "worse"
                 size = number(column.scale * found.interval.mean, column.digits)
-                named.append(f"{own.label} {better} ({size})")
+                top1 = _top1(own, findings) if column.part == "calibration" else ""
+                named.append(f"{own.label} {better} ({size}{top1})")
     return f"{column.head.removesuffix(' %')}: {joined(named)}" if named else ""
+
+
+def _top1(own: Group, findings: Findings) -> str:
+    group = findings.parts["accuracy"].group(own.key)
+    found = None if group is None else group.differences.get("top1")
+    return "" if found is None else f" at {points(found.interval.mean, 1)} points of top-1"

@@ -143,13 +143,21 @@ class Notes:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command to copy, and the sentence before it."""
+
+    sentence: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Logs:
     """Titles and texts of programs, such as the last lines of runs that failed."""
 
     texts: tuple[tuple[str, str], ...]
 
 
-Block = Table | Drawing | Cards | Samples | Pictures | Notes | Logs
+Block = Table | Drawing | Cards | Samples | Pictures | Notes | Command | Logs
 
 
 @dataclass(frozen=True, eq=False)

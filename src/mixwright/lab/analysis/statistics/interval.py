@@ -47,6 +47,35 @@ class Interval:
         return (self.high - self.low) / 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A number of a method less that of its baseline, over the seeds that both have.
+
+    Attributes:
+        interval: mean difference with its simultaneous interval; no ends for one seed, and where
+            no spread was measured. Its deviation is that of the difference of two single runs.
+        own: mean of the method over those seeds.
+        baseline: mean of the baseline over those seeds.
+        p: two-sided, adjusted for all methods of the family; NaN where there are no ends.
+        above: seeds in which the method's number is the higher one.
+        below: seeds in which it is the lower one.
+        detectable: smallest true difference that these seeds would have shown with a chance of
+            ``dunnett.POWER``; NaN where there are no ends.
+        freedom: degrees of freedom of the spread; 0 where there is none.
+        pooled: whether the spread is that of all methods, not of this one alone.
+    """
+
+    interval: Interval
+    own: float
+    baseline: float
+    p: float
+    above: int
+    below: int
+    detectable: float = math.nan
+    freedom: int = 0
+    pooled: bool = False
+
+
 @functools.lru_cache(maxsize=256)
 def t_quantile(level: float, freedom: int) -> float:
     """Return the half width of a two-sided t interval in standard errors.

@@ -1,15 +1,13 @@
-"""Several questions at once: p-values and intervals that hold for all of them together.
+"""Several questions at once that do not share a spread: p-values that hold for all of them.
 
-The family is declared before looking: the types of one pair of methods, the methods against one
-baseline, the data sets.
+The family is declared before looking: the types of one pair of methods, the data sets. Methods
+against one baseline, over runs, are the business of ``block_design``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-from mixwright.lab.analysis.statistics.interval import Interval, difference_interval
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -42,28 +40,3 @@ def holm(ps: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(order) - rank) * ps[place]))
         adjusted[place] = floor
     return adjusted
-
-
-def simultaneous_intervals(
-    family: Sequence[Sequence[float]], level: float = 0.95
-) -> list[Interval]:
-    """Return t intervals that all hold at once, by Bonferroni's inequality.
-
-    One of values that are all equal has no ends: no spread was measured.
-
-    Args:
-        family: for each question its values, such as differences paired by seed.
-        level: share of families in which every interval holds its true mean, in (0, 1).
-
-    Raises:
-        ValueError: ``t_interval`` refuses the values or the level.
-
-    Example:
-        >>> from mixwright.lab.analysis.statistics.interval import t_interval
-        >>> first, _ = simultaneous_intervals([[1.0, 2.0, 3.0], [1.0, 1.0, 4.0]])
-        >>> round(first.half_width, 4) == round(t_interval([1.0, 2.0, 3.0], 0.975).half_width, 4)
-        True
-    """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"simultaneous_intervals: level is {level}; expected a share in (0, 1).")
-    return [difference_interval(values, 1 - (1 - level) / len(family)) for values in family]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mixwright.lab.analysis.answer import CLAIM
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.over_types import FAMILY_OF, ByType, OverTypes
 from mixwright.lab.reports.figure_text import legend
@@ -12,7 +13,6 @@ from mixwright.lab.reports.figures import WIDE, canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, p_value, points, signed
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Section, Shades, Table
-from mixwright.lab.reports.verdict import CLAIM
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

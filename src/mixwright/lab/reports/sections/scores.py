@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import SHORT_WEIGHTS, WEIGHTS, Group, Part
 from mixwright.lab.analysis.ranking import Ranked, Ranking
+from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.reports.figures import canvas, percent_axis, row_labels
 from mixwright.lab.reports.formatting import NONE, p_equals, p_value, signed, spread, times
 from mixwright.lab.reports.palette import FAINT
@@ -76,9 +77,8 @@ def write(part: Part, page: Page) -> dict[str, Section]:
                 "difference",
                 "Difference to no mixing with its 95 % interval"
                 + (", of an own teacher (diamonds) to the EMA of no mixing" if teachers else "")
-                + ". What crosses the vertical line cannot be told from chance; of several "
-                "methods, some will keep clear of it by chance, which the adjusted p-values allow "
-                "for.",
+                + ". Intervals hold for all methods at once; of one that crosses the vertical line "
+                "chance may be all there is.",
                 lambda width: difference_figure(methods, page, width=width),
             )
         )
@@ -89,7 +89,8 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         "accuracy": Section(title="Accuracy", blocks=tuple(blocks)),
         "calibration": Section(
             title="Calibration",
-            reading="How far the model's confidence can be believed. Lower is better in both.",
+            reading="How far the model's confidence can be believed: lower is better, at the same "
+            "accuracy. A model that is sure of little is well calibrated too.",
             blocks=(_calibration(methods, columns),),
         ),
     }
@@ -113,15 +114,15 @@ def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
         spans=(("", 1), *((_COLUMNS[weights][0], 3) for weights in columns), ("", 1)),
         head=(
             "Method",
-            *(head for weights in columns for head in ("top-1, %", _COLUMNS[weights][1], "p_Holm")),
+            *(head for weights in columns for head in ("top-1, %", _COLUMNS[weights][1], "p")),
             "step cost",
         ),
         rows=rows,
         keys=tuple(methods),
         caption="Mean over seeds ± half of its 95 % t interval, after the last epoch. Differences "
-        "are in percentage points and paired by seed; p_Holm is the p-value of a paired t test, "
-        "adjusted for the number of methods by Holm's method, and a difference is bold where it is "
-        "below 0.05, each set of weights for itself. "
+        "are in percentage points and paired by seed. Their intervals and p are Dunnett's: they "
+        "hold for all methods with the same weights at once, with one spread for all of them; a "
+        "difference is bold where p is below 0.05. "
         + (
             "An own teacher is an average of weights that a method keeps for itself; it is set "
             "against the averaged weights (EMA) of no mixing, since against trained weights it "
@@ -142,32 +143,47 @@ def _three(group: Group | None) -> tuple[str | Cell, ...]:
     return (
         spread(group.intervals["top1"]),
         Cell(signed(difference and difference.interval), clear=bool(stands(difference))),
-        p_value(difference and difference.p_holm),
+        p_value(difference and difference.p),
     )
 
 
 def _calibration(methods: Methods, columns: Sequence[str]) -> Table:
+    """Calibration with accuracy beside it, without which it says little."""
+    scaled = [
+        weights
+        for weights in columns
+        if any("ece_scaled" in _intervals(groups.get(weights)) for groups in methods.values())
+    ]
+    measures: list[tuple[str, str, Sequence[str], dict[str, Any]]] = [
+        ("Top-1, %", "top1", columns, {}),
+        ("Expected calibration error, %", "ece", columns, {}),
+        ("ECE with its temperature scaled, %", "ece_scaled", scaled, {}),
+        ("Negative log-likelihood, nats", "nll", columns, {"digits": 3, "scale": 1}),
+    ]
     return Table(
-        spans=(
-            ("", 1),
-            ("Expected calibration error, %", len(columns)),
-            ("Negative log-likelihood, nats", len(columns)),
-        ),
-        head=("Method", *(SHORT_WEIGHTS[weights] for _ in range(2) for weights in columns)),
+        spans=(("", 1), *((title, len(kinds)) for title, _, kinds, _ in measures if kinds)),
+        head=("Method", *(SHORT_WEIGHTS[kind] for _, _, kinds, _ in measures for kind in kinds)),
         rows=tuple(
             (
                 groups["raw"].name,
-                *(_spread(groups.get(weights), "ece") for weights in columns),
-                *(_spread(groups.get(weights), "nll", digits=3, scale=1) for weights in columns),
+                *(
+                    spread(_intervals(groups.get(kind)).get(measure), **look)
+                    for _, measure, kinds, look in measures
+                    for kind in kinds
+                ),
             )
             for groups in methods.values()
         ),
         keys=tuple(methods),
+        caption="Temperature scaling divides all logits by one number, chosen on one half of the "
+        "test images for the other half, both ways: what it repairs needs no mixing."
+        if scaled
+        else "",
     )
 
 
-def _spread(group: Group | None, measure: str, **look: Any) -> str:
-    return NONE if group is None else spread(group.intervals[measure], **look)
+def _intervals(group: Group | None) -> dict[str, Interval]:
+    return {} if group is None else group.intervals
 
 
 def _ranks(ranking: Ranking, part: Part, page: Page) -> Drawing:

@@ -6,18 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.lab.analysis.findings import WEIGHTS, Group, Part
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.ranking import Ranking
-from mixwright.lab.analysis.significance import MARGIN, AgainstBaseline, Family, Significance
-from mixwright.lab.analysis.statistics import Interval
-from mixwright.lab.analysis.statistics.interval import NO_SPREAD
+from mixwright.lab.analysis.significance import AgainstBaseline, Significance
+from mixwright.lab.analysis.statistics import Contrast, Interval
 from mixwright.lab.reports.figures import canvas, row_labels
 from mixwright.lab.reports.formatting import (
     MINUS,
     NONE,
-    capital,
-    count_range,
-    joined,
     p_equals,
     p_value,
     percent,
@@ -28,14 +24,13 @@ from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.ranks_figure import ranks_figure
 from mixwright.lab.reports.section import Drawing, Section, Shades, Table
 from mixwright.lab.reports.sections.lines import group_whisker
-from mixwright.lab.reports.verdict import CLAIM
+from mixwright.lab.reports.verdict import of_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_KINDS = {"raw": "Trained weights", "ema": "EMA", "teacher": "Own teachers", "": "Models"} | {
-    name: capital(WEIGHTS[name]) for name in ("raw_mixed", "ema_mixed", "teacher_mixed")
-}
+MARGIN = 0.003
+"""A loss of accuracy that does not matter, for the claim that a method is no worse."""
 
 Groups = Mapping[str, Group]
 """Groups of the part by their key."""
@@ -51,9 +46,8 @@ def significance(part: Part, judged: Significance, shades: Shades) -> Section:
     drawings = [
         Drawing(
             name="differences",
-            caption="Difference of top-1 to the baseline with the same kind of weights: thick, its "
-            "own 95 % interval over runs; thin, the one that holds together with all of its kind "
-            "(Bonferroni).",
+            caption="Difference of top-1 to the baseline with the same kind of weights, with its "
+            "95 % interval over runs; all intervals of a kind hold at once.",
             make=lambda width: differences(methods, groups, shades, width=width),
         )
     ]
@@ -62,9 +56,11 @@ def significance(part: Part, judged: Significance, shades: Shades) -> Section:
     return Section(
         title="What differs, and how sure that is",
         protocol="Top-1 accuracy; differences to no mixing with the same kind of weights (an own "
-        "teacher to the EMA), paired by seed. Each kind of weights is one family of questions, "
-        "adjusted by Holm's method; a difference is claimed where that p-value is below 0.05.",
-        reading=" ".join(_verdict(family, groups) for family in judged.families),
+        "teacher to the EMA), paired by seed. Each kind of weights is one family of questions: "
+        "Dunnett's intervals and p-values over runs, with one spread for all methods; over images "
+        "p-values are adjusted by Holm's method.",
+        reading=" ".join(of_weights(part.groups, family.weights) for family in judged.families)
+        + (" Intervals over images speak of these checkpoints alone." if len(tables) > 1 else ""),
         blocks=(*tables, *drawings),
     )
 
@@ -72,14 +68,13 @@ def significance(part: Part, judged: Significance, shades: Shades) -> Section:
 def differences(
     methods: Sequence[AgainstBaseline], groups: Groups, shades: Shades, *, width: float
 ) -> Figure:
-    """Draw a row a method: difference to its baseline with both intervals."""
+    """Draw a row a method: difference to its baseline with its interval."""
     figure, axes = canvas(width, 0.75 + 0.36 * len(methods))
     axes.axvline(0, color=FAINT.light, lw=1)
     for place, method in enumerate(methods):
-        colour = shades[method.key].light
-        ends = [100 * method.simultaneous.low, 100 * method.simultaneous.high]
-        axes.plot(ends, [-place] * 2, color=colour, lw=0.8, alpha=0.8)
-        group_whisker(axes, groups[method.key], method.runs, -place, colour)
+        group = groups[method.key]
+        interval = group.differences["top1"].interval
+        group_whisker(axes, group, interval, -place, shades[method.key].light)
     row_labels(axes, [groups[method.key].label for method in methods])
     axes.set_xlabel("difference to no mixing, points")
     axes.margins(x=0.08)
@@ -87,26 +82,27 @@ def differences(
 
 
 def _over_runs(methods: Sequence[AgainstBaseline], groups: Groups) -> Table:
-    rows = tuple(
-        (
-            groups[method.key].label,
-            signed(method.runs, digits=2),
-            _ends(method.runs),
-            p_value(method.p_holm),
-            _ends(method.simultaneous),
-            _no_worse(method),
-            str(method.runs.count),
-        )
-        for method in methods
-    )
+    found = [groups[method.key].differences["top1"] for method in methods]
     return Table(
-        head=("For new runs", "difference, points", "95 % interval", "p Holm",
-              "all at once", f"no worse by {percent(MARGIN)}", "R"),
-        rows=rows,
-        caption="Unit of analysis: runs, R pairs of one seed; t test over the pairs. All at once: "
-        "intervals that hold together (Bonferroni). No worse: whether the one-sided 95 % "
-        f"bound lies above {MINUS}{percent(MARGIN)} points; a large p-value alone shows no such "
-        "thing.",
+        head=("For new runs", "difference, points", "95 % interval", "p", "smallest shown",
+              f"no worse by {percent(MARGIN)}", "R"),
+        rows=tuple(
+            (
+                groups[method.key].label,
+                signed(difference.interval, digits=2),
+                _ends(difference.interval),
+                p_value(difference.p),
+                percent(difference.detectable),
+                _no_worse(difference),
+                str(difference.interval.count),
+            )
+            for method, difference in zip(methods, found, strict=True)
+        ),
+        caption="Unit of analysis: runs, R pairs of one seed. Intervals and p-values are "
+        "Dunnett's: they hold for all methods at once. Smallest shown: a true difference, in "
+        "points, that these runs would have found with a chance of 80 %. No worse: whether the "
+        f"interval lies above {MINUS}{percent(MARGIN)} points; a large p-value alone shows no "
+        "such thing.",
         keys=tuple(method.key for method in methods),
     )  # fmt: skip
 
@@ -134,49 +130,16 @@ def _over_images(methods: Sequence[AgainstBaseline], groups: Groups, count: int)
     )
 
 
-def _no_worse(method: AgainstBaseline) -> str:
-    if math.isnan(method.not_worse.bound):
+def _no_worse(difference: Contrast) -> str:
+    if math.isnan(difference.interval.low):
         return NONE
-    return "yes" if method.not_worse.shown else "not shown"
+    return "yes" if difference.interval.low > -MARGIN else "not shown"
 
 
 def _ends(interval: Interval | None) -> str:
     if interval is None or math.isnan(interval.low):
         return NONE
     return f"{points(interval.low)} to {points(interval.high)}"
-
-
-def _verdict(family: Family, groups: Groups) -> str:
-    """What may be claimed for new runs of one kind, and how many would be needed to tell more."""
-    kind = _KINDS[family.weights]
-    tested = [method for method in family.methods if not math.isnan(method.p_holm)]
-    still = [method for method in family.methods if method.runs.no_spread]
-    if not tested and not still:
-        return (
-            f"{kind}: one seed gives no interval over runs, so nothing can be said of the methods; "
-            "the second table speaks of these checkpoints alone."
-        )
-    sure = [method for method in tested if method.p_holm < CLAIM]
-    unsure = [method for method in tested if not method.p_holm < CLAIM]
-    seeds = count_range(method.runs.count for method in tested) if tested else ""
-    clauses = [
-        _clause([method for method in sure if method.runs.mean > 0], groups, "ahead of no mixing"),
-        _clause([method for method in sure if method.runs.mean < 0], groups, "behind no mixing"),
-        _clause(unsure, groups, f"not distinguishable from no mixing at {seeds} seeds"),
-        _clause(still, groups, f"apart by the same in every seed ({NO_SPREAD})"),
-    ]
-    text = f"{kind}: {'; '.join(clause for clause in clauses if clause)}."
-    if not unsure or family.runs_needed is None:
-        return text
-    return (
-        f"{text} With the spread of differences seen here, {family.runs_needed:,} pairs of runs "
-        f"would make intervals of ± {percent(MARGIN)} points."
-    )
-
-
-def _clause(methods: Sequence[AgainstBaseline], groups: Groups, what: str) -> str:
-    names = [groups[method.key].name for method in methods]
-    return f"{joined(names)} {'is' if len(names) == 1 else 'are'} {what}" if names else ""
 
 
 def _ranks(ranking: Ranking, groups: Groups, shades: Shades) -> Drawing:

@@ -1,0 +1,314 @@
+"""What a comparison answers: which method to use, how it fits, and what to do next at what cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mixwright.lab.analysis.cost import Spent, read_cost
+from mixwright.lab.analysis.curves import AllCurves
+from mixwright.lab.analysis.diagnosis import Fit, fits
+from mixwright.lab.analysis.findings import Findings, Group, Part
+from mixwright.lab.analysis.next_command import OUT, Command, read_command
+from mixwright.lab.analysis.statistics import Contrast
+from mixwright.lab.analysis.statistics.dunnett import seeds_to_show
+from mixwright.lab.settings import decode
+
+CLAIM = 0.05
+"""Adjusted p-values below it are called a difference."""
+
+MATTERS = 0.01
+"""A difference of accuracy that is worth another run: below a point few would change a recipe."""
+
+_CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half a point
+_MOST_SEEDS = 12  # that a recommendation asks for
+_TRIED = 3  # methods beside none that a longer training is tried with
+
+Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "unknown"]
+
+Reason = Literal["seeds", "epochs", "calibration", "data", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """Which method to use.
+
+    Attributes:
+        choice: ``accuracy``: ``method`` is surely more accurate; ``likely``: it was at every
+            seed, which may be chance; ``calibration``: it is as accurate, and its probabilities
+            are surely better; ``scaling``: so they are, but temperature scaling does as much for
+            no mixing; ``none``: no mixing; ``unknown``: cannot be told.
+        method: METHOD; of ``unknown`` the one that was ahead, if one was.
+    """
+
+    choice: Choice
+    method: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing to do next.
+
+    Attributes:
+        reason: what for: more ``seeds``, more ``epochs``, a closer look at ``calibration``,
+            ``data`` of one's own, or to ``train`` with what was chosen.
+        command: to type.
+        seconds: that its runs will take together, from the times of these; None where it trains
+            nothing, or on data that nobody has seen.
+        count: of seeds or epochs, where it is about them.
+    """
+
+    reason: Reason
+    command: str
+    seconds: float | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a comparison answers.
+
+    Attributes:
+        recommendation: by accuracy, likelihood, calibration and cost.
+        seeds_needed: seeds that would show the difference in top-1 that was seen, by key of the
+            group of trained weights; None for more than anybody trains; methods that are shown, or
+            whose spread is not known, are left out.
+        fits: of the baseline first.
+        steps: what to do next, the most useful first; none where the command is not known.
+    """
+
+    recommendation: Recommendation
+    seeds_needed: dict[str, int | None]
+    fits: tuple[Fit, ...]
+    steps: tuple[Step, ...]
+
+
+def with_answer(findings: Findings) -> Findings:
+    """Return a comparison with its part ``answer``, before all others."""
+    own = Part(groups=(), numbers=dataclasses.asdict(answer(findings)))
+    return dataclasses.replace(findings, parts={"answer": own} | findings.parts)
+
+
+def answer(findings: Findings) -> Answer:
+    """Weigh what a comparison found."""
+    scores = findings.parts["scores"]
+    raw = [group for group in scores.groups if group.weights == "raw"]
+    mixing = [group for group in raw if not group.baseline and "top1" in group.differences]
+    base = next((group for group in raw if group.baseline), None)
+    curves = decode(AllCurves, findings.parts["curves"].numbers, where="the curves").methods
+    spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods if not one.longer}
+    found = fits(raw, curves)
+    seeds_needed = _seeds_needed(mixing)
+    choice = (
+        Recommendation(choice="unknown")
+        if base is None or not mixing
+        else _recommended(mixing, base, spent)
+    )
+    return Answer(
+        recommendation=choice,
+        seeds_needed=seeds_needed,
+        fits=found,
+        steps=_steps(findings, choice, mixing, found, seeds_needed, spent),
+    )
+
+
+def _recommended(
+    mixing: Sequence[Group], base: Group, spent: Mapping[str, Spent]
+) -> Recommendation:
+    """Accuracy first, then likelihood among what is as accurate, then cost."""
+    top1 = {group.key: group.differences["top1"] for group in mixing}
+    sure = [group for group in mixing if _sure(top1[group.key], 1)]
+    if sure:
+        return Recommendation(choice="accuracy", method=_best(sure, spent).method)
+    leader = max(mixing, key=lambda group: top1[group.key].interval.mean)
+    ahead = top1[leader.key]
+    if ahead.interval.count == 1:
+        gain = ahead.interval.mean > 0
+        return Recommendation(choice="unknown", method=leader.method if gain else "")
+    if ahead.interval.mean >= MATTERS and ahead.above == ahead.interval.count:
+        return Recommendation(choice="likely", method=leader.method)
+    calm = [
+        group
+        for group in mixing
+        if _sure(group.differences.get("nll"), -1)
+        and not _sure(top1[group.key], -1)
+        and top1[group.key].interval.mean > -MATTERS
+    ]
+    if calm:
+        best = min(calm, key=lambda group: group.differences["nll"].interval.mean)
+        kind: Choice = "scaling" if _scaling_does(best, base) else "calibration"
+        return Recommendation(choice=kind, method=best.method)
+    if ahead.interval.mean >= MATTERS:
+        return Recommendation(choice="unknown", method=leader.method)
+    return Recommendation(choice="none")
+
+
+def _sure(found: Contrast | None, sign: int) -> bool:
+    return found is not None and found.p < CLAIM and found.interval.mean * sign > 0
+
+
+def _best(sure: Sequence[Group], spent: Mapping[str, Spent]) -> Group:
+    """Of methods within one standard error of the most accurate, by likelihood, then by cost."""
+    top = max(sure, key=lambda group: group.differences["top1"].interval.mean)
+    found = top.differences["top1"].interval
+    near = found.mean - found.deviation / math.sqrt(found.count)
+    level = [group for group in sure if group.differences["top1"].interval.mean >= near]
+    least = min(group.intervals["nll"].mean for group in level)
+    alike = [group for group in level if group.intervals["nll"].mean <= 1.05 * least]
+    return min(alike, key=lambda group: _cost_of(spent.get(group.method)))
+
+
+def _cost_of(spent: Spent | None) -> float:
+    """In trainings without mixing; as much as anything where it was not measured."""
+    return math.inf if spent is None or spent.cost is None else spent.cost
+
+
+def _scaling_does(method: Group, base: Group) -> bool:
+    """Whether no mixing is as well calibrated once its temperature is scaled."""
+    scaled = base.intervals.get("ece_scaled")
+    own = [method.intervals.get(name) for name in ("ece", "ece_scaled")]
+    known = [one.mean for one in own if one is not None and math.isfinite(one.mean)]
+    return scaled is not None and bool(known) and scaled.mean <= min(known) + _CALIBRATED
+
+
+def _seeds_needed(mixing: Sequence[Group]) -> dict[str, int | None]:
+    found = {group.key: group.differences["top1"] for group in mixing}
+    methods = sum(not math.isnan(one.p) for one in found.values())
+    return {
+        key: seeds_to_show(
+            one.interval.mean, deviation=one.interval.deviation / math.sqrt(2), methods=methods
+        )
+        for key, one in found.items()
+        if one.p >= CLAIM and one.interval.mean != 0
+    }
+
+
+def _steps(
+    findings: Findings,
+    choice: Recommendation,
+    mixing: Sequence[Group],
+    found: Sequence[Fit],
+    seeds_needed: Mapping[str, int | None],
+    spent: Mapping[str, Spent],
+) -> tuple[Step, ...]:
+    """What to do next: what makes the question a good one first, then what answers it."""
+    command = read_command(findings.about.command)
+    recipe = findings.about.recipe or {}
+    if command is None or not mixing:
+        return ()
+    seeds = max(len(group.seeds) for group in mixing)
+    parallel = int(findings.about.details.get("parallel", 1))
+    best = sorted(mixing, key=lambda group: -group.differences["top1"].interval.mean)
+    steps: list[Step] = []
+    if _too_short(choice, best, found):
+        steps.append(_longer(command, best, recipe, seeds, spent, parallel))
+    if choice.choice in ("likely", "unknown"):
+        step = _more_seeds(command, choice, seeds, seeds_needed, spent, parallel, mixing)
+        steps += [step] if step else []
+    if choice.choice in ("calibration", "scaling"):
+        out = command.value("--out") or OUT
+        steps.append(
+            Step(
+                reason="calibration",
+                command=Command((out,), (("--only", ("accuracy calibration",)),)).text("evaluate"),
+            )
+        )
+    if recipe.get("data") == "digits":
+        names = [choice.method] if choice.method else [group.method for group in best[:_TRIED]]
+        own = Command(("none", *names), (("--data", ("folder:YOUR_IMAGES",)),))
+        steps.append(Step(reason="data", command=own.text()))
+    elif choice.choice == "accuracy":
+        kept = tuple(
+            option
+            for option in command.options
+            if option[0] not in ("--seeds", "--out", "--workers", "--dry-run")
+        )
+        steps.append(
+            Step(
+                reason="train",
+                command=Command((choice.method,), kept).text("train"),
+                seconds=_seconds([choice.method], spent),
+            )
+        )
+    return tuple(steps[:2])
+
+
+def _too_short(choice: Recommendation, best: Sequence[Group], found: Sequence[Fit]) -> bool:
+    """Whether no mixing has not learned its images, or the best methods were still learning."""
+    base, *others = found  # the baseline comes first
+    if base.state in ("underfits", "begins", "fits"):
+        return base.state != "fits"  # where little is to be won, no training is too short
+    first = {group.method for group in best[:_TRIED]}
+    still = any(one.rising for one in others if one.method in first)
+    return still and not base.rising and choice.choice != "accuracy"
+
+
+def _longer(
+    command: Command,
+    best: Sequence[Group],
+    recipe: Mapping[str, Any],
+    seeds: int,
+    spent: Mapping[str, Spent],
+    parallel: int,
+) -> Step:
+    """Twice the epochs, in a folder of its own, with the methods that did best."""
+    epochs = 2 * int(recipe["epochs"])
+    methods = ["none", *(group.method for group in best[:_TRIED])]
+    out = f"{command.value('--out') or OUT}-{epochs}-epochs"
+    longer = command.with_methods(methods).with_option("--epochs", str(epochs))
+    return Step(
+        reason="epochs",
+        command=longer.with_option("--out", out).text(),
+        seconds=_shared(2 * seeds, methods, spent, parallel),
+        count=epochs,
+    )
+
+
+def _more_seeds(
+    command: Command,
+    choice: Recommendation,
+    seeds: int,
+    seeds_needed: Mapping[str, int | None],
+    spent: Mapping[str, Spent],
+    parallel: int,
+    mixing: Sequence[Group],
+) -> Step | None:
+    """As many seeds as would show the leader's difference; runs that are there are kept."""
+    wanted: int | None = 3
+    if seeds > 1:
+        wanted = seeds_needed.get(f"{choice.method} raw")
+    if wanted is None or wanted > _MOST_SEEDS:
+        return None
+    wanted = max(wanted, seeds + 1)
+    return Step(
+        reason="seeds",
+        command=command.with_option("--seeds", str(wanted)).text(),
+        seconds=_shared(
+            wanted - seeds, ["none", *(group.method for group in mixing)], spent, parallel
+        ),
+        count=wanted,
+    )
+
+
+def _shared(
+    runs: int, methods: Sequence[str], spent: Mapping[str, Spent], parallel: int
+) -> float | None:
+    """Seconds that so many runs of each method take, side by side as these were."""
+    alone = _seconds(methods, spent)
+    return None if alone is None else runs * alone / min(parallel, max(1, runs * len(methods)))
+
+
+def _seconds(methods: Sequence[str], spent: Mapping[str, Spent]) -> float | None:
+    """Seconds of a run of each: a run without mixing times measured cost, where that is known."""
+    base = next((one for one in spent.values() if one.baseline), None)
+    total = 0.0
+    for method in methods:
+        own = spent.get(method)
+        if own is None:
+            return None
+        measured = base is not None and own.cost is not None
+        total += base.mean_seconds * own.cost if measured else own.mean_seconds
+    return total
