@@ -129,7 +129,7 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
     text = unescape(re.sub(r"<[^>]+>", " ", page))
     for words in (
         "2 mixing methods, smallconv on digits",
-        "for all 2 methods at once",
+        "for both methods at once",
         "Diagnosis",
         "Recommendation",
         "Digits are a toy",

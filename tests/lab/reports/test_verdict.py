@@ -90,8 +90,8 @@ def test_effects_come_first_and_chance_after() -> None:
     # Differences of 3.5 and 5.1 points: t = 4.3 / 0.8 with one degree of freedom, so
     # p = 1 - 2 / pi * atan(5.375) = 0.117.
     assert verdict(part(none=[0.642, 0.634], hmix=[0.677, 0.685])).startswith(
-        "Hmix 68.1 against 63.8: 4.3 points above no mixing, at both seeds. Chance alone could "
-        "explain this difference (p = 0.12). These 2 seeds would have shown a true difference of "
+        "Hmix 68.1 against 63.8: 4.3 points above no mixing, at both seeds. Chance is not "
+        "ruled out (p = 0.12). These 2 seeds would have shown a true difference of "
     )
     assert verdict(part(none=[0.512, 0.510, 0.514], cutmix=[0.290, 0.292, 0.288])).startswith(
         "Cutmix 29.0 against 51.2: 22 points below no mixing, at every seed. This is beyond chance"
@@ -111,7 +111,7 @@ def test_a_verdict_on_several_methods() -> None:
     assert text.startswith(
         "A 65.1 against 61.0: 4.1 points above no mixing, at every seed. C 60.9 (0.1 below, at 2 "
         "of 3 seeds) and B 58.0 (3.0 below, at every seed). Beyond chance (p < 0.001, for all 3 "
-        "methods at once): A above; B below. Chance alone could explain what is seen of C."
+        "methods at once): A above; B below. Chance is not ruled out for C."
     )
     assert "distinguish" not in text
 
@@ -139,7 +139,7 @@ def test_twenty_methods_stay_readable() -> None:
         "(9.0 above) and M02 69.0 (8.0 above), each at every seed. 15 more lie between 7.0 below "
         "and 7.0 above. Last: M18 53.0 (8.0 below) and M19 52.0 (9.0 below), each at every seed. "
         "Beyond chance (p < 0.001, for all 20 methods at once): M00, M01, M02 and 7 more above; "
-        "M11, M12, M13 and 6 more below. Chance alone could explain what is seen of M10."
+        "M11, M12, M13 and 6 more below. Chance is not ruled out for M10."
     )
     assert len(text) < 700
 
@@ -194,7 +194,7 @@ def test_verdict_says_where_no_spread_was_measured() -> None:
 
 def test_a_level_method_is_neither_above_nor_below() -> None:
     assert verdict(part(none=[0.5, 0.6], a=[0.6, 0.5])).startswith(
-        "A 55.0 against 55.0: level with no mixing. Chance alone"
+        "A 55.0 against 55.0: level with no mixing. Chance is not"
     )
 
 

@@ -22,7 +22,8 @@ class Command:
 
     def value(self, name: str) -> str | None:
         """The value of an option such as ``--out``; None where it is not given."""
-        return next((words[-1] for option, words in self.options if option == name and words), None)
+        given = [words[-1] for option, words in self.options if option == name and words]
+        return given[-1] if given else None
 
     def with_option(self, name: str, value: str) -> Command:
         """Return the command with another value of an option."""

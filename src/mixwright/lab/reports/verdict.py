@@ -134,22 +134,24 @@ def _judged(groups: Sequence[Group], weights: str) -> list[Judged]:
 def _beyond_chance(tested: Sequence[Judged]) -> str:
     asked = len(tested)
     sure = [pair for pair in tested if stands(pair[1])]
-    together = f", for all {asked} methods at once" if asked > 1 else ""
+    count = "both" if asked == 2 else f"all {asked}"
+    together = f", for {count} methods at once" if asked > 1 else ""
     if not sure:
         least = min(found.p for _, found in tested)
-        what = "this difference" if asked == 1 else "each of these differences"
-        return f"Chance alone could explain {what} ({p_equals(least)}{together})."
+        which = " for any of them" if asked > 1 else ""
+        at_best = " at best" if asked > 1 else ""
+        return f"Chance is not ruled out{which} ({p_equals(least)}{at_best}{together})."
     if asked == 1:
         return f"This is beyond chance ({p_equals(sure[0][1].p)})."
     largest = max(found.p for _, found in sure)
     p = f"p up to {p_value(largest)}" if len(sure) > 1 and largest >= 0.001 else p_equals(largest)
     sides = [
-        f"{'all ' + str(asked) if len(found) == asked else _names(found)} {side}"
+        f"{count if len(found) == asked else _names(found)} {side}"
         for side, kind in (("above", "ahead"), ("below", "behind"))
         if (found := [pair for pair in sure if stands(pair[1]) == kind])
     ]
     rest = [pair for pair in tested if pair not in sure]
-    other = f" Chance alone could explain what is seen of {_names(rest)}." if rest else ""
+    other = f" Chance is not ruled out for {_names(rest)}." if rest else ""
     return f"Beyond chance ({p}{together}): {'; '.join(sides)}.{other}"
 
 

@@ -175,8 +175,9 @@ def _calibration(methods: Methods, columns: Sequence[str]) -> Table:
             for groups in methods.values()
         ),
         keys=tuple(methods),
-        caption="Temperature scaling divides all logits by one number, chosen on one half of the "
-        "test images for the other half, both ways: what it repairs needs no mixing."
+        caption="Temperature scaling divides all logits by one number, chosen on validation images "
+        "where there are some, else on either half of the test images for the other: what it "
+        "repairs needs no mixing."
         if scaled
         else "",
     )

@@ -1,0 +1,254 @@
+"""What a comparison answers, from runs that never took place: choice, seeds, steps, cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from lab.reports.fabricated import costs
+from lab.reports.pages import ABOUT
+from mixwright.lab.analysis.answer import Answer, answer, with_answer
+from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
+from mixwright.lab.analysis.findings import Findings
+from mixwright.lab.reports.sections.answer import answer_sentences, next_steps, recommendation
+from mixwright.lab.reports.verdict import verdict
+
+COMMAND = "mixwright compare none hmix --data cifar10 --epochs 120 --seeds 2 --out runs/here"
+BASE = (0.640, 0.644, 0.638)
+WOBBLE = ((0.001, -0.001, 0.0), (-0.001, 0.001, 0.0), (0.0, 0.001, -0.001), (0.001, 0.0, -0.001))
+
+
+def run(
+    seed: int, top1: float, *, seconds: float, clean: float | None, **more: float
+) -> FinishedRun:
+    scores = {"top1": top1, "nll": 1.0, "ece": 0.1} | more
+    return FinishedRun(
+        seed=seed,
+        folder=f"runs/{seed}",
+        scores={"raw": scores},
+        best={},
+        protocols={},
+        step_seconds=0.01,
+        seconds=seconds,
+        warnings=(),
+        epochs=(),
+        clean_train=None if clean is None else {"top1": clean, "nll": 0.1, "images": 500},
+    )
+
+
+def method(
+    text: str,
+    tops: Sequence[float],
+    *,
+    seconds: float = 100.0,
+    clean: float | None = None,
+    nll: Sequence[float] = (),
+    **more: float,
+) -> FinishedMethod:
+    """A method with a run a score; ``more`` are scores that all its runs share."""
+    runs = [
+        run(seed, top1, seconds=seconds, clean=clean, **more, **({"nll": nll[seed]} if nll else {}))
+        for seed, top1 in enumerate(tops)
+    ]
+    return FinishedMethod(
+        text=text, label=text.upper(), slug=text, baseline=text == "none", runs=runs
+    )
+
+
+def found(
+    *methods: FinishedMethod,
+    command: str = COMMAND,
+    ratios: Mapping[str, float] | None = None,
+    data: str = "cifar10",
+    parallel: int = 1,
+) -> Findings:
+    recipe = {"data": data, "model": "resnet20", "epochs": 120}
+    numbers: dict[str, dict[str, Any]] = {
+        "sweep": {"sweeps": ()}, "samples": {"methods": ()}, "diagnostics": {"methods": ()},
+    }  # fmt: skip
+    measured = None if ratios is None else costs(ratios)
+    parts, _ = comparison_parts(methods, recipe=recipe, numbers=numbers, measured=measured)
+    about = dataclasses.replace(
+        ABOUT, command=command, recipe=recipe, details={"parallel": parallel}
+    )
+    return with_answer(Findings(kind="comparison", about=about, parts=parts))
+
+
+def gained(gain: float, place: int = 0) -> list[float]:
+    return [top1 + gain + wobble for top1, wobble in zip(BASE, WOBBLE[place], strict=True)]
+
+
+def chosen(*methods: FinishedMethod, **more: Any) -> tuple[str, str]:
+    one = answer(found(*methods, **more)).recommendation
+    return one.choice, one.method
+
+
+def test_the_most_accurate_method_is_chosen_where_that_is_sure() -> None:
+    findings = found(
+        method("none", BASE, clean=1.0, nll=(1.83, 1.82, 1.84), ece=0.245),
+        method("cutmix", gained(0.012), clean=0.99, nll=(1.05, 1.06, 1.04)),
+        method("hmix", gained(0.041, 1), clean=0.98, nll=(0.96, 0.97, 0.95), ece=0.013),
+        ratios={"cutmix": 1.02, "hmix": 1.05},
+    )
+    one = answer(findings)
+    assert (one.recommendation.choice, one.recommendation.method) == ("accuracy", "hmix")
+    assert recommendation(findings) == (
+        "Use HMIX: 4.1 points above no mixing in accuracy; NLL 0.96 against 1.83, ECE 1.3 against "
+        "24.5 %; its training costs 1.05\N{MULTIPLICATION SIGN} that of no mixing."
+    )
+    assert answer_sentences(findings)["Diagnosis"] == (
+        "No mixing overfits: 100.0 % of clean training images are right and 64.1 % of test images, "
+        "a gap of 35.9 points. Mixing has something to do here."
+    )
+    (step,) = one.steps
+    assert (step.reason, step.command) == (
+        "train", "mixwright train hmix --data cifar10 --epochs 120",
+    )  # fmt: skip
+    assert step.seconds == pytest.approx(105)  # a run without mixing, times what hmix costs
+
+
+def test_of_methods_as_accurate_the_better_likelihood_and_then_the_cheaper_wins() -> None:
+    base = method("none", BASE)
+    likelier = [
+        method("a", gained(0.040, 0), nll=(0.9, 0.9, 0.9)),
+        method("b", gained(0.0401, 1), nll=(1.2, 1.2, 1.2)),
+    ]
+    assert chosen(base, *likelier) == ("accuracy", "a")
+    alike = [method("a", gained(0.040, 0)), method("b", gained(0.0401, 1))]
+    assert chosen(base, *alike, ratios={"a": 3.0, "b": 1.1}) == ("accuracy", "b")
+    assert chosen(base, *alike, ratios={"a": 1.1, "b": 3.0}) == ("accuracy", "a")
+    clear = [method("a", gained(0.040, 0)), method("b", gained(0.060, 1))]
+    assert chosen(base, *clear, ratios={"a": 1.1, "b": 3.0}) == ("accuracy", "b")
+
+
+def test_two_seeds_that_agree_make_it_likely_and_ask_for_more() -> None:
+    """The figures of ResNet-20 on 2,000 images: 64.2 and 63.4 against 67.7 and 68.5."""
+    findings = found(
+        method("none", (0.642, 0.634), clean=1.0),
+        method("hmix", (0.677, 0.685), clean=1.0, seconds=120),
+        parallel=2,
+    )
+    one = answer(findings)
+    assert (one.recommendation.choice, one.recommendation.method) == ("likely", "hmix")
+    # Differences of 3.5 and 5.1: their deviation is 1.13 points. Three pairs have two degrees of
+    # freedom: 4.303 standard errors of 0.65 are 2.8 points, and 1.06 of power more make 4.1.
+    assert one.seeds_needed == {"hmix raw": 3}
+    (step,) = one.steps
+    assert (step.reason, step.count) == ("seeds", 3)
+    assert step.command == (
+        "mixwright compare none hmix --data cifar10 --epochs 120 --out runs/here --seeds 3"
+    )
+    assert step.seconds == pytest.approx(110)  # one more run of each, side by side
+    assert verdict(findings.parts["scores"], one.seeds_needed).startswith(
+        "HMIX 68.1 against 63.8: 4.3 points above no mixing, at both seeds. Chance is not "
+        "ruled out (p = 0.12)."
+    )
+    assert recommendation(findings).startswith(
+        "Probably HMIX: 4.3 points above no mixing at every seed, though chance is not ruled out"
+    )
+
+
+def test_one_seed_cannot_tell_and_asks_for_three() -> None:
+    one = answer(found(method("none", (0.642,)), method("hmix", (0.677,)), command=COMMAND))
+    assert (one.recommendation.choice, one.recommendation.method) == ("unknown", "hmix")
+    (step,) = one.steps
+    assert (step.reason, step.count, step.seconds) == ("seeds", 3, pytest.approx(400))
+    assert chosen(method("none", (0.642,)), method("hmix", (0.6,))) == ("unknown", "")
+
+
+def test_calibration_counts_where_accuracy_is_level() -> None:
+    base = method("none", BASE, nll=(1.83, 1.82, 1.84), ece=0.245, clean=1.0)
+    level = method("cutmix", gained(0.002), nll=(1.22, 1.23, 1.21), ece=0.02, clean=1.0)
+    findings = found(base, level)
+    one = answer(findings)
+    assert (one.recommendation.choice, one.recommendation.method) == ("calibration", "cutmix")
+    assert [(step.reason, step.command) for step in one.steps] == [
+        ("calibration", "mixwright evaluate runs/here --only 'accuracy calibration'"),
+    ]  # fmt: skip
+    assert "0.2 points above no mixing in accuracy; NLL 1.22 against 1.83" in recommendation(
+        findings
+    )
+    far = method("cutmix", gained(-0.03), nll=(1.22, 1.23, 1.21), clean=1.0)
+    assert chosen(base, far) == ("none", "")  # probabilities are no reason to be wrong more often
+
+
+def test_what_temperature_scaling_does_needs_no_mixing() -> None:
+    base = method("none", BASE, nll=(1.83, 1.82, 1.84), ece=0.245, ece_scaled=0.021, clean=1.0)
+    level = method("cutmix", gained(0.002), nll=(1.22, 1.23, 1.21), ece=0.020, ece_scaled=0.018,
+                   clean=1.0)  # fmt: skip
+    findings = found(base, level)
+    assert answer(findings).recommendation.choice == "scaling"
+    words = recommendation(findings)
+    assert words.startswith("Train without mixing and scale the temperature")
+    assert "(1.8 against 2.1 % with its temperature scaled)" in words
+    worse = method("none", BASE, nll=(1.83, 1.82, 1.84), ece=0.245, ece_scaled=0.05, clean=1.0)
+    assert answer(found(worse, level)).recommendation.choice == "calibration"
+
+
+def test_an_underfitting_baseline_asks_for_longer_training() -> None:
+    findings = found(
+        method("none", BASE, clean=0.67),
+        method("a", gained(-0.06), clean=0.60),
+        method("b", gained(-0.05, 1), clean=0.61),
+        method("c", gained(-0.04, 2), clean=0.62),
+        method("d", gained(-0.03, 3), clean=0.66),
+        ratios={"a": 1.0, "b": 1.5, "c": 1.0, "d": 1.0},
+        command="mixwright compare none a b c d --epochs 120 --seeds 3",
+        parallel=2,
+    )
+    one = answer(findings)
+    assert one.recommendation.choice == "none"
+    (step,) = one.steps
+    assert (step.reason, step.count) == ("epochs", 240)
+    assert step.command == (
+        "mixwright compare none d c b --seeds 3 --epochs 240 --out runs/compare-240-epochs"
+    )
+    # Three seeds, twice as long, costs 1 + 1 + 1 + 1.5 of 100 seconds, two at a time.
+    assert step.seconds == pytest.approx(3 * 2 * 450 / 2)
+    words = answer_sentences(findings)
+    assert words["Recommendation"] == "Train without mixing: every method was less accurate."
+    assert words["Diagnosis"] == (
+        "No mixing underfits: 67.0 % of clean training images are right and 64.1 % of test images, "
+        "a gap of 2.9 points. Mixing makes training harder still: train longer, take a larger "
+        "model, or do not mix. A, B, C and D underfit: 60.0 to 66.0 % of clean training images are "
+        "right."
+    )
+    ((sentence, _),) = next_steps(one)
+    assert sentence == (
+        "Train longer, for 240 epochs, without mixing and with what did best. That takes about 20 "
+        "minutes on the machine of these runs."
+    )
+
+
+def test_times_of_runs_stand_in_where_costs_were_not_measured() -> None:
+    one = answer(
+        found(method("none", BASE, clean=0.6), method("a", gained(-0.05), seconds=150, clean=0.5))
+    )
+    assert one.steps[0].seconds == pytest.approx(3 * 2 * 250)
+
+
+def test_digits_lead_to_data_of_ones_own() -> None:
+    one = answer(
+        found(method("none", BASE), method("a", gained(0.05)), data="digits",
+              command="mixwright compare")
+    )  # fmt: skip
+    assert [(step.reason, step.command, step.seconds) for step in one.steps] == [
+        ("data", "mixwright compare none a --data folder:YOUR_IMAGES", None)
+    ]
+
+
+@pytest.mark.parametrize(
+    "methods", [[method("a", BASE)], [method("none", BASE)]], ids=["no baseline", "baseline alone"]
+)
+def test_nothing_to_compare_has_no_answer(methods: list[FinishedMethod]) -> None:
+    findings = found(*methods)
+    one: Answer = answer(findings)
+    assert (one.recommendation.choice, one.steps, one.seeds_needed) == ("unknown", (), {})
+    assert recommendation(findings).startswith("Cannot tell: it takes none and a method")
+
+
+def test_a_command_of_others_is_not_made_up() -> None:
+    assert answer(found(method("none", BASE), method("a", gained(0.05)), command="")).steps == ()
