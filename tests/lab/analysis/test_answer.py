@@ -117,6 +117,9 @@ def test_of_methods_as_accurate_the_better_likelihood_and_then_the_cheaper_wins(
         method("b", gained(0.0401, 1), nll=(1.2, 1.2, 1.2)),
     ]
     assert chosen(base, *likelier) == ("accuracy", "a")
+    assert "; B is as accurate within chance, and no likelier or cheaper" in recommendation(
+        found(base, *likelier)
+    )
     alike = [method("a", gained(0.040, 0)), method("b", gained(0.0401, 1))]
     assert chosen(base, *alike, ratios={"a": 3.0, "b": 1.1}) == ("accuracy", "b")
     assert chosen(base, *alike, ratios={"a": 1.1, "b": 3.0}) == ("accuracy", "a")
@@ -218,8 +221,8 @@ def test_an_underfitting_baseline_asks_for_longer_training() -> None:
     )
     ((sentence, _),) = next_steps(one)
     assert sentence == (
-        "Train longer, for 240 epochs, without mixing and with what did best. That takes about 20 "
-        "minutes on the machine of these runs."
+        "What to do next: train longer, for 240 epochs, without mixing and with what did best. "
+        "That takes about 20 minutes on the machine of these runs."
     )
 
 

@@ -132,7 +132,7 @@ def test_all_that_belongs_there_is_there(plain: Made) -> None:
         "for both methods at once",
         "Diagnosis",
         "Recommendation",
-        "Digits are a toy",
+        "digits are a toy",
         "Mean rank over 3 seeds",
         "test of all being alike: p = ",
         "86.5 ± 0.8",

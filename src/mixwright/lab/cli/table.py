@@ -58,7 +58,7 @@ def print_answer(findings: "Findings", console: "Console") -> None:
     for word, sentence in answer_sentences(findings).items():
         say(console, f"{word}: {sentence}")
     for sentence, command in next_steps(read_answer(findings)):
-        say(console, f"\nNext: {sentence}")
+        say(console, f"\n{sentence}")
         say(console, f"  {command}")
 
 

@@ -146,7 +146,7 @@ def _about_claims(raw: list[Group]) -> list[str]:
         "twenty such comparisons without any true difference, one claims some. How far runs vary "
         f"by chance is taken to be alike for all methods ({max(pooled)} degrees of freedom). One "
         "that varies far more is judged apart, where the seeds are enough to show that: at three "
-        "seeds a method that varies three times as much errs in 8 to 11 cases of 100, not in 5."
+        "seeds a method that varies three times as much errs in 7 to 11 cases of 100, not in 5."
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,8 @@ def largest_t_quantile(
         p = largest_t_p(t, count=count, freedom=freedom, correlation=correlation)
         return math.log(p / (1 - level))
 
-    return float(brentq(excess, 0.999 * low, 1.001 * high, xtol=1e-7 * high))
+    root: Any = brentq(excess, 0.999 * low, 1.001 * high, xtol=1e-7 * high)
+    return float(root)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -87,7 +89,8 @@ def detectable_t(quantile: float, freedom: int) -> float:
         return float(nct.sf(quantile, freedom, true)) - POWER
 
     high = 2 * quantile + 4 * float(norm.isf(1 - POWER)) + 1
-    return float(brentq(short, 0.0, high, xtol=1e-4))
+    root: Any = brentq(short, 0.0, high, xtol=1e-4)
+    return float(root)
 
 
 def seeds_to_show(

@@ -47,7 +47,10 @@ def recommendation(findings: Findings) -> str:
     if choice.choice == "none" or group is None or base is None:
         return _without_method(choice, scores)
     spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods if not one.longer}
-    return _WITH_METHOD[choice.choice](group, base) + _cost(spent.get(choice.method))
+    words = _WITH_METHOD[choice.choice](group, base)
+    if choice.choice == "accuracy":
+        words += _why_not_the_best(group, scores)
+    return words + _cost(spent.get(choice.method))
 
 
 def diagnosis(found: Sequence[Fit], scores: Part) -> str:
@@ -81,7 +84,11 @@ def diagnosis(found: Sequence[Fit], scores: Part) -> str:
 
 def next_steps(found: Answer) -> list[tuple[str, str]]:
     """Return what to do next, as a sentence with its cost, and the command."""
-    return [(f"{_what(step)} {_time(step)}", step.command) for step in found.steps]
+    words = ("What to do next", "After that")
+    return [
+        (f"{word}: {_what(step)} {_time(step)}", step.command)
+        for word, step in zip(words, found.steps, strict=False)
+    ]
 
 
 def _is_baseline(found: Fit, scores: Part) -> bool:
@@ -150,6 +157,15 @@ def _accuracy(group: Group, base: Group) -> str:
         f"Use {group.name}: {distance(group.differences['top1'])} no mixing in accuracy; "
         f"{_probabilities(group, base)}"
     )
+
+
+def _why_not_the_best(group: Group, scores: Part) -> str:
+    """Another method may have had a slightly higher mean."""
+    others = [one for one in scores.groups if one.weights == "raw" and "top1" in one.differences]
+    best = max(others, key=lambda one: one.differences["top1"].interval.mean)
+    if best.key == group.key:
+        return ""
+    return f"; {best.name} is as accurate within chance, and no likelier or cheaper"
 
 
 def _likely(group: Group, base: Group) -> str:
@@ -222,19 +238,19 @@ def _cost(spent: Spent | None) -> str:
 
 def _what(step: Step) -> str:
     return {
-        "epochs": f"Train longer, for {step.count} epochs, without mixing and with what did best.",
-        "seeds": f"Train {step.count} seeds of each; runs that are there are kept.",
-        "calibration": "Measure calibration in full, on the runs that are there.",
-        "data": "Digits are a toy: ask the same of your own images, in a folder for each class.",
-        "train": "Train with it.",
+        "epochs": f"train longer, for {step.count} epochs, without mixing and with what did best.",
+        "seeds": f"train {step.count} seeds of each; runs that are there are kept.",
+        "calibration": "measure calibration in full, on the runs that are there.",
+        "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
+        "train": "train with it.",
     }[step.reason]
 
 
 def _time(step: Step) -> str:
     if step.reason == "calibration":
-        return "Nothing is trained: a few minutes."
+        return "That trains nothing and takes minutes."
     if step.seconds is None:
-        return "How long it takes depends on them."
+        return "How long that takes depends on them."
     return f"That takes about {about(step.seconds)} on the machine of these runs."
 
 
