@@ -233,6 +233,16 @@ def test_times_of_runs_stand_in_where_costs_were_not_measured() -> None:
     assert one.steps[0].seconds == pytest.approx(3 * 2 * 250)
 
 
+def test_where_mixing_does_not_help_the_next_command_trains_without() -> None:
+    one = answer(
+        found(method("none", BASE, clean=1.0), method("a", gained(-0.05), clean=1.0, seconds=150))
+    )
+    assert one.recommendation.choice == "none"
+    assert [(step.reason, step.command, step.seconds) for step in one.steps] == [
+        ("train", "mixwright train none --data cifar10 --epochs 120", pytest.approx(100))
+    ]
+
+
 def test_digits_lead_to_data_of_ones_own() -> None:
     one = answer(
         found(method("none", BASE), method("a", gained(0.05)), data="digits",

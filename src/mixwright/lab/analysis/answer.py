@@ -220,7 +220,8 @@ def _steps(
         names = [choice.method] if choice.method else [group.method for group in best[:_TRIED]]
         own = Command(("none", *names), (("--data", ("folder:YOUR_IMAGES",)),))
         steps.append(Step(reason="data", command=own.text()))
-    elif choice.choice == "accuracy":
+    elif choice.choice == "accuracy" or (choice.choice == "none" and not steps):
+        method = choice.method or "none"
         kept = tuple(
             option
             for option in command.options
@@ -229,8 +230,8 @@ def _steps(
         steps.append(
             Step(
                 reason="train",
-                command=Command((choice.method,), kept).text("train"),
-                seconds=_seconds([choice.method], spent),
+                command=Command((method,), kept).text("train"),
+                seconds=_seconds([method], spent),
             )
         )
     return tuple(steps[:2])

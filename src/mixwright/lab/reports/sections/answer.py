@@ -242,7 +242,7 @@ def _what(step: Step) -> str:
         "seeds": f"train {step.count} seeds of each; runs that are there are kept.",
         "calibration": "measure calibration in full, on the runs that are there.",
         "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
-        "train": "train with it.",
+        "train": "train a model that way.",
     }[step.reason]
 
 
