@@ -208,6 +208,8 @@ def test_seeds_that_would_show_a_difference() -> None:
     assert seeds_to_show(-2.0, deviation=1.0, methods=6) == 7
     assert shown(6) < 0.8 <= shown(7)
     assert seeds_to_show(100.0, deviation=1.0, methods=2) == 2
+    # Two seeds of one method have one degree of freedom: 16 standard errors, each of 1.
+    assert seeds_to_show(10.0, deviation=1.0, methods=1) == 3
     assert seeds_to_show(0.01, deviation=1.0, methods=2) is None
 
 

@@ -68,6 +68,9 @@ def test_the_rise_is_that_of_averaged_weights_over_the_last_fifth() -> None:
     raw = Curve(epochs=(8, 9, 10), mean=(0.5, 0.6, 0.7))
     alone = Curves(train=Curve(), test={"raw": raw, "ema": Curve()})
     assert fit(group("none", 0.7), alone).rise == pytest.approx(0.2)
+    flat = Curve(epochs=(8, 9, 10), mean=(0.7, 0.7, 0.7))
+    both = Curves(train=Curve(), test={"raw": raw, "ema": flat})
+    assert fit(group("none", 0.7), both).rise == 0.0
     # Of six values and more, thirds: (0.5 + 0.6) / 2 less (0.0 + 0.1) / 2.
     six = Curve(epochs=tuple(range(25, 31)), mean=(0.0, 0.1, 0.2, 0.3, 0.5, 0.6))
     assert last_rise(six) == pytest.approx(0.5)
