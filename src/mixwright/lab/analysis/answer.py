@@ -310,6 +310,8 @@ def _seconds(methods: Sequence[str], spent: Mapping[str, Spent]) -> float | None
         own = spent.get(method)
         if own is None:
             return None
-        measured = base is not None and own.cost is not None
-        total += base.mean_seconds * own.cost if measured else own.mean_seconds
+        if base is not None and own.cost is not None:
+            total += base.mean_seconds * own.cost
+        else:
+            total += own.mean_seconds
     return total

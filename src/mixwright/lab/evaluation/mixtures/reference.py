@@ -67,8 +67,13 @@ def reference_of(subject: Subject, run: str) -> tuple[nn.Module, str]:
             f"{run} knows {len(state['classes'])} classes, {data.name} has {data.num_classes}; "
             "expected the same classes. Name a run on this data as reference."
         )
-    size = {"image_size": data.image_size, "channels": data.channels}
-    model = rebuild(path, state, state["weights"]["raw"], **size)
+    model = rebuild(
+        path,
+        state,
+        state["weights"]["raw"],
+        image_size=data.image_size,
+        channels=data.channels,
+    )
     recipe = Recipe.from_json(state["recipe"])
     ordered = _Ordered(model, torch.tensor(numbers))
     return ordered.eval().to(subject.device), f"{recipe.method}, seed {recipe.seed}"
