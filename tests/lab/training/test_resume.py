@@ -208,7 +208,7 @@ def test_a_folder_that_was_left_before_its_recipe_is_taken(tmp_path):
         run(tmp_path / "cut", recipe(epochs=1, warmup_epochs=0))
     (tmp_path / "cut" / "data.json").unlink()
     (tmp_path / "cut" / "data.json").mkdir()
-    with pytest.raises(RunError, match=r"data.json cannot be read \(.*Choose another folder"):
+    with pytest.raises(RunError, match=r"data.json cannot be read \(.*Remove this file"):
         read_identity(tmp_path / "cut")
 
 
