@@ -27,6 +27,9 @@ _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half
 _MOST_SEEDS = 12  # that a recommendation asks for
 _TRIED = 3  # methods beside none that a longer training is tried with
 
+_OF_COMPARE = frozenset({"--seeds", "--out", "--workers", "--dry-run", "--equal-time"})
+"""Options of ``compare`` that ``train`` does not take, or that name its folder."""
+
 Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "unknown"]
 
 Reason = Literal["seeds", "epochs", "calibration", "data", "train"]
@@ -221,20 +224,18 @@ def _steps(
         own = Command(("none", *names), (("--data", ("folder:YOUR_IMAGES",)),))
         steps.append(Step(reason="data", command=own.text()))
     elif choice.choice == "accuracy" or (choice.choice == "none" and not steps):
-        method = choice.method or "none"
-        kept = tuple(
-            option
-            for option in command.options
-            if option[0] not in ("--seeds", "--out", "--workers", "--dry-run")
-        )
-        steps.append(
-            Step(
-                reason="train",
-                command=Command((method,), kept).text("train"),
-                seconds=_seconds([method], spent),
-            )
-        )
+        steps.append(_training(command, choice.method or "none", spent))
     return tuple(steps[:2])
+
+
+def _training(command: Command, method: str, spent: Mapping[str, Spent]) -> Step:
+    """One run of a method under the same recipe; at equal time it had epochs of its own."""
+    kept = tuple(option for option in command.options if option[0] not in _OF_COMPARE)
+    alone = Command((method,), kept)
+    own = spent.get(method)
+    if own is not None and own.epochs is not None:
+        alone = alone.with_option("--epochs", str(own.epochs))
+    return Step(reason="train", command=alone.text("train"), seconds=_seconds([method], spent))
 
 
 def _too_short(choice: Recommendation, best: Sequence[Group], found: Sequence[Fit]) -> bool:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-SWITCHES = frozenset({"--trust", "--skip-unreadable", "--dry-run"})
+SWITCHES = frozenset({"--trust", "--skip-unreadable", "--equal-time", "--dry-run"})
 """Options of ``compare`` without a value; a test keeps them."""
 
 OUT = "runs/compare"
