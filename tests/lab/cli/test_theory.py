@@ -39,7 +39,7 @@ def test_moments_expansion_and_page(tmp_path, capsys, monkeypatch):
     note = "It does at each pixel for mixup; on average over the image only, for cutmix:box=fit; "
     assert f"{note}it is not known for saliencymix." in " ".join(printed.split())
     record = json.loads((tmp_path / "new" / "theory.json").read_text())
-    assert (record["kind"], record["format"]) == ("theory", 2)
+    assert (record["kind"], record["format"]) == ("theory", 3)
     sections = {
         name: {group["key"]: group["summaries"] for group in part["groups"]}
         for name, part in record["parts"].items()

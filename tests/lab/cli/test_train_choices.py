@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cli.test_main import scores_of
+from lab.cli.test_main import of_epochs, scores_of
 from mixwright.lab.cli import main
 from mixwright.lab.training.recipe import Recipe, recipe_hash
 
@@ -34,7 +34,7 @@ def test_a_head_that_learns_alone_is_evaluated_under_its_name(
     assert "own teacher, mixed head" in shown.out
     found = scores_of(tmp_path / "scores")
     for weights, scores in result["scores"].items():  # type: ignore[attr-defined]
-        assert found[weights] == pytest.approx(scores, rel=1e-5)
+        assert found[weights] == pytest.approx(of_epochs(scores), rel=1e-5)
     assert main(["evaluate", str(tmp_path / "run"), "--weights", "raw_mixed"]) == 2
     assert "no run has weights of the kind 'raw_mixed'" in capsys.readouterr().err
 
