@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.cost import Cost, Spent, read_cost
 from mixwright.lab.analysis.findings import Part
-from mixwright.lab.reports.figure_text import legend
 from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import NONE, count_range, duration, spread, times
-from mixwright.lab.reports.palette import FAINT, INK
+from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections import equal_time
+from mixwright.lab.reports.sections.lines import legend_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,19 +87,7 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
     axes.margins(x=0.06, y=0.08)
     percent_axis(axes, "y")
     _ticks(axes, [x for x, _ in points])
-    wide = width >= WIDE
-    legend(
-        figure,
-        marks,
-        names,
-        loc="outside right upper" if wide else "outside lower left",
-        ncols=1 if wide else 2,
-        frameon=False,
-        fontsize=8.5,
-        handletextpad=0.2,
-        labelspacing=0.55,
-        labelcolor=INK.light,
-    )
+    legend_beside(figure, marks, names, wide=width >= WIDE)
     axes.grid(axis="y")
     axes.set_xlabel("cost of training, in that of no mixing")
     axes.set_ylabel("top-1 accuracy, %")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from mixwright.lab.analysis.cost import Cost, Spent
 from mixwright.lab.analysis.curves import AllCurves
-from mixwright.lab.reports.figure_text import legend
 from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import NONE, duration, joined, spread, times
-from mixwright.lab.reports.palette import INK
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
+from mixwright.lab.reports.sections.lines import legend_beside
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
@@ -144,19 +143,7 @@ def equal_time_figure(
     axes.margins(x=0.03, y=0.06)
     percent_axis(axes, "y")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 100 * floor))
-    wide = width >= WIDE
-    legend(
-        figure,
-        marks,
-        names,
-        loc="outside right upper" if wide else "outside lower left",
-        ncols=1 if wide else 2,
-        frameon=False,
-        fontsize=8.5,
-        handletextpad=0.2,
-        labelspacing=0.55,
-        labelcolor=INK.light,
-    )
+    legend_beside(figure, marks, names, wide=width >= WIDE)
     axes.grid(axis="y")
     axes.set_xlabel("cost of training so far, in all of no mixing")
     axes.set_ylabel("top-1 accuracy, %")

@@ -12,9 +12,11 @@ from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.reports import figure_text
 from mixwright.lab.reports.figures import whisker
 from mixwright.lab.reports.formatting import signed, spread
+from mixwright.lab.reports.palette import INK
 from mixwright.lab.reports.section import Table
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -154,4 +156,22 @@ def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: boo
         fontsize=8.5,
         handlelength=1.2,
         columnspacing=1.4,
+    )
+
+
+def legend_beside(
+    figure: Figure, marks: Sequence[Artist], names: Sequence[str], *, wide: bool
+) -> None:
+    """Name marks beside a wide figure, a name a line, or below a narrow one."""
+    figure_text.legend(
+        figure,
+        marks,
+        names,
+        loc="outside right upper" if wide else "outside lower left",
+        ncols=1 if wide else 2,
+        frameon=False,
+        fontsize=8.5,
+        handletextpad=0.2,
+        labelspacing=0.55,
+        labelcolor=INK.light,
     )
