@@ -65,6 +65,21 @@ def test_a_dry_run_says_all_and_writes_nothing(
     assert " MiB on disk" in shown
 
 
+def test_a_function_that_gives_its_network_again_is_a_mistake_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shared_net.py").write_text(
+        "from torch import nn\n"
+        "net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))\n"
+        "def build(num_classes): return net\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    assert main(["train", "none", *SHORT, "--model", "shared_net:build"]) == 2
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"__pycache__"}
+    assert "returned the same module again; expected a new one" in capsys.readouterr().err
+
+
 def test_a_dry_run_of_a_comparison_starts_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

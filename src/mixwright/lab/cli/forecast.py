@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.progress import say
 from mixwright.lab.experiments.estimate import Estimate, epochs_left, measured_by_workers, summed
 from mixwright.lab.experiments.free_memory import free_memory
@@ -161,7 +161,8 @@ def say_plan(
 def _needs(recipe: Recipe, data: Dataset, free: int | None) -> ImageNeeds:
     """What an image needs; of networks that cannot be asked without data, nothing is known."""
     with torch.random.fork_rng(devices=[]):
-        model = new_model(bare(recipe), data)
+        with users_words():  # a function of the user's, called again
+            model = new_model(bare(recipe), data)
         try:
             return image_needs(model, data.train.shape, free=free)
         except (RuntimeError, NotImplementedError, TypeError, ValueError):
