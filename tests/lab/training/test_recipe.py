@@ -142,6 +142,8 @@ def test_a_crop_scale_is_one_number_or_two():
     for wrong in ((0.5, 0.2), (0.0, 1.0), 1.5):
         with pytest.raises(RecipeError, match=r"crop_scale .*expected a share of the area in"):
             Recipe(crop_scale=wrong)
+    with pytest.raises(RecipeError, match=r"crop_scale is \(0\.5, 0\.2\); expected"):
+        Recipe(crop_scale=(0.5, 0.2))
 
 
 @pytest.mark.parametrize("text", ["0.08,0.9", "0.08-0.9", "0.08;0.9"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from mixwright.arguments import UNIONS, did_you_mean
+from mixwright.arguments import UNIONS, did_you_mean, shown
 from mixwright.lab.settings.declared import MisfitError, choices, field_types
 from mixwright.lab.settings.text import read_value
 
@@ -129,9 +129,11 @@ def decode(cls: type[T], raw: Any, *, where: str, error: type[ValueError] = Deco
 
 def _misfit_text(where: str, misfit: MisfitError) -> str:
     value = misfit.value
-    several = isinstance(value, Mapping | list | tuple)  # may be long: its type says enough
+    several = isinstance(value, Mapping | list)  # of a file, may be long: its type says enough
     if isinstance(value, str):
         display = repr(value)
+    elif isinstance(value, tuple):
+        display = shown(value)
     else:
         display = f"a {type(value).__name__}" if several else displayed(value)
     found = f"{misfit.at} is {display}" if misfit.at else f"JSON holds {display}"
