@@ -223,8 +223,21 @@ def test_an_underfitting_baseline_asks_for_longer_training() -> None:
     )
     ((sentence, _),) = next_steps(one)
     assert sentence == (
-        "What to do next: train longer, for 240 epochs, without mixing and with what did best. "
-        "That takes about 20 minutes on the machine of these runs."
+        "What to do next: train longer, for 240 epochs, without mixing and with the best three "
+        "methods at most. That takes about 20 minutes on the machine of these runs."
+    )
+
+
+def test_the_folder_of_an_earlier_step_is_not_named_after_both() -> None:
+    one = answer(
+        found(
+            method("none", BASE, clean=0.6),
+            method("a", gained(-0.05), clean=0.5),
+            command="mixwright compare none a --epochs 120 --out runs/mine-120-epochs",
+        )
+    )
+    assert (
+        one.steps[0].command == "mixwright compare none a --epochs 240 --out runs/mine-240-epochs"
     )
 
 
@@ -251,7 +264,7 @@ def test_digits_lead_to_data_of_ones_own() -> None:
               command="mixwright compare")
     )  # fmt: skip
     assert [(step.reason, step.command, step.seconds) for step in one.steps] == [
-        ("data", "mixwright compare none a --data folder:YOUR_IMAGES", None)
+        ("data", "mixwright compare none a --data folder:YOUR_IMAGES --out runs/your-images", None)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -221,7 +222,9 @@ def _steps(
         )
     if recipe.get("data") == "digits":
         names = [choice.method] if choice.method else [group.method for group in best[:_TRIED]]
-        own = Command(("none", *names), (("--data", ("folder:YOUR_IMAGES",)),))
+        # A folder of its own: it would take the place of this page and record.
+        data = ("--data", ("folder:YOUR_IMAGES",))
+        own = Command(("none", *names), (data, ("--out", ("runs/your-images",))))
         steps.append(Step(reason="data", command=own.text()))
     elif choice.choice == "accuracy" or (choice.choice == "none" and not steps):
         steps.append(_training(command, choice.method or "none", spent))
@@ -259,7 +262,8 @@ def _longer(
     """Twice the epochs, in a folder of its own, with the methods that did best."""
     epochs = 2 * int(recipe["epochs"])
     methods = ["none", *(group.method for group in best[:_TRIED])]
-    out = f"{command.value('--out') or OUT}-{epochs}-epochs"
+    there = re.sub(r"-\d+-epochs$", "", command.value("--out") or OUT)  # of an earlier step
+    out = f"{there}-{epochs}-epochs"
     longer = command.with_methods(methods).with_option("--epochs", str(epochs))
     return Step(
         reason="epochs",

@@ -238,7 +238,8 @@ def _cost(spent: Spent | None) -> str:
 
 def _what(step: Step) -> str:
     return {
-        "epochs": f"train longer, for {step.count} epochs, without mixing and with what did best.",
+        "epochs": f"train longer, for {step.count} epochs, without mixing and with the best three "
+        "methods at most.",
         "seeds": f"train {step.count} seeds of each; runs that are there are kept.",
         "calibration": "measure calibration in full, on the runs that are there.",
         "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
