@@ -12,6 +12,9 @@ from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.settings import decode
 
+SHORTENED = ("epochs", "warmup_epochs", "mix_off_epochs")
+"""Fields of a recipe that shrink with its epochs."""
+
 _SAME = 0.1  # share by which costs may differ and still count as equal
 _OUTSIDE = 1.5  # times that a run may be longer than its steps say, against the baseline's
 
@@ -139,6 +142,21 @@ class Cost:
     def own_epochs(self) -> dict[str, int]:
         """Epochs by METHOD where every one was given the same time; empty where the same epochs."""
         return {spent.key: spent.epochs for spent in self.methods if spent.epochs is not None}
+
+
+def lengths(recipe: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """Return the fields of a recipe that follow where it is trained for other epochs.
+
+    Example:
+        >>> lengths({"epochs": 80, "warmup_epochs": 5.0, "mix_off_epochs": 10}, 40)
+        {'epochs': 40, 'warmup_epochs': 2.5, 'mix_off_epochs': 5}
+    """
+    whole = recipe["epochs"]
+    return {
+        "epochs": epochs,
+        "warmup_epochs": recipe["warmup_epochs"] * epochs / whole,
+        "mix_off_epochs": recipe["mix_off_epochs"] * epochs // whole,
+    }
 
 
 def read_cost(part: Part) -> Cost:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.analysis.answer import with_answer
 from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
-from mixwright.lab.analysis.cost import StepCosts
+from mixwright.lab.analysis.cost import SHORTENED, StepCosts
 from mixwright.lab.analysis.findings import About, Arrays, Failure, Findings
 from mixwright.lab.analysis.sweep import find_sweeps
 from mixwright.lab.evaluation.protocol import run_protocols
 from mixwright.lab.experiments.about import about_data, now
-from mixwright.lab.experiments.equal_time import SHORTENED
 from mixwright.lab.experiments.grid import Planned
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pictures import mask_pictures, method_pictures

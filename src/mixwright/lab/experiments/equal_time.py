@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from mixwright.files import read_json
-from mixwright.lab.analysis.cost import StepCost, StepCosts
+from mixwright.lab.analysis.cost import StepCost, StepCosts, lengths
 from mixwright.lab.experiments.grid import Place, Planned, planned
 from mixwright.lab.experiments.step_costs import CLOCKED, bare_recipes, completed, conditions
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from mixwright.lab.training.recipe import Recipe
-
-SHORTENED = ("epochs", "warmup_epochs", "mix_off_epochs")
-"""Fields of a recipe that shrink with its epochs."""
-
 
 def costs_before(
     runs: Sequence[Planned], place: Place, out: Path, *, say: Callable[[str], None]
@@ -88,12 +84,7 @@ def shortened(recipe: Recipe, cost: StepCost) -> Recipe:
     before = cost.training - cost.ratio  # in units of the whole training without mixing
     affordable = recipe.epochs * (1 - before) / cost.ratio
     epochs = min(recipe.epochs, max(1, math.floor(round(affordable, 6))))
-    return replace(
-        recipe,
-        epochs=epochs,
-        warmup_epochs=recipe.warmup_epochs * epochs / recipe.epochs,
-        mix_off_epochs=recipe.mix_off_epochs * epochs // recipe.epochs,
-    )
+    return replace(recipe, **lengths(asdict(recipe), epochs))
 
 
 def _kept(file: Path) -> StepCosts:

@@ -213,3 +213,25 @@ def test_learned_mixers_may_have_a_floor_of_their_own(comparison: Path) -> None:
             check_models([plain, learned, odd])
     with pytest.raises(ValueError, match=r"these runs differ in min_lr"):
         check_models([plain, with_floor("cutmix", 0.05)])
+
+
+def test_methods_at_equal_time_are_evaluated_together(comparison: Path, tmp_path: Path) -> None:
+    """Their epochs differ, by a record that says so; without one they are no comparison."""
+    import json
+
+    out = tmp_path / "out"
+    shutil.copytree(comparison, out)
+    for run in (out / "runs").glob("none-*"):
+        file = torch.load(run / "last.pt", weights_only=True)
+        recipe = json.loads(file["recipe"])
+        file["recipe"] = json.dumps({**recipe, "epochs": 2, "warmup_epochs": 0.4})
+        torch.save(file, run / "last.pt")
+    with pytest.raises(ValueError, match=r"these runs differ in epochs \(2, 1\)"):
+        check_models(find(out))
+    record = json.loads((out / "comparison.json").read_text())
+    for spent in record["parts"]["cost"]["numbers"]["methods"]:
+        spent["epochs"] = 2 if spent["baseline"] else 1
+    (out / "comparison.json").write_text(json.dumps(record))
+    assert len(check_models(find(out))) == 8
+    with pytest.raises(ValueError, match=r"these runs differ in epochs"):  # one is not of it
+        check_models([*find(out), *find(next((comparison / "runs").glob("mixup-s0-*")))])

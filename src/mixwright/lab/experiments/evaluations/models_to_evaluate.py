@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
 from mixwright.checkpoint import CheckpointError, checkpoint_of
+from mixwright.lab.analysis.cost import SHORTENED, read_cost
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
 from mixwright.lab.data.classes import class_list, fitted
@@ -27,6 +28,7 @@ from mixwright.lab.models.own import call_own, check_arguments, check_trusted, o
 from mixwright.lab.training.folder import RunError, is_finished, read_identity
 
 if TYPE_CHECKING:
+    from mixwright.lab.analysis.findings import Findings
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.evaluation.subject import Evaluation
     from mixwright.lab.training.recipe import Recipe
@@ -57,6 +59,8 @@ class ModelToEvaluate:
         classes: names of its classes, by label; empty where it has none.
         identity: of its run, the same for copies; see ``SavedRun``.
         trained_on: digest of its run's data; empty where it is not known.
+        equal_time: folder of the comparison that gave every method the same time, of whose runs it
+            is one; None for all others.
     """
 
     group: str
@@ -74,6 +78,7 @@ class ModelToEvaluate:
     classes: tuple[str, ...] = ()
     identity: str = ""
     trained_on: str = ""
+    equal_time: Path | None = None
 
     @property
     def baseline(self) -> bool:
@@ -174,11 +179,13 @@ def _of_comparison(
     path: Path, weights: str, trust: bool, say: Callable[[str], None]
 ) -> list[ModelToEvaluate]:
     """The models of its runs; ``say`` is told of each that is left out."""
-    runs = _runs_of(path)
+    record = path / NAMES["comparison"]
+    known = read_findings(record) if record.is_file() else None
+    runs = _runs_of(path, known)
     for folder in sorted(entry for entry in (path / "runs").iterdir() if entry.is_dir()):
         if folder not in runs:
-            record = f"it is not in {NAMES['comparison']}"
-            why = record if is_finished(folder) else "it has not finished"
+            other = f"it is not in {NAMES['comparison']}"
+            why = other if is_finished(folder) else "it has not finished"
             say(f"{folder} is left out: {why}.")
     found: list[list[ModelToEvaluate]] = []
     for run in runs:
@@ -188,14 +195,15 @@ def _of_comparison(
             say(f"{run} is left out: {error}")
     if not found:
         raise ValueError(f"{path}: the comparison there has no finished run to evaluate.")
-    return [model for models in found for model in models]
+    same_time = known is not None and bool(read_cost(known.parts["cost"]).own_epochs)
+    budget = path.resolve() if same_time else None
+    return [replace(model, equal_time=budget) for models in found for model in models]
 
 
-def _runs_of(comparison: Path) -> list[Path]:
+def _runs_of(comparison: Path, known: Findings | None) -> list[Path]:
     """Run folders of a comparison: those in its record, else all that are finished."""
-    record = comparison / NAMES["comparison"]
-    if record.is_file():  # others may be left of earlier recipes
-        groups = read_findings(record).parts["scores"].groups
+    if known is not None:  # others may be left of earlier recipes
+        groups = known.parts["scores"].groups
         return [
             comparison / run for group in groups if group.weights == "raw" for run in group.folders
         ]
@@ -217,6 +225,9 @@ def check_models(
     recipes = [asdict(model.recipe) for model in runs if model.recipe is not None]
     same_data = len({model.trained_on for model in runs}) == 1 and all(m.trained_on for m in runs)
     own = (*_OWN_TO_A_RUN, "data") if same_data else _OWN_TO_A_RUN
+    budgets = {model.equal_time for model in runs}
+    if len(budgets) == 1 and None not in budgets:  # epochs followed from what methods cost
+        own = (*own, *SHORTENED)
     for name in recipes[0] if recipes else ():
         values = list(dict.fromkeys(repr(recipe[name]) for recipe in recipes))
         if len(values) > 1 and name not in own and not _of_learned_mixers(name, runs):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mixwright.lab.analysis.analyse import analyse
+from mixwright.lab.analysis.cost import SHORTENED
 from mixwright.lab.analysis.findings import Arrays, Findings, Group
 from mixwright.lab.evaluation.subject import Evaluation
 from mixwright.lab.experiments.about import about_data, about_now
@@ -53,10 +54,11 @@ def evaluation_findings(
 
 
 def _shared(recipes: Sequence[Recipe]) -> dict[str, Any] | None:
-    """The first recipe, without what methods that learn a mixer have otherwise."""
+    """The first recipe, without the fields in which methods of one comparison may differ."""
     if not recipes:
         return None
-    differing = {name for name in LEARNED if len({getattr(one, name) for one in recipes}) > 1}
+    own = (*LEARNED, *SHORTENED)
+    differing = {name for name in own if len({getattr(one, name) for one in recipes}) > 1}
     return {name: value for name, value in asdict(recipes[0]).items() if name not in differing}
 
 
