@@ -64,13 +64,17 @@ def found(
     ratios: Mapping[str, float] | None = None,
     data: str = "cifar10",
     parallel: int = 1,
+    own_epochs: Mapping[str, int] | None = None,
+    **fields: Any,
 ) -> Findings:
-    recipe = {"data": data, "model": "resnet20", "epochs": 120}
+    recipe = {"data": data, "model": "resnet20", "epochs": 120, **fields}
     numbers: dict[str, dict[str, Any]] = {
         "sweep": {"sweeps": ()}, "samples": {"methods": ()}, "diagnostics": {"methods": ()},
     }  # fmt: skip
     measured = None if ratios is None else costs(ratios)
-    parts, _ = comparison_parts(methods, recipe=recipe, numbers=numbers, measured=measured)
+    parts, _ = comparison_parts(
+        methods, recipe=recipe, numbers=numbers, measured=measured, own_epochs=own_epochs
+    )
     about = dataclasses.replace(
         ABOUT, command=command, recipe=recipe, details={"parallel": parallel}
     )
@@ -280,3 +284,20 @@ def test_nothing_to_compare_has_no_answer(methods: list[FinishedMethod]) -> None
 
 def test_a_command_of_others_is_not_made_up() -> None:
     assert answer(found(method("none", BASE), method("a", gained(0.05)), command="")).steps == ()
+
+
+def test_a_method_at_equal_time_is_trained_alone_by_its_whole_recipe() -> None:
+    """Warm-up and the end without mixing were shorter too: half of 120 epochs, so half of each."""
+    findings = found(
+        method("none", BASE, clean=1.0),
+        method("hmix", gained(0.041), clean=1.0),
+        command=f"{COMMAND} --equal-time --mix-off-epochs 9",
+        ratios={"hmix": 2.0},
+        own_epochs={"none": 120, "hmix": 60},
+        warmup_epochs=5.0,
+        mix_off_epochs=9,
+    )
+    (step,) = answer(findings).steps
+    assert step.command == (
+        "mixwright train hmix --data cifar10 --epochs 60 --warmup-epochs 2.5 --mix-off-epochs 4"
+    )

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mixwright.lab.analysis.cost import Spent, read_cost
+from mixwright.lab.analysis.cost import Spent, lengths, read_cost
 from mixwright.lab.analysis.curves import AllCurves
 from mixwright.lab.analysis.diagnosis import Fit, fits
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.analysis.next_command import OUT, Command, read_command
 from mixwright.lab.analysis.statistics import Contrast
 from mixwright.lab.analysis.statistics.dunnett import seeds_to_show
-from mixwright.lab.settings import decode
+from mixwright.lab.settings import decode, write_value
 
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
@@ -227,17 +227,21 @@ def _steps(
         own = Command(("none", *names), (data, ("--out", ("runs/your-images",))))
         steps.append(Step(reason="data", command=own.text()))
     elif choice.choice == "accuracy" or (choice.choice == "none" and not steps):
-        steps.append(_training(command, choice.method or "none", spent))
+        steps.append(_training(command, choice.method or "none", recipe, spent))
     return tuple(steps[:2])
 
 
-def _training(command: Command, method: str, spent: Mapping[str, Spent]) -> Step:
+def _training(
+    command: Command, method: str, recipe: Mapping[str, Any], spent: Mapping[str, Spent]
+) -> Step:
     """One run of a method under the same recipe; at equal time it had epochs of its own."""
     kept = tuple(option for option in command.options if option[0] not in _OF_COMPARE)
     alone = Command((method,), kept)
     own = spent.get(method)
     if own is not None and own.epochs is not None:
-        alone = alone.with_option("--epochs", str(own.epochs))
+        for name, value in lengths(recipe, own.epochs).items():
+            if name == "epochs" or value != recipe[name]:
+                alone = alone.with_option(f"--{name.replace('_', '-')}", write_value(value))
     return Step(reason="train", command=alone.text("train"), seconds=_seconds([method], spent))
 
 
