@@ -301,3 +301,13 @@ def test_a_method_at_equal_time_is_trained_alone_by_its_whole_recipe() -> None:
     assert step.command == (
         "mixwright train hmix --data cifar10 --epochs 60 --warmup-epochs 2.5 --mix-off-epochs 4"
     )
+
+
+def test_a_file_of_options_may_name_the_folder_so_no_command_is_guessed() -> None:
+    sure = method("none", BASE, clean=1.0), method("hmix", gained(0.041), clean=1.0)
+    assert answer(found(*sure, command="mixwright compare --config c.yaml")).steps == ()
+    level = method("none", BASE, clean=1.0), method("hmix", gained(0.0), clean=1.0)
+    assert answer(found(*level, command="mixwright compare --config c.yaml")).steps == ()
+    unsure = method("none", BASE[:1], clean=1.0), method("hmix", [0.7], clean=1.0)
+    (step,) = answer(found(*unsure, command="mixwright compare --config c.yaml")).steps
+    assert step.command == "mixwright compare --config c.yaml --seeds 3"  # words beside it win

@@ -228,6 +228,9 @@ def _steps(
         steps.append(Step(reason="data", command=own.text()))
     elif choice.choice == "accuracy" or (choice.choice == "none" and not steps):
         steps.append(_training(command, choice.method or "none", recipe, spent))
+    if command.value("--config") is not None:
+        # A file may name the folder, and options that train does not take; it is not read here.
+        steps = [step for step in steps if step.reason not in ("calibration", "train")]
     return tuple(steps[:2])
 
 
