@@ -94,6 +94,16 @@ class Batches:
             return -(-total // self.world)
         return total * (self.rank + 1) // self.world - total * self.rank // self.world
 
+    @property
+    def decoded(self) -> LazyImages | None:
+        """The images as they were stored, where every pass decodes them; None where none does."""
+        images = self._set
+        if isinstance(images, LazyImages):
+            return images
+        if self.crop is None or images.stored is None:
+            return None
+        return LazyImages(images.stored, image_size=images.shape[1])
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of a pass that needs no randomness (testing)."""
         return self.epoch()
@@ -131,7 +141,7 @@ class Batches:
         sizes = _sizes(len(rows), self.batch_size)
         parts = rows.to(self._set.labels.device).split(sizes)
         changes = [change for change in (self.crop, self.augment) if change is not None]
-        originals = self._originals()
+        originals = self.decoded
         if self.crop is not None and augment is not None and originals is not None:
             seeds = torch.randint(2**62, (len(parts),), generator=augment)
             stream = originals.stream_crops(rows.split(sizes), self.crop, seeds, views=self.views)
@@ -147,15 +157,6 @@ class Batches:
                 for change in changes:
                     images = change(images, generator=augment)
             yield images.float().div_(255), labels
-
-    def _originals(self) -> LazyImages | None:
-        """Return the images as they were stored, to be decoded when they are wanted."""
-        images = self._set
-        if isinstance(images, LazyImages):
-            return images
-        if images.stored is None:
-            return None
-        return LazyImages(images.stored, image_size=images.shape[1])
 
 
 def _sizes(count: int, batch_size: int) -> list[int]:

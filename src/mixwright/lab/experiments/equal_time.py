@@ -23,6 +23,7 @@ from mixwright.lab.settings import decode
 if TYPE_CHECKING:
     from mixwright.lab.training.recipe import Recipe
 
+
 def costs_before(
     runs: Sequence[Planned], place: Place, out: Path, *, say: Callable[[str], None]
 ) -> StepCosts:

@@ -256,10 +256,10 @@ def _measured(
     judged = len(data.test) + (0 if data.validation is None else len(data.validation))
     evaluation = a_test * judged + before * len(session.train_data.train)
     end = a_test / len(session.columns()) * min(CLEAN_TRAIN, len(data.train))
-    if isinstance(data.train, LazyImages):
-        epoch = _decoded(epoch, data.train, device, workers)
-    if isinstance(data.test, LazyImages):
-        evaluation = _decoded(evaluation, data.test, device, workers)
+    if (read := session.train.decoded) is not None:
+        epoch = _decoded(epoch, read, device, workers)
+    if (read := session.test.decoded) is not None:
+        evaluation = _decoded(evaluation, read, device, workers)
     return replace(
         _saved(session), wall=clock.wall, busy=clock.busy, start=start, step=an_image * whole,
         epoch=epoch, evaluation=evaluation, end=end,
@@ -319,11 +319,8 @@ def _scoring(
     return seconds / count, before / images
 
 
-def _decoded(
-    seconds: float, images: ImageSet | LazyImages, device: torch.device, workers: int
-) -> float:
+def _decoded(seconds: float, images: LazyImages, device: torch.device, workers: int) -> float:
     """Seconds of a pass over images that are decoded meanwhile."""
-    assert isinstance(images, LazyImages)
     count = min(_DECODED, len(images))
     alone = processor(lambda: images.take(torch.arange(count))) / count * len(images)
     if not images.workers:

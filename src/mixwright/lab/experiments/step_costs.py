@@ -21,7 +21,6 @@ import torch
 from mixwright.files import read_json, write_json
 from mixwright.lab.analysis.cost import StepCost, StepCosts
 from mixwright.lab.bench.timing import Timer, in_turn, processor, timer_for
-from mixwright.lab.data.lazy import LazyImages
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.pool import Event, Job, Pool
 from mixwright.lab.experiments.run import dataset_of, new_model
@@ -218,7 +217,7 @@ class Steps:
         """Do what comes before the first step of a run."""
         self.session.train_mode()
         self.session.begin_epoch()
-        if isinstance(self.session.train_data.train, LazyImages):
+        if self.session.train.decoded is not None:
             # Reading them is no part of a step: other processes do it ahead of time.
             self._groups = itertools.cycle([*itertools.islice(self._groups, 2)])
 
