@@ -101,6 +101,18 @@ def test_a_dry_run_of_a_comparison_starts_no_run(
     assert "seeds: 0, 1\nestimate: about 17 minutes: 2 runs of 7 to 8 minutes on 2 w" in shown
 
 
+def test_a_dry_run_says_what_methods_have_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The floor of the rate, which this recipe gives to methods that learn a mixer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "forecast", lambda *runs, **where: None)
+    words = ["--recipe", "automix-cifar", "--model", "smallconv", *SHORT, "--dry-run"]
+    assert main(["compare", "none", "automix", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "\n  none: min_lr 0.0\n  automix: min_lr 0.05\nseeds: " in shown
+
+
 Refuse = Callable[[int], str]
 
 

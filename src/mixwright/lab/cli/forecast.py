@@ -13,6 +13,7 @@ from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.progress import say
 from mixwright.lab.experiments.estimate import Estimate, epochs_left, measured_by_workers, summed
 from mixwright.lab.experiments.free_memory import free_memory
+from mixwright.lab.experiments.grid import own_fields
 from mixwright.lab.experiments.measured_run import (
     ImageNeeds,
     Measured,
@@ -146,6 +147,9 @@ def say_plan(
         and all(recipe[name] == value for recipe in recipes)
     ]
     say(console, f"recipe: {', '.join(shared)}")
+    for text, fields in own_fields(runs).items():
+        own = ", ".join(f"{name} {value}" for name, value in fields.items())
+        say(console, f"  {text}: {own}")
     seeds = dict.fromkeys(str(run.recipe.seed) for run in runs)
     say(console, f"seeds: {', '.join(seeds)}")
     if all(run.finished for run in runs):

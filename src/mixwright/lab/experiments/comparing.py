@@ -15,7 +15,7 @@ from mixwright.lab.analysis.findings import About, Arrays, Failure, Findings
 from mixwright.lab.analysis.sweep import find_sweeps
 from mixwright.lab.evaluation.protocol import run_protocols
 from mixwright.lab.experiments.about import about_data, now
-from mixwright.lab.experiments.grid import Planned
+from mixwright.lab.experiments.grid import Planned, own_fields
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.pictures import mask_pictures, method_pictures
 from mixwright.lab.training.folder import RunError, read_metrics, read_result
@@ -112,7 +112,11 @@ def compare_runs(
                 for text, many in by_method.items()
                 if many[0].result.set_by_data
             },
-            **({"own_fields": own} if (own := _own_fields(done, but=shortened)) else {}),
+            **(
+                {"own_fields": own}
+                if (own := own_fields([run.planned for run in done], but=shortened))
+                else {}
+            ),
             "heads": {
                 text: many[0].result.heads
                 for text, many in by_method.items()
@@ -196,25 +200,6 @@ def _finished(method: Method, runs: Sequence[_Run], out: Path) -> FinishedMethod
             for run in runs
         ],
     )
-
-
-def _own_fields(runs: Sequence[_Run], *, but: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """METHOD -> the fields of its recipe that are not the same for all methods, ``but`` some.
-
-    A published recipe may have some for methods that learn a mixer. Starts are a run's own, not a
-    method's.
-    """
-    recipes = {run.planned.method.text: asdict(run.planned.recipe) for run in runs}
-    some = next(iter(recipes.values()))
-    differing = [
-        name
-        for name in some
-        if name not in ("method", "seed", "init", "init_digest", *but)
-        and any(recipe[name] != some[name] for recipe in recipes.values())
-    ]
-    if not differing:
-        return {}
-    return {text: {name: recipe[name] for name in differing} for text, recipe in recipes.items()}
 
 
 def _shared_recipe(runs: Sequence[_Run]) -> dict[str, Any]:

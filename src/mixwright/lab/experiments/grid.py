@@ -89,6 +89,25 @@ def planned(method: Method, recipe: Recipe, out: Path) -> Planned:
     return Planned(method, recipe, out / "runs" / name)
 
 
+def own_fields(runs: Sequence[Planned], *, but: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """METHOD -> the fields of its recipe that are not the same for all methods, ``but`` some.
+
+    A published recipe may have some for methods that learn a mixer. Starts are a run's own, not a
+    method's.
+    """
+    recipes = {run.method.text: dataclasses.asdict(run.recipe) for run in runs}
+    some = next(iter(recipes.values()))
+    differing = [
+        name
+        for name in some
+        if name not in ("method", "seed", "init", "init_digest", *but)
+        and any(recipe[name] != some[name] for recipe in recipes.values())
+    ]
+    if not differing:
+        return {}
+    return {text: {name: recipe[name] for name in differing} for text, recipe in recipes.items()}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where runs find their data and what they run on.
