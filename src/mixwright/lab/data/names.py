@@ -8,7 +8,7 @@ from mixwright.lab.data.errors import DataError
 # A new data set takes a row here and a file in ``sources``: ``my_set.py`` with ``load_my_set`` for
 # the name ``my-set``.
 DATA_LINES: dict[str, str] = {
-    "digits": "1,797 real handwritten digits, shipped with mixwright; 60 labels in train and compare",
+    "digits": "1,797 real handwritten digits, shipped with us; 60 labels in train and compare",
     "cifar10": "60,000 colour photographs of 32x32 in 10 classes; downloaded, 170 MB",
     "cifar100": "60,000 colour photographs of 32x32 in 100 classes; downloaded, 169 MB",
     "tiny-imagenet": "110,000 photographs of 64x64 in 200 classes; downloaded, 248 MB",
