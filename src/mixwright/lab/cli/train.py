@@ -41,21 +41,17 @@ def main(argv: Sequence[str]) -> int:
     with users_words():
         parse_data(options.data)
     from mixwright.lab.cli.forecast import WORTH_SAYING, forecast, run_line, say_plan
-    from mixwright.lab.experiments.finetune import resolve_init
-    from mixwright.lab.experiments.grid import Planned, learns_mixer
+    from mixwright.lab.experiments.grid import Planned, recipe_of, run_name
     from mixwright.lab.experiments.methods import parse_method
     from mixwright.lab.training.distributed import join
-    from mixwright.lab.training.recipe import Recipe, recipe_hash
 
     with users_words():
         method = parse_method(options.methods[0], trust=options.trust)
         out = None if options.out is None else out_folder(options.out)
 
         def plan(settings: dict[str, Any]) -> "list[Planned]":
-            own = settings | (learned if learns_mixer(method) else {})
-            there = resolve_init(own, method=method.slug, seed=options.seed)
-            recipe = Recipe.from_fields({**there, "method": method.text, "seed": options.seed})
-            name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
+            recipe = recipe_of(method, settings, seed=options.seed, learned=learned)
+            name = run_name(method, recipe)
             return [Planned(method, recipe, out or out_folder(f"runs/train/{name}"))]
 
         (planned,), data, where = prepare_runs(

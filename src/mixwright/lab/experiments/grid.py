@@ -69,11 +69,18 @@ def plan_runs(
     runs: list[Planned] = []
     for seed in range(seeds):
         for method in methods:
-            own = {**settings, **((learned or {}) if learns_mixer(method) else {})}
-            there = resolve_init(own, method=method.slug, seed=seed)
-            recipe = Recipe.from_fields({**there, "method": method.text, "seed": seed})
+            recipe = recipe_of(method, settings, seed=seed, learned=learned)
             runs.append(planned(method, recipe, out))
     return runs
+
+
+def recipe_of(
+    method: Method, settings: Mapping[str, Any], *, seed: int, learned: Mapping[str, Any] | None
+) -> Recipe:
+    """Return the recipe of one run; arguments and errors are those of ``plan_runs``."""
+    own = {**settings, **((learned or {}) if learns_mixer(method) else {})}
+    there = resolve_init(own, method=method.slug, seed=seed)
+    return Recipe.from_fields({**there, "method": method.text, "seed": seed})
 
 
 def learns_mixer(method: Method) -> bool:
@@ -85,8 +92,12 @@ def learns_mixer(method: Method) -> bool:
 
 def planned(method: Method, recipe: Recipe, out: Path) -> Planned:
     """Return one run of a comparison in ``out``."""
-    name = f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
-    return Planned(method, recipe, out / "runs" / name)
+    return Planned(method, recipe, out / "runs" / run_name(method, recipe))
+
+
+def run_name(method: Method, recipe: Recipe) -> str:
+    """Return the name of a run's folder, where none was asked for."""
+    return f"{method.slug}-s{recipe.seed}-{recipe_hash(recipe)}"
 
 
 def own_fields(runs: Sequence[Planned], *, but: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
