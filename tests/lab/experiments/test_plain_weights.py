@@ -148,6 +148,8 @@ def changed(change: str) -> object:
         state["model.layer1.conv.weight"] = state.pop("layer1.conv.weight")
     elif change == "deeper":
         state["layer4.conv2.weight"] = torch.zeros(1)
+    elif change == "diverged":
+        state["fc.weight"] = torch.full_like(state["fc.weight"], float("nan"))
     elif change == "foreign":
         state = {"stem.weight": torch.zeros(1), "head.bias": torch.zeros(1)}
     elif change == "nothing":
@@ -166,6 +168,7 @@ def changed(change: str) -> object:
         ("two", r"module\.layer1\.conv\.weight, model\.layer1\.conv\.weight are all layer1\.conv"),
         ("deeper", r"it has 1 tensors \(layer4\.conv2\.weight\) beside the 26 of smallconv; exp"),
         ("foreign", r"none of its 2 tensors \(stem\.weight, head\.bias\) has the name of one of"),
+        ("diverged", r"1 of its tensors hold NaN \(fc\.weight\); expected the weights of a train"),
         ("nothing", r"is a dict with epoch, args, which holds no weights; expected a state dict"),
         ("list", r"is a list, which holds no weights"),
     ],

@@ -145,6 +145,12 @@ def fit_weights(
             f"of {what}; expected weights of the same network."
         )
     taken = {name: given[found[name]] for name in kept if name in found}
+    # Not infinite ones: masks of attention hold such, and are buffers.
+    if broken := [name for name, value in taken.items() if value.isnan().any()]:
+        raise CheckpointError(
+            f"init {path}: {len(broken)} of its tensors hold NaN ({some_of(broken)}); expected the "
+            "weights of a training that did not diverge."
+        )
     return Fit(taken=taken, anew=anew, unused=tuple(unused), classes=classes)
 
 
