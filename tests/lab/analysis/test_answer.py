@@ -232,6 +232,23 @@ def test_an_underfitting_baseline_asks_for_longer_training() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("cutmix", "my.nets:small"), ("my.mixers:SideMix:alpha=0.2", "resnet20")],
+)
+def test_runs_with_code_of_ones_own_are_evaluated_with_trust(name: str, model: str) -> None:
+    one = answer(
+        found(
+            method("none", BASE, nll=(1.83, 1.82, 1.84), ece=0.245, clean=1.0),
+            method(name, gained(0.002), nll=(1.22, 1.23, 1.21), ece=0.02, clean=1.0),
+            model=model,
+        )
+    )
+    assert [step.command for step in one.steps] == [
+        "mixwright evaluate runs/here --only 'accuracy calibration' --trust"
+    ]
+
+
 def test_the_folder_of_an_earlier_step_is_not_named_after_both() -> None:
     one = answer(
         found(

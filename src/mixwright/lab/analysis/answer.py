@@ -16,6 +16,7 @@ from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.analysis.next_command import OUT, Command, read_command
 from mixwright.lab.analysis.statistics import Contrast
 from mixwright.lab.analysis.statistics.dunnett import seeds_to_show
+from mixwright.lab.models.names import own_model
 from mixwright.lab.settings import decode, write_value
 
 CLAIM = 0.05
@@ -214,10 +215,14 @@ def _steps(
         steps += [step] if step else []
     if choice.choice in ("calibration", "scaling"):
         out = command.value("--out") or OUT
+        options: list[tuple[str, tuple[str, ...]]] = [("--only", ("accuracy calibration",))]
+        names = [str(recipe["model"]), *(group.method for group in mixing)]
+        if any(own_model(":".join(name.split(":")[:2])) for name in names):
+            options.append(("--trust", ()))  # in files alone their modules are not imported
         steps.append(
             Step(
                 reason="calibration",
-                command=Command((out,), (("--only", ("accuracy calibration",)),)).text("evaluate"),
+                command=Command((out,), tuple(options)).text("evaluate"),
             )
         )
     if recipe.get("data") == "digits":
