@@ -218,7 +218,9 @@ def test_an_underfitting_baseline_asks_for_longer_training() -> None:
     # Three seeds, twice as long, costs 1 + 1 + 1 + 1.5 of 100 seconds, two at a time.
     assert step.seconds == pytest.approx(3 * 2 * 450 / 2)
     words = answer_sentences(findings)
-    assert words["Recommendation"] == "Train without mixing: every method was less accurate."
+    assert words["Recommendation"] == (
+        "At this length of training do not mix: every method was less accurate."
+    )
     assert words["Diagnosis"] == (
         "No mixing underfits: 67.0 % of clean training images are right and 64.1 % of test images, "
         "a gap of 2.9 points. Mixing makes training harder still: train longer, take a larger "
@@ -328,3 +330,20 @@ def test_a_file_of_options_may_name_the_folder_so_no_command_is_guessed() -> Non
     unsure = method("none", BASE[:1], clean=1.0), method("hmix", [0.7], clean=1.0)
     (step,) = answer(found(*unsure, command="mixwright compare --config c.yaml")).steps
     assert step.command == "mixwright compare --config c.yaml --seeds 3"  # words beside it win
+
+
+def test_nothing_is_recommended_while_no_mixing_has_not_learned_its_images() -> None:
+    words = recommendation(
+        found(method("none", BASE, clean=0.67), method("a", [0.645, 0.640, 0.641], clean=0.66))
+    )
+    assert words == (
+        "Cannot tell yet: no method was ahead by a point, and no mixing has not learned its "
+        "training images."
+    )
+
+
+def test_seeds_that_could_show_no_difference_are_called_too_few() -> None:
+    # Two pairs, 30 points below and 40 above: one degree of freedom, an error of 35 points.
+    words = answer_sentences(found(method("none", [0.5, 0.5]), method("a", [0.2, 0.9])))
+    assert "These 2 seeds are too few to show any difference" in words["How sure"]
+    assert "points four times in five" not in words["How sure"]

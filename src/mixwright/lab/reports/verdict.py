@@ -162,6 +162,8 @@ def _power(unsure: Sequence[Judged], seeds_needed: Mapping[str, int | None]) -> 
     text = (
         f"These {seeds} seeds would have shown a true difference of {_points(detectable)} points "
         "four times in five"
+        if detectable < 1
+        else f"These {seeds} seeds are too few to show any difference"
     )
     group, found = max(unsure, key=lambda pair: abs(pair[1].interval.mean))
     if group.key not in seeds_needed:

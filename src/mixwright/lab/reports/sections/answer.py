@@ -40,12 +40,12 @@ def answer_sentences(findings: Findings) -> dict[str, str]:
 
 def recommendation(findings: Findings) -> str:
     """Return which method to use, with the numbers that speak for it."""
-    choice = read_answer(findings).recommendation
-    scores = findings.parts["scores"]
+    found = read_answer(findings)
+    choice, scores = found.recommendation, findings.parts["scores"]
     group = scores.group(f"{choice.method} raw")
     base = next((one for one in scores.groups if one.baseline and one.weights == "raw"), None)
     if choice.choice == "none" or group is None or base is None:
-        return _without_method(choice, scores)
+        return _without_method(choice, found.fits, scores)
     spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods if not one.longer}
     words = _WITH_METHOD[choice.choice](group, base)
     if choice.choice == "accuracy":
@@ -112,6 +112,9 @@ _STATES = {
 }
 
 
+_TOO_SHORT = ("underfits", "begins")  # states of no mixing before which mixing cannot be judged
+
+
 def _of_baseline(base: Fit) -> str:
     what = "clean training images" if base.clean else "images in its last training batches"
     numbers = (
@@ -133,7 +136,8 @@ def _of_baseline(base: Fit) -> str:
     return " ".join(text)
 
 
-def _without_method(choice: Recommendation, scores: Part) -> str:
+def _without_method(choice: Recommendation, fits: Sequence[Fit], scores: Part) -> str:
+    short = any(_is_baseline(one, scores) and one.state in _TOO_SHORT for one in fits)
     found = [
         group.differences["top1"].interval.mean
         for group in scores.groups
@@ -145,7 +149,14 @@ def _without_method(choice: Recommendation, scores: Part) -> str:
         return "Cannot tell: no method was ahead, and one seed says little."
     if max(found) < 0:
         several = "every method was" if len(found) > 1 else "mixing was"
+        if short:
+            return f"At this length of training do not mix: {several} less accurate."
         return f"Train without mixing: {several} less accurate."
+    if short:
+        return (
+            "Cannot tell yet: no method was ahead by a point, and no mixing has not learned its "
+            "training images."
+        )
     return (
         "Train without mixing: no method was ahead by a point, and none has surely better "
         "probabilities at the same accuracy."
