@@ -57,7 +57,7 @@ def test_compare(
     assert main(COMMAND) == 1  # one run failed
     shown = capsys.readouterr().out
     # What it would take was measured in the process that then did the runs.
-    assert re.search(r"\nabout .* seconds: 3 runs of .* on 1 worker; 0\.\d GiB each\n", shown)
+    assert re.search(r"\nabout .*: 3 runs of .* on 1 worker; \d\.\d GiB each\n", shown)
     assert "odd.mixers:Fails: a training step could not be measured: RuntimeError: this" in shown
     assert (tmp_path / "died").exists()
     assert "3 methods x 1 seed: smallconv on digits" in shown
@@ -111,6 +111,12 @@ def test_compare(
     assert main(again) == 0
     assert len(asked) == 1
     assert (tmp_path / "out" / "comparison.csv").read_text() == before
+
+    # Another model in the same folder: its record would take the place of this one.
+    gives_way = "out holds the record and page of a comparison of smallconv on digits; they give"
+    assert gives_way not in capsys.readouterr().out
+    assert main([*again, "--model", "resnet8", "--dry-run"]) == 0
+    assert gives_way in capsys.readouterr().out
 
     # A run whose result is damaged is done again; damaged epochs are named; no page, yet a table.
     (none,) = (tmp_path / "out/runs").glob("none-s0-*")

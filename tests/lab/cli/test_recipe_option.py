@@ -47,7 +47,10 @@ def test_without_it_nothing_changes():
         ("train none --augment randaugment:magnitude=99 --epochs 1", "magnitude is 99"),
         ("train none --freeze layer9 --epochs 1", "freeze is 'layer9', which fits no parameter"),
         ("train none --drop-path 0.1 --epochs 1", "model smallconv: drop_path is 0.1"),
-        ("train none --crop-scale 0.5,0.1", "crop_scale is a tuple; expected a share of the area"),
+        (
+            "train none --crop-scale 0.5,0.1",
+            "crop_scale is (0.5, 0.1); expected a share of the area",
+        ),
         ("train none --crop-scale a,b", "--crop-scale is a,b; expected"),
     ],
 )
@@ -65,11 +68,11 @@ def test_what_cannot_be_is_one_sentence(
 def test_every_value_is_listed(capsys: pytest.CaptureFixture[str]):
     assert main(["list", "recipes"]) == 0
     flat = " ".join(capsys.readouterr().out.split())
+    dense = flat.replace(" ", "")  # lines break at dashes too
     for name, preset in PRESETS.items():
         assert f" {name} " in flat
-        # lines break at dashes too
-        assert preset.source.replace(" ", "") in flat.replace(" ", "")
+        assert preset.source.replace(" ", "") in dense
         for field in preset.fields:
-            assert f"--{field.replace('_', '-')} " in flat
+            assert f"--{field.replace('_', '-')}" in dense
     assert "with methods that learn a mixer: --min-lr 0.05" in flat
     assert "METHOD mixup:alpha=0.1+cutmix@batch" in flat

@@ -289,3 +289,21 @@ def _announce(task: _Task) -> None:
     done = len(task.runs) - task.missing
     if done:
         say(console, f"{done} of {len(task.runs)} runs are there already")
+    if other := _record_of_another(task.out, recipe):
+        say(
+            console,
+            f"{task.out} holds the record and page of a comparison of {other}; they give way to "
+            "those of this one, and its runs stay. To keep them, give --out another folder.",
+        )
+
+
+def _record_of_another(out: Path, recipe: "Recipe") -> str:
+    """Model and data of the record in a folder, where they are not the recipe's; else nothing."""
+    from mixwright.lab.analysis.store import NAMES, read_findings
+
+    try:
+        there = read_findings(out / NAMES["comparison"]).about.recipe or {}
+    except (OSError, ValueError):  # none, or one that cannot be read and so not be lost
+        return ""
+    named = there.get("model"), there.get("data")
+    return "" if named == (recipe.model, recipe.data) else "{} on {}".format(*named)
