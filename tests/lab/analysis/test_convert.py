@@ -25,7 +25,7 @@ from mixwright.lab.settings import decode
 
 FORMAT_2 = Path(__file__).parents[1] / "fixtures" / "record-format-2"
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
-COMPARISONS = sorted(RESULTS.glob("*/comparison.json"))
+COMPARISONS = sorted(RESULTS.glob("cifar10-*/comparison.json"))
 EVALUATION = RESULTS / "cifar10-resnet8-evaluation" / "evaluation.json"
 THEORY, SPRITES = RESULTS / "theory" / "theory.json", RESULTS / "theory" / "sprites.json"
 
@@ -203,7 +203,7 @@ def embedded(page: str, picture: Path) -> bool:
 
 
 def test_pages_of_all_records(copies: Path) -> None:
-    for path in sorted(copies.glob("*/comparison.json")):
+    for path in sorted(copies.glob("cifar10-*/comparison.json")):
         raw = raw_of(path)
         page = write_report(path).read_text()
         heads, rows = tables(page)[0]
