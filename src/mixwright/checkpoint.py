@@ -121,25 +121,34 @@ def tensor_bytes(value: Tensor) -> bytes:
     return ctypes.string_at(flat.data_ptr(), flat.nbytes)
 
 
+def check_sums(path: Path) -> None:
+    """Compare the checksums in a file of ``torch.save``: torch reads on over changed bytes.
+
+    Raises:
+        BadZipFile: one is wrong, or the file is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"wrong checksum of {broken}")
+
+
 def _read(path: Path) -> object:
     advice = (
         "Delete it to train from the start, or copy a whole one in its place; best.pt of the same "
         "folder holds weights, but not what is needed to continue."
     )
     try:
-        # torch reads on over changed bytes without a word: compare the checksums first.
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-        if broken is not None:
-            raise zipfile.BadZipFile(f"wrong checksum of {broken}")
+        check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # anything at all can come out of damaged bytes
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}: {_first_line(error)}); "
+            f"checkpoint {path} cannot be read ({type(error).__name__}: {first_line(error)}); "
             f"expected a whole file that mixwright saved, it is damaged or something else wrote "
             f"it. {advice}"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, cut to 200 letters."""
     return (str(error).strip() or "no reason given").splitlines()[0][:200]

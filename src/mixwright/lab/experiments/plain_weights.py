@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mixwright.checkpoint import FORMAT, CheckpointError
+from mixwright.checkpoint import FORMAT, CheckpointError, check_sums, first_line
 
 SAFETENSORS = ".safetensors"
 
@@ -230,11 +230,8 @@ def _safetensors(file: Path) -> object:
 
 def _torch_file(file: Path) -> object:
     try:
-        # torch reads on over changed bytes without a word: compare the checksums first.
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                if broken := archive.testzip():
-                    raise zipfile.BadZipFile(f"wrong checksum of {broken}")
+        if zipfile.is_zipfile(file):  # files of old torch are none
+            check_sums(file)
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # as above
         raise _unreadable(file, error) from error
@@ -246,7 +243,7 @@ def _unreadable(file: Path, error: Exception) -> CheckpointError:
         why = "it holds more than tensors and plain values, whose reading would run code"
         why = why if known else "it is no file of torch.save, or holds more than tensors"
     else:
-        why = f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
+        why = f"{type(error).__name__}: {first_line(error)}"
     return CheckpointError(
         f"init {file} cannot be read ({why[:250]}); expected a run folder, a checkpoint of a run, "
         f"or a whole state dict: torch.save(model.state_dict(), path), or {SAFETENSORS}."

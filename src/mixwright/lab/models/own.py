@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mixwright.arguments import did_you_mean, shown
+from mixwright.checkpoint import first_line
 from mixwright.lab.models.names import ModelError, own_model
 from mixwright.lab.settings.own_code import own_module
 from mixwright.outputs import take_logits
@@ -130,7 +131,7 @@ def call_own(name: str, make: Callable[..., Any], **given: int) -> nn.Module:
         function = name.partition(":")[2]
         raise ModelError(
             f"model {name}: calling it with {_written(taken)} failed "
-            f"({type(error).__name__}: {_first_line(error)}). Fix it; "
+            f"({type(error).__name__}: {first_line(error)}). Fix it; "
             f"python -c 'from {name.partition(':')[0]} import {function}; "
             f"{function}({_written(taken)})' shows the place."
         ) from error
@@ -189,7 +190,7 @@ def _check_logits(name: str, model: nn.Module, shape: tuple[int, ...], num_class
     except Exception as error:  # as above
         raise ModelError(
             f"model {name}: it gives no output for images of shape {shape} "
-            f"({type(error).__name__}: {_first_line(error)}); expected logits for normalised "
+            f"({type(error).__name__}: {first_line(error)}); expected logits for normalised "
             "images (B, channels, H, W). Give another --image-size, or fix it."
         ) from error
     try:
@@ -205,7 +206,3 @@ def _check_logits(name: str, model: nn.Module, shape: tuple[int, ...], num_class
 
 def _written(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in arguments.items())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or "no reason given").splitlines()[0][:200]
