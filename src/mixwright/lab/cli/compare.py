@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.parser import parse
-from mixwright.lab.cli.prepare import out_folder, prepare_runs
+from mixwright.lab.cli.prepare import out_folder, prepare_runs, telling
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
 
@@ -140,12 +140,8 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
     """
     if not task.options.equal_time:
         return task
-    from mixwright.lab.cli.prepare import first_process, tell
     from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.equal_time import costs_before, equal_time
-
-    def silent(message: str) -> None:
-        del message
 
     with users_words():
         costs = task.world.first_does(
@@ -154,7 +150,7 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
             )
         )
         runs = equal_time(task.runs, costs, task.out)
-        runs = continued(runs, task.place, say=tell if first_process() else silent)
+        runs = continued(runs, task.place, say=telling())
     budget = next(run.recipe for run in runs if not run.method.parts)
     return replace(task, runs=runs, budget=budget, costs=costs)
 

@@ -59,7 +59,7 @@ def load(
         skip_unreadable=options.skip_unreadable,
         subset_seed=subset_seed,
         val_share=val_share,
-        on_message=_say(),
+        on_message=telling(),
     )
 
 
@@ -77,7 +77,8 @@ def _silent(message: str) -> None:
     """Leave the telling to the first process."""
 
 
-def _say() -> Callable[[str], None]:
+def telling() -> Callable[[str], None]:
+    """Return ``tell`` in the first process, in others what says nothing."""
     return tell if first_process() else _silent
 
 
@@ -186,7 +187,7 @@ def prepare_runs(
         options.data,
         data_dir=options.data_dir,
         skip_unreadable=options.skip_unreadable,
-        on_message=_say(),
+        on_message=telling(),
     )
     _check_batch(options, runs, data)
     check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
@@ -200,7 +201,7 @@ def prepare_runs(
         identity=data_identity(data),
         subset_seed=first.subset_seed,
     )
-    return continued(runs, place, say=_say()), data, place
+    return continued(runs, place, say=telling()), data, place
 
 
 def _check_batch(options: RecipeOptions, runs: "Sequence[Planned]", data: "Dataset") -> None:
@@ -244,7 +245,7 @@ def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
             skip_unreadable=options.skip_unreadable,
             subset_seed=seed if given.get("subset_seeds") else None,
             val_share=given.get("val_share", 0.0),
-            on_message=_say(),
+            on_message=telling(),
         ).image_size
     settings = recipe_settings(options, image_size=size)
     chosen = list[tuple[str, str]]()
@@ -255,5 +256,5 @@ def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
         chosen.append((f"the network for this size is {settings['model']}", "--model"))
     if chosen:
         words, flags = zip(*chosen, strict=True)
-        _say()(f"{', '.join(words)}; {' and '.join(flags)} would change that")
+        telling()(f"{', '.join(words)}; {' and '.join(flags)} would change that")
     return plan(settings)
