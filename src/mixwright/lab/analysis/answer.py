@@ -32,7 +32,7 @@ _TRIED = 3  # methods beside none that a longer training is tried with
 _OF_COMPARE = frozenset({"--seeds", "--out", "--workers", "--dry-run", "--equal-time"})
 """Options of ``compare`` that ``train`` does not take, or that name its folder."""
 
-Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "unknown"]
+Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "early", "unknown"]
 
 Reason = Literal["seeds", "epochs", "calibration", "data", "train"]
 
@@ -45,7 +45,8 @@ class Recommendation:
         choice: ``accuracy``: ``method`` is surely more accurate; ``likely``: it was at every
             seed, which may be chance; ``calibration``: it is as accurate, and its probabilities
             are surely better; ``scaling``: so they are, but temperature scaling does as much for
-            no mixing; ``none``: no mixing; ``unknown``: cannot be told.
+            no mixing; ``none``: no mixing; ``early``: cannot be told before no mixing has learned
+            its training images; ``unknown``: cannot be told.
         method: METHOD; of ``unknown`` the one that was ahead, if one was.
     """
 
@@ -110,7 +111,7 @@ def answer(findings: Findings) -> Answer:
     choice = (
         Recommendation(choice="unknown")
         if base is None or not mixing
-        else _recommended(mixing, base, spent)
+        else _recommended(mixing, base, found[0], spent)  # the baseline's fit comes first
     )
     return Answer(
         recommendation=choice,
@@ -121,7 +122,7 @@ def answer(findings: Findings) -> Answer:
 
 
 def _recommended(
-    mixing: Sequence[Group], base: Group, spent: Mapping[str, Spent]
+    mixing: Sequence[Group], base: Group, fit: Fit, spent: Mapping[str, Spent]
 ) -> Recommendation:
     """Accuracy first, then likelihood among what is as accurate, then cost."""
     top1 = {group.key: group.differences["top1"] for group in mixing}
@@ -148,6 +149,8 @@ def _recommended(
         return Recommendation(choice=kind, method=best.method)
     if ahead.interval.mean >= MATTERS:
         return Recommendation(choice="unknown", method=leader.method)
+    if fit.unlearned and ahead.interval.mean >= 0:
+        return Recommendation(choice="early")
     return Recommendation(choice="none")
 
 
@@ -256,8 +259,8 @@ def _training(
 def _too_short(choice: Recommendation, best: Sequence[Group], found: Sequence[Fit]) -> bool:
     """Whether no mixing has not learned its images, or the best methods were still learning."""
     base, *others = found  # the baseline comes first
-    if base.state in ("underfits", "begins", "fits"):
-        return base.state != "fits"  # where little is to be won, no training is too short
+    if base.unlearned or base.state == "fits":
+        return base.unlearned  # where little is to be won, no training is too short
     first = {group.method for group in best[:_TRIED]}
     still = any(one.rising for one in others if one.method in first)
     return still and not base.rising and choice.choice != "accuracy"

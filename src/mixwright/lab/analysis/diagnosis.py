@@ -58,6 +58,11 @@ class Fit:
     rise: float
 
     @property
+    def unlearned(self) -> bool:
+        """Whether the training images are not learned yet, so that mixing cannot be judged."""
+        return self.state in ("underfits", "begins")
+
+    @property
     def rising(self) -> bool:
         """Whether the test accuracy still rose in the end."""
         return self.rise >= RISING  # NaN is not

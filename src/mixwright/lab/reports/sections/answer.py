@@ -112,9 +112,6 @@ _STATES = {
 }
 
 
-_TOO_SHORT = ("underfits", "begins")  # states of no mixing before which mixing cannot be judged
-
-
 def _of_baseline(base: Fit) -> str:
     what = "clean training images" if base.clean else "images in its last training batches"
     numbers = (
@@ -137,7 +134,6 @@ def _of_baseline(base: Fit) -> str:
 
 
 def _without_method(choice: Recommendation, fits: Sequence[Fit], scores: Part) -> str:
-    short = any(_is_baseline(one, scores) and one.state in _TOO_SHORT for one in fits)
     found = [
         group.differences["top1"].interval.mean
         for group in scores.groups
@@ -149,10 +145,10 @@ def _without_method(choice: Recommendation, fits: Sequence[Fit], scores: Part) -
         return "Cannot tell: no method was ahead, and one seed says little."
     if max(found) < 0:
         several = "every method was" if len(found) > 1 else "mixing was"
-        if short:
+        if any(_is_baseline(one, scores) and one.unlearned for one in fits):
             return f"At this length of training do not mix: {several} less accurate."
         return f"Train without mixing: {several} less accurate."
-    if short:
+    if choice.choice == "early":
         return (
             "Cannot tell yet: no method was ahead by a point, and no mixing has not learned its "
             "training images."
