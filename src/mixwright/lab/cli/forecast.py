@@ -23,7 +23,7 @@ from mixwright.lab.experiments.measured_run import (
     measure_run,
 )
 from mixwright.lab.experiments.run import failure_text, new_model
-from mixwright.lab.experiments.step_costs import bare
+from mixwright.lab.experiments.step_costs import CLOCKED, bare
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +61,7 @@ def forecast(
     """
     missing = [run for run in runs if not run.finished]
     device = torch.device(place.devices[0])
-    if not missing or device.type not in ("cpu", "cuda"):
+    if not missing or device.type not in CLOCKED:
         return None
     recipes = {run.method.text: run.recipe for run in reversed(missing)}
     recipe = missing[0].recipe
