@@ -128,7 +128,7 @@ def constructors() -> Iterator[Bad]:
                 continue
             for row in kinds_of(str(parameter.annotation)):
                 for value in WRONG[row]:
-                    if argument == "seed" and type(value) is int:
+                    if argument in ("seed", "ignore_index") and type(value) is int:
                         continue  # any whole number is one
                     yield Bad(
                         f"{name}({argument}={value!r:.40})",

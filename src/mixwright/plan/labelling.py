@@ -68,11 +68,56 @@ def _is_array(part: object) -> bool:
     return isinstance(part, Tensor) or hasattr(part, "__array__")
 
 
+def known_labels(
+    labels: Tensor, ignore_index: int, *, index: Tensor, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Take labels that say no class for class 0 at weight 0; see ``MixPlan.targets``."""
+    if labels.ndim != 1 or labels.dtype != torch.int64:
+        raise ValueError(
+            f"plan: ignore_index is {ignore_index!r} for labels of shape {tuple(labels.shape)} and "
+            f"dtype {labels.dtype}; expected class indices (pool,), of which one says that no "
+            "class is known. Soft labels say so by a row of zeros, without ignore_index."
+        )
+    known = labels != _checked(ignore_index)
+    return labels.where(known, 0), weight * known[index.clamp_min(0)]
+
+
+def one_hot_maps(maps: Tensor, num_classes: int | None, ignore_index: int | None) -> Tensor:
+    """Write maps ``(pool, *spatial)`` of class indices as ``(pool, K, *spatial)`` float32."""
+    known = None if ignore_index is None else maps != _checked(ignore_index)
+    if known is not None:
+        maps = maps.where(known, 0)
+    count = class_count(maps.flatten(), num_classes)
+    planes = torch.zeros(
+        (len(maps), count, *maps.shape[1:]), device=maps.device, dtype=torch.float32
+    )
+    ones = torch.ones((), device=maps.device) if known is None else known[:, None].float()
+    return planes.scatter_(1, maps[:, None], ones.expand_as(maps[:, None]))
+
+
+def _checked(ignore_index: int) -> int:
+    if not torch.compiler.is_compiling():
+        check_whole("plan", "ignore_index", ignore_index, low=-(2**63), high=2**63 - 1)
+    return int(ignore_index)
+
+
+def mixed_rows(values: Tensor, *, index: Tensor, weight: Tensor) -> Tensor:
+    """Average rows of a pool by the weights of the sources; see ``MixPlan.mix``."""
+    if not values.is_floating_point():
+        raise ValueError(
+            f"plan.mix: values have dtype {values.dtype}; expected floating ones. Whole numbers "
+            "are made so by values.float() where they are amounts; of tokens and other indices mix "
+            "the embeddings, or take those of all sources, plan.labels(values)."
+        )
+    kind = torch.promote_types(values.dtype, torch.float32)
+    share = weight.view(*weight.shape, *([1] * (values.ndim - 1))).to(kind)
+    return (share * values[index.clamp_min(0)].to(kind)).sum(dim=1).to(values.dtype)
+
+
 def mixed_targets(
     labels: Tensor, *, index: Tensor, weight: Tensor, num_classes: int | None
 ) -> Tensor:
     """Mix labels to dense targets; see ``MixPlan.targets``."""
-    rows = labels[index.clamp_min(0)]
     if labels.ndim == 2 and labels.is_floating_point():
         if num_classes not in (None, labels.shape[1]):
             raise ValueError(
@@ -80,10 +125,10 @@ def mixed_targets(
                 f"{num_classes}; expected the same number. Leave num_classes out."
             )
         kind = torch.promote_types(labels.dtype, torch.float32)
-        return (weight[..., None].to(kind) * rows.to(kind)).sum(dim=1)
+        return mixed_rows(labels.to(kind), index=index, weight=weight)
     known = class_count(labels, num_classes)
     blank = torch.zeros((len(index), known), device=labels.device, dtype=weight.dtype)
-    return blank.scatter_add_(1, rows.long(), weight)
+    return blank.scatter_add_(1, labels[index.clamp_min(0)].long(), weight)
 
 
 def mixed_loss(
@@ -159,6 +204,7 @@ def class_count(labels: Tensor, num_classes: int | None, *, read: bool = False) 
         if low < 0 or high >= num_classes:
             raise ValueError(
                 f"plan.targets: labels run from {low} to {high}; expected 0 to {num_classes - 1} "
-                f"for num_classes={num_classes}."
+                f"for num_classes={num_classes}. If one stands for an unknown class, pass it as "
+                "ignore_index."
             )
     return num_classes

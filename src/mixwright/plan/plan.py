@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
-from mixwright.masks.mask_ops import all_planes, where_fill, where_mask
+from mixwright.masks.mask_ops import all_planes
 from mixwright.outputs import Output
 from mixwright.plan.autograd import outside_inference
 from mixwright.plan.blending import blend
@@ -24,11 +24,15 @@ from mixwright.plan.checking import (
     check_values,
     warn_of_classes,
 )
+from mixwright.plan.joining import joined
 from mixwright.plan.labelling import (
     as_labels,
     class_count,
+    known_labels,
     mixed_loss,
+    mixed_rows,
     mixed_targets,
+    one_hot_maps,
     weighted_accuracy,
 )
 from mixwright.tensors import check_tensor
@@ -289,25 +293,43 @@ class MixPlan:
                 self_first=self.self_first,
             )
 
-    def targets(self, labels: Tensor, num_classes: int | None = None) -> Tensor:
+    def targets(
+        self, labels: Tensor, num_classes: int | None = None, *, ignore_index: int | None = None
+    ) -> Tensor:
         """Mix labels to dense targets.
 
         Args:
-            labels: ``(pool,)`` int64 class indices, or ``(pool, K)`` floating, soft or multi-hot.
+            labels: ``(pool,)`` int64 class indices, or ``(pool, K)`` floating, soft or multi-hot;
+                or, for segmentation, maps of class indices ``(pool, *spatial)``, at least 2-D,
+                which are mixed pixel by pixel as the images are.
             num_classes: K for class indices, where it is required; never guessed.
+            ignore_index: the class index that stands for "not known", such as -100 or 255. Its
+                share of a target is left out: targets sum to the share of what is known, down to
+                0, so that in a cross entropy the unknown counts nothing, for or against a class.
 
         Returns:
-            ``(B, K)`` float32 (float64 for float64 labels), linear in the labels.
+            ``(B, K)`` float32 (float64 for float64 labels), linear in the labels; of maps
+            ``(B, K, *spatial)`` float32.
 
         Raises:
             ValueError: shape or dtype is another, ``num_classes`` is missing or contradicts the
                 labels, or (on the CPU) a label is out of range.
         """
         labels = self._labels(labels)
-        return mixed_targets(labels, index=self.index, weight=self.weight, num_classes=num_classes)
+        if labels.ndim > 2 and not labels.is_floating_point():
+            # The null source is of no class, whatever colour it shows.
+            plan = self if self.fill is None else self.replace(fill=self.fill.new_zeros(()))
+            return plan.images(one_hot_maps(labels, num_classes, ignore_index))
+        labels, weight = self._known(labels, ignore_index)
+        return mixed_targets(labels, index=self.index, weight=weight, num_classes=num_classes)
 
     def loss(
-        self, criterion: Callable[[Tensor, Tensor], Tensor], logits: Output, labels: Tensor
+        self,
+        criterion: Callable[[Tensor, Tensor], Tensor],
+        logits: Output,
+        labels: Tensor,
+        *,
+        ignore_index: int | None = None,
     ) -> Tensor:
         """Mix the losses of the sources' labels; for losses linear in the target the usual loss.
 
@@ -317,6 +339,7 @@ class MixPlan:
             logits: ``(B, K)`` of the mixed images, or a model's output that holds them under the
                 name ``logits``.
             labels: ``(pool,)`` or ``(pool, K)``, whatever the criterion takes.
+            ignore_index: see ``targets``; the criterion sees class 0 there, without weight.
 
         Returns:
             0-d, the mean over the batch of the weighted losses.
@@ -324,21 +347,44 @@ class MixPlan:
         Raises:
             ValueError: the criterion reduces over the batch, or shapes do not fit.
         """
-        labels = self._labels(labels)
-        return mixed_loss(criterion, logits, labels, index=self.index, weight=self.weight)
+        labels, weight = self._known(self._labels(labels), ignore_index)
+        return mixed_loss(criterion, logits, labels, index=self.index, weight=weight)
 
-    def accuracy(self, logits: Output, labels: Tensor) -> Tensor:
+    def accuracy(
+        self, logits: Output, labels: Tensor, *, ignore_index: int | None = None
+    ) -> Tensor:
         """Measure top-1 accuracy on mixed images, each source counting by its label weight.
 
         Args:
             logits: see ``loss``.
             labels: ``(pool,)`` class indices, or ``(pool, K)`` soft, which count by the share of
                 the predicted class.
+            ignore_index: see ``targets``; NaN where a batch has nothing that is known.
 
         Returns:
             0-d float32 in [0, 1]: the weight of hits divided by the sum of all weights.
         """
-        return weighted_accuracy(logits, self.labels(labels), weight=self.weight)
+        labels, weight = self._known(self._labels(labels), ignore_index)
+        return weighted_accuracy(logits, labels[self.index.clamp_min(0)], weight=weight)
+
+    def mix(self, values: Tensor) -> Tensor:
+        """Mix what a sample has beside its image, by the label weights: columns, embeddings.
+
+        Args:
+            values: ``(pool, ...)`` floating, such as the columns of a table ``(pool, F)`` or
+                embedded text ``(pool, T, D)``. Tokens cannot be averaged: mix their embeddings, or
+                take those of all sources, ``plan.labels(tokens)``.
+
+        Returns:
+            ``(B, ...)``, ``values[b]`` the mean of the sources' by ``weight[b]``; dtype and device
+            as given.
+
+        Raises:
+            ValueError: ``values`` are not floating or have another number of rows.
+        """
+        check_tensor("plan.mix", "values", values)
+        self._check_rows("values", values)
+        return mixed_rows(values, index=self.index, weight=self.weight)
 
     def at(self, *size: int) -> Self:
         """Return the plan for feature maps of another spatial size, masks by area mean.
@@ -377,34 +423,21 @@ class MixPlan:
                 f"{len(other)}, select {tuple(select.shape)}; expected the same pool, the same "
                 "outputs and one choice for each."
             )
-        mine, theirs = self, other
-        if self.warp is not None or other.warp is not None:
-            mine, theirs = _side_by_side(self, other)
-        elif self.index.shape[1] != other.index.shape[1]:
-            most = max(self.index.shape[1], other.index.shape[1])
-            mine, theirs = _padded(self, most), _padded(other, most)
-        rows = select[:, None]
-        warp = None
-        if mine.warp is not None and theirs.warp is not None:
-            warp = tuple(a or b for a, b in zip(mine.warp, theirs.warp, strict=True))
-        return self.replace(
-            index=torch.where(rows, mine.index, theirs.index),
-            mask=where_mask(select, mine.mask_form, theirs.mask_form),
-            weight=torch.where(rows, mine.weight, theirs.weight),
-            warp=warp,
-            fill=where_fill(select, mine.fill, theirs.fill),
-            lam=None
-            if mine.lam is None or theirs.lam is None
-            else torch.where(select, mine.lam, theirs.lam),
-            self_first=self.self_first and other.self_first and warp is None,
-        )
+        return self.replace(**joined(select, self, other))
 
-    def check(self, labels: Tensor | None = None, num_classes: int | None = None) -> Self:
+    def check(
+        self,
+        labels: Tensor | None = None,
+        num_classes: int | None = None,
+        *,
+        ignore_index: int | None = None,
+    ) -> Self:
         """Read all values and say what is wrong; the device waits, so this is for debugging.
 
         Args:
             labels: also checked where given: class indices ``(pool,)`` need to be in range.
             num_classes: K for class indices.
+            ignore_index: see ``targets``.
 
         Returns:
             The plan itself.
@@ -414,7 +447,7 @@ class MixPlan:
                 that do not sum to 1, a label out of range.
         """
         if labels is not None:
-            labels = self._labels(labels)
+            labels, _ = self._known(self._labels(labels), ignore_index)
             if labels.is_floating_point() and not bool(labels.isfinite().all()):
                 raise ValueError("plan.check: labels are not finite; expected finite class shares.")
             if not labels.is_floating_point():
@@ -434,41 +467,15 @@ class MixPlan:
         self._check_rows("labels", made)
         return made
 
+    def _known(self, labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
+        """Return labels and weights, of labels that say nothing 0; see ``known_labels``."""
+        if ignore_index is None:
+            return labels, self.weight
+        return known_labels(labels, ignore_index, index=self.index, weight=self.weight)
+
     def _check_rows(self, what: str, rows: Tensor) -> None:
         if rows.ndim == 0 or len(rows) != self.pool:
             raise ValueError(
                 f"plan: {what} have shape {tuple(rows.shape)}; expected {self.pool} rows, the pool "
                 "that the plan was drawn for. Pass the same batch that was given to plan()."
             )
-
-
-def _padded(plan: MixPlan, sources: int) -> MixPlan:
-    """Add sources of mask and weight 0, which repeat column 0."""
-    missing = sources - plan.index.shape[1]
-    if missing == 0:
-        return plan
-    own = plan.index[:, :1].expand(-1, missing)
-    mask = all_planes(plan.mask_form)
-    blank = torch.zeros_like(mask[:, :1]).expand(-1, missing, *mask.shape[2:])
-    zero = torch.zeros_like(plan.weight[:, :1]).expand(-1, missing)
-    return plan.replace(
-        index=torch.cat([plan.index, own], dim=1),
-        mask=DenseMask(torch.cat([mask, blank], dim=1)[:, :-1]),
-        weight=torch.cat([plan.weight, zero], dim=1),
-        warp=None if plan.warp is None else (*plan.warp, *([None] * missing)),
-    )
-
-
-def _side_by_side(first: MixPlan, second: MixPlan) -> tuple[MixPlan, MixPlan]:
-    """Give both plans the sources of both, each with its own masks and weights."""
-    n, m = first.index.shape[1], second.index.shape[1]
-    mine, theirs = _padded(first, n + m), _padded(second, n + m)
-    order = [*range(m, n + m), *range(m)]
-    index = torch.cat([first.index, second.index], dim=1)
-    warp = (*(first.warp or [None] * n), *(second.warp or [None] * m))
-    return mine.replace(index=index, warp=warp), theirs.replace(
-        index=index,
-        mask=DenseMask(all_planes(theirs.mask_form)[:, order][:, :-1]),
-        weight=theirs.weight[:, order],
-        warp=warp,
-    )
