@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import Module
 from torch.utils.data import get_worker_info
 
+from mixwright.adapters.batches import LabelsGetter, find
 from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_seed
-from mixwright.adapters.samples import collate_pairs
+from mixwright.adapters.ranks import known_rank
+from mixwright.adapters.samples import collated
 from mixwright.adapters.shared_state import SharedState, is_spawning
 from mixwright.arguments import check_arguments, check_number, check_whole, plain
 from mixwright.mixers.combine import set_progress
@@ -25,17 +26,22 @@ from mixwright.plan.labelling import as_labels
 from mixwright.sampling import Stream, stream
 from mixwright.tensors import check_tensor
 
-_SETTINGS = ("mixer", "num_classes", "label_smoothing", "seed")
+_SETTINGS = ("mixer", "num_classes", "label_smoothing", "seed", "labels_getter", "ignore_index")
 
 _log = logging.getLogger(__name__)
 
 
 class Mix(Module):
-    """Mix batches in your own loop: ``images, targets = mix(images, labels)``.
+    """Mix batches in your own loop: ``images, targets = mix(images, labels)``, ``mix(batch)``.
 
     Call it after the batch has moved to the device. Targets are dense floats for any criterion
     that takes class probabilities, ``torch.nn.functional.cross_entropy`` above all. It holds no
     model; mixers that need one get it with every call.
+
+    A batch may be of any structure: dictionaries, lists, tuples, named tuples and dataclasses
+    within one another. What comes back is of the same containers, with mixed images and targets
+    in place of images and labels and all else as it was; the batch itself is not written. Its
+    images are the one tensor of four axes beside the labels.
 
     It may be a part of a model: ``eval()`` of the model then switches the mixing of calls off, and
     the model's ``state_dict()`` holds the state of the draws under one key. The mixer itself is no
@@ -49,6 +55,13 @@ class Mix(Module):
             same before and after mixing, since both are linear.
         seed: of all draws, any whole number; None takes ``torch.initial_seed()``. Ranks, of an
             initialised ``torch.distributed`` or else of the variable ``RANK``, draw differently.
+        labels_getter: how labels are found in a batch that is not two values, images and labels,
+            as in torchvision. ``"default"``: the second part of a tuple or list, where that is no
+            dictionary; else what is named ``labels`` in any spelling, or the first whose name has
+            ``label`` in it. A callable is given the batch and returns its labels, which targets
+            replace; loader workers that are spawned need one that can be pickled.
+        ignore_index: a class index that stands for "not known", such as -100; see
+            ``MixPlan.targets``. None for none.
 
     Raises:
         ValueError: ``mixer`` has no plan method, or a number is out of range.
@@ -64,6 +77,8 @@ class Mix(Module):
     mixer: Mixer
     num_classes: int | None
     label_smoothing: float
+    labels_getter: LabelsGetter = "default"  # in the class for objects that 0.1 pickled
+    ignore_index: int | None = None
 
     @check_arguments
     def __init__(
@@ -73,6 +88,8 @@ class Mix(Module):
         num_classes: int | None = None,
         label_smoothing: float = 0.0,
         seed: int | None = None,
+        labels_getter: LabelsGetter = "default",
+        ignore_index: int | None = None,
     ) -> None:
         super().__init__()
         if num_classes is not None:
@@ -88,6 +105,8 @@ class Mix(Module):
         self.mixer = mixer
         self.num_classes = num_classes
         self.label_smoothing = float(label_smoothing)
+        self.labels_getter = labels_getter
+        self.ignore_index = ignore_index
         self._shared = SharedState(seed=seed)
         self._told = 0.0  # the progress that the mixer of this process knows
         self._generator: Generator | None = None  # made at the first draw, when ranks are known
@@ -98,34 +117,42 @@ class Mix(Module):
 
     if TYPE_CHECKING:  # what torch's own signature does not say
 
+        @overload
         def __call__(
             self, images: Tensor, labels: Tensor, *, model: Module | None = None
-        ) -> tuple[Tensor, Tensor]:
+        ) -> tuple[Tensor, Tensor]: ...
+
+        @overload
+        def __call__(
+            self, images: Any, labels: Any = None, *, model: Module | None = None
+        ) -> Any: ...
+
+        def __call__(self, images: Any, labels: Any = None, *, model: Module | None = None) -> Any:
             """See ``forward``."""
             ...
 
-    def forward(
-        self, images: Tensor, labels: Tensor, *, model: Module | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Any, labels: Any = None, *, model: Module | None = None) -> Any:
         """Mix a batch; in evaluation mode, or while ``mixing`` is off, give it back unchanged.
 
         Args:
-            images: ``(B, C, *spatial)``; not written.
+            images: ``(B, C, *spatial)``; not written. Or a batch that holds images
+                ``(B, C, H, W)`` and labels.
             labels: ``(B,)`` class indices of any whole type, or ``(B, K)`` floating, soft or
-                multi-hot; a tensor, a NumPy array or a list.
+                multi-hot; a tensor, a NumPy array or a list. Left out where ``images`` is a batch.
             model: the classifier, for mixers that need one.
 
         Returns:
             Mixed images (dtype, device and memory format as given) and targets ``(B, K)``
-            floating.
+            floating; of a batch the same containers with both in place.
 
         Raises:
-            ValueError: shapes do not fit, ``num_classes`` is missing, a label is out of range.
+            ValueError: shapes do not fit, ``num_classes`` is missing, a label is out of range, or
+                a batch does not show what are its images and labels.
         """
+        batch = images if labels is None else (images, labels)
         if not self.training or not self.mixing:
-            return images, labels
-        plan = self.plan(images, labels, model=model)
-        return plan.images(images), self.targets(plan, labels)
+            return batch
+        return self._mixed(batch, lambda pixels, found: self.plan(pixels, found, model=model))
 
     def plan(
         self, images: Tensor, labels: Tensor | None = None, *, model: Module | None = None
@@ -149,18 +176,19 @@ class Mix(Module):
         check_tensor("Mix", "images", images)
         labels = None if labels is None else as_labels(labels, device=images.device)
         self._follow_progress()
-        return self.mixer.plan(images, labels, generator=self._source(), model=model)
+        return self._drawn(images, labels, generator=self._source(), model=model)
 
     def targets(self, plan: MixPlan, labels: Tensor) -> Tensor:
         """Give the dense targets of a plan, smoothed; ``(B, K)`` floating."""
-        targets = plan.targets(labels, self.num_classes)
+        targets = plan.targets(labels, self.num_classes, ignore_index=self.ignore_index)
         if self.label_smoothing == 0:
             return targets
-        return torch.lerp(
-            targets, torch.full_like(targets, 1 / targets.shape[1]), self.label_smoothing
-        )
+        even = torch.full_like(targets, 1 / targets.shape[1])
+        if self.ignore_index is not None:
+            even = even * targets.sum(dim=1, keepdim=True)  # nothing is spread of what is unknown
+        return torch.lerp(targets, even, self.label_smoothing)
 
-    def collate(self, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    def collate(self, samples: Sequence[Any]) -> Any:
         """Collate samples of a ``DataLoader`` and mix them: ``collate_fn=mix.collate``.
 
         Draws come from (seed, epoch, worker, batch), so that workers differ and the same run
@@ -169,17 +197,22 @@ class Mix(Module):
         ``train()`` and ``eval()`` do nothing here, since loaders fetch ahead.
 
         Args:
-            samples: pairs of an image tensor ``(C, *spatial)``, all of one shape, and a label.
+            samples: pairs of an image tensor ``(C, *spatial)``, all of one shape, and a label; or
+                dictionaries, lists or tuples, of which ``torch.utils.data.default_collate`` makes
+                a batch that holds images ``(B, C, H, W)`` and labels.
 
         Returns:
-            Mixed images (uint8 stays uint8, rounded) and targets, as ``mix(...)`` gives them.
+            Mixed images (uint8 stays uint8, rounded) and targets, as ``mix(...)`` gives them; of
+            dictionaries the batch with both in place, as ``mix(batch)`` gives it.
 
         Raises:
-            ValueError: samples are no such pairs, or as for ``mix(...)``.
+            ValueError: no batch can be made of the samples, or as for ``mix(...)``.
         """
-        images, labels = collate_pairs(samples)
-        if not self.mixing:
-            return images, labels
+        batch = collated(samples, self.labels_getter)
+        return self._mixed(batch, self._loaded) if self.mixing else batch
+
+    def _loaded(self, images: Tensor, labels: Any) -> MixPlan:
+        """Draw the plan of a batch in the loader."""
         self._follow_progress()
         worker = get_worker_info()
         epoch = self._shared.epoch
@@ -190,8 +223,29 @@ class Mix(Module):
             self._batches_of, self._batches = source, 0
         words = (self.seed, self._own_rank(), Stream.LOADER, *source, self._batches)
         self._batches += 1
-        plan = self.mixer.plan(images, labels, generator=stream(*words))
-        return plan.images(images), self.targets(plan, labels)
+        return self._drawn(images, labels, generator=stream(*words), model=None)
+
+    def _mixed(self, batch: Any, draw: Callable[[Tensor, Any], MixPlan]) -> Any:
+        """Put mixed images and targets into a batch."""
+        found = find(batch, self.labels_getter, who="Mix")
+        plan = draw(found.images, found.labels)
+        if len(plan) != plan.pool and not found.is_pair:
+            raise ValueError(
+                f"Mix: {type(self.mixer).__name__} makes {len(plan)} images of {plan.pool}, and "
+                "what else is in the batch would not fit; expected images and labels alone, "
+                "mix(images, labels)."
+            )
+        return found.replaced(plan.images(found.images), self.targets(plan, found.labels))
+
+    def _drawn(
+        self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
+    ) -> MixPlan:
+        """Let the mixer draw; labels that say no class are torch's -100 to it."""
+        if labels is not None and self.ignore_index is not None:
+            labels = as_labels(labels, device=images.device)
+            if not labels.is_floating_point():
+                labels = labels.masked_fill(labels == self.ignore_index, -100)
+        return self.mixer.plan(images, labels, generator=generator, model=model)
 
     # ------------------------------------------------------------------ what changes in training
 
@@ -330,7 +384,13 @@ class Mix(Module):
         """Show the settings."""
         return (
             f"Mix({self.mixer!r}, num_classes={self.num_classes}, "
-            f"label_smoothing={self.label_smoothing:g}, seed={self.seed})"
+            f"label_smoothing={self.label_smoothing:g}, seed={self.seed}{self._more()})"
+        )
+
+    def _more(self) -> str:
+        getter, index = self.labels_getter, self.ignore_index
+        return ("" if getter == "default" else f", labels_getter={getter!r}") + (
+            "" if index is None else f", ignore_index={index}"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -373,7 +433,7 @@ class Mix(Module):
     def _own_rank(self) -> int:
         if self._rank_of_worker is not None:
             return self._rank_of_worker
-        known = _known_rank()
+        known = known_rank()
         return self._owner[0] if known is None else known
 
     def _follow_progress(self) -> None:
@@ -383,18 +443,10 @@ class Mix(Module):
             self._told = progress
 
 
-def _known_rank() -> int | None:
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank()
-    rank = os.environ.get("RANK")  # torchrun's, before the group is made
-    return None if rank is None else int(rank)
-
-
 def _rank_of(state: MixState, *, own: int) -> int:
     """Give the rank that saved a state; -1 for one that is not this one, but does not say which."""
     if state.rank is not None:
         return state.rank
     # States of 0.1 name no rank, but a generator keeps its seed, which depends on the rank.
     mine = state.generator.initial_seed() == stream(state.seed, own).initial_seed()
-    return own if mine or _known_rank() is None else -1
+    return own if mine or known_rank() is None else -1

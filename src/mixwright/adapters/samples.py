@@ -1,4 +1,4 @@
-"""Samples of a dataset, put together to a batch of images and labels."""
+"""Samples of a dataset, put together to a batch."""
 
 from __future__ import annotations
 
@@ -9,26 +9,54 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from mixwright.adapters.batches import LabelsGetter
 from mixwright.arguments import shown
 from mixwright.plan.labelling import as_labels
 
-_GIVE_PAIRS = (
-    "Give it pairs, by a collate_fn of your own that calls "
-    "mix.collate([({image}, {label}) for sample in samples]) and adds what else you need."
+_IN_THE_DATASET = (
+    "Convert it in the dataset, or put the batch together by a collate_fn of your own that "
+    "returns mix(batch)."
 )
 
 
-def collate_pairs(samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
-    """Stack pairs of an image and a label; see ``Mix.collate``."""
+def collated(samples: Sequence[Any], labels_getter: LabelsGetter) -> Any:
+    """Put samples together: pairs of an image and a label by us, others by ``default_collate``."""
     if not isinstance(samples, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(
-            f"Mix.collate: samples is {shown(samples)}; expected pairs of an image and a label."
+            f"Mix.collate: samples is {shown(samples)}; expected pairs of an image and a label, or "
+            "dictionaries, lists or tuples that hold both."
         )
-    pairs = list(samples)
-    if not pairs:
+    given = list(samples)
+    if not given:
         raise ValueError("Mix.collate: no samples; expected at least one pair (image, label).")
-    for pair in pairs:
-        _check_pair(pair)
+    if isinstance(labels_getter, str) and all(map(_is_pair, given)):
+        return _pairs(given)
+    if not isinstance(given[0], Mapping | tuple | list):
+        raise ValueError(
+            f"Mix.collate: a sample is a {type(given[0]).__name__}; expected a pair (image, "
+            f"label), or a dictionary, list or tuple that holds both. {_IN_THE_DATASET}"
+        )
+    try:
+        return default_collate(given)
+    except (TypeError, RuntimeError, KeyError) as error:
+        told = " ".join(str(error).split())
+        raise ValueError(
+            f"Mix.collate: torch makes no batch of samples such as {shown(given[0])} ({told}); "
+            "expected tensors of one shape, arrays, numbers and text under the same names. "
+            f"{_IN_THE_DATASET}"
+        ) from error
+
+
+def _is_pair(sample: Any) -> bool:
+    """Whether a sample is an image and a label, each by itself."""
+    if not isinstance(sample, tuple | list) or len(sample) != 2:  # pyright: ignore[reportUnknownArgumentType]
+        return False
+    image, label = sample
+    return not isinstance(image, Mapping | tuple | list) and not isinstance(label, Mapping)
+
+
+def _pairs(pairs: list[Any]) -> tuple[Tensor, Tensor]:
+    """Stack images and labels of every kind, lists of shares and NumPy's numbers too."""
     images = [_image(image) for image, _ in pairs]
     odd = next((image for image in images if image.shape != images[0].shape), None)
     if odd is not None:
@@ -39,22 +67,6 @@ def collate_pairs(samples: Sequence[Any]) -> tuple[Tensor, Tensor]:
     # Of torch, which in a worker stacks into memory that the main process reads.
     stacked: Tensor = default_collate(images)
     return stacked, as_labels([label for _, label in pairs], device=stacked.device)
-
-
-def _check_pair(sample: Any) -> None:
-    if isinstance(sample, tuple | list) and len(sample) == 2:  # pyright: ignore[reportUnknownArgumentType]
-        return
-    if isinstance(sample, Mapping):
-        keys: list[Any] = list(sample)  # pyright: ignore[reportUnknownArgumentType]
-        found = f"a dictionary with the keys {', '.join(map(repr, keys))}"
-        advice = _GIVE_PAIRS.format(image='sample["image"]', label='sample["label"]')
-    elif isinstance(sample, tuple | list):
-        found = f"{len(sample)} values"  # pyright: ignore[reportUnknownArgumentType]
-        advice = _GIVE_PAIRS.format(image="sample[0]", label="sample[1]")
-    else:
-        found = f"a {type(sample).__name__}"
-        advice = _GIVE_PAIRS.format(image="sample.image", label="sample.label")
-    raise ValueError(f"Mix.collate: a sample is {found}; expected a pair (image, label). {advice}")
 
 
 def _image(image: Any) -> Tensor:
