@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections import OrderedDict, defaultdict, namedtuple
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,3 +305,14 @@ def test_mix_takes_marked_images_as_any_other() -> None:
     expected = again(IMAGES, LABELS)
     assert torch.equal(images, expected[0])
     assert torch.equal(targets, expected[1])
+
+
+def test_the_blocks_of_the_page_run_one_after_another() -> None:
+    page = Path(__file__).parents[2] / "docs" / "integrations" / "torchvision.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    assert len(blocks) == 4
+    scope: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), scope)
+    told = set(re.findall(r"`(\w+)`", page.read_text()))
+    assert set(ALL) <= told

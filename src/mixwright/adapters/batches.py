@@ -46,9 +46,9 @@ def find(batch: Any, labels_getter: LabelsGetter, *, who: str) -> Found:
     Raises:
         ValueError: there are no labels, or not exactly one tensor ``(B, C, H, W)`` beside them.
     """
-    if isinstance(labels_getter, str) and _is_pair(batch):
+    if labels_getter == "default" and _is_pair(batch):
         return Found(batch, batch[0], batch[1])
-    labels = find_labels(batch, labels_getter, who=who)
+    labels: Any = find_labels(batch, labels_getter, who=who)
     images = find_images(batch, labels)
     if len(images) == 1:
         return Found(batch, images[0][1], labels)
@@ -173,12 +173,13 @@ def _with(node: Any, changes: dict[Any, Any]) -> Any:
         return node._make(values) if hasattr(node, "_make") else type(node)(values)  # pyright: ignore
     if isinstance(node, Mapping) and not isinstance(node, MutableMapping):
         return type(node)({**node, **changes})  # pyright: ignore[reportCallIssue]
-    clone = copy.copy(node)
+    clone: Any = copy.copy(node)
+    record = not isinstance(node, Mapping | list | deque)
     for key, value in changes.items():
-        if isinstance(clone, Mapping | list | deque):
-            clone[key] = value
+        if record:
+            object.__setattr__(clone, key, value)  # it may be frozen
         else:
-            object.__setattr__(clone, key, value)  # a dataclass may be frozen
+            clone[key] = value
     return clone
 
 

@@ -8,6 +8,7 @@ and in a ``collate_fn``, and take the options of the mixer beside ``num_classes`
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any, ClassVar
 
 import torch
@@ -123,8 +124,8 @@ class MixTransform(Module):
 
     def _check_parts(self, batch: Any) -> None:
         from PIL.Image import Image  # torchvision needs it too
-        from torchvision import tv_tensors
 
+        tv_tensors = _tv_tensors()
         names = ("BoundingBoxes", "Mask", "KeyPoints")  # the last since torchvision 0.23
         refused = (
             Image,
@@ -141,8 +142,7 @@ class MixTransform(Module):
 
     def _images(self, batch: Any, labels: Tensor) -> list[Tensor]:
         """Find what is mixed; it fits the labels."""
-        from torchvision import tv_tensors
-
+        tv_tensors = _tv_tensors()
         marked = (tv_tensors.Image, tv_tensors.Video)
         images = [part for _, part in walk(batch, stop=labels) if isinstance(part, marked)]
         images = images or [image for _, image in find_images(batch, labels)[:1]]
@@ -161,6 +161,11 @@ class MixTransform(Module):
                 "or a tv_tensors.Image of such a shape beside the labels."
             )
         return images
+
+
+def _tv_tensors() -> Any:
+    # By name, since type checkers take torchvision for this file, which lies beside itself.
+    return import_module("torchvision.tv_tensors")
 
 
 def _planar(image: Tensor) -> Tensor:

@@ -317,9 +317,9 @@ class MixPlan:
         """
         labels = self._labels(labels)
         if labels.ndim > 2 and not labels.is_floating_point():
-            # The null source is of no class, whatever colour it shows.
-            plan = self if self.fill is None else self.replace(fill=self.fill.new_zeros(()))
-            return plan.images(one_hot_maps(labels, num_classes, ignore_index))
+            planes = one_hot_maps(labels, num_classes, ignore_index)
+            fill = self.fill  # whatever it shows, it is of no class
+            return (self if fill is None else self.replace(fill=fill.new_zeros(()))).images(planes)
         labels, weight = self._known(labels, ignore_index)
         return mixed_targets(labels, index=self.index, weight=weight, num_classes=num_classes)
 
@@ -371,13 +371,12 @@ class MixPlan:
         """Mix what a sample has beside its image, by the label weights: columns, embeddings.
 
         Args:
-            values: ``(pool, ...)`` floating, such as the columns of a table ``(pool, F)`` or
-                embedded text ``(pool, T, D)``. Tokens cannot be averaged: mix their embeddings, or
-                take those of all sources, ``plan.labels(tokens)``.
+            values: ``(pool, ...)`` floating: the columns of a table ``(pool, F)``, or embedded
+                text ``(pool, T, D)``. Tokens have no mean; ``plan.labels(tokens)`` gives those of
+                all sources.
 
         Returns:
-            ``(B, ...)``, ``values[b]`` the mean of the sources' by ``weight[b]``; dtype and device
-            as given.
+            ``(B, ...)``, dtype and device as given; row b is the sources' mean by ``weight[b]``.
 
         Raises:
             ValueError: ``values`` are not floating or have another number of rows.
@@ -468,7 +467,6 @@ class MixPlan:
         return made
 
     def _known(self, labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor]:
-        """Return labels and weights, of labels that say nothing 0; see ``known_labels``."""
         if ignore_index is None:
             return labels, self.weight
         return known_labels(labels, ignore_index, index=self.index, weight=self.weight)
