@@ -8,10 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mixwright import CutMix, Cutout, Mix, MixPlan, MixUp, SaliencyMix
+from mixwright import MIXERS, CutMix, Cutout, Mix, MixPlan, MixUp
 from mixwright.masks.mask_forms import Box
+from mixwright.mixers import CARDS
 from mixwright.sampling import stream
-from probe import probe
+from probe import CLASSES, probe
 
 QUARTER = MixPlan.pair(torch.tensor([1, 2, 0]), torch.full((3, 1, 1, 1), 0.75))
 """Three quarters of each sample, one of the next."""
@@ -108,14 +109,34 @@ def test_mix_smooths_what_is_known() -> None:
 
 
 @pytest.mark.parametrize("ignore", [-100, 255])
-def test_mixers_that_look_at_labels_take_such_a_sample(ignore: int) -> None:
+@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.needs == "model"])
+def test_mixers_that_look_at_labels_take_such_a_sample(name: str, ignore: int) -> None:
     images = torch.rand(4, 3, 16, 16, generator=stream(1))
     labels = torch.tensor([0, ignore, 1, ignore])
-    mix = Mix(SaliencyMix(), num_classes=4, ignore_index=ignore, seed=0)
+    mix = Mix(MIXERS[name](), num_classes=CLASSES, ignore_index=ignore, seed=0)
     mixed, targets = mix(images, labels, model=probe("cpu"))
     assert mixed.isfinite().all()
+    assert targets.isfinite().all()
     assert targets[:, 2:].abs().sum() == 0
-    assert 0 < targets.sum() < 4
+    assert 0 < targets.sum() < 4.001
+
+
+def test_a_class_map_of_an_unknown_label_is_no_other_classs() -> None:
+    """A mixer sees the labels as shares: of what is not known, none."""
+    seen: list[torch.Tensor] = []
+
+    class Looking:
+        def plan(self, images: Any, labels: Any = None, *, generator: Any, model: Any = None):
+            seen.append(labels)
+            return MixPlan.identity(images)
+
+    mix = Mix(Looking(), num_classes=3, ignore_index=-100)
+    mix(torch.rand(3, 3, 4, 4), UNKNOWN)
+    mix.collate([(torch.rand(3, 4, 4), label) for label in UNKNOWN])
+    mix.plan(torch.rand(3, 3, 4, 4), UNKNOWN)
+    for labels in seen:
+        assert labels.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert len(seen) == 3
 
 
 # ------------------------------------------------------------------ maps

@@ -22,7 +22,7 @@ from mixwright.arguments import check_arguments, check_number, check_whole, plai
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, mixer_text
 from mixwright.plan import MixPlan
-from mixwright.plan.labelling import as_labels
+from mixwright.plan.labelling import as_labels, one_hot_classes
 from mixwright.sampling import Stream, stream
 from mixwright.tensors import check_tensor
 
@@ -60,8 +60,8 @@ class Mix(Module):
             dictionary; else what is named ``labels`` in any spelling, or the first whose name has
             ``label`` in it. A callable is given the batch and returns its labels, which targets
             replace; loader workers that are spawned need one that can be pickled.
-        ignore_index: a class index that stands for "not known", such as -100; see
-            ``MixPlan.targets``. None for none.
+        ignore_index: a class index that stands for "not known", such as -100; needs
+            ``num_classes``; see ``MixPlan.targets``. None for none.
 
     Raises:
         ValueError: ``mixer`` has no plan method, or a number is out of range.
@@ -240,11 +240,12 @@ class Mix(Module):
     def _drawn(
         self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
     ) -> MixPlan:
-        """Let the mixer draw; labels that say no class are torch's -100 to it."""
+        """Let the mixer draw; labels that say no class are rows of zeros to it."""
         if labels is not None and self.ignore_index is not None:
             labels = as_labels(labels, device=images.device)
-            if not labels.is_floating_point():
-                labels = labels.masked_fill(labels == self.ignore_index, -100)
+            if labels.ndim == 1 and not labels.is_floating_point():
+                # A loss would take -100, but maps of a class would be those of another one.
+                labels = one_hot_classes(labels, self.num_classes, self.ignore_index)
         return self.mixer.plan(images, labels, generator=generator, model=model)
 
     # ------------------------------------------------------------------ what changes in training

@@ -82,17 +82,20 @@ def known_labels(
     return labels.where(known, 0), weight * known[index.clamp_min(0)]
 
 
-def one_hot_maps(maps: Tensor, num_classes: int | None, ignore_index: int | None) -> Tensor:
-    """Write maps ``(pool, *spatial)`` of class indices as ``(pool, K, *spatial)`` float32."""
-    known = None if ignore_index is None else maps != _checked(ignore_index)
+def one_hot_classes(labels: Tensor, num_classes: int | None, ignore_index: int | None) -> Tensor:
+    """Write class indices ``(pool, *spatial)`` as ``(pool, K, *spatial)`` float32.
+
+    What says no class is a column of zeros.
+    """
+    known = None if ignore_index is None else labels != _checked(ignore_index)
     if known is not None:
-        maps = maps.where(known, 0)
-    count = class_count(maps.flatten(), num_classes)
+        labels = labels.where(known, 0)
+    count = class_count(labels.flatten(), num_classes)
     planes = torch.zeros(
-        (len(maps), count, *maps.shape[1:]), device=maps.device, dtype=torch.float32
+        (len(labels), count, *labels.shape[1:]), device=labels.device, dtype=torch.float32
     )
-    ones = torch.ones((), device=maps.device) if known is None else known[:, None].float()
-    return planes.scatter_(1, maps[:, None], ones.expand_as(maps[:, None]))
+    ones = torch.ones((), device=labels.device) if known is None else known[:, None].float()
+    return planes.scatter_(1, labels[:, None], ones.expand_as(labels[:, None]))
 
 
 def _checked(ignore_index: int) -> int:

@@ -32,7 +32,7 @@ from mixwright.plan.labelling import (
     mixed_loss,
     mixed_rows,
     mixed_targets,
-    one_hot_maps,
+    one_hot_classes,
     weighted_accuracy,
 )
 from mixwright.tensors import check_tensor
@@ -317,7 +317,7 @@ class MixPlan:
         """
         labels = self._labels(labels)
         if labels.ndim > 2 and not labels.is_floating_point():
-            planes = one_hot_maps(labels, num_classes, ignore_index)
+            planes = one_hot_classes(labels, num_classes, ignore_index)
             fill = self.fill  # whatever it shows, it is of no class
             return (self if fill is None else self.replace(fill=fill.new_zeros(()))).images(planes)
         labels, weight = self._known(labels, ignore_index)
