@@ -144,7 +144,7 @@ def test_images_of_every_kind_are_mixed(kind: torch.dtype) -> None:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_mixed_targets_have_the_same_law_as_torchvisions(name: str) -> None:
-    """Mean and spread of the own label's share over 2,000 draws, at two values of alpha."""
+    """Mean and spread of the own label's share over 1,000 draws, at two values of alpha."""
     ours, theirs = PAIRS[name]
     images, labels = torch.zeros(2, 1, 24, 24), torch.tensor([0, 1])
     torch.manual_seed(0)
@@ -152,13 +152,13 @@ def test_mixed_targets_have_the_same_law_as_torchvisions(name: str) -> None:
         shares = []
         for kind, more in ((ours, {"per": "batch", "pairing": "roll"}), (theirs, {})):
             transform = kind(num_classes=2, alpha=alpha, **more)
-            drawn = torch.stack([transform(images, labels)[1] for _ in range(2000)])
+            drawn = torch.stack([transform(images, labels)[1] for _ in range(1000)])
             # One share for the batch, and neighbours as partners, as there.
             assert torch.equal(drawn[:, 0, 0], drawn[:, 1, 1])
             shares.append(drawn[:, 0, 0])
         a, b = shares
-        assert abs(float(a.mean() - b.mean())) < 0.035  # four standard errors of Beta(0.2, 0.2)
-        assert abs(float(a.std() - b.std())) < 0.025
+        assert abs(float(a.mean() - b.mean())) < 0.05
+        assert abs(float(a.std() - b.std())) < 0.03
         low, high = (torch.quantile(x, torch.tensor([0.25, 0.75])) for x in (a, b))
         assert float((low - high).abs().max()) < 0.08
 
