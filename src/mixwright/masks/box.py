@@ -32,6 +32,17 @@ def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     return torch.stack([centre - half, centre + half], dim=2).clamp_min(0).minimum(lengths[:, None])
 
 
+def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
+    """Put boxes around a uniform centre pixel and clip them at the border, odd sides whole.
+
+    As in timm 1.0.31; ``clipped_box`` is that of CutMix's authors.
+    """
+    lengths = _lengths(size, position.device)
+    centre = torch.minimum((position * lengths).floor().long(), lengths - 1)
+    start, stop = centre - sides // 2, centre + (sides + 1) // 2
+    return torch.stack([start, stop], dim=2).clamp_min(0).minimum(lengths[:, None])
+
+
 def fitted_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes wholly inside the image, each position equally likely."""
     room = _lengths(size, position.device) - sides
