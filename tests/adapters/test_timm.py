@@ -298,6 +298,12 @@ def test_labels_of_another_kind_are_refused(
         _mixup(4, **settings)(_who(4), labels)
 
 
+def test_class_indices_may_be_truth_values() -> None:
+    mixup = _mixup(2)
+    mixup.mixup_enabled = False
+    assert mixup(_who(2), torch.tensor([True, False]))[1].tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
 def test_boxes_too_narrow_for_the_image_are_refused() -> None:
     mixup = Mixup(cutmix_minmax=(0.5, 0.55), mixup_alpha=0.0, num_classes=4)
     with pytest.raises(ValueError, match=r"of 8 pixels sides from 4 to below 4; expected at least"):
@@ -372,7 +378,11 @@ def test_collating_takes_multi_hot_labels_and_goes_on_smoothing_them_when_off() 
     ("samples", "words"),
     [
         ([(torch.rand(3, 4, 4), 0)] * 2, "images have dtype torch.float32; expected uint8"),
-        ([torch.zeros(3, 4, 4, dtype=torch.uint8)], "a sample is a Tensor; expected a pair"),
+        (
+            [torch.zeros(3, 4, 4, dtype=torch.uint8)],
+            "a sample is a Tensor of shape .*; expected a pair",
+        ),
+        ([{"image": torch.zeros(3, 4, 4, dtype=torch.uint8), "label": 0}], "sample is a dict"),
         ([], "no samples"),
         ([(torch.zeros(3, 4, 4, dtype=torch.uint8), 7)] * 2, "labels run from 7 to 7"),
         ([(torch.zeros(3, 4, 4, dtype=torch.uint8), [0.0, 1.0])] * 2, "expected class indices"),
@@ -381,6 +391,17 @@ def test_collating_takes_multi_hot_labels_and_goes_on_smoothing_them_when_off() 
 def test_other_samples_are_refused(samples: list[Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         FastCollateMixup(num_classes=2)(samples)
+
+
+def test_an_epoch_that_is_told_repeats_its_draws() -> None:
+    collate = FastCollateMixup(mode="elem", num_classes=4, seed=1)
+    drawn = []
+    for epoch in (0, 1, 0):
+        collate.mix.set_epoch(epoch)
+        drawn.append(torch.stack([collate(_rgb(0, 9, 50, 200))[1] for _ in range(2)]))
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0][0], drawn[0][1])
 
 
 def _targets(loader: DataLoader[Any]) -> list[list[float]]:

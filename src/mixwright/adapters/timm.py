@@ -22,6 +22,7 @@ from mixwright.arguments import (
     check_number,
     check_range,
     check_whole,
+    shown,
 )
 from mixwright.mixers.combine import Sometimes
 from mixwright.mixers.mixer import Mixer
@@ -295,10 +296,13 @@ class FastCollateMixup(Mixup):
         # pickle would find that __class__ is not the type; spawned workers are sent a pickle.
         return _blank, (), self.__dict__.copy()
 
-    def _sample(self, sample: Any) -> Any:
-        """Give a sample with its label as plans take it; one that is no pair as it is."""
+    def _sample(self, sample: Any) -> tuple[Any, Tensor]:
+        """Give a sample with its label as plans take it, or say that it is no pair."""
         if not isinstance(sample, tuple | list) or len(sample) != 2:  # pyright: ignore
-            return sample  # for Mix to refuse
+            raise ValueError(
+                f"FastCollateMixup: a sample is {shown(sample)}; expected a pair (image, label), "
+                "as timm's data sets give. Mix.collate takes dictionaries and the like."
+            )
         label = as_labels(sample[1], device=torch.device("cpu"))
         return sample[0], self._labels(label[None])[0]
 
