@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from accelerator import CUDA, Accelerator
 from mixwright import CutMix, Mix, MixUp, Scheduled, SnapMix
 from mixwright.adapters.timm import FastCollateMixup, Mixup
 from mixwright.masks.box import centred_box
@@ -174,6 +175,20 @@ def test_the_input_is_not_written_and_its_dtype_stays(method: str, dtype: torch.
     assert torch.equal(images, before)
     assert not torch.equal(mixed, before)
     assert (mixed.dtype, targets.dtype) == (dtype, torch.float32)
+
+
+@pytest.mark.parametrize("mode", ["batch", "pair", "elem"])
+@pytest.mark.parametrize("method", ["both", "minmax"])
+def test_a_device_is_not_waited_for(method: str, mode: Any) -> None:
+    mixup = Mixup(**METHODS[method], mode=mode, prob=0.5, num_classes=5, seed=0)
+    several = Mixup(**METHODS[method], mode=mode, num_classes=5, multi_label=True, seed=0)
+    with Accelerator() as device:
+        images = torch.rand(5, 3, 8, 6, device=CUDA)
+        for _ in range(3):
+            mixed, targets = mixup(images, torch.zeros(5, dtype=torch.int64, device=CUDA))
+            several(images, torch.zeros(5, 5, device=CUDA))
+    assert (mixed.device, targets.device) == (CUDA, CUDA)
+    assert device.waits == []
 
 
 def test_draws_follow_torchs_seed_alone() -> None:
