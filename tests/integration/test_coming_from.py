@@ -15,6 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 import mixwright as mw
+from mixwright.adapters.timm import Mixup
 
 os.environ["KERAS_BACKEND"] = "torch"
 
@@ -99,6 +100,18 @@ def test_label_shares_follow_the_same_law(line: str) -> None:
     mine = torch.cat([_own(plan.targets(labels, ROWS))[:rows] for plan in plans])
     law = stats.ks_2samp(*(np.round(part.double().numpy(), 5) for part in (mine, wanted)))
     assert law.pvalue > 1e-3, law
+
+
+def test_what_is_to_be_written_can_be_written() -> None:
+    written = re.findall(r"`(mw\.[A-Za-z.]+\([^`]*\))`", PAGE)
+    names = {"mw": mw, "mixer": mw.MixUp(), "first": mw.MixUp(), "second": mw.CutMix(), "p": 0.5}
+    skipped = [line for line in written if "..." in line or "torchvision" in line]
+    made = [eval(line, names) for line in written if line not in skipped]
+    assert len(made) > 30
+    assert len(skipped) < 10
+    objectives = (mw.ManifoldMix, mw.TransMix, mw.AlignMix, mw.AdAutoMix)
+    drawing = [one for one in made if not isinstance(one, (Mixup, *objectives))]
+    assert all(callable(one.plan) for one in drawing)
 
 
 def test_torchvision_pairs_with_the_sample_before() -> None:
