@@ -14,7 +14,10 @@ import mixwright
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 LINKING = sorted([*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "benchmarks" / "results").glob("*.md")])
+LINK = re.compile(r"\]\(([^)#\s]*)#?([^)\s]*)\)")  # a target and a heading in it
 PAGES_OF_CODE = (
+    "index.md",
+    "which-method.md",
     "own-loop.md",
     "own-mixer.md",
     "model-aware.md",
@@ -42,7 +45,7 @@ def test_the_blocks_of_a_page_run_one_after_another(
 
 @pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target, heading in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+    for target, heading in LINK.findall(page.read_text()):
         if target.startswith("http"):
             continue
         file = page.parent / target if target else page
