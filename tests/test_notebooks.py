@@ -117,6 +117,14 @@ def notebook(script: Any, **output: Any) -> str:
             ["an error or a warning is kept: 'UserWarning: old'"],
         ),
         (
+            {"output_type": "stream", "name": "stdout", "text": "FutureWarning: soon"},
+            ["an error or a warning is kept: 'FutureWarning: soon'"],
+        ),
+        (
+            {"output_type": "stream", "name": "stdout", "text": "\x1b[2Kall runs"},
+            ["colours or moving bars are kept: '\\x1b[2Kall runs'"],
+        ),
+        (
             {"output_type": "error", "evalue": "no", "traceback": ["line 1"]},
             ["an error or a warning is kept: 'noline 1'"],
         ),
