@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -101,6 +104,65 @@ def test_the_first_of_several_outputs_is_meant():
     with tapping(model, "two") as tap, replacing(model, "two", lambda value: value + 1):
         assert model(x).tolist() == [6, 6]
     assert torch.equal(tap.value, x)
+
+
+class Pair(NamedTuple):
+    """What a layer gives that names its outputs."""
+
+    tokens: Tensor
+    rest: str
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        lambda x: Pair(x, "rest"),
+        lambda x: OrderedDict(tokens=x, rest="rest"),
+        lambda x: [x, "rest"],
+    ],
+)
+def test_the_first_of_named_outputs_is_meant_and_the_kind_stays(several):
+    class Layer(nn.Module):
+        def forward(self, x: Tensor):
+            return several(2 * x)
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Layer()
+
+        def forward(self, x: Tensor):
+            return self.layer(x)
+
+    model, x = Model(), torch.rand(3)
+    with replacing(model, "layer", lambda value: value + 1), tapping(model, "layer") as tap:
+        out = model(x)
+    assert type(out) is type(several(x))
+    first, rest = out.values() if isinstance(out, OrderedDict) else out
+    assert torch.equal(first, 2 * x + 1) and rest == "rest"
+    assert torch.equal(tap.value, 2 * x + 1)
+
+
+def test_a_layer_that_gives_no_tensor_is_named_when_it_is_to_be_changed():
+    class Layer(nn.Module):
+        def forward(self, x: Tensor):
+            return {"size": len(x)}
+
+    with (
+        pytest.raises(ValueError, match="layer '0' gives a dict that holds no tensor first"),
+        replacing(model := nn.Sequential(Layer()), "0", lambda value: value),
+    ):
+        model(torch.rand(2))
+
+
+def test_the_input_is_changed_where_it_is_given_by_name():
+    class Model(nn.Module):
+        def forward(self, *, labels: int, pixel_values: Tensor) -> Tensor:
+            return pixel_values + labels
+
+    model, x = Model(), torch.rand(2)
+    with replacing(model, INPUT, lambda value: -value):
+        assert torch.equal(model(labels=1, pixel_values=x), 1 - x)
 
 
 def test_hooks_are_gone_after_an_error():

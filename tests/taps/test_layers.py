@@ -127,3 +127,22 @@ def test_a_layer_that_runs_twice_is_no_stage():
     shared = nn.ReLU()
     parts = nn.Conv2d(3, 4, 3), shared, nn.Conv2d(4, 4, 3), shared, nn.Flatten(), nn.Linear(64, 5)
     assert stages(nn.Sequential(*parts), torch.rand(2, 3, 8, 8)) == ("0", "2")
+
+
+def test_two_blocks_are_stages_although_other_parts_stand_alone():
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.Flatten(2))
+            self.blocks = nn.ModuleList(
+                nn.TransformerEncoderLayer(8, 2, 8, batch_first=True) for _ in range(2)
+            )
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, images: Tensor) -> Tensor:
+            tokens = self.patches(images).mT
+            for block in self.blocks:
+                tokens = block(tokens)
+            return self.head(tokens.mean(dim=1))
+
+    assert stages(Tokens(), torch.rand(2, 3, 16, 16)) == ("blocks.0", "blocks.1")

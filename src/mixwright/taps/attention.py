@@ -7,20 +7,22 @@ from it. The layer itself stays as it is, fused kernels included.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mixwright.taps.heads import is_global, is_torch, is_window, parts, rows
+from mixwright.taps.heads import asked, is_global, is_torch, is_window, kept_of, rows
 from mixwright.taps.heads import qkv as qkv
 from mixwright.taps.heads import scaling as scaling
 from mixwright.taps.heads import weights as weights
 from mixwright.taps.layers import named_layer
 from mixwright.taps.modes import bare, hooked
+from mixwright.taps.split import Split, declared_prefix, is_transformers, pools_tokens
 from mixwright.taps.windows import Windows
 
 
@@ -28,20 +30,25 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
     """Return the names of a model's attention layers in their order.
 
     Known by their attributes: timm's ``Attention`` (ViT, DeiT) and those of our ``smallvit``,
-    timm's Swin ``WindowAttention``, and ``torch.nn.MultiheadAttention`` (torchvision's ViT).
+    timm's Swin ``WindowAttention``, ``torch.nn.MultiheadAttention`` (torchvision's ViT), and those
+    of Hugging Face's models with a layer each for queries, keys and values (ViT, DeiT, DINOv2,
+    BEiT, CLIP, SigLIP, Swin), whichever kernel computes them.
     """
     found: list[str] = []
+    known = dict(bare(model).named_modules())
     inside: set[nn.Module] = set()
-    for name, module in bare(model).named_modules():
-        if module not in inside and (
-            is_global(module) or is_torch(module) or (is_window(module) and _block(model, name))
-        ):
+    for name, module in known.items():
+        # SigLIP's pooling asks for a query that was learned.
+        probed = hasattr(known.get(name.rpartition(".")[0]), "probe")
+        readable = _block(model, name) is not None if is_window(module) else _is_plain(module)
+        if module not in inside and readable and not probed:
             found.append(name)
             inside.update(module.modules())
     if not found:
         raise ValueError(
             f"taps: {_class_name(model)} has no attention that can be read; expected a "
-            "transformer: smallvit, a vit, deit or swin of timm, a ViT of torchvision."
+            "transformer: smallvit, a vit, deit or swin of timm, a ViT of torchvision, or a vit, "
+            "deit, dinov2, beit or swin of transformers."
         )
     return tuple(found)
 
@@ -49,7 +56,8 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
 def prefix_tokens(model: nn.Module, length: int) -> int:
     """Count the tokens in front that stand for no place: class, register, distillation.
 
-    Where the model does not say, what is left of ``length``, all tokens, beside the largest square.
+    Hugging Face's models have them among their parameters. Where a model does not say, what is left
+    of ``length``, all tokens, beside the largest square.
 
     Example:
         >>> prefix_tokens(nn.Identity(), 65)
@@ -61,6 +69,8 @@ def prefix_tokens(model: nn.Module, length: int) -> int:
             return count
         if isinstance(getattr(module, "class_token", None), nn.Parameter):
             return 1  # torchvision
+    if is_transformers(bare(model)):
+        return declared_prefix(bare(model))
     return length - math.isqrt(length) ** 2
 
 
@@ -79,14 +89,14 @@ class Attended:
         self.name = name
         self._model = bare(model)
         self._layer = named_layer(model, name)
-        self._tokens: Tensor | None = None  # qkv of the layer, or what enters it
+        self._kept: tuple[Tensor, ...] = ()  # what the layers of kept_of gave, or what enters
         self._mask: Tensor | None = None
-        self._shape: tuple[int, ...] | None = None  # of the images, or of a Swin block's input
+        self._shape: tuple[int, ...] | None = None  # of the images, or of a Swin block's map
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the image tokens; raises if the layer has not run or has no grid."""
-        tokens = self._kept()
+        tokens = self._read()[0]
         if is_window(self._layer):
             assert self._shape is not None
             return self._shape[1], self._shape[2]
@@ -109,62 +119,68 @@ class Attended:
 
     @torch.no_grad()
     def _rows(self, which: slice | None) -> Tensor:
-        tokens = self._kept()
-        with torch.autocast(tokens.device.type, enabled=False):
-            if is_window(self._layer):
+        kept = self._read()
+        layer = self._layer
+        with torch.autocast(kept[0].device.type, enabled=False):
+            if is_window(layer):
                 assert self._shape is not None
-                windows = Windows.of(self._layer, _block_of(self._model, self.name), self._shape)
-                return windows.mean_row(parts(self._layer, tokens), self._mask)
-            prefix = prefix_tokens(self._model, tokens.shape[1])
-            q, k, _ = parts(self._layer, tokens, slice(prefix, None) if which is None else which)
-            return rows(q, k, scaling(self._layer)).mean(dim=(1, 2))[:, prefix:]
+                windows = Windows.of(layer, _block_of(self._model, self.name), self._shape)
+                return windows.mean_row(*asked(layer, kept), self._mask)
+            prefix = prefix_tokens(self._model, kept[0].shape[1])
+            which = slice(prefix, None) if which is None else which
+            bias = None if self._mask is None else _as_bias(self._mask, which)
+            found = rows(*asked(layer, kept, which), scaling(layer), bias)
+            return found.mean(dim=(1, 2))[:, prefix:]
 
-    def _kept(self) -> Tensor:
-        if self._tokens is None:
+    def _read(self) -> tuple[Tensor, ...]:
+        if not self._kept:
             raise ValueError(
                 f"taps: attention layer {self.name!r} did not run; expected a forward of the model "
                 "inside `with attending(model)`."
             )
-        rows, images = len(self._tokens), self._shape
+        rows, images = len(self._kept[0]), self._shape
         if not is_window(self._layer) and images is not None and rows != images[0]:
             raise ValueError(
                 f"taps: attention layer {self.name!r} ran on {rows} sequences for {images[0]} "
                 "images; expected one sequence of tokens for each image. Name another layer."
             )
-        return self._tokens
+        return self._kept
 
     def _hook(self) -> list[RemovableHandle]:
         """Put hooks on the layer; the caller removes them."""
+        layer, name = self._layer, self.name
+        inside = kept_of(layer)
+        found: dict[nn.Module, Tensor] = {}
 
-        def watch(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            self._tokens = self._mask = None
-            shape = inputs[0].shape if inputs and isinstance(inputs[0], Tensor) else None
-            self._shape = None if shape is None else tuple(shape)
+        def watch(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            self._kept, self._mask = (), None
+            self._shape = _shape_of(inputs, named, block=is_window(layer))
 
         def enter(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-            given = [*inputs[1:], *named.values()]
-            tensors = [value for value in given if isinstance(value, Tensor)]
-            if is_torch(module):
+            if is_torch(layer):
                 query, key = _arguments(inputs, named)
                 given_mask = named.get("attn_mask"), named.get("key_padding_mask")
                 if query is not key or any(mask is not None for mask in given_mask) or inputs[3:]:
-                    raise ValueError(_odd(self.name, "another key than query, or a mask"))
+                    raise ValueError(_odd(name, "another key than query, or a mask"))
                 query = query.detach()
-                self._tokens = query if module.batch_first else query.transpose(0, 1)
-            elif is_window(module):
-                self._mask = tensors[0].detach() if tensors else None
-            elif tensors:
-                raise ValueError(_odd(self.name, "a mask or rotary positions"))
+                self._kept = (query if layer.batch_first else query.transpose(0, 1),)
+            elif Split.of(layer) is not None:
+                self._mask = _only_mask(name, layer, inputs, named)
+            elif tensors := [*_tensors((*inputs[1:], *named.values()))]:
+                if not is_window(layer):
+                    raise ValueError(_odd(name, "a mask or rotary positions"))
+                self._mask = tensors[0].detach()
 
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self._tokens = output.detach()
+            found[module] = output.detach()
+            if len(found) == len(inside):
+                self._kept = tuple(found[part] for part in inside)
+                found.clear()
 
-        layer = self._layer
-        whole = _block_of(self._model, self.name) if is_window(layer) else self._model
-        handles = [whole.register_forward_pre_hook(watch)]
+        whole = _block_of(self._model, name) if is_window(layer) else self._model
+        handles = [whole.register_forward_pre_hook(watch, with_kwargs=True)]
         handles.append(layer.register_forward_pre_hook(enter, with_kwargs=True))
-        if not is_torch(layer):
-            handles.append(cast(nn.Module, layer.qkv).register_forward_hook(keep))
+        handles += [part.register_forward_hook(keep) for part in inside]
         return handles
 
 
@@ -210,6 +226,62 @@ def _arguments(inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Tensor, 
     return query, inputs[1] if len(inputs) > 1 else named["key"]
 
 
+def _only_mask(
+    name: str, layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+) -> Tensor | None:
+    """Return the mask that a layer of Hugging Face's is given; refuse any other tensor but it."""
+    given = inspect.signature(layer.forward).bind(*inputs, **named).arguments
+    tokens, *more = given.items()
+    mask: Any = None
+    for word, value in more:
+        if word == "attention_mask" and isinstance(value, Tensor):
+            mask = value.detach()
+        elif any(True for _ in _tensors((value,))):
+            raise ValueError(_odd(name, f"tensors beside its {tokens[0]}, its {word}"))
+    return mask
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """Find tensors in values that may hold others."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _tensors(value)
+        elif isinstance(value, Mapping):
+            yield from _tensors(cast(Mapping[str, Any], value).values())
+
+
+def _as_bias(mask: Tensor, which: slice) -> Tensor:
+    """Return what a mask ``(B or 1, heads or 1, T or 1, T)`` adds to the scores of queries."""
+    mask = mask[..., which, :] if mask.shape[-2] > 1 else mask
+    if mask.dtype != torch.bool:
+        return mask.float()
+    return torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, -torch.inf)
+
+
+def _shape_of(
+    inputs: tuple[Any, ...], named: dict[str, Any], *, block: bool
+) -> tuple[int, ...] | None:
+    """Return the shape of a model's images, or of the map that enters a block of windows."""
+    given = [*inputs, *named.values()]
+    tensors = [value for value in given if isinstance(value, Tensor)]
+    if not tensors:
+        return None
+    if not block:  # labels may stand beside the images
+        return tuple(next((value for value in tensors if value.ndim == 4), tensors[0]).shape)
+    sides = [value for value in given if isinstance(value, tuple | list)]
+    tokens = tensors[0].shape
+    if len(tokens) == 3 and sides:  # Hugging Face's: tokens (B, T, C) and (H, W)
+        return tokens[0], int(sides[0][0]), int(sides[0][1]), tokens[2]
+    return tuple(tokens)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a layer attends over all tokens in one of the ways that can be read."""
+    return is_global(module) or is_torch(module) or Split.of(module) is not None
+
+
 def _class_name(model: nn.Module) -> str:
     """Name the class of a model as its author knows it, behind what normalises for it."""
     inner = bare(model)
@@ -233,7 +305,7 @@ def _reads_class_token(model: nn.Module) -> bool:
         count = getattr(module, "num_prefix_tokens", None)
         if isinstance(count, int):
             return count > 0 and bool(getattr(module, "has_class_token", True))
-    return True
+    return not (is_transformers(model) and pools_tokens(model))
 
 
 def _grid(places: int, images: tuple[int, ...] | None) -> tuple[int, int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
+
+from mixwright.taps.split import Split
 
 Parts = tuple[Tensor, Tensor, Tensor]
 """Queries, keys and values, ``(B, heads, T, d)`` each."""
@@ -28,7 +32,9 @@ def is_global(module: nn.Module) -> bool:
 
 
 def is_window(module: nn.Module) -> bool:
-    """Whether a layer attends inside windows the way timm's Swin does."""
+    """Whether a layer attends inside windows the way timm's, or Hugging Face's, Swin does."""
+    if (split := Split.of(module)) is not None:
+        return split.bias is not None
     wanted = ("window_size", "relative_position_bias_table", "relative_position_index")
     return _has_heads(module) and all(getattr(module, word, None) is not None for word in wanted)
 
@@ -47,6 +53,8 @@ def scaling(attention: nn.Module) -> float:
     """Return the factor of ``q @ k.T`` before the softmax."""
     if is_torch(attention):
         return attention.head_dim**-0.5
+    if (split := Split.of(attention)) is not None:
+        return split.scale
     return float(cast(Any, attention).scale)
 
 
@@ -83,16 +91,26 @@ def weights(attention: nn.Module, tokens: Tensor) -> Tensor:
         return rows(q.float(), k.float(), scaling(attention), bias)
 
 
-def parts(attention: nn.Module, kept: Tensor, which: slice | None = None) -> Parts:
-    """Return float32 queries (``which``, or all), keys and values of what a hook kept."""
-    if is_torch(attention):
+def asked(
+    attention: nn.Module, kept: Sequence[Tensor], which: slice | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return float32 queries (``which``, or all) and keys of what hooks kept: see ``kept_of``."""
+    if (split := Split.of(attention)) is not None:
+        q, k = split.apart(kept[0], which), split.apart(kept[1])
+    elif is_torch(attention):
         kind = attention.in_proj_weight.dtype
-        q, k, v = qkv(attention, kept.to(kind))
+        q, k, _ = qkv(attention, kept[0].to(kind))
+        q = q if which is None else q[:, :, which]
     else:
-        q, k, v = _split(attention, kept, cast(Any, attention).num_heads, which)
-        which = None
-    q = q if which is None else q[:, :, which]
-    return q.float(), k.float(), v.float()
+        q, k, _ = _split(attention, kept[0], cast(Any, attention).num_heads, which)
+    return q.float(), k.float()
+
+
+def kept_of(attention: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers inside whose outputs say what is attended to; torch's own has none."""
+    if (split := Split.of(attention)) is not None:
+        return split.query, split.key
+    return () if is_torch(attention) else (cast(Any, attention).qkv,)
 
 
 def rows(q: Tensor, k: Tensor, scale: float, bias: Tensor | None = None) -> Tensor:
@@ -103,10 +121,12 @@ def rows(q: Tensor, k: Tensor, scale: float, bias: Tensor | None = None) -> Tens
 
 def window_bias(attention: nn.Module) -> Tensor:
     """Return a window's bias by relative position, ``(1, heads, N, N)`` float32."""
-    layer = cast(Any, attention)
-    index: Tensor = layer.relative_position_index
+    split = Split.of(attention)
+    layer = cast(Any, attention if split is None else split.bias)
+    index: Tensor = layer.relative_position_index  # (N, N), of Hugging Face's flat
+    side = math.isqrt(index.numel())
     bias: Tensor = layer.relative_position_bias_table[index.flatten()]
-    return bias.detach().float().view(*index.shape, -1).permute(2, 0, 1)[None]
+    return bias.detach().float().view(side, side, -1).permute(2, 0, 1)[None]
 
 
 def _split(attention: nn.Module, done: Tensor, heads: int, which: slice | None = None) -> Parts:

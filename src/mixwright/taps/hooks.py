@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.taps.layers import INPUT, first_tensor, named_layer
+from mixwright.taps.layers import INPUT, first_tensor, named_layer, with_first
 from mixwright.taps.modes import bare, hooked
 
 
@@ -117,10 +117,15 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
         nonlocal again
         again = False
 
-    def before(module: Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    def before(module: Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         nonlocal ran
         ran = True
-        return (change(inputs[0]), *inputs[1:])
+        if inputs:
+            return (change(inputs[0]), *inputs[1:]), named
+        name = next((word for word, value in named.items() if isinstance(value, Tensor)), None)
+        if name is None:
+            raise ValueError("taps: the model was given no tensor; expected images.")
+        return inputs, {**named, name: change(named[name])}
 
     def after(module: Module, inputs: Any, output: Any) -> Any:
         nonlocal ran, again
@@ -130,12 +135,16 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
                 "changed more than once; expected a layer that runs once. Name another."
             )
         ran = again = True
-        if isinstance(output, tuple | list):
-            return type(output)([change(output[0]), *output[1:]])
-        return change(output)
+        given = first_tensor(output)
+        if given is None:
+            raise ValueError(
+                f"taps: layer {layer!r} gives a {type(output).__name__} that holds no tensor first; "
+                "expected a tensor, alone or first of several. Name another layer."
+            )
+        return with_first(output, change(given))
 
     if layer == INPUT:
-        handles = (bare(model).register_forward_pre_hook(before),)
+        handles = (bare(model).register_forward_pre_hook(before, with_kwargs=True),)
     else:
         handles = (
             named_layer(model, layer).register_forward_hook(after),

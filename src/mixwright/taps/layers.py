@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +121,9 @@ def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
         parent = layer.name.rpartition(".")[0]
         if layer.whole and layer.name not in inside.setdefault(parent, []):
             inside[parent].append(layer.name)
-    rows = sorted(inside.items(), key=lambda item: (len(item[1]) < 3, _depth(item[0])))
+    rows = sorted(
+        inside.items(), key=lambda item: (len(item[1]) < 3, len(item[1]) < 2, _depth(item[0]))
+    )
     found = tuple(rows[0][1] if rows and len(rows[0][1]) > 1 else (layer.name for layer in maps))
     if len(found) < 2:
         raise ValueError(
@@ -185,7 +188,8 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
     before_last: list[tuple[int, nn.Linear]] = []
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        value = first_tensor(output)
+        # What gives a record is a model inside: its last layer has said the same already.
+        value = None if isinstance(output, Mapping) else first_tensor(output)
         if isinstance(module, nn.Linear):
             before_last.append((len(traced), module))
         if value is not None:
@@ -204,10 +208,24 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Return a layer's output, of several the first; None where it is no tensor."""
+    """Return a layer's output, of several, or of Hugging Face's named ones, the first; else None."""
     if isinstance(output, tuple | list) and output:
         output = output[0]
+    elif isinstance(output, Mapping):
+        output = next(iter(cast(Mapping[Any, Any], output).values()), None)
     return output if isinstance(output, Tensor) else None
+
+
+def with_first(output: Any, value: Tensor) -> Any:
+    """Return a layer's output with another tensor in place of what ``first_tensor`` finds."""
+    if isinstance(output, Mapping):
+        changed = copy.copy(cast(Any, output))
+        changed[next(iter(changed))] = value
+        return changed
+    if isinstance(output, tuple | list):
+        rest = [value, *output[1:]]
+        return output._make(rest) if hasattr(output, "_make") else type(output)(rest)  # pyright: ignore
+    return value
 
 
 def as_input(images: Tensor) -> Tensor:
