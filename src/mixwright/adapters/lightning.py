@@ -1,0 +1,191 @@
+"""``MixCallback``: mixing in Lightning's ``Trainer.fit``, and nowhere else.
+
+Importing this needs Lightning, as ``lightning`` or as ``pytorch_lightning``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from mixwright.adapters.batches import find
+from mixwright.adapters.mix import Mix
+from mixwright.adapters.requirements import require
+from mixwright.arguments import shown
+from mixwright.outputs import take_logits
+from mixwright.plan import MixPlan
+from mixwright.taps import named_layer
+
+# 2.6.2 and 2.6.3 were malicious uploads. Both packages hold the same code, and a callback of one
+# serves the trainer of the other: trainers look for hooks by name.
+_has_both = importlib.util.find_spec("lightning") is not None
+_library = require(
+    "lightning" if _has_both else "pytorch_lightning",
+    "2.5",
+    "lightning",
+    excluded=("2.6.2", "2.6.3"),
+)
+_Callback: Any = importlib.import_module("lightning.pytorch" if _has_both else _library.__name__).Callback
+
+
+class MixCallback(_Callback):
+    """Mix the batches of ``Trainer.fit`` on their device, right before ``training_step``.
+
+    ``training_step`` gets mixed images, and targets ``(B, K)`` floating in place of labels; its
+    loss has to take them, as ``torch.nn.functional.cross_entropy`` does. Validation, its sanity
+    check, test and prediction see batches as they are. Each batch is mixed by itself, also where
+    gradients are accumulated.
+
+    - ``mix.progress`` follows the run before each batch, for ``Scheduled``: the share of
+      ``max_epochs`` or ``max_steps`` that is done, the larger where both are set. A run without
+      either end leaves it as it is.
+    - Mixers that look at the model get the LightningModule, whose ``forward`` then has to give
+      logits of images; or the part that ``model`` names.
+    - Where ``training_step`` returns its logits beside the loss, ``{"loss": ..., "logits": ...}``,
+      the accuracy of each epoch's mixed batches is logged: the share of label weight at the
+      predicted class, by ``MixPlan.accuracy``.
+    - The trainer's checkpoints hold the draws of all ranks; a run that goes on from one, with as
+      many ranks, draws on exactly. Ranks draw differently.
+
+    Args:
+        mix: what mixes; its ``labels_getter`` finds images and labels in batches of any structure.
+        model: name of the submodule that mixers look at, such as ``"net"``; None for the
+            LightningModule.
+        log: name under which the accuracy is logged; None for no log.
+
+    Raises:
+        ValueError: ``mix`` is no ``Mix``; in ``fit``, the module has no submodule ``model``, or as
+            for ``mix(batch)``.
+
+    Example::
+
+        trainer = Trainer(callbacks=[MixCallback(Mix(CutMix(), num_classes=10))])
+    """
+
+    def __init__(
+        self, mix: Mix, *, model: str | None = None, log: str | None = "train_mixed_accuracy"
+    ) -> None:
+        super().__init__()
+        if not isinstance(mix, Mix):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(
+                f"MixCallback: mix is {shown(mix)}; expected a Mix, such as "
+                "Mix(CutMix(), num_classes=10)."
+            )
+        self.mix = mix
+        self.model = model
+        self.name = log
+        self._drawn: tuple[MixPlan, Tensor] | None = None  # of the batch that is trained on
+        self._undo: Callable[[], None] | None = None
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Begin to mix."""
+        looked_at: Module = pl_module if self.model is None else named_layer(pl_module, self.model)
+        self._stop()
+        # A callback is shown the batch but cannot replace it: Lightning passes on the object that
+        # it has, and a tuple of tensors cannot be changed in place (pixels of other dtypes neither).
+        # So the strategy's step that brings a batch to the device is followed by the mixing, the
+        # one place that batches of every loop pass: behind on_after_batch_transfer of the module
+        # or the data module, whichever has it, and before all training hooks. It is the strategy's
+        # attribute, not its class's, and lives as long as the fit.
+        strategy = trainer.strategy
+        transfer = strategy.batch_to_device
+
+        @functools.wraps(transfer)
+        def transfer_and_mix(batch: Any, *args: Any, **kwargs: Any) -> Any:
+            batch = transfer(batch, *args, **kwargs)
+            return self._mixed(batch, trainer, looked_at) if trainer.training else batch
+
+        def undo() -> None:
+            if vars(strategy).get("batch_to_device") is transfer_and_mix:
+                del strategy.batch_to_device
+
+        strategy.batch_to_device = transfer_and_mix
+        self._undo = undo
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Mix no longer."""
+        self._stop()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Mix no longer: after an error Lightning does not tear callbacks down."""
+        self._stop()
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log the accuracy on the mixed batch, where the step returned its logits."""
+        drawn, self._drawn = self._drawn, None
+        if self.name is None or drawn is None or not isinstance(outputs, Mapping):
+            return
+        if outputs.get("logits") is None:
+            return
+        plan, labels = drawn
+        logits = take_logits(outputs, who="MixCallback", count=len(plan))
+        pl_module.log(
+            self.name,
+            plan.accuracy(logits, labels),
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(plan),
+            sync_dist=True,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the state of the draws of all ranks; all ranks have to call it, as Lightning does.
+
+        Without a group of processes there is one rank.
+        """
+        own = self.mix.state_dict()
+        if _world() == 1:
+            return {"ranks": [own]}
+        # Only the first rank writes the checkpoint, and no rank knows how far others have drawn.
+        ranks: list[Any] = [None] * _world()
+        torch.distributed.all_gather_object(ranks, own)
+        return {"ranks": ranks}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of this rank; a rank that was not there begins a stream of its own."""
+        ranks = state_dict["ranks"]
+        rank = torch.distributed.get_rank() if _world() > 1 else 0
+        self.mix.load_state_dict(ranks[rank if rank < len(ranks) else 0])
+
+    def _mixed(self, batch: Any, trainer: Any, model: Module) -> Any:
+        if (progress := _progress(trainer)) is not None:
+            self.mix.progress = progress
+        self._drawn = None
+        if not self.mix.training or not self.mix.mixing:
+            return batch
+        found = find(batch, self.mix.labels_getter, who="MixCallback")
+        plan = self.mix.plan(found.images, found.labels, model=model)
+        self._drawn = plan, found.labels
+        return found.replaced(plan.images(found.images), self.mix.targets(plan, found.labels))
+
+    def _stop(self) -> None:
+        if self._undo is not None:
+            self._undo()
+        self._undo = self._drawn = None
+
+
+def _progress(trainer: Any) -> float | None:
+    """Return the share of training that is done before this batch; None where no end is known."""
+    shares = list[float]()
+    loop = trainer.fit_loop.epoch_loop
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        batches, done = trainer.num_training_batches, loop.batch_progress.current.ready
+        within = done / batches if math.isfinite(batches) and batches else 0.0
+        shares.append((trainer.current_epoch + within) / trainer.max_epochs)
+    if trainer.max_steps > 0:
+        shares.append(trainer.global_step / trainer.max_steps)
+    return min(max(shares), 1.0) if shares else None
+
+
+def _world() -> int:
+    ready = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if ready else 1
