@@ -139,7 +139,8 @@ def test_the_first_of_named_outputs_is_meant_and_the_kind_stays(several):
         out = model(x)
     assert type(out) is type(several(x))
     first, rest = out.values() if isinstance(out, OrderedDict) else out
-    assert torch.equal(first, 2 * x + 1) and rest == "rest"
+    assert torch.equal(first, 2 * x + 1)
+    assert rest == "rest"
     assert torch.equal(tap.value, 2 * x + 1)
 
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from mixwright.adapters.batches import find
 from mixwright.adapters.mix import Mix
 from mixwright.adapters.requirements import require
 from mixwright.arguments import shown
@@ -32,7 +31,9 @@ _library = require(
     "lightning",
     excluded=("2.6.2", "2.6.3"),
 )
-_Callback: Any = importlib.import_module("lightning.pytorch" if _has_both else _library.__name__).Callback
+_Callback: Any = importlib.import_module(
+    "lightning.pytorch" if _has_both else _library.__name__
+).Callback
 
 
 class MixCallback(_Callback):
@@ -81,7 +82,7 @@ class MixCallback(_Callback):
         self.mix = mix
         self.model = model
         self.name = log
-        self._drawn: tuple[MixPlan, Tensor] | None = None  # of the batch that is trained on
+        self._drawn: tuple[MixPlan, Any] | None = None  # of the batch that is trained on
         self._undo: Callable[[], None] | None = None
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
@@ -89,7 +90,7 @@ class MixCallback(_Callback):
         looked_at: Module = pl_module if self.model is None else named_layer(pl_module, self.model)
         self._stop()
         # A callback is shown the batch but cannot replace it: Lightning passes on the object that
-        # it has, and a tuple of tensors cannot be changed in place (pixels of other dtypes neither).
+        # it has, and labels in a tuple cannot become targets, of another shape and dtype, in place.
         # So the strategy's step that brings a batch to the device is followed by the mixing, the
         # one place that batches of every loop pass: behind on_after_batch_transfer of the module
         # or the data module, whichever has it, and before all training hooks. It is the strategy's
@@ -130,7 +131,7 @@ class MixCallback(_Callback):
         logits = take_logits(outputs, who="MixCallback", count=len(plan))
         pl_module.log(
             self.name,
-            plan.accuracy(logits, labels),
+            plan.accuracy(logits, labels, ignore_index=self.mix.ignore_index),
             on_step=False,
             on_epoch=True,
             batch_size=len(plan),
@@ -151,7 +152,7 @@ class MixCallback(_Callback):
         return {"ranks": ranks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the state of this rank; a rank that was not there begins a stream of its own."""
+        """Take over the state of this rank; one that was not there begins a stream of its own."""
         ranks = state_dict["ranks"]
         rank = torch.distributed.get_rank() if _world() > 1 else 0
         self.mix.load_state_dict(ranks[rank if rank < len(ranks) else 0])
@@ -162,10 +163,13 @@ class MixCallback(_Callback):
         self._drawn = None
         if not self.mix.training or not self.mix.mixing:
             return batch
-        found = find(batch, self.mix.labels_getter, who="MixCallback")
-        plan = self.mix.plan(found.images, found.labels, model=model)
-        self._drawn = plan, found.labels
-        return found.replaced(plan.images(found.images), self.mix.targets(plan, found.labels))
+
+        def draw(images: Tensor, labels: Any) -> MixPlan:
+            plan = self.mix.plan(images, labels, model=model)
+            self._drawn = plan, labels
+            return plan
+
+        return self.mix._mixed(batch, draw)  # pyright: ignore[reportPrivateUsage]
 
     def _stop(self) -> None:
         if self._undo is not None:

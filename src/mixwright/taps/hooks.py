@@ -138,8 +138,8 @@ def replacing(model: Module, layer: str, change: Callable[[Tensor], Tensor]) -> 
         given = first_tensor(output)
         if given is None:
             raise ValueError(
-                f"taps: layer {layer!r} gives a {type(output).__name__} that holds no tensor first; "
-                "expected a tensor, alone or first of several. Name another layer."
+                f"taps: layer {layer!r} gives a {type(output).__name__} that holds no tensor "
+                "first; expected a tensor, alone or first of several. Name another layer."
             )
         return with_first(output, change(given))
 

@@ -208,7 +208,7 @@ def _trace(model: nn.Module, images: Tensor) -> Trace:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """Return a layer's output, of several, or of Hugging Face's named ones, the first; else None."""
+    """Return a layer's output, of several or named ones the first; None where it is no tensor."""
     if isinstance(output, tuple | list) and output:
         output = output[0]
     elif isinstance(output, Mapping):
