@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,62 @@ def test_two_processes_draw_differently_and_each_goes_on_after_a_resume(tmp_path
     for rank in (0, 1):
         check(resumed[rank][0], whole[rank][0][2:])
         assert torch.equal(resumed[rank][1][-1], whole[rank][1][-1])
+
+
+# ------------------------------------------------------------------ the page
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the page's code leaves behind, run in an empty folder."""
+    path = Path(__file__).parents[2] / "docs" / "integrations" / "lightning.md"
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
+    assert len(blocks) == 4
+    scope: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        for block in blocks:
+            exec(compile(block, path.name, "exec"), scope)
+    return scope
+
+
+def test_the_modules_of_the_page_train(page: dict[str, Any]):
+    assert 0 <= page["trainer"].callback_metrics["val_accuracy_teacher"] <= 1
+    learner = page["learner"]
+    assert learner.batches == 4
+    assert learner.objective.steps == learner.objective.updates == 4
+
+
+class Tiny(nn.Module):
+    """Two stages and a Linear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.ReLU())
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.second(self.first(images)).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("make", [lambda: mw.AdAutoMix(image_size=6), mw.ManifoldMix])
+def test_the_pages_learner_goes_on_exactly(page: dict[str, Any], make: Any, tmp_path: Path):
+    def run(path: Path | None = None) -> Any:
+        torch.manual_seed(0)
+        learner = page["Learner"](Tiny(), make(), 3)
+        saving = pl.callbacks.ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+        made = trainer(saving, enable_checkpointing=True, max_epochs=3)
+        torch.manual_seed(0 if path is None else 1)
+        made.fit(learner, loader(), loader(), ckpt_path=None if path is None else str(path))
+        return learner
+
+    whole, resumed = run(), run(tmp_path / "epoch=0.ckpt")
+    assert resumed.batches == 6
+    wanted, found = whole.state_dict(), resumed.state_dict()
+    assert wanted.keys() == found.keys()
+    for name, value in wanted.items():
+        same = torch.equal(value, found[name]) if isinstance(value, Tensor) else value == found[name]
+        assert same, name
+    start = torch.load(tmp_path / "epoch=0.ckpt")["state_dict"]["net.fc.weight"]
+    assert not torch.equal(start, wanted["net.fc.weight"])

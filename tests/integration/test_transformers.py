@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -364,3 +365,16 @@ def test_mixers_that_look_at_the_model_work_in_a_trainer(tmp_path: Path):
     mixer = mw.OneOf(mw.PuzzleMix(), mw.SnapMix(), mw.AttentiveCutMix())
     run = trainer(vit(), tmp_path, given={"mix": mw.Mix(mixer, num_classes=3, seed=0)})
     assert run.train().training_loss < 3
+
+
+def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path(__file__).parents[2] / "docs" / "integrations" / "transformers.md"
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
+    assert len(blocks) == 4
+    scope: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, path.name, "exec"), scope)
+    history = scope["trainer"].state.log_history
+    assert any("eval_accuracy" in entry for entry in history)
+    assert scope["model"].config.problem_type in (None, "single_label_classification")

@@ -139,7 +139,7 @@ class MixCollator:
 
     The Trainer has one collator for all its loaders. This one mixes unless the loader is one of
     ``Trainer.evaluate`` or ``Trainer.predict``, which get what ``collate`` makes; in a loop of your
-    own give it to the training loader alone. Draws come from (seed, epoch, worker, batch), as those of
+    own give it to the training loader. Draws come from (seed, epoch, worker, batch), as those of
     ``Mix.collate``; loaders fetch ahead, so a resumed run draws from the same laws but does not
     repeat the very draws. ``MixTrainerMixin`` with ``mix=`` does, knows the model, and mixes on the
     device.
