@@ -390,7 +390,9 @@ def test_the_pages_learner_goes_on_exactly(page: dict[str, Any], make: Any, tmp_
     wanted, found = whole.state_dict(), resumed.state_dict()
     assert wanted.keys() == found.keys()
     for name, value in wanted.items():
-        same = torch.equal(value, found[name]) if isinstance(value, Tensor) else value == found[name]
+        same = (
+            torch.equal(value, found[name]) if isinstance(value, Tensor) else value == found[name]
+        )
         assert same, name
     start = torch.load(tmp_path / "epoch=0.ckpt")["state_dict"]["net.fc.weight"]
     assert not torch.equal(start, wanted["net.fc.weight"])

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixwright.objectives import TransMix
+from mixwright.mixers import AttentiveCutMix, PuzzleMix, SaliencyMix, SnapMix
+from mixwright.objectives import ManifoldMix, TokenMix, TransMix
+from mixwright.saliency import ClassActivation, InputGradient
 from mixwright.taps.attention import attending, attention_layers, prefix_tokens
 
 transformers: Any = pytest.importorskip("transformers")
@@ -172,3 +175,95 @@ def test_models_without_attention_of_this_kind_are_refused(family: str, options:
     model = getattr(transformers, f"{family}ForImageClassification")(config)
     with pytest.raises(ValueError, match=f"{family}ForImageClassification has no attention that"):
         attention_layers(model)
+
+
+# ------------------------------------------------------------------ maps, layers and gradients
+
+
+def small(family: str) -> Any:
+    torch.manual_seed(0)
+    options = {
+        "ViT": SIZES,
+        "DeiT": SIZES,
+        "Swin": {"embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "window_size": 2},
+        "ConvNext": {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2},
+        "ResNet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    }[family]
+    if family == "ResNet":
+        options = {**options, "layer_type": "basic"}
+    elif family != "ViT":
+        options = {"image_size": 32, **options}
+    config = getattr(transformers, f"{family}Config")(num_labels=5, **options)
+    return getattr(transformers, f"{family}ForImageClassification")(config).eval()
+
+
+def last_features(family: str, model: Any, images: Tensor) -> Tensor:
+    """The map (B, C, h, w) of the last hidden state, as the model's own output has it."""
+    inner = model.base_model
+    with torch.no_grad():
+        state = inner(images).last_hidden_state
+    if state.ndim == 4:
+        return state
+    state = state[:, {"ViT": 1, "DeiT": 2, "Swin": 0}[family] :]
+    side = int(state.shape[1] ** 0.5)
+    return state.mT.unflatten(2, (side, side))
+
+
+@pytest.mark.parametrize("family", ["ViT", "DeiT", "Swin", "ConvNext", "ResNet"])
+def test_maps_and_gradients_are_those_of_the_models_own_outputs(family: str):
+    model, images, labels = small(family), torch.rand(3, 3, 32, 32), torch.tensor([0, 4, 2])
+    features = last_features(family, model, images)
+    linear = [layer for layer in model.classifier.modules() if isinstance(layer, nn.Linear)][-1]
+    found = torch.einsum("bchw,bc->bhw", features, linear.weight.detach()[labels])
+    wanted = F.interpolate(found[:, None], (32, 32), mode="bilinear")[:, 0]
+    wanted = wanted - wanted.amin(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(
+        ClassActivation()(images, labels, model=model), wanted, atol=1e-4, rtol=1e-4
+    )
+    pixels = images.clone().requires_grad_()
+    losses = F.cross_entropy(model(pixel_values=pixels).logits, labels, reduction="none")
+    (slope,) = torch.autograd.grad(losses.sum(), pixels)
+    given = InputGradient()(images, labels, model=model)
+    torch.testing.assert_close(
+        given / given.sum(), slope.square().mean(dim=1).sqrt() / slope.square().mean(1).sqrt().sum()
+    )
+
+
+def test_manifoldmix_mixes_what_a_layer_gives():
+    model = small("ViT")
+    images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
+    objective = ManifoldMix(layers=("vit.layers.0",))
+    losses = objective(
+        model, images, labels, generator=torch.Generator().manual_seed(0), progress=0.0
+    )
+    plan = losses.plan
+    assert plan is not None
+    lam = plan.weight[:, 0].view(4, 1, 1)
+    assert not torch.equal(lam, torch.ones_like(lam))
+    vit = model.vit
+    tokens = vit.layers[0](vit.embeddings(images))
+    tokens = lam * tokens + (1 - lam) * tokens[plan.index[:, 1]]
+    logits = model.classifier(vit.layernorm(vit.layers[1](tokens))[:, 0])
+    torch.testing.assert_close(losses.logits, logits)
+
+
+@pytest.mark.parametrize("family", ["ViT", "DeiT", "Swin", "ConvNext", "ResNet"])
+def test_methods_that_look_into_a_model_run_on_it_as_it_is(family: str):
+    model = small(family).train()
+    images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, 3])
+    generator = torch.Generator().manual_seed(0)
+    for mixer in (PuzzleMix(), SnapMix(), SaliencyMix(), AttentiveCutMix()):
+        plan = mixer.plan(images, labels, generator=generator, model=model)
+        plan.check()
+        assert (plan.weight[:, 0] < 1).any()
+    methods: list[Any] = [ManifoldMix(), TokenMix(p=1.0)]
+    if family not in ("ConvNext", "ResNet"):
+        methods.append(TransMix(p=1.0))
+    for objective in methods:
+        objective.build(model, 5)
+        model.zero_grad()
+        losses = objective(model, images, labels, generator=generator, progress=0.5)
+        losses.total.backward()
+        first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+        assert first.weight.grad is not None
+        assert first.weight.grad.abs().sum() > 0
