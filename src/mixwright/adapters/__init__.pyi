@@ -1,2 +1,3 @@
 from mixwright.adapters import torchvision as torchvision
+from mixwright.adapters import transformers as transformers
 from mixwright.adapters.mix import Mix as Mix
