@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from mixwright import _exports, _moved
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _moved.install()
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from mixwright import __version__
 from mixwright.lab.bench.benchmarks import default_mixers
 from mixwright.lab.bench.budgets import LARGE, SMALL
 from mixwright.lab.bench.mixing import measure_shape
@@ -21,7 +22,7 @@ from mixwright.lab.bench.steps import (
     measure_steps,
 )
 from mixwright.lab.bench.timing import Timer, timer_for
-from mixwright.lab.training.machine import commit, machine, version
+from mixwright.lab.training.machine import commit, machine
 from mixwright.mixers import MIXERS
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives import OBJECTIVES
@@ -115,7 +116,7 @@ def run_bench(
         ]
         return BenchRecord(
             started=started,
-            mixwright=version(),
+            mixwright=__version__,
             commit=commit(),
             torch=torch.__version__,
             machine=machine(where),

@@ -4,8 +4,8 @@ import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 
+from mixwright import __version__
 from mixwright.arguments import did_you_mean
 from mixwright.files import DiskFullError
 from mixwright.lab.cli.errors import TerminatedError, UsageError, terminated_by_sigterm
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(HELP.format(commands=names), end="")
         return 0 if argv else 2
     if argv[0] in ("--version", "-V"):
-        print(f"mixwright {version('mixwright')}")
+        print(f"mixwright {__version__}")
         return 0
     name, *rest = argv
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mixwright import __version__
 from mixwright.lab.analysis.findings import About, Dataset
 from mixwright.lab.data.identity import data_identity
-from mixwright.lab.training.machine import commit, machine, version
+from mixwright.lab.training.machine import commit, machine
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def about_now(data: Dataset, device: torch.device, *, command: str, **more: Any)
         finished=now(),
         machine=machine(device),
         commit=commit(),
-        versions={"mixwright": version(), "torch": torch.__version__},
+        versions={"mixwright": __version__, "torch": torch.__version__},
         data=data,
         **more,
     )

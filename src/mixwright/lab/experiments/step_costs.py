@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mixwright import __version__
 from mixwright.files import read_json, write_json
 from mixwright.lab.analysis.cost import StepCost, StepCosts
 from mixwright.lab.bench.timing import Timer, in_turn, processor, timer_for
@@ -29,7 +30,7 @@ from mixwright.lab.training.distributed import World
 from mixwright.lab.training.epoch import MicroBatches, in_groups, streams, train_step
 from mixwright.lab.training.learner import build_criterion
 from mixwright.lab.training.loop import torch_set_for
-from mixwright.lab.training.machine import machine, version
+from mixwright.lab.training.machine import machine
 from mixwright.lab.training.meter import MeanMeter
 from mixwright.lab.training.recipe import Recipe, recipe_hash
 from mixwright.lab.training.session import Session, prepare
@@ -277,7 +278,7 @@ def conditions(recipes: Mapping[str, Recipe], device: torch.device) -> StepCosts
         processor=str(where["cpu"]),
         threads=1,
         torch=torch.__version__,
-        mixwright=version(),
+        mixwright=__version__,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mixwright import __version__
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.lab.data.classes import class_list
 from mixwright.lab.data.identity import DataIdentity, data_identity
@@ -26,7 +27,7 @@ from mixwright.lab.training.epoch import (
     train_epoch,
 )
 from mixwright.lab.training.folder import Record, RunFolder, median_step
-from mixwright.lab.training.machine import commit, machine, version
+from mixwright.lab.training.machine import commit, machine
 from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
 from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
@@ -279,7 +280,7 @@ class _Run:
             hash=recipe_hash(recipe),
             seed=recipe.seed,
             commit=commit(),
-            mixwright=version(),
+            mixwright=__version__,
             torch=torch.__version__,
             machine={**machine(session.device), "processes": session.world.size},
             epochs=recipe.epochs,

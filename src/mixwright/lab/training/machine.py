@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -23,15 +22,6 @@ def machine(device: torch.device) -> dict[str, str | int]:
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
     }
-
-
-@functools.cache
-def version() -> str:
-    """Return the version of mixwright that runs."""
-    try:
-        return importlib.metadata.version("mixwright")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
-        return "unknown"
 
 
 @functools.cache

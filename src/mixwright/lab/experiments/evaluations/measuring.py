@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from mixwright import __version__
 from mixwright.checkpoint import weights_digest
 from mixwright.lab.data.digest import images_digest
 from mixwright.lab.data.subset import stratified_rows
@@ -19,7 +20,6 @@ from mixwright.lab.evaluation.subject import Evaluation, Measurement, NotApplica
 from mixwright.lab.evaluation.validation import validate_model, validate_normalisation
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_found, write_found
 from mixwright.lab.experiments.evaluations.parts import part_text
-from mixwright.lab.training.machine import version
 from mixwright.mixers.combine import with_flips
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _images_identity(setting: Setting) -> dict[str, Any]:
         "count": len(setting.ids),
         "shape": list(data.test.shape),
         "seed": setting.seed,
-        "mixwright": version(),
+        "mixwright": __version__,
     }
 
 
