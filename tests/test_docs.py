@@ -26,6 +26,7 @@ PAGES_OF_CODE = (
     "models.md",
     "theory.md",
     "evaluation.md",
+    "tracking.md",
 )
 
 
@@ -35,6 +36,8 @@ def test_the_blocks_of_a_page_run_one_after_another(
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write a file
     (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")  # some read a record of ours
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "compare").symlink_to(ROOT / "tests" / "lab" / "fixtures" / "run-format-1")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.S)
     assert blocks
     page = types.ModuleType("page")

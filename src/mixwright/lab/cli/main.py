@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train one model with one method",
     "evaluate": "measure a trained model",
     "report": "make the page of a record again",
+    "export": "write the curves of runs for TensorBoard, or as one CSV",
     "gallery": "draw what methods do to images",
     "list": "list methods, data sets and models",
     "bench": "measure how fast the methods are",

@@ -282,6 +282,16 @@ def read_metrics(run: Path) -> list[Record]:
     return [*{record["epoch"]: record for record in sorted(records, key=_number)}.values()]
 
 
+def damaged_lines(run: Path) -> list[int]:
+    """Return the numbers of the lines of a run's ``metrics.jsonl`` that cannot be read, from 1.
+
+    What stands behind the last line break is being written, or was when a crash came.
+    """
+    file = run / "metrics.jsonl"
+    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    return [number for number, line in enumerate(lines, 1) if _epoch_of(line) is None]
+
+
 def _epoch_of(line: bytes) -> Record | None:
     """The record in a line; None where it is damaged."""
     try:

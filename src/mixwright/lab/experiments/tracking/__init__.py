@@ -1,0 +1,1 @@
+"""From run folders to where people watch curves: TensorBoard, and one tidy table."""
