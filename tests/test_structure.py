@@ -18,6 +18,7 @@ CORE = (
     "_exports",
     "_moved",
     "arguments",
+    "requirements",
     "tensors",
     "outputs",
     "precision",

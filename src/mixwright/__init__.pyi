@@ -31,8 +31,8 @@ from mixwright.mixers import SmoothMix as SmoothMix
 from mixwright.mixers import SnapMix as SnapMix
 from mixwright.mixers import Sometimes as Sometimes
 from mixwright.mixers.learned import LearnedMixer as LearnedMixer
-from mixwright.mixers.mixer_file import load_mixer as load_mixer
-from mixwright.mixers.mixer_file import save_mixer as save_mixer
+from mixwright.mixers.learned import load_mixer as load_mixer
+from mixwright.mixers.learned import save_mixer as save_mixer
 from mixwright.objectives import DADA as DADA
 from mixwright.objectives import MEADA as MEADA
 from mixwright.objectives import OBJECTIVES as OBJECTIVES

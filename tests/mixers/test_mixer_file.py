@@ -14,8 +14,7 @@ import mixwright
 from mixwright.checkpoint import load_checkpoint, save_checkpoint, tensor_bytes
 from mixwright.masknets import MaskGenerator, MaskNet, MixBlock
 from mixwright.mixers import MixUp
-from mixwright.mixers.learned import LearnedMixer
-from mixwright.mixers.mixer_file import load_mixer, save_mixer
+from mixwright.mixers.learned import LearnedMixer, load_mixer, save_mixer
 from mixwright.sampling import stream
 
 NAMED = {"name": "smallconv", "num_classes": 3, "image_size": 8, "channels": 3}
@@ -173,3 +172,15 @@ def test_without_the_laboratory_no_run_is_read(tmp_path: Path, without_lab: None
     save_checkpoint(tmp_path / "last.pt", dict.fromkeys(run))
     with pytest.raises(ValueError, match=r"last.pt is a run, which needs the laboratory"):
         load_mixer(tmp_path, encoder())
+
+
+def test_without_the_hubs_library_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if importing it failed
+    words = r"needs huggingface_hub 0\.30 or newer.*'mixwright\[hub\]'"
+    with pytest.raises(ImportError, match=words):
+        learned().save_pretrained(tmp_path / "one")
+    with pytest.raises(ImportError, match=words):
+        LearnedMixer.from_pretrained(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,17 +1,27 @@
-"""A trained network of masks as a mixer: frozen, with the encoder whose features it reads."""
+"""A trained network of masks as a mixer: frozen, saved, loaded, with the encoder that it reads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import Module
 
 from mixwright.arguments import check_arguments, check_number, check_whole
+from mixwright.checkpoint import load_checkpoint
 from mixwright.masknets import MaskNet
+from mixwright.mixers.hub import file_on_hub, on_hub
 from mixwright.mixers.mixer import Per, check_batch, check_step
+from mixwright.mixers.mixer_file import (
+    arguments_in_file,
+    in_a_file,
+    mixer_of_run,
+    mixer_path,
+    write_mixer,
+)
 from mixwright.mixers.pair_mixer import singleton_plan
 from mixwright.mixers.sources import Of, Sources, draw_count, draw_sources, masked_plan
 from mixwright.plan import MixPlan
@@ -138,6 +148,67 @@ class LearnedMixer(Module):
                 mask = self.network(features[index], lam, size=(images.shape[2], images.shape[3]))
             return masked_plan(index, lam, mask, margin=self.margin, of=self.margin_of)
 
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        encoder: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> str | None:
+        """Save as models of the Hugging Face hub are: weights, config and a card, in a folder.
+
+        Args:
+            folder: made where it is missing. A card, ``README.md``, that you wrote or changed
+                stays.
+            encoder: how the encoder is rebuilt, as ``save_mixer`` takes it.
+            options: those of ``huggingface_hub.ModelHubMixin.save_pretrained``, such as
+                ``push_to_hub=True``.
+
+        Raises:
+            ValueError: see ``save_mixer``.
+            ImportError: huggingface_hub, of the extra ``hub``, is missing or too old.
+        """
+        return on_hub(self, encoder).save_pretrained(folder, **options)
+
+    def push_to_hub(
+        self, repo_id: str, *, encoder: Mapping[str, Any] | None = None, **options: Any
+    ) -> str:
+        """Upload what ``save_pretrained`` saves; see ``huggingface_hub.ModelHubMixin.push_to_hub``.
+
+        Args:
+            repo_id: the repository, ``owner/name``.
+            encoder: how the encoder is rebuilt, as ``save_mixer`` takes it.
+            options: such as ``private=True``, ``token`` and ``branch``.
+
+        Returns:
+            address of the commit.
+        """
+        return on_hub(self, encoder).push_to_hub(repo_id, **options)
+
+    @staticmethod
+    def from_pretrained(
+        name: str | Path, *, encoder: Module | None = None, trust: bool = False, **options: Any
+    ) -> LearnedMixer:
+        """Read what ``save_pretrained`` saved, from a folder or the Hugging Face hub.
+
+        No code of the repository runs, as with ``load_mixer``.
+
+        Args:
+            name: a folder, or a repository, ``owner/name``.
+            encoder: as ``load_mixer`` takes it; so is ``trust``.
+            options: those of ``huggingface_hub.ModelHubMixin.from_pretrained``, such as
+                ``revision`` and ``local_files_only``.
+
+        Returns:
+            the mixer, on the CPU.
+
+        Raises:
+            ValueError: there is no such folder or repository, it holds no learned mixer, or see
+                ``load_mixer``.
+            ImportError: huggingface_hub, of the extra ``hub``, is missing or too old.
+        """
+        return load_mixer(file_on_hub(name, **options), encoder, trust=trust)
+
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode, whatever is asked for."""
         del mode
@@ -157,6 +228,86 @@ class LearnedMixer(Module):
         weight = next(self.parameters(), None)
         if weight is not None and weight.device != images.device:
             self.to(images.device)
+
+
+@check_arguments
+def save_mixer(
+    mixer: LearnedMixer, path: str | Path, *, encoder: Mapping[str, Any] | None = None
+) -> None:
+    """Write a trained mixer to a file, whole or not at all: network, encoder and settings.
+
+    Args:
+        mixer: what ``objective.trained_mixer()`` or ``load_mixer`` gave.
+        path: file to write or replace, such as ``generator.pt``; its folder exists.
+        encoder: how the encoder is rebuilt: ``name``, ``num_classes``, ``image_size`` and
+            ``channels`` as ``build_model`` of the extra ``lab`` takes them, and ``mean`` and
+            ``std`` where it is wrapped in ``Normalised``. None for what the mixer knows of
+            itself, which it does where a run was read; otherwise ``load_mixer`` will want the
+            architecture.
+
+    Raises:
+        ValueError: the mixer is no ``LearnedMixer``, ``encoder`` builds another network than its
+            encoder, the network's settings are no plain values, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from mixwright.masknets import MixBlock
+        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(5))
+        >>> _ = net(torch.rand(1, 3, 16, 16))  # its last layer takes its shape
+        >>> mixer = LearnedMixer(net, MixBlock(8), layer="0")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_mixer(mixer, f"{folder}/generator.pt")
+        ...     same = load_mixer(f"{folder}/generator.pt", encoder=net)
+        >>> same.layer
+        '0'
+    """
+    if not isinstance(mixer, LearnedMixer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(
+            f"save_mixer: mixer is a {type(mixer).__name__}; expected a LearnedMixer, which "
+            "objective.trained_mixer() gives. Mixers that learned nothing need no file."
+        )
+    write_mixer(mixer, Path(path), encoder)
+
+
+@check_arguments
+def load_mixer(
+    path: str | Path, encoder: nn.Module | None = None, *, trust: bool = False
+) -> LearnedMixer:
+    """Read a trained mixer, frozen, to mix with in any loop.
+
+    Args:
+        path: a file that ``save_mixer`` wrote; or the folder of a run whose method learns a
+            mixer, or its ``last.pt``.
+        encoder: the architecture of the encoder, where it is a model of your own that cannot be
+            rebuilt by name; of a run, the model that was trained. It is copied, and the saved
+            weights go into the copy.
+        trust: import the modules of a class and of a network of yours that a run was trained
+            with, which runs their code. Without it both are taken from modules that are imported
+            already.
+
+    Returns:
+        the mixer, on the CPU; it goes to the device of the images it is given.
+
+    Raises:
+        ValueError: there is no such file; it is damaged or foreign, or its method learns no mixer
+            or is of a module that is not imported; ``encoder`` is missing or the weights do not
+            fit it; or the extra ``lab`` is missing, for a run or an encoder that has a name only.
+
+    Example:
+        >>> load_mixer("nowhere.pt")
+        Traceback (most recent call last):
+        ...
+        mixwright.checkpoint.CheckpointError: load_mixer: there is no nowhere.pt; ...
+    """
+    file = mixer_path(Path(path))
+    state = load_checkpoint(file)
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, to be replaced
+        if in_a_file(state):
+            return LearnedMixer(**arguments_in_file(file, state, encoder, trust=trust))
+        mixer: LearnedMixer = mixer_of_run(file, state, encoder, trust=trust)
+    if encoder is not None:  # it may be anything: only what was rebuilt by name can be again
+        mixer.about["encoder"] = None
+    return mixer
 
 
 def _features(encoder: Module, images: Tensor, layer: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Learned mixers in files: written whole, read without running code."""
+"""How a file holds a learned mixer: written whole, read without running code."""
 
 from __future__ import annotations
 
@@ -6,65 +6,36 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from mixwright.arguments import check_arguments
 from mixwright.checkpoint import (
     CheckpointError,
     checkpoint_of,
     fill,
-    load_checkpoint,
     save_checkpoint,
 )
 from mixwright.masknets import RENAMED_NETWORKS, MaskNet
-from mixwright.mixers.learned import LearnedMixer
 from mixwright.taps import deep_copy
 
 _KIND = "mixer"
-_PLAIN = ("layer", "sources", "alpha", "per", "margin", "margin_of")  # attributes kept as they are
-_IN_FILE = (*_PLAIN, "network", "encoder", "about")
+PLAIN = ("layer", "sources", "alpha", "per", "margin", "margin_of")  # attributes kept as they are
+_IN_FILE = (*PLAIN, "network", "encoder", "about")
 _IN_RUN = ("recipe", "objective", "classes", "mean", "std", "shape")
 
 
-@check_arguments
-def save_mixer(
-    mixer: LearnedMixer, path: str | Path, *, encoder: Mapping[str, Any] | None = None
-) -> None:
-    """Write a trained mixer to a file, whole or not at all: network, encoder and settings.
+class Parts(Protocol):
+    """What a file keeps of a ``LearnedMixer``, beside its plain settings."""
 
-    Args:
-        mixer: what ``objective.trained_mixer()`` or ``load_mixer`` gave.
-        path: file to write or replace, such as ``generator.pt``; its folder exists.
-        encoder: how the encoder is rebuilt: ``name``, ``num_classes``, ``image_size`` and
-            ``channels`` as ``build_model`` of the extra ``lab`` takes them, and ``mean`` and
-            ``std`` where it is wrapped in ``Normalised``. None for what the mixer knows of
-            itself, which it does where a run was read; otherwise ``load_mixer`` will want the
-            architecture.
+    encoder: nn.Module | None
+    network: MaskNet
+    about: dict[str, Any]
 
-    Raises:
-        ValueError: the mixer is no ``LearnedMixer``, ``encoder`` builds another network than its
-            encoder, the network's settings are no plain values, or the file cannot be written.
 
-    Example:
-        >>> import tempfile
-        >>> from mixwright.masknets import MixBlock
-        >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(5))
-        >>> _ = net(torch.rand(1, 3, 16, 16))  # its last layer takes its shape
-        >>> mixer = LearnedMixer(net, MixBlock(8), layer="0")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_mixer(mixer, f"{folder}/generator.pt")
-        ...     same = load_mixer(f"{folder}/generator.pt", encoder=net)
-        >>> same.layer
-        '0'
-    """
-    if not isinstance(mixer, LearnedMixer):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(
-            f"save_mixer: mixer is a {type(mixer).__name__}; expected a LearnedMixer, which "
-            "objective.trained_mixer() gives. Mixers that learned nothing need no file."
-        )
+def write_mixer(mixer: Parts, path: Path, encoder: Mapping[str, Any] | None) -> None:
+    """Write network, encoder and settings; see ``save_mixer``."""
     network = mixer.network
     try:
         json.dumps(network.settings)
@@ -76,7 +47,7 @@ def save_mixer(
     how = mixer.about.get("encoder") if encoder is None else dict(encoder)
     if how is not None:
         _check_rebuilt(mixer, how)
-    state = {name: getattr(mixer, name) for name in _PLAIN}
+    state = {name: getattr(mixer, name) for name in PLAIN}
     state["network"] = {
         "class": _name_of(type(network)),
         "settings": dict(network.settings),
@@ -84,51 +55,44 @@ def save_mixer(
     }
     state["encoder"] = None if mixer.encoder is None else mixer.encoder.state_dict()
     state["about"] = {**mixer.about, "encoder": how}
-    save_checkpoint(Path(path), {"kind": _KIND, **state})
+    save_checkpoint(path, {"kind": _KIND, **state})
 
 
-@check_arguments
-def load_mixer(
-    path: str | Path, encoder: nn.Module | None = None, *, trust: bool = False
-) -> LearnedMixer:
-    """Read a trained mixer, frozen, to mix with in any loop.
+def in_a_file(state: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint's state is that of a mixer's own file, and not of a run."""
+    return state.get("kind") == _KIND
 
-    Args:
-        path: a file that ``save_mixer`` wrote; or the folder of a run whose method learns a
-            mixer, or its ``last.pt``.
-        encoder: the architecture of the encoder, where it is a model of your own that cannot be
-            rebuilt by name; of a run, the model that was trained. It is copied, and the saved
-            weights go into the copy.
-        trust: import the modules of a class and of a network of yours that a run was trained
-            with, which runs their code. Without it both are taken from modules that are imported
-            already.
 
-    Returns:
-        the mixer, on the CPU; it goes to the device of the images it is given.
-
-    Raises:
-        ValueError: there is no such file; it is damaged or foreign, or its method learns no mixer
-            or is of a module that is not imported; ``encoder`` is missing or the weights do not
-            fit it; or the extra ``lab`` is missing, for a run or an encoder that has a name only.
-
-    Example:
-        >>> load_mixer("nowhere.pt")
-        Traceback (most recent call last):
-        ...
-        mixwright.checkpoint.CheckpointError: load_mixer: there is no nowhere.pt; ...
-    """
-    file = mixer_path(Path(path))
-    state = load_checkpoint(file)
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, to be replaced
-        if state.get("kind") == _KIND:
-            return _from_file(file, state, encoder, trust)
-        _need(file, state, _IN_RUN, "A best.pt holds weights alone; give the run folder.")
-        mixer: LearnedMixer = _lab(f"{file} is a run, which").mixer_of_run(
-            file, state, lambda how: _encoder(file, how, encoder, trust), trust=trust
+def arguments_in_file(
+    file: Path, state: dict[str, Any], encoder: nn.Module | None, *, trust: bool
+) -> dict[str, Any]:
+    """Return what ``LearnedMixer`` is made with, from the state in its file."""
+    _need(file, state, _IN_FILE, "It was written by another mixwright, or by hand.")
+    saved = state["network"]
+    network = _class_of(file, saved["class"])(**saved["settings"])
+    fill(network, saved["weights"], file, "network of masks")
+    about: dict[str, Any] = state["about"]
+    built: nn.Module | None = None
+    if state["encoder"] is not None:
+        built = _encoder(file, about.get("encoder"), encoder, trust)
+        fill(built, state["encoder"], file, "encoder")
+    elif encoder is not None:
+        raise CheckpointError(
+            f"{file} holds no weights of an encoder: its mixer looks through the model that is "
+            "given to plan(). Leave encoder out, and pass model=... to plan() or Mix."
         )
-    if encoder is not None:  # it may be anything: only what was rebuilt by name can be again
-        mixer.about["encoder"] = None
-    return mixer
+    plain = {name: state[name] for name in PLAIN}
+    return {"encoder": built, "network": network, "about": about, **plain}
+
+
+def mixer_of_run(
+    file: Path, state: dict[str, Any], encoder: nn.Module | None, *, trust: bool
+) -> Any:
+    """Return the ``LearnedMixer`` of a run, from the state in its checkpoint."""
+    _need(file, state, _IN_RUN, "A best.pt holds weights alone; give the run folder.")
+    return _lab(f"{file} is a run, which").mixer_of_run(
+        file, state, lambda how: _encoder(file, how, encoder, trust), trust=trust
+    )
 
 
 def mixer_path(path: Path) -> Path:
@@ -154,26 +118,6 @@ def _lab(what: str) -> ModuleType:
     return mixer_of_run
 
 
-def _from_file(
-    file: Path, state: dict[str, Any], encoder: nn.Module | None, trust: bool
-) -> LearnedMixer:
-    _need(file, state, _IN_FILE, "It was written by another mixwright, or by hand.")
-    saved = state["network"]
-    network = _class_of(file, saved["class"])(**saved["settings"])
-    fill(network, saved["weights"], file, "network of masks")
-    about: dict[str, Any] = state["about"]
-    built: nn.Module | None = None
-    if state["encoder"] is not None:
-        built = _encoder(file, about.get("encoder"), encoder, trust)
-        fill(built, state["encoder"], file, "encoder")
-    elif encoder is not None:
-        raise CheckpointError(
-            f"{file} holds no weights of an encoder: its mixer looks through the model that is "
-            "given to plan(). Leave encoder out, and pass model=... to plan() or Mix."
-        )
-    return LearnedMixer(built, network, about=about, **{name: state[name] for name in _PLAIN})
-
-
 def _encoder(
     file: Path, how: Mapping[str, Any] | None, given: nn.Module | None, trust: bool
 ) -> nn.Module:
@@ -195,7 +139,7 @@ def _encoder(
         ) from error
 
 
-def _check_rebuilt(mixer: LearnedMixer, how: Mapping[str, Any]) -> None:
+def _check_rebuilt(mixer: Parts, how: Mapping[str, Any]) -> None:
     """Refuse to write a file that could not be read."""
     if mixer.encoder is None:
         raise ValueError(

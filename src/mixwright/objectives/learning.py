@@ -296,6 +296,7 @@ class Learning(Objective):
             per=self.per,
             margin=self.margin,
             margin_of=self.margin_of,
+            about={"method": type(self).__name__},
         )
 
     def compiled_parts(self) -> tuple[Module, ...]:

@@ -213,8 +213,8 @@ def test_without_tensorboard_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if importing it failed
     assert main(["export", str(run), "--to", "tensorboard", "--out", str(tmp_path / "o")]) == 2
     error = capsys.readouterr().err
-    assert "need tensorboard 2.18 or newer" in error
-    assert "pip install 'mixwright[tensorboard]'" in error
+    assert "mixwright needs tensorboard 2.18 or newer" in error
+    assert "'mixwright[tensorboard]'" in error
     assert len(error.strip().splitlines()) == 1
 
 

@@ -23,8 +23,7 @@ from mixwright.lab.training.loop import train
 from mixwright.lab.training.recipe import Recipe
 from mixwright.masknets import MaskGenerator, MaskNet
 from mixwright.mixers import OneOf, Sometimes
-from mixwright.mixers.learned import LearnedMixer
-from mixwright.mixers.mixer_file import load_mixer, save_mixer
+from mixwright.mixers.learned import LearnedMixer, load_mixer, save_mixer
 from mixwright.objectives.criteria import CrossEntropy
 from mixwright.objectives.mixed import Mixed
 from mixwright.sampling import stream

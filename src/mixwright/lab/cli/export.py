@@ -51,12 +51,15 @@ def main(argv: Sequence[str]) -> int:
     from mixwright.lab.experiments.tracking.exporting import export_runs, follow_runs
 
     out = out_folder(options.out)
-    with users_words():
-        if options.follow:
-            for exported in follow_runs(options.runs, to=options.to, out=out, say=tell):
-                _show(exported, options.to)
-        else:
-            _show(export_runs(options.runs, to=options.to, out=out, say=tell), options.to)
+    try:
+        with users_words():
+            if options.follow:
+                for exported in follow_runs(options.runs, to=options.to, out=out, say=tell):
+                    _show(exported, options.to)
+            else:
+                _show(export_runs(options.runs, to=options.to, out=out, say=tell), options.to)
+    except ImportError as error:
+        raise UsageError(f"{error}. A table needs nothing more: --to csv.") from error
     return 0
 
 

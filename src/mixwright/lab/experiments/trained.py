@@ -7,8 +7,8 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from mixwright.mixers.learned import LearnedMixer
-from mixwright.mixers.mixer_file import load_mixer, mixer_path
+from mixwright.mixers.learned import LearnedMixer, load_mixer
+from mixwright.mixers.mixer_file import mixer_path
 from mixwright.objectives.objective import Objective
 
 

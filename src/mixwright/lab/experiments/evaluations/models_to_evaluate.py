@@ -101,7 +101,7 @@ class ModelToEvaluate:
         method = parse_method(self.recipe.method, file=self.file)  # imported when it was found
         if method.parts and method.parts[0].learns and self.file is not None:
             from mixwright.lab.experiments.trained import learns_mixer
-            from mixwright.mixers.mixer_file import load_mixer
+            from mixwright.mixers.learned import load_mixer
 
             if learns_mixer(method.parts[0].cls):
                 return load_mixer(self.file)

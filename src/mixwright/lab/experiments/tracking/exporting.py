@@ -55,8 +55,8 @@ def export_runs(
         say: told of each run that is damaged and left out, or that lacks epochs.
 
     Raises:
-        ValueError: there is no such folder, it holds no run that can be read, or tensorboard is
-            missing.
+        ValueError: there is no such folder, or it holds no run that can be read.
+        ImportError: tensorboard is missing or too old.
         OSError: ``out`` cannot be written to.
     """
     found = find_runs([runs] if isinstance(runs, str | Path) else runs, say=say)

@@ -7,7 +7,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 from mixwright.files import write_whole
 from mixwright.lab.experiments.tracking.runs import TrackedRun
 from mixwright.lab.settings import write_value
+from mixwright.requirements import require
 
 _EVENTS = "events.out.tfevents.mixwright"  # one name, so that no run has two files
-_OLDEST = "2.18"
 
 
 def write_events(runs: Sequence[TrackedRun], out: Path) -> Path:
@@ -28,7 +28,7 @@ def write_events(runs: Sequence[TrackedRun], out: Path) -> Path:
     where a run was begun anew, its file is replaced.
 
     Raises:
-        ValueError: tensorboard is missing or too old.
+        ImportError: tensorboard is missing or too old.
     """
     tensorboard = _tensorboard()
     for run in runs:
@@ -103,19 +103,10 @@ def _tag(measure: str, weights: str) -> str:
 
 def _tensorboard() -> Any:
     """What of tensorboard, and of torch's part in it, makes events."""
-    try:
-        return SimpleNamespace(
-            **{name: getattr(import_module(module), name) for name, module in _FROM.items()}
-        )
-    except (ImportError, AttributeError) as error:
-        try:
-            found = f"tensorboard {metadata.version('tensorboard')} lacks {error.name}"
-        except metadata.PackageNotFoundError:
-            found = "it is not installed"
-        raise ValueError(
-            f"TensorBoard's files need tensorboard {_OLDEST} or newer, and {found}: "
-            "pip install 'mixwright[tensorboard]'. A table needs nothing more: --to csv."
-        ) from error
+    require("tensorboard", "2.18", "tensorboard")
+    return SimpleNamespace(
+        **{name: getattr(import_module(module), name) for name, module in _FROM.items()}
+    )
 
 
 _FROM = {
