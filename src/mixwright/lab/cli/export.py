@@ -54,8 +54,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         with users_words():
             if options.follow:
+                shown = None
                 for exported in follow_runs(options.runs, to=options.to, out=out, say=tell):
-                    _show(exported, options.to)
+                    if exported != shown:
+                        _show(exported, options.to)
+                    shown = exported
             else:
                 _show(export_runs(options.runs, to=options.to, out=out, say=tell), options.to)
     except ImportError as error:

@@ -74,7 +74,7 @@ def find_runs(
     Raises:
         ValueError: a word is no folder, holds no run, or none of all runs can be read.
     """
-    homes = [_home(Path(word)) for word in words]
+    homes = [_home(word) for word in words]
     base = Path(os.path.commonpath(homes))
     folders: dict[Path, None] = {}
     for word, home in zip(words, homes, strict=True):
@@ -96,12 +96,14 @@ def find_runs(
     return sorted(whole, key=lambda run: run.name)
 
 
-def _home(word: Path) -> Path:
+def _home(word: str | Path) -> Path:
     """The folder by which runs are named: around a run, or where a comparison has them."""
     try:
-        folder = word.resolve(strict=True)
-    except (OSError, RuntimeError):
-        raise ValueError(f"there is no folder {word}; expected one that holds runs.") from None
+        if word == "":  # which a path takes for the folder that one is in
+            raise ValueError
+        folder = Path(word).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # not there, a circle, a name with a null
+        raise ValueError(f"there is no folder {str(word)!r}; expected one with runs.") from None
     if not folder.is_dir():
         raise ValueError(f"{word} is a file; expected a folder that holds runs.")
     if _is_run(folder):
