@@ -32,8 +32,9 @@ def learned(**changes: Any) -> mw.LearnedMixer:
         nn.init.normal_(weight)
     about = {"encoder": HOW, "recipe": RECIPE.to_json()}
     encoder = build_model("smallconv", num_classes=3, image_size=8)
-    given: dict[str, Any] = {"layer": "layer2", "sources": (2, 3), "alpha": 0.75, "about": about}
-    return mw.LearnedMixer(encoder, network, **(given | changes))
+    given: dict[str, Any] = {"encoder": encoder, "layer": "layer2", "sources": (2, 3)}
+    given |= {"alpha": 0.75, "about": about}
+    return mw.LearnedMixer(**{"network": network, **given, **changes})
 
 
 def same(one: mw.LearnedMixer, other: mw.LearnedMixer) -> None:
@@ -68,7 +69,7 @@ def test_the_card_tells_method_recipe_and_how_it_is_loaded(tmp_path: Path) -> No
     assert "data-augmentation" in card.data.tags
     assert "| method | `adautomix:sources=2;3` |" in card.text
     assert "| encoder | `smallconv` |" in card.text
-    assert '`mw.LearnedMixer.from_pretrained("owner/name")' not in card.text
+    assert "pip install 'mixwright[hub,lab]'" in card.text
     assert 'mixer = mw.LearnedMixer.from_pretrained("owner/name")  # or a folder' in card.text
     assert "| seed | `5` |" in card.text
     assert "| data | `folder:a\\|b'c` |" in card.text  # words of others are no markup
@@ -77,7 +78,14 @@ def test_the_card_tells_method_recipe_and_how_it_is_loaded(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"about": {}}, ("| method | `not known` |", '("owner/name", encoder=net)', "owner's")),
+        (
+            {"about": {}},
+            ("| method | `not known` |", '("owner/name", encoder=net)', "owner's", "[hub]'"),
+        ),
+        (
+            {"encoder": None, "about": {}},
+            ("none: it looks through your model", "labels, model=model)"),
+        ),
         ({"about": {"method": "SAMix", "encoder": HOW}}, ("| method | `SAMix` |",)),
     ],
 )

@@ -102,10 +102,11 @@ def _card(mixer: Parts, encoder: Mapping[str, Any] | None) -> str:
     """The card: what it is, how it is loaded, how it was trained."""
     how: Mapping[str, Any] | None = mixer.about.get("encoder") if encoder is None else encoder
     net, given, model = "of your own: give its architecture", ", encoder=net", ""
+    extras = "hub"
     if mixer.encoder is None:
         net, given, model = "none: it looks through your model", "", ", model=model"
     elif how is not None:
-        net, given = str(how["name"]), ""
+        net, given, extras = str(how["name"]), "", "hub,lab"  # networks are of the laboratory
     facts = {
         "method": _method(mixer) or "not known",
         "network of masks": type(mixer.network).__name__,
@@ -136,7 +137,7 @@ A trained network of masks, frozen, that mixes images and labels to train classi
 {_table("what", facts)}
 ## How to use it
 
-    pip install 'mixwright[hub]'
+    pip install 'mixwright[{extras}]'
 
 ```python
 import mixwright as mw
@@ -146,8 +147,8 @@ mix = mw.Mix(mixer, num_classes=10)
 images, targets = mix(images, labels{model})
 ```
 
-Images are in the scale that it learned with: [0, 1] where it comes from a run of mixwright. Loading
-runs no code of this repository.
+Images are in the scale that it learned with: [0, 1] where it comes from a run of mixwright. Labels
+weigh by the shares that were drawn. Loading runs no code of this repository.
 
 {trained}"""
 
