@@ -372,13 +372,19 @@ def test_gallery_of_what_looks_through_a_model(
     words = f"gallery mixup mixwright.mixers.snapmix:SnapMix --count 1 --out {out}"
     capsys.readouterr()
     assert main([*words.split(), "--run", str(run)]) == 0
-    assert "training" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "training" not in told
     page = (out / "gallery.html").read_text()
-    assert "a resnet8 that was trained on digits with cutmix for 1 epoch." in page
-    assert "SnapMix" in page
+    assert "a resnet8 that was trained on digits with cutmix for 1 epoch; it knows " in page
+    doubt = "The model knows too little for its maps to mean something: it knows "
+    assert doubt in told
+    assert "Another --run may know more." in told
+    assert [doubt in part for part in page.split("<h3>")[1:]] == [False, True]  # at SnapMix alone
     assert main(words.split()) == 0
     assert "training smallconv on digits for 20 steps" in capsys.readouterr().err
-    assert "trained on unmixed images of digits" in (out / "gallery.html").read_text()
+    page = (out / "gallery.html").read_text()
+    assert "trained on unmixed images of digits" in page
+    assert doubt not in page
     assert main([*words.split(), "--run", str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """``mixwright gallery``: pictures of what methods do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, probe_option
@@ -12,7 +12,8 @@ ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label 
 gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers.
 
 Methods that look through a model look through that of --run, or through a small net that is
-trained on the data for a few seconds first."""
+trained on the data first: for some seconds, or a minute, until it knows clearly more of held-out
+images than chance does. Where it does not, their pictures say so."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ def main(argv: Sequence[str]) -> int:
             for method in methods
             if method.parts
         ]  # fmt: skip
+        if probe is not None and probe.doubt:
+            looking = {method.text for method in methods if looks_through_model(method)}
+            every = [
+                replace(one, note=f"{one.note} {probe.doubt}".strip())
+                if one.key in looking and one.samples
+                else one
+                for one in every
+            ]
         drawn = [samples for samples in every if samples.samples]
         for samples in every:
             if not samples.samples:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ABOUT = """Measure the second moments of the masks of methods: how strongly each ties the gradients
 of two pixels, by the offset between them. METHOD as in mixwright compare --help; without any, all
 mixers. Methods that look through a model look through that of --run, or through a small net that is
-trained on the data for a few seconds first.
+trained on the data first, until it knows clearly more of held-out images than chance does.
 
 Writes theory.json, maps as .npy, and report.html."""
 

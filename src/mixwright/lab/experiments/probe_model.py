@@ -1,7 +1,13 @@
-"""A small net, trained on the spot, for methods that look through a model; and which these are."""
+"""A small net, trained on the spot, for methods that look through a model; and which these are.
+
+What a model looks at means something where it knows more than chance does: that is measured on
+images that it was not trained on, unless they are too few to tell, and training goes on until it is
+so, or a budget ends.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, comb
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mixwright.lab.data.classes import fitted
+from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.lab.experiments.run import new_model
 from mixwright.lab.experiments.saved import load_saved
 from mixwright.lab.training.recipe import Recipe
@@ -17,12 +24,17 @@ from mixwright.mixers import CARDS
 from mixwright.outputs import take_logits
 
 if TYPE_CHECKING:
-    from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.data.lazy import LazyImages
+    from mixwright.lab.data.sets import Dataset, ImageSet
     from mixwright.lab.experiments.methods import Method
 
 MODEL = "smallconv"
 _STEPS, _BATCH = 120, 32
 _PIXELS = 32 * 32  # at which it takes so many steps; larger images get fewer
+_ROUNDS = 4  # of training, each twice as long as the one before, while it knows too little
+_MEASURED = 512  # images at most that show what it knows
+_MARGIN = 0.25  # of what chance leaves, that it must know beside
+_LUCK = 1e-3  # how often guesses may pass for knowledge
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +46,98 @@ class ProbeModel:
         note: a sentence on it, for captions.
         name: the model in a few words.
         data: the data set, its classes numbered as the model numbers them.
+        doubt: a sentence that says why maps of what it sees mean little, or nothing.
     """
 
     model: nn.Module
     note: str
     name: str
     data: "Dataset"
+    doubt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """How many images a model knows, and how many it would have to.
+
+    Args:
+        right: images that it knows.
+        count: images that it was shown.
+        kind: what they are, ``held-out`` or ``training``.
+        chance: the share that is right where the most frequent class is always the answer.
+        wanted: how many it must know for its maps to mean something; None where even all of them
+            may be right by chance.
+    """
+
+    right: int
+    count: int
+    kind: str
+    chance: float
+    wanted: int | None
+
+    @property
+    def doubt(self) -> str:
+        """Why maps of what the model sees mean little, in a sentence; nothing where they do not."""
+        if self.wanted is None:
+            return (
+                "Whether the model knows enough for its maps to mean something cannot be told: "
+                f"there are {self.count} {self.kind} images."
+            )
+        if self.right >= self.wanted:
+            return ""
+        return (
+            f"The model knows too little for its maps to mean something: {self}; "
+            f"{self.wanted / self.count:.0%} would be enough."
+        )
+
+    def __str__(self) -> str:
+        """Say how much it knows."""
+        return (
+            f"it knows {self.right / self.count:.0%} of {self.count} {self.kind} images (chance is "
+            f"{self.chance:.0%})"
+        )
+
+
+def knowledge_of(model: nn.Module, data: "Dataset") -> Knowledge:
+    """Measure what a model knows of validation images, of test images where there are none.
+
+    Where these are too few to tell, training images are looked at.
+    """
+    known = _known(model, data.validation or data.test, "held-out")
+    return known if known.wanted is not None else _known(model, data.train, "training")
+
+
+def _known(model: nn.Module, images: "ImageSet | LazyImages", kind: str) -> Knowledge:
+    count = min(len(images), _MEASURED)
+    rows = torch.linspace(0, len(images) - 1, count).round().long()  # of all classes
+    labels = images.labels[rows]
+    right = sum(
+        int(correct_on(model, images.take(some).float() / 255, images.labels[some]).sum())
+        for some in rows.split(_BATCH)
+    )
+    chance = labels.bincount().max().item() / count
+    wanted = wanted_of(count, chance)
+    return Knowledge(right=right, count=count, kind=kind, chance=chance, wanted=wanted)
+
+
+def wanted_of(count: int, chance: float) -> int | None:
+    """How many of ``count`` images to know: a quarter of what ``chance`` leaves, and no luck.
+
+    None where guesses may be right for all of them more often than once in a thousand times.
+
+    Example:
+        >>> wanted_of(100, 0.1), wanted_of(10, 0.5), wanted_of(9, 0.5)
+        (33, 10, None)
+    """
+    least, lucky = count + 1, 0.0  # guesses know so many with a chance of ``lucky``
+    while least > 0:
+        right = least - 1
+        lucky += comb(count, right) * chance**right * (1 - chance) ** (count - right)
+        if lucky > _LUCK:
+            break
+        least = right
+    least = max(least, ceil(count * (chance + _MARGIN * (1 - chance))))
+    return least if least <= count else None
 
 
 def find_probe_model(
@@ -72,12 +170,15 @@ def find_probe_model(
     if sentence:
         on_message(sentence)
     recipe, epochs = saved.recipe, f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
+    known = knowledge_of(saved.models["raw"], data)
     note = (
         f"Methods that look through a model look through a {recipe.model} that was trained on "
-        f"{recipe.data} with {recipe.method} for {epochs}."
+        f"{recipe.data} with {recipe.method} for {epochs}; {known}."
     )
     name = f"a {recipe.model} trained on {recipe.data} with {recipe.method}"
-    return ProbeModel(saved.models["raw"], note, name, data)
+    if known.doubt:
+        on_message(f"{known.doubt} Another --run may know more.")
+    return ProbeModel(saved.models["raw"], note, name, data, known.doubt)
 
 
 def train_probe_model(
@@ -87,36 +188,56 @@ def train_probe_model(
     on_message: Callable[[str], None] | None = None,
     name: str = MODEL,
 ) -> ProbeModel:
-    """Train a network for a few seconds on unmixed images, enough for maps of what it sees.
+    """Train a network on unmixed images until it knows enough for maps of what it sees.
 
-    ``name`` is as ``build_model`` takes it. The same net for the same data, seed and machine.
+    A first round takes a few seconds; where the net knows too little then, it goes on for rounds
+    that are each twice as long, four in all. ``name`` is as ``build_model`` takes it. The same net
+    for the same data, seed and machine.
     """
-    pixels = data.image_size**2
-    steps = max(20, min(_STEPS, _STEPS * _PIXELS // pixels))
-    if on_message is not None:
-        on_message(f"training {name} on {data.name} for {steps} steps, to look through it ...")
+    steps = max(20, min(_STEPS, _STEPS * _PIXELS // data.image_size**2))
+
+    def say(message: str) -> None:
+        if on_message is not None:
+            on_message(message)
+
+    say(f"training {name} on {data.name} for {steps} steps, to look through it ...")
     model = new_model(Recipe(model=name, seed=seed), data)
+    generator = torch.Generator().manual_seed(seed)
+    _train(model, data, name=name, steps=steps, generator=generator)
+    known, taken = knowledge_of(model, data), steps
+    for turn in range(1, _ROUNDS):
+        if not known.doubt or known.wanted is None:
+            break
+        more = steps * 2**turn
+        say(f"{known}, too little to look through it: {more} steps more ...")
+        _train(model, data, name=name, steps=more, generator=generator)
+        known, taken = knowledge_of(model, data), taken + more
+    say(f"{known}, after {taken} steps")
+    if known.doubt:
+        say(f"{known.doubt} Train one with mixwright train, and name its folder with --run.")
+    note = (
+        f"Methods that look through a model look through a {name} that was trained on unmixed "
+        f"images of {data.name} for {taken} steps just before; {known}."
+    )
+    return ProbeModel(
+        model.eval(), note, f"a {name} trained briefly on {data.name}", data, known.doubt
+    )
+
+
+def _train(
+    model: nn.Module, data: "Dataset", *, name: str, steps: int, generator: torch.Generator
+) -> None:
+    """Train for so many steps, along one cosine."""
+    model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    generator = torch.Generator().manual_seed(seed)
-    known, seen = 0, 0
-    for step in range(steps):
+    for _ in range(steps):
         rows = torch.randint(len(data.train), (_BATCH,), generator=generator)
         images, labels = data.train.take(rows).float() / 255, data.train.labels[rows]
-        logits = take_logits(model(images), who=f"model {name}")
-        F.cross_entropy(logits, labels).backward()
+        F.cross_entropy(take_logits(model(images), who=f"model {name}"), labels).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         rate.step()
-        if step >= 3 * steps // 4:
-            known += int((logits.argmax(dim=1) == labels).sum())
-            seen += len(labels)
-    note = (
-        f"Methods that look through a model look through a {name} that was trained on unmixed "
-        f"images of {data.name} for {steps} steps just before; it knew {known / seen:.0%} of the "
-        "last training images."
-    )
-    return ProbeModel(model.eval(), note, f"a {name} trained briefly on {data.name}", data)
 
 
 def looks_through_model(method: "Method") -> bool:

@@ -28,7 +28,7 @@ def theory_findings(
         setup.images.device,
         command=command,
         seconds=seconds,
-        details={"model": setup.probe.note if setup.probe else ""},
+        details={"model": f"{setup.probe.note} {setup.probe.doubt}".strip() if setup.probe else ""},
         skipped=tuple(setup.skipped),
     )
     return Findings(kind="theory", about=about, parts=parts), arrays
