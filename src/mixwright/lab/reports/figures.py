@@ -6,6 +6,7 @@ light and dark; the PNG beside it has the light ones.
 
 import gc
 import io
+import math
 import re
 import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -217,4 +218,26 @@ def _arrange(figure: "Figure") -> None:
     engine = figure.get_layout_engine()
     if engine is not None and figure.axes:
         engine.execute(figure)
+        if _broken(figure):
+            engine.execute(figure)
         figure.set_layout_engine(None)
+
+
+def _broken(figure: "Figure") -> bool:
+    """Break the names of x axes that a narrow figure would cut; whether there were any.
+
+    A layout makes room for their height alone: they stand below the middle of their axes, which
+    names of rows push to the right.
+    """
+    found = False
+    for axes in figure.axes:
+        name = axes.xaxis.get_label()
+        box = name.get_window_extent()
+        middle, wide = (box.x0 + box.x1) / 2, box.width
+        room = 2 * min(middle, figure.bbox.width - middle)
+        if name.get_text() and axes.get_visible() and wide > room:
+            lines = math.ceil(wide / room)
+            letters = min(len(name.get_text()) / lines + 4, len(name.get_text()) * room / wide)
+            name.set_text(textwrap.fill(name.get_text(), int(letters), break_long_words=False))
+            found = True
+    return found

@@ -1,6 +1,7 @@
 """One colour a method, the same in every figure, told apart by colour-blind readers too.
 
-After Okabe and Ito's set, each with a shade for light and one for dark pages.
+After Okabe and Ito's set, each with a shade for light and one for dark pages, dark or light enough
+for text: at least 4.5 to 1 against the page.
 """
 
 from collections.abc import Sequence
@@ -22,16 +23,16 @@ INK = Shade("#1d2430", "#e6e8ec")
 FAINT = Shade("#6b7280", "#9aa3b2")
 LINE = Shade("#d9dde3", "#363d49")
 PAPER = Shade("#fdfdfb", "#14171c")
-BASELINE = Shade("#7b8290", "#a3abb9")
+BASELINE = Shade("#6e7584", "#a3abb9")
 
 _METHODS = (
     Shade("#0068a8", "#5aaee6"),
-    Shade("#d55e00", "#f08a3c"),
+    Shade("#bf5300", "#f08a3c"),
     Shade("#00835c", "#2fbf93"),
-    Shade("#b4558f", "#dd8fbd"),
-    Shade("#a07800", "#e0b83a"),
+    Shade("#b05089", "#dd8fbd"),
+    Shade("#8f6b00", "#e0b83a"),
     Shade("#5b55b0", "#a19cf0"),
-    Shade("#2a8fa8", "#6fd0e6"),
+    Shade("#207e96", "#6fd0e6"),
     Shade("#8a5a3b", "#c99a78"),
 )
 

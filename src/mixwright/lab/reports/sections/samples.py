@@ -16,23 +16,25 @@ if TYPE_CHECKING:
 
 
 def write(part: Part, page: Page) -> dict[str, Section]:
-    """Write samples of every method; none where nothing mixes."""
+    """Write samples of every method; none where nothing mixes, or no picture was kept."""
     found = decode(AllSamples, part.numbers, where="the samples").methods
-    methods = [_samples(method, page, explained=place == 0) for place, method in enumerate(found)]
-    if not methods:
+    methods = [(method, _samples(method, page)) for method in found]
+    drawn = [samples for _, samples in methods if samples.samples]
+    # Of a method whose pictures are gone there is nothing to say; why one had none is said.
+    shown = [samples for method, samples in methods if samples.samples or not method.samples]
+    if not shown:
         return {}
-    blocks: list[Block] = list(methods)
-    drawn = [method for method in methods if method.samples]
+    blocks: list[Block] = [replace(one, explained=one in drawn[:1]) for one in shown]
     if drawn:
         blocks.append(Drawing("all", "", lambda _: gallery_figure(drawn), on_page=False))
     return {"samples": Section(title="What each method does", blocks=tuple(blocks))}
 
 
-def _samples(method: MethodSamples, page: Page, *, explained: bool) -> Samples:
+def _samples(method: MethodSamples, page: Page) -> Samples:
     place = f"samples/{method.method}/"
     arrays = {
         name.removeprefix(place): array
         for name, array in page.arrays.items()
         if name.startswith(place)
     }
-    return replace(samples_of(method, arrays), explained=explained)
+    return samples_of(method, arrays)
