@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_SECONDS = 120  # that an answer may take on a busy machine
 
 
 def browser_path() -> str | None:
@@ -109,9 +111,10 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.requests.clear()
         self.errors.clear()
-        self.call("Page.navigate", url=page.absolute().as_uri() + query)
-        while self._next().get("method") != "Page.loadEventFired":
-            pass
+        answer = self.call("Page.navigate", url=page.absolute().as_uri() + query)
+        if "loaderId" in answer:  # else only what follows the # is new, and nothing is loaded
+            while self._next().get("method") != "Page.loadEventFired":
+                pass
 
     def run(self, script: str) -> Any:
         """Return the value of an expression in the page; a promise is waited for."""
@@ -127,9 +130,11 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key, as a reader would."""
-        for kind in ("rawKeyDown", "keyUp"):
-            code = {"ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "Enter": 13, " ": 32}[key]
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
+        code, text = {"ArrowRight": (39, ""), "Tab": (9, ""), "Enter": (13, "\r")}[key]
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, text=text, windowsVirtualKeyCode=code
+            )
 
     def picture(self, file: Path, *, whole: bool = True) -> None:
         """Write what is shown as PNG, for people to look at."""
@@ -138,6 +143,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
+            assert select.select([self._read], [], [], _SECONDS)[0], "the browser does not answer"
             more = os.read(self._read.fileno(), 1 << 20)
             assert more, "the browser has ended"
             self._rest += more

@@ -1,7 +1,7 @@
 """``mixwright gallery``: pictures of what methods do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, probe_option
@@ -13,7 +13,11 @@ gallery.png and gallery.html. METHOD as in mixwright compare --help; without any
 
 Methods that look through a model look through that of --run, or through a small net that is
 trained on the data first: for some seconds, or a minute, until it knows clearly more of held-out
-images than chance does. Where it does not, their pictures say so."""
+images than chance does. Where it does not, their pictures say so.
+
+With --playground it writes playground.html instead, a page on which two pictures, built in or your
+own, are mixed by hand: choose a method and lambda, and see mask, mixture and label change. The page
+needs no server and nothing beside it."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,17 @@ class GalleryOptions(DataOptions):
         None, "run folder or checkpoint whose model is looked through", metavar="DIR"
     )
     model: str | None = probe_option()
+    playground: bool = option(
+        False, "write a page to mix two pictures on by hand instead; takes --out alone"
+    )
     out: str = option("runs/gallery", "folder (default runs/gallery)", metavar="DIR")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; see ``mixwright.lab.cli.main``."""
     options = parse(GalleryOptions, argv, prog="mixwright gallery", about=ABOUT)
+    if options.playground:
+        return _playground(options)
     if not 1 <= options.count <= 64:
         raise UsageError(f"--count is {options.count}; expected 1 to 64.")
     from mixwright.lab.data.names import parse_data
@@ -95,4 +104,27 @@ def main(argv: Sequence[str]) -> int:
     print(printable(data.summary))
     for word, file in (("gallery", page), ("picture", page.with_suffix(".png"))):
         print(printable(f"{word}  {file}"))
+    return 0
+
+
+def _playground(options: GalleryOptions) -> int:
+    """Write the playground."""
+    given = [
+        "METHOD" if field.name == "methods" else f"--{field.name.replace('_', '-')}"
+        for field in fields(options)
+        if field.name not in ("playground", "out") and getattr(options, field.name) != field.default
+    ]
+    if given:
+        raise UsageError(
+            f"--playground and {', '.join(given)} are both given; expected --out alone beside "
+            "--playground, whose page has methods and pictures of its own."
+        )
+    from mixwright.lab.cli.prepare import out_folder, tell
+    from mixwright.lab.reports.playground import write_playground
+
+    out = out_folder(options.out)
+    tell("drawing the plans of every method, for some seconds ...")
+    with users_words():
+        page = write_playground(out / "playground.html")
+    print(printable(f"playground  {page}"))
     return 0
