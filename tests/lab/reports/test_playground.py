@@ -17,6 +17,7 @@ from mixwright.lab.cli import main
 from mixwright.lab.experiments import playground
 from mixwright.lab.experiments.playground import SIDE, built_in, draw_playground
 from mixwright.lab.reports.playground import playground_page
+from mixwright.warps import Blocks
 
 needs_browser = pytest.mark.skipif(browser_path() is None, reason="no Chromium or Chrome here")
 
@@ -116,33 +117,43 @@ def test_the_page_shows_what_the_library_mixes(browser: Browser, page: Path, met
         assert (names[1] in told) == (weight < 0.999)
 
 
+def moved_blocks() -> MixPlan:
+    """Halves of the partner's pixels, on a 4 x 2 grid, whose blocks have changed places."""
+    perm = torch.stack([torch.arange(7, -1, -1), torch.tensor([3, 0, 1, 2, 7, 7, 5, 6])])
+    keep = torch.arange(16).view(1, 1, 4, 4).expand(2, -1, -1, -1) % 3 / 2
+    warp = (None, Blocks(perm=perm, grid=(4, 2)))
+    return MixPlan.pair(torch.tensor([1, 0]), keep, warp=warp)
+
+
 @needs_browser
-def test_a_picture_mixed_with_another_view_of_itself(
-    browser: Browser, few: None, tmp_path: Path
-) -> None:
-    """Mirrored and moved: the plans of the page seldom are, these all."""
-    made = draw_playground(["miamix"])
-    plan = MiAMix(p_self=1.0, lam=0.5).plan(
-        torch.zeros(8, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(2)
+def test_views_of_one_picture_and_moved_blocks(browser: Browser, few: None, tmp_path: Path) -> None:
+    """Plans of the page are seldom mirrored, shifted or moved; these all are."""
+    views = MiAMix(p_self=1.0, lam=0.5).plan(
+        torch.zeros(4, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(2)
     )
-    assert plan.warp is not None
+    assert views.warp is not None
+    blocks = moved_blocks()
     store = playground._Store()
-    numbers = store.rows(plan, range(8))
+    numbers = (*store.rows(views, range(4)), *store.rows(blocks, range(2)))
+    made = draw_playground(["miamix"])
     (method,) = made.methods
-    planes = tuple(tuple(map(store.plane, picture.pixels)) for picture in made.pictures)
     made = replace(
-        made, plans=tuple(store.plans), numbers=bytes(store.numbers), planes=planes,
+        made,
+        plans=tuple(store.plans),
+        planes=tuple(tuple(map(store.plane, picture.pixels)) for picture in made.pictures),
+        numbers=bytes(store.numbers),
         methods=(replace(method, lambdas=(None,), plans=((numbers,),)),),
-    )  # fmt: skip
+    )
     page = tmp_path / "views.html"
     page.write_text(playground_page(made))
-    cat, coffee = (one.pixels for one in built_in()[:2])
-    for row in range(4):
-        opened(browser, page, method="miamix", draw=row + 1, a="cat", b="coffee")
-        wanted, weight = mixed(plan, row, torch.stack([cat, coffee]))
+    pair = torch.stack([one.pixels for one in built_in()[:2]])
+    told = [*["cat 100 %"] * 4, *["cat 47 % coffee 53 %"] * 2]  # 15 of 32 halves
+    for draw in range(6):
+        opened(browser, page, method="miamix", draw=draw + 1, a="cat", b="coffee")
+        plan, row = (views, draw) if draw < 4 else (blocks, draw - 4)
+        wanted, _ = mixed(plan, row, pair)
         assert (shown(browser).int() - wanted.int()).abs().max() <= 1
-        assert weight == 1
-        assert text(browser, "shares") == "cat 100 %"
+        assert " ".join(text(browser, "shares").split()) == told[draw]
 
 
 @needs_browser
