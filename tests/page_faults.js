@@ -8,6 +8,7 @@
   const inside = (one, box) => box.left >= -0.5 && box.right <= wide + 0.5;
   for (const one of document.querySelectorAll("table, svg, svg text, img, pre, p, li, h1, h2, h3, dd, figcaption, input, select, button, canvas")) {
     if (!seen(one)) continue;
+    if (one.tagName === "IMG" && !(one.complete && one.naturalWidth)) faults.push(`not drawn: ${name(one)}`);
     const box = one.getBoundingClientRect(), within = scroller(one);
     if (!within) { if (!inside(one, box)) faults.push(`cut: ${name(one)} ${Math.round(box.left)} to ${Math.round(box.right)} of ${wide}`); continue; }
     const frame = within.getBoundingClientRect();

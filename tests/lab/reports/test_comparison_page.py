@@ -8,7 +8,6 @@ import json
 import math
 import re
 import shutil
-import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -34,8 +33,6 @@ from mixwright.lab.reports.sections import curves as curves_section
 from mixwright.lab.reports.sections.scores import accuracy_figure, methods_of
 from mixwright.lab.settings import decode
 from mixwright.lab.training.folder import read_metrics
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 TAUGHT_WORDS = (
     *("Own teacher", "to EMA of none", "teacher, %", "own teacher</li>", "diamonds"),
@@ -488,39 +485,3 @@ def test_a_page_without_its_arrays_takes_the_pictures_beside_it(tmp_path: Path) 
     page = write_report(write_findings(tmp_path, findings, {})).read_text()
     assert "What each method does" in page
     assert 'alt="mixed image"' not in page
-
-
-def test_a_browser_shows_it(plain: Made, tmp_path: Path) -> None:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser installed; looked for {', '.join(BROWSERS)}")
-    probe = """<script>
-    const wide = document.documentElement.scrollWidth <= innerWidth;
-    const drawn = [...document.images].filter(i => i.complete && i.naturalWidth > 0).length;
-    document.title = `wide=${wide} drawn=${drawn} of=${document.images.length}`;
-    </script></body>"""
-    (tmp_path / "report.html").write_text(plain.page.replace("</body>", probe), encoding="utf-8")
-    done = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=500,900",
-            "--dump-dom",
-            (tmp_path / "report.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    title = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert title is not None
-    pictures = plain.page.count("<img ")
-    assert title[1] == f"wide=true drawn={pictures} of={pictures}"

@@ -75,6 +75,7 @@ def test_nothing_is_cut_or_too_faint(
         ("<div style='overflow-x: auto'><table><td style='min-width: 500px'>No key</table></div>",
          "not reached by keys"),
         ("<svg width='300'><text x='290' y='20'>Beyond the picture</text></svg>", "cut"),
+        ("<img src='data:image/png;base64,AAAA' alt='Broken'>", 'not drawn:  IMG "Broken"'),
         ("<p style='color: #888'>Faint</p>", 'P "Faint": 3.54'),
         ("<div style='background: #333'><p>Black</p></div>", 'P "Black": 1.66'),
     ],

@@ -16,18 +16,24 @@ if TYPE_CHECKING:
 
 
 def write(part: Part, page: Page) -> dict[str, Section]:
-    """Write samples of every method; none where nothing mixes, or no picture was kept."""
+    """Write samples of every method; none where nothing mixes."""
     found = decode(AllSamples, part.numbers, where="the samples").methods
     methods = [(method, _samples(method, page)) for method in found]
     drawn = [samples for _, samples in methods if samples.samples]
-    # Of a method whose pictures are gone there is nothing to say; why one had none is said.
+    # Why a method had no pictures is said; those whose pictures are gone are named together.
     shown = [samples for method, samples in methods if samples.samples or not method.samples]
-    if not shown:
+    gone = [method for method, samples in methods if method.samples and not samples.samples]
+    if not methods:
         return {}
     blocks: list[Block] = [replace(one, explained=one in drawn[:1]) for one in shown]
     if drawn:
         blocks.append(Drawing("all", "", lambda _: gallery_figure(drawn), on_page=False))
-    return {"samples": Section(title="What each method does", blocks=tuple(blocks))}
+    reading = ""
+    if gone:
+        names = ", ".join(method.name for method in gone)
+        reading = f"Pictures are not kept with this record: {names}. mixwright gallery draws such."
+    title = "What each method does"
+    return {"samples": Section(title=title, reading=reading, blocks=tuple(blocks))}
 
 
 def _samples(method: MethodSamples, page: Page) -> Samples:
