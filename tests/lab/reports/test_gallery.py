@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mixwright.lab.experiments.methods import Method, MethodPart, parse_method
 from mixwright.lab.experiments.probe_model import looks_through_model
 from mixwright.lab.experiments.samples import choose_images, draw_samples
+from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.gallery import gallery_figure, samples_of, write_gallery
 from mixwright.lab.reports.palette import FAINT, SOURCES
 from mixwright.lab.reports.pictures import png
@@ -298,3 +299,19 @@ def test_the_page_and_its_picture(tmp_path: Path) -> None:
     assert "http" not in page
     assert page.count('alt="mixed image"') == 4
     assert (tmp_path / "new" / "gallery.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_a_note_stands_beside_its_title_in_the_picture(count: int) -> None:
+    doubt = "The model knows too little for its maps to mean something: it knows 12% of 512 images."
+    methods = [parse_method(text) for text in ("mixup", "saliencymix:saliency=spectral")]
+    found = [
+        replace(shown_by(method, noise(8, 3, 8, 8), count=count), note=doubt) for method in methods
+    ]
+    with styled():
+        figure = gallery_figure(found)
+        for title, note in zip(figure.texts[::2], figure.texts[1::2], strict=True):
+            assert note.get_text().startswith("The mod")
+            assert title.get_window_extent().x1 < note.get_window_extent().x0
+            assert note.get_window_extent().x1 <= figure.bbox.width
+    assert (figure.texts[1].get_text() == doubt) == (count == 6)

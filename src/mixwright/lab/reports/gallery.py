@@ -73,10 +73,11 @@ def gallery_figure(found: Sequence[Samples]) -> Figure:
     high = 1 / len(rows)
     for r, method in enumerate(rows):
         top = 1 - (r + 1) * high
+        title = figure_text.label(method.title, 20 * columns)
         figure.text(
             0.008,
             top + 0.86 * high,
-            figure_text.label(method.title, 20 * columns),
+            title,
             fontsize=9,
             fontweight="bold",
             va="center",
@@ -85,7 +86,7 @@ def gallery_figure(found: Sequence[Samples]) -> Figure:
             figure.text(
                 0.992,
                 top + 0.86 * high,
-                figure_text.label(method.note, 200),
+                figure_text.label(method.note, max(16, int(44 * columns - 1.7 * len(title)))),
                 fontsize=6.5,
                 ha="right",
                 va="center",
