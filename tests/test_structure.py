@@ -22,6 +22,7 @@ CORE = (
     "tensors",
     "outputs",
     "precision",
+    "constants",
     "files",
     "checkpoint",
     "sampling",

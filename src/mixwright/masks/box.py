@@ -13,12 +13,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mixwright.constants import lengths
+
 
 def box_sides(area: Tensor, size: Sequence[int]) -> Tensor:
     """Return sides of boxes similar to the image, ``(B, D)``: ``floor(size * area ** (1 / D))``."""
     dims = len(size)
     scale = area.sqrt() if dims == 2 else area ** (1 / dims)
-    return (scale[:, None] * _lengths(size, area.device)).floor().long()
+    return (scale[:, None] * _lengths(size, area)).long()
 
 
 def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
@@ -26,10 +28,11 @@ def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
     The half side is rounded down, so that odd sides lose a row (clovaai/CutMix-PyTorch).
     """
-    lengths = _lengths(size, position.device)
-    centre = torch.minimum((position * lengths).floor().long(), lengths - 1)
-    half = sides // 2
-    return torch.stack([centre - half, centre + half], dim=2).clamp_min(0).minimum(lengths[:, None])
+    pixels = _lengths(size, position)
+    centre = torch.minimum((position * pixels).long(), pixels - 1)
+    half = sides >> 1
+    edges = torch.stack([centre - half, centre + half], dim=2)
+    return torch.minimum(edges.clamp_min_(0), pixels[:, None])
 
 
 def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
@@ -45,8 +48,8 @@ def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
 def fitted_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Put boxes wholly inside the image, each position equally likely."""
-    room = _lengths(size, position.device) - sides
-    start = torch.minimum((position * (room + 1)).floor().long(), room)
+    room = _lengths(size, position) - sides
+    start = torch.minimum((position * (room + 1)).long(), room)
     return torch.stack([start, start + sides], dim=2)
 
 
@@ -55,13 +58,12 @@ def uniform_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
     The first row is drawn from a range that begins one side before the image.
     """
-    lengths = _lengths(size, position.device)
-    starts = lengths + sides - 1  # those that touch the image
-    start = torch.minimum((position * starts).floor().long(), starts - 1) - sides + 1
-    edges = torch.stack([start, start + sides], dim=2).clamp_min(0).minimum(lengths[:, None])
+    pixels = _lengths(size, position)
+    starts = pixels + sides - 1  # those that touch the image
+    start = torch.minimum((position * starts).long(), starts - 1) - sides + 1
+    edges = torch.stack([start, start + sides], dim=2).clamp_min(0).minimum(pixels[:, None])
     return torch.where((sides > 0)[..., None], edges, 0)
 
 
-def _lengths(size: Sequence[int], device: torch.device) -> Tensor:
-    # Filled on the device: a tensor made of host numbers would make an accelerator wait.
-    return torch.stack([torch.full((), length, device=device) for length in size])
+def _lengths(size: Sequence[int], beside: Tensor) -> Tensor:
+    return lengths(tuple(size), beside.device)

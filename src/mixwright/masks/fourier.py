@@ -7,6 +7,7 @@ and a *rank mask* of any field. All draws are arguments; nothing here reads a va
 import torch
 from torch import Tensor
 
+from mixwright.constants import once, steps
 from mixwright.masks.ranks import ranks
 
 # Two digits of the rank search. Finer digits separate values better, larger histograms cost more;
@@ -42,9 +43,7 @@ def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
             " a floating (B, H, W) tensor. Draw it with sampling.normal((B, H, W), ...)."
         )
     height, width = noise.shape[-2:]
-    vertical = torch.fft.fftfreq(height, device=noise.device, dtype=torch.float32)[:, None]
-    horizontal = torch.fft.rfftfreq(width, device=noise.device, dtype=torch.float32)[None, :]
-    scale = _falloff(vertical, horizontal, height=height, width=width, decay=decay)
+    scale = _isotropic_falloff(height, width, decay, noise.device)
     return torch.fft.irfft2(torch.fft.rfft2(noise.float()).mul_(scale), s=(height, width))
 
 
@@ -83,9 +82,9 @@ def official_fourier_field(
 def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
     """Keep exactly the ``kept`` ``(B,)`` highest pixels of each field ``(B, H, W)``, as bool.
 
-    Pixels whose values agree to four millionths of the field's range count as equal; among equal
-    pixels at the cut the first in reading order are kept, so that the count is exact for every
-    field, a constant one included.
+    Among equal pixels at the cut the first in reading order are kept, so that the count is exact
+    for every field, a constant one included. On an accelerator, and compiled, pixels whose values
+    agree to four millionths of the field's range count as equal.
 
     Example:
         >>> field = torch.tensor([[[0.1, 0.9], [0.5, 0.5]]])
@@ -94,33 +93,17 @@ def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
 
     Source: the ranking of ecs-vlc/FMix: fmix.py:91-117.
 
-    Departs from it in the method: instead of a sort, which costs three to eight times as much on
-    a CPU, two histograms find the level at which the count is reached, one digit of the level
-    each. Rows of many pixels on the CPU are searched one by one, which is faster still.
+    Departs from it in the method: no sort of all pixels, which costs three to eight times as much
+    on a CPU.
     """
     _check_rank_arguments("rank_mask", field, kept)
     value = field.float().flatten(1)
-    if _selection_pays(value):
-        return _selected(value, kept).view(len(field), 1, *field.shape[1:])
-    # A pixel is kept if its rank is below the count, which does without the ranks: the value
-    # at the cut is enough. Values become levels of 18 bits; a histogram of the upper 9 finds the
-    # digit in which the count is reached, a histogram of the lower 9, over the pixels of that digit
-    # alone, finds the level. Both are a scatter and a cumulative sum over 512 bins, without a sort
-    # and without a value that the host must read.
-    low, high = value.amin(1, keepdim=True), value.amax(1, keepdim=True)
-    steps = (_DIGITS * _DIGITS - 1) / (high - low).clamp_min(1e-30)
-    level = ((value - low) * steps).to(torch.int32)  # below 2 ** 18
-
-    left = kept.to(torch.int32)[:, None]
-    coarse = level >> _DIGIT_BITS
-    coarse_cut, left = _cut(coarse, torch.ones_like(level), left)
-    inside = (coarse == coarse_cut).to(torch.int32)
-    fine_cut, left = _cut(level & (_DIGITS - 1), inside, left)
-
-    cut = (coarse_cut << _DIGIT_BITS) + fine_cut
-    equal = level == cut
-    among_equals = equal.cumsum(1, dtype=torch.int32) <= left
-    keep = (level > cut) | (equal & among_equals)
+    if torch.compiler.is_compiling() or value.device.type != "cpu":
+        keep = _by_two_digits(value, kept)
+    elif value.shape[1] < _MANY_PIXELS:
+        keep = _by_one_digit(value, kept)
+    else:
+        keep = _one_by_one(value, kept)
     return keep.view(len(field), 1, *field.shape[1:])
 
 
@@ -151,6 +134,14 @@ def soft_rank_mask(field: Tensor, kept: Tensor, *, softness: float) -> Tensor:
     return keep.view(len(field), 1, *field.shape[1:])
 
 
+@once
+def _isotropic_falloff(height: int, width: int, decay: float, device: torch.device) -> Tensor:
+    """Give the factors of the half plane of frequencies that ``rfft2`` gives."""
+    vertical = torch.fft.fftfreq(height, device=device, dtype=torch.float32)[:, None]
+    horizontal = torch.fft.rfftfreq(width, device=device, dtype=torch.float32)[None, :]
+    return _falloff(vertical, horizontal, height=height, width=width, decay=decay)
+
+
 def _falloff(
     vertical: Tensor, horizontal: Tensor, *, height: int, width: int, decay: float
 ) -> Tensor:
@@ -160,14 +151,58 @@ def _falloff(
     return (torch.hypot(vertical, horizontal) * longer).clamp_min(1).pow(-decay)
 
 
-def _selection_pays(value: Tensor) -> bool:
-    """Whether to look for each row's cut by itself, which reads counts that only the CPU has."""
-    on_host = value.device.type == "cpu" and not torch.compiler.is_compiling()
-    return on_host and value.shape[1] >= _MANY_PIXELS
+# A pixel is kept if its rank is below the count, which does without the ranks: the value at the cut
+# is enough. Values become levels; a histogram of their upper digit finds the digit in which the
+# count is reached, by a scatter and a cumulative sum over 512 bins instead of a sort.
 
 
-def _selected(value: Tensor, kept: Tensor) -> Tensor:
-    """Mark the ``kept`` highest of each row, the first ones among equals."""
+def _by_two_digits(value: Tensor, kept: Tensor) -> Tensor:
+    """Mark the highest of each row, by the level at the cut; the host reads nothing.
+
+    Levels have 18 bits; a second histogram, over the pixels of the digit at the cut alone, finds
+    the lower digit.
+    """
+    level = _levels(value, _DIGITS * _DIGITS)
+    left = kept.to(torch.int32)[:, None]
+    coarse = level >> _DIGIT_BITS
+    coarse_cut, left = _cut(coarse, torch.ones_like(level), left)
+    inside = (coarse == coarse_cut).to(torch.int32)
+    fine_cut, left = _cut(level & (_DIGITS - 1), inside, left)
+
+    cut = (coarse_cut << _DIGIT_BITS) + fine_cut
+    equal = level == cut
+    among_equals = equal.cumsum(1, dtype=torch.int32) <= left
+    return (level > cut) | (equal & among_equals)
+
+
+def _by_one_digit(value: Tensor, kept: Tensor) -> Tensor:
+    """Mark the highest of each row, those of the digit at the cut by a sort: there are few."""
+    level = _levels(value, _DIGITS)
+    cut, left = _cut(level, torch.ones_like(level), kept.to(torch.int32)[:, None])
+    keep = level.sub_(cut) > 0
+    place = _places_of_zeros(level.view(-1))
+    # By value, then by row, both stable: within each row the first in reading order among equals.
+    place = place[value.view(-1)[place].argsort(descending=True, stable=True)]
+    row = place // value.shape[1]
+    row, order = row.sort(stable=True)
+    number = steps(len(row), row.device) - torch.searchsorted(row, row)  # among those of its row
+    keep.view(-1)[place[order]] = number < left[row, 0]
+    return keep
+
+
+def _places_of_zeros(numbers: Tensor) -> Tensor:
+    """Find the few zeros in ``(n,)`` int32, which is overwritten."""
+    found = numbers.eq_(0)  # in place, since comparing into bool is four times as slow
+    if len(found) % 2:
+        return found.nonzero()[:, 0]
+    # Two at a time, since ``nonzero`` takes as long for eight bytes as for one.
+    first = found.view(torch.int64).nonzero() * 2
+    both = (first + steps(2, first.device)).view(-1)
+    return both[found[both] > 0]
+
+
+def _one_by_one(value: Tensor, kept: Tensor) -> Tensor:
+    """Mark the highest of each row, row by row, the first ones among equals."""
     keep = torch.empty_like(value, dtype=torch.bool)
     pixels = value.shape[1]
     for row, mine, count in zip(value, keep, kept.tolist(), strict=True):
@@ -176,6 +211,13 @@ def _selected(value: Tensor, kept: Tensor) -> Tensor:
         if surplus := int(mine.sum()) - count:
             mine[(row == cut).nonzero()[-surplus:]] = False
     return keep
+
+
+def _levels(value: Tensor, count: int) -> Tensor:
+    """Divide the range of each row into ``count`` levels: int32."""
+    low, high = value.amin(1, keepdim=True), value.amax(1, keepdim=True)
+    # Down to whole numbers by way of 32 bits: to 64 at once takes twenty times as long.
+    return ((value - low) * ((count - 1) / (high - low).clamp_min(1e-30))).to(torch.int32)
 
 
 def _cut(digit: Tensor, votes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

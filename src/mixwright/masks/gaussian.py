@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from mixwright.constants import steps
+
 _BISECTIONS = 24
 
 
@@ -98,17 +100,18 @@ def turned_bump(
     factor = -0.5 / (variance * (1 - correlation * correlation))
     skew = correlation * (2 * angle).sin()
     cross = factor * -2 * correlation * (2 * angle).cos()
-    dy = torch.arange(height, device=cy.device) - cy[:, None]
-    dx = torch.arange(width, device=cx.device) - cx[:, None]
+    dy = (steps(height, cy.device) - cy[:, None]).float()
+    dx = (steps(width, cx.device) - cx[:, None]).float()
     along_rows = (factor * (1 - skew))[:, None] * dy * dy
     along_columns = (factor * (1 + skew))[:, None] * dx * dx
     exponent = along_rows[:, :, None] + along_columns[:, None, :]
-    exponent.addcmul_((cross[:, None] * dy)[:, :, None], dx.float()[:, None, :])
+    exponent.addcmul_((cross[:, None] * dy)[:, :, None], dx[:, None, :])
     return exponent.exp_()
 
 
 def _squared_offset(centre: Tensor, size: int) -> Tensor:
-    return (torch.arange(size, device=centre.device) - centre[:, None]).float().square()
+    offset = steps(size, centre.device) - centre[:, None]
+    return offset.float().square_()
 
 
 def _factor(squared_offset: Tensor, variance: Tensor) -> Tensor:

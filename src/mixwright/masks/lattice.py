@@ -1,7 +1,8 @@
 """Masks on a regular lattice of holes."""
 
-import torch
 from torch import Tensor
+
+from mixwright.constants import steps
 
 
 def lattice_factors(
@@ -26,7 +27,7 @@ def lattice_factors(
 
     Source: IlyaDobrynin/GridMixup, as a closed form; the patches of Westlake-AI/openmixup.
     """
-    offset = torch.arange(size, device=start.device) - start[:, None]
+    offset = steps(size, start.device) - start[:, None]
     in_crop = (offset >= 0) & (offset < length[:, None])
     if phase is not None:
         offset = offset + phase[:, None]

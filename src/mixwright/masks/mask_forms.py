@@ -7,11 +7,20 @@ read pixel by pixel.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from mixwright.constants import once
+
+
+@once
+def _middles(count: int, device: torch.device) -> Tensor:
+    """Give the middles of ``count`` pixels in half pixels, 1, 3, 5, ...: float32."""
+    return torch.arange(count, device=device, dtype=torch.float32).mul_(2).add_(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,14 +59,18 @@ class DenseMask:
 
     def first(self) -> Tensor:
         """Give the shares of the first N - 1 sources, ``(B, N - 1, *spatial)``."""
-        return self.values[:, : self.sources - 1]
+        return self.values[:, :-1] if self.whole else self.values
 
     def means(self) -> Tensor:
         """Give the mean share of the first N - 1 sources, ``(B, N - 1)`` float32."""
-        return self.first().float().flatten(2).mean(dim=2) if self.size else self.first().float()
+        first = self.first().float()
+        # The mean of one number is that number, and a view costs a tenth of a mean.
+        return first.view(first.shape[:2]) if self.constant else first.flatten(2).mean(dim=2)
 
     def expand(self, count: int) -> DenseMask:
         """Repeat a form of one sample for ``count`` samples, without copying."""
+        if self.values.shape[0] == count:
+            return self
         return replace(self, values=self.values.expand(count, *self.values.shape[1:]))
 
 
@@ -99,29 +112,32 @@ class Box:
 
     def hit(self) -> Tensor:
         """Render the box: ``(B, 1, *size)`` float32, 1 inside and 0 outside."""
-        return self._render(1.0)
+        return 1 - self._beside()
 
     def first(self) -> Tensor:
         """Render the shares of the first source, ``(B, 1, *size)`` float32."""
+        beside = self._beside()
         if self.binary:
-            return self._render(-1.0).add_(1)
+            return beside
         inside, outside = (share.view(-1, *([1] * (len(self.size) + 1))) for share in self.shares())
-        return self._render(1.0).mul_(inside - outside).add_(outside)
+        return torch.lerp(inside, outside, beside)  # exact at both ends
 
-    def _render(self, level: float) -> Tensor:
-        """Write ``level`` inside and 0 outside, in one pass over the pixels."""
+    def _beside(self) -> Tensor:
+        """Mark what is not in the box, 1 there and 0 inside: ``(B, 1, *size)`` float32."""
+        start, stop = self.edges.float().unbind(dim=2)
+        # In half pixels a pixel's middle is an odd number of them away from the middle of the box:
+        # less than the box is long if inside, more if outside. One pass for all axes, and a third
+        # of the time of comparing whole numbers.
+        away = (_middles(max(self.size), self.edges.device) - (start + stop)[..., None]).abs_()
+        apart = away.sub_((stop - start)[..., None]).clamp_(0, 1)  # (B, D, longest side)
         count, dims, _ = self.edges.shape
-        pixel = torch.arange(max(self.size), device=self.edges.device)
-        within = (pixel >= self.edges[..., :1]) & (pixel < self.edges[..., 1:])
-        factors = within.float()  # (B, D, longest side)
-        hit = torch.full(
-            (count, *([1] * (dims + 1))), level, device=self.edges.device, dtype=torch.float32
-        )
-        for axis, length in enumerate(self.size):
-            shape = [count] + [1] * (dims + 1)
-            shape[axis + 2] = length
-            hit = hit * factors[:, axis, :length].reshape(shape)
-        return hit
+        planes = [
+            apart[:, axis, :length].view(
+                count, *([1] * (axis + 1)), length, *([1] * (dims - axis - 1))
+            )
+            for axis, length in enumerate(self.size)
+        ]
+        return functools.reduce(torch.maximum, planes)
 
     def fraction(self) -> Tensor:
         """Give the part of the image that the box covers, ``(B,)`` float32."""
@@ -137,6 +153,8 @@ class Box:
 
     def expand(self, count: int) -> Box:
         """Repeat a form of one sample for ``count`` samples, without copying."""
+        if self.edges.shape[0] == count:
+            return self
         return replace(
             self,
             edges=self.edges.expand(count, *self.edges.shape[1:]),
@@ -186,6 +204,8 @@ class SeparableMask:
 
     def expand(self, count: int) -> SeparableMask:
         """Repeat a form of one sample for ``count`` samples, without copying."""
+        if self.rows.shape[0] == count:
+            return self
         return replace(
             self,
             rows=self.rows.expand(count, -1),

@@ -46,10 +46,15 @@ def is_tracked(images: Tensor, form: MaskForm) -> bool:
     What writes into memory made before, or is told where to write, then has to be left out.
     """
     parts = [getattr(form, name) for name in form.__dataclass_fields__]
-    tensors = [images, *(part for part in parts if isinstance(part, Tensor))]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return True
-    return any(is_transformed(tensor) or _has_tangent(tensor) for tensor in tensors)
+    tensors = [images, *[part for part in parts if isinstance(part, Tensor)]]
+    grad, eager = torch.is_grad_enabled(), not torch.compiler.is_compiling()
+    # A loop, since every batch comes here and generators take as long as small operations.
+    for tensor in tensors:
+        if (grad and tensor.requires_grad) or (
+            eager and (_wrapped(tensor) or _has_tangent(tensor))
+        ):
+            return True
+    return False
 
 
 def is_transformed(tensor: Tensor) -> bool:
@@ -58,6 +63,4 @@ def is_transformed(tensor: Tensor) -> bool:
 
 
 def _has_tangent(tensor: Tensor) -> bool:
-    if torch.compiler.is_compiling() or not tensor.is_floating_point():
-        return False
-    return forward_ad.unpack_dual(tensor).tangent is not None
+    return tensor.is_floating_point() and forward_ad.unpack_dual(tensor).tangent is not None

@@ -40,17 +40,21 @@ class _Sources(NamedTuple):
 
     def gather(self, n: int) -> Tensor:
         """Gather the rows of source ``n`` into fresh memory."""
-        images, rows = self.images, self.rows[:, n]
-        if self.fill is None and _readable(images) and bool((rows < 0).any()):
-            raise _no_fill()
-        found_rows = rows if self.fill is None else rows.clamp_min(0)
-        # Half the time of images[rows], but it forgets channels_last.
-        contiguous = images.is_contiguous()
-        found = images.index_select(0, found_rows) if contiguous else images[found_rows]
+        rows = self.rows[:, n]
+        if self.fill is None and _readable(self.images):
+            try:
+                found = _take_rows(self.images, rows)
+            except IndexError:
+                # Not looked at before, which would take as long as a small draw.
+                if bool((rows < 0).any()):
+                    raise _no_fill() from None
+                raise
+        else:
+            found = _take_rows(self.images, rows if self.fill is None else rows.clamp_min(0))
         if self.warp is not None and (warp := self.warp[n]) is not None:
             found = warp.apply(found, reuse=True)
         if self.fill is not None:
-            missing = (rows < 0).view(-1, *([1] * (images.ndim - 1)))
+            missing = (rows < 0).view(-1, *([1] * (self.images.ndim - 1)))
             found = torch.where(missing, self.fill_value(self.fill), found)
         return found
 
@@ -123,6 +127,14 @@ def blend(
     return mixed.contiguous(memory_format=_format(images))
 
 
+def _take_rows(images: Tensor, rows: Tensor) -> Tensor:
+    """Gather rows, in half the time of ``images[rows]`` and refusing negative ones on the CPU."""
+    if images.is_contiguous() or _format(images) is torch.contiguous_format:
+        return images.index_select(0, rows)
+    # The result of index_select is contiguous, so that channels have to be last before and after.
+    return images.movedim(1, -1).index_select(0, rows).movedim(-1, 1)
+
+
 def _no_fill() -> ValueError:
     return ValueError(
         "plan.images: index names the null source, -1, and the plan has no fill; expected what it "
@@ -193,7 +205,7 @@ def _readable(images: Tensor) -> bool:
 
 def _slices_pay(images: Tensor) -> bool:
     """Whether to mix sample by sample."""
-    return _readable(images) and len(images) > 0 and images[0].numel() >= _LARGE_SAMPLE
+    return _readable(images) and images.numel() >= _LARGE_SAMPLE * images.shape[0] > 0
 
 
 def _by_sample(sources: _Sources, form: MaskForm) -> Tensor:

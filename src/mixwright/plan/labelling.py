@@ -130,8 +130,9 @@ def mixed_targets(
         kind = torch.promote_types(labels.dtype, torch.float32)
         return mixed_rows(labels.to(kind), index=index, weight=weight)
     known = class_count(labels, num_classes)
-    blank = torch.zeros((len(index), known), device=labels.device, dtype=weight.dtype)
-    return blank.scatter_add_(1, labels[index.clamp_min(0)].long(), weight)
+    classes = labels.index_select(0, index.clamp_min(0).view(-1)).view(index.shape)
+    blank = torch.zeros((index.shape[0], known), device=labels.device, dtype=weight.dtype)
+    return blank.scatter_add_(1, classes, weight)
 
 
 def mixed_loss(
@@ -203,7 +204,7 @@ def class_count(labels: Tensor, num_classes: int | None, *, read: bool = False) 
         check_whole("plan.targets", "num_classes", num_classes, low=1, high=MOST_CLASSES)
     at_hand = labels.device.type == "cpu" and not torch.compiler.is_compiling()
     if len(labels) and (read or at_hand):
-        low, high = int(labels.min()), int(labels.max())
+        low, high = (int(end) for end in labels.aminmax())
         if low < 0 or high >= num_classes:
             raise ValueError(
                 f"plan.targets: labels run from {low} to {high}; expected 0 to {num_classes - 1} "

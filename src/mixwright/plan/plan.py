@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from mixwright.constants import steps
 from mixwright.masks.blocks import area_mean
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.masks.mask_ops import all_planes
@@ -35,6 +36,7 @@ from mixwright.plan.labelling import (
     one_hot_classes,
     weighted_accuracy,
 )
+from mixwright.precision import without_autocast
 from mixwright.tensors import check_tensor
 from mixwright.warps import Warp
 
@@ -177,10 +179,9 @@ class MixPlan:
                     "*spatial), one plane a sample. A share a sample is keep[:, None, None, None]."
                 )
             keep = DenseMask(keep if keep.dtype == torch.bool else keep.float())
-        own = keep.means()[:, 0] if weight is None else weight.float()
-        me = torch.arange(count, device=partner.device)
+        own = keep.means().view(-1) if weight is None else weight.float()
         return cls(
-            index=torch.stack([me, partner], dim=1),
+            index=torch.stack([steps(count, partner.device), partner], dim=1),
             mask=keep,
             weight=torch.stack([own, 1 - own], dim=1),
             pool=count if pool is None else pool,
@@ -283,7 +284,7 @@ class MixPlan:
                 f"{form.size}. Draw it for these images, or use plan.at(...)."
             )
         warn_of_classes(images, form=form, warped=self.warp is not None)
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             return blend(
                 images,
                 index=self.index,
@@ -395,7 +396,7 @@ class MixPlan:
         check_sizes(size, dims=len(self.mask_form.size), fill=self.fill)
         if self.warp is None and isinstance(self.mask_form, DenseMask) and self.mask_form.constant:
             return self
-        with torch.autocast(self.index.device.type, enabled=False):
+        with without_autocast(self.index.device):
             first = area_mean(self.mask_form.first().float(), size)
         warp = None if self.warp is None else tuple(w and w.at(size) for w in self.warp)
         return self.replace(mask=DenseMask(first), warp=warp)
@@ -472,7 +473,7 @@ class MixPlan:
         return known_labels(labels, ignore_index, index=self.index, weight=self.weight)
 
     def _check_rows(self, what: str, rows: Tensor) -> None:
-        if rows.ndim == 0 or len(rows) != self.pool:
+        if rows.ndim == 0 or rows.shape[0] != self.pool:
             raise ValueError(
                 f"plan: {what} have shape {tuple(rows.shape)}; expected {self.pool} rows, the pool "
                 "that the plan was drawn for. Pass the same batch that was given to plan()."
