@@ -13,10 +13,12 @@ _NOTHING = nullcontext()
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Switch autocast off for a ``with`` block; where it is off already, that costs nothing."""
-    # Entering and leaving torch.autocast takes 10 us, as much as five small operations.
-    if not torch.is_autocast_enabled(device.type):
+    # Entering and leaving torch.autocast takes 10 us, as much as five small operations. Some
+    # devices, such as that of tensors without data, know none.
+    kind = device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return _NOTHING
-    return torch.autocast(device.type, enabled=False)
+    return torch.autocast(kind, enabled=False)
 
 
 class _Drawing:
