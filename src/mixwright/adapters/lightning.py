@@ -6,9 +6,10 @@ Importing this needs Lightning, as ``lightning`` or as ``pytorch_lightning``.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -24,16 +25,10 @@ from mixwright.taps import named_layer
 
 # 2.6.2 and 2.6.3 were malicious uploads. Both packages hold the same code, and a callback of one
 # serves the trainer of the other: trainers look for hooks by name.
-_has_both = importlib.util.find_spec("lightning") is not None
-_library = require(
-    "lightning" if _has_both else "pytorch_lightning",
-    "2.5",
-    "lightning",
-    excluded=("2.6.2", "2.6.3"),
-)
-_Callback: Any = importlib.import_module(
-    "lightning.pytorch" if _has_both else _library.__name__
-).Callback
+_old = find_spec("lightning") is None and find_spec("pytorch_lightning") is not None
+_name = "pytorch_lightning" if _old else "lightning"
+require(_name, "2.5", "lightning", excluded=("2.6.2", "2.6.3"))
+_Callback: Any = import_module(_name if _old else "lightning.pytorch").Callback
 
 
 class MixCallback(_Callback):
