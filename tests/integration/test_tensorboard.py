@@ -108,8 +108,11 @@ def test_a_board_that_is_open_follows_a_run(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "board"
     export_runs(run, to="tensorboard", out=out)
     board = read(out / "one")
+    (file,) = (out / "one").iterdir()
+    opened = file.stat().st_ino
     go_on(run, epoch(3, 0.75))
     export_runs(run, to="tensorboard", out=out)
+    assert file.stat().st_ino == opened  # TensorBoard's own server holds the file open
     board.Reload()
     assert scalars(board, "test/top1/raw") == [(1, 0.25), (2, 0.5), (3, 0.75)]
     assert scalars(read(out / "one"), "lr") == [(1, 0.5), (2, 0.5), (3, 0.5)]
