@@ -1,7 +1,7 @@
 """The tutorials: what is kept in them is fit to be kept, and the code of the quick ones runs.
 
-``scripts/run_notebooks --check`` executes all of them, with their commands, where the extra ``site``
-is installed.
+``scripts/run_notebooks --check`` executes all of them, with their commands, where the extra
+``site`` is installed.
 """
 
 from __future__ import annotations
