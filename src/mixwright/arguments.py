@@ -341,9 +341,19 @@ def nearest(word: str, known: Iterable[str], *, count: int = 1, cutoff: float = 
     """
     from difflib import get_close_matches  # needed for mistakes alone: startup does without it
 
-    named = {_letters(name): name for name in known}
-    near = get_close_matches(_letters(word), named, n=count, cutoff=cutoff)
-    return [named[letters] for letters in near]
+    named = {letters(name): name for name in known}
+    near = get_close_matches(letters(word), named, n=count, cutoff=cutoff)
+    return [named[found] for found in near]
+
+
+def spelled(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is written like this but for case, ``-``, ``_`` and spaces.
+
+    Example:
+        >>> spelled("Cut-Mix", ["mixup", "cutmix"]), spelled("cutmx", ["mixup", "cutmix"])
+        ('cutmix', None)
+    """
+    return {letters(name): name for name in known}.get(letters(word))
 
 
 def did_you_mean(word: str, known: Iterable[str], *, quote: str = '"') -> str:
@@ -357,5 +367,11 @@ def did_you_mean(word: str, known: Iterable[str], *, quote: str = '"') -> str:
     return f" Did you mean {quote}{near[0]}{quote}?" if near else ""
 
 
-def _letters(word: str) -> str:
+def letters(word: str) -> str:
+    """Return a word in small letters, without ``-``, ``_`` and spaces.
+
+    Example:
+        >>> letters("Manifold Mixup")
+        'manifoldmixup'
+    """
     return word.lower().replace("-", "").replace("_", "").replace(" ", "")

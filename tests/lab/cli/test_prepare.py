@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from mixwright.lab.cli import main
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.prepare import out_folder, recipe_settings
 from mixwright.lab.experiments.defaults import recipe_defaults
+from mixwright.lab.models.smallconv import SmallConv
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,23 @@ def test_weights_of_a_run_take_the_place_of_published_ones() -> None:
     settings = recipe_settings(CompareOptions(data="cub200", init="runs/x"))
     assert settings["pretrained"] is False
     assert recipe_settings(CompareOptions(data="cub200"))["pretrained"] is True
+
+
+@pytest.mark.parametrize(("name", "told"), [("resnet18", True), ("timm:resnet18", False)])
+def test_a_network_for_photographs_is_told_of_ours_for_small_images(
+    name: str,
+    told: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def of_timm(name: str, *, num_classes: int, channels: int, **_: Any) -> SmallConv:
+        return SmallConv(num_classes=num_classes, channels=channels)
+
+    monkeypatch.setattr("mixwright.lab.models.build.build_timm", of_timm)
+    words = ["train", "none", "--model", name, "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main([*words, "--dry-run"]) == 0
+    assert ("ours is resnet18_cifar. timm:resnet18 says" in capsys.readouterr().err) is told
 
 
 @pytest.mark.parametrize(

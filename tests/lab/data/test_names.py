@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -60,6 +61,55 @@ def test_names_that_are_refused(spec: str, says: str):
         parse_data(spec)
     with pytest.raises(DataError, match=says):
         load_data(spec)
+
+
+@pytest.mark.parametrize(
+    ("files", "spec", "written"),
+    [
+        (["cats/a.png"], "photos", "folder:photos"),
+        (["train/cats/a.png", "val/cats/b.png"], "photos:val", "folder:photos:val"),
+        (["train-00000-of-00001.parquet"], "photos", "parquet:photos"),
+        (["data/train-00000-of-00001.parquet", "README.md"], "photos/", "parquet:photos/"),
+        (["labels.csv", "images/a.png"], "photos", "csv:photos/labels.csv"),
+        (["labels.csv", "cats/a.png", "dogs/b.png"], "photos", "folder:photos"),
+        (["labels.CSV"], "photos/labels.CSV", "csv:photos/labels.CSV"),
+        (["a.parquet"], "./photos/a.parquet", "parquet:./photos/a.parquet"),
+        (["cats/a.png"], "~/photos", "folder:~/photos"),
+    ],
+)
+def test_a_path_that_is_there_is_told_how_to_be_written(
+    files: list[str], spec: str, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for file in files:
+        path = tmp_path / "photos" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(DataError) as caught:
+        parse_data(spec)
+    assert str(caught.value) == (
+        f"data set {spec!r} is not known; it is there as a path: write {written} "
+        f"(--data {written})."
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("photos.zip", "It is there as a file; expected a folder, a .csv or a .parquet file."),
+        ("me/photos", "a folder is written folder:PATH, one of the Hugging Face hub hub:me/photos"),
+        ("./nowhere/at/all", "There is no such path here; a folder is written folder:PATH."),
+    ],
+)
+def test_other_paths_are_no_names(
+    spec: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos.zip").touch()
+    with pytest.raises(DataError) as caught:
+        parse_data(spec)
+    assert said in str(caught.value)
 
 
 def test_a_new_set_takes_a_file_and_a_row(monkeypatch: pytest.MonkeyPatch):

@@ -79,7 +79,15 @@ def no_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("resnet18_cifr", "did you mean resnet18_cifar"),
         ("SMALLCONV", "did you mean smallconv, smallvit?"),
-        ("preact_resnet18", "preactresnet18"),
+        ("preact_resnet18", "did you mean preactresnet18?"),
+        ("resnet18", "did you mean resnet18_cifar?"),
+        ("ResNet-50", "did you mean resnet50_cifar?"),
+        ("resnext50_32x4d", "did you mean resnext50_cifar?"),
+        ("wideresnet28-10", "did you mean wrn28_10?"),
+        ("WRN-28x2", "did you mean wrn28_2?"),
+        ("wide_resnet40_2", "did you mean wrn28_2, wrn28_8, wrn28_10?"),
+        ("vit_small", "did you mean smallvit?"),
+        ("resnet18", "timm's networks (timm:resnet18): pip install"),
         ("qqqq", "unknown model 'qqqq'. Our own are smallconv, "),
     ],
 )

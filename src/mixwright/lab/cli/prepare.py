@@ -125,6 +125,7 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
     with torch.random.fork_rng(devices=[]):
         model = new_model(recipes[0], data, say=tell if first_process() else None)
         frozen_layers(recipes[0], model, data)
+        _tell_of_ours(recipes[0], data)
         for recipe in recipes:
             method = parse_method(recipe.method)
             objective = method.objective(build_criterion(recipe))
@@ -133,6 +134,20 @@ def check_methods(recipes: "Sequence[Recipe]", data: "Dataset") -> None:
                 objective.build(model, data.num_classes)
             except ValueError as error:
                 raise ValueError(f'method "{method.text}": {error}') from error
+
+
+def _tell_of_ours(recipe: "Recipe", data: "Dataset") -> None:
+    """Name our network for small images where timm's for photographs was asked for."""
+    from mixwright.lab.experiments.defaults import PHOTO_SIZE
+    from mixwright.lab.models.names import MODELS, TIMM, ours_like
+
+    name, ours = recipe.model, ours_like(recipe.model)
+    fresh = not (recipe.pretrained or recipe.init or name in MODELS or name.startswith(TIMM))
+    if ours and fresh and data.image_size <= PHOTO_SIZE:
+        telling()(
+            f"model {name} is timm's, made for photographs of 224 pixels; for these of "
+            f"{data.image_size} ours is {ours}. {TIMM}{name} says that timm's is meant"
+        )
 
 
 def devices(name: str) -> tuple[str, ...]:

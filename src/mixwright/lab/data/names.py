@@ -1,5 +1,9 @@
 """Names of the data sets, read without importing torch."""
 
+import contextlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from mixwright.arguments import nearest
@@ -38,6 +42,9 @@ _MODULES = {
 }  # files that are not named after their set
 _EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name", "csv": "labels.csv"}  # others: images
 
+_FILES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+_HUB = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
+
 
 class DataName(NamedTuple):
     """A data set's name: its ``kind``, and the ``path`` behind the colon, empty for most."""
@@ -62,10 +69,14 @@ def parse_data(spec: str) -> DataName:
     names = {name.partition(":")[0]: name for name in DATA_SETS}
     kind, colon, path = spec.partition(":")
     if kind not in names:
-        near = nearest(kind, names)
-        hint = f" Did you mean {names[near[0]]!r}?" if near else ""
+        if own := path_as_data(spec):
+            raise DataError(
+                f"data set {spec!r} is not known; it is there as a path: write {own} "
+                f"(--data {own})."
+            )
         raise DataError(
-            f"data set {spec!r} is not known.{hint} Choose one of: {', '.join(DATA_SETS)}."
+            f"data set {spec!r} is not known.{_meant(spec, names)} Choose one of: "
+            f"{', '.join(DATA_SETS)}."
         )
     name = names[kind]
     own = name.partition(":")[2]
@@ -80,6 +91,50 @@ def parse_data(spec: str) -> DataName:
             "the folder that holds its files as data_dir (--data-dir)."
         )
     return DataName(kind, path)
+
+
+def path_as_data(text: str) -> str:
+    """Return the name of the data at a path that exists, ``folder:PATH``; empty for other texts.
+
+    Folders that hold parquet files are ``parquet:PATH``, and those of one table of images without
+    folders of classes ``csv:PATH/NAME``. The split behind a further colon stays.
+    """
+    for path in (text, text.rpartition(":")[0]):
+        try:
+            place = Path(path).expanduser()
+            if path and place.is_dir():
+                return _folder_as_data(place, text)
+            if path and place.is_file() and (kind := _FILES.get(place.suffix.lower())):
+                return f"{kind}:{text}"
+        except (OSError, ValueError, RuntimeError):  # too long, with a null, of an unknown user
+            continue
+    return ""
+
+
+def _folder_as_data(folder: Path, text: str) -> str:
+    found = [*folder.iterdir()]
+    if any(next(place.glob("*.parquet"), None) for place in (folder, folder / "data")):
+        return f"parquet:{text}"
+    tables = [file for file in found if file.suffix.lower() in _FILES]
+    classes = [place for place in found if place.is_dir() and not place.name.startswith(".")]
+    if len(tables) == 1 and len(classes) < 2:  # a folder of all images at most
+        return f"csv:{tables[0]}"
+    return f"folder:{text}"
+
+
+def _meant(spec: str, names: Mapping[str, str]) -> str:
+    """What else was meant, a sentence with a blank before it; nothing where that is not known."""
+    with contextlib.suppress(OSError, ValueError):  # too long, with a null
+        if Path(spec).is_file():
+            return (
+                " It is there as a file; expected a folder, a .csv or a .parquet file. Unpack an "
+                "archive first."
+            )
+    if "/" in spec:
+        hub = f", one of the Hugging Face hub hub:{spec}" if _HUB.fullmatch(spec) else ""
+        return f" There is no such path here; a folder is written folder:PATH{hub}."
+    near = nearest(spec.partition(":")[0], names)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
 
 
 def module_of(kind: str) -> str:

@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.experiments.alternatives import alternatives, method_parts
+from mixwright.lab.experiments.method_names import (
+    TRAINED,
+    check_one_method,
+    known_method,
+    unknown_method,
+)
 from mixwright.lab.experiments.mixing_options import (
     DEFAULTS,
     mixing_with_chance,
@@ -40,7 +46,6 @@ if TYPE_CHECKING:
     from mixwright.objectives.objective import Objective
 
 _CLASS = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(?=:|$)")  # module:Class
-_TRAINED = "trained"  # a mixer from a file, which has no class of its own among MIXERS
 _PATHS = (
     "A path behind trained:run= can have neither a comma nor a + before a letter; rename the "
     "folder, or bring its mixer to a file of another name by load_mixer and save_mixer."
@@ -101,7 +106,7 @@ class MethodPart:
         taken = option_types(self.cls)
         given = {k: v for k, v in more.items() if k in taken and self.options.get(k) is None}
         made = self.cls(**self.options | given)
-        return made.load(trust=self.trust) if self.name == _TRAINED else made
+        return made.load(trust=self.trust) if self.name == TRAINED else made
 
     def check(self) -> None:
         """Make it once, at both ends of its schedules, so that bad values and files show."""
@@ -218,10 +223,11 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
     """Read a METHOD.
 
     Args:
-        text: ``none``; a name; ``name:option=value,...``, where ``preset=NAME`` stands for several
-            options (``adautomix:preset=paper``) and those beside it win; ``trained:run=PATH``, see
-            ``load_mixer``; several of them joined by ``+``, drawn for each sample, or with
-            ``@batch`` behind them for each batch; or a class of your own as
+        text: ``none``; a name, as ``MIXERS`` and ``OBJECTIVES`` have it or as its paper spells it
+            (``Manifold Mixup``); ``name:option=value,...``, where ``preset=NAME`` stands for
+            several options (``adautomix:preset=paper``) and those beside it win;
+            ``trained:run=PATH``, see ``load_mixer``; several of them joined by ``+``, drawn for
+            each sample, or with ``@batch`` behind them for each batch; or a class of your own as
             ``package.module:Class``, options behind one more colon. Mixers take ``p`` and ``clean``
             too, see ``mixing_options``, and for a number ``0to1``, see ``schedules.Ramp``.
         file: where the text was read, if the user did not write it here and now. Of other modules
@@ -245,9 +251,10 @@ def parse_method(text: str, *, file: Path | None = None, trust: bool = False) ->
             f"{', '.join(several)}."
         )
     words, batch = method_parts(text)
-    if words == ["none"]:
+    nothing = [known_method(word) == "none" for word in words]
+    if nothing == [True]:
         return Method(())
-    if "none" in words:
+    if any(nothing):
         raise ValueError(f'method "{text}": none cannot be joined with others; leave it out.')
     read = [
         _part(word, before, file, trust) for before, word in zip(["", *words], words, strict=False)
@@ -289,14 +296,6 @@ def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
     return list({method.text: method for method in methods}.values())
 
 
-def method_names() -> list[str]:
-    """Return every name a METHOD may have: ``none``, the mixers, the objectives."""
-    from mixwright.mixers import MIXERS
-    from mixwright.objectives import OBJECTIVES
-
-    return ["none", *MIXERS, *(name for name in OBJECTIVES if name != "mixed")]
-
-
 def _part(
     word: str, before: str, file: Path | None, trust: bool
 ) -> tuple[MethodPart, dict[str, str]]:
@@ -307,12 +306,10 @@ def _part(
     from mixwright.mixers import MIXERS
     from mixwright.objectives import OBJECTIVES
 
-    name = word.partition(":")[0]
-    own = _CLASS.match(word)
-    if name == _TRAINED:
+    name, rest = _name_and_rest(word)
+    if name == TRAINED:
         cls, learns = _trained(word), False
-    elif own and name not in MIXERS and name not in OBJECTIVES:
-        name = own[0]
+    elif own := _CLASS.fullmatch(name):
         cls, learns = own_class(own[1], own[2], file, trust)
     elif name in MIXERS:
         cls, learns = MIXERS[name], False
@@ -329,20 +326,32 @@ def _part(
             "themselves with per=batch."
         )
     else:
-        known = method_names()
-        cut = f" {_PATHS}" if before.startswith(f"{_TRAINED}:") else ""
-        raise ValueError(
-            f'there is no method "{name}".{did_you_mean(name, [*known, _TRAINED])} Known are '
-            f"{', '.join(known)}; the mixer of a run is written trained:run=PATH, a class of your "
-            f"own package.module:Class.{cut}"
-        )
-    pairs = option_pairs(f'method "{word}"', word.removeprefix(name))
+        raise unknown_method(word, f" {_PATHS}" if before.startswith(f"{TRAINED}:") else "")
+    pairs = option_pairs(f'method "{word}"', rest)
     mixing = {} if learns else take_mixing(pairs, option_types(cls))
     # Written out, so that a record shows every value and is that of whoever wrote them by hand.
     preset = _preset(cls, pairs.pop("preset")) if presets_of(cls) and "preset" in pairs else {}
     also = () if learns else DEFAULTS
     options = preset | take_ramps(cls, pairs) | read_options(cls, pairs, also=also)
     return MethodPart(name, cls, options, learns, trust), mixing
+
+
+def _name_and_rest(word: str) -> tuple[str, str]:
+    """The canonical name, or that of a class of the user's, and what stands behind it."""
+    from mixwright.mixers import MIXERS
+    from mixwright.objectives import OBJECTIVES
+
+    written = word.partition(":")[0]
+    if written == TRAINED:
+        return written, word.removeprefix(written)
+    classes: dict[str, type] = {**MIXERS, **OBJECTIVES}
+    name = known_method(written)
+    own = None if written in classes else _CLASS.match(word)
+    # A module of the user's may be called like a method: co_mixup:Mine.
+    if own and not (name in classes and own[2] in option_types(classes[name])):
+        return own[0], word.removeprefix(own[0])
+    check_one_method(word)
+    return name or written, word.removeprefix(written)
 
 
 def presets_of(cls: type) -> Mapping[str, Mapping[str, Any]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from mixwright.arguments import nearest
+from mixwright.arguments import letters, nearest
 from mixwright.lab.settings.own_code import own_name
 
 MODELS: dict[str, str] = {
@@ -61,6 +62,60 @@ def own_model(name: str) -> tuple[str, str] | None:
     return None if name.startswith(TIMM) else own_name(name)
 
 
+# What the name of a family begins with, in small letters without signs: the longest come first.
+_FAMILIES = {
+    "wideresnet": "wrn",
+    "wrn": "wrn",
+    "preactivationresnet": "preactresnet",
+    "preactresnet": "preactresnet",
+    "preact": "preactresnet",
+    "resnext": "resnext",
+    "resnet": "resnet",
+    "smallvit": "vit",
+    "visiontransformer": "vit",
+    "vit": "vit",
+}
+
+
+def ours_like(name: str) -> str | None:
+    """Return our residual network of the same family, depth and width; None where we have none.
+
+    Example:
+        >>> [ours_like(name) for name in ("ResNet-18", "WRN-28x10", "preact_resnet18", "resnet32")]
+        ['resnet18_cifar', 'wrn28_10', 'preactresnet18', None]
+    """
+    parts = _parts(name)
+    return next((ours for ours in MODELS if parts[1:] and _parts(ours) == parts), None)
+
+
+def near_models(name: str, others: Iterable[str] = ()) -> list[str]:
+    """Return up to three names, ours and ``others``, that a name may stand for.
+
+    Example:
+        >>> near_models("resnet18"), near_models("wideresnet40-2")
+        (['resnet18_cifar'], ['wrn28_2', 'wrn28_8', 'wrn28_10'])
+    """
+    if same := ours_like(name):
+        return [same]
+    kin = [ours for ours in MODELS if _parts(name)[0] in _parts(ours)[:1]]
+    near = nearest(name, [*(kin or MODELS), *others], count=3)
+    return near or kin[:3]  # another spelling of the family is not near
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Family, depth and width as people write them; of other networks the name alone.
+
+    Example:
+        >>> _parts("timm:resnext50_32x4d"), _parts("wide_resnet_28x10"), _parts("smallconv")
+        (('resnext', '50'), ('wrn', '28', '10'), ('smallconv',))
+    """
+    word = name.removeprefix(TIMM)
+    short = letters(word)
+    family = next((known for first, known in _FAMILIES.items() if short.startswith(first)), word)
+    sizes = re.findall(r"\d+", word) if family in _FAMILIES.values() else []
+    return family, *sizes[: 2 if family == "wrn" else 1]
+
+
 def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> ModelError:
     """Return the error about an unknown name, with the nearest of ours and ``others``.
 
@@ -68,7 +123,7 @@ def unknown_model(name: str, others: Iterable[str] = (), hint: str = "") -> Mode
         >>> str(unknown_model("resnet18_cifra"))[:59]
         "unknown model 'resnet18_cifra'; did you mean resnet18_cifar"
     """
-    near = nearest(name, [*MODELS, *others], count=3)
+    near = near_models(name, others)
     suggestion = f"; did you mean {', '.join(near)}?" if near else "."
     return ModelError(
         f"unknown model {name!r}{suggestion} Our own are {', '.join(MODELS)}. {hint}".rstrip()

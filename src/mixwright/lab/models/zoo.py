@@ -68,7 +68,9 @@ def published_by_timm(name: str) -> Published:
 def _timm(name: str) -> Any:
     """Return the timm module, or say what is missing."""
     if find_spec("timm") is None:
-        raise unknown_model(name, hint=f"For the networks of timm: {INSTALL}.")
+        raise unknown_model(
+            name, hint=f"For timm's networks ({TIMM}{name.removeprefix(TIMM)}): {INSTALL}."
+        )
     try:
         return import_module("timm")
     except (ImportError, RuntimeError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from mixwright.arguments import UNIONS, Unresolved, did_you_mean
+from mixwright.arguments import UNIONS, Unresolved, did_you_mean, spelled
 from mixwright.lab.settings.declared import MisfitError, choices, option_types
 
 _NUMBERS = re.compile(r"[\d.]+(-[\d.]+)+")  # 2-6; not -1 and not 1e-3
@@ -206,8 +206,8 @@ def _read_mixer(text: str, kind: Any) -> Any:
     if kind is not Mixer and not layered and not issubclass(kind, Unresolved):
         raise _PythonOnlyError(kind)
     known = [name for name, cls in MIXERS.items() if not layered or hasattr(cls, "keep")]
-    if text in known:
-        return MIXERS[text]()
+    if name := spelled(text, known):
+        return MIXERS[name]()
     hint = did_you_mean(text, known)
     raise MisfitError(f"the name of a mixer without options ({', '.join(known)})", hint)
 
