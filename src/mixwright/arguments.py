@@ -155,6 +155,17 @@ def _typed(name: str, argument: str, value: Any, kind: Any) -> Any:
     raise ValueError(f"{name}: {argument} is {shown(value)}; expected {_expected(kind)}.{hint}")
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with what it counts, one or several, as messages show it.
+
+    Example:
+        >>> counted(1, "epoch"), counted(1200, "epoch"), counted(2, "class"), counted(0, "run")
+        ('1 epoch', '1,200 epochs', '2 classes', '0 runs')
+    """
+    ending = "es" if word.endswith(("s", "tch", "x")) else "s"
+    return f"{number:,} {word}{'' if number == 1 else ending}"
+
+
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value is of a declared type; a bool is no number, a class no callable object."""
     origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.files import read_json, write_json, write_whole
-from mixwright.lab.analysis.convert import convert_record
 from mixwright.lab.analysis.findings import FORMAT, Arrays, Findings, Group
 from mixwright.lab.analysis.measures import numbers
 from mixwright.lab.settings import decode
@@ -96,6 +95,9 @@ def read_findings(path: Path) -> Findings:
     except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error}). Make the record again.") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        # It reads run folders, by torch, which takes seconds to import.
+        from mixwright.lab.analysis.convert import convert_record
+
         return convert_record(raw, path)
     return decode(Findings, raw, where=str(path))
 

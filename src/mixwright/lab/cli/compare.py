@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import CompareOptions
 from mixwright.lab.cli.parser import parse
 from mixwright.lab.cli.prepare import out_folder, prepare_runs, telling
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
+from mixwright.lab.cli.stored import Stored, already_there, show_files, show_findings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +59,8 @@ processes work together on one run after another."""
 
 MOST_SEEDS = 10_000
 
+_LAUNCHED = {"WORLD_SIZE", "SLURM_NTASKS"}  # set by torchrun and srun
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -84,7 +88,12 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; see ``mixwright.lab.cli.main``."""
     began = time.monotonic()
     options = parse(CompareOptions, argv, prog="mixwright compare", about=ABOUT)
-    task = _prepare(options, shlex.join(["mixwright", "compare", *argv]))
+    command = shlex.join(["mixwright", "compare", *argv])
+    stored = Stored(options, command)
+    alone = not _LAUNCHED & os.environ.keys()  # else all processes have to do the same
+    if alone and not options.dry_run and stored.show(began=began):  # before torch is imported
+        return 0
+    task = _prepare(options, command)
     if options.dry_run:
         return _dry_run(task, time.monotonic() - began)
     if not task.world.first:
@@ -95,7 +104,7 @@ def main(argv: Sequence[str]) -> int:
 
         with users_words():
             stack.enter_context(alone_in(task.out))
-        return _compare(_at_equal_time(task))
+        return _compare(_at_equal_time(task), stored)
 
 
 def _prepare(options: CompareOptions, command: str) -> _Task:
@@ -155,19 +164,19 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
     return replace(task, runs=runs, budget=budget, costs=costs)
 
 
-def _compare(task: _Task) -> int:
+def _compare(task: _Task, stored: Stored) -> int:
     from mixwright.lab.analysis.store import write_findings
-    from mixwright.lab.analysis.training_warnings import WarningRows
     from mixwright.lab.cli.forecast import WORTH_SAYING, estimate_line
-    from mixwright.lab.cli.table import print_answer, print_comparison
     from mixwright.lab.experiments.comparing import check_comparable, compare_runs
     from mixwright.lab.experiments.grid import worker_pool
     from mixwright.lab.experiments.step_costs import step_costs
     from mixwright.lab.reports.page import write_report
-    from mixwright.lab.reports.sections.warnings import where
-    from mixwright.lab.settings import decode
 
     began, console = time.monotonic(), task.console
+    assert task.place.identity is not None
+    data = task.place.identity.digest
+    if not task.missing and stored.show(began=began, data=data):
+        return 0
     _announce(task)
     with contextlib.ExitStack() as stack:
         pool = None
@@ -198,16 +207,12 @@ def _compare(task: _Task) -> int:
         budget=task.budget,
         say=lambda sentence: say(console, sentence),
     )
-    console.print()  # the table comes first: whatever becomes of the files, hours were spent on it
-    print_comparison(findings, console)
-    print_answer(findings, console)
-    warned = decode(WarningRows, findings.parts["warnings"].numbers, where="the warnings")
-    for row in warned.rows:
-        say(console, f"warning: {row.method} ({where(row)}): {row.message}")
+    show_findings(findings, console)  # whatever becomes of the files: hours were spent on it
     record = write_findings(task.out, findings, arrays)
-    say(console, f"\nrecord  {record}")
-    say(console, f"report  {write_report(record)}")
-    say(console, f"{time.monotonic() - began:.0f} s")
+    page = write_report(record)
+    show_files(record, page, console, began=began)
+    if not failures:
+        stored.note(task.runs, data=data, page=page, heading=_heading(task))
     return 1 if failures else 0
 
 
@@ -263,28 +268,26 @@ def _workers(task: _Task) -> int:
     return min(most, task.missing or len(task.runs))
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+def _heading(task: _Task) -> str:
+    from mixwright.lab.reports.sections.equal_time import at_equal_time
+
+    recipe = task.runs[0].recipe
+    by_method = {run.method.text: run.recipe.epochs for run in task.runs}
+    epochs = counted(recipe.epochs, "epoch") if task.budget is None else at_equal_time(by_method)
+    return (
+        f"{counted(len(by_method), 'method')} x {counted(task.options.seeds, 'seed')}: "
+        f"{recipe.model} on {recipe.data} "
+        f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
+        f"{epochs}, in {task.out}\n{task.data.summary}"
+    )
 
 
 def _announce(task: _Task) -> None:
-    from mixwright.lab.reports.sections.equal_time import at_equal_time
-
     recipe, console = task.runs[0].recipe, task.console
-    by_method = {run.method.text: run.recipe.epochs for run in task.runs}
-    methods = len(by_method)
-    epochs = f"{recipe.epochs} epochs" if task.budget is None else at_equal_time(by_method)
-    say(
-        console,
-        f"{_count(methods, 'method')} x {_count(task.options.seeds, 'seed')}: "
-        f"{recipe.model} on {recipe.data} "
-        f"({len(task.data.train)} images to train on, {len(task.data.test)} to test on), "
-        f"{epochs}, in {task.out}",
-    )
-    say(console, task.data.summary)
+    say(console, _heading(task))
     done = len(task.runs) - task.missing
     if done:
-        say(console, f"{done} of {len(task.runs)} runs are there already")
+        say(console, already_there(done, len(task.runs)))
     if other := _record_of_another(task.out, recipe):
         say(
             console,
