@@ -32,6 +32,12 @@ commands:
 
 mixwright COMMAND --help says more about one; mixwright compare alone is a good start:
 it trains a small net on real digits with several methods and writes a report.
+
+examples:
+  mixwright compare
+  mixwright gallery CutMix PuzzleMix --data folder:photos
+  mixwright compare none cutmix miamix --data folder:photos --dry-run
+  mixwright evaluate runs/compare
 """
 
 RESUMES = ("compare", "train", "evaluate")

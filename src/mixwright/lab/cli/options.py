@@ -7,16 +7,46 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.cli.parser import option
-from mixwright.lab.settings import field_types
+from mixwright.lab.experiments.defaults import recipe_defaults
+from mixwright.lab.settings import field_types, write_value
 from mixwright.lab.training.recipe import DATA, TRAINING, Recipe
 
 _WHERE = "where and how it runs"
 _RECIPE = {field.name: field for field in fields(Recipe) if "about" in field.metadata}
 
 
+# What the defaults are shown of; every other set of data has its own, as the images are.
+_SHOWN = {"digits": "digits", "cifar10": "cifar10", "folder:": "your own images"}
+_TEXTS = {
+    "model": ": smallconv for digits, resnet18_cifar for cifar10, by the size of your own images",
+    "optimizer": " sgd; adamw for vision transformers",
+    "pretrained": " false; true for cub200, aircraft and cars",
+    "warmup_epochs": " 5, at most a fifth of the epochs",
+}
+
+
 def _of_recipe(name: str, default: Any = None) -> Any:
-    """The option of a recipe's field."""
-    return field(default=default, metadata=_RECIPE[name].metadata)
+    """The option of a recipe's field; its default in words, as far as it follows the data."""
+    about = _RECIPE[name].metadata["about"]
+    text = None if "default" in about else _TEXTS.get(name) or _default_text(name)
+    return field(default=default, metadata={**_RECIPE[name].metadata, "default": text})
+
+
+def _default_text(name: str) -> str:
+    """The defaults of a recipe's field by data set, behind the word default.
+
+    Example:
+        >>> _default_text("batch_size"), _default_text("momentum"), _default_text("grad_clip")
+        (': 20 for digits, 128 for cifar10, 64 for your own images', ' 0.9', ': none')
+    """
+    by_text: dict[str, list[str]] = {}
+    for data, shown in _SHOWN.items():
+        value = recipe_defaults(data).get(name, _RECIPE[name].default)
+        by_text.setdefault(write_value(value), []).append(shown)
+    if len(by_text) == 1:
+        (text,) = by_text
+        return ": none" if text == "none" else f" {text}"
+    return ": " + ", ".join(f"{text} for {' and '.join(sets)}" for text, sets in by_text.items())
 
 
 def device_option(**more: Any) -> Any:
@@ -57,7 +87,11 @@ class DataOptions(TrustOptions):
 
     data: str = _of_recipe("data", "digits")
     data_dir: str | None = option(
-        None, "where files of data sets lie or are downloaded to", metavar="DIR", group=DATA
+        None,
+        "where files of data sets lie or are downloaded to",
+        metavar="DIR",
+        group=DATA,
+        default_text=": mixwright in the user's cache folder",
     )
     image_size: int | None = _of_recipe("image_size")
     train_size: int | None = _of_recipe("train_size")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.cli.examples import examples_text
 from mixwright.lab.settings import (
     check_value,
     choices,
@@ -16,6 +17,7 @@ from mixwright.lab.settings import (
     field_types,
     read_value,
     without_none,
+    write_value,
 )
 from mixwright.lab.settings import option as option
 
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
 Options = TypeVar("Options", bound="DataclassInstance")
 
 
-def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str) -> Options:
+def parse(
+    options: type[Options],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    about: str,
+) -> Options:
     """Read the arguments of one command into a dataclass whose fields were made by ``option``.
 
     A field with a tuple takes what stands without dashes, anywhere among the others.
@@ -42,6 +50,7 @@ def parse(options: type[Options], argv: Sequence[str], *, prog: str, about: str)
     for argument in arranged:
         if argument.startswith("--config="):
             _check_config(Path(argument.partition("=")[2]))
+    about = f"{about}\n\n{examples_text(prog.rpartition(' ')[2])}"
     values = _parser(options, fields, plain, prog, about).parse_args(arranged).as_dict()
     values.pop("config", None)
     if plain and others:  # what is written wins over a file
@@ -84,7 +93,7 @@ def _parser(
     groups: dict[str, Any] = {"options": parser}
     kinds = field_types(options)
     for flag, field in fields.items():
-        title, about_it = field.metadata["group"], field.metadata["about"]
+        title, about_it = field.metadata["group"], with_default(field)
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         kind = without_none(kinds[field.name])
@@ -107,9 +116,26 @@ def _parser(
                 metavar=field.metadata["metavar"] or f"{{{','.join(choices(kind))}}}",
             )
     parser.add_argument(
-        "--config", action="config", metavar="FILE", help="take options from a YAML or JSON file"
+        "--config",
+        action="config",
+        metavar="FILE",
+        help="take options from a YAML or JSON file (default: none)",
     )
     return parser
+
+
+def with_default(field: "dataclasses.Field[Any]") -> str:
+    """Return the line of an option for ``--help``, its default at the end where it names none."""
+    about, default = field.metadata["about"], field.default
+    text = field.metadata["default"]
+    if text is None:
+        if "default" in about:
+            return about
+        if default is False:
+            text = ": off"
+        else:
+            text = ": none" if default is None else f" {write_value(default)}"
+    return f"{about} (default{text})"
 
 
 def _check_config(path: Path) -> None:

@@ -34,14 +34,22 @@ def option(
     metavar: str | None = None,
     group: str = "options",
     rule: Rule | None = None,
+    default_text: str | None = None,
 ) -> Any:
     """Return a dataclass field that is an option of the command line; True and False make switches.
 
     ``about`` is its line for ``--help``, ``metavar`` stands for the value where it is not one of a
     few words, ``group`` is its heading there, and ``rule`` what ``check_fields`` asks of its
-    values.
+    values. ``default_text`` stands behind the word default in ``--help``, where ``about`` does not
+    say it and the value itself says too little.
     """
-    metadata = {"about": about, "metavar": metavar, "group": group, "rule": rule}
+    metadata = {
+        "about": about,
+        "metavar": metavar,
+        "group": group,
+        "rule": rule,
+        "default": default_text,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 

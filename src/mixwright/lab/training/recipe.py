@@ -178,8 +178,8 @@ class Recipe:
     init_digest: str | None = None
     train_size: int | None = _data(
         None,
-        "images to train on, chosen evenly by class; digits: 60 in train and compare, else 100; "
-        "others: all",
+        "images to train on, chosen evenly by class (default: all; digits: 60 in train and "
+        "compare, else 100)",
         "COUNT",
         _COUNT,
     )
