@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -141,3 +143,29 @@ def test_the_best_come_first():
     ]
     assert [(step.chance, step.level) for step in best[0]] == [(0.25, 0.125), (0.75, 1.0)]
     assert len(PAIRS) == len(set(PAIRS)) == len(one.policy.best(105)) == 105
+
+
+def test_long_epochs_say_how_far_the_search_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    one = search(SearchSettings(epochs=2, batch_size=8))  # two epochs of four iterations
+    improve = one.improve_model
+
+    def slow(images: Tensor, labels: Tensor) -> Tensor:
+        now[0] += 6.0  # seconds
+        return improve(images, labels)
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(one, "improve_model", slow)
+    seen: list[SearchProgress] = []
+    with caplog.at_level(logging.INFO, logger="mixwright"):
+        one.run(seen.append)
+    # After 12 and 24 of 48 seconds; the epoch's own line stands at 24 too.
+    assert [record.getMessage() for record in caplog.records] == [
+        "DADA searches: iteration 2 of 8, about 36 s left",
+        "DADA searches: iteration 4 of 8, about 24 s left",
+        "DADA searches: iteration 6 of 8, about 12 s left",
+        "DADA searches: iteration 8 of 8",
+    ]
+    assert [progress.seconds_left for progress in seen] == [24.0, 0.0]

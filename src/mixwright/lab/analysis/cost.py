@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.settings import decode
@@ -296,7 +297,7 @@ def _spent(
         found.append(
             Spent(
                 key=group.key,
-                name=group.name if longer is None else f"{group.name}, {longer} epochs",
+                name=group.name if longer is None else f"{group.name}, {counted(longer, 'epoch')}",
                 baseline=group.baseline,
                 seconds=statistics.median(seconds),
                 step_seconds=step,

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from mixwright import __version__
+from mixwright.arguments import counted
 from mixwright.lab.bench.benchmarks import default_mixers
 from mixwright.lab.bench.budgets import LARGE, SMALL
 from mixwright.lab.bench.mixing import measure_shape
@@ -88,7 +89,7 @@ def run_bench(
     say = on_message or (lambda message: None)
 
     def steps_of(model: StepModel, precision: Precision) -> StepRecord:
-        say(f"training steps of {model.name} in {precision}: {len(learners)} methods")
+        say(f"training steps of {model.name} in {precision}: {counted(len(learners), 'method')}")
         warm_up, usual = _STEPS_CUDA if where.type == "cuda" else _STEPS
         return measure_steps(
             learners, device=where, timer=turn_timer, warm_up=warm_up, rounds=rounds or usual,

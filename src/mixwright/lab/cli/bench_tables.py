@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.progress import say
 from mixwright.lab.cli.table import numbers_table
 
@@ -65,7 +66,7 @@ def _step_table(record: "StepRecord", console: "Console") -> "Table":
         ),
         console,
         title=f"training step of {record.model}, batch {record.shape[0]}, {record.shape[-1]} "
-        f"pixels, {record.precision}, {record.rounds} steps after {record.warm_up}",
+        f"pixels, {record.precision}, {counted(record.rounds, 'step')} after {record.warm_up}",
         caption="milliseconds, and steps of none; passes: exact count of forwards and backwards; "
         "mixing: plan, with its passes, and images, of all the step; verdict by the means, since "
         "some methods draw how much a step does",
@@ -92,8 +93,9 @@ def _overhead_table(record: "StepRecord", console: "Console") -> "Table":
         ("overhead\n%", "95 % interval", "pairs", "left\nout", "peak\nMiB", "to none\nMiB"),
         console,
         title=f"overhead to none of {record.model} in {record.precision}",
-        caption=f"median over pairs of blocks of {found[0].steps if found else 1} steps, timed in "
-        "turn; interval by bootstrap over pairs; left out: pairs in which none differed by more "
+        caption="median over pairs of blocks of "
+        f"{counted(found[0].steps if found else 1, 'step')}, timed in turn; "
+        "interval by bootstrap over pairs; left out: pairs in which none differed by more "
         "than 15 % from its neighbours; peak: memory in use during a step"
         + (f"; load of the machine before and after {load}" if load else ""),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, device_option
 from mixwright.lab.cli.parser import option, parse
@@ -125,8 +126,8 @@ def main(argv: Sequence[str]) -> int:
         kinds = ", ".join(part.name for part in parts)
         say(
             console,
-            f"{len(candidates)} sets of weights on {len(common.ids):,} test images of {data.name}: "
-            f"{kinds}; in {out}",
+            f"{counted(len(candidates), 'set')} of weights on "
+            f"{counted(len(common.ids), 'test image')} of {data.name}: {kinds}; in {out}",
         )
         say(console, data.summary)
         began = time.monotonic()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.progress import say
 from mixwright.lab.experiments.estimate import Estimate, epochs_left, measured_by_workers, summed
@@ -24,6 +25,7 @@ from mixwright.lab.experiments.measured_run import (
 )
 from mixwright.lab.experiments.run import failure_text, new_model
 from mixwright.lab.experiments.step_costs import CLOCKED, bare
+from mixwright.lab.reports.formatting import about_time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +39,6 @@ WORTH_SAYING = 30.0
 """Seconds below which nobody needs to be told."""
 
 _GIB, _MIB = 2**30, 2**20
-_UNITS = ((1.0, "second"), (60.0, "minute"), (3600.0, "hour"), (86400.0, "day"))
 # How a step ends that gets no memory: torch's words on both kinds of device, the system's signal.
 _SHORT = ("out of memory", "not enough memory", "can't allocate", "OutOfMemory", "code -9")
 
@@ -101,7 +102,7 @@ def estimate_line(found: Estimate) -> str:
         >>> estimate_line(of)
         'about 18 minutes: 12 runs of 3 minutes on 2 workers; 0.6 GiB each'
     """
-    low, high = _about(min(found.runs)), _about(max(found.runs))
+    low, high = about_time(min(found.runs)), about_time(max(found.runs))
     number, _, unit = low.rpartition(" ")
     if low == high:
         spread = high
@@ -109,19 +110,17 @@ def estimate_line(found: Estimate) -> str:
         spread = f"{number} to {high}"
     else:
         spread = f"{low} to {high}"
-    runs = f"{len(found.runs)} runs of {spread}" if len(found.runs) > 1 else f"1 run of {high}"
-    workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
+    runs = f"{counted(len(found.runs), 'run')} of {spread} on {counted(found.workers, 'worker')}"
     memory = "" if found.memory is None else f"; {_gib(found.memory)} each"
-    return f"about {_about(found.seconds)}: {runs} on {workers}{memory}"
+    return f"about {about_time(found.seconds)}: {runs}{memory}"
 
 
 def run_line(found: Estimate, run: Planned) -> str:
     """Return the estimate of a single run in one line."""
     epochs = len(epochs_left(run))
     memory = "" if found.memory is None else f"; {_gib(found.memory)}"
-    each = _about(found.seconds / max(1, epochs))
-    count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-    return f"about {_about(found.seconds)}: {count} of {each}{memory}"
+    each = about_time(found.seconds / max(1, epochs))
+    return f"about {about_time(found.seconds)}: {counted(epochs, 'epoch')} of {each}{memory}"
 
 
 def say_plan(
@@ -218,19 +217,6 @@ def _advice(*, pooled: bool, example: str = "") -> str:
 
 def _size(data: Dataset) -> str:
     return "x".join(str(side) for side in data.train.shape[1:])
-
-
-def _about(seconds: float) -> str:
-    """Return a time in words, with no more digits than it deserves.
-
-    Example:
-        >>> [_about(seconds) for seconds in (0.04, 41, 100, 1100, 8000, 200_000)]
-        ['1 second', '41 seconds', '2 minutes', '18 minutes', '2.2 hours', '2.3 days']
-    """
-    size, unit = [(size, unit) for size, unit in _UNITS if size == 1 or seconds >= 1.5 * size][-1]
-    amount = max(1.0, seconds / size)
-    text = f"{amount:.1f}" if unit in ("hour", "day") and amount < 10 else f"{amount:.0f}"
-    return f"{text} {unit}{'' if text == '1' else 's'}"
 
 
 def _gib(size: float) -> str:

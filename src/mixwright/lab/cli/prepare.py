@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import DataOptions, RecipeOptions
 from mixwright.lab.reports.plain_text import printable
@@ -161,7 +162,8 @@ def devices(name: str) -> tuple[str, ...]:
     if kind == "cuda":
         if not count or (colon and (not index.isdigit() or int(index) >= count)):
             raise UsageError(
-                f"--device {name}: torch sees {count} CUDA devices here, numbered from 0."
+                f"--device {name}: torch sees {counted(count, 'CUDA device')} here, numbered "
+                "from 0."
             )
         return (name,) if colon else tuple(f"cuda:{place}" for place in range(count))
     try:

@@ -1,16 +1,19 @@
 """Live progress of a grid of runs: bars on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mixwright.lab.experiments.pool import Event, Job
-from mixwright.lab.reports.formatting import percent
+from mixwright.lab.reports.formatting import about_time, percent
 from mixwright.lab.reports.plain_text import printable
 from mixwright.lab.training.progress import warning_kind
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+
+_PAUSE = 10.0  # seconds
 
 
 class Display(Protocol):
@@ -47,13 +50,60 @@ class _Heard:
         return fresh
 
 
+class _Clock:
+    """How far all runs are, and how long the rest will take."""
+
+    def __init__(self, *, total: int, finished: int) -> None:
+        self._total, self._ended, self._here = total, finished, 0
+        self._began = time.monotonic()
+        self._before: dict[Job, float] = {}  # shares that were done by an earlier command
+        self._share: dict[Job, float] = {}
+
+    def tell(self, event: Event) -> None:
+        """Take note of one event."""
+        job, share = event.job, event.detail.get("share")
+        if event.kind == "progress" and share is not None:
+            began = (event.detail["epoch"] - 1) / event.detail["epochs"]
+            self._before.setdefault(job, began)
+            self._share[job] = share
+        elif event.kind in ("done", "failed"):
+            self._ended += 1
+            self._here += 1
+            self._share.pop(job, None)
+
+    @property
+    def count(self) -> str:
+        """Runs that have ended, of all."""
+        return f"{self._ended:>{len(str(self._total))}}/{self._total}"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate for all runs; None before anything was done, and at the end."""
+        done = self._here + sum(self._share.values()) - sum(self._before.values())
+        left = self._total - self._ended - sum(self._share.values())
+        if done <= 0 or left <= 0:
+            return None
+        return (time.monotonic() - self._began) * left / done
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two lines about how far it is: a hundredth of the whole, at least 10."""
+        passed = time.monotonic() - self._began
+        return max(_PAUSE, 0.01 * (passed + (self.seconds_left or 0.0)))
+
+
 class Lines:
-    """One plain line for each run that ends, each that is tried again, and each kind of warning."""
+    """A plain line for each run that ends or is tried again, for each kind of warning, and now and
+    then for how far it is.
+    """
 
     def __init__(self, console: "Console", *, total: int, finished: int) -> None:
-        self._console, self._total, self._ended = console, total, finished
+        self._console = console
+        self._clock = _Clock(total=total, finished=finished)
         self._since: dict[Job, float] = {}
+        self._top1: dict[Job, float] = {}
         self._heard = _Heard()
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -63,16 +113,44 @@ class Lines:
 
     def tell(self, event: Event) -> None:
         """Print a line where there is something to say."""
+        job = event.job
+        self._clock.tell(event)
         if event.kind == "start":
-            self._since[event.job] = time.monotonic()
+            self._since[job] = time.monotonic()
         elif event.kind == "progress":
             for warning in self._heard.new(event):
-                say(self._console, warning)
+                self._say(warning)
+            if (top1 := event.detail.get("top1")) is not None:
+                self._top1[job] = top1
+            if time.monotonic() - self._said >= self._clock.pause:
+                note = event.detail.get("note") or progress_note(event.detail)
+                self._say(f"{job.name}: {note}{self._left()}")
         else:
-            self._ended += event.kind != "retry"
-            seconds = time.monotonic() - self._since.get(event.job, time.monotonic())
-            count = f"[{self._ended:>{len(str(self._total))}}/{self._total}]"
-            say(self._console, f"{count} {event.job.name}: {_end(event, seconds)}")
+            seconds = time.monotonic() - self._since.get(job, time.monotonic())
+            end = _end(event, seconds)
+            if event.kind == "done" and job in self._top1:
+                end += f", top-1 {percent(self._top1[job])} %"
+            self._say(f"[{self._clock.count}] {job.name}: {end}{self._left()}")
+
+    def _left(self) -> str:
+        left = self._clock.seconds_left
+        return "" if left is None else f"; about {about_time(left)} left"
+
+    def _say(self, text: str) -> None:
+        self._said = time.monotonic()
+        say(self._console, text)
+
+
+def progress_note(detail: Mapping[str, Any]) -> str:
+    """Say how far a run is: its epoch, and its accuracy where that is known.
+
+    Example:
+        >>> progress_note({"epoch": 3, "epochs": 200, "top1": 0.4525})
+        'epoch 3/200, top-1 45.2 %'
+    """
+    top1 = detail["top1"]
+    scored = "" if top1 is None else f", top-1 {percent(top1)} %"
+    return f"epoch {detail['epoch']}/{detail['epochs']}{scored}"
 
 
 class Bars:
@@ -114,10 +192,11 @@ class Bars:
                 printable(job.name), total=1.0, note="starting"
             )
         elif event.kind == "progress" and job in self._bars:
+            if "note" in detail:
+                self._progress.update(self._bars[job], note=detail["note"])
+                return
             self._share[job] = detail["share"]
-            note = f"epoch {detail['epoch']}/{detail['epochs']}"
-            if detail["top1"] is not None:
-                note += f"  top-1 {percent(detail['top1'])} %"
+            note = progress_note(detail)
             self._progress.update(self._bars[job], completed=detail["share"], note=note)
             for warning in self._heard.new(event):
                 say(self._console, warning)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrainOptions
 from mixwright.lab.cli.parser import parse
@@ -61,7 +62,10 @@ def main(argv: Sequence[str]) -> int:
     device = where.devices[0]
     world = join(device)
     console = open_console(quiet=not world.first)
-    say(console, f"{method.label}: {recipe.model} on {recipe.data}, {recipe.epochs} epochs")
+    say(
+        console,
+        f"{method.label}: {recipe.model} on {recipe.data}, {counted(recipe.epochs, 'epoch')}",
+    )
     if changed:
         say(console, changed)
     say(console, data.summary)
@@ -88,6 +92,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _train(planned: "Planned", where: "Place", device: str, console: "Console") -> dict[str, Any]:
+    from mixwright.lab.experiments.notes import notes_of_objectives
     from mixwright.lab.experiments.pool import Event, Job, progress_detail
     from mixwright.lab.experiments.run import MISTAKES, run
 
@@ -97,20 +102,24 @@ def _train(planned: "Planned", where: "Place", device: str, console: "Console") 
     def tell(now: "Progress") -> None:
         bars.tell(Event("progress", job, progress_detail(now)))
 
+    def note(text: str) -> None:
+        bars.tell(Event("progress", job, {"note": text}))
+
     with display(console, total=1, finished=0) as bars:
         bars.tell(Event("start", job))
         try:
-            result = run(
-                planned.recipe,
-                folder,
-                data_dir=where.data_dir,
-                skip_unreadable=where.skip_unreadable,
-                trust=where.trust,
-                data_name=where.data,
-                identity=where.identity,
-                device=device,
-                on_progress=tell,
-            )
+            with notes_of_objectives(note):
+                result = run(
+                    planned.recipe,
+                    folder,
+                    data_dir=where.data_dir,
+                    skip_unreadable=where.skip_unreadable,
+                    trust=where.trust,
+                    data_name=where.data,
+                    identity=where.identity,
+                    device=device,
+                    on_progress=tell,
+                )
         except MISTAKES as error:
             raise UsageError(str(error)) from error
         bars.tell(Event("done", job))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mixwright.arguments import counted
+
 Protocol = Literal["median10", "median11_compat", "final", "best"]
 PROTOCOLS: tuple[Protocol, ...] = ("median10", "median11_compat", "final", "best")
 
@@ -72,8 +74,8 @@ def protocol_score(
     used = sorted(epoch for epoch in scores if epoch > epochs - asked)
     if not used:
         raise ValueError(
-            f"protocol_score: none of the last {asked} of {epochs} epochs was evaluated, which "
-            f"{protocol} asks for. Evaluate more often, or take another protocol."
+            f"protocol_score: none of the last {asked} of {counted(epochs, 'epoch')} was "
+            f"evaluated, which {protocol} asks for. Evaluate more often, or take another protocol."
         )
     note = _note(len(used), min(asked, epochs), asked, epochs)
     if protocol == "best":
@@ -139,6 +141,6 @@ def _scores(
 
 
 def _note(used: int, there: int, asked: int, epochs: int) -> str:
-    short = f"the run has {epochs} epochs" if there < asked else ""
+    short = f"the run has {counted(epochs, 'epoch')}" if there < asked else ""
     sparse = f"{used} of the last {there} were evaluated" if used < there else ""
     return ", and ".join(part for part in (short, sparse) if part)

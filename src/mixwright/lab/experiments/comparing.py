@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.answer import with_answer
 from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, comparison_parts
 from mixwright.lab.analysis.cost import SHORTENED, StepCosts
@@ -171,9 +172,10 @@ def _read(planned: Planned, say: Callable[[str], None]) -> _Run | None:
     epochs = read_metrics(planned.folder)
     if len(epochs) < result.epochs:
         say(
-            f"{planned.name}: {result.epochs - len(epochs)} of {result.epochs} epochs are missing "
-            f"or damaged in {planned.folder / 'metrics.jsonl'}; curves and medians over the last "
-            "epochs are made without them. Remove the run's folder to have it done anew."
+            f"{planned.name}: {result.epochs - len(epochs)} of "
+            f"{counted(result.epochs, 'epoch')} are missing or damaged in "
+            f"{planned.folder / 'metrics.jsonl'}; curves and medians over the last epochs are made "
+            "without them. Remove the run's folder to have it done anew."
         )
     return _Run(planned, result, epochs)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.files import LOCK, kept_from_children, remove_unfinished
 from mixwright.lab.experiments.finetune import resolve_init
 from mixwright.lab.experiments.methods import Method
+from mixwright.lab.experiments.notes import notes_of_objectives
 from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
 from mixwright.lab.training.folder import is_finished
 from mixwright.lab.training.recipe import Recipe, recipe_hash
@@ -180,19 +181,22 @@ def run_together(
         job = _job(run, place)
         on_event(Event("start", job))
         try:
-            carry_out(
-                run.recipe,
-                run.folder,
-                data_dir=place.data_dir,
-                skip_unreadable=place.skip_unreadable,
-                trust=place.trust,
-                data_name=place.data,
-                identity=place.identity_for(run.recipe),
-                device=str(world.device(place.devices[0])),
-                on_progress=lambda now, job=job: on_event(
-                    Event("progress", job, progress_detail(now))
-                ),
-            )
+            with notes_of_objectives(
+                lambda note, job=job: on_event(Event("progress", job, {"note": note}))
+            ):
+                carry_out(
+                    run.recipe,
+                    run.folder,
+                    data_dir=place.data_dir,
+                    skip_unreadable=place.skip_unreadable,
+                    trust=place.trust,
+                    data_name=place.data,
+                    identity=place.identity_for(run.recipe),
+                    device=str(world.device(place.devices[0])),
+                    on_progress=lambda now, job=job: on_event(
+                        Event("progress", job, progress_detail(now))
+                    ),
+                )
             end = Event("done", job)
         except Exception as error:
             if world.size > 1:

@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a job: of a progress its numbers; of a retry or failure ``error``."""
+    """What happened to a job: of a progress its numbers or a ``note``; of its end ``error``."""
 
     kind: Literal["start", "progress", "done", "retry", "failed"]
     job: Job

@@ -176,7 +176,8 @@ def fill(preset: Preset, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
         if warmup != own["warmup_epochs"]:
             fields["warmup_epochs"] = warmup
             changed.append(
-                f"a warm-up of {_text(warmup)} epochs in place of its {_text(own['warmup_epochs'])}"
+                f"a warm-up of {_text(warmup)} epoch{'' if warmup == 1 else 's'} in place of its "
+                f"{_text(own['warmup_epochs'])}"
             )
     if given.get("init") and own.get("pretrained") and "pretrained" not in given:
         fields["pretrained"] = False

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mixwright.arguments import counted
 from mixwright.lab.data.classes import fitted
 from mixwright.lab.evaluation.predictions import correct_on
 from mixwright.lab.experiments.run import new_model
@@ -169,7 +170,7 @@ def find_probe_model(
     data, sentence = fitted(data, saved.classes, what=f"--run {run}", where=f"--data {data.name}")
     if sentence:
         on_message(sentence)
-    recipe, epochs = saved.recipe, f"{saved.epoch} epoch{'' if saved.epoch == 1 else 's'}"
+    recipe, epochs = saved.recipe, counted(saved.epoch, "epoch")
     known = knowledge_of(saved.models["raw"], data)
     note = (
         f"Methods that look through a model look through a {recipe.model} that was trained on "

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mixwright.files import kept_from_children
+from mixwright.lab.experiments.notes import notes_of_objectives
 from mixwright.lab.experiments.pool import progress_detail
 
 if TYPE_CHECKING:
@@ -156,14 +157,15 @@ def _train(request: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
 
     recipe = Recipe.from_json(json.dumps(request.pop("recipe")))
     identity = request.pop("identity", None)
-    run(
-        recipe,
-        Path(request.pop("folder")),
-        identity=identity and decode(DataIdentity, identity, where="the request"),
-        on_progress=on_progress,
-        on_message=on_message,
-        **request,
-    )
+    with notes_of_objectives(lambda note: say("progress", note=note)):
+        run(
+            recipe,
+            Path(request.pop("folder")),
+            identity=identity and decode(DataIdentity, identity, where="the request"),
+            on_progress=on_progress,
+            on_message=on_message,
+            **request,
+        )
     return {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import Findings, Group, Part
 from mixwright.lab.reports.caveats import caveats
@@ -24,12 +25,11 @@ def heading(page: Page) -> Heading:
     findings = page.findings
     about, scores = findings.about, findings.parts["scores"]
     seeds = _seeds(scores)
-    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     finished = when(about.finished)
     return Heading(
         title=_title(findings),
-        subtitle=f"{count} · {_budget(findings)} · {duration(about.seconds)} of training "
-        f"· {finished}",
+        subtitle=f"{counted(len(seeds), 'seed')} · {_budget(findings)} · "
+        f"{duration(about.seconds)} of training · {finished}",
         summary=recommendation(findings),
         metadata=_metadata(findings, finished),
         about="What was compared",
@@ -109,7 +109,7 @@ def _metadata(findings: Findings, finished: str) -> tuple[tuple[str, str], ...]:
             f"{', '.join(map(str, _seeds(scores)))}; a seed fixes first weights, order and crops"
             + (", and which images are trained on" if recipe.get("subset_seeds") else ""),
         ),
-        ("Cost", f"{runs} runs, {duration(about.seconds)} of training in all{shared}"),
+        ("Cost", f"{counted(runs, 'run')}, {duration(about.seconds)} of training in all{shared}"),
         ("Machine", ", ".join(str(word) for word in machine if word)),
         (
             "Software",
@@ -132,15 +132,19 @@ def _by_method(details: Mapping[str, Any]) -> str:
 
 def _budget(findings: Findings) -> str:
     """How long every method was trained, in a few words."""
-    epochs = f"{(findings.about.recipe or {}).get('epochs')} epochs"
+    epochs = _recipe_epochs(findings)
     found = read_cost(findings.parts["cost"])
     return f"the time of {epochs} without mixing" if found.own_epochs else epochs
+
+
+def _recipe_epochs(findings: Findings) -> str:
+    return counted((findings.about.recipe or {}).get("epochs", 0), "epoch")
 
 
 def _epochs(findings: Findings) -> str:
     found = read_cost(findings.parts["cost"])
     if not found.own_epochs:
-        return f"{(findings.about.recipe or {}).get('epochs')} epochs"
+        return _recipe_epochs(findings)
     return at_equal_time(found.own_epochs, clock=found.clock)
 
 

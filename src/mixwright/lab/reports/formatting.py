@@ -81,6 +81,23 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+_UNITS = ((1.0, "second"), (60.0, "minute"), (3600.0, "hour"), (86400.0, "day"))
+
+
+def about_time(seconds: float) -> str:
+    """Return a time in words, with no more digits than an estimate deserves.
+
+    Example:
+        >>> [about_time(seconds) for seconds in (0.04, 41, 100, 1100, 7200, 8000, 200_000)]
+        ['1 second', '41 seconds', '2 minutes', '18 minutes', '2 hours', '2.2 hours', '2.3 days']
+    """
+    size, unit = [(size, unit) for size, unit in _UNITS if size == 1 or seconds >= 1.5 * size][-1]
+    amount = max(1.0, seconds / size)
+    text = f"{amount:.1f}" if unit in ("hour", "day") and amount < 10 else f"{amount:.0f}"
+    text = text.removesuffix(".0")
+    return f"{text} {unit}{'' if text == '1' else 's'}"
+
+
 def times(ratio: float | None) -> str:
     """A ratio of times, e.g. ``1.04×``."""
     return NONE if ratio is None else f"{number(ratio, 2)}{TIMES}"

@@ -17,7 +17,13 @@ from mixwright.mixers.mixer import check_batch
 from mixwright.objectives.criteria import CriterionOrNone, CrossEntropy
 from mixwright.objectives.dada.influence import Order
 from mixwright.objectives.dada.policy import PAIRS, FoundPolicy, SubPolicy, augmented
-from mixwright.objectives.dada.search import Examples, Search, SearchProgress, SearchSettings
+from mixwright.objectives.dada.search import (
+    Examples,
+    Search,
+    SearchProgress,
+    SearchSettings,
+    left_text,
+)
 from mixwright.objectives.objective import Losses, Objective
 from mixwright.sampling import stream
 from mixwright.taps import bare, deep_copy
@@ -172,6 +178,7 @@ class DADA(Objective):
         rows = torch.randperm(len(data.train), generator=generator)[: self.search_size]
         rows = rows.to(data.train.labels.device)
         images, labels = data.train.take(rows), data.train.labels[rows]
+        _log.info("DADA searches on %d images before the first epoch", len(images))
         self.search(images, labels, generator=generator, on_progress=_log_progress)
         self.found.equalise()
         _log.info("DADA found:\n%s", self.describe())
@@ -258,5 +265,6 @@ class DADA(Objective):
 
 def _log_progress(progress: SearchProgress) -> None:
     _log.info(
-        "DADA searches: epoch %d of %d, loss %.3f", progress.epoch, progress.epochs, progress.loss
-    )
+        "DADA searches: epoch %d of %d, loss %.3f%s",
+        progress.epoch, progress.epochs, progress.loss, left_text(progress.seconds_left),
+    )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +17,9 @@ from mixwright.objectives.dada.influence import Order, influence
 from mixwright.objectives.dada.policy import Draw, Policy
 from mixwright.objectives.dada.relax import relax
 from mixwright.outputs import take_logits
+
+_PAUSE = 10.0  # seconds between two lines in the log
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +42,15 @@ class SearchProgress:
     """How far a search is, after each of its epochs.
 
     ``loss`` is the epoch's mean on augmented images; ``spread`` the entropy of the pairs' chances
-    as a share of the largest possible, 1 as long as nothing was learned.
+    as a share of the largest possible, 1 as long as nothing was learned; ``seconds_left`` an
+    estimate for the rest of the search.
     """
 
     epoch: int
     epochs: int
     loss: float
     spread: float
+    seconds_left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,7 @@ class Search:
         )
         self.adam = Adam(self.policy.parameters(), lr=settings.policy_lr, betas=(0.5, 0.999))
         self.done = 0
+        self._began = self._said = time.monotonic()
 
     @property
     def batch(self) -> int:
@@ -111,10 +119,13 @@ class Search:
 
     def run(self, on_progress: Callable[[SearchProgress], None] | None = None) -> Policy:
         """Search to the end, and give the policy."""
+        self._began = self._said = time.monotonic()
         for epoch in range(1, self.settings.epochs + 1):
             loss = self.epoch()
             if on_progress is not None:
-                on_progress(SearchProgress(epoch, self.settings.epochs, loss, self._spread()))
+                epochs, spread, left = self.settings.epochs, self._spread(), self._seconds_left()
+                on_progress(SearchProgress(epoch, epochs, loss, spread, left))
+                self._said = time.monotonic()
         return self.policy
 
     def epoch(self) -> float:
@@ -130,6 +141,7 @@ class Search:
             self.improve_policy(images, labels, *self.valid.take(orders[1][rows]))
             losses.append(self.improve_model(images, labels))
             self.done += 1
+            self._say()
         return float(torch.stack(losses).mean())
 
     def improve_policy(
@@ -185,6 +197,21 @@ class Search:
         self.adam.step()
         policy.tidy()
 
+    def _say(self) -> None:
+        """Log how far the search is, where an epoch takes so long that one would wonder."""
+        now = time.monotonic()
+        if now - self._said >= _PAUSE:
+            self._said = now
+            total = self.settings.epochs * self.steps
+            _log.info(
+                "DADA searches: iteration %d of %d%s",
+                self.done, total, left_text(self._seconds_left()),
+            )  # fmt: skip
+
+    def _seconds_left(self) -> float:
+        total = self.settings.epochs * self.steps
+        return (time.monotonic() - self._began) * (total - self.done) / max(1, self.done)
+
     def _logits(self, images: Tensor) -> Tensor:
         return take_logits(self.model(images), who="DADA", count=len(images))
 
@@ -200,3 +227,17 @@ class Search:
     def _spread(self) -> float:
         log = self.policy.weights.log_softmax(dim=0)
         return float(-(log.exp() * log).sum() / math.log(len(log)))
+
+
+def left_text(seconds: float) -> str:
+    """Say how long the rest takes; nothing at the end.
+
+    Example:
+        >>> left_text(40.2), left_text(300), left_text(0.2)
+        (', about 40 s left', ', about 5 min left', '')
+    """
+    if seconds < 1:
+        return ""
+    return (
+        f", about {seconds:.0f} s left" if seconds < 90 else f", about {seconds / 60:.0f} min left"
+    )

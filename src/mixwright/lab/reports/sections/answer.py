@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.answer import Answer, Recommendation, Step
 from mixwright.lab.analysis.cost import Spent, read_cost
 from mixwright.lab.analysis.diagnosis import FITTED, Fit
 from mixwright.lab.analysis.findings import Findings, Group, Part
-from mixwright.lab.reports.formatting import joined, number, percent, points, times
+from mixwright.lab.reports.formatting import about_time, joined, number, percent, points, times
 from mixwright.lab.reports.section import Command, Notes, Page, Section
 from mixwright.lab.reports.verdict import distance, judgement
 from mixwright.lab.settings import decode
@@ -245,9 +246,9 @@ def _cost(spent: Spent | None) -> str:
 
 def _what(step: Step) -> str:
     return {
-        "epochs": f"train longer, for {step.count} epochs, without mixing and with the best three "
-        "methods at most.",
-        "seeds": f"train {step.count} seeds of each; runs that are there are kept.",
+        "epochs": f"train longer, for {counted(step.count, 'epoch')}, without mixing and with the "
+        "best three methods at most.",
+        "seeds": f"train {counted(step.count, 'seed')} of each; runs that are there are kept.",
         "calibration": "measure calibration in full, on the runs that are there.",
         "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
         "train": "train a model that way.",
@@ -259,22 +260,4 @@ def _time(step: Step) -> str:
         return "That trains nothing and takes minutes."
     if step.seconds is None:
         return "How long that takes depends on them."
-    return f"That takes about {about(step.seconds)} on the machine of these runs."
-
-
-def about(seconds: float) -> str:
-    """Return a time as one says it.
-
-    Example:
-        >>> about(20), about(260), about(2500), about(9000)
-        ('a minute', '4 minutes', '40 minutes', '2.5 hours')
-    """
-    minutes = seconds / 60
-    if minutes < 1.5:
-        return "a minute"
-    if minutes < 10:
-        return f"{minutes:.0f} minutes"
-    if minutes < 90:
-        return f"{5 * round(minutes / 5)} minutes"
-    hours = f"{minutes / 60:.1f}" if minutes < 600 else f"{minutes / 60:.0f}"
-    return f"{hours.removesuffix('.0')} hours"
+    return f"That takes about {about_time(step.seconds)} on the machine of these runs."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figures import WIDE, panels, percent_axis
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
@@ -46,8 +47,8 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         protocol=(
             f"{first['count']:,} test images (classes in turn), attacked through the model itself "
             f"with their true labels; no pixel changes by more than {first['eps']:g}/255. FGSM: "
-            f"one step. PGD-{steps}: {steps} steps of {first['alpha']:g}/255 from {restarts} "
-            f"random start{'s' if restarts > 1 else ''} (seed {first['seed']}, batches of "
+            f"one step. PGD-{steps}: {counted(steps, 'step')} of {first['alpha']:g}/255 from "
+            f"{counted(restarts, 'random start')} (seed {first['seed']}, batches of "
             f"{first['batch_size']}), on {_LOSSES[first['loss']]}; robust where the model is right "
             "on the image as it is and after every start."
         ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.reports.figure_text import label
 from mixwright.lab.reports.figures import panels, percent_axis, row_labels, whisker
@@ -86,7 +87,9 @@ def _table(part: Part) -> Table:
                 continue
             states = group.first[over]["states"]
             named = (
-                f"{len(states)} draws" if over == "draws" else f"epochs {states[0]} to {states[-1]}"
+                counted(len(states), "draw")
+                if over == "draws"
+                else f"epochs {states[0]} to {states[-1]}"
             )
             rows.append((group.label, named, *(_cell(group, over, name) for name in _MEASURES)))
             keys.append(group.key)

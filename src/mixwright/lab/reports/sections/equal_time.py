@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.cost import Cost, Spent
 from mixwright.lab.analysis.curves import AllCurves
 from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
@@ -139,7 +140,7 @@ def equal_time_figure(
             ends = [100 * spent.top1.low, 100 * spent.top1.high]
             axes.plot([end, end], ends, color=colour, lw=1.4, solid_capstyle="round")
         marks += axes.plot(end, mean, "o", ms=5, mfc=colour, mec=colour, ls="")
-        names.append(f"{spent.name}: {spent.epochs} epochs")
+        names.append(f"{spent.name}: {counted(spent.epochs or 0, 'epoch')}")
     axes.margins(x=0.03, y=0.06)
     percent_axis(axes, "y")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 100 * floor))

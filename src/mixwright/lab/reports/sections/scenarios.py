@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mixwright.arguments import counted
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.scenarios import Gain, Scenarios
 from mixwright.lab.reports.figure_text import label
@@ -35,8 +36,8 @@ def write(part: Part, page: Page) -> dict[str, Section]:
             f"{first['dataset_kind'].capitalize()}: the same images with objects of {sizes} of the "
             f"area, the same regime for training and test; {first['model']}, "
             f"{first['train_size']:,} training and {first['test_size']:,} test images, "
-            f"{first['epochs']} epochs of {first['optimizer']} at {first['lr']:g}; top-1 of the "
-            f"raw weights after the last epoch; {seeds} {'seed' if seeds == 1 else 'seeds'}, "
+            f"{counted(first['epochs'], 'epoch')} of {first['optimizer']} at {first['lr']:g}; "
+            f"top-1 of the raw weights after the last epoch; {counted(seeds, 'seed')}, "
             "paired, 95 % t intervals."
         ),
         reading=_reading(found, groups),
