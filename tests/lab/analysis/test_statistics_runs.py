@@ -150,7 +150,7 @@ def test_groups_that_cannot_be_told_apart() -> None:
         (lambda: welch_t([1.0], [1.0, 2.0]), "1 and 2 runs"),
         (lambda: holm([0.5, 1.5]), "1.5 is no p-value"),
         (lambda: mean_ranks([[1.0, 2.0], [1.0, 2.0]]), r"shape \(2, 2\)"),
-        (lambda: critical_difference(1, 3), "1 methods"),
+        (lambda: critical_difference(1, 3), "critical_difference: 1 method, 3 blocks, "),
     ],
 )
 def test_bad_arguments(call, message: str) -> None:

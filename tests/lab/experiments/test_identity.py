@@ -248,7 +248,7 @@ def test_data_that_moved_are_the_same(
     (tmp_path / "abc").rename(tmp_path / "moved")
     capsys.readouterr()
     assert compared("none", data=tmp_path / "moved") == 0
-    assert "1 of 1 runs are there already" in capsys.readouterr().out
+    assert "the run is there already" in capsys.readouterr().out
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
     record = json.loads((tmp_path / "out" / "comparison.json").read_text())
     kept = json.loads(next((tmp_path / "out" / "runs").glob("*/result.json")).read_text())

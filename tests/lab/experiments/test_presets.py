@@ -60,7 +60,7 @@ def test_what_is_given_wins_and_is_named():
 def test_a_warm_up_keeps_its_share_of_the_run():
     fields, changed = fill(PRESETS["timm-a2"], {"epochs": 60})
     assert fields["warmup_epochs"] == 1
-    assert changed[1] == "a warm-up of 1 epochs in place of its 5"
+    assert changed[1] == "a warm-up of 1 epoch in place of its 5"
     fields, changed = fill(PRESETS["timm-a2"], {"epochs": 60, "warmup_epochs": 5.0})
     assert fields["warmup_epochs"] == 5
     assert len(changed) == 1

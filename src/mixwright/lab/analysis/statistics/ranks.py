@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mixwright.arguments import counted
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -103,8 +105,8 @@ def critical_difference(methods: int, blocks: int, *, level: float = 0.95) -> fl
     """
     if methods < 2 or blocks < 1 or not 0 < level < 1:
         raise ValueError(
-            f"critical_difference: {methods} methods, {blocks} blocks, level {level}; expected at "
-            "least 2 methods, 1 block and a level in (0, 1)."
+            f"critical_difference: {counted(methods, 'method')}, {counted(blocks, 'block')}, level "
+            f"{level}; expected at least 2 methods, 1 block and a level in (0, 1)."
         )
     from scipy.stats import studentized_range
 

@@ -245,10 +245,11 @@ def _cost(spent: Spent | None) -> str:
 
 
 def _what(step: Step) -> str:
+    many = step.count or 0
     return {
-        "epochs": f"train longer, for {counted(step.count, 'epoch')}, without mixing and with the "
+        "epochs": f"train longer, for {counted(many, 'epoch')}, without mixing and with the "
         "best three methods at most.",
-        "seeds": f"train {counted(step.count, 'seed')} of each; runs that are there are kept.",
+        "seeds": f"train {counted(many, 'seed')} of each; runs that are there are kept.",
         "calibration": "measure calibration in full, on the runs that are there.",
         "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
         "train": "train a model that way.",
