@@ -110,6 +110,7 @@ def main(argv: Sequence[str]) -> int:
 def _prepare(options: CompareOptions, command: str) -> _Task:
     from mixwright.lab.data.names import parse_data
 
+    given = options.recipe_fields()
     options, learned, changed = with_preset(options)
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
@@ -130,12 +131,22 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
                 "--equal-time gives every method the time of no mixing, which is not among them; "
                 "add none to the methods."
             )
+        if options.equal_time and not any(method.parts for method in methods):
+            raise UsageError(
+                "--equal-time does nothing where no method is compared with none; leave it out, or "
+                "name a method."
+            )
 
         def plan(settings: dict[str, Any]) -> "list[Planned]":
             return plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
 
-        runs, data, where = prepare_runs(plan, options, device=options.device)
+        runs, data, where = prepare_runs(plan, options, device=options.device, given=given)
     world = join(where.devices[0])
+    if world.size > 1 and options.workers is not None:
+        raise UsageError(
+            f"--workers does nothing where {world.size} processes work together on one run after "
+            "another; leave it out."
+        )
     console = open_console(quiet=not world.first)
     if changed:
         say(console, changed)

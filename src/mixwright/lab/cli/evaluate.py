@@ -110,6 +110,7 @@ def main(argv: Sequence[str]) -> int:
                 say=tell,
             )
         ]
+        _check_use(options, found)
         candidates = check_models(found, say=tell)
         parts = _shared_images(parts, candidates, named=options.only is not None)
         data = _data(options, candidates)
@@ -135,6 +136,23 @@ def main(argv: Sequence[str]) -> int:
         command = shlex.join(["mixwright", "evaluate", *argv])
         _finish(measured, parts, common, out, command, console, time.monotonic() - began)
     return 0
+
+
+def _check_use(options: EvaluateOptions, found: "Sequence[ModelToEvaluate]") -> None:
+    """Refuse what is said of kinds of models that are not among them."""
+    from mixwright.lab.models.names import own_model
+
+    own = [model for model in found if model.recipe is None and own_model(model.name)]
+    if options.normalise != "inside" and not own:
+        raise UsageError(
+            f"--normalise {options.normalise} does nothing here: only models given as "
+            "package.module:function are asked who normalises; leave it out."
+        )
+    if options.weights != "all" and not any(model.weights for model in found):
+        raise UsageError(
+            f"--weights {options.weights} does nothing here: only runs have several sets of "
+            "weights; leave it out."
+        )
 
 
 def _name(words: Sequence[str]) -> str:

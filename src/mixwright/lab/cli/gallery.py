@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, probe_option
 from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.cli.unused import check_probe
 from mixwright.lab.reports.plain_text import printable
 
 ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label bars, as
@@ -62,8 +63,9 @@ def main(argv: Sequence[str]) -> int:
         methods = parse_methods(options.methods or MIXERS, trust=options.trust)
         data = load(options, train_size=options.train_size)
         probe = None
-        named = options.run is not None or options.model is not None
-        if named or any(map(looks_through_model, methods)):
+        looking = any(map(looks_through_model, methods))
+        check_probe(options.model, used=looking or options.run is not None)
+        if looking or options.run is not None:
             probe = find_probe_model(
                 data,
                 options.run,

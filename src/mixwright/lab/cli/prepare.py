@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +49,10 @@ def load(
 
     What happens on the way goes to standard error, of the first process alone.
     """
+    from mixwright.lab.cli.unused import check_data_options
     from mixwright.lab.experiments.run import dataset, forget_dataset
 
+    check_data_options(options, options.data)
     forget_dataset()  # of an earlier command in this process
     return dataset(
         options.data,
@@ -177,28 +179,40 @@ def devices(name: str) -> tuple[str, ...]:
 
 
 def prepare_runs(
-    plan: Plan, options: RecipeOptions, *, device: str, seed: int = 0
+    plan: Plan,
+    options: RecipeOptions,
+    *,
+    device: str,
+    seed: int = 0,
+    given: Mapping[str, Any] | None = None,
 ) -> "tuple[list[Planned], Dataset, Place]":
     """Plan runs, load their data and check that all can begin, or go on where they stopped.
 
-    ``plan`` is given the fields of a recipe; ``seed`` is that of the first run. Return the runs as
-    they stand in their folders, the data as the first of them has them, and where runs find their
-    data and what they run on.
+    ``plan`` is given the fields of a recipe; ``seed`` is that of the first run; ``given`` are the
+    fields that were written, by default all that the options have: a published recipe fills in
+    others. Return the runs as they stand in their folders, the data as the first of them has them,
+    and where runs find their data and what they run on.
 
     Raises:
         ValueError: there are no such data, a method cannot be trained on them, or a run was begun
             on others.
+        UsageError: an option does nothing beside the others.
     """
+    from mixwright.lab.cli.unused import check_data_options, check_flip, check_recipe_options
     from mixwright.lab.data.identity import data_identity
     from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.defaults import OWN
     from mixwright.lab.experiments.grid import Place
     from mixwright.lab.experiments.run import dataset_of, forget_dataset
 
+    given = options.recipe_fields() if given is None else given
+    check_data_options(options, options.data)
     forget_dataset()  # of an earlier command in this process
     own = options.data.partition(":")[0] in OWN
     runs = _sized(plan, options, seed=seed) if own else plan(recipe_settings(options))
     first = runs[0].recipe
+    mixes = any(run.method.parts for run in runs)
+    check_recipe_options(given, first, preset=options.recipe, mixes=mixes)
     data = dataset_of(
         first,
         options.data,
@@ -206,7 +220,9 @@ def prepare_runs(
         skip_unreadable=options.skip_unreadable,
         on_message=telling(),
     )
-    _check_batch(options, runs, data)
+    check_flip(given, data)
+    _check_batch(options, runs, data, given)
+    _check_padding(runs, data, given)
     check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)
     folder = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else None
     place = Place(
@@ -221,15 +237,35 @@ def prepare_runs(
     return continued(runs, place, say=telling()), data, place
 
 
-def _check_batch(options: RecipeOptions, runs: "Sequence[Planned]", data: "Dataset") -> None:
+def _check_batch(
+    options: RecipeOptions,
+    runs: "Sequence[Planned]",
+    data: "Dataset",
+    given: Mapping[str, Any],
+) -> None:
     """Refuse steps of more images than there are, except in runs that have begun with them."""
     from mixwright.lab.experiments.continuing import begun
 
     size, count = options.recipe_fields().get("batch_size"), len(data.train)
     if size is not None and size > count and not begun(runs):
+        who = "--batch-size is" if "batch_size" in given else f"--recipe {options.recipe} has steps"
+        of = f" of {size:,} images" if "batch_size" not in given else f" {size:,}"
+        then = "" if "batch_size" in given else f" Give --batch-size {count} or less beside it."
         raise ValueError(
-            f"--batch-size is {size:,}, but there are {count:,} images to train on; expected at "
-            f"most {count:,}."
+            f"{who}{of}, but there are {count:,} images to train on; expected at most {count:,}."
+            f"{then}"
+        )
+
+
+def _check_padding(runs: "Sequence[Planned]", data: "Dataset", given: Mapping[str, Any]) -> None:
+    """Refuse shifts that take an image out of sight, except in runs that have begun with them."""
+    from mixwright.lab.experiments.continuing import begun
+
+    side = min(data.train.shape[1:])
+    if given.get("crop_padding", 0) >= side and not begun(runs):
+        raise ValueError(
+            f"--crop-padding is {given['crop_padding']}, and images are {side} pixels wide or "
+            f"high; expected less than that, since nothing is left of one that is shifted so far."
         )
 
 

@@ -10,6 +10,7 @@ from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, device_option, probe_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.cli.progress import open_console, say
+from mixwright.lab.cli.unused import check_probe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +74,7 @@ def main(argv: Sequence[str]) -> int:
         parse_data(options.data)
     from mixwright.lab.analysis.store import write_findings
     from mixwright.lab.cli.prepare import devices, load, out_folder, tell
+    from mixwright.lab.experiments.probe_model import looks_through_model
     from mixwright.lab.experiments.theory_measurements import (
         measure_theory,
         methods_with_masks,
@@ -86,6 +88,9 @@ def main(argv: Sequence[str]) -> int:
     started = time.monotonic()
     with users_words():
         methods = methods_with_masks(options.methods, trust=options.trust)
+        looking = any(map(looks_through_model, methods))
+        other = options.decomposition or options.design is not None or options.run is not None
+        check_probe(options.model, used=looking or other)
         setup = prepare_theory(
             load(options, train_size=options.train_size),
             methods,

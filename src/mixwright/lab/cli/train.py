@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
             f"{len(options.methods)} methods given; expected one, e.g. mixwright train cutmix. "
             "mixwright compare takes several."
         )
+    given = options.recipe_fields()
     options, learned, changed = with_preset(options)
     from mixwright.lab.data.names import parse_data
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
             return [Planned(method, recipe, out or out_folder(f"runs/train/{name}"))]
 
         (planned,), data, where = prepare_runs(
-            plan, options, device=options.device, seed=options.seed
+            plan, options, device=options.device, seed=options.seed, given=given
         )
     recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
