@@ -127,13 +127,13 @@ def shown(value: object) -> str:
     """
     if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, type):
         array: Any = value
-        return f"a {type(value).__name__} of shape {tuple(array.shape)} and dtype {array.dtype}"
+        return f"{of_type(value)} of shape {tuple(array.shape)} and dtype {array.dtype}"
     text = repr(value)
     if len(text) <= 80 and "\n" not in text:
         return text
     several = isinstance(value, list | tuple | dict | set | str | bytes)
     count = f" of {len(value)}" if several else ""  # pyright: ignore[reportUnknownArgumentType]
-    return f"a {type(value).__name__}{count}"
+    return f"{of_type(value)}{count}"
 
 
 def _typed(name: str, argument: str, value: Any, kind: Any) -> Any:
@@ -153,6 +153,26 @@ def _typed(name: str, argument: str, value: Any, kind: Any) -> Any:
     value = forms[0]
     hint = f" Make an object of it: {value.__name__}(...)." if isinstance(value, type) else ""
     raise ValueError(f"{name}: {argument} is {shown(value)}; expected {_expected(kind)}.{hint}")
+
+
+def of_type(value: object) -> str:
+    """Name the type of a value, with its article.
+
+    Example:
+        >>> of_type(3), of_type("three")
+        ('an int', 'a str')
+    """
+    return with_article(type(value).__name__)
+
+
+def with_article(word: str) -> str:
+    """Return a word behind a or an.
+
+    Example:
+        >>> with_article("int"), with_article("Tensor")
+        ('an int', 'a Tensor')
+    """
+    return f"a{'n' if word[:1] in 'AEIOUaeio' else ''} {word}"
 
 
 def counted(number: int, word: str) -> str:
@@ -254,7 +274,7 @@ def _expected(kind: Any) -> str:
     word = getattr(origin, "__name__", str(origin))
     if word == "Tensor":
         return "a dense tensor"
-    return _WORDS.get(origin, f"a{'n' if word[0] in 'AEIOU' else ''} {word}")
+    return _WORDS.get(origin, with_article(word))
 
 
 def check_number(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mixwright.arguments import of_type
 from mixwright.files import write_whole
 
 FORMAT = "mixwright-checkpoint"
@@ -69,7 +70,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     state = _read(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(
-            f"checkpoint {path} is a {type(state).__name__} without our mark; expected a file "
+            f"checkpoint {path} is {of_type(state)} without our mark; expected a file "
             f"that mixwright saved (format {FORMAT!r}). Weights from elsewhere go into a model "
             "with its own load_state_dict."
         )

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from mixwright.arguments import of_type
 from mixwright.tensors import check_tensor
 
 
@@ -46,7 +47,7 @@ def take_logits(output: Output, *, who: str, count: int | None = None) -> Tensor
         check_tensor(who, "logits", found)
     if isinstance(found, Tensor) and (count is None or (found.ndim == 2 and len(found) == count)):
         return found
-    what = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(output).__name__}"
+    what = tuple(found.shape) if isinstance(found, Tensor) else of_type(output)
     given = f"for {count} images the model returned {what}" if count else f"logits are {what}"
     raise ValueError(
         f"{who}: {given}; expected logits of shape (B, K), alone or under the name logits. If the "

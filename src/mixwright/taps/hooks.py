@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.arguments import of_type
 from mixwright.taps.layers import INPUT, first_tensor, named_layer, with_first
 from mixwright.taps.modes import bare, hooked
 
@@ -76,7 +77,7 @@ def entering(model: Module, layer: str | Module) -> Generator[Tap]:
         names = [name for name, module in bare(model).named_modules() if module is layer]
         if not names:
             raise ValueError(
-                f"taps: a {type(layer).__name__} was given that is no layer of this "
+                f"taps: {of_type(layer)} was given that is no layer of this "
                 f"{type(bare(model)).__name__}; expected one of its own. A copy of a model has "
                 "copies of its layers: give the name instead."
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import CompareOptions
-from mixwright.lab.cli.parser import parse
+from mixwright.lab.cli.parser import parse, written
 from mixwright.lab.cli.prepare import out_folder, prepare_runs, telling
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
@@ -89,6 +89,8 @@ def main(argv: Sequence[str]) -> int:
     began = time.monotonic()
     options = parse(CompareOptions, argv, prog="mixwright compare", about=ABOUT)
     command = shlex.join(["mixwright", "compare", *argv])
+    if any(word.partition("=")[0] == "--config" for word in argv):
+        command = written(options, "mixwright compare")  # the file may change, or be elsewhere
     stored = Stored(options, command)
     alone = not _LAUNCHED & os.environ.keys()  # else all processes have to do the same
     if alone and not options.dry_run and stored.show(began=began):  # before torch is imported
@@ -120,12 +122,14 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         parse_data(options.data)  # before torch is imported, which takes seconds
     from mixwright.lab.experiments.defaults import METHODS
     from mixwright.lab.experiments.grid import plan_runs
-    from mixwright.lab.experiments.methods import parse_methods
+    from mixwright.lab.experiments.methods import each_once, parse_methods
     from mixwright.lab.training.distributed import join
 
     out = out_folder(options.out)
     with users_words():
-        methods = parse_methods(options.methods or METHODS, trust=options.trust)
+        methods = each_once(
+            parse_methods(options.methods or METHODS, trust=options.trust), say=telling()
+        )
         if options.equal_time and all(method.parts for method in methods):
             raise UsageError(
                 "--equal-time gives every method the time of no mixing, which is not among them; "

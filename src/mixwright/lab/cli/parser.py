@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -56,6 +57,26 @@ def parse(
     if plain and others:  # what is written wins over a file
         values[fields[plain].name] = tuple(others)
     return options(**values)
+
+
+def written(options: Any, prog: str) -> str:
+    """Return a command with all that its options say otherwise than by default.
+
+    Example:
+        >>> from mixwright.lab.cli.options import CompareOptions
+        >>> written(CompareOptions(methods=("none",), lr=0.1, trust=True), "mixwright compare")
+        'mixwright compare none --trust --lr 0.1'
+    """
+    plain: list[str] = []
+    words: list[str] = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(field.default, tuple):
+            plain += value
+        elif value != field.default:
+            words.append(f"--{field.name.replace('_', '-')}")
+            words += [] if isinstance(field.default, bool) else [write_value(value)]
+    return shlex.join([*prog.split(), *plain, *words])
 
 
 def _parser(
@@ -229,6 +250,11 @@ def _arranged(
             value = next(arguments, None)
             if value is None or value in flags:
                 raise UsageError(f"{name} needs a value behind it.")
+        if name == "--recipe" and any(word.startswith("--recipe=") for word in options):
+            raise UsageError(
+                "--recipe is given twice; expected one. Options beside it change what it stands "
+                "for."
+            )
         # What a file says comes first, so that what is written beside it wins.
         options.insert(0 if name == "--config" else len(options), f"{name}={value}")
     return options, others

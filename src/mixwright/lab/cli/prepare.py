@@ -213,6 +213,7 @@ def prepare_runs(
     first = runs[0].recipe
     mixes = any(run.method.parts for run in runs)
     check_recipe_options(given, first, preset=options.recipe, mixes=mixes)
+    _check_weights(options, first, given)
     data = dataset_of(
         first,
         options.data,
@@ -254,6 +255,21 @@ def _check_batch(
         raise ValueError(
             f"{who}{of}, but there are {count:,} images to train on; expected at most {count:,}."
             f"{then}"
+        )
+
+
+def _check_weights(options: RecipeOptions, recipe: "Recipe", given: Mapping[str, Any]) -> None:
+    """Refuse published weights of a network that has none, where a published recipe asks for them.
+
+    What was written so is refused where the network is built.
+    """
+    from mixwright.lab.models.names import PRETRAINED, may_have_weights
+
+    if recipe.pretrained and "pretrained" not in given and not may_have_weights(recipe.model):
+        raise UsageError(
+            f"--recipe {options.recipe} starts from published weights, and {recipe.model} has "
+            f"none; give --pretrained false beside it, or --model {' or '.join(PRETRAINED)}, or "
+            "the name of a network of timm."
         )
 
 

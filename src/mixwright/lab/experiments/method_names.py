@@ -5,6 +5,7 @@ import re
 from mixwright.arguments import did_you_mean, letters, spelled
 from mixwright.lab.data.names import DATA_SETS, path_as_data
 from mixwright.lab.models.names import MODELS
+from mixwright.lab.settings.own_code import as_module
 
 TRAINED = "trained"
 """The name of a mixer from a file, which has no class of its own among ``MIXERS``."""
@@ -104,6 +105,8 @@ def _meant(word: str, name: str) -> str:
     """What else was meant, and how to write it; nothing where that is not known."""
     if other := _OTHERWISE.get(letters(name)):
         return f"it is written {other}"
+    if module := as_module(word):
+        return f"a class of your own is written by its module, {module}"
     if data := path_as_data(word):
         return f"{word} is there as a path, and images are given by --data {data}"
     if kind := spelled(name, [data for data in DATA_SETS if ":" not in data]):

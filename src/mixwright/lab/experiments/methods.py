@@ -6,7 +6,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,6 +181,13 @@ class Method:
         own = {f"{part.name}.{option}" for part in self.parts for option in part.options}
         return own | set(self._of_whole(self.mixing))
 
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What two texts of one method have in common: names and all options with defaults."""
+        parts = tuple((part.name, tuple(sorted(part.settings.items()))) for part in self.parts)
+        mixing = {name: write_value(value) for name, value in {**DEFAULTS, **self.mixing}.items()}
+        return parts, tuple(mixing.items()), self.by_batch
+
     def _of_whole(self, values: Mapping[str, Number]) -> dict[str, str]:
         if not self.parts or self.parts[0].learns:
             return {}
@@ -294,6 +301,26 @@ def parse_methods(texts: Iterable[str], *, trust: bool = False) -> list[Method]:
     single = (alternative for text in texts for alternative in alternatives(text))
     methods = [parse_method(text, trust=trust) for text in single]
     return list({method.text: method for method in methods}.values())
+
+
+def each_once(methods: Iterable[Method], *, say: Callable[[str], None]) -> list[Method]:
+    """Return methods without those that are others again, their defaults written out.
+
+    ``say`` is told of each that is left out.
+
+    Example:
+        >>> methods = parse_methods(["cutmix", "cutmix:alpha=1,p=1", "mixup"])
+        >>> [method.text for method in each_once(methods, say=print)]
+        cutmix:alpha=1,p=1 is cutmix with its defaults written out: it is trained once.
+        ['cutmix', 'mixup']
+    """
+    found: dict[tuple[object, ...], Method] = {}
+    for method in methods:
+        first = found.setdefault(method.meaning, method)
+        if first is not method:
+            other, plain = sorted((first.text, method.text), key=len, reverse=True)
+            say(f"{other} is {plain} with its defaults written out: it is trained once.")
+    return list(found.values())
 
 
 def _part(

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mixwright.arguments import of_type
 from mixwright.checkpoint import FORMAT, CheckpointError, check_sums, first_line
 
 SAFETENSORS = ".safetensors"
@@ -46,7 +47,7 @@ def read_plain(file: Path, which: str) -> dict[str, Tensor] | None:
     found = _sets(loaded)
     if not found:
         keys = ", ".join(str(key) for key in loaded) if isinstance(loaded, Mapping) else ""
-        about = f"a {type(loaded).__name__}" + (f" with {keys[:120]}" if keys else "")
+        about = of_type(loaded) + (f" with {keys[:120]}" if keys else "")
         raise CheckpointError(
             f"init {file} is {about}, which holds no weights; expected a state dict, as "
             "torch.save(model.state_dict(), path) writes it."
@@ -238,7 +239,12 @@ def _torch_file(file: Path) -> object:
 
 
 def _unreadable(file: Path, error: Exception) -> CheckpointError:
-    if isinstance(error, pickle.UnpicklingError):
+    # Bytes that are no pickle make torch fail in any way: IndexError, UnicodeDecodeError, ...
+    if isinstance(error, pickle.UnpicklingError) or not (
+        isinstance(error, OSError | CheckpointError)
+        or file.suffix == SAFETENSORS
+        or zipfile.is_zipfile(file)
+    ):
         known = zipfile.is_zipfile(file)
         why = "it holds more than tensors and plain values, whose reading would run code"
         why = why if known else "it is no file of torch.save, or holds more than tensors"

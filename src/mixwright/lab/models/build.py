@@ -24,6 +24,7 @@ from mixwright.lab.models.resnet import RESNEXT_32X4D, BasicBlock, Bottleneck, R
 from mixwright.lab.models.smallconv import SmallConv
 from mixwright.lab.models.vit import PATCH, SmallViT
 from mixwright.lab.models.zoo import build_timm, published_by_timm
+from mixwright.lab.settings.own_code import as_module
 
 _18 = (2, 2, 2, 2)
 _34 = _50 = (3, 4, 6, 3)
@@ -104,9 +105,9 @@ def build_model(
             raise ModelError(f"model {name}: {what} is {value}; expected at least 1.")
     if ":" in name and not name.startswith(TIMM):
         if own_model(name) is None:
-            raise unknown_model(
-                name, hint="A function of your own is written package.module:function."
-            )
+            hint = "A function of your own is written package.module:function"
+            module = as_module(name)
+            raise unknown_model(name, hint=f"{hint}{module and f', here {module}'}.")
         if pretrained:
             raise ModelError(
                 f"model {name}: it is a function of yours, which has no published weights; "

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mixwright.arguments import did_you_mean, shown
+from mixwright.arguments import did_you_mean, of_type, shown
 from mixwright.checkpoint import first_line
 from mixwright.lab.models.names import ModelError, own_model
 from mixwright.lab.settings.own_code import own_module
@@ -39,7 +39,7 @@ def build_own(name: str, *, num_classes: int, image_size: int, channels: int) ->
     make = own_function(name)
     if isinstance(make, nn.Module):
         raise ModelError(
-            f"model {name} is a {type(make).__name__}, a network; expected a function that makes "
+            f"model {name} is {of_type(make)}, a network; expected a function that makes "
             f"one, called with {_TAKEN}."
         )
     check_arguments(name, make)
@@ -137,7 +137,7 @@ def call_own(name: str, make: Callable[..., Any], **given: int) -> nn.Module:
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(
-            f"model {name} gave a {type(model).__name__}; expected a torch.nn.Module that gives "
+            f"model {name} gave {of_type(model)}; expected a torch.nn.Module that gives "
             "logits for images."
         )
     return model
@@ -197,6 +197,11 @@ def _check_logits(name: str, model: nn.Module, shape: tuple[int, ...], num_class
         logits = take_logits(output, who=f"model {name}", count=len(images))
     except ValueError as error:
         raise ModelError(str(error)) from None
+    if not bool(logits.isfinite().all()):
+        raise ModelError(
+            f"model {name}: its logits for black images are NaN or infinite before any training; "
+            "expected finite numbers. Fix its forward, or the weights that it begins with."
+        )
     if logits.shape[1] != num_classes:
         raise ModelError(
             f"model {name}: it gives {logits.shape[1]} logits an image, but there are "

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+_FILE = re.compile(r"(?:\./)?((?:\w+/)*\w+)\.py:(\w+)")
 _OWN = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 
 
@@ -18,6 +19,17 @@ def own_name(text: str) -> tuple[str, str] | None:
     """
     found = _OWN.fullmatch(text)
     return (found[1], found[2]) if found else None
+
+
+def as_module(text: str) -> str:
+    """Return what a path with a name behind it is as a module; empty for other texts.
+
+    Example:
+        >>> as_module("./nets/small.py:build"), as_module("small.py:build"), as_module("resnet20")
+        ('nets.small:build', 'small:build', '')
+    """
+    found = _FILE.match(text)
+    return f"{found[1].replace('/', '.')}:{found[2]}" if found else ""
 
 
 def own_module(
@@ -52,6 +64,11 @@ def own_module(
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
             raise _cannot_import(what, module, error) from error  # it needs one that is missing
+        if module.endswith(".py"):
+            raise ValueError(
+                f"{what}: {module} is the name of a file; expected that of the module, which is "
+                f"written {module.removesuffix('.py')}."
+            ) from None
         raise ValueError(
             f"{what}: there is no module {module} here or among the installed packages. Run from "
             "the folder that holds it, or install it."

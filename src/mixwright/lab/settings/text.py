@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from mixwright.arguments import UNIONS, Unresolved, did_you_mean, spelled
+from mixwright.arguments import UNIONS, Unresolved, did_you_mean, spelled, with_article
 from mixwright.lab.settings.declared import MisfitError, choices, option_types
 
 _NUMBERS = re.compile(r"[\d.]+(-[\d.]+)+")  # 2-6; not -1 and not 1e-3
@@ -18,7 +18,7 @@ class _PythonOnlyError(ValueError):
 
     def __init__(self, kind: Any) -> None:
         name = getattr(kind, "__name__", str(kind))
-        super().__init__(f"it takes a {name}, which can be given in Python only.")
+        super().__init__(f"it takes {with_article(name)}, which can be given in Python only.")
 
 
 def option_pairs(what: str, rest: str) -> dict[str, str]:

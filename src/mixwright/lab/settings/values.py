@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from mixwright.arguments import UNIONS, did_you_mean, shown
+from mixwright.arguments import UNIONS, did_you_mean, of_type, shown, with_article
 from mixwright.lab.settings.declared import MisfitError, choices, field_types
 from mixwright.lab.settings.text import read_value
 
@@ -135,7 +135,7 @@ def _misfit_text(where: str, misfit: MisfitError) -> str:
     elif isinstance(value, tuple):
         display = shown(value)
     else:
-        display = f"a {type(value).__name__}" if several else displayed(value)
+        display = of_type(value) if several else displayed(value)
     found = f"{misfit.at} is {display}" if misfit.at else f"JSON holds {display}"
     return f"{where}: {found}; expected {misfit.expected}.{misfit.hint}"
 
@@ -164,7 +164,7 @@ def _fit(value: Any, kind: Any, at: str) -> Any:
         return Path(value)
     if type(value) is kind:  # not isinstance: True is no number
         return value
-    raise MisfitError(_WORDS.get(kind, f"a {kind.__name__}"), value=value, at=at)
+    raise MisfitError(_WORDS.get(kind, with_article(kind.__name__)), value=value, at=at)
 
 
 def _fit_union(value: Any, kinds: tuple[Any, ...], at: str) -> Any:
@@ -172,7 +172,7 @@ def _fit_union(value: Any, kinds: tuple[Any, ...], at: str) -> Any:
         return value
     others = [kind for kind in kinds if kind is not type(None)]
     if value is None:  # stands for NaN where a float alone is declared, as in records
-        expected = " or ".join(_WORDS.get(kind, f"a {kind.__name__}") for kind in others)
+        expected = " or ".join(_WORDS.get(kind, with_article(kind.__name__)) for kind in others)
         raise MisfitError(expected, value=value, at=at)
     if len(others) == 1 and dataclasses.is_dataclass(others[0]):
         return _fit(value, others[0], at)  # its own message says more

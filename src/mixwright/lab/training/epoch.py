@@ -76,6 +76,8 @@ def train_epoch(
         rate = train_step(session, group, meter, seeds[Stream.MIX], progress, epoch)
         images += sum(len(labels) for _, labels in group)
         timer.lap()
+        if epoch == 1 and step == 0:  # what is wrong from the start shows before minutes of it
+            _finite(meter.means(session.world), session, epoch, 1)
         if (step + 1) % read_every == 0 and step + 1 < steps:
             means = _finite(meter.means(session.world), session, epoch, step + 1)
             on_means(step + 1, means, rate)
@@ -163,6 +165,12 @@ def _finite(means: dict[str, float], session: Session, epoch: int, step: int) ->
         return means
     name = bad.removeprefix(TERM)
     what = "the loss" if name == "loss" else f"the loss term {name!r}"
+    if epoch == step == 1:
+        raise DivergedError(
+            f"training cannot begin: {what} of the first step is {means[bad]}, before any weight "
+            f"has changed; expected a finite number. Look at the forward pass of "
+            f"{session.recipe.model}, at the weights that it starts from, and at the images."
+        )
     raise _diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Module
 
+from mixwright.arguments import of_type
 from mixwright.taps.attention import attention_layers, prefix_tokens
 from mixwright.taps.heads import is_global, is_torch, qkv, rows, scaling, weights
 from mixwright.taps.modes import bare, hooked
@@ -95,7 +96,7 @@ def encoders(model: Module) -> tuple[Encoder, ...]:
         plain = is_global(attention) or (is_torch(attention) and attention.batch_first)
         if not plain:
             raise ValueError(
-                f"TokenMixup: attention {name!r} is a {type(attention).__name__}; expected one "
+                f"TokenMixup: attention {name!r} is {of_type(attention)}; expected one "
                 "over all tokens (B, T, D) at once, as in smallvit, timm's vit and deit, "
                 "torchvision's ViT."
             )

@@ -123,7 +123,7 @@ def test_models_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(model, Normalised)
     assert model.mean.flatten().tolist() == pytest.approx(data.mean)
     assert not find("ownnets:ready", normalise="unchecked")[0].doubted
-    with pytest.raises(ValueError, match=r"gave a int; expected a torch\.nn\.Module"):
+    with pytest.raises(ValueError, match=r"gave an int; expected a torch\.nn\.Module"):
         find("ownnets:number")[0].load(data)
     with pytest.raises(ValueError, match="module ownnets has no Flaz"):
         find("ownnets:Flaz")

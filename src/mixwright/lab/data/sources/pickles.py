@@ -6,6 +6,7 @@ import io
 import pickle
 from typing import Any
 
+from mixwright.arguments import of_type
 from mixwright.lab.data.errors import DataError
 
 # What pickles of arrays and of Python 2 strings name, and where NumPy 2 keeps it.
@@ -46,7 +47,7 @@ def load_arrays(stored: bytes, *, name: str) -> dict[bytes, Any]:
         ) from error
     if not isinstance(found, dict):
         raise DataError(
-            f"{name} holds a {type(found).__name__}; expected a dictionary as in the original "
+            f"{name} holds {of_type(found)}; expected a dictionary as in the original "
             "archive; place a fresh copy."
         )
     return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
