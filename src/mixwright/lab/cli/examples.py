@@ -46,6 +46,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("runs/compare", "the page of a folder's record, beside it"),
         ("runs/compare/comparison.json --out page", "the same into another folder"),
     ),
+    "export": (
+        ("runs/compare --to csv", "one table of a comparison: a row a run, epoch and measure"),
+        (
+            "runs --to tensorboard --follow",
+            "all runs while they train, for tensorboard --logdir runs/export",
+        ),
+    ),
     "gallery": (
         ("", "every mixer on digits"),
         (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.reports.plain_text import printable
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
 ABOUT = """Write what runs have measured, epoch by epoch, for TensorBoard or as one tidy table.
 
 A RUN is the folder of a run, of a comparison, or any that holds such. Runs may still be training:
-the same command again adds what is new, and nothing twice.
-
-examples:
-  mixwright export runs/compare --to csv
-  mixwright export runs --to tensorboard --follow      and then: tensorboard --logdir runs/export"""
+the same command again adds what is new, and nothing twice."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _show(exported: Exported, to: str) -> None:
     running = f", {exported.running} of them unfinished" if exported.running else ""
-    many = "1 run" if exported.runs == 1 else f"{exported.runs} runs"
-    line = f"{to}  {exported.path}  ({many}, {exported.points:,} numbers{running})"
+    numbers = f"{counted(exported.runs, 'run')}, {exported.points:,} numbers{running}"
+    line = f"{to}  {exported.path}  ({numbers})"
     print(printable(line), flush=True)

@@ -6,28 +6,26 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
-from mixwright.arguments import did_you_mean
 from mixwright.checkpoint import CheckpointError, checkpoint_of
 from mixwright.lab.analysis.cost import SHORTENED, read_cost
 from mixwright.lab.analysis.findings import WEIGHTS
 from mixwright.lab.analysis.store import NAMES, read_findings
 from mixwright.lab.data.classes import class_list, fitted
 from mixwright.lab.data.identity import data_identity, differences, in_a_sentence
+from mixwright.lab.experiments.evaluations.no_model import no_model
 from mixwright.lab.experiments.grid import learns_mixer
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.presets import LEARNED
 from mixwright.lab.experiments.saved import load_saved, saved_run
 from mixwright.lab.models.build import build_model, published
-from mixwright.lab.models.names import PRETRAINED, ModelError, may_have_weights, own_model
+from mixwright.lab.models.names import ModelError, may_have_weights, own_model
 from mixwright.lab.models.normalised import Normalised
 from mixwright.lab.models.own import call_own, check_arguments, check_trusted, own_function
-from mixwright.lab.models.zoo import INSTALL
 from mixwright.lab.training.folder import RunError, is_finished, read_identity
 
 if TYPE_CHECKING:
@@ -164,24 +162,8 @@ def find_models(
     except ModelError as error:
         if not str(error).startswith("unknown model"):  # timm is there and does not import, say
             raise
-        raise ValueError(_no_model(word)) from None
+        raise no_model(word) from None
     return [_published(word)]
-
-
-def _no_model(word: str) -> str:
-    """Say that nothing is called so, and what is nearly."""
-    there = [path.as_posix() for place in (Path(), Path("runs")) for path in _folders_in(place)]
-    timm = "" if find_spec("timm") else f", which is not installed here: {INSTALL}"
-    return (
-        f"there is no {word}, neither as a path nor as a network with weights."
-        f"{did_you_mean(word, there) or did_you_mean(f'runs/{word}', there)} Expected a run "
-        "folder, a checkpoint, the folder of a comparison, package.module:function, "
-        f"{' or '.join(PRETRAINED)}, or a network of timm{timm}."
-    )
-
-
-def _folders_in(place: Path) -> list[Path]:
-    return [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
 
 
 def _of_path(
