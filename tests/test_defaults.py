@@ -67,7 +67,7 @@ spectral mode=mix steps=5 step=0.08 views=1 consistency=None sensitivity=None ga
 COMMON = {"lam": "None", "per": "sample", "pairing": "cycle"}
 IMAGES_ARE_ENOUGH = {
     "mixup", "cutmix", "cutout", "fmix", "gridmix", "hmix", "gmix", "agmix", "miamix", "resizemix",
-    "smoothmix", "guidedmixup", "decoupledmix",
+    "smoothmix", "guidedmixup", "mixed", "decoupledmix",
 }  # fmt: skip
 ROWS = dict(row.split(" ", 1) for row in DEFAULTS.strip().replace("\n  ", " ").splitlines())
 

@@ -80,6 +80,17 @@ class AGMix(ShareMixer):
         link="https://arxiv.org/abs/2308.02804",
         cost="one exponential of one plane a sample",
         note="A soft ellipse, stretched and turned at random.",
+        formula="lam ~ Beta(alpha, alpha),  s = min(lam, 1 - lam),  c ~ a uniform pixel\n"
+        "q ~ U(-q_max, q_max),  theta ~ U(0, pi)\n"
+        "S = s H W / (2 pi sqrt(1 - q^2)) R(theta) [[1, q], [q, 1]] R(theta)^T\n"
+        "K(p) = exp(-(p - c)^T S^-1 (p - c) / 2)\n"
+        "M = K where lam < 1/2; else 1 - K\n"
+        "x~ = M x + (1 - M) x'\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)",
+        limits="Loses shares at the border as GMix does. The authors' code is not public and the "
+        "paper leaves the size of the ellipse open: what is here is a reading of it. Made as one "
+        "of MiAMix's masks, not to be used alone.",
+        cites=("liang2023miamix",),
     )
 
     alpha: float = 1.0

@@ -76,6 +76,15 @@ class AttentiveCutMix(PairMixer):
         needs="model",
         forwards=2,
         note="The cells of a grid that the model attends to most, pasted on the partner.",
+        formula="lam ~ Beta(alpha, alpha)\n"
+        "a = what the model attends to in x, averaged over grid x grid cells\n"
+        "M = 1 at the floor(lam grid^2) cells of largest a, at least one; else 0\n"
+        "x~ = M x + (1 - M) x'\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)",
+        limits="Only the sample's object is kept on purpose, the partner gives whatever is left, "
+        "often background with the label of its object. The paper looks through a network trained "
+        "before; through the model that is being trained the first epochs see noise.",
+        cites=("walawalkar2020attentive",),
     )
 
     top_k: int | None = None

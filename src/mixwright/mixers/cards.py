@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+LabelRule = Literal["mask", "share", "content", "own"]
+"""How labels are weighed: by the mean of the mask; by the share that was drawn, whatever the mask
+shows; by what of each image is seen (saliency, activation or attention); or they stay the own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
@@ -22,6 +26,11 @@ class Card:
         backwards: backward passes through weights and data, likewise.
         input_backwards: backward passes to the input alone, for a saliency.
         note: one sentence on what it does.
+        labels: how labels are weighed.
+        formula: the mixture and its label in a few lines of plain text: ``x``, ``y`` are the sample
+            and its label, ``x'``, ``y'`` its partner's, ``M`` the own share of each pixel.
+        limits: when not to use it, in a few sentences.
+        cites: its papers, by their keys in ``docs/references.bib``.
     """
 
     title: str
@@ -34,6 +43,10 @@ class Card:
     backwards: float = 1
     input_backwards: float = 0
     note: str
+    labels: LabelRule = "mask"
+    formula: str = ""
+    limits: str = ""
+    cites: tuple[str, ...] = ()
 
     @property
     def times(self) -> float:

@@ -85,6 +85,16 @@ class CoMixup:
         forwards=2,
         input_backwards=1,
         note="Many images shared out among many outputs, salient and diverse; needs labels too.",
+        formula="for each group of n images and n outputs,  s = saliency on block x block cells\n"
+        "z = argmin of  - saliency shown + beta (unlike neighbours) + gamma (what other outputs "
+        "show already)\n"
+        "        - eta log of shares ~ Dirichlet(alpha)\n"
+        "x~_j = sum over i of z_ji x_i\n"
+        "y~_j = sum over i of mean(z_ji) y_i",
+        limits="Outputs depend on the whole group: the last, smaller batch is mixed otherwise, and "
+        "no output belongs to a sample. While saliency is much alike all over an image, most "
+        "outputs show one image only, and then little is mixed. Costs as PuzzleMix.",
+        cites=("kim2021comixup",),
     )
 
     group: int = 20

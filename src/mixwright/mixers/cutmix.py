@@ -65,6 +65,16 @@ class CutMix(RandomPairMixer):
         link="https://arxiv.org/abs/1905.04899",
         dims="any",
         note="A box of the partner, pasted at the same place.",
+        formula="lam ~ Beta(alpha, alpha)\n"
+        "M = 0 in a box of sides sqrt(1 - lam) H and sqrt(1 - lam) W, clipped at the border; "
+        "else 1\n"
+        "x~ = M x + (1 - M) x'\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)",
+        limits="The label counts pixels, not what they show: where objects are small or off the "
+        "middle, a box hides the object and leaves its label, or pastes background and its label. "
+        "Because boxes are clipped, the sample keeps more than was asked for; box='fit' keeps the "
+        "share.",
+        cites=("yun2019cutmix",),
     )
 
     dims: ClassVar[int | None] = None

@@ -68,6 +68,16 @@ class GuidedMixup(PairMixer):
         cost="two Fourier transforms of one plane a sample, and a pairing of the batch",
         note="Pixel by pixel the share of the more salient image, partners chosen to overlap "
         "little; with saliency=gradient it needs model and labels.",
+        formula="S, S' = saliency of x and x', blurred, each of sum 1\n"
+        "M = S / (S + S'), pixel by pixel; 1/2 where both are 0\n"
+        "x~ = M x + (1 - M) x'\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)\n"
+        "partners: a cycle through the batch along large |S - S'|",
+        limits="Nothing is drawn: the same batch gives the same mixtures, so variety comes from "
+        "the shuffling alone, and every image is mixed near half and half. Use it on a part of the "
+        "batches, as the paper does: Sometimes(GuidedMixup(), 0.5, per='batch'). Pairing walks "
+        "through the batch one image after another.",
+        cites=("kang2023guidedmixup",),
     )
 
     saliency: Saliency | SaliencyWord = "spectral"

@@ -50,6 +50,11 @@ class MixUp(ShareMixer):
         link="https://arxiv.org/abs/1710.09412",
         dims="any",
         note="A weighted mean of two images.",
+        formula="lam ~ Beta(alpha, alpha)\nx~ = lam x + (1 - lam) x'\ny~ = lam y + (1 - lam) y'",
+        limits="Every pixel shows two images at once, which no camera does: where classes differ "
+        "in small details, both are half as strong. It lowers confidence more than the other "
+        "simple methods, so probabilities want a temperature fitted afterwards.",
+        cites=("zhang2018mixup",),
     )
 
     dims: ClassVar[int | None] = None

@@ -91,6 +91,19 @@ class PuzzleMix(PairMixer):
         input_backwards=1,
         note="Blocks of both images chosen and moved so that what is salient stays; needs labels "
         "too.",
+        formula="lam ~ Beta(alpha, alpha),  s, s' = saliency of x and x' on a grid of blocks, "
+        "each of sum 1\n"
+        "M = argmin over z in {0, .., 1} of\n"
+        "    sum over blocks of  z s' + (1 - z) s - eta log prior(z | lam)\n"
+        "    + sum over neighbours of  beta (z_s - z_t)^2 and gamma times the steps at their "
+        "border\n"
+        "x~ = M T(x) + (1 - M) T'(x'),  T and T' move salient blocks to where they show\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)",
+        limits="Costs most of the methods here that learn nothing: a forward and a backward more, "
+        "and an optimisation. Images are cut into blocks and moved, so places are no longer what "
+        "they were: not for tasks where position matters. With a model that knows little it keeps "
+        "one of the two images nearly whole.",
+        cites=("kim2020puzzlemix",),
     )
 
     alpha: float = 1.0

@@ -66,6 +66,13 @@ class ResizeMix(RandomPairMixer):
         link="https://arxiv.org/abs/2012.11101",
         cost="two passes over the pixels",
         note="The whole partner, made small, pasted somewhere.",
+        formula="tau ~ U(scope)\n"
+        "x~ = x, with x' resized to tau H by tau W and pasted at a random place\n"
+        "y~ = w y + (1 - w) y',  w = 1 - area of the box / (H W), about 1 - tau^2",
+        limits="The partner is always whole but small: where size tells classes apart, or details "
+        "do, what it teaches is wrong. On small images much of the partner is lost; its pixels are "
+        "picked, not averaged, unless interpolation='bilinear'.",
+        cites=("qin2020resizemix",),
     )
 
     scope: tuple[float, float] = (0.1, 0.8)

@@ -76,6 +76,17 @@ class SaliencyGrafting(PairMixer):
         input_backwards=1,
         note="Salient blocks of the partner, drawn by chance; labels weigh by saliency; needs "
         "labels too.",
+        labels="content",
+        formula="lam ~ Beta(alpha, alpha),  S, S' = saliency of x and x' on a grid of blocks, "
+        "each of sum 1\n"
+        "q = softmax(standardised S' / temperature)\n"
+        "G = Bernoulli(1 - lam) where q is at least its mean; else 0\n"
+        "x~ = (1 - G) x + G x'\n"
+        "y~ = w y + (1 - w) y',  w = sum((1 - G) S) / (sum((1 - G) S) + sum(G S'))",
+        limits="Written without the authors' code; block size, threshold and the norm of the label "
+        "are readings. A forward and a backward more in each step; before the model has learned "
+        "something, both blocks and labels follow noise.",
+        cites=("park2022grafting",),
     )
 
     grid: int = 8

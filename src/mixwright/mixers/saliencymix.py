@@ -66,6 +66,15 @@ class SaliencyMix(PairMixer):
         forwards=2,
         input_backwards=1,
         note="A box of the partner around its most salient pixel; needs labels too.",
+        formula="lam ~ Beta(alpha, alpha),  s = saliency of x'\n"
+        "M = 0 in a box of sides sqrt(1 - lam) H and sqrt(1 - lam) W around the peak of s, "
+        "clipped at the border; else 1\n"
+        "x~ = M x + (1 - M) x'\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)",
+        limits="Worth no more than its saliency: in the first epochs the model's is noise, and a "
+        "forward and a backward are paid for it. The same image gives much the same box whenever "
+        "the model has settled, so there is less variety than in CutMix.",
+        cites=("uddin2021saliencymix",),
     )
 
     alpha: float = 1.0

@@ -74,6 +74,16 @@ class SnapMix(PairMixer):
         forwards=2,
         note="A box of the partner resized into another box; labels weigh by what the class "
         "activation maps hold in them; needs labels too.",
+        labels="content",
+        formula="lam, lam' ~ Beta(beta, beta)\n"
+        "x~ = x, with a box of x' of area 1 - lam' resized into a box b of x of area 1 - lam; b' "
+        "is the box in x'\n"
+        "S, S' = class activation maps of x and x', each of sum 1\n"
+        "y~ = (1 - sum of S in b) y + (sum of S' in b') y'",
+        limits="Label weights need not sum to 1, so the loss must be linear in the target "
+        "(cross-entropy is; binary cross-entropy is not). Made for fine-grained sets and networks "
+        "trained before: from scratch its activation maps say little at first.",
+        cites=("huang2021snapmix",),
     )
 
     beta: float = 5.0

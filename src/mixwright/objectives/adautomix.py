@@ -115,6 +115,17 @@ class AdAutoMix(Learning):
         input_backwards=1,
         note="Three images by masks of a generator that plays against the classifier; four games, "
         "the authors' code by default.",
+        labels="share",
+        formula="shares lam_1 .. lam_N ~ Dirichlet,  z_1 .. z_N = the teacher's features\n"
+        "M_1 .. M_N = generator(z_1 .. z_N), of sum 1 at each pixel\n"
+        "x~ = sum over n of M_n x_n\n"
+        "y~ = sum over n of lam_n y_n\n"
+        "the student lowers its loss on x~; the generator raises it, held by the teacher's loss "
+        "and a cosine",
+        limits="Four plain steps a step, the dearest here, and a game whose two sides can drift "
+        "apart; code and paper play different games. In our record its students were where MixUp's "
+        "are. Published figures are of the teacher, from a learning rate that does not end near 0.",
+        cites=("qin2024adautomix",),
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

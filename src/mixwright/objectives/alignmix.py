@@ -96,6 +96,15 @@ class AlignMix(Objective):
         cost="Sinkhorn iterations on the positions of the last map",
         note="A weighted mean of last features, one laid out as the other; half of the steps are "
         "plain MixUp.",
+        formula="lam ~ Beta(alpha, alpha),  A, A' = last maps of x and x'\n"
+        "R = transport of the places of A' to those of A, weights eps entropy\n"
+        "h~ = lam A + (1 - lam) A' R^T, or the other way round; with chance p_input MixUp of the "
+        "images instead\n"
+        "y~ = lam y + (1 - lam) y'",
+        limits="Needs a model whose last features are maps or tokens. With the small eps of the "
+        "paper each place takes one place of the other map, so where objects do not correspond "
+        "features are laid out at random.",
+        cites=("venkataramanan2022alignmix",),
     )
 
     alpha: float = 2.0

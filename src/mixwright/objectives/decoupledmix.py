@@ -72,6 +72,13 @@ class DecoupledMix(Objective):
         link="https://arxiv.org/abs/2203.10761",
         cost="that of its mixer, and small kernels",
         note="Any mixer with a loss that sees each of the mixed classes without the others.",
+        formula="x~, y~ = those of the mixer\n"
+        "loss = L(f(x~), y~) + eta sum over mixed classes c of CE(f(x~) without the other mixed "
+        "classes, c)",
+        limits="For one label an image: classes must be numbers, and label smoothing asks for what "
+        "the added terms forbid. The added terms make predictions surer again, which takes back "
+        "some of the calibration that mixing brings.",
+        cites=("liu2023decoupled",),
     )
 
     @check_arguments

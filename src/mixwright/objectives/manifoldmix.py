@@ -71,6 +71,13 @@ class ManifoldMix(Objective):
         needs="model",
         cost="one pass over the features",
         note="A weighted mean of two samples at the input or at a layer drawn at random.",
+        formula="lam ~ Beta(alpha, alpha),  l ~ U(layers)\n"
+        "h~ = lam h_l(x) + (1 - lam) h_l(x')\n"
+        "loss = lam L(f_l(h~), y) + (1 - lam) L(f_l(h~), y')",
+        limits="In a run that underfits it costs more accuracy than the mixing of pixels, in our "
+        "record the most of all. Layers are found by name in your model; one that keeps statistics "
+        "of its input sees mixed features behind it.",
+        cites=("verma2019manifold",),
     )
 
     alpha: float = 2.0

@@ -90,6 +90,14 @@ class MEADA(Objective):
         "with four times the data a published run of 100 epochs costs 3.8 times plain training",
         note="Hard copies of all images, made by gradient ascent on the model's own loss and "
         "entropy; the data double twice.",
+        labels="own",
+        formula="x~ = x after steps of ascent on  CE(f(x~), y) + eta entropy(f(x~)) - gamma "
+        "|features of x~ - features of x|^2\n"
+        "y~ = y; the data double after each of rounds times every epochs",
+        limits="No mixing. Images must be held in memory, the data grow to four times their "
+        "number, and epochs with them. Hard copies are made by the model as it is then: the label "
+        "is trusted though the image has moved away from it.",
+        cites=("zhao2020meada",),
     )
 
     steps: int = 15

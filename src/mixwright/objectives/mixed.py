@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from torch.nn import Module
 
 from mixwright.arguments import check_arguments, check_number
+from mixwright.mixers.cards import Card
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer
 from mixwright.objectives.criteria import Criterion, CrossEntropy
@@ -51,6 +52,20 @@ class Mixed(Objective):
     (1 + eta). The authors' code (FrancescoPinto/RegMixup: models/regmixup.py) runs both as one
     batch, and takes the mean over it, which is ours at w = 1: no learning rate need change.
     """
+
+    card = Card(
+        title="Mixed",
+        paper="our own; its clean weight is RegMixup, Pinto et al., NeurIPS 2022",
+        link="https://arxiv.org/abs/2206.14502",
+        dims="any",
+        cost="that of its mixer",
+        note="Any mixer with its mixed loss, and on request a loss on the whole images beside it.",
+        formula="x~, y~ = those of the mixer\n"
+        "loss = (L(f(x~), y~) + clean L(f(x), y)) / (1 + clean)",
+        limits="Mixing alone never shows the model a whole image, which costs accuracy where "
+        "training is too short to learn its images; clean=1 shows them beside, for twice the time.",
+        cites=("pinto2022regmixup",),
+    )
 
     @check_arguments
     def __init__(

@@ -158,6 +158,16 @@ class MixPro(Switching):
         cost="small kernels",
         note="Random cells of a grid, labels between area and attention by the model's own "
         "confidence; for transformers.",
+        labels="content",
+        formula="lam ~ Beta(alpha, alpha)\n"
+        "M = 1 at a share lam of the cells of a grid; else 0\n"
+        "x~ = M x + (1 - M) x'\n"
+        "c = cosine of prediction and area label,  a = share of attention on x\n"
+        "y~ = w y + (1 - w) y',  w = c a + (1 - c) mean(M)",
+        limits="Transformers only. Cells are scattered over the image, so objects come to pieces; "
+        "as long as the model is not confident the labels are those of area, and nothing is gained "
+        "over the plain mask.",
+        cites=("zhao2023mixpro",),
     )
 
     @check_arguments

@@ -94,6 +94,14 @@ class RecursiveMix(Objective):
         cost="two passes over the pixels; memory for one more batch",
         note="The mixed image of the step before, made small and pasted, and a loss that ties "
         "both views.",
+        formula="a box of share r ~ U(0, alpha), clipped; H = the mixed batch of the step before\n"
+        "x~ = x, with H at the same place in the batch resized into the box\n"
+        "y~ = w y + (1 - w) y_H,  w = 1 - area of the box / (H W)\n"
+        "loss = L(f(x~), y~) + omega (1 - w) CE(features of the box, f(H))",
+        limits="Keeps a batch of images and predictions in memory and in checkpoints. The order of "
+        "batches matters, so a run cannot be repeated from its seed alone with another batch size. "
+        "What is pasted is small, as in ResizeMix.",
+        cites=("yang2022recursivemix",),
     )
 
     alpha: float = 0.5

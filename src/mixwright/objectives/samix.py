@@ -67,6 +67,17 @@ class SAMix(LearnedPairs):
         backwards=2,
         input_backwards=1,
         note="AutoMix with a block that reads both images and gets the share as a factor.",
+        labels="share",
+        formula="lam ~ Beta(alpha, alpha),  z, z' = the teacher's features times a curve of lam "
+        "and 1 - lam\n"
+        "M = mask network(z, z'), enlarged\n"
+        "x~ = M x + (1 - M) x'\n"
+        "y~ = lam y + (1 - lam) y'\n"
+        "loss = AutoMix's, where the network also learns eta times the belief in classes of "
+        "neither image",
+        limits="Costs as AutoMix, and is judged by its teacher as AutoMix is; the weight of "
+        "classes that are in neither image is one more to set.",
+        cites=("li2021samix",),
     )
 
     eta: float = 0.5

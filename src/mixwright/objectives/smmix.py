@@ -87,6 +87,15 @@ class SMMix(Switching):
         note="The most attended region of one image on the least attended one of another, with "
         "losses of both regions; half of the steps look at the unmixed images first; for "
         "transformers.",
+        formula="a, a' = attention on x and x', of the model itself, before the step\n"
+        "x~ = x, with the window of x' of most a' copied onto the window of x of least a\n"
+        "y~ = w y + (1 - w) y',  w = mean(M)\n"
+        "loss = L(f(x~), y~) + loss of both regions' tokens + KL(f(x~), mixed predictions of x and "
+        "x')",
+        limits="Transformers only; half of the steps cost one forward more. Three losses of equal "
+        "weight pull at one model, and the windows follow its own attention, which is noise at "
+        "first.",
+        cites=("chen2023smmix",),
     )
 
     @check_arguments

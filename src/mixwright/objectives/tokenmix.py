@@ -146,6 +146,15 @@ class TokenMix(Switching):
         forwards=1.5,
         note="Blocks of tokens of the partner, labels by activation; without offline maps half of "
         "the steps look at the unmixed images first; for transformers.",
+        labels="content",
+        formula="M = 0 on blocks of tokens, about a share 1 - lam of them; else 1\n"
+        "x~ = M x + (1 - M) x'\n"
+        "S, S' = class activation of x and x', each of sum 1\n"
+        "y~ = (sum of M S) y + (sum of (1 - M) S') y'",
+        limits="The paper's maps are of a large network, computed beforehand; without a teacher "
+        "the model's own are used, which say little at first and cost a forward in half of the "
+        "steps. Label weights need not sum to 1: use a loss that allows it, as the default does.",
+        cites=("liu2022tokenmix",),
     )
 
     @check_arguments

@@ -82,6 +82,13 @@ class TransMix(Switching):
         needs="model",
         cost="small kernels",
         note="CutMix whose labels weigh by the attention of the class token; for transformers.",
+        labels="content",
+        formula="M, x~ = those of CutMix\n"
+        "a = share of the class token's attention that goes to tokens of x\n"
+        "y~ = w y + (1 - w) y',  w = (mean(M) + a) / 2",
+        limits="Transformers only, and only those whose last attention can be read. Early in "
+        "training attention says nothing yet, and half of each label follows it.",
+        cites=("chen2022transmix",),
     )
 
     @check_arguments

@@ -101,6 +101,15 @@ class DADA(Objective):
         "each 13 forwards' time",
         note="No mixing: pairs of image operations that a search on a small part of the images has "
         "found to help.",
+        labels="own",
+        formula="105 pairs of operations: weights, chances and levels are moved so that a step "
+        "on one half of a small set helps on the other\n"
+        "x~ = x after one of the policies best pairs, drawn for each image\n"
+        "y~ = y",
+        limits="No mixing. The search comes before the first epoch and costs minutes to hours; "
+        "what it finds belongs to its data and model. Operations that change the class of your "
+        "images (turning digits, tones of medical images) are among those searched.",
+        cites=("li2020dada",),
     )
 
     search_epochs: int = 20

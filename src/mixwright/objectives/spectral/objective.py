@@ -105,6 +105,16 @@ class Spectral(Objective):
         input_backwards=5,
         note="Amplitudes mixed with another image's by shares that climb the loss; phases and "
         "label stay. The mixing is ours, since the authors' is not public; mode=attack is SADA's.",
+        labels="own",
+        formula="F = |F| exp(i phase), the Fourier transform of x; lam ~ U(0, 1) for each "
+        "frequency\n"
+        "lam climbs CE(f(x~), y) by steps of one size, within [0, 1]\n"
+        "x~ = inverse transform of (lam |F| + (1 - lam) |F'|) exp(i phase)\n"
+        "y~ = y",
+        limits="Mode 'mix' is ours after an idea whose code is not public: published figures are "
+        "not to be expected. Five backwards more in each step. Where colour or texture is what "
+        "tells classes apart, amplitudes carry the label, and changing them is wrong.",
+        cites=("zhang2023sensitivity", "zhang2023samix"),
     )
 
     sensitivity: Tensor | None

@@ -101,6 +101,14 @@ class TokenMixup(Objective):
         cost="one attention more and an assignment within the batch",
         note="Tokens of easy samples replaced by more salient ones of others, inside the network; "
         "for transformers.",
+        labels="content",
+        formula="at an encoder layer: tokens t, t' and their saliency s, s' by attention\n"
+        "t~ = t' where x is easy and s' > s + rho; else t\n"
+        "y~ = y and y' by the saliency that each brings",
+        limits="Transformers only, eager mode, attention over all tokens. Which samples are easy "
+        "is said by a small classifier that learns along: its loss, threshold and layer are "
+        "settings that depend on the data set.",
+        cites=("choi2022tokenmixup",),
     )
 
     @check_arguments
