@@ -101,7 +101,7 @@ def write_page(findings: Findings, arrays: Arrays, path: Path, *, stored: Path) 
     """
     page = Page(findings=findings, shades=shades_of(findings), arrays=arrays)
     kind = import_module(f"mixwright.lab.reports.{findings.kind}_page")
-    writers = {name: _writer(name) for name in findings.parts}
+    writers = {name: writer_of(name) for name in findings.parts}
     faults = _Faults()
     sections: dict[str, Section] = {}
     for name, part in findings.parts.items():
@@ -153,7 +153,7 @@ class _Faults:
             ) from first
 
 
-def _writer(name: str) -> Callable[[Part, Page], dict[str, Section]]:
+def writer_of(name: str) -> Callable[[Part, Page], dict[str, Section]]:
     """The function that writes the sections of a part: ``write`` of the file of its name."""
     file = name.partition("-")[0] if name.startswith("moments") else name.replace("-", "_")
     module = f"mixwright.lab.reports.sections.{file}"
