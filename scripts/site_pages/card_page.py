@@ -114,20 +114,25 @@ def _figures(name: str, pictures: Sequence[Picture], why_none: str) -> str:
         for one in pictures
     ]
     looks = METHOD_CARDS[name].needs == "model" and name in MIXERS
-    through = (
-        " It looks at them through EfficientNet-Lite0 with its ImageNet weights." if looks else ""
-    )
-    many = (
-        " Four are mixed here; in the mask the cat is white, the coffee black, the rocket orange, "
-        "the astronaut blue."
-        if name == "comixup"
-        else " White in the mask is the sample's own."
-    )
     return (
-        "The sample is a photograph of a cat, its partner one of a cup of coffee: the mask on the "
-        f"left, the mixture on the right.{many}{through}\n\n"
+        f"{_SHOWN.get(name, _PAIR)}{_THROUGH if looks else ''}\n\n"
         '<div class="mixtures" markdown="1">\n\n' + "\n\n".join(shown) + "\n\n</div>"
     )
+
+
+_PAIR = (
+    "The sample is a photograph of a cat, its partner one of a cup of coffee: the mask on the "
+    "left, the mixture on the right. White in the mask is the sample's own."
+)
+_SHOWN = {
+    "cutout": "Three draws for a photograph of a cat: the mask on the left, what is left of the "
+    "image on the right.",
+    "comixup": "Four photographs are mixed with each other: in the mask, on the left, the cat is "
+    "white, the coffee black, the rocket orange, the astronaut blue.",
+    "guidedmixup": "Four photographs, each mixed with the one that it overlaps least with: the "
+    "mask on the left, white where the first of the label is seen, the mixture on the right.",
+}
+_THROUGH = " It looks at them through EfficientNet-Lite0 with its ImageNet weights."
 
 
 def _how(name: str) -> str:

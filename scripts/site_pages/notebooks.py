@@ -57,5 +57,5 @@ def _shown(text: str) -> str:
     """What was printed, without the colours of terminals."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).rstrip()
     # A progress line is written over and over: what stands there in the end is what was seen.
-    lines = [line.rsplit("\r", 1)[-1] for line in plain.splitlines()]
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in plain.split("\n")]
     return "```text\n" + "\n".join(lines) + "\n```" if plain else ""

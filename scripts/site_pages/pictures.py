@@ -20,10 +20,12 @@ SHARES = (0.25, 0.5, 0.75)
 
 WIDTH = 168  # pixels of one picture on the page
 _GAP = 6
+_FRAME = 140  # grey of the line around each
 _COLOURS = ((235, 235, 235), (20, 20, 20), (214, 122, 44), (60, 110, 200))
 """Of the sources in a mask of more than two; of two the own share is white."""
 
-_TITLES = {name: f"the {name}" for name in ("cat", "coffee", "rocket", "astronaut")}
+_SEEDS = {"miamix": 30}
+"""Added where the usual draws do not show what the method does, such as mixing with itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ def write_pictures(name: str, mixer: Any, folder: Path) -> list[Picture]:
     pictures: list[Picture] = []
     for place, lam in enumerate(SHARES):
         drawn = dataclasses.replace(mixer, lam=lam) if fixed else mixer
-        plan = _plan(drawn, batch, seed=place + 1)
+        plan = _plan(drawn, batch, seed=place + 1 + _SEEDS.get(name, 0))
         row = 0 if fixed or name == "cutout" else place
         file = f"{name}-{place}.webp"
         _save([_mask(plan, row), _bytes(plan.images(batch.images)[row])], folder / file)
@@ -120,6 +122,8 @@ def _save(pictures: list[Tensor], file: Path) -> None:
     total = WIDTH * len(pictures) + _GAP * (len(pictures) - 1)
     sheet = Image.new("RGBA", (total, WIDTH), (0, 0, 0, 0))
     for place, picture in enumerate(pictures):
-        sheet.paste(Image.fromarray(picture.contiguous().numpy()), (place * (WIDTH + _GAP), 0))
+        framed = picture.clone()  # a white mask on a white page, a black one on a black
+        framed[[0, -1]] = framed[:, [0, -1]] = _FRAME
+        sheet.paste(Image.fromarray(framed.contiguous().numpy()), (place * (WIDTH + _GAP), 0))
     file.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(file, quality=85, method=4)

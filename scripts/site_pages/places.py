@@ -49,7 +49,8 @@ def page_of(path: str) -> str | None:
     if path == "README.md":
         return "index.md"
     if path.startswith("docs/"):
-        return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
+        page = re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
+        return re.sub(r"(^|/)README\.md$", r"\1index.md", page)  # the first page of its folder
     if path.startswith(f"{RECORDS}/"):
         inside = path.removeprefix(f"{RECORDS}/")
         if (ROOT / path).is_dir():

@@ -52,7 +52,7 @@ def record_page(slug: str, own: list[Record]) -> str:
             parts.append(f"## {_KINDS[record.findings.kind]}: {name}")
         level = "###" if len(own) > 1 else "##"
         parts += _findings(record, level, slug)
-    parts += ["## Files", _files(slug)]
+    parts += [_other_figures(slug, "".join(parts)), "## Files", _files(slug)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -117,6 +117,17 @@ def _figure(drawing: Drawing, section: str, slug: str) -> str:
         return ""
     caption = drawing.caption or "Figure"
     return f"![{_text(caption)}]({slug}/figures/{file})\n\n*{_text(caption)}*"
+
+
+def _other_figures(slug: str, text: str) -> str:
+    """Figures of sections whose drawings are made one by one, or have another name by now."""
+    files = sorted((ROOT / RECORDS / slug / "figures").glob("*.png"))
+    shown = [
+        f"![{file.stem}]({slug}/figures/{file.name})\n\n*{file.stem.replace('-', ', ')}*"
+        for file in files
+        if f"figures/{file.name})" not in text
+    ]
+    return "\n\n".join(["## More figures", *shown]) if shown else ""
 
 
 def _table(table: Table) -> str:
