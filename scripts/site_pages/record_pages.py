@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mixwright.lab.analysis.findings import Findings
-from mixwright.lab.reports.formatting import when
+from mixwright.lab.reports.formatting import listed, when
 from mixwright.lab.reports.page import writer_of
 from mixwright.lab.reports.palette import shades_of
 from mixwright.lab.reports.section import (
@@ -85,14 +85,16 @@ def _findings(record: Record, level: str, slug: str) -> list[str]:
 def _about(findings: Findings, level: str) -> str:
     about = findings.about
     on = about.machine
-    rows = {
-        "made": f"{when(about.finished)}, at commit {about.commit or 'unknown'}",
+    rows = {  # records of the first versions lack some of it
+        "made": f"{when(about.finished)}, at commit {about.commit}" if about.finished else "",
         "data": about.data.note,
-        "machine": f"{on.get('cpu')}, {on.get('cores')} cores, device {on.get('device')}",
-        "versions": ", ".join(f"{name} {version}" for name, version in about.versions.items()),
+        "machine": f"{on['cpu']}, {on['cores']} cores, device {on['device']}" if on else "",
+        "versions": listed(about.versions),
     }
-    table = "\n".join(f"| {head} | {_text(text)} |" for head, text in rows.items())
-    return f"{level} How it was made\n\n```bash\n{about.command}\n```\n\n| | |\n|---|---|\n{table}"
+    table = "\n".join(f"| {head} | {_text(text)} |" for head, text in rows.items() if text)
+    command = f"```bash\n{about.command}\n```" if about.command else ""
+    parts = (command, f"| | |\n|---|---|\n{table}" if table else "")
+    return "\n\n".join([f"{level} How it was made", *parts]) if any(parts) else ""
 
 
 def _block(block: Block, section: str, slug: str) -> str:
