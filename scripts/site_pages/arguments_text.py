@@ -31,9 +31,9 @@ def argument_texts(cls: type) -> dict[str, str]:
 def first_paragraphs(cls: type) -> str:
     """A docstring up to its sections, as Markdown."""
     text = inspect.cleandoc(cls.__doc__ or "")
-    return re.split(r"^(?:Args|Attributes|Raises|Example):$", text, maxsplit=1, flags=re.M)[
-        0
-    ].strip()
+    own = re.split(r"^(?:Args|Attributes|Raises|Example):$", text, maxsplit=1, flags=re.M)[0]
+    # A table is shown as it is written, where these signs would be in the way.
+    return re.sub(r"^    .*$", lambda line: line[0].replace("``", "  "), own, flags=re.M).strip()
 
 
 def last_paragraphs(cls: type) -> str:
