@@ -197,23 +197,47 @@ def _expected(name: str) -> tuple[str, str]:
     )
 
 
+_SHARES_OF_OBJECTIVES = {
+    "mixed": ("as its mixer", "Shares are those of the mixer."),
+    "recursivemix": (
+        "no",
+        "The box is clipped at the border, so the sample keeps more than was asked for.",
+    ),
+    "tokenmix": (
+        "no",
+        "The share is fixed, and one token in fourteen is taken beyond it, as the authors do.",
+    ),
+    "mixpro": (
+        "yes, at each pixel, up to whole cells",
+        "Cells are drawn evenly; their number is rounded up in favour of the sample.",
+    ),
+    "smmix": (
+        "no lambda is drawn",
+        "The side of the windows is drawn, not a share, and labels follow their area.",
+    ),
+    "tokenmixup": ("no lambda is drawn", "How much is replaced follows the saliency of tokens."),
+}
+_LEARNED = (
+    "not held",
+    "What masks show is learned. Where a penalty pulls their mean to the share, it does so within "
+    "a margin; labels weigh by the shares all the same.",
+)
+
+
 def _expected_of_objective(name: str) -> tuple[str, str]:
-    inner = getattr(METHODS[name](), "mixer", None)
+    card, inner = METHOD_CARDS[name], getattr(METHODS[name](), "mixer", None)
     own = CARDS.get(type(inner).__name__.lower())
+    if name in _SHARES_OF_OBJECTIVES:
+        return _SHARES_OF_OBJECTIVES[name]
     if own is not None:
         word, _ = _expected(own.title.lower())
         return f"{word}, as in {own.title}", (
             f"What it draws is [{own.title}]({own.title.lower()}.md)'s, and so are its shares."
         )
-    card = METHOD_CARDS[name]
     if card.labels == "own":
         return "no lambda is drawn", "Labels are not mixed, so there is no share to keep to."
-    if name == "mixed":
-        return "as its mixer", "Shares are those of the mixer."
-    return "not known: the mask follows the model or its cells", (
-        "Its masks follow what the model sees, or whole cells of a grid; nothing is known of their "
-        "mean."
-    )
+    assert card.labels == "share", name
+    return _LEARNED
 
 
 def _labels(name: str, card: Card) -> str:

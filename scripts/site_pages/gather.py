@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from site_pages.record_pages import write_record_pages
 from site_pages.reference import write_reference
 
 SETTINGS = ROOT / "mkdocs.yml"
+PLAYGROUND = "playground.html"
 STYLE = Path(__file__).with_name("site.css")
 
 
@@ -88,6 +91,8 @@ def gather(folder: Path, *, pictures: bool = True) -> Path:
     write_method_pages(pages, pictures=pictures)
     write_record_pages(pages)
     write_reference(pages)
+    if find_spec("mixwright.lab.reports.playground"):
+        import_module("mixwright.lab.reports.playground").write_playground(pages / PLAYGROUND)
     shutil.copyfile(STYLE, pages / STYLE.name)
     file = folder / "mkdocs.yml"
     file.write_text(yaml.safe_dump(settings(pages), sort_keys=False))

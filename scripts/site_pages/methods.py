@@ -85,7 +85,9 @@ def _index() -> str:
         + _table(OBJECTIVES)
         + "\n\nA step is counted in forwards and backwards and compared with one without mixing; "
         "the measured step is a median on a CPU that other work shared ([records]"
-        "(../records/index.md#what-a-training-step-costs)).\n"
+        "(../records/index.md#what-a-training-step-costs)).\n\n"
+        "The photographs are scikit-image's: cat by Stefan van der Walt, coffee by Rachel "
+        "Michetti, rocket by SpaceX (all CC0), astronaut by NASA (public domain).\n"
     )
 
 

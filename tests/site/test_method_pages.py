@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from mixwright.lab.models.resnet import ThinResNet
 from mixwright.lab.models.vit import SmallViT
 from mixwright.mixers import MIXERS
+from mixwright.objectives import MixPro, TokenMix
+from mixwright.sampling import stream
 from site_pages import card_page as cards
 from site_pages.card_page import METHOD_CARDS, METHODS, SECTIONS, card_page
 from site_pages.examples import TRANSFORMERS, command_example, python_example
@@ -90,11 +93,25 @@ def test_a_page_says_what_was_measured() -> None:
         ("puzzlemix", "not known: the mask follows the images"),
         ("guidedmixup", "no lambda is drawn"),
         ("smoothmix", "no lambda is drawn"),
+        ("mixpro", "yes, at each pixel, up to whole cells"),
+        ("recursivemix", "| E[M] = lambda | no |"),
+        ("automix", "| E[M] = lambda | not held |"),
+        ("spectral", "no lambda is drawn"),
         ("transmix", "no (0.31 at lam 0.25, 0.56 at lam 0.5, 0.81 at lam 0.75), as in CutMix"),
     ],
 )
 def test_a_page_says_whether_masks_keep_to_the_share(name: str, said: str) -> None:
     assert said in card_page(name, [])
+
+
+def test_shares_of_cells_and_tokens_are_as_their_pages_say() -> None:
+    """On 32 pixels: 4 x 4 cells, of which ceil(0.3 * 16) are kept; 8 x 8 tokens, 32 + 4 taken."""
+    images = torch.zeros(1000, 1, 32, 32)
+    cells = dataclasses.replace(MixPro().mixer, lam=0.3).plan(images, generator=stream(0))
+    assert torch.allclose(cells.mask[:, 0].mean(dim=(1, 2)), torch.tensor(5 / 16))
+    assert (cells.mask[:, 0].mean(dim=0) - 5 / 16).abs().max() < 5 * (0.25 / 1000) ** 0.5
+    tokens = TokenMix().mixer.plan(images, generator=stream(0))
+    assert torch.allclose(tokens.mask[:, 0].mean(dim=(1, 2)), torch.tensor(28 / 64))
 
 
 @every
