@@ -76,7 +76,7 @@ class GridMix(RandomPairMixer):
         link="https://github.com/IlyaDobrynin/GridMixup",
         note="A lattice of the partner's holes, or whole cells of a grid.",
         formula="lam ~ Beta(alpha, alpha)\n"
-        "a random crop is tiled by n x n patches, n ~ U{holes}\n"
+        "a random crop is tiled by patches, n across its width, n drawn from holes\n"
         "M = 0 in the top left corner of each patch, sqrt(1 - lam) of its sides; else 1\n"
         "x~ = M x + (1 - M) x'\n"
         "y~ = w y + (1 - w) y',  w = mean(M)",

@@ -116,7 +116,8 @@ class AdAutoMix(Learning):
         note="Three images by masks of a generator that plays against the classifier; four games, "
         "the authors' code by default.",
         labels="share",
-        formula="shares lam_1 .. lam_N ~ Dirichlet,  z_1 .. z_N = the teacher's features\n"
+        formula="lam_1 .. lam_N ~ Beta(alpha, alpha), divided by their sum\n"
+        "z_1 .. z_N = the teacher's features\n"
         "M_1 .. M_N = generator(z_1 .. z_N), of sum 1 at each pixel\n"
         "x~ = sum over n of M_n x_n\n"
         "y~ = sum over n of lam_n y_n\n"
