@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mixwright.lab.reports.playground import write_playground
 from site_pages.methods import write_method_pages
 from site_pages.navigation import filled, pages_in
 from site_pages.notebooks import notebook_page
@@ -24,7 +23,6 @@ from site_pages.record_pages import write_record_pages
 from site_pages.reference import write_reference
 
 SETTINGS = ROOT / "mkdocs.yml"
-PLAYGROUND = "playground.html"
 STYLE = Path(__file__).with_name("site.css")
 
 
@@ -46,9 +44,6 @@ def copy_written_pages(pages: Path) -> None:
         file = ROOT / source
         text = notebook_page(file, place) if file.suffix == ".ipynb" else file.read_text()
         place.write_text(moved_links(text, source=source, page=page))
-    if not (pages / "index.md").is_file():
-        text = (ROOT / "README.md").read_text()
-        (pages / "index.md").write_text(moved_links(text, source="README.md", page="index.md"))
     for file in (ROOT / "docs").rglob("*"):
         if file.is_file() and file.suffix not in (".md", ".ipynb"):
             place = pages / file.relative_to(ROOT / "docs")
@@ -60,11 +55,17 @@ def settings(pages: Path) -> dict[str, Any]:
     """The settings of ``mkdocs.yml`` with the pages that are there, for the folder around them.
 
     Raises:
-        ValueError: a written page stands nowhere in the navigation.
+        ValueError: a page stands nowhere in the navigation, or there only.
     """
     found: dict[str, Any] = yaml.safe_load(SETTINGS.read_text())
     found["nav"] = filled(found["nav"], pages)
     listed = set(pages_in(found["nav"]))
+    missing = [page for page in sorted(listed) if not (pages / page).is_file()]
+    if missing:
+        raise ValueError(
+            f"the navigation leads to {', '.join(missing)}, which is not there; expected pages. "
+            "Take it out of nav of mkdocs.yml, or write it."
+        )
     lost = [page for page in map(str, _written(pages)) if page not in listed]
     if lost:
         raise ValueError(
@@ -91,8 +92,7 @@ def gather(folder: Path, *, pictures: bool = True) -> Path:
     write_method_pages(pages, pictures=pictures)
     write_record_pages(pages)
     write_reference(pages)
-    if find_spec("mixwright.lab.reports.playground"):
-        import_module("mixwright.lab.reports.playground").write_playground(pages / PLAYGROUND)
+    write_playground(pages / "playground.html")
     shutil.copyfile(STYLE, pages / STYLE.name)
     file = folder / "mkdocs.yml"
     file.write_text(yaml.safe_dump(settings(pages), sort_keys=False))

@@ -15,25 +15,19 @@ Entry = Any
 
 
 def filled(nav: list[Entry], pages: Path) -> list[Entry]:
-    """Return the navigation with its folders filled in, without entries that have no page."""
-    return [entry for entry in (_filled(one, pages) for one in nav) if entry]
+    """Return the navigation with its folders filled in."""
+    return [_filled(one, pages) for one in nav]
 
 
-def _filled(entry: Entry, pages: Path) -> Entry | None:
+def _filled(entry: Entry, pages: Path) -> Entry:
     if isinstance(entry, str):
-        return entry if (pages / entry).is_file() else None
+        return entry
     ((title, inside),) = entry.items()
     if isinstance(inside, list):
-        found = filled(inside, pages)
-        return {title: found} if found else None
+        return {title: filled(inside, pages)}
     if inside.endswith("/"):
-        listed = [page for page in FOLDERS.get(inside, _all(inside))(pages) if _there(page, pages)]
-        return {title: listed} if listed else None
-    return {title: inside} if (pages / inside).is_file() else None
-
-
-def _there(page: str, pages: Path) -> bool:
-    return (pages / page).is_file()
+        return {title: FOLDERS.get(inside, _all(inside))(pages)}
+    return entry
 
 
 def _all(folder: str) -> Callable[[Path], list[str]]:

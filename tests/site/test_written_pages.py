@@ -112,27 +112,18 @@ def test_a_notebook_that_was_not_run_or_failed_is_refused(tmp_path: Path) -> Non
         notebook_page(notebook(tmp_path, cell("code", "x", (error,))), tmp_path / "one.md")
 
 
-def test_the_navigation_is_filled_with_the_pages_that_are_there(tmp_path: Path) -> None:
-    for page in (
-        "index.md",
-        "records/index.md",
-        "records/b.md",
-        "records/a.md",
-        "methods/mixup.md",
-    ):
+def test_the_navigation_is_filled_with_the_pages_of_folders(tmp_path: Path) -> None:
+    for page in ("records/index.md", "records/b.md", "records/a.md"):
         (tmp_path / page).parent.mkdir(exist_ok=True)
         (tmp_path / page).write_text("# x")
-    nav = [
-        {"Start": ["index.md", "not-yet.md"]},
-        {"Later": ["later.md"]},
-        {"Methods": [{"Mixers": "methods/mixers/"}]},
-        {"Records": "records/"},
-    ]
+    nav = [{"Start": ["index.md", {"Two": "two.html"}]}, {"Records": "records/"}]
     assert filled(nav, tmp_path) == [
-        {"Start": ["index.md"]},
-        {"Methods": [{"Mixers": ["methods/mixup.md"]}]},
+        {"Start": ["index.md", {"Two": "two.html"}]},
         {"Records": ["records/index.md", "records/a.md", "records/b.md"]},
     ]
+    (methods,) = filled([{"Mixers": "methods/mixers/"}], tmp_path)
+    assert methods["Mixers"][:2] == ["methods/mixup.md", "methods/cutmix.md"]
+    assert len(methods["Mixers"]) == 18
 
 
 def test_every_written_page_is_in_the_navigation() -> None:
@@ -145,11 +136,21 @@ def test_every_written_page_is_in_the_navigation() -> None:
         assert page in listed or page.startswith(folders), f"{source}: add it to nav of mkdocs.yml"
 
 
-def test_a_page_outside_the_navigation_is_refused(tmp_path: Path) -> None:
+def test_pages_and_navigation_have_to_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(found | {"nav": ["index.md", "two.md"]}))
+    monkeypatch.setattr(gather, "SETTINGS", tmp_path / "mkdocs.yml")
     pages = tmp_path / "pages"
     pages.mkdir()
-    (pages / "index.md").write_text("# x")
-    assert gather.settings(pages)["nav"] == [{"Start": ["index.md"]}]
+    for name in ("index.md", "two.md"):
+        (pages / name).write_text("# x")
+    assert gather.settings(pages)["nav"] == ["index.md", "two.md"]
     (pages / "lost.md").write_text("# x")
     with pytest.raises(ValueError, match=r"no navigation leads to lost\.md; .* Add it there\."):
+        gather.settings(pages)
+    (pages / "lost.md").unlink()
+    (pages / "two.md").unlink()
+    with pytest.raises(ValueError, match=r"the navigation leads to two\.md, which is not there"):
         gather.settings(pages)
