@@ -40,10 +40,10 @@ def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
     As in timm 1.0.31; ``clipped_box`` is that of CutMix's authors.
     """
-    lengths = _lengths(size, position.device)
-    centre = torch.minimum((position * lengths).floor().long(), lengths - 1)
-    start, stop = centre - sides // 2, centre + (sides + 1) // 2
-    return torch.stack([start, stop], dim=2).clamp_min(0).minimum(lengths[:, None])
+    pixels = _lengths(size, position)
+    centre = torch.minimum((position * pixels).long(), pixels - 1)
+    start, stop = centre - (sides >> 1), centre + (sides + 1 >> 1)
+    return torch.minimum(torch.stack([start, stop], dim=2).clamp_min_(0), pixels[:, None])
 
 
 def fitted_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
