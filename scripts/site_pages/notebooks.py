@@ -28,7 +28,9 @@ def notebook_page(file: Path, page: Path) -> str:
                 raise ValueError(
                     f"{file.name}: cell {number} was not run. Run the notebook and save it."
                 )
-            parts.append(f"```python\n{text}\n```")
+            commands = text.removeprefix("%%bash\n")
+            language = "python" if commands == text else "bash"
+            parts.append(f"```{language}\n{commands}\n```")
             for place, output in enumerate(cell["outputs"]):
                 parts.append(_output(output, page, f"{file.stem}-{number}-{place}", file.name))
     return "\n\n".join(part for part in parts if part) + "\n"

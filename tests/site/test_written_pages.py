@@ -104,6 +104,13 @@ def test_a_notebook_becomes_a_page(tmp_path: Path) -> None:
     assert (page.parent / "one-2-0.png").read_bytes() == b"PNG"
 
 
+def test_commands_of_a_notebook_are_shown_as_commands(tmp_path: Path) -> None:
+    page = notebook_page(
+        notebook(tmp_path, cell("code", "%%bash\nls \\\n  -l")), tmp_path / "one.md"
+    )
+    assert page == "```bash\nls \\\n  -l\n```\n"
+
+
 def test_a_notebook_that_was_not_run_or_failed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one\.ipynb: cell 0 was not run\. Run the notebook"):
         notebook_page(notebook(tmp_path, cell("code", "x", count=None)), tmp_path / "one.md")
