@@ -14,7 +14,8 @@ import mixwright
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
-LINKING = sorted([*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "benchmarks" / "results").glob("*.md")])
+FOLDERS = (ROOT / "docs" / "integrations", ROOT / "benchmarks" / "results")
+LINKING = sorted([*PAGES, ROOT / "CHANGELOG.md", *(p for f in FOLDERS for p in f.glob("*.md"))])
 LINK = re.compile(r"\]\(([^)#\s]*)#?([^)\s]*)\)")  # a target and a heading in it
 # Those in folders below need other libraries: tests/integration runs them.
 PAGES_OF_CODE = sorted(page.name for page in DOCS.glob("*.md") if "```python\n" in page.read_text())
