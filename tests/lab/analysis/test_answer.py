@@ -322,6 +322,12 @@ def test_a_method_at_equal_time_is_trained_alone_by_its_whole_recipe() -> None:
     )
 
 
+def test_no_mixing_is_trained_alone_without_an_end_without_mixing() -> None:
+    level = method("none", BASE, clean=1.0), method("hmix", gained(0.0), clean=1.0)
+    (step,) = answer(found(*level, command=f"{COMMAND} --mix-off-epochs 9")).steps
+    assert step.command == "mixwright train none --data cifar10 --epochs 120"
+
+
 def test_a_file_of_options_may_name_the_folder_so_no_command_is_guessed() -> None:
     sure = method("none", BASE, clean=1.0), method("hmix", gained(0.041), clean=1.0)
     assert answer(found(*sure, command="mixwright compare --config c.yaml")).steps == ()

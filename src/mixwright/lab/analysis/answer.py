@@ -246,7 +246,9 @@ def _training(
     command: Command, method: str, recipe: Mapping[str, Any], spent: Mapping[str, Spent]
 ) -> Step:
     """One run of a method under the same recipe; at equal time it had epochs of its own."""
-    kept = tuple(option for option in command.options if option[0] not in _OF_COMPARE)
+    # Where nothing is mixed there are no last epochs without mixing.
+    unused = _OF_COMPARE | ({"--mix-off-epochs"} if method == "none" else set())
+    kept = tuple(option for option in command.options if option[0] not in unused)
     alone = Command((method,), kept)
     own = spent.get(method)
     if own is not None and own.epochs is not None:
