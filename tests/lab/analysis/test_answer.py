@@ -230,7 +230,7 @@ def test_an_underfitting_baseline_asks_for_longer_training() -> None:
     ((sentence, _),) = next_steps(one)
     assert sentence == (
         "What to do next: train longer, for 240 epochs, without mixing and with the best three "
-        "methods at most. That takes about 20 minutes on the machine of these runs."
+        "methods at most. That takes about 22 minutes on the machine of these runs."
     )
 
 
