@@ -25,7 +25,7 @@ from mixwright.adapters.batches import (
     walk,
 )
 from mixwright.adapters.ranks import known_rank
-from mixwright.adapters.requirements import require
+from mixwright.requirements import require
 from mixwright.arguments import check_arguments, check_whole, shown
 from mixwright.mixers.mixer import Mixer, mixer_text
 from mixwright.sampling import stream

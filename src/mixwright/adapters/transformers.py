@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.adapters.mix import Mix
-from mixwright.adapters.requirements import require
+from mixwright.requirements import require
 from mixwright.arguments import shown
 from mixwright.files import write_whole
 from mixwright.outputs import take_logits

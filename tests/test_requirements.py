@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mixwright.adapters.requirements import require
+from mixwright.requirements import require
 
 
 @pytest.fixture
