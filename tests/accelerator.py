@@ -57,6 +57,8 @@ class Accelerator(TorchDispatchMode):
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Accelerator:
+        if not torch.backends.cuda.is_built():  # its backward passes abort the process
+            pytest.skip("this build of torch knows no CUDA, so it can pretend no such device")
         self._fake = self._stack.enter_context(_OneMode())
         self._stack.enter_context(_no_driver_needed(self._seeds))
         super().__enter__()
