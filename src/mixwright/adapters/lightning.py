@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.adapters.mix import Mix
-from mixwright.requirements import require
 from mixwright.arguments import shown
 from mixwright.outputs import take_logits
 from mixwright.plan import MixPlan
+from mixwright.requirements import require
 from mixwright.taps import named_layer
 
 # 2.6.2 and 2.6.3 were malicious uploads. Both packages hold the same code, and a callback of one

@@ -25,9 +25,9 @@ from mixwright.adapters.batches import (
     walk,
 )
 from mixwright.adapters.ranks import known_rank
-from mixwright.requirements import require
 from mixwright.arguments import check_arguments, check_whole, shown
 from mixwright.mixers.mixer import Mixer, mixer_text
+from mixwright.requirements import require
 from mixwright.sampling import stream
 
 

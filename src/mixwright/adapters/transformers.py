@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.adapters.mix import Mix
-from mixwright.requirements import require
 from mixwright.arguments import shown
 from mixwright.files import write_whole
 from mixwright.outputs import take_logits
+from mixwright.requirements import require
 
 _log = logging.getLogger(__name__)
 
