@@ -48,7 +48,7 @@ def test_a_finished_comparison_is_shown_at_once_and_remade_where_it_is_stale(
     assert (record.read_bytes(), page.read_bytes()) == (whole, shown)
     # The same words about the same numbers: heading, table, answer, where the files are.
     said = [line for line in first.splitlines() if line and not line.endswith(" s")]
-    for line in said[:2] + said[said.index(next(x for x in said if "top-1" in x)) :]:
+    for line in said[:2] + said[said.index(next(x for x in said if "EMA top-1" in x)) :]:
         assert line in done.stdout
     with monkeypatch.context() as patched:
 
