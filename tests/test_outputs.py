@@ -149,9 +149,9 @@ def test_a_plan_takes_the_output_itself():
         assert plan.accuracy(output, labels).item() == 0.5
     others: list[Any] = [(logits,), {"scores": logits}, Output(None)]
     for output in others:
-        with pytest.raises(ValueError, match=r"plan.loss: logits are a .*returns its logits"):
+        with pytest.raises(ValueError, match=r"plan.loss: logits are an? .*returns its logits"):
             plan.loss(criterion, output, labels)
-        with pytest.raises(ValueError, match=r"plan.accuracy: logits are a .*returns its logits"):
+        with pytest.raises(ValueError, match=r"plan.accuracy: logits are an? .*returns its logits"):
             plan.accuracy(output, labels)
 
 

@@ -21,6 +21,7 @@ def lattice_factors(
     begins every ``period``; ``phase`` pixels of the first period lie before that, 0 if None.
 
     Example:
+        >>> import torch
         >>> one = torch.tensor([1])
         >>> lattice_factors(start=one, length=5 * one, period=3 * one, hole=2 * one, size=8).int()
         tensor([[0, 1, 1, 0, 1, 1, 0, 0]], dtype=torch.int32)

@@ -43,7 +43,10 @@ def test_without_it_nothing_changes():
     [
         ("train none --recipe nope", "--recipe nope: there is no such recipe. Known are automix-"),
         ("compare none automix --recipe automix-cifar --lr 0.01", "min_lr is 0.05; expected at"),
-        ("train none --recipe finetune --model smallconv", "model smallconv: it is one of ours"),
+        (
+            "train none --recipe finetune --model smallconv",
+            "finetune starts from published weights",
+        ),
         ("train none --augment randaugment:magnitude=99 --epochs 1", "magnitude is 99"),
         ("train none --freeze layer9 --epochs 1", "freeze is 'layer9', which fits no parameter"),
         ("train none --drop-path 0.1 --epochs 1", "model smallconv: drop_path is 0.1"),

@@ -15,8 +15,9 @@ from mixwright.objectives import OBJECTIVES
 MODULE = """
 from mixwright.mixers import MixUp
 
-class Mine(MixUp):
-    pass
+class Mine:
+    def plan(self, images, labels=None, *, generator, model=None):
+        return MixUp().plan(images, labels, generator=generator)
 """
 
 

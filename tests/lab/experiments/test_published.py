@@ -47,5 +47,9 @@ def test_a_network_with_published_weights_is_evaluated_by_its_name() -> None:
     assert model.mean.flatten().tolist() == pytest.approx([127 / 255] * 3)
     with pytest.raises(ValueError, match="resnet20 is the name of a network without weights"):
         find_models("resnet20", weights="all", normalise="inside")
-    (timm,) = find_models("timm:resnet18", weights="all", normalise="inside")
-    assert timm.name == "timm:resnet18"
+    if find_spec("timm") is None:
+        with pytest.raises(ValueError, match=r"pip install 'mixwright\[zoo\]'"):
+            find_models("timm:resnet18", weights="all", normalise="inside")
+    else:
+        (timm,) = find_models("timm:resnet18", weights="all", normalise="inside")
+        assert timm.name == "timm:resnet18"
