@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -293,13 +294,85 @@ def test_after_an_error_nothing_is_mixed_any_more():
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"MixCallback: mix is .*CutMix.*; expected a Mix"):
         MixCallback(mw.CutMix())  # pyright: ignore[reportArgumentType]
-    two = [MixCallback(mw.Mix(mw.CutMix(), num_classes=3)) for _ in range(2)]
-    with pytest.raises(RuntimeError, match="more than one stateful callback"):
-        trainer(*two)  # Lightning's own check, which keeps batches from being mixed twice
+    mix = mw.Mix(mw.CutMix(), num_classes=3)
     with pytest.raises(ValueError, match="the model has no layer 'nett'; the nearest are net"):
-        trainer(MixCallback(two[0].mix, model="nett")).fit(Net(), loader())
+        trainer(MixCallback(mix, model="nett")).fit(Net(), loader())
     with pytest.raises(ValueError, match="num_classes"):
         trainer(MixCallback(mw.Mix(mw.CutMix()))).fit(Net(), loader())
+
+
+class Other(MixCallback):
+    """Of another name, which Lightning's own check lets pass."""
+
+
+def test_a_trainer_with_two_callbacks_is_refused():
+    first, other = (kind(mw.Mix(mw.CutMix(), num_classes=3)) for kind in (MixCallback, Other))
+    with pytest.raises(RuntimeError, match="more than one stateful callback of type `MixCallback`"):
+        trainer(first, MixCallback(first.mix))  # by Lightning, before the trainer is made
+    run, net = trainer(first, other), Net()
+    with pytest.raises(ValueError, match=r"the trainer has 2 of them.*mw\.OneOf\("):
+        run.fit(net, loader())
+    assert not net.seen
+    assert "batch_to_device" not in vars(run.strategy)
+
+
+def test_a_mix_in_evaluation_mode_is_named_once_and_leaves_batches_as_they_are():
+    net, mix = Net(), mw.Mix(mw.CutMix(), num_classes=3, seed=5).eval()
+    with pytest.warns(UserWarning, match="MixCallback: the mix is in evaluation mode") as told:
+        trainer(MixCallback(mix), max_epochs=2).fit(net, loader(), loader())
+    assert sum("MixCallback" in str(warning.message) for warning in told) == 1
+    check(net.seen["train"], [(IMAGES[:4], LABELS[:4]), (IMAGES[4:], LABELS[4:])] * 2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="MixCallback")
+        trainer(MixCallback(mix.train())).fit(Net(), loader(), loader())
+        mix.mixing = False  # the switch that is meant for training
+        trainer(MixCallback(mix)).fit(Net(), loader())
+
+
+class Tuned(Net):
+    """Has what Lightning's tuner varies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lr, self.batch_size = 0.1, 4
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(Data(), batch_size=self.batch_size)
+
+    val_dataloader = train_dataloader
+
+    def tried(self) -> list[tuple[Tensor, Tensor]]:
+        """Give what was trained on since the last call."""
+        return self.seen.pop("train")
+
+
+def all_mixed(batches: list[tuple[Tensor, Tensor]]) -> bool:
+    return all(targets.ndim == 2 and bool((targets > 0).sum() > 4) for _, targets in batches)
+
+
+def test_the_tuner_tries_mixed_batches_and_draws_begin_anew_after_it(tmp_path: Path):
+    net, mix = Tuned(), mw.Mix(mw.CutMix(), num_classes=3, seed=5)
+    run = trainer(MixCallback(mix), default_root_dir=tmp_path)
+    tuner = pl.tuner.Tuner(run)
+    tuner.lr_find(net, num_training=2, update_attr=False)
+    tried = net.tried()
+    assert len(tried) == 2
+    assert all_mixed(tried)
+    assert tuner.scale_batch_size(net, steps_per_trial=1, init_val=4, max_trials=1) == 4
+    assert all_mixed(net.tried())
+    assert "batch_to_device" not in vars(run.strategy)
+    run.fit(net)
+    check(net.tried(), mixed_by_hand(2))
+
+
+def test_a_finder_among_the_callbacks_tries_mixed_batches_too(tmp_path: Path):
+    net, mix = Tuned(), mw.Mix(mw.CutMix(), num_classes=3, seed=5)
+    finder = pl.callbacks.LearningRateFinder(num_training_steps=2, update_attr=False)
+    trainer(MixCallback(mix, model="net"), finder, default_root_dir=tmp_path).fit(net)
+    tried = net.tried()
+    assert all_mixed(tried[:2])
+    check(tried[2:], mixed_by_hand(2))
+    check(net.seen["val"][-2:], [(IMAGES[:4], LABELS[:4]), (IMAGES[4:], LABELS[4:])])
 
 
 class Sharded(Net):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -47,8 +48,13 @@ class MixCallback(_Callback):
     - Where ``training_step`` returns its logits beside the loss, ``{"loss": ..., "logits": ...}``,
       the accuracy of each epoch's mixed batches is logged: the share of label weight at the
       predicted class, by ``MixPlan.accuracy``.
+    - Lightning's tuner, ``lr_find`` and ``scale_batch_size``, tries mixed batches too.
+    - A mix that is in evaluation mode when the fit begins mixes nothing and is warned of.
     - The trainer's checkpoints hold the draws of all ranks; a run that goes on from one, with as
       many ranks, draws on exactly. Ranks draw differently.
+
+    A trainer takes one of them, since two would mix what is mixed already: ``OneOf`` holds several
+    mixers.
 
     Args:
         mix: what mixes; its ``labels_getter`` finds images and labels in batches of any structure.
@@ -57,8 +63,8 @@ class MixCallback(_Callback):
         log: name under which the accuracy is logged; None for no log.
 
     Raises:
-        ValueError: ``mix`` is no ``Mix``; in ``fit``, the module has no submodule ``model``, or as
-            for ``mix(batch)``.
+        ValueError: ``mix`` is no ``Mix``; in ``fit``, the trainer has another ``MixCallback``, the
+            module has no submodule ``model``, or as for ``mix(batch)``.
 
     Example::
 
@@ -80,23 +86,36 @@ class MixCallback(_Callback):
         self._drawn: tuple[MixPlan, Any] | None = None  # of the batch that is trained on
         self._undo: Callable[[], None] | None = None
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        """Begin to mix."""
-        looked_at: Module = pl_module if self.model is None else named_layer(pl_module, self.model)
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Begin to mix, before tuners try learning rates or batch sizes in ``on_fit_start``."""
+        if stage != "fit":
+            return
+        count = sum(isinstance(callback, MixCallback) for callback in trainer.callbacks)
+        if count > 1:
+            raise ValueError(
+                f"MixCallback: the trainer has {count} of them, which would mix batches that are "
+                "mixed already; expected one. Let it choose for each sample, as by "
+                "Mix(mw.OneOf(mw.CutMix(), mw.MixUp()), ...)."
+            )
         self._stop()
         # A callback is shown the batch but cannot replace it: Lightning passes on the object that
         # it has, and labels in a tuple cannot become targets, of another shape and dtype, in place.
         # So the strategy's step that brings a batch to the device is followed by the mixing, the
         # one place that batches of every loop pass: behind on_after_batch_transfer of the module
         # or the data module, whichever has it, and before all training hooks. It is the strategy's
-        # attribute, not its class's, and lives as long as the fit.
+        # attribute, not its class's, and lives as long as the fit, also where Lightning's tuner has
+        # put the trainer's callbacks aside.
         strategy = trainer.strategy
         transfer = strategy.batch_to_device
+
+        @functools.cache  # at the first batch: configure_model may not have made the layer yet
+        def looked_at() -> Module:
+            return pl_module if self.model is None else named_layer(pl_module, self.model)
 
         @functools.wraps(transfer)
         def transfer_and_mix(batch: Any, *args: Any, **kwargs: Any) -> Any:
             batch = transfer(batch, *args, **kwargs)
-            return self._mixed(batch, trainer, looked_at) if trainer.training else batch
+            return self._mixed(batch, trainer, looked_at()) if trainer.training else batch
 
         def undo() -> None:
             if vars(strategy).get("batch_to_device") is transfer_and_mix:
@@ -104,6 +123,18 @@ class MixCallback(_Callback):
 
         strategy.batch_to_device = transfer_and_mix
         self._undo = undo
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Say what would otherwise be seen late, or not at all."""
+        if self.model is not None:
+            named_layer(pl_module, self.model)
+        if not self.mix.training and trainer.is_global_zero:
+            warnings.warn(
+                "MixCallback: the mix is in evaluation mode, so that batches are trained on "
+                "unmixed; expected mix.train() before the fit. To train without mixing set "
+                "mix.mixing = False.",
+                stacklevel=2,
+            )
 
     def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Mix no longer."""
