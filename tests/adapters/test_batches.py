@@ -66,6 +66,12 @@ STRUCTURES: dict[str, tuple[Any, Callable[[Any], tuple[Any, Any]]]] = {
     "queue": ({"frames": deque([TABLE, IMAGES]), "LABEL_id": LABELS},
               lambda b: (b["frames"][1], b["LABEL_id"])),
     "array": ({"image": IMAGES, "labels": LABELS.numpy()}, lambda b: (b["image"], b["labels"])),
+    "exact": ({"image": IMAGES, "label_group": NAMES, "Label": LABELS},
+              lambda b: (b["image"], b["Label"])),
+    "exact plural": ([IMAGES, {"label_group": NAMES, "label": TABLE, "LABELS": LABELS}],
+                     lambda b: (b[0], b[1]["LABELS"])),
+    "like": ({"x_label": LABELS, "label_group": NAMES, "x": IMAGES},
+             lambda b: (b["x"], b["x_label"])),
     "numbers": ({"image": IMAGES, "labels": LABELS.tolist()}, lambda b: (b["image"], b["labels"])),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
@@ -20,6 +20,7 @@ from mixwright.arguments import shown
 LabelsGetter = Callable[[Any], Any] | Literal["default"] | None
 """How labels are found in a batch, as in torchvision's transforms; see ``find_labels``."""
 
+_EXACT = ("labels", "label")  # in any spelling; the first of them that is there
 _GET_THEM = 'pass labels_getter=lambda batch: batch["target"], or whatever gives them'
 
 
@@ -75,12 +76,16 @@ def find_images(batch: Any, labels: Any) -> list[tuple[str, Tensor]]:
     ]
 
 
-def find_labels(batch: Any, labels_getter: LabelsGetter, *, who: str) -> Any:
-    """Find the labels of a batch by a rule that is torchvision's.
+def find_labels(
+    batch: Any, labels_getter: LabelsGetter, *, who: str, exact: Sequence[str] = _EXACT
+) -> Any:
+    """Find the labels of a batch, nearly as torchvision does.
 
     ``"default"`` takes the second part of a tuple or list, which may be the labels or hold them;
-    or, in a mapping, what is named ``labels`` in any spelling, else the first whose name has
-    ``label`` in it. A callable is given the batch and returns what is within it, not a copy.
+    or, in a mapping, what is named ``exact`` in any spelling, else the first whose name has
+    ``label`` in it. torchvision knows ``labels`` alone: to it ``label`` is a name that has it,
+    no better than ``label_group``. A callable is given the batch and returns what is within it,
+    not a copy.
 
     Raises:
         ValueError: none are found, or what the callable returns is not in the batch.
@@ -91,7 +96,7 @@ def find_labels(batch: Any, labels_getter: LabelsGetter, *, who: str) -> Any:
             f"mixed with the images: {_GET_THEM}."
         )
     if isinstance(labels_getter, str):
-        return _default_labels(batch, who=who)
+        return _default_labels(batch, exact, who=who)
     labels = labels_getter(batch)
     if not any(part is labels for _, part in walk(batch, stop=labels)):
         raise ValueError(
@@ -131,14 +136,14 @@ def _is_pair(batch: Any) -> bool:
     return not holds_labels and not holds_images
 
 
-def _default_labels(batch: Any, *, who: str) -> Any:
+def _default_labels(batch: Any, exact: Sequence[str], *, who: str) -> Any:
     found, place = batch, "the batch"
     if isinstance(batch, tuple | list) and len(batch) > 1:  # pyright: ignore[reportUnknownArgumentType]
         found, place = batch[1], "batch[1]"
     if isinstance(found, Mapping) or dataclasses.is_dataclass(found):
         named = {key: part for key, _, part in _parts(found) if isinstance(key, str)}
-        exact = [key for key in named if key.lower() == "labels"]
-        like = exact or [key for key in named if "label" in key.lower()]
+        like = [key for name in exact for key in named if key.lower() == name]
+        like += [key for key in named if "label" in key.lower()]
         if like:
             return named[like[0]]
         names = ", ".join(map(repr, named)) or "no name"

@@ -56,10 +56,11 @@ class Mix(Module):
         seed: of all draws, any whole number; None takes ``torch.initial_seed()``. Ranks, of an
             initialised ``torch.distributed`` or else of the variable ``RANK``, draw differently.
         labels_getter: how labels are found in a batch that is not two values, images and labels,
-            as in torchvision. ``"default"``: the second part of a tuple or list, where that is no
-            dictionary; else what is named ``labels`` in any spelling, or the first whose name has
-            ``label`` in it. A callable is given the batch and returns its labels, which targets
-            replace; loader workers that are spawned need one that can be pickled.
+            much as in torchvision. ``"default"``: the second part of a tuple or list, where that
+            is no dictionary; else what is named ``labels``, else ``label``, in any spelling, else
+            the first whose name has ``label`` in it. A callable is given the batch and returns its
+            labels, which targets replace; loader workers that are spawned need one that can be
+            pickled.
         ignore_index: a class index that stands for "not known", such as -100; needs
             ``num_classes``; see ``MixPlan.targets``. None for none.
 

@@ -36,8 +36,9 @@ class MixTransform(Module):
 
     Any mixer serves, ``OneOf`` and one of your own too; the classes of this module are this with a
     mixer of ours. What is mixed are all ``tv_tensors.Image`` and ``Video`` of a batch, by one plan,
-    or where it has none the first tensor ``(B, C, H, W)`` beside the labels. All else is passed
-    through, in the same containers.
+    or where it has none the first tensor ``(B, C, H, W)`` beside the labels, that one alone: mark
+    images where a batch has other tensors of four axes. All else is passed through, in the same
+    containers.
 
     Draws follow ``torch.manual_seed``: each call takes one number of torch's global stream, so that
     workers of a loader differ as torch seeds them. The rank is mixed in: ranks of one seed differ.
@@ -47,8 +48,8 @@ class MixTransform(Module):
         mixer: what to draw, one that needs no model.
         num_classes: K, needed where labels are class indices.
         labels_getter: ``"default"`` takes the second input, or within it (or a single one that is
-            a dictionary) what is named ``labels``, or has ``label`` in its name; a callable takes
-            the inputs and returns the labels that are in them.
+            a dictionary) what is named ``labels``, else the first that has ``label`` in its name;
+            a callable takes the inputs and returns the labels that are in them.
 
     Raises:
         ImportError: torchvision is missing or older than 0.21.
@@ -94,7 +95,7 @@ class MixTransform(Module):
         name = type(self).__name__
         batch = inputs if len(inputs) != 1 else inputs[0]
         self._check_parts(batch)
-        labels = find_labels(batch, self.labels_getter, who=name)
+        labels = find_labels(batch, self.labels_getter, who=name, exact=("labels",))
         if not isinstance(labels, Tensor) or labels.ndim not in (1, 2):
             raise ValueError(
                 f"{name}: the labels are {shown(labels)}; expected a tensor of class indices (B,) "
