@@ -19,6 +19,24 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+class MissingModelError(ValueError):
+    """A mixer looks at the model and was given none."""
+
+    def __init__(self, why: str, instead: str = "") -> None:
+        # What is raised in a loader's worker is made again of its text alone.
+        super().__init__(
+            f"{why} Pass model=... to plan() or Mix, or {instead}." if instead else why
+        )
+        self.why, self.instead = why, instead
+
+    def at(self, place: str) -> ValueError:
+        """Give the error of a place that has no model to pass on."""
+        return ValueError(
+            f"{self.why} {place} has no model: mix in the training loop by Mix, "
+            f"mix(images, labels, model=model), or {self.instead}."
+        )
+
+
 def plain(value: Any) -> Any:
     """Return NumPy's scalars and 0-d tensors, and those in a tuple or list, as Python's numbers.
 

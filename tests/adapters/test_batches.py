@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mixwright import CutMix, MiAMix, Mix, MixUp
+from mixwright import CutMix, MiAMix, Mix, MixUp, OneOf, PuzzleMix, SnapMix
 from mixwright.sampling import Stream, stream
 
 IMAGES = torch.rand(6, 3, 8, 8, generator=stream(1))
@@ -286,6 +286,28 @@ def test_samples_of_two_shapes_or_names_are_named() -> None:
     for second in ({"image": IMAGES[0, :, 1:], "label": 1}, {"image": IMAGES[0]}):
         with pytest.raises(ValueError, match=r"torch makes no batch of samples.*expected tensors"):
             mix.collate([first, second])
+
+
+@pytest.mark.parametrize("mixer", [PuzzleMix(), OneOf(CutMix(), SnapMix())], ids=["one", "inner"])
+def test_a_mixer_that_needs_a_model_is_told_where_one_is(mixer: Any) -> None:
+    given = samples(lambda k: (IMAGES[k], int(LABELS[k])))
+    told = (
+        r"(Puzzle|Snap)Mix: model missing; its saliency.* A collate function has no model: mix in "
+        r"the training loop by Mix, mix\(images, labels, model=model\), or choose saliency="
+    )
+    mix = Mix(mixer, num_classes=4, seed=3)
+    with pytest.raises(ValueError, match=told) as raised:
+        mix.collate(given)
+    assert "Pass model" not in str(raised.value)
+    loader = DataLoader(given, batch_size=6, num_workers=1, collate_fn=mix.collate)
+    with pytest.raises(ValueError, match=told):
+        next(iter(loader))
+    with pytest.raises(
+        ValueError, match=r"Pass model=\.\.\. to plan\(\) or Mix, or choose saliency"
+    ):
+        mix(IMAGES, LABELS)
+    mix.mixing = False  # nothing is looked at
+    assert torch.equal(mix.collate(given)[0], IMAGES)
 
 
 def test_a_model_reaches_the_mixer_with_a_whole_batch() -> None:

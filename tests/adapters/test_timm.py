@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from accelerator import CUDA, Accelerator
-from mixwright import CutMix, Mix, MixUp, Scheduled, SnapMix
+from mixwright import CutMix, Mix, MixUp, PuzzleMix, Scheduled, SnapMix
 from mixwright.adapters.timm import FastCollateMixup, Mixup
 from mixwright.masks.box import centred_box
 from mixwright.sampling import stream
@@ -406,6 +406,13 @@ def test_collating_takes_multi_hot_labels_and_goes_on_smoothing_them_when_off() 
 def test_other_samples_are_refused(samples: list[Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         FastCollateMixup(num_classes=2)(samples)
+
+
+def test_collating_by_a_mixer_that_needs_a_model_is_refused_with_the_way_that_works() -> None:
+    collate = FastCollateMixup(mixer=PuzzleMix(), num_classes=2)
+    samples = [(torch.zeros(3, 16, 16, dtype=torch.uint8), k) for k in (0, 1)]
+    with pytest.raises(ValueError, match=r"A collate function has no model: mix in the training"):
+        collate(samples)
 
 
 def test_an_epoch_that_is_told_repeats_its_draws() -> None:

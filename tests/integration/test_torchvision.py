@@ -128,6 +128,13 @@ def test_any_mixer_serves() -> None:
     assert not torch.equal(out["image"], IMAGES)
 
 
+def test_a_mixer_that_needs_a_model_is_refused_with_the_way_that_works() -> None:
+    with pytest.raises(
+        ValueError, match=r"PuzzleMix: model missing.* A transform has no model: mix"
+    ):
+        tv.MixTransform(mw.PuzzleMix(), num_classes=CLASSES)(IMAGES, LABELS)
+
+
 def test_one_plan_mixes_all_images_and_frames() -> None:
     who = torch.eye(6)[:, :, None, None].expand(6, 6, 16, 20)  # sample k lights channel k
     frames = tv_tensors.Video(who[:, None].repeat(1, 4, 1, 1, 1))

@@ -18,7 +18,7 @@ from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_se
 from mixwright.adapters.ranks import known_rank
 from mixwright.adapters.samples import collated
 from mixwright.adapters.shared_state import SharedState, is_spawning
-from mixwright.arguments import check_arguments, check_number, check_whole, plain
+from mixwright.arguments import MissingModelError, check_arguments, check_number, check_whole, plain
 from mixwright.mixers.combine import set_progress
 from mixwright.mixers.mixer import Mixer, mixer_text
 from mixwright.plan import MixPlan
@@ -207,7 +207,8 @@ class Mix(Module):
             dictionaries the batch with both in place, as ``mix(batch)`` gives it.
 
         Raises:
-            ValueError: no batch can be made of the samples, or as for ``mix(...)``.
+            ValueError: no batch can be made of the samples, the mixer needs a model, which a
+                collate function has not, or as for ``mix(...)``.
         """
         batch = collated(samples, self.labels_getter)
         return self._mixed(batch, self._loaded) if self.mixing else batch
@@ -224,7 +225,10 @@ class Mix(Module):
             self._batches_of, self._batches = source, 0
         words = (self.seed, self._own_rank(), Stream.LOADER, *source, self._batches)
         self._batches += 1
-        return self._drawn(images, labels, generator=stream(*words), model=None)
+        try:
+            return self._drawn(images, labels, generator=stream(*words), model=None)
+        except MissingModelError as error:
+            raise error.at("A collate function") from None
 
     def _mixed(self, batch: Any, draw: Callable[[Tensor, Any], MixPlan]) -> Any:
         """Put mixed images and targets into a batch."""

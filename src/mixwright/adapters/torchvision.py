@@ -25,7 +25,7 @@ from mixwright.adapters.batches import (
     walk,
 )
 from mixwright.adapters.ranks import known_rank
-from mixwright.arguments import check_arguments, check_whole, shown
+from mixwright.arguments import MissingModelError, check_arguments, check_whole, shown
 from mixwright.mixers.mixer import Mixer, mixer_text
 from mixwright.requirements import require
 from mixwright.sampling import stream
@@ -89,8 +89,8 @@ class MixTransform(Module):
             float32 or of the dtype of floating labels.
 
         Raises:
-            ValueError: images or labels are not found or do not fit one another, or there are
-                PIL images, bounding boxes, key points or masks.
+            ValueError: images or labels are not found or do not fit one another, there are PIL
+                images, bounding boxes, key points or masks, or the mixer needs a model.
         """
         name = type(self).__name__
         batch = inputs if len(inputs) != 1 else inputs[0]
@@ -104,7 +104,10 @@ class MixTransform(Module):
         images = self._images(batch, labels)
         # Shares of one-hot labels may be whole numbers, as torch.nn.functional.one_hot gives them.
         known = labels.float() if labels.ndim == 2 and not labels.is_floating_point() else labels
-        plan = self.mixer.plan(_planar(images[0]), known, generator=_generator())
+        try:
+            plan = self.mixer.plan(_planar(images[0]), known, generator=_generator())
+        except MissingModelError as error:
+            raise error.at("A transform") from None
         if len(plan) != plan.pool:
             raise ValueError(
                 f"{name}: the mixer makes {len(plan)} images of {plan.pool}; expected as many, "

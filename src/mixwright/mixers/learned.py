@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import Module
 
-from mixwright.arguments import check_arguments, check_number, check_whole
+from mixwright.arguments import MissingModelError, check_arguments, check_number, check_whole
 from mixwright.checkpoint import load_checkpoint
 from mixwright.masknets import MaskNet
 from mixwright.mixers.hub import file_on_hub, on_hub
@@ -126,9 +126,9 @@ class LearnedMixer(Module):
         check_batch(_NAME, images, labels, dims=2)
         encoder = model if self.encoder is None else self.encoder
         if encoder is None:
-            raise ValueError(
-                f"{_NAME}: model missing, and it has no encoder of its own; expected one of them. "
-                f"Pass model=... to plan() or Mix, or make it with {_NAME}(encoder, ...)."
+            raise MissingModelError(
+                f"{_NAME}: model missing, and it has no encoder of its own; expected one of them.",
+                f"make it with {_NAME}(encoder, ...)",
             )
         if len(images) == 1:
             return singleton_plan(images)

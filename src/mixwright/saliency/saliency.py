@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from mixwright.arguments import MissingModelError
 from mixwright.masks.blocks import area_mean
 from mixwright.saliency.cam import ClassActivation
 from mixwright.saliency.features import FeatureMean
@@ -103,10 +104,13 @@ def salience(
     needs: tuple[str, ...] = getattr(provider, "needs", ())
     for what, value in (("model", model), ("labels", labels)):
         if what in needs and value is None:
-            raise ValueError(
-                f"{name}: {what} missing; its saliency ({type(provider).__name__}) looks at "
-                f"{what}. Pass {what}=... to plan() or Mix, or choose saliency='spectral'."
+            why = (
+                f"{name}: {what} missing; its saliency ({type(provider).__name__}) looks at {what}."
             )
+            instead = "choose saliency='spectral'"
+            if what == "model":
+                raise MissingModelError(why, instead)
+            raise ValueError(f"{why} Pass {what}=... to plan() or Mix, or {instead}.")
     memory = _shared.get()
     key = (_identity(provider), id(images), id(labels), id(model))
     if memory is not None and key in memory:
