@@ -336,6 +336,51 @@ def test_the_collator_mixes_training_and_no_evaluation(
     assert torch.equal(model.seen[-1][1], IMAGES[:4])
 
 
+def label_axes(loader: Any) -> set[int]:
+    return {batch["labels"].ndim for batch in loader}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loaders_of_evaluation_that_a_user_iterates_are_not_mixed(tmp_path: Path, workers: int):
+    class Own(MixTrainer):
+        def evaluation_loop(self, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+            del args, kwargs
+            seen.append(label_axes(dataloader))
+            return transformers.trainer_utils.EvalLoopOutput(None, None, {"eval_loss": 0.0}, 8)
+
+    seen: list[set[int]] = []
+    collator = MixCollator(mix())
+    run = trainer(
+        Watched(True),
+        tmp_path,
+        library=Own,
+        given={"data_collator": collator},
+        dataloader_num_workers=workers,
+        dataloader_persistent_workers=workers > 0,
+        **({"dataloader_multiprocessing_context": "fork"} if workers else {}),
+    )
+    for _ in range(2):  # workers that persist are asked again
+        batches = list(run.get_eval_dataloader())
+        assert torch.equal(torch.cat([batch["pixel_values"] for batch in batches]), IMAGES[:8])
+        assert torch.equal(torch.cat([batch["labels"] for batch in batches]), LABELS[:8])
+        assert label_axes(run.get_eval_dataloader(Data(4))) == {1}
+        assert label_axes(run.get_test_dataloader(Data(4))) == {1}
+        run.evaluate()
+        assert label_axes(run.get_train_dataloader()) == {2}
+    assert seen == [{1}, {1}]
+    assert run.data_collator is collator
+
+
+def test_a_plain_trainer_has_the_unmixed_collator_for_loaders_of_ones_own(tmp_path: Path):
+    collator = MixCollator(mix())
+    run = trainer(
+        Watched(True), tmp_path, library=transformers.Trainer, given={"data_collator": collator}
+    )
+    assert label_axes(run.get_eval_dataloader()) == {2}  # what the page warns of
+    own = torch.utils.data.DataLoader(Data(8), batch_size=4, collate_fn=collator.collate)
+    assert label_axes(own) == {1}
+
+
 def test_workers_that_are_spawned_know_who_sent_them(tmp_path: Path):
     collator = MixCollator(mix(), collate=torch.utils.data.default_collate)  # light to send
     samples = [{"pixel_values": IMAGES[index], "labels": LABELS[index]} for index in range(4)]

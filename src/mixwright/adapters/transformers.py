@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,27 @@ class MixTrainerMixin(_Trainer):
             inputs = self.mix(inputs, model=model)
         return super().compute_loss(model, inputs, *args, **kwargs)
 
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a loader that never mixes; see ``Trainer.get_eval_dataloader``."""
+        with self._collating_unmixed():
+            return super().get_eval_dataloader(*args, **kwargs)
+
+    def get_test_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a loader that never mixes; see ``Trainer.get_test_dataloader``."""
+        with self._collating_unmixed():
+            return super().get_test_dataloader(*args, **kwargs)
+
+    @contextmanager
+    def _collating_unmixed(self) -> Iterator[None]:
+        """Let loaders that are made meanwhile collate alone, whoever iterates them and when."""
+        collator: Any = self.data_collator
+        if isinstance(collator, MixCollator):
+            self.data_collator = collator.collate
+        try:
+            yield
+        finally:
+            self.data_collator = collator
+
     def _mixed_loss(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Tensor:
         config = getattr(self.model, "config", None)
         if num_items_in_batch is not None:
@@ -137,9 +159,11 @@ class MixTrainerMixin(_Trainer):
 class MixCollator:
     """Collate samples for the Trainer and mix them, in training alone: ``data_collator=``.
 
-    The Trainer has one collator for all its loaders. This one mixes unless the loader is one of
-    ``Trainer.evaluate`` or ``Trainer.predict``, which get what ``collate`` makes; in a loop of your
-    own give it to the training loader. Draws come from (seed, epoch, worker, batch), as those of
+    The Trainer has one collator for all its loaders. In a ``MixTrainer`` those of evaluation and
+    test get ``collate``, which mixes nothing. In another Trainer this one does not mix for
+    ``Trainer.evaluate`` and ``Trainer.predict``, but it cannot know a loader of
+    ``get_eval_dataloader`` or ``get_test_dataloader`` that you, or an ``evaluation_loop`` of your
+    own, iterate: make that one with ``collate_fn=collator.collate``. Draws come from (seed, epoch, worker, batch), as those of
     ``Mix.collate``; loaders fetch ahead, so a resumed run draws from the same laws but does not
     repeat the very draws. ``MixTrainerMixin`` with ``mix=`` does, knows the model, and mixes on the
     device.
