@@ -398,6 +398,19 @@ def test_workers_that_are_spawned_know_who_sent_them(tmp_path: Path):
     assert pickle.loads(pickle.dumps(collator))(samples)["labels"].shape == (4, 3)
 
 
+@pytest.mark.parametrize("problem", [None, "multi_label_classification"])
+@pytest.mark.parametrize("collator", [True, False])
+def test_another_number_of_classes_than_the_models_is_named(
+    tmp_path: Path, collator: bool, problem: str | None
+):
+    other = mw.Mix(mw.CutMix(), num_classes=7)
+    given = {"data_collator": MixCollator(other)} if collator else {"mix": other}
+    model = Watched(True)
+    model.config.problem_type = problem
+    with pytest.raises(ValueError, match=r"labels have 7 classes and the model 3 logits"):
+        trainer(model, tmp_path, given=given).train()
+
+
 def test_mixing_is_asked_for_once(tmp_path: Path):
     for given in ({}, {"mix": mix(), "data_collator": MixCollator(mix())}, {"mix": mw.CutMix()}):
         with pytest.raises(ValueError, match=r"MixTrainerMixin: mix is .*; expected mix=Mix"):

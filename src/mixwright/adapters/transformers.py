@@ -163,10 +163,11 @@ class MixCollator:
     test get ``collate``, which mixes nothing. In another Trainer this one does not mix for
     ``Trainer.evaluate`` and ``Trainer.predict``, but it cannot know a loader of
     ``get_eval_dataloader`` or ``get_test_dataloader`` that you, or an ``evaluation_loop`` of your
-    own, iterate: make that one with ``collate_fn=collator.collate``. Draws come from (seed, epoch, worker, batch), as those of
-    ``Mix.collate``; loaders fetch ahead, so a resumed run draws from the same laws but does not
-    repeat the very draws. ``MixTrainerMixin`` with ``mix=`` does, knows the model, and mixes on the
-    device.
+    own, iterate: make that one with ``collate_fn=collator.collate``.
+
+    Draws come from (seed, epoch, worker, batch), as those of ``Mix.collate``; loaders fetch ahead,
+    so a resumed run draws from the same laws but does not repeat the very draws.
+    ``MixTrainerMixin`` with ``mix=`` does, knows the model, and mixes on the device.
 
     Give it to a ``MixTrainer``, or give the Trainer ``compute_loss_func=mixed_cross_entropy``
     beside it: a model that is handed the mixed labels itself trains by binary cross-entropy.
@@ -252,6 +253,12 @@ def _loss(
             "remove_unused_columns=False where a transform makes it."
         )
     labels = labels.to(logits.device)
+    if labels.is_floating_point() and labels.shape[-1] != logits.shape[-1]:
+        raise ValueError(
+            f"mixed_cross_entropy: the labels have {labels.shape[-1]} classes and the model "
+            f"{logits.shape[-1]} logits; expected one number, that of Mix(num_classes=...) and of "
+            "the model's num_labels."
+        )
     if several:
         each = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
         each = each.mean(dim=1)
