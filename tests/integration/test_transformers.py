@@ -411,6 +411,16 @@ def test_another_number_of_classes_than_the_models_is_named(
         trainer(model, tmp_path, given=given).train()
 
 
+def test_a_mixer_that_needs_the_model_is_sent_from_the_collator_to_the_trainer():
+    samples = [Data()[index] for index in range(4)]
+    for mixer in (mw.PuzzleMix(), mw.OneOf(mw.SnapMix(), mw.SaliencyMix())):
+        collator = MixCollator(mw.Mix(mixer, num_classes=3))
+        with pytest.raises(
+            ValueError, match=r"looks at the model, and a collator has none; .*mix=Mix.*Mixin"
+        ):
+            collator(samples)
+
+
 def test_mixing_is_asked_for_once(tmp_path: Path):
     for given in ({}, {"mix": mix(), "data_collator": MixCollator(mix())}, {"mix": mw.CutMix()}):
         with pytest.raises(ValueError, match=r"MixTrainerMixin: mix is .*; expected mix=Mix"):

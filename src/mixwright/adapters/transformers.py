@@ -179,7 +179,7 @@ class MixCollator:
 
     Raises:
         ImportError: transformers is missing or older than 4.50.
-        ValueError: ``mix`` is no ``Mix``.
+        ValueError: ``mix`` is no ``Mix``; at the first batch, its mixer needs the model.
 
     Example::
 
@@ -202,7 +202,16 @@ class MixCollator:
         batch, mix = self.collate(samples), self.mix
         if not mix.mixing or self._sent_to_evaluation or _evaluating():
             return batch
-        return mix._mixed(batch, mix._loaded)  # pyright: ignore[reportPrivateUsage]
+        try:
+            return mix._mixed(batch, mix._loaded)  # pyright: ignore[reportPrivateUsage]
+        except ValueError as error:
+            if "model missing" not in str(error):  # what every mixer says that needs one
+                raise
+            raise ValueError(
+                f"MixCollator: {str(error).split(':')[0]} looks at the model, and a collator has "
+                "none; expected a mixer that does not, or no MixCollator and mix=Mix(...) given to "
+                "a trainer with MixTrainerMixin."
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle: a worker that is spawned does not see who started it."""
