@@ -34,6 +34,8 @@ class MixTrainerMixin(_Trainer):
     A step's batch is mixed on its device, once for each batch where gradients are accumulated;
     evaluation and prediction see images and labels as they are, and so does ``compute_metrics``.
     Mixers that look at the model get it, and ``mix.progress`` is the share of steps that is done.
+    ``mix.mixing = False`` switches mixing off; a ``mix`` in evaluation mode does too, with a warning.
+
     Draws are saved in each checkpoint folder, a file for each process, and go on exactly where
     training resumes from one with as many processes.
 
@@ -75,6 +77,7 @@ class MixTrainerMixin(_Trainer):
         self.mix = own
         self._mixes_in_steps = not mixed
         self._in_step = False
+        self._told_evaluation = False  # that the mix is in that mode
         self._columns = 1  # numbers of a label among those that the Trainer has counted
         if self.compute_loss_func is None:
             # For evaluation too: where there is such a function, the Trainer counts labels for it.
@@ -96,6 +99,12 @@ class MixTrainerMixin(_Trainer):
         floating = isinstance(labels, Tensor) and labels.is_floating_point()
         self._columns = labels.shape[-1] if floating else 1
         if self._in_step and self._mixes_in_steps:
+            if self.mix.mixing and not self.mix.training and not self._told_evaluation:
+                self._told_evaluation = True
+                _log.warning(
+                    "MixTrainerMixin: the mix is in evaluation mode, so batches are not mixed; "
+                    "call mix.train(), or set mix.mixing = False where that is meant."
+                )
             inputs = self.mix(inputs, model=model)
         return super().compute_loss(model, inputs, *args, **kwargs)
 
@@ -222,6 +231,9 @@ def mixed_cross_entropy(
     outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None
 ) -> Tensor:
     """Cross-entropy for a Trainer whose batches may be mixed: ``compute_loss_func=``.
+
+    A Trainer tells its ``compute_loss_func`` nothing of ``label_smoothing_factor``, which has no
+    effect here: smooth with ``Mix(label_smoothing=...)``, or use ``MixTrainerMixin``.
 
     Args:
         outputs: what the model returned, with ``logits`` ``(B, K)``.
