@@ -34,7 +34,7 @@ class MixTrainerMixin(_Trainer):
     A step's batch is mixed on its device, once for each batch where gradients are accumulated;
     evaluation and prediction see images and labels as they are, and so does ``compute_metrics``.
     Mixers that look at the model get it, and ``mix.progress`` is the share of steps that is done.
-    ``mix.mixing = False`` switches mixing off; a ``mix`` in evaluation mode does too, with a warning.
+    ``mix.mixing = False`` switches mixing off; so does a ``mix`` in evaluation mode, with a warning.
 
     Draws are saved in each checkpoint folder, a file for each process, and go on exactly where
     training resumes from one with as many processes.

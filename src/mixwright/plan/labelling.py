@@ -76,8 +76,8 @@ def known_labels(
         raise ValueError(
             f"plan: ignore_index is {ignore_index!r} for labels of shape {tuple(labels.shape)} and "
             f"dtype {labels.dtype}; expected class indices (pool,), of which one says that no "
-            "class is known. Soft labels say so by a row of zeros, without ignore_index; of maps take "
-            "plan.targets(maps, num_classes, ignore_index=...) and a loss on shares."
+            "class is known. Soft labels say so by a row of zeros, without ignore_index; of maps "
+            "take plan.targets(maps, num_classes, ignore_index=...) and a loss on shares."
         )
     known = labels != _checked(ignore_index)
     return labels.where(known, 0), weight * known[index.clamp_min(0)]
