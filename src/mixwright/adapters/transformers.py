@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class MixTrainerMixin(_Trainer):
     A step's batch is mixed on its device, once for each batch where gradients are accumulated;
     evaluation and prediction see images and labels as they are, and so does ``compute_metrics``.
     Mixers that look at the model get it, and ``mix.progress`` is the share of steps that is done.
-    ``mix.mixing = False`` switches mixing off; so does a ``mix`` in evaluation mode, with a warning.
+    ``mix.mixing = False`` switches mixing off; a ``mix`` in evaluation mode too, with a warning.
 
     Draws are saved in each checkpoint folder, a file for each process, and go on exactly where
     training resumes from one with as many processes.
@@ -119,7 +119,7 @@ class MixTrainerMixin(_Trainer):
             return super().get_test_dataloader(*args, **kwargs)
 
     @contextmanager
-    def _collating_unmixed(self) -> Iterator[None]:
+    def _collating_unmixed(self) -> Generator[None]:
         """Let loaders that are made meanwhile collate alone, whoever iterates them and when."""
         collator: Any = self.data_collator
         if isinstance(collator, MixCollator):
