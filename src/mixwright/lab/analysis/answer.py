@@ -17,7 +17,7 @@ from mixwright.lab.analysis.next_command import OUT, Command, read_command
 from mixwright.lab.analysis.statistics import Contrast
 from mixwright.lab.analysis.statistics.dunnett import seeds_to_show
 from mixwright.lab.models.names import own_model
-from mixwright.lab.settings import decode, write_value
+from mixwright.lab.settings import decode, option_flag, write_value
 
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
@@ -254,7 +254,7 @@ def _training(
     if own is not None and own.epochs is not None:
         for name, value in lengths(recipe, own.epochs).items():
             if name == "epochs" or value != recipe[name]:
-                alone = alone.with_option(f"--{name.replace('_', '-')}", write_value(value))
+                alone = alone.with_option(option_flag(name), write_value(value))
     return Step(reason="train", command=alone.text("train"), seconds=_seconds([method], spent))
 
 

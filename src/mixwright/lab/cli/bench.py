@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrustOptions, device_option
 from mixwright.lab.cli.parser import option, parse
-from mixwright.lab.cli.unused import flag
+from mixwright.lab.settings import option_flag
 
 if TYPE_CHECKING:
     from mixwright.lab.bench.steps import MakeObjective, StepModel
@@ -71,8 +71,8 @@ def main(argv: Sequence[str]) -> int:
     for name in () if options.training else ("step_models", "precision"):
         if getattr(options, name) != getattr(BenchOptions, name):
             raise UsageError(
-                f"{flag(name)} does nothing without --training, whose steps it is about; leave it "
-                "out, or add --training."
+                f"{option_flag(name)} does nothing without --training, whose steps it is about; "
+                "leave it out, or add --training."
             )
     if not shapes and not options.training:
         raise UsageError("--shapes is none and --training is not given: nothing to measure.")

@@ -8,6 +8,7 @@ from mixwright.lab.cli.options import DataOptions, probe_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.cli.unused import check_probe
 from mixwright.lab.reports.plain_text import printable
+from mixwright.lab.settings import option_flag
 
 ABOUT = """Draw what methods do to images: pairs, masks, mixed images and label bars, as
 gallery.png and gallery.html. METHOD as in mixwright compare --help; without any, all mixers.
@@ -112,7 +113,7 @@ def main(argv: Sequence[str]) -> int:
 def _playground(options: GalleryOptions) -> int:
     """Write the playground."""
     given = [
-        "METHOD" if field.name == "methods" else f"--{field.name.replace('_', '-')}"
+        "METHOD" if field.name == "methods" else option_flag(field.name)
         for field in fields(options)
         if field.name not in ("playground", "out") and getattr(options, field.name) != field.default
     ]

@@ -16,6 +16,7 @@ from mixwright.lab.settings import (
     choices,
     displayed,
     field_types,
+    option_flag,
     read_value,
     without_none,
     write_value,
@@ -43,7 +44,7 @@ def parse(
         UsageError: an argument is not understood.
         SystemExit: help was asked for and printed.
     """
-    fields = {f"--{field.name.replace('_', '-')}": field for field in dataclasses.fields(options)}
+    fields = {option_flag(field.name): field for field in dataclasses.fields(options)}
     plain = next((flag for flag, field in fields.items() if isinstance(field.default, tuple)), None)
     arranged, others = _arranged(argv, fields, plain, prog)
     if others and plain is None:
@@ -74,7 +75,7 @@ def written(options: Any, prog: str) -> str:
         if isinstance(field.default, tuple):
             plain += value
         elif value != field.default:
-            words.append(f"--{field.name.replace('_', '-')}")
+            words.append(option_flag(field.name))
             words += [] if isinstance(field.default, bool) else [write_value(value)]
     return shlex.join([*prog.split(), *plain, *words])
 

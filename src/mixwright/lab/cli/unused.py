@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.data.names import parse_data
+from mixwright.lab.settings import option_flag, write_value
 
 if TYPE_CHECKING:
     from mixwright.lab.cli.options import DataOptions
@@ -71,11 +72,10 @@ def check_recipe_options(
 def beside(name: str, value: Any, given: Collection[str], preset: str | None) -> str:
     """Say what another option is and, where it was not written, who says so."""
     from mixwright.lab.experiments.presets import PRESETS
-    from mixwright.lab.settings import write_value
 
     if value is None or (not value and name not in given):
-        return f"without {flag(name)}"
-    text = f"with {flag(name)} {write_value(value)}"
+        return f"without {option_flag(name)}"
+    text = f"with {option_flag(name)} {write_value(value)}"
     if name in given:
         return text
     if preset is not None and name in PRESETS[preset].fields:
@@ -129,15 +129,5 @@ def check_probe(model: str | None, *, used: bool) -> None:
         )
 
 
-def flag(name: str) -> str:
-    """Return an option as it is written.
-
-    Example:
-        >>> flag("batch_size")
-        '--batch-size'
-    """
-    return f"--{name.replace('_', '-')}"
-
-
 def _nothing(name: str, beside: str, remedy: str) -> UsageError:
-    return UsageError(f"{flag(name)} does nothing {beside}; leave it out, or {remedy}.")
+    return UsageError(f"{option_flag(name)} does nothing {beside}; leave it out, or {remedy}.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixwright.arguments import did_you_mean
+from mixwright.lab.settings import option_flag, write_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +163,9 @@ def fill(preset: Preset, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
     own = dict(preset.fields)
     fields = {**own, **given}
     changed = [
-        f"--{name.replace('_', '-')} {_text(value)} in place of its {_text(own[name])}"
+        f"{option_flag(name)} {write_value(value)} in place of its {write_value(own[name])}"
         + (
-            f" ({_text(preset.learned[name])} with learned mixers)"
+            f" ({write_value(preset.learned[name])} with learned mixers)"
             if name in preset.learned
             else ""
         )
@@ -176,8 +177,8 @@ def fill(preset: Preset, given: Mapping[str, Any]) -> tuple[dict[str, Any], list
         if warmup != own["warmup_epochs"]:
             fields["warmup_epochs"] = warmup
             changed.append(
-                f"a warm-up of {_text(warmup)} epoch{'' if warmup == 1 else 's'} in place of its "
-                f"{_text(own['warmup_epochs'])}"
+                f"a warm-up of {write_value(warmup)} epoch{'' if warmup == 1 else 's'} in place "
+                f"of its {write_value(own['warmup_epochs'])}"
             )
     if given.get("init") and own.get("pretrained") and "pretrained" not in given:
         fields["pretrained"] = False
@@ -192,10 +193,4 @@ def shown(fields: Mapping[str, Any]) -> str:
         >>> shown({"min_lr": 0.05, "flip": True})
         '--min-lr 0.05 --flip true'
     """
-    return " ".join(f"--{name.replace('_', '-')} {_text(value)}" for name, value in fields.items())
-
-
-def _text(value: Any) -> str:
-    from mixwright.lab.settings import write_value
-
-    return write_value(value)
+    return " ".join(f"{option_flag(name)} {write_value(value)}" for name, value in fields.items())

@@ -11,6 +11,7 @@ from mixwright.lab.settings.declared import option as option
 from mixwright.lab.settings.declared import option_types as option_types
 from mixwright.lab.settings.declared import without_none as without_none
 from mixwright.lab.settings.text import default_texts as default_texts
+from mixwright.lab.settings.text import option_flag as option_flag
 from mixwright.lab.settings.text import option_pairs as option_pairs
 from mixwright.lab.settings.text import read_options as read_options
 from mixwright.lab.settings.text import read_value as read_value

@@ -122,6 +122,16 @@ def read_value(text: str, kind: Any) -> Any:
     raise _PythonOnlyError(kind)
 
 
+def option_flag(name: str) -> str:
+    """Return an option of the command line as it is written.
+
+    Example:
+        >>> option_flag("batch_size")
+        '--batch-size'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
 def write_value(value: object) -> str:
     """Return the shortest text that ``read_value`` reads as the same value.
 
