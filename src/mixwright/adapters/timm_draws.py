@@ -16,7 +16,7 @@ from mixwright.masks.mask_forms import Box, DenseMask, MaskForm
 from mixwright.mixers.combine import OneOf, Sometimes
 from mixwright.mixers.mixer import Mixer, Per
 from mixwright.mixers.mixup import MixUp
-from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, draw_lam
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, count_draws, draw_lam
 from mixwright.plan import MixPlan
 from mixwright.sampling import Pairing
 
@@ -81,7 +81,7 @@ class TimmCutMix(RandomPairMixer):
 
     def _drawn_sides(self, images: Tensor, *, generator: Generator) -> Tensor:
         assert self.minmax is not None
-        count = 1 if self.per == "batch" else len(images)
+        count = count_draws(self.per, images)
         sides: list[Tensor] = []
         for length in images.shape[2:]:
             low, high = (int(length * share) for share in self.minmax)

@@ -28,11 +28,8 @@ def clipped_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
     The half side is rounded down, so that odd sides lose a row (clovaai/CutMix-PyTorch).
     """
-    pixels = _lengths(size, position)
-    centre = torch.minimum((position * pixels).long(), pixels - 1)
     half = sides >> 1
-    edges = torch.stack([centre - half, centre + half], dim=2)
-    return torch.minimum(edges.clamp_min_(0), pixels[:, None])
+    return _around_pixel(half, half, position, size)
 
 
 def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
@@ -40,10 +37,15 @@ def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
     As in timm 1.0.31; ``clipped_box`` is that of CutMix's authors.
     """
+    return _around_pixel(sides >> 1, (sides + 1) >> 1, position, size)
+
+
+def _around_pixel(before: Tensor, after: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
+    """Reach from a uniform pixel so far to both sides, ``(B, D)`` int64, within the image."""
     pixels = _lengths(size, position)
     centre = torch.minimum((position * pixels).long(), pixels - 1)
-    start, stop = centre - (sides >> 1), centre + (sides + 1 >> 1)
-    return torch.minimum(torch.stack([start, stop], dim=2).clamp_min_(0), pixels[:, None])
+    edges = torch.stack([centre - before, centre + after], dim=2)
+    return torch.minimum(edges.clamp_min_(0), pixels[:, None])
 
 
 def fitted_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
