@@ -211,7 +211,12 @@ class Mix(Module):
                 collate function has not, or as for ``mix(...)``.
         """
         batch = collated(samples, self.labels_getter)
-        return self._mixed(batch, self._loaded) if self.mixing else batch
+        if not self.mixing:
+            return batch
+        try:
+            return self._mixed(batch, self._loaded)
+        except MissingModelError as error:
+            raise error.at("A collate function") from None
 
     def _loaded(self, images: Tensor, labels: Any) -> MixPlan:
         """Draw the plan of a batch in the loader."""
@@ -225,10 +230,7 @@ class Mix(Module):
             self._batches_of, self._batches = source, 0
         words = (self.seed, self._own_rank(), Stream.LOADER, *source, self._batches)
         self._batches += 1
-        try:
-            return self._drawn(images, labels, generator=stream(*words), model=None)
-        except MissingModelError as error:
-            raise error.at("A collate function") from None
+        return self._drawn(images, labels, generator=stream(*words), model=None)
 
     def _mixed(self, batch: Any, draw: Callable[[Tensor, Any], MixPlan]) -> Any:
         """Put mixed images and targets into a batch."""

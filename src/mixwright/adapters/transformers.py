@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from mixwright.adapters.mix import Mix
-from mixwright.arguments import shown
+from mixwright.arguments import MissingModelError, shown
 from mixwright.files import write_whole
 from mixwright.outputs import take_logits
 from mixwright.requirements import require
@@ -213,9 +213,7 @@ class MixCollator:
             return batch
         try:
             return mix._mixed(batch, mix._loaded)  # pyright: ignore[reportPrivateUsage]
-        except ValueError as error:
-            if "model missing" not in str(error):  # what every mixer says that needs one
-                raise
+        except MissingModelError as error:
             raise ValueError(
                 f"MixCollator: {str(error).split(':')[0]} looks at the model, and a collator has "
                 "none; expected a mixer that does not, or no MixCollator and mix=Mix(...) given to "
