@@ -1,4 +1,4 @@
-"""Settings of the tests against other libraries, whose own warnings are not ours to mend."""
+"""Settings of the tests against other libraries, whose own warnings we cannot fix."""
 
 from __future__ import annotations
 

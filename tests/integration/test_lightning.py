@@ -201,7 +201,7 @@ def test_the_accuracy_of_mixed_batches_is_logged_where_logits_are_returned():
         MixCallback(mw.Mix(mw.CutMix(), num_classes=3)),
     ):
         run = trainer(callback)
-        run.fit(Net(returns="logits" if callback.name is None else "loss"), loader())
+        run.fit(Net(returns="logits" if callback.log_name is None else "loss"), loader())
         assert not any("accuracy" in name for name in run.callback_metrics)
 
 

@@ -82,7 +82,7 @@ class MixCallback(_Callback):
             )
         self.mix = mix
         self.model = model
-        self.name = log
+        self.log_name = log
         self._drawn: tuple[MixPlan, Any] | None = None  # of the batch that is trained on
         self._undo: Callable[[], None] | None = None
 
@@ -149,14 +149,14 @@ class MixCallback(_Callback):
     ) -> None:
         """Log the accuracy on the mixed batch, where the step returned its logits."""
         drawn, self._drawn = self._drawn, None
-        if self.name is None or drawn is None or not isinstance(outputs, Mapping):
+        if self.log_name is None or drawn is None or not isinstance(outputs, Mapping):
             return
         if outputs.get("logits") is None:
             return
         plan, labels = drawn
         logits = take_logits(outputs, who="MixCallback", count=len(plan))
         pl_module.log(
-            self.name,
+            self.log_name,
             plan.accuracy(logits, labels, ignore_index=self.mix.ignore_index),
             on_step=False,
             on_epoch=True,

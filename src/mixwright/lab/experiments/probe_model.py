@@ -7,7 +7,7 @@ so, or a budget ends.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, comb
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,13 +130,10 @@ def wanted_of(count: int, chance: float) -> int | None:
         >>> wanted_of(100, 0.1), wanted_of(10, 0.5), wanted_of(9, 0.5)
         (33, 10, None)
     """
-    least, lucky = count + 1, 0.0  # guesses know so many with a chance of ``lucky``
-    while least > 0:
-        right = least - 1
-        lucky += comb(count, right) * chance**right * (1 - chance) ** (count - right)
-        if lucky > _LUCK:
-            break
-        least = right
+    from scipy.stats import binom
+
+    # The fewest that guesses reach no more often than ``_LUCK``.
+    least = int(binom.isf(_LUCK, count, chance)) + 1
     least = max(least, ceil(count * (chance + _MARGIN * (1 - chance))))
     return least if least <= count else None
 
