@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import pickle
 import re
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -484,6 +486,18 @@ def test_a_mix_in_evaluation_mode_mixes_in_the_collator(tmp_path: Path):
     model = Watched(True)
     trainer(model, tmp_path, given={"data_collator": MixCollator(mix().eval())}).train()
     assert not torch.equal(torch.cat([images for _, images in model.seen]), IMAGES)
+
+
+def test_a_trainer_is_freed_as_soon_as_nobody_holds_it(tmp_path: Path):
+    run = trainer(Watched(True), tmp_path, given={"mix": mix()})
+    run.evaluate()
+    held = weakref.ref(run)
+    gc.disable()  # it would find a cycle, later
+    try:
+        del run
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_mixing_is_asked_for_once(tmp_path: Path):

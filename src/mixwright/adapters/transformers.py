@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +81,12 @@ class MixTrainerMixin(_Trainer):
         self._in_step = False
         self._told_evaluation = False  # that the mix is in that mode
         self._columns = 1  # numbers of a label among those that the Trainer has counted
-        if self.compute_loss_func is None:
+        own_loss: Any = self.compute_loss_func
+        if own_loss is None:
             # For evaluation too: where there is such a function, the Trainer counts labels for it.
-            self.compute_loss_func = self._mixed_loss
+            # It does not hold the trainer: freed late, in a cycle, a loader waits for its workers.
+            trainer: Any = weakref.proxy(self)
+            self.compute_loss_func = partial(type(self)._mixed_loss, trainer)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Mix the batch of a step; see ``Trainer.training_step``."""
