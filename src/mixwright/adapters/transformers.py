@@ -50,7 +50,8 @@ class MixTrainerMixin(_Trainer):
     Args:
         mix: what mixes; its ``labels_getter`` finds images and labels. None where the
             ``data_collator`` is a ``MixCollator``, which has mixed already.
-        args, kwargs: those of the Trainer.
+        *args: those of the Trainer.
+        **kwargs: likewise.
 
     Raises:
         ImportError: transformers is missing or older than 4.50.
