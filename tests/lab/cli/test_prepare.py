@@ -39,6 +39,25 @@ def test_weights_of_a_run_take_the_place_of_published_ones() -> None:
     assert recipe_settings(CompareOptions(data="cub200"))["pretrained"] is True
 
 
+@pytest.mark.parametrize("data", ["folder:birds", "csv:birds.csv", "parquet:birds", "hub:birds"])
+def test_published_weights_are_fine_tuned_on_images_of_ones_own(data: str) -> None:
+    settings = recipe_settings(CompareOptions(data=data, pretrained=True, lr=0.01))
+    told = {
+        "epochs": 60,
+        "batch_size": 50,
+        "warmup_epochs": 18.0,
+        "channels_last": True,
+        "lr": 0.01,
+    }
+    assert {name: settings[name] for name in told} == told
+    assert settings["model"] == "efficientnet_lite0"
+    short = recipe_settings(CompareOptions(data=data, pretrained=True, epochs=20))
+    assert short["warmup_epochs"] == pytest.approx(6)
+    scratch = recipe_settings(CompareOptions(data="folder:birds", pretrained=False))
+    assert (scratch["lr"], scratch["epochs"], scratch["warmup_epochs"]) == (0.05, 100, 5)
+    assert recipe_settings(CompareOptions(data="cub200", pretrained=True))["lr"] == 1e-3
+
+
 @pytest.mark.parametrize(("name", "told"), [("resnet18", True), ("timm:resnet18", False)])
 def test_a_network_for_photographs_is_told_of_ours_for_small_images(
     name: str,

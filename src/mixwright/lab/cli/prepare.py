@@ -30,11 +30,18 @@ def recipe_settings(options: RecipeOptions, *, image_size: int | None = None) ->
     from mixwright.lab.experiments.defaults import recipe_defaults
 
     given = options.recipe_fields()
-    settings = recipe_defaults(options.data, given.get("model"), image_size) | given
+    defaults = recipe_defaults(
+        options.data,
+        given.get("model"),
+        image_size,
+        pretrained=given.get("pretrained", False),
+    )
+    settings = defaults | given
     if "init" in given and "pretrained" not in given:
         settings["pretrained"] = False  # a run's weights are asked for in its place
     if "warmup_epochs" not in given:
-        settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] / 5)
+        share = max(1 / 5, defaults["warmup_epochs"] / defaults["epochs"])
+        settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] * share)
     return settings
 
 

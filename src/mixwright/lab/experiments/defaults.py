@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from mixwright.lab.experiments.presets import PRESETS
 from mixwright.lab.models.names import TIMM, may_have_weights
 
 METHODS = ("none", "mixup", "cutmix", "fmix", "hmix", "gmix", "miamix")
@@ -87,19 +88,27 @@ PHOTO_SIZE = 64
 # efficientnet_lite0, which halves it at once, 0.12 s.
 _BY_SIZE = ((32, None), (PHOTO_SIZE, "resnet20"), (math.inf, "efficientnet_lite0"))
 
+# What fine-tuning does otherwise than training from scratch; the size of images is the data's.
+_TUNED = [name for name in PRESETS["finetune"].fields if name != "image_size"]
+
 # Transformers do not learn with the SGD of convolutional networks.
 _TRANSFORMER = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "grad_clip": 1.0}
 _TRANSFORMERS = ("smallvit", "vit_", "deit", "swin")
 
 
 def recipe_defaults(
-    data: str, model: str | None = None, image_size: int | None = None
+    data: str,
+    model: str | None = None,
+    image_size: int | None = None,
+    *,
+    pretrained: bool = False,
 ) -> dict[str, Any]:
     """Return fields of a recipe that suit a data set (as ``load_data`` takes it) and a network.
 
     A data set that is not listed gets those of ``folder``, vision transformers get AdamW, and
     networks that have no published weights, fresh ones. Where the images are the user's own and
-    ``image_size`` is known, the network is one that they can be trained on in hours.
+    ``image_size`` is known, the network is one that they can be trained on in hours; where
+    ``pretrained`` weights are asked for, all fields are those of the recipe ``finetune``.
 
     Example:
         >>> recipe_defaults("digits")["model"], recipe_defaults("cifar10")["epochs"]
@@ -110,12 +119,16 @@ def recipe_defaults(
         (0.001, False)
         >>> recipe_defaults("folder:birds", image_size=64)["model"]
         'resnet20'
+        >>> recipe_defaults("folder:birds", pretrained=True)["epochs"]
+        60
     """
     kind = data.partition(":")[0]
     settings = dict(_DEFAULTS.get(kind, _FOLDER))
     if kind in OWN and image_size is not None:
         network = next(name for side, name in _BY_SIZE if image_size <= side)
         settings = settings if network is None else _FOLDER | {"model": network}
+    if kind in OWN and pretrained:
+        settings |= {name: PRESETS["finetune"].fields[name] for name in _TUNED}
     if model is not None and not may_have_weights(model) and "pretrained" in settings:
         settings["pretrained"] = False
     network = (model or "").removeprefix(TIMM)

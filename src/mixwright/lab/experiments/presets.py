@@ -120,6 +120,8 @@ PRESETS: dict[str, Preset] = {
             "crop": "shift",
             "crop_padding": 8,
             "flip": True,
+            "channels_last": True,
+            "eval_every": 5,
         },
         departs=("The momentum stays; one-cycle lowers it while the rate rises.",),
     ),
