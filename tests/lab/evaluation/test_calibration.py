@@ -31,6 +31,48 @@ def test_hand_worked_errors(bins: int) -> None:
     assert crossed.overconfidence == pytest.approx(0.85 - 0.87)
 
 
+def test_the_published_error_pairs_what_does_not_belong_together() -> None:
+    # Of ten bins the last two means, 0.6 and 0.8 against 0.55 and 0.95, move to the last two
+    # places; the count of the sixth bin stays and weighs nothing: 10 of 20 times |0.8 - 0.95|.
+    assert reliability(*sure((10, 0.55, 6), (10, 0.95, 8)), bins=10).ece_sorted == pytest.approx(
+        0.075
+    )
+    # 0.2, 0.9 and 0.95 against 0.35, 0.55 and 0.95: only the last one has a count, and no gap.
+    crossed = reliability(*sure((10, 0.35, 9), (10, 0.55, 2), (80, 0.95, 76)), bins=10)
+    assert crossed.ece_sorted == pytest.approx(0.0, abs=1e-12)
+    assert crossed.ece == pytest.approx(0.09)
+    # Without an empty bin, and accuracy rising with confidence, nothing is exchanged.
+    tidy = sure(*((10, (b + 0.5) / 10, b) for b in range(10)))
+    assert reliability(*tidy, bins=10).ece_sorted == pytest.approx(0.05)
+    assert reliability(*tidy, bins=10).ece == pytest.approx(0.05)
+
+
+@given(n=st.integers(1, 60), bins=st.integers(1, 20), seed=st.integers(0, 99))
+def test_the_published_error_follows_its_code(n: int, bins: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    confidence = torch.rand(n, generator=generator, dtype=torch.float64).tolist()
+    correct = (torch.rand(n, generator=generator) < 0.6).tolist()
+    counts, accuracies, confidences = [0] * bins, [0.0] * bins, [0.0] * bins
+    for bin in range(bins):
+        for value, right in zip(confidence, correct, strict=True):
+            if bin / bins < value <= (bin + 1) / bins:
+                counts[bin] += 1
+                accuracies[bin] += right
+                confidences[bin] += value
+        if counts[bin]:
+            accuracies[bin] /= counts[bin]
+            confidences[bin] /= counts[bin]
+    accuracies.sort()
+    confidences.sort()
+    wanted = sum(
+        count * abs(accuracy - mean)
+        for count, accuracy, mean in zip(counts, accuracies, confidences, strict=True)
+    ) / sum(counts)
+    values = torch.tensor(confidence, dtype=torch.float64)
+    record = reliability(values, torch.tensor(correct), bins=bins)
+    assert record.ece_sorted == pytest.approx(wanted, abs=1e-12)
+
+
 def test_a_confidence_of_one_belongs_to_the_last_bin() -> None:
     record = reliability(*sure((10, 1.0, 5), (10, 0.95, 10)), bins=10)
     assert record.ece == pytest.approx(0.225)

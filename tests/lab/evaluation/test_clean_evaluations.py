@@ -130,6 +130,13 @@ def test_calibration(subject: Subject) -> None:
         whole = sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in filled) / 50
         assert whole == pytest.approx(one["ece"])
         assert all(row["low"] < row["confidence"] <= row["high"] for row in filled)
+    table = summary["bins"]["10"]["table"]  # of the published tables, whatever bins are asked for
+    means = (sorted(row[name] or 0 for row in table) for name in ("accuracy", "confidence"))
+    gaps = [abs(own - other) for own, other in zip(*means, strict=True)]
+    wanted = sum(row["count"] * gap for row, gap in zip(table, gaps, strict=True)) / 50
+    assert summary["ece_sorted"] == pytest.approx(wanted)
+    others = Calibration(bins=(7,), draws=1).measure(subject).summary
+    assert others["ece_sorted"] == summary["ece_sorted"]
     assert summary["nll"] == pytest.approx(nll(logits, labels), rel=1e-5)
     assert summary["brier"] == pytest.approx(brier(logits, labels), rel=1e-5)
     assert summary["overconfidence"] == pytest.approx(summary["confidence"] - summary["accuracy"])

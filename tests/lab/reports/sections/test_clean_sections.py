@@ -241,6 +241,10 @@ def test_calibration_names_its_noise_floor_and_the_split() -> None:
     assert none["ECE, 15 bins, %"] == none["ECE, 10 bins, %"] == "5.00 (4.00 to 4.00)"
     assert mixup["ECE, 15 bins, %"] == "2.00"  # no arrays were kept
     assert none["noise floor, %"] == "1.10"
+    assert none["ECE as published, %"] == "2.50"
+    assert (
+        "sorts accuracies and confidences of the bins each by itself" in tables(section)[0].caption
+    )
     assert none["equal mass, %"] == "5.10"
     assert none["per class, %"] == "0.40"
     assert none["root mean square, %"] == "7.00"
@@ -266,8 +270,11 @@ def test_calibration_of_several_runs() -> None:
     assert cells(tables(section)[0])[f"M0, {RAW}"]["ECE, 15 bins, %"] == "4.50 (0.00 to 10.85)"
     assert drawn(section) == ["reliability"]
     whole = groups[0].summaries[0] | {"temperature": None}
+    del whole["ece_sorted"]  # as in records of older versions
     bare = made_group("none", "raw", [whole])
     section = sections_of("calibration", [bare])["calibration"]
+    assert "ECE as published, %" not in tables(section)[0].head
+    assert "published" not in tables(section)[0].caption
     row = cells(tables(section)[1])[f"None, {RAW}"]
     assert row["temperature"] == row["NLL after it, nats"] == NONE
     assert "fitted" not in section.protocol

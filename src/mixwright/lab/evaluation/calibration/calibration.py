@@ -27,6 +27,9 @@ from mixwright.lab.evaluation.predictions import rank
 from mixwright.lab.evaluation.subject import Measurement, Subject
 from mixwright.sampling import Stream, stream
 
+PUBLISHED_BINS = 10
+"""Of the error in the tables of AdAutoMix, AutoMix and OpenMixup, see ``ece_sorted``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
@@ -75,6 +78,7 @@ class Calibration:
             },
             "draws": self.draws,
             "resamples": self.resamples,
+            "ece_sorted": reliability(confidence, correct, bins=PUBLISHED_BINS).ece_sorted,
             "adaptive_ece": adaptive_ece(logits, labels, bins=head),
             "classwise_ece": classwise_ece(logits, labels, bins=head),
             "nll": nll(logits, labels),

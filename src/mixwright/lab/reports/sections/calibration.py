@@ -45,6 +45,13 @@ def write(part: Part, page: Page) -> dict[str, Section]:
     return {"calibration": section}
 
 
+_PUBLISHED = (
+    "As published: the statistic of the tables of AdAutoMix, AutoMix and OpenMixup, 10 bins, to be "
+    "compared with those alone: it sorts accuracies and confidences of the bins each by itself, so "
+    "that it can be 0 for a model that is badly calibrated. "
+)
+
+
 def _fitted(judged: Mapping[str, Any] | None) -> str:
     if judged is None:
         return "."
@@ -56,6 +63,7 @@ def _fitted(judged: Mapping[str, Any] | None) -> str:
 
 def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
     others = [int(text) for text in groups[0].first["bins"] if int(text) != bins]
+    published = any("ece_sorted" in group.intervals for group in groups)  # not in older records
 
     def cells(group: Group) -> tuple[str, ...]:
         over_images, found = judged.over_images.get(group.key, {}), group.intervals
@@ -67,6 +75,7 @@ def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
             head,
             percent(found[f"bins.{bins}.floor"].mean, 2),
             *rest,
+            *([spread(found.get("ece_sorted"), digits=2)] if published else []),
             spread(found["adaptive_ece"], digits=2),
             spread(found["classwise_ece"], digits=2),
             spread(found[f"bins.{bins}.rms"], digits=2),
@@ -80,6 +89,7 @@ def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
             f"ECE, {bins} bins, %",
             "noise floor, %",
             *(f"ECE, {count} bins, %" for count in others),
+            *(["ECE as published, %"] if published else []),
             "equal mass, %",
             "per class, %",
             "root mean square, %",
@@ -88,7 +98,8 @@ def _errors(groups: Sequence[Group], judged: Calibrations, bins: int) -> Table:
         ),
         groups,
         cells,
-        caption="Equal mass: bins of as many images each. Per class: the error of every class's "
+        caption=(_PUBLISHED if published else "")
+        + "Equal mass: bins of as many images each. Per class: the error of every class's "
         "probability, averaged over classes. Largest bin: the worst single bin, often one of few "
         "images. Too much confidence is its mean less the accuracy, below zero where the model is "
         "cautious.",
