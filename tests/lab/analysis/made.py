@@ -84,8 +84,9 @@ def calibrated(method: str, errors: Sequence[float], *, arrays: bool = True) -> 
         one = {"ece": error, "mce": 2 * error, "rms": 1.4 * error, "table": table, "floor": 0.011}
         summaries.append(
             {"images": 20, "headline_bins": 15, "bins": {"15": one, "10": one}, "resamples": 1000,
-             "ece_sorted": error / 2, "adaptive_ece": error + 0.001, "classwise_ece": 0.004, "nll": 1.2345, "brier": 0.4,
-             "entropy": 0.6, "confidence": 0.8, "accuracy": 0.8 - error, "overconfidence": error,
+             "ece_sorted": error / 2, "adaptive_ece": error + 0.001, "classwise_ece": 0.004,
+             "nll": 1.2345, "brier": 0.4, "entropy": 0.6,
+             "confidence": 0.8, "accuracy": 0.8 - error, "overconfidence": error,
              "temperature": {"value": 1.25, "share": 0.5, "seed": 3, "fitted_on": 8,
                              "judged_on": 12, "ece_before": error, "ece_after": 0.01,
                              "nll_before": 1.2, "nll_after": 1.1}}

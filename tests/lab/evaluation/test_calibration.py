@@ -53,15 +53,15 @@ def test_the_published_error_follows_its_code(n: int, bins: int, seed: int) -> N
     confidence = torch.rand(n, generator=generator, dtype=torch.float64).tolist()
     correct = (torch.rand(n, generator=generator) < 0.6).tolist()
     counts, accuracies, confidences = [0] * bins, [0.0] * bins, [0.0] * bins
-    for bin in range(bins):
+    for place in range(bins):
         for value, right in zip(confidence, correct, strict=True):
-            if bin / bins < value <= (bin + 1) / bins:
-                counts[bin] += 1
-                accuracies[bin] += right
-                confidences[bin] += value
-        if counts[bin]:
-            accuracies[bin] /= counts[bin]
-            confidences[bin] /= counts[bin]
+            if place / bins < value <= (place + 1) / bins:
+                counts[place] += 1
+                accuracies[place] += right
+                confidences[place] += value
+        if counts[place]:
+            accuracies[place] /= counts[place]
+            confidences[place] /= counts[place]
     accuracies.sort()
     confidences.sort()
     wanted = sum(

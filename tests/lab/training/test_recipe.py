@@ -120,6 +120,7 @@ OTHER = {
     "val_share": 0.1,
     "subset_seeds": True,
     "image_size": 64,
+    "centre_crop": 0.2,
     "eval_every": 2,
     "seed": 1,
 }

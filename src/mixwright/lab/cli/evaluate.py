@@ -181,10 +181,10 @@ def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> 
         name, image_size = name or recipe.data, image_size or recipe.image_size
         if name == recipe.data and train_size is None:
             train_size = recipe.train_size
-    own: dict[str, Any] = {}
+    own: dict[str, Any] = {"centre_crop": recipe.centre_crop if recipe is not None else None}
     if recipe is not None and name == recipe.data and train_size == recipe.train_size:
         drawn = drawing_seeds(candidates)
-        own = {
+        own |= {
             "val_share": recipe.val_share,
             "subset_seed": drawn[0] if len(drawn) == 1 else None,
         }

@@ -51,6 +51,7 @@ def load(
     train_size: int | None = None,
     subset_seed: int | None = None,
     val_share: float = 0.0,
+    centre_crop: float | None = None,
 ) -> "Dataset":
     """Load the data set that was asked for; ``train_size`` None is the set's default.
 
@@ -69,6 +70,7 @@ def load(
         skip_unreadable=options.skip_unreadable,
         subset_seed=subset_seed,
         val_share=val_share,
+        centre_crop=centre_crop,
         on_message=telling(),
     )
 
@@ -321,6 +323,7 @@ def _sized(plan: Plan, options: RecipeOptions, *, seed: int) -> "list[Planned]":
             skip_unreadable=options.skip_unreadable,
             subset_seed=seed if given.get("subset_seeds") else None,
             val_share=given.get("val_share", 0.0),
+            centre_crop=given.get("centre_crop"),
             on_message=telling(),
         ).image_size
     settings = recipe_settings(options, image_size=size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import stat
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -35,21 +36,37 @@ class Framing:
         zoom: the shorter side is resized to so many times the side of the square before the
             centre is cut out: 1 keeps all of it, 8/7 is "resize to 256, cut out 224".
         banner: rows at the bottom that are no picture and are cut off first, in pixels.
+        share: of the image's area, in (0, 1], that the square in its centre has which is resized;
+            None for what ``zoom`` leaves. No square is larger than the shorter side.
     """
 
     zoom: float = 1.0
     banner: int = 0
+    share: float | None = None
 
     @property
     def described(self) -> str:
         """The framing in words."""
-        side = "the side" if self.zoom == 1 else f"{self.zoom:.3g} times the side"
         cut = f"{self.banner} rows at the bottom cut off, " if self.banner else ""
+        if self.share is not None:
+            return f"{cut}{centre_square(self.share)}"
+        side = "the side" if self.zoom == 1 else f"{self.zoom:.3g} times the side"
         return f"{cut}shorter side resized to {side}, centre cut out"
 
 
 PLAIN = Framing()
 """The whole of the shorter side."""
+
+
+def centre_square(share: float) -> str:
+    """The words for what ``centre_box`` cuts out."""
+    return f"the square of {100 * share:.3g} % of the area in the centre cut out and resized"
+
+
+def centre_box(height: int, width: int, share: float) -> tuple[int, int, int]:
+    """Return top, left and side of the square in the centre that has a share of the area."""
+    side = min(height, width, max(1, round(math.sqrt(share * height * width))))
+    return (height - side) // 2, (width - side) // 2, side
 
 
 class UnreadableImageError(Exception):
@@ -180,6 +197,10 @@ def _squared(image: Image, size: int, framing: Framing) -> Image:
     from PIL import Image
 
     width, height = image.size
+    if framing.share is not None:
+        top, left, whole = centre_box(height, width, framing.share)
+        cut = image.crop((left, top, left + whole, top + whole))
+        return cut.resize((size, size), Image.Resampling.BILINEAR)
     side = max(size, round(size * framing.zoom))  # what the shorter side becomes
     if (width, height) == (side, side) == (size, size):
         return image

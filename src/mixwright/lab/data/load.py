@@ -26,6 +26,7 @@ def load_data(
     val_share: float = 0.0,
     image_size: int | None = None,
     photo_size: int | None = None,
+    centre_crop: float | None = None,
     download: bool = True,
     skip_unreadable: bool = False,
     on_message: Callable[[str], None] | None = None,
@@ -52,6 +53,9 @@ def load_data(
         photo_size: with no ``image_size``, height and width of the user's own images that do not
             share a square size, or a larger one than this; None for the above. Named sets keep
             theirs.
+        centre_crop: share of the area of each image, in (0, 1], of the square in its centre that is
+            cut out and brought to the wanted size, so that objects are larger. ``OriginalCrop``
+            still cuts from the whole images. None for what each set has usually.
         download: whether a missing file may be fetched.
         skip_unreadable: leave out images that cannot be read instead of refusing the set; how
             many goes to ``on_message`` and stands in the note.
@@ -73,6 +77,8 @@ def load_data(
     for word, value in numbers.items():
         if value is not None and value < 1:
             raise DataError(f"{word} is {value}; expected at least 1.")
+    if centre_crop is not None and not 0 < centre_crop <= 1:
+        raise DataError(f"centre_crop is {centre_crop:g}; expected a share in (0, 1].")
     if not 0 <= val_share < 1:
         raise DataError(f"val_share is {val_share:g}; expected a share in [0, 1).")
     wanted = train_size
@@ -92,6 +98,7 @@ def load_data(
         whole=subset_seed is not None,
         image_size=image_size,
         photo_size=photo_size,
+        centre_crop=centre_crop,
         download=download,
         skip_unreadable=skip_unreadable,
         say=on_message or (lambda message: None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -35,6 +36,7 @@ def decoded_sets(
     ``usual_size`` is the side where the request names none; None for the square size that all
     images share, if that is not above the request's ``photo_size``, else that or ``MIXED_SIZE``.
     """
+    train, test = (_framed(part, request) for part in (train, test))
     wanted = request.image_size or usual_size
     shared = None if wanted else _shared_size(train, test, request)
     if shared and request.photo_size and shared > request.photo_size:
@@ -52,8 +54,9 @@ def decoded_sets(
         clause += ", decoded when wanted, statistics from a fixed part"
     # What has the wanted size already holds nothing more to cut from.
     train_set, skipped = _brought(
-        train, size, whole=whole, word="train", request=request, originals=not shared
-    )
+        train, size, whole=whole, word="train", request=request,
+        originals=not shared or request.centre_crop is not None,
+    )  # fmt: skip
     test_set, more = _brought(test, size, whole=whole, word="test", request=request)
     if skipped + more:
         clause += f", {skipped + more:,} unreadable left out"
@@ -70,7 +73,15 @@ def decoded_validation(
     size = train.shape[1]
     count = len(stored) + len(train) + len(test)
     whole = count * 3 * size * size <= WHOLE_SET_BYTES
+    stored = _framed(stored, request)
     return _brought(stored, size, whole=whole, word="validation", request=request)[0]
+
+
+def _framed(stored: EncodedImages, request: Request) -> EncodedImages:
+    """Return images of which the centre that was asked for becomes the square."""
+    if request.centre_crop is None:
+        return stored
+    return replace(stored, framing=replace(stored.framing, share=request.centre_crop))
 
 
 def _brought(
@@ -99,7 +110,7 @@ def _brought(
 
 def _way(train: EncodedImages, test: EncodedImages, *, shared: bool) -> str:
     """Return how images became squares, in words."""
-    if shared:
+    if shared and train.framing.share is None:
         return "as they are"
     if train.framing == test.framing:
         return train.framing.described

@@ -18,6 +18,7 @@ class Request:
 
     ``left_out`` gets what of the data is not used, and why, a clause each.
     ``whole`` asks for all images to train on, also of a set that gives fewer by default.
+    ``centre_crop`` is the share of each image that is looked at; see ``load_data``.
     ``photo_size`` is the side of the user's own images where they do not share a smaller one.
     """
 
@@ -32,6 +33,7 @@ class Request:
     left_out: list[str] = field(default_factory=lambda: [])
     whole: bool = False
     photo_size: int | None = None
+    centre_crop: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -102,6 +102,7 @@ def dataset_of(
         subset_seed=recipe.subset_seed,
         val_share=recipe.val_share,
         image_size=recipe.image_size,
+        centre_crop=recipe.centre_crop,
         skip_unreadable=skip_unreadable,
         on_message=on_message,
     )
@@ -120,12 +121,16 @@ def dataset(
     subset_seed: int | None = None,
     val_share: float = 0.0,
     photo_size: int | None = None,
+    centre_crop: float | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> "Dataset":
     """``load_data``, kept for the next run of the same process, which is then told nothing."""
 
     def key() -> tuple[object, ...]:
-        return (name, data_dir, train_size, image_size, skip_unreadable, subset_seed, val_share)
+        return (
+            name, data_dir, train_size, image_size, skip_unreadable, subset_seed, val_share,
+            centre_crop,
+        )  # fmt: skip
 
     if key() not in _KEPT:
         _KEPT.clear()  # the last one alone: data sets are large
@@ -138,6 +143,7 @@ def dataset(
             skip_unreadable=skip_unreadable,
             subset_seed=subset_seed,
             val_share=val_share,
+            centre_crop=centre_crop,
             on_message=on_message,
         )
         if data.image_size == photo_size:  # a recipe that names this size means the same images

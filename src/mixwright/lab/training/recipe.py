@@ -29,6 +29,7 @@ _AREA = Rule(
     "a share of the area in (0, 1], or the smallest and the largest, as in 0.08-1",
     lambda value: 0 < value <= 1 if isinstance(value, float) else 0 < value[0] <= value[1] <= 1,
 )
+_SOME = Rule("a share of the area in (0, 1]", lambda value: 0 < value <= 1)
 _PATH = Rule("a path", lambda value: bool(value.strip()))
 
 
@@ -198,6 +199,14 @@ class Recipe:
         "side of the images in pixels (default: theirs; your own photographs: 64)",
         "PIXELS",
         _COUNT,
+    )
+    # Training on rectangles of the whole images (crop original) is not bound by it.
+    centre_crop: float | None = _data(
+        None,
+        "share of the area of each image, in its centre, that is tested on and seen (default: the "
+        "usual square)",
+        "SHARE",
+        _SOME,
     )
     # The last epoch is always evaluated.
     eval_every: int = _training(1, "epochs between two evaluations", "COUNT", _COUNT)

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
+from mixwright.lab.data.decode import centre_box, centre_square
 from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.resize import resized
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request
@@ -53,15 +55,38 @@ def image_set(images: Any, labels: Any, *, classes: int, name: str) -> ImageSet:
 def cut_and_resized(
     train: ImageSet, test: ImageSet, request: Request
 ) -> tuple[ImageSet, ImageSet, str]:
-    """Return both sets in the request's ``train_size`` and ``image_size``, and a clause."""
+    """Return both sets at the request's ``train_size`` and size, and a clause for the note."""
     rows, clause = train_rows(train.labels, request.train_size)
     if clause:  # all rows would be a copy of the whole set
         train = train.subset(rows)
+    if request.centre_crop is not None:
+        clause += f"; {centre_square(request.centre_crop)}"
     return at_size(train, request), at_size(test, request), clause
 
 
 def at_size(images: ImageSet, request: Request) -> ImageSet:
-    """Return a set at the request's ``image_size``; the set itself where none is asked for."""
-    if request.image_size is None:
-        return images
-    return ImageSet(resized(images.images, request.image_size), images.labels)
+    """Return a set at the request's ``image_size``, the centre of each image if that is asked for.
+
+    Images whose centre is cut out keep their originals, to cut rectangles from in training. A set
+    that is wanted as it is is returned itself.
+    """
+    pixels, size = images.images, request.image_size or images.shape[1]
+    if request.centre_crop is None:
+        return (
+            images if request.image_size is None else ImageSet(resized(pixels, size), images.labels)
+        )
+    top, left, side = centre_box(*images.shape[1:], request.centre_crop)
+    cut = pixels[:, :, top : top + side, left : left + side]
+    return ImageSet(resized(cut.contiguous(), size), images.labels, _stored(images))
+
+
+def _stored(images: ImageSet) -> EncodedImages:
+    """Return arrays as files in memory (PPM, without compression), as ``OriginalCrop`` reads."""
+    _, height, width = images.shape
+    head = b"P6 %d %d 255\n" % (width, height)
+    rows = images.images.movedim(1, 3).contiguous().numpy()
+    return EncodedImages(
+        [head + row.tobytes() for row in rows],
+        [f"image {number}" for number in range(len(rows))],
+        images.labels,
+    )

@@ -9,6 +9,7 @@ from torch import Tensor
 from mixwright.lab.data.resize import resized
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
+from mixwright.lab.data.sources.arrays import at_size
 from mixwright.lab.data.subset import stratified_rows
 
 DEFAULT_LABELS = 100
@@ -28,8 +29,8 @@ def load_digits(request: Request) -> Source:
     size = len(train) if request.whole else request.train_size or DEFAULT_LABELS
     rows = stratified_rows(train.labels, size)
     return Source(
-        train=train.subset(rows),
-        test=test,
+        train=at_size(train.subset(rows), request),
+        test=at_size(test, request),
         classes=CLASSES,
         note=(
             "1,797 handwritten digits of 8x8 pixels, enlarged (Optical Recognition of Handwritten "
