@@ -4,8 +4,10 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import DataOptions, device_option, probe_option
 from mixwright.lab.cli.parser import option, parse
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mixwright.lab.experiments.theory_measurements import Measurements
+    from mixwright.lab.theory.scenarios.tasks import DatasetKind
 
 ABOUT = """Measure the second moments of the masks of methods: how strongly each ties the gradients
 of two pixels, by the offset between them. METHOD as in mixwright compare --help; without any, all
@@ -46,8 +49,11 @@ class TheoryOptions(DataOptions):
         None, "run folder or checkpoint whose model is looked through", metavar="DIR"
     )
     model: str | None = probe_option()
-    scenarios: Literal["sprites", "cifar", "crops"] | None = option(
-        None, "train on small and on large objects too (minutes): made sprites, or cuts of --data"
+    scenarios: str | None = option(
+        None,
+        "small and large objects too: train on them (minutes), sprites that are made or cifar for "
+        "cuts of --data; or set two comparisons side by side, of large crops and of small ones",
+        metavar="sprites|cifar|DIR,DIR",
     )
     design: str | None = option(
         None,
@@ -70,6 +76,7 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError(f"--{name} is {value}; expected at least {least}.")
     from mixwright.lab.data.names import parse_data
 
+    scenarios = _scenarios(options.scenarios)
     with users_words():
         parse_data(options.data)
     from mixwright.lab.analysis.store import write_findings
@@ -79,15 +86,21 @@ def main(argv: Sequence[str]) -> int:
         measure_theory,
         methods_with_masks,
         prepare_theory,
+        with_masks,
     )
     from mixwright.lab.experiments.theory_recording import theory_findings, write_maps
     from mixwright.lab.reports.page import write_report
+    from mixwright.lab.theory.scenarios.comparisons import compared_crops
 
     device, out = devices(options.device)[0], out_folder(options.out)
     console = open_console()
     started = time.monotonic()
     with users_words():
-        methods = methods_with_masks(options.methods, trust=options.trust)
+        named = options.methods
+        if isinstance(scenarios, tuple):
+            scenarios = compared_crops(*scenarios)
+            named = named or tuple(with_masks(scenarios, trust=options.trust))
+        methods = methods_with_masks(named, trust=options.trust)
         looking = any(map(looks_through_model, methods))
         other = options.decomposition or options.design is not None or options.run is not None
         check_probe(options.model, used=looking or other)
@@ -110,7 +123,7 @@ def main(argv: Sequence[str]) -> int:
             masks=options.masks,
             decomposition=options.decomposition,
             design=options.design,
-            scenarios=options.scenarios,
+            scenarios=scenarios,
             scenario_methods=methods if options.methods else (),
             scenario_seeds=options.seeds or 3,
             folder=out,
@@ -125,6 +138,21 @@ def main(argv: Sequence[str]) -> int:
         write_maps(out, setup, sections)
     say(console, f"record  {record}\nreport  {write_report(record)}")
     return 0
+
+
+def _scenarios(
+    text: str | None,
+) -> "DatasetKind | tuple[Path, Path] | None":
+    """Read what ``--scenarios`` says: a kind of images, or the folders of two comparisons."""
+    if text is None or text == "sprites" or text == "cifar":
+        return text
+    first, _, second = text.partition(",")
+    if not first or not second:
+        raise UsageError(
+            f"--scenarios is {text!r}; expected sprites, cifar, or the folders of two comparisons, "
+            "as in runs/large-crops,runs/small-crops." + did_you_mean(text, ("sprites", "cifar"))
+        )
+    return Path(first), Path(second)
 
 
 def _show(measured: "Sequence[Measurements]", console: "Console") -> None:

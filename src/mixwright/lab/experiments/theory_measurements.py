@@ -18,6 +18,7 @@ from mixwright.lab.theory.design.kernels import parse_kernel
 from mixwright.lab.theory.first_layer import measure_first_layer
 from mixwright.lab.theory.measured import measure_moments
 from mixwright.lab.theory.plans import BATCH, Mode, draw_plans
+from mixwright.lab.theory.scenarios.comparisons import Compared
 from mixwright.lab.theory.scenarios.run import run_scenarios
 from mixwright.lab.theory.scenarios.tasks import DatasetKind
 from mixwright.mixers import MIXERS, Mixer
@@ -81,6 +82,15 @@ class TheorySetup:
     def mask_count(self, method: Method, masks: int) -> int:
         """Return how many masks of a method are drawn where ``masks`` are asked for."""
         return max(2, masks // (_FEWER if method.text in self.looking else 1))
+
+
+def with_masks(texts: Iterable[str], *, trust: bool = False) -> list[str]:
+    """Those of the METHODs whose masks ``methods_with_masks`` would measure."""
+    return [
+        method.text
+        for method in parse_methods([*texts], trust=trust)
+        if method.parts and method.mixer() is not None and not method.mixing.get("clean", 0)
+    ]
 
 
 def methods_with_masks(texts: Sequence[str], *, trust: bool = False) -> list[Method]:
@@ -147,7 +157,7 @@ def measure_theory(
     masks: int,
     decomposition: bool,
     design: str | None,
-    scenarios: DatasetKind | None,
+    scenarios: DatasetKind | Mapping[str, Compared] | None,
     scenario_methods: Sequence[Method],
     scenario_seeds: int,
     folder: Path,
@@ -157,9 +167,10 @@ def measure_theory(
     """Measure everything that was asked for, the shortest first.
 
     ``masks`` are of each method and draw; ``decomposition`` expands the loss of the model and
-    measures its first layer; ``design`` is a kernel, METHOD or ``.npy``; ``scenario_methods`` are
-    trained beside none, a few usual ones where empty. The design and the runs of the scenarios are
-    kept in ``folder``; ``on_moments`` is called with the second moments of all methods in one mode.
+    measures its first layer; ``design`` is a kernel, METHOD or ``.npy``. ``scenarios`` is what two
+    comparisons say, or the kind of images on which ``scenario_methods`` are trained beside none, a
+    few usual ones where empty. The design and these runs are kept in ``folder``; ``on_moments`` is
+    called with the second moments of all methods in one mode.
 
     Raises:
         ValueError: the design is not understood, or no method has second moments in these modes.
@@ -185,7 +196,12 @@ def measure_theory(
         sections["decomposition"] = [expand_loss(setup, method) for method in setup.methods]
         sections["first-layer"] = _first_layers(setup, sections, masks)
     sections["design"] = designed
-    if scenarios is not None:
+    if isinstance(scenarios, Mapping):
+        sections["scenarios"] = [
+            Measurements(text, compared.label, compared.found)
+            for text, compared in scenarios.items()
+        ]
+    elif scenarios is not None:
         methods = [Method(()), *scenario_methods] if scenario_methods else parse_methods(_SCENARIOS)
         sections["scenarios"] = train_scenarios(
             setup, scenarios, methods, seeds=scenario_seeds, folder=folder / "scenarios",

@@ -54,7 +54,7 @@ def _group(method: Measurements, slug: str) -> Group:
         method=method.key,
         slug=slug,
         baseline=method.key == "none",
-        seeds=tuple(range(len(method.found))),
+        seeds=tuple(found.summary.get("seed", k) for k, found in enumerate(method.found)),
         summaries=tuple(found.summary for found in method.found),
         arrays=tuple(found.arrays for found in method.found),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mixwright.arguments import counted
 from mixwright.lab.analysis.findings import Group, Part
@@ -28,13 +28,10 @@ def write(part: Part, page: Page) -> dict[str, Section]:
     found = decode(Scenarios, part.numbers, where="scenarios")
     tasks: list[str] = list(first["tasks"])
     seeds = len(part.groups[0].seeds)
-    share = first["tasks"][tasks[0]]
-    sizes = " and ".join(f"{100 * share[size]['object_share']:.0f} % ({size})" for size in SIZES)
     section = Section(
         title="Small and large objects",
         protocol=(
-            f"{first['dataset_kind'].capitalize()}: the same images with objects of {sizes} of the "
-            f"area, the same regime for training and test; {first['model']}, "
+            f"{_regimes(first, tasks[0])}; {first['model']}, "
             f"{first['train_size']:,} training and {first['test_size']:,} test images, "
             f"{counted(first['epochs'], 'epoch')} of {first['optimizer']} at {first['lr']:g}; "
             f"top-1 of the raw weights after the last epoch; {counted(seeds, 'seed')}, "
@@ -53,6 +50,32 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         ),
     )
     return {"scenarios": section}
+
+
+def _regimes(first: Mapping[str, Any], task: str) -> str:
+    """What the images of both scenarios are."""
+    crops = first.get("crops")
+    if crops is not None:  # of two comparisons
+        return f"Two comparisons on {task}: " + " and ".join(
+            f"rectangles of {100 * crops[size]['scale'][0]:.3g} to "
+            f"{100 * crops[size]['scale'][1]:.3g} % of each image to train on, which leave "
+            f"objects {size}, {_tested(crops[size]['centre'])}"
+            for size in SIZES
+        )
+    shares = first["tasks"][task]
+    sizes = " and ".join(f"{100 * shares[size]['object_share']:.0f} % ({size})" for size in SIZES)
+    return (
+        f"{first['dataset_kind'].capitalize()}: the same images with objects of {sizes} of the "
+        "area, the same regime for training and test"
+    )
+
+
+def _tested(centre: float | None) -> str:
+    return (
+        "tested on the usual square"
+        if centre is None
+        else f"tested on the centre {100 * centre:.3g} %"
+    )
 
 
 def _reading(found: Scenarios, groups: Mapping[str, Group]) -> str:

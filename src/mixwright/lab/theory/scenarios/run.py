@@ -34,7 +34,6 @@ from mixwright.lab.theory.scenarios.tasks import (
     Size,
     Task,
     cifar_task,
-    crop_task,
     sprite_tasks,
 )
 from mixwright.lab.training.loop import train
@@ -74,9 +73,8 @@ def run_scenarios(
     Args:
         methods: name -> mixer; None trains on the images as they are.
         dataset_kind: ``"sprites"``, synthetic shapes, once classified by texture and once by
-            outline; ``"cifar"``, images of ``data`` reduced onto a background or enlarged in part;
-            ``"crops"``, nearly all or a small part of larger images, at 32 pixels.
-        data: photographs, for the last two.
+            outline; ``"cifar"``, images of ``data`` reduced onto a background or enlarged in part.
+        data: photographs, for the latter.
         seeds: number of seeds, at least 1; an interval needs 2.
         epochs: of each run.
         train_size: images to learn from; at most what there is.
@@ -156,8 +154,7 @@ def _tasks(
 ) -> list[Task]:
     if dataset_kind == "sprites" or data is None:
         return sprite_tasks(train_size=train_size, test_size=test_size, seed=seed)
-    make = cifar_task if dataset_kind == "cifar" else crop_task
-    return [make(data, train_size=train_size, test_size=test_size, seed=seed)]
+    return [cifar_task(data, train_size=train_size, test_size=test_size, seed=seed)]
 
 
 def _train(recipe: Recipe, data: Dataset, mixer: Mixer | None, folder: Path, device: str) -> Result:

@@ -23,8 +23,8 @@ from mixwright.lab.theory.scenarios.sprites import (
 )
 from mixwright.sampling import Stream, stream
 
-DatasetKind = Literal["sprites", "cifar", "crops"]
-DATASET_KINDS: tuple[DatasetKind, ...] = ("sprites", "cifar", "crops")
+DatasetKind = Literal["sprites", "cifar"]
+DATASET_KINDS: tuple[DatasetKind, ...] = ("sprites", "cifar")
 Size = Literal["small", "large"]
 SIZES: tuple[Size, ...] = ("small", "large")
 
@@ -34,8 +34,6 @@ SHRUNK_SIDE = 0.5
 """Side that a photograph is reduced to where objects are small, as a share of its own."""
 ZOOMED_AREA = (0.25, 0.390625)
 """Share of a photograph that is enlarged where objects are large: sides of 16 to 20 in 32."""
-CROP_AREA: dict[Size, tuple[float, float]] = {"small": (0.8, 1.0), "large": (0.1, 0.25)}
-"""Share of a larger photograph that is cut out."""
 
 _SIDE = 32
 _TRAIN, _TEST = 0, 1
@@ -45,8 +43,7 @@ _TRAIN, _TEST = 0, 1
 class Task:
     """A task in both sizes: images for each, with the same labels in the same order.
 
-    ``object_share`` is the mean share of a training image that the object's box covers; for crops
-    the share of the photograph that is seen.
+    ``object_share`` is the mean share of a training image that the object's box covers.
     """
 
     name: str
@@ -109,24 +106,6 @@ def cifar_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> 
             "large": _like(data, "large", enlarged),
         },
         object_share={"small": (side / size) ** 2, "large": sum(ZOOMED_AREA) / 2},
-    )
-
-
-def crop_task(data: Dataset, *, train_size: int, test_size: int, seed: int) -> Task:
-    """Make a task of larger photographs, cut nearly whole or as a small part, at 32 pixels.
-
-    ``data`` are square images of more than 32 pixels, such as Tiny-ImageNet at 64.
-    """
-    train, test, _ = _chosen(data, train_size=train_size, test_size=test_size)
-    return Task(
-        name=data.name,
-        data={
-            size: _like(
-                data, size, _cropped(train, test, area=CROP_AREA[size], size=_SIDE, seed=seed)
-            )
-            for size in SIZES
-        },
-        object_share={size: sum(CROP_AREA[size]) / 2 for size in SIZES},
     )
 
 
