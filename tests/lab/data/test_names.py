@@ -26,7 +26,7 @@ SOURCES = "mixwright.lab.data.sources"
 def test_names_are_listed_with_a_line_each():
     assert (
         *("digits", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "cub200", "aircraft"),
-        *("cars", "fashion-mnist", "eurosat", "medmnist:NAME"),
+        *("cars", "fashion-mnist", "eurosat", "elpv", "medmnist:NAME"),
         *("folder:PATH", "csv:PATH", "parquet:PATH", "hub:NAME"),
     ) == DATA_SETS
     for name in DATA_SETS:

@@ -63,6 +63,8 @@ def main(argv: Sequence[str]) -> int:
     with users_words():
         methods = parse_methods(options.methods or MIXERS, trust=options.trust)
         data = load(options, train_size=options.train_size)
+        if data.withheld:
+            raise UsageError(f"{data.withheld}. Name other data for a gallery, such as cifar10.")
         probe = None
         looking = any(map(looks_through_model, methods))
         check_probe(options.model, used=looking or options.run is not None)

@@ -134,6 +134,7 @@ def load_data(
         mirrored=source.mirrored,
         validation=source.validation,
         summary=summarise(spec, source, request.left_out),
+        withheld=source.withheld,
     )
 
 

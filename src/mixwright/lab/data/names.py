@@ -22,6 +22,7 @@ DATA_LINES: dict[str, str] = {
     "cars": "16,185 photographs of 196 models of cars, from a folder of yours (--data-dir)",
     "fashion-mnist": "70,000 grey pictures of clothes, 28x28, in 10 classes; downloaded, 31 MB",
     "eurosat": "27,000 satellite images of 64x64 in 10 classes; downloaded, 94 MB",
+    "elpv": "2,624 solar cells, whole or broken, of the package elpv-dataset (CC BY-NC-SA)",
     "medmnist:NAME": "medical images such as pathmnist, from a file of yours (--data-dir)",
     "folder:PATH": "one folder per class, under train/ and test/ or split by us; folder:PATH:val "
     "tests on val/",

@@ -96,6 +96,8 @@ class Dataset:
             on; None where the data have no such part.
         summary: images of each part and class, what was left out and why, and how many pictures
             are both trained and tested on, in one line.
+        withheld: why pictures of its images are kept out of records, pages and figures, a sentence
+            without its full stop; empty where they may be shown.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Dataset:
     mirrored: bool = field(default=True)
     validation: ImageSet | LazyImages | None = None
     summary: str = ""
+    withheld: str = ""
 
     @property
     def num_classes(self) -> int:

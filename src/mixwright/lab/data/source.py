@@ -49,3 +49,4 @@ class Source:
     note: str
     mirrored: bool = True
     validation: ImageSet | LazyImages | None = None
+    withheld: str = ""

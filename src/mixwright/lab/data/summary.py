@@ -40,6 +40,8 @@ def summarise(name: str, source: Source, left_out: Sequence[str]) -> str:
     if left_out:
         sentences.append(left_out_sentence(left_out).removesuffix("."))
     sentences.append(_twice(source))
+    if source.withheld:
+        sentences.append(source.withheld)
     return ". ".join(sentences) + "."
 
 

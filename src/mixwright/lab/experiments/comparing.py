@@ -78,7 +78,9 @@ def compare_runs(
         flips=data.mirrored and bool(recipe.get("flip", True)),
     )
     masks, mask_arrays = mask_pictures(
-        {text: many[0].planned.folder for text, many in by_method.items()}
+        {}
+        if data.withheld  # they are of its images
+        else {text: many[0].planned.folder for text, many in by_method.items()}
     )
     sweeps = find_sweeps(
         {text: options[text] for text, method in methods.items() if len(method.parts) == 1}

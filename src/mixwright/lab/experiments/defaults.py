@@ -72,6 +72,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     # Small pictures of other things than photographs: a small network, minutes on a CPU.
     "fashion-mnist": _OTHER,
     "eurosat": _OTHER | {"crop_padding": 8},
+    "elpv": _OTHER | {"crop_padding": 8},
     "medmnist": _OTHER,
     "hub": _FOLDER,
 }

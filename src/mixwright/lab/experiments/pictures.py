@@ -68,8 +68,19 @@ def method_pictures(
         flips: whether they were mirrored in training.
 
     Returns:
-        texts, and pictures under ``METHOD/sample/name``; see ``draw_samples``.
+        texts, and pictures under ``METHOD/sample/name``; see ``draw_samples``. Of images that are
+        withheld there are none, and every method says why.
     """
+    if data.withheld:
+        return AllSamples(
+            methods=tuple(
+                MethodSamples(
+                    method=method.text, name=method.label, samples=(), note=f"{data.withheld}."
+                )
+                for method, _ in runs
+                if method.parts
+            )
+        ), {}
     images, labels = choose_images(data, _IMAGES)
     found: list[MethodSamples] = []
     arrays: dict[str, Tensor] = {}

@@ -128,9 +128,18 @@ def measure_all(
                 except NotApplicableError as error:
                     reason = str(error)
                 else:
+                    found = _without_pictures(found, part, setting)
                     write_found(place, found, known)
             on_progress(candidate, part, 1.0, reason or kept)
             yield Measured(candidate, part, found, reason)
+
+
+def _without_pictures(found: Measurement, part: Evaluation, setting: Setting) -> Measurement:
+    """What was measured, without pictures of images that are withheld."""
+    if not setting.data.withheld:
+        return found
+    kept = {name: array for name, array in found.arrays.items() if name not in part.pictures}
+    return replace(found, arrays=kept)
 
 
 def _until_written(

@@ -41,6 +41,8 @@ def evaluation_findings(
         for part in measured
         if part.found is None
     }
+    if setting.data.withheld and any(evaluation.pictures for evaluation in evaluations):
+        skipped[f"{setting.data.withheld}."] = None
     about = about_now(
         about_data(setting.data),
         setting.device,
