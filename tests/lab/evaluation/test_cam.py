@@ -13,7 +13,10 @@ from torch import Generator, Tensor, nn
 from lab.evaluation.judged import images_and_labels, small, subject
 from mixwright.lab.evaluation.cam import Cam, cam_energy, class_map, grad_cam
 from mixwright.lab.evaluation.subject import NotApplicableError
+from mixwright.lab.models.smallconv import SmallConv
+from mixwright.masknets import MaskGenerator
 from mixwright.mixers import CutMix, MixUp
+from mixwright.mixers.learned import LearnedMixer
 from mixwright.plan import MixPlan
 
 
@@ -247,6 +250,17 @@ class Alone:
 
 def test_a_mixer_of_one_image_gives_way_to_cutmix() -> None:
     assert Cam(pairs=4, layer="look").measure(witnessed(Alone())).summary["mixer"] == "CutMix"
+
+
+def test_a_mixer_that_learned_of_three_images_is_asked_for_two() -> None:
+    torch.manual_seed(0)
+    net = SmallConv(num_classes=4)
+    three = LearnedMixer(net, MaskGenerator(32), layer="layer2", sources=3)
+    found = Cam(pairs=8, layer="look").measure(witnessed(three))
+    assert (found.summary["mixer"], found.summary["lam"]) == ("LearnedMixer", 0.5)
+    shares = found.arrays["mixed.masks"].float().sum(dim=1) / 255
+    torch.testing.assert_close(shares, torch.ones_like(shares), atol=0.01, rtol=0)
+    assert Cam(pairs=8, layer="look", lam=0.3).measure(witnessed(three)).summary["lam"] is None
 
 
 class OnePlace(nn.Module):

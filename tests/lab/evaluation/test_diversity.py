@@ -169,11 +169,28 @@ def test_a_share_is_asked_for_where_that_can_be_done():
     assert (learned.alpha, sources_of(narrow), sources_of(MixUp())) == (1.0, 2, 2)
     plan = narrow.plan(torch.rand(6, 3, 16, 16), generator=stream(0))
     assert (plan.weight - 0.5).abs().max() < 0.002
+    assert not at_share(learned, 0.3)[1]  # equal shares are all that it can be asked for
+
+
+def test_pairs_are_asked_for_of_mixers_of_three():
+    three = three_sources()
+    assert not at_share(three, 0.5)[1]  # a third each
+    narrow, follows = at_share(Sometimes(three, 0.5), 0.5, pairs=True)
+    assert follows
+    assert (sources_of(narrow.mixer), sources_of(three)) == (2, 3)
+    plan = narrow.mixer.plan(torch.rand(6, 3, 16, 16), generator=stream(0))
+    assert plan.mask.shape[1] == 2
+    assert (plan.weight - 0.5).abs().max() < 0.002
 
 
 def learned_mixer(**more):
     torch.manual_seed(0)
     return LearnedMixer(SmallConv(num_classes=4), MixBlock(32), layer="layer2", **more)
+
+
+def three_sources():
+    torch.manual_seed(0)
+    return LearnedMixer(SmallConv(num_classes=4), MaskGenerator(32), layer="layer2", sources=3)
 
 
 def states_of(mixer, draws=4, **more):
@@ -216,8 +233,7 @@ def test_a_mixer_that_learned_draws_nothing():
     _, states = states_of(at_share(learned_mixer(), 0.5)[0])
     assert mask_diversity(states.masks).max() == 0
     # Of three and more sources it draws who is mixed, which stays the same here.
-    torch.manual_seed(0)
-    three = LearnedMixer(SmallConv(num_classes=4), MaskGenerator(32), layer="layer2", sources=3)
+    three = three_sources()
     images, labels = torch.rand(4, 3, 3, 16, 16), torch.tensor([[0, 1, 2]] * 4)
     states = drawn_states(at_share(three, 0.5)[0], images, labels, draws=3, seed=0, num_classes=4)
     assert states.masks.shape == (3, 4, 3, 16, 16)

@@ -139,8 +139,9 @@ class Cam:
     Args:
         pairs: mixtures, at least 1; of test images of different classes.
         lam: the share of the first image, in [0, 1].
-        mixer: what mixes: ``own``, how the model was trained, and CutMix where it was trained
-            without mixing two images; ``cutmix`` for every model, so that all see the same ones.
+        mixer: what mixes: ``own``, how the model was trained (a learned mixer: two images, equal
+            shares), and CutMix where it was trained without mixing two images; ``cutmix`` for
+            every model, so that all see the same ones.
         layer: whose maps are looked at, by its name; empty for the last one of more than one
             place before the last Linear.
         shown: images and mixtures that are kept as pictures, at least 1.
@@ -190,7 +191,7 @@ class Cam:
         energy, chance, counted = found["energy"], found["chance"], found["counted"]
         summary: dict[str, Any] = {
             "pairs": len(energy),
-            "lam": self.lam,
+            "lam": self.lam if at_share(mixer, self.lam, pairs=True)[1] else None,
             "mixer": type(mixer).__name__,
             "layer": layer,
             "map": list(size),
@@ -232,7 +233,7 @@ class Cam:
         left = self.shown
         for states, every in grouped_states(
             subject,
-            at_share(mixer, self.lam)[0],
+            at_share(mixer, self.lam, pairs=True)[0],
             groups=self.pairs,
             draws=1,
             generator=stream(subject.seed, Stream.CAM),

@@ -162,7 +162,10 @@ def test_each_column_of_activation_maps_is_what_its_head_says() -> None:
     }  # fmt: skip
     assert (rows["Mixup"]["mixed by"], rows["Mixup"]["both"]) == ("MixUp", NONE)
     assert "Grad-CAM of the layer conv2 and conv3, maps of 4 x 5 places" in section.protocol
-    assert "7 mixtures of two test images of different classes, share 0.5" in section.protocol
+    assert "7 mixtures of two test images of different classes, share 0.5, by" in section.protocol
+    groups = [activated("none"), activated("smoothmix", lam=None)]
+    protocol = sections_of("cam", groups)["cam"].protocol
+    assert "share 0.5 (Smoothmix: at shares of their own), by the mixer" in protocol
 
 
 def test_the_border_of_a_region_lies_where_the_mask_steps() -> None:

@@ -78,7 +78,7 @@ def with_options(mixer: Mixer, **options: Any) -> Mixer | None:
     """
     given: Any = mixer
     if isinstance(mixer, LearnedMixer):
-        known = {"alpha", "per", "margin", "margin_of"}
+        known = {"alpha", "per", "margin", "margin_of", "sources"}
     elif dataclasses.is_dataclass(given):
         known = {field.name for field in dataclasses.fields(given) if field.init}
     else:

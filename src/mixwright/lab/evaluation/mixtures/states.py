@@ -42,11 +42,12 @@ class States:
     names: tuple[int, ...]
 
 
-def at_share(mixer: Mixer, lam: float) -> tuple[Mixer, bool]:
+def at_share(mixer: Mixer, lam: float, *, pairs: bool = False) -> tuple[Mixer, bool]:
     """Fix a mixer's share at ``lam``, in [0, 1]; return it, and whether it follows.
 
     Mixers that have learned are asked for equal shares, by a law so narrow that its draws are all
-    but equal. One that has no ``lam`` to fix stays as it is.
+    but equal: they follow where that is what is asked for. With ``pairs`` they mix two images,
+    however many they have learned to. One that has no ``lam`` to fix stays as it is.
 
     Example:
         >>> from mixwright.mixers import CutMix
@@ -54,14 +55,18 @@ def at_share(mixer: Mixer, lam: float) -> tuple[Mixer, bool]:
         0.25
     """
     if isinstance(mixer, OneOf):
-        inner = [at_share(each, lam) for each in mixer.mixers]
+        inner = [at_share(each, lam, pairs=pairs) for each in mixer.mixers]
         several = OneOf(*(each for each, _ in inner), p=mixer.p, per=mixer.per)
         return several, all(follows for _, follows in inner)
     if isinstance(mixer, Sometimes):
-        inside, follows = at_share(mixer.mixer, lam)
+        inside, follows = at_share(mixer.mixer, lam, pairs=pairs)
         return Sometimes(inside, mixer.p, mixer.per), follows
-    learned = isinstance(mixer, LearnedMixer)
-    fixed = with_options(mixer, alpha=_NARROW) if learned else with_options(mixer, lam=lam)
+    if isinstance(mixer, LearnedMixer):
+        sources = 2 if pairs else mixer.sources
+        narrow = with_options(mixer, alpha=_NARROW, sources=sources)
+        assert narrow is not None
+        return narrow, lam == 1 / 2 and sources == 2
+    fixed = with_options(mixer, lam=lam)
     return (mixer, False) if fixed is None else (fixed, True)
 
 

@@ -68,8 +68,8 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         protocol=(
             f"Grad-CAM of the layer {_layers(groups)}, maps of "
             f"{first['map'][0]} x {first['map'][1]} places, each from 0 to 1. "
-            f"{first['pairs']} mixtures of two test images of different classes, share "
-            f"{first['lam']:g}, by the mixer in the table; seed {first['seed']}."
+            f"{first['pairs']} mixtures of two test images of different classes, "
+            f"{_share(part)}by the mixer in the table; seed {first['seed']}."
         ),
         reading=(
             "Energy: share of the map of a class that lies on the pixels of its image; a map that "
@@ -82,6 +82,16 @@ def write(part: Part, page: Page) -> dict[str, Section]:
         blocks=(_table(groups), *drawings),
     )
     return {"cam": section}
+
+
+def _share(part: Part) -> str:
+    """The share that was asked for, and whose shares are others."""
+    asked = part.options.get("lam", part.groups[0].first["lam"])
+    if asked is None:
+        return ""
+    others = [group.label for group in part.groups if group.first["lam"] is None]
+    drawn = f" ({', '.join(others)}: at shares of their own)" if others else ""
+    return f"share {asked:g}{drawn}, "
 
 
 def _name(group: Group, array: str) -> str:
