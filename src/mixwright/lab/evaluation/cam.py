@@ -181,12 +181,9 @@ class Cam:
                 "Name an earlier one, layer=NAME."
             )
         own: Mixer | None = subject.mixer if self.mixer == "own" else None
-        found, mixer = None, own
-        if own is not None:
-            found = self._look(subject, own, layer, whole=True)
-        if found is None:
-            mixer = CutMix()
-            found = self._look(subject, mixer, layer, whole=False)
+        found = None if own is None else self._look(subject, own, layer, whole=True)
+        mixer = CutMix() if own is None or found is None else own
+        found = found or self._look(subject, mixer, layer, whole=False)
         assert found is not None
         energy, chance, counted = found["energy"], found["chance"], found["counted"]
         summary: dict[str, Any] = {

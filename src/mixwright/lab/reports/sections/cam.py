@@ -9,21 +9,14 @@ import torch
 from torch import Tensor
 
 from mixwright.lab.analysis.findings import Group, Part
-from mixwright.lab.reports.figure_text import TITLE, label
 from mixwright.lab.reports.figures import WIDE
-from mixwright.lab.reports.palette import FAINT, INK
+from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Table
 from mixwright.lab.reports.sections.lines import group_table, spreads
+from mixwright.lab.reports.sections.picture_rows import colours, enlarged, picture_rows
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_GAP = 2  # pixels between pictures
-_BETWEEN = 8  # between mixtures
-_LEAST = 96  # pixels of a picture's side; smaller ones are enlarged, so that maps are smooth
-_NAMES = 1.3  # inches for the names of methods, on wide pages
-
 
 _COLUMNS = {
     "energy, first": "energy_a",
@@ -115,7 +108,7 @@ def _table(groups: Sequence[Group]) -> Table:
 def _plain(groups: Sequence[Group], page: Page, width: float) -> Figure:
     """The images, and below them a row of overlays a method."""
     images = page.arrays[_name(groups[0], "plain.images")]
-    images = _colours(images[: 6 if width >= WIDE else 4])
+    images = colours(images[: 6 if width >= WIDE else 4])
     count = len(images)
     lines = [list(images)]
     for group in groups:
@@ -124,7 +117,7 @@ def _plain(groups: Sequence[Group], page: Page, width: float) -> Figure:
     names = ["image", *(group.label for group in groups)]
     inks = [FAINT.light, *(page.shades[group.key].light for group in groups)]
     titles = groups[0].first["plain_classes"][:count]
-    return _sheet(lines, names, inks, [titles] + [[]] * len(groups), width, together=1)
+    return picture_rows(lines, names, inks, [titles] + [[]] * len(groups), width, together=1)
 
 
 def _mixed(groups: Sequence[Group], page: Page, width: float) -> Figure:
@@ -136,7 +129,7 @@ def _mixed(groups: Sequence[Group], page: Page, width: float) -> Figure:
             page.arrays[_name(group, f"mixed.{what}")] for what in ("images", "maps", "masks")
         )
         line, title = list[Tensor](), list[str]()
-        for n, image in enumerate(_colours(images[:most])):
+        for n, image in enumerate(colours(images[:most])):
             border = _border(masks[n, 0])
             line.append(image)
             line += [_lined(_overlay(image, cam), border) for cam in maps[n]]
@@ -145,102 +138,22 @@ def _mixed(groups: Sequence[Group], page: Page, width: float) -> Figure:
         titles.append(title)
     names = [group.label for group in groups]
     inks = [page.shades[group.key].light for group in groups]
-    return _sheet(lines, names, inks, titles, width, together=3)
-
-
-def _sheet(
-    lines: Sequence[Sequence[Tensor]],
-    names: Sequence[str],
-    inks: Sequence[str],
-    titles: Sequence[Sequence[str]],
-    width: float,
-    *,
-    together: int,
-) -> Figure:
-    """Rows of pictures ``(H, W, 3)``, named at the left where there is room, else above."""
-    from matplotlib.figure import Figure
-
-    wide = width >= WIDE
-    strips = [_strip(line, together) for line in lines]
-    room = width - (_NAMES if wide else 0)
-    high = room * max(strip.shape[0] / strip.shape[1] for strip, _ in strips)
-    extra = [0.17 * bool(title) + (0.05 if wide else 0.27) for title in titles]
-    total = sum(extra) + high * len(lines)
-    figure = Figure(figsize=(width, total))
-    top = total
-    for (strip, middles), name, ink, title, more in zip(
-        strips, names, inks, titles, extra, strict=True
-    ):
-        left = (_NAMES if wide else 0) / width
-        axes = figure.add_axes((left, (top - more - high) / total, 1 - left, high / total))
-        axes.imshow(strip.numpy(), interpolation="nearest", aspect="auto")
-        axes.set_axis_off()
-        _write(axes, title, middles)
-        if wide:
-            figure.text(0, (top - more - high / 2) / total, _broken(label(name, TITLE)), color=ink,
-                        fontsize=8, va="center", fontweight="bold")  # fmt: skip
-        else:
-            above = 0.17 * bool(title) + 0.03
-            figure.text(0, (top - more + above) / total, label(name), color=ink, fontsize=8,
-                        va="bottom", fontweight="bold")  # fmt: skip
-        top -= more + high
-    return figure
-
-
-def _write(axes: Axes, titles: Sequence[str], middles: Sequence[float]) -> None:
-    for words, middle in zip(titles, middles, strict=False):
-        axes.text(
-            middle, -3, label(words, 16), ha="center", va="bottom", fontsize=7, color=INK.light
-        )
-
-
-def _broken(name: str) -> str:
-    """A long name on two lines."""
-    cut = name.rfind(" ", 0, 15)
-    return name if len(name) <= 15 or cut < 0 else f"{name[:cut]}\n{name[cut + 1 :]}"
-
-
-def _strip(pictures: Sequence[Tensor], together: int) -> tuple[Tensor, list[float]]:
-    """Pictures side by side on white, and the middle of each."""
-    parts, middles, start = list[Tensor](), list[float](), 0
-    for n, picture in enumerate(pictures):
-        if n:
-            gap = _GAP if n % together or together == 1 else _BETWEEN
-            parts.append(torch.ones(picture.shape[0], gap, 3))
-            start += gap
-        parts.append(picture)
-        middles.append(start + picture.shape[1] / 2)
-        start += picture.shape[1]
-    return torch.cat(parts, dim=1), middles
-
-
-def _colours(images: Tensor) -> Tensor:
-    """Bytes ``(B, C, H, W)`` as ``(B, H', W', 3)`` in [0, 1], enlarged to a whole multiple."""
-    found = images.float() / 255
-    if found.shape[1] != 3:
-        found = found[:, :1].expand(-1, 3, -1, -1)
-    return _enlarged(found, "nearest").permute(0, 2, 3, 1)
-
-
-def _enlarged(pictures: Tensor, mode: str) -> Tensor:
-    times = max(1, -(-_LEAST // max(pictures.shape[2:])))
-    size = [side * times for side in pictures.shape[2:]]
-    return torch.nn.functional.interpolate(pictures, size, mode=mode)
+    return picture_rows(lines, names, inks, titles, width, together=3)
 
 
 def _overlay(image: Tensor, cam: Tensor) -> Tensor:
     """An image ``(H', W', 3)`` in grey under the colours of a map ``(H, W)`` of bytes."""
     from matplotlib import colormaps
 
-    strength = _enlarged(cam[None, None].float() / 255, "bilinear")[0, 0].clamp(0, 1)
-    colours = torch.from_numpy(colormaps["inferno"](strength.numpy())[..., :3]).float()
+    strength = enlarged(cam[None, None].float() / 255, "bilinear")[0, 0].clamp(0, 1)
+    painted = torch.from_numpy(colormaps["inferno"](strength.numpy())[..., :3]).float()
     grey = image.mean(dim=2, keepdim=True).expand(-1, -1, 3)
-    return 0.42 * grey + 0.58 * colours
+    return 0.42 * grey + 0.58 * painted
 
 
 def _border(mask: Tensor) -> Tensor:
     """Where an enlarged mask of bytes ``(H, W)`` steps over one half; nowhere in an even one."""
-    inside = _enlarged((mask > 127)[None, None].float(), "nearest")[0, 0] > 0.5
+    inside = enlarged((mask > 127)[None, None].float(), "nearest")[0, 0] > 0.5
     edge = torch.zeros_like(inside)
     edge[1:] |= inside[1:] != inside[:-1]
     edge[:, 1:] |= inside[:, 1:] != inside[:, :-1]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from mixwright.lab.analysis.curves import AllCurves, Curve
 from mixwright.lab.analysis.findings import Part
 from mixwright.lab.experiments.pictures import MaskHistories, MaskHistory
-from mixwright.lab.reports.figures import canvas
+from mixwright.lab.reports.figures import WIDE, canvas
 from mixwright.lab.reports.palette import Shade
 from mixwright.lab.reports.pictures import paint
-from mixwright.lab.reports.section import Block, Card, Cards, Page, Pictures, Section
+from mixwright.lab.reports.section import Block, Card, Cards, Drawing, Page, Pictures, Section
+from mixwright.lab.reports.sections.picture_rows import colours, picture_rows
 from mixwright.lab.reports.sections.scores import methods_of
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor
 
 
 def write(part: Part, page: Page) -> dict[str, Section]:
@@ -45,6 +49,17 @@ def write(part: Part, page: Page) -> dict[str, Section]:
             )
     if not blocks:
         return {}
+    several = [history for history in histories if _kept(history, page) is not None]
+    if len(several) > 1:
+        blocks.append(
+            Drawing(
+                "masks",
+                "One mixture of each method: its first image, its masks after some epochs in the "
+                "colours of above, and what the last of them makes of it.",
+                lambda width: _beside(several, page, width),
+                vector=False,
+            )
+        )
     return {
         "diagnostics": Section(
             title="What the mixer did",
@@ -75,14 +90,20 @@ def diagnostic_figure(curve: Curve, shade: Shade) -> Figure:
     return figure
 
 
+def _kept(history: MaskHistory, page: Page) -> tuple[Tensor, ...] | None:
+    """Images, index, masks and mixtures of a method, where all of them were kept."""
+    names = ("images", "index", "mask", "mixed")
+    found = [page.arrays.get(f"diagnostics/{history.method}/{name}") for name in names]
+    kept = tuple(array for array in found if array is not None)
+    return kept if len(kept) == len(names) else None
+
+
 def _rows(history: MaskHistory, page: Page) -> tuple[tuple[str, tuple[Tensor, ...]], ...]:
     """What was mixed, whose pixel it was in some epochs, and the last mixtures."""
-    names = ("images", "index", "mask", "mixed")
-    images, index, mask, mixed = (
-        page.arrays.get(f"diagnostics/{history.method}/{name}") for name in names
-    )
-    if images is None or index is None or mask is None or mixed is None:
+    kept = _kept(history, page)
+    if kept is None:
         return ()
+    images, index, mask, mixed = kept
     sources = [
         (f"source {n + 1}", tuple(images[index[:, n].clamp_min(0)])) for n in range(index.shape[1])
     ]
@@ -91,3 +112,23 @@ def _rows(history: MaskHistory, page: Page) -> tuple[tuple[str, tuple[Tensor, ..
         for epoch, masks in zip(history.epochs, mask, strict=True)
     ]
     return (*sources, *epochs, ("mixed", tuple(mixed)))
+
+
+def _beside(histories: Sequence[MaskHistory], page: Page, width: float) -> Figure:
+    """A row a method: the first image, its masks by epoch, and its last mixture."""
+    groups = methods_of(page.findings.parts["scores"])
+    lines, titles = list[list[Tensor]](), list[list[str]]()
+    for history in histories:
+        *sources, (_, mixed) = _rows(history, page)
+        epochs = sources[-len(history.epochs) :]
+        if width < WIDE:  # the first, one of the middle and the last
+            epochs = [epochs[0], epochs[len(epochs) // 2], epochs[-1]]
+        named = [sources[0], *epochs, ("mixed", mixed)]
+        lines.append([colours(pictures[0][None])[0] for _, pictures in named])
+        titles.append(["first image", *(name for name, _ in named[1:])])
+    longest = max(map(len, lines))
+    for line in lines:
+        line += [torch.ones_like(line[0])] * (longest - len(line))
+    names = [groups[history.method]["raw"].name for history in histories]
+    inks = [page.shades[history.method].light for history in histories]
+    return picture_rows(lines, names, inks, titles, width, together=1)
