@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from mixwright.lab.cli.compare import _prepare  # pyright: ignore[reportPrivateUsage]
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.main import main
 from mixwright.lab.cli.options import CompareOptions, TrainOptions
+from mixwright.lab.cli.parser import parse
 from mixwright.lab.cli.prepare import recipe_settings
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.experiments.presets import PRESETS
@@ -47,6 +49,9 @@ def test_without_it_nothing_changes():
             "train none --recipe finetune --model smallconv",
             "finetune starts from published weights",
         ),
+        ("compare none automix --learned-min-lr 0.5", "min_lr is 0.5; expected at most lr, which"),
+        ("compare none automix --learned-min-lr -1", "min_lr is -1.0; expected a number, at least"),
+        ("compare none cutmix --learned-min-lr 0.01", "nothing where no method learns a mixer"),
         ("train none --augment randaugment:magnitude=99 --epochs 1", "magnitude is 99"),
         ("train none --freeze layer9 --epochs 1", "freeze is 'layer9', which fits no parameter"),
         ("train none --drop-path 0.1 --epochs 1", "model smallconv: drop_path is 0.1"),
@@ -66,6 +71,15 @@ def test_what_cannot_be_is_one_sentence(
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("recipe", [[], ["--recipe", "automix-cifar"]])
+def test_learned_mixers_may_end_at_a_rate_of_their_own(recipe: list[str], tmp_path: Path):
+    words = ["none", "cutmix", "automix", "adautomix", "--seeds", "1", "--epochs", "1", *recipe]
+    words += ["--learned-min-lr", "0.02", "--batch-size", "20", "--out", str(tmp_path / "out")]
+    task = _prepare(parse(CompareOptions, words, prog="compare", about=""), "")
+    rates = {run.method.text: run.recipe.min_lr for run in task.runs}
+    assert rates == {"none": 0.0, "cutmix": 0.0, "automix": 0.02, "adautomix": 0.02}
 
 
 def test_every_value_is_listed(capsys: pytest.CaptureFixture[str]):

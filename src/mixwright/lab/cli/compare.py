@@ -114,6 +114,8 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
 
     given = options.recipe_fields()
     options, learned, changed = with_preset(options)
+    if options.learned_min_lr is not None:
+        learned["min_lr"] = options.learned_min_lr
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
     if options.seeds > MOST_SEEDS:
@@ -121,7 +123,7 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
     with users_words():
         parse_data(options.data)  # before torch is imported, which takes seconds
     from mixwright.lab.experiments.defaults import METHODS
-    from mixwright.lab.experiments.grid import plan_runs
+    from mixwright.lab.experiments.grid import learns_mixer, plan_runs
     from mixwright.lab.experiments.methods import each_once, parse_methods
     from mixwright.lab.training.distributed import join
 
@@ -139,6 +141,12 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
             raise UsageError(
                 "--equal-time does nothing where no method is compared with none; leave it out, or "
                 "name a method."
+            )
+
+        if options.learned_min_lr is not None and not any(map(learns_mixer, methods)):
+            raise UsageError(
+                "--learned-min-lr does nothing where no method learns a mixer; leave it out, or "
+                "name one, such as automix."
             )
 
         def plan(settings: dict[str, Any]) -> "list[Planned]":

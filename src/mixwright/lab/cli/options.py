@@ -139,6 +139,12 @@ class CompareOptions(RecipeOptions):
 
     methods: tuple[str, ...] = option((), "what to compare; see below", metavar="METHOD")
     seeds: int = option(3, "runs of each method (default 3)", metavar="COUNT", group=TRAINING)
+    learned_min_lr: float | None = option(
+        None,
+        "learning rate at the end of methods that learn a mixer (default: that of the others)",
+        metavar="RATE",
+        group=TRAINING,
+    )
     out: str = option(
         "runs/compare", "folder of runs, record and report (default runs/compare)",
         metavar="DIR", group=_WHERE,
