@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from lab.analysis.made import corrupted
 from lab.reports.pages import cells, drawings, drawn, made_group, page_of, sections_of, tables
 from mixwright.lab.analysis.findings import Group
 from mixwright.lab.evaluation.corruption.constants import BENCHMARK_TYPES, FAMILIES, TYPES
-from mixwright.lab.reports.figures import styled
+from mixwright.lab.reports.figures import styled, to_png
 from mixwright.lab.reports.formatting import MINUS, NONE
 from mixwright.lab.reports.section import Section
 
@@ -164,6 +166,17 @@ def test_few_types_at_one_severity() -> None:
     assert by_method.head[2] == "mean of 2"
     assert len(by_type.rows) == 2
     assert drawn(found) == ["severities", "types", "sheet"]
+
+
+def test_long_names_of_many_methods_leave_two_types_their_rows() -> None:
+    many = [
+        replace(group, label=f"AutoMix {place}, own teacher, mixed head")
+        for place, group in enumerate(groups(*([0.01] * 10), baseline=False, types=TYPES[:2]))
+    ]
+    drawing = drawings(section(many))["types"]
+    with styled():
+        for width in (6.6, 3.7):  # a layout without room would warn, which fails
+            to_png(drawing.make(width), io.BytesIO())
 
 
 def test_the_sheet_is_drawn_from_what_was_stored() -> None:

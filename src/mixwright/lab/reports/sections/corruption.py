@@ -255,7 +255,10 @@ def _matrix(groups: Sequence[Group], width: float) -> Figure:
     names = _types(groups)
     gaps = _family_gaps(names)
     rows = [place + gap for place, gap in enumerate(gaps)]
-    figure, axes = canvas(width, 0.55 + 0.2 * (rows[-1] + 1))
+    longest = max(map(len, columns))
+    many = len(columns) * (0.1 + 0.075 * longest) > width - 1.6
+    # Heads that stand aslant need room above, which few rows would not leave them.
+    figure, axes = canvas(width, 0.55 + 0.2 * (rows[-1] + 1) + (0.05 * longest if many else 0))
     limit = max(_FULL_COLOUR, *(abs(value) for row in values for value in row))
     colours = _colours(apart)
     for y, row in zip(rows, values, strict=True):
@@ -271,7 +274,6 @@ def _matrix(groups: Sequence[Group], width: float) -> Figure:
     axes.set_yticks(
         rows, [_title(name, mark=_marked(groups)) for name in names], fontsize=8, color=INK.light
     )
-    many = len(columns) * (0.1 + 0.075 * max(map(len, columns))) > width - 1.6
     axes.xaxis.tick_top()
     axes.set_xticks(
         range(len(columns)), columns, fontsize=8, color=INK.light,
