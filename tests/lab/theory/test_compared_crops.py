@@ -98,6 +98,8 @@ def test_a_command_sets_them_side_by_side(tmp_path: Path, capsys: Any) -> None:
     printed = capsys.readouterr().out
     assert "cutmix: 16 masks" in printed  # the moments of what was compared, and of nothing else
     assert "hmix" not in printed
+    rows = [line.split() for line in printed.splitlines() if line.split()[:1] == ["Cutmix"]]
+    assert rows == [["Cutmix", "64.4", "±", "2.5", "67.0", "±", "2.5", "+6.8", "±", "0.0"]]
     assert 'id="scenarios"' in (tmp_path / "theory" / "report.html").read_text()
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mixwright.lab.analysis.findings import Part
     from mixwright.lab.experiments.theory_measurements import Measurements
     from mixwright.lab.theory.scenarios.tasks import DatasetKind
 
@@ -134,6 +135,8 @@ def main(argv: Sequence[str]) -> int:
         findings, arrays = theory_findings(
             setup, sections, command=command, seconds=time.monotonic() - started
         )
+        if "scenarios" in findings.parts:
+            console.print(_scenarios_table(findings.parts["scenarios"], console))
         record = write_findings(out, findings, arrays)
         write_maps(out, setup, sections)
     say(console, f"record  {record}\nreport  {write_report(record)}")
@@ -165,6 +168,38 @@ def _show(measured: "Sequence[Measurements]", console: "Console") -> None:
             {method.key: method.found[0].summary["expected_mask"] for method in measured}
         ),
     )
+
+
+def _scenarios_table(part: "Part", console: "Console") -> "Table":
+    """Top-1 of each method where objects are small and large, and how its gains differ."""
+    from mixwright.lab.analysis.scenarios import Scenarios
+    from mixwright.lab.cli.table import numbers_table
+    from mixwright.lab.reports.formatting import signed, spread
+    from mixwright.lab.settings import decode
+
+    found = decode(Scenarios, part.numbers, where="scenarios")
+    tasks: list[str] = [*part.groups[0].first["tasks"]]
+    names = {group.key: group.label for group in part.groups}
+    base = names[found.differences[0].base] if found.differences else ""
+    gains = {gain.key: gain.tasks for gain in found.differences}
+    heads = [f"{task}, {size}" for task in tasks for size in ("small", "large")]
+    table = numbers_table(
+        "method",
+        (*heads, *(f"{task}, I" for task in tasks)),
+        console,
+        title="top-1 % on small and on large objects",
+        caption=f"I: what a method gains on {base} where objects are small, less what it gains "
+        "where they are large; points, paired by seed, with 95 % t intervals",
+    )
+    for group in part.groups:
+        paths = (f"tasks.{task}.{size}.top1" for task in tasks for size in ("small", "large"))
+        own = gains.get(group.key, {})
+        table.add_row(
+            group.label,
+            *(spread(group.intervals.get(path)) for path in paths),
+            *(signed(own[task].interaction if task in own else None) for task in tasks),
+        )
+    return table
 
 
 def _table(measured: "Sequence[Measurements]", console: "Console") -> "Table":
