@@ -200,6 +200,19 @@ def test_a_model_of_the_users_own(
     assert "tells 7 classes apart, the data has 10" in capsys.readouterr().err
 
 
+def test_a_run_is_tested_on_the_centres_that_it_was_tested_on(tmp_path: Path) -> None:
+    words = ["none", "--epochs", "1", "--train-size", "20", "--batch-size", "10"]
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert main(["train", *words, "--centre-crop", "0.25", "--out", str(run)]) == 0
+    only = ["--only", "accuracy", "--weights", "raw", "--out", str(out)]
+    assert main(["evaluate", str(run), *only]) == 0
+    findings = read_findings(out)
+    assert "the square of 25 % of the area in the centre" in findings.about.data.note
+    (group,) = findings.parts["accuracy"].groups
+    wanted = json.loads((run / "result.json").read_text())["scores"]["raw"]["top1"]
+    assert group.first["top1"] == pytest.approx(wanted)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -15,6 +15,7 @@ from mixwright.lab.data import Batches, Dataset, OriginalCrop, load_data
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import LazyImages
 
+CUT = "cut out and resized."
 WHOLE = OriginalCrop(scale=1.0, flip=False)
 
 
@@ -93,6 +94,7 @@ def test_sets_of_arrays(monkeypatch: pytest.MonkeyPatch):
         assert (seen(cut, part).float() - wanted).abs().max() <= 0.5
         assert torch.equal(getattr(cut, part).labels, getattr(whole, part).labels)
     assert cut.mean != whole.mean  # of what is seen
+    assert cut.note == f"{whole.note[:-1]}; the square of 25 % of the area in the centre {CUT}"
     batches = in_training(cut)
     ((images, labels),) = batches.epoch(augment=torch.Generator().manual_seed(0))
     assert torch.equal((255 * images).round().byte(), seen(whole, "train"))

@@ -59,9 +59,12 @@ def cut_and_resized(
     rows, clause = train_rows(train.labels, request.train_size)
     if clause:  # all rows would be a copy of the whole set
         train = train.subset(rows)
-    if request.centre_crop is not None:
-        clause += f"; {centre_square(request.centre_crop)}"
-    return at_size(train, request), at_size(test, request), clause
+    return at_size(train, request), at_size(test, request), clause + centre_clause(request)
+
+
+def centre_clause(request: Request) -> str:
+    """Say for the note that the centres of images are cut out; nothing where they are not."""
+    return "" if request.centre_crop is None else f"; {centre_square(request.centre_crop)}"
 
 
 def at_size(images: ImageSet, request: Request) -> ImageSet:

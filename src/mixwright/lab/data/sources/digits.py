@@ -9,7 +9,7 @@ from torch import Tensor
 from mixwright.lab.data.resize import resized
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request, Source
-from mixwright.lab.data.sources.arrays import at_size
+from mixwright.lab.data.sources.arrays import at_size, centre_clause
 from mixwright.lab.data.subset import stratified_rows
 
 DEFAULT_LABELS = 100
@@ -40,6 +40,7 @@ def load_digits(request: Request) -> Source:
                 if request.whole
                 else f"{size:,} of 1,000 labels to train on, 797 images to test on, both fixed"
             )
+            + centre_clause(request)
         ),
         mirrored=False,
     )
