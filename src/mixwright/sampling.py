@@ -18,6 +18,8 @@ from typing import Any, Literal, ParamSpec
 import torch
 from torch import Generator, Tensor
 
+from mixwright.constants import once
+
 # Private in torch, but the only Gamma draw that takes a generator; the one place that calls it.
 _standard_gamma: Callable[..., Tensor] = getattr(torch, "_standard_gamma")  # noqa: B009
 
@@ -218,11 +220,23 @@ def partners(
 
 def choices(chances: Sequence[float], count: int, *, generator: Generator) -> list[int]:
     """Choose on the host ``count`` positions in ``chances``, weights that are not all 0."""
-    weights = torch.tensor(chances, dtype=torch.float64)
-    edges = weights.cumsum(0) / weights.sum()
+    return host_choices(chances, count, generator=generator).tolist()
+
+
+def host_choices(chances: Sequence[float], count: int, *, generator: Generator) -> Tensor:
+    """Draw what ``choices`` draws, as a tensor ``(count,)`` int64 on the CPU."""
     draw = torch.rand(count, dtype=torch.float64, generator=generator)
-    last = max(k for k, chance in enumerate(chances) if chance > 0)
-    return torch.searchsorted(edges, draw, right=True).clamp_max_(last).tolist()
+    return torch.searchsorted(_upper_ends(tuple(chances)), draw, right=True)
+
+
+@once
+def _upper_ends(chances: tuple[float, ...]) -> Tensor:
+    """Divide [0, 1) in proportion to ``chances``; give where each part ends, float64."""
+    weights = torch.tensor(chances, dtype=torch.float64)
+    ends = weights.cumsum(0) / weights.sum()
+    # The sum may stop short of 1 by rounding, and what is above belongs to the last with a chance.
+    ends[max(k for k, chance in enumerate(chances) if chance > 0) :] = torch.inf
+    return ends
 
 
 def _on(device: torch.device, generator: Generator) -> Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,10 @@ class Mix(Module):
             pickled.
         ignore_index: a class index that stands for "not known", such as -100; needs
             ``num_classes``; see ``MixPlan.targets``. None for none.
+        compile: mix the pixels in a graph of ``torch.compile``; a name chooses its backend. Plans
+            are drawn outside of it, and are the same; pixels agree but for the last bit. It is
+            compiled at the first batch, and anew where batches or masks take another shape. See
+            ``mixwright bench --compile`` for what it saves; nothing on large images on a CPU.
 
     Raises:
         ValueError: ``mixer`` has no plan method, or a number is out of range.
@@ -80,6 +85,7 @@ class Mix(Module):
     label_smoothing: float
     labels_getter: LabelsGetter = "default"  # in the class for objects that 0.1 pickled
     ignore_index: int | None = None
+    compile_images: bool | str = False
 
     @check_arguments
     def __init__(
@@ -91,6 +97,7 @@ class Mix(Module):
         seed: int | None = None,
         labels_getter: LabelsGetter = "default",
         ignore_index: int | None = None,
+        compile: bool | str = False,  # noqa: A002  the word of torch and its users
     ) -> None:
         super().__init__()
         if num_classes is not None:
@@ -108,6 +115,7 @@ class Mix(Module):
         self.label_smoothing = float(label_smoothing)
         self.labels_getter = labels_getter
         self.ignore_index = ignore_index
+        self.compile_images = compile  # ``Module`` has a method ``compile``
         self._shared = SharedState(seed=seed)
         self._told = 0.0  # the progress that the mixer of this process knows
         self._generator: Generator | None = None  # made at the first draw, when ranks are known
@@ -242,7 +250,8 @@ class Mix(Module):
                 "what else is in the batch would not fit; expected images and labels alone, "
                 "mix(images, labels)."
             )
-        return found.replaced(plan.images(found.images), self.targets(plan, found.labels))
+        images = _images_of(self.compile_images)(plan, found.images)
+        return found.replaced(images, self.targets(plan, found.labels))
 
     def _drawn(
         self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
@@ -458,3 +467,11 @@ def _rank_of(state: MixState, *, own: int) -> int:
     # States of 0.1 name no rank, but a generator keeps its seed, which depends on the rank.
     mine = state.generator.initial_seed() == stream(state.seed, own).initial_seed()
     return own if mine or known_rank() is None else -1
+
+
+@functools.cache
+def _images_of(compiled: bool | str) -> Callable[[MixPlan, Tensor], Tensor]:
+    """Give ``MixPlan.images``, as it is or compiled once for all of this process."""
+    if compiled is False:
+        return MixPlan.images
+    return torch.compile(MixPlan.images, backend="inductor" if compiled is True else compiled)

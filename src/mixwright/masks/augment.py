@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mixwright.constants import once, steps
+
 
 def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor) -> Tensor:
     """Shear, then rotate each mask about the image's centre; what moves in from outside is 0.
@@ -35,13 +37,7 @@ def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor)
     x_from_y = (sine - shear_x * cosine) * scale
     y_from_x = (-sine - shear_y * cosine) * scale
     y_from_y = (cosine - shear_y * sine) * scale
-    # Each axis of the sampling grid runs from -1 to 1, whatever its pixels.
-    x = ((torch.arange(width, device=angle.device, dtype=torch.float32) * 2 + 1) / width - 1)[
-        None, None, :
-    ]
-    y = ((torch.arange(height, device=angle.device, dtype=torch.float32) * 2 + 1) / height - 1)[
-        None, :, None
-    ]
+    x, y = _places(width, angle.device), _places(height, angle.device)[:, None]
     each = (slice(None), None, None)
     grid = torch.empty(len(coverage), height, width, 2, device=angle.device, dtype=torch.float32)
     grid[..., 0] = x_from_x[each] * x + (x_from_y * (height / width))[each] * y
@@ -49,6 +45,12 @@ def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor)
     return functional.grid_sample(
         coverage.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
+
+
+@once
+def _places(length: int, device: torch.device) -> Tensor:
+    """Give the middles of pixels on an axis from -1 to 1, as a sampling grid has them."""
+    return (torch.arange(length, device=device, dtype=torch.float32) * 2 + 1) / length - 1
 
 
 def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
@@ -76,7 +78,7 @@ def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:
     """``(B, size, size)``: row i says which pixels of an axis make up its smoothed pixel i."""
     if size == 1:
         return torch.ones(len(sigma), 1, 1, device=sigma.device, dtype=torch.float32)
-    distance = torch.arange(max(radius + 1, size), device=sigma.device)
+    distance = steps(max(radius + 1, size), sigma.device)
     exponent = distance.float().square() * (-0.5 / sigma.float().square().clamp_min(1e-6))[:, None]
     # Denormal numbers would make the matrix products several times slower.
     counts = (distance <= radius) & (exponent > -60)

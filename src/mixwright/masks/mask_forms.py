@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mixwright.constants import once
+from mixwright.precision import to_float
 
 
 @once
@@ -63,7 +64,7 @@ class DenseMask:
 
     def means(self) -> Tensor:
         """Give the mean share of the first N - 1 sources, ``(B, N - 1)`` float32."""
-        first = self.first().float()
+        first = to_float(self.first())
         # The mean of one number is that number, and a view costs a tenth of a mean.
         return first.view(first.shape[:2]) if self.constant else first.flatten(2).mean(dim=2)
 

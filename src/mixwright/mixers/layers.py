@@ -10,10 +10,12 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
+from mixwright.constants import steps
 from mixwright.masks.augment import smoothed, turned
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.mask_ops import resolve
 from mixwright.mixers.pair_mixer import MaskMethod
+from mixwright.precision import to_float
 
 # The paper names the augmentations but not their ranges.
 _MAX_SHEAR = 0.3
@@ -23,11 +25,12 @@ _MAX_SIGMA = 1 / 16  # of the shorter side
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """The masks of several layers, one behind the other, all first layers first.
+    """The masks of several layers, in the order in which they were drawn: method by method.
 
     Attributes:
         coverage: ``(L, H, W)`` float32, the partner's share of each pixel; written in place.
         rows: for each depth the samples that have such a layer; at the first depth, all.
+        places: for each depth where in ``coverage`` the masks of its ``rows`` are.
         uneven: places in ``coverage`` of masks that are not constant; only they are augmented.
 
     Rows and places are known on the host, so their number is too and nothing waits.
@@ -35,6 +38,7 @@ class Layers:
 
     coverage: Tensor
     rows: list[Tensor]
+    places: list[Tensor]
     uneven: Tensor
 
     def turn(self, *, p_rotate: float, p_shear: float, generator: Generator) -> None:
@@ -56,7 +60,7 @@ class Layers:
         )
         shears = shears * _MAX_SHEAR
         after = turned(
-            self.coverage[places][:, None],
+            self.coverage.index_select(0, places)[:, None],
             angle=angle * rotates * math.pi,
             shear_x=shear_x * shears,
             shear_y=shear_y * shears,
@@ -77,27 +81,28 @@ class Layers:
             device=self.coverage.device,
             generator=generator,
         )
-        after = smoothed(self.coverage[places][:, None], sigma=sigma, radius=math.ceil(3 * most))
+        after = smoothed(self.coverage.index_select(0, places)[:, None], sigma=sigma, radius=math.ceil(3 * most))
         self.coverage.index_copy_(0, places, after[:, 0])
 
     def product(self) -> Tensor:
         """Paste one layer over the other: own shares multiply. ``(B, H, W)``."""
-        keep, start = 1 - self.coverage[: len(self.rows[0])], len(self.rows[0])
-        for some in self.rows[1:]:
-            left = 1 - self.coverage[start : start + len(some)]
+        keep = 1 - self._at(0)
+        for depth, some in enumerate(self.rows[1:], start=1):
             rows = to_device(some, keep.device)
-            keep.index_copy_(0, rows, left.mul_(keep[rows]))
-            start += len(some)
+            left = self._at(depth).neg_().add_(1).mul_(keep.index_select(0, rows))
+            keep.index_copy_(0, rows, left)
         return keep.clamp_(0, 1)  # the weights of a smoothing sum to 1 but for rounding
 
     def sum(self) -> Tensor:
         """Add up the partner's shares, to 1 at most. ``(B, H, W)``, the own share."""
-        keep, start = 1 - self.coverage[: len(self.rows[0])], len(self.rows[0])
-        for some in self.rows[1:]:
-            more = self.coverage[start : start + len(some)]
-            keep.index_add_(0, to_device(some, keep.device), more, alpha=-1)
-            start += len(some)
+        keep = 1 - self._at(0)
+        for depth, some in enumerate(self.rows[1:], start=1):
+            keep.index_add_(0, to_device(some, keep.device), self._at(depth), alpha=-1)
         return keep.clamp_(0, 1)
+
+    def _at(self, depth: int) -> Tensor:
+        """Copy the masks of a depth, in the order of its rows."""
+        return self.coverage.index_select(0, to_device(self.places[depth], self.coverage.device))
 
 
 def draw_layers(
@@ -118,23 +123,29 @@ def draw_layers(
     height, width = size
     most = shares.shape[1]
     rows = [(depths > layer).nonzero()[:, 0] for layer in range(most)]
-    # Where the share of each layer lies in the flat ``shares``, in the order of the masks.
+    # Where the share of each layer lies in the flat ``shares``, first layers first.
     wanted = torch.cat([some * most + layer for layer, some in enumerate(rows)])
-    own = 1 - shares.flatten()[to_device(wanted, shares.device)]
-    coverage = torch.empty((len(own), height, width), device=shares.device, dtype=torch.float32)
-    choice = torch.tensor(sampling.choices(weights, len(own), generator=generator))
-    uneven = [choice[:0]]
-    for number, method in enumerate(methods):
-        mine = (choice == number).nonzero()[:, 0]
-        if len(mine) == 0:
+    choice = sampling.host_choices(weights, len(wanted), generator=generator)
+    by_method = choice.argsort(stable=True)
+    counts: list[int] = choice.bincount(minlength=len(methods)).tolist()
+    place = torch.empty_like(by_method)
+    place[by_method] = steps(len(place), place.device)
+
+    asked = 1 - shares.flatten().index_select(0, to_device(wanted[by_method], shares.device))
+    coverage = torch.empty((len(asked), height, width), device=shares.device, dtype=torch.float32)
+    uneven = [place[:0]]
+    masks = zip(methods, asked.split(counts), coverage.split(counts), strict=True)
+    stop = 0
+    for method, share, out in masks:
+        start, stop = stop, stop + len(share)
+        if start == stop:
             continue
-        places = to_device(mine, shares.device)
-        mask = method.keep(own[places], size=(height, width), generator=generator)
-        part = 1 - resolve(mask.first(), (height, width))[:, 0].float()
-        coverage.index_copy_(0, places, part.expand(-1, height, width))
+        mask = method.keep(share, size=(height, width), generator=generator)
+        first = to_float(resolve(mask.first(), (height, width))[:, 0])
+        torch.sub(1, first.expand(-1, height, width), out=out)
         if not (isinstance(mask, DenseMask) and mask.constant):
-            uneven.append(mine)
-    return Layers(coverage, rows, torch.cat(uneven))
+            uneven.append(steps(stop, place.device)[start:])
+    return Layers(coverage, rows, list(place.split([len(some) for some in rows])), torch.cat(uneven))
 
 
 def happens(chance: float, places: Tensor, *, generator: Generator) -> Tensor:

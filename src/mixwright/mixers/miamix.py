@@ -236,8 +236,7 @@ class MiAMix:
         if self.layers is not None:
             depths = torch.full((rows,), self.layers)
         else:
-            drawn = sampling.choices([1.0] * self.k_max, rows, generator=generator)
-            depths = torch.tensor(drawn) + 1
+            depths = sampling.host_choices([1.0] * self.k_max, rows, generator=generator) + 1
         most = int(depths.max())
         if self.alpha == 0 and lam is None:
             return torch.zeros((rows, most), device=device, dtype=torch.float32), depths

@@ -17,6 +17,7 @@ from torch import Tensor
 from mixwright.masks.mask_forms import Box, DenseMask, MaskForm, SeparableMask
 from mixwright.masks.mask_ops import resolve
 from mixwright.plan.autograd import is_tracked, is_transformed
+from mixwright.precision import to_float
 from mixwright.warps import Warp, Window, round_to
 
 SourceReader = Callable[[int, Window | None], Tensor]
@@ -147,7 +148,7 @@ def _batched(
 ) -> Tensor:
     """Mix whole batches; ``second`` is fresh memory and, with ``in_place``, is written."""
     keep = resolve(form.first(), size)
-    if form.binary and not _readable(first):
+    if form.binary and first.device.type != "cpu":
         return torch.where(keep.bool(), first, second)
     if form.binary and not first.is_floating_point():
         # Bits chosen by bits: ``where`` is not vectorised on the CPU, and this is exact. The
@@ -155,7 +156,7 @@ def _batched(
         bits = keep.to(first.dtype).neg()
         return (first ^ second).bitwise_and_(bits).bitwise_xor_(second)
     kind = torch.promote_types(first.dtype, torch.float32)
-    first_wide, wide, keep = first.to(kind), second.to(kind), keep.to(kind)
+    first_wide, wide, keep = first.to(kind), second.to(kind), to_float(keep, kind)
     # Not second + keep * (first - second), which misses ``first`` by an ulp where keep is 1. In
     # place, because fresh memory costs as much as mixing.
     mixed = wide.lerp_(first_wide, keep) if in_place else torch.lerp(wide, first_wide, keep)
@@ -233,7 +234,7 @@ def _by_sample(sources: _Sources, form: MaskForm) -> Tensor:
         if form.binary and not images.is_floating_point():
             torch.where(keep.bool(), first(i, None), second(i, None), out=out[i])
         else:
-            _mix(out[i], first, second, keep.float(), i)
+            _mix(out[i], first, second, to_float(keep), i)
     return out
 
 
