@@ -79,6 +79,18 @@ def test_smoothed_is_a_convolution_with_repeated_borders(height, width, sigma, r
     )
 
 
+@pytest.mark.parametrize(("height", "width"), [(128, 128), (131, 260)])
+def test_large_masks_are_smoothed_as_scipy_does(height, width):
+    ndimage = pytest.importorskip("scipy.ndimage", reason="scipy is the oracle")
+    mask = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
+    got = smoothed(mask, sigma=torch.tensor([2.0, 7.5]), radius=23)
+    for one, plane, sigma in zip(got, mask, (2.0, 7.5), strict=True):
+        wanted = ndimage.gaussian_filter(
+            plane[0].double().numpy(), sigma, mode="nearest", radius=23
+        )
+        torch.testing.assert_close(one[0], torch.tensor(wanted).float(), atol=1e-5, rtol=0)
+
+
 def test_each_mask_has_its_own_sigma_and_zero_changes_nothing():
     mask = torch.rand(3, 1, 6, 8, generator=torch.Generator().manual_seed(0))
     got = smoothed(mask, sigma=torch.tensor([0.0, 1.0, 2.0]), radius=6)

@@ -6,6 +6,10 @@ from torch.nn import functional
 
 from mixwright.constants import once, steps
 
+# From so many pixels on masks do not fit into the caches together, and most of a matrix is 0.
+_MANY_PIXELS = 128 * 128
+_BAND = 56
+
 
 def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor) -> Tensor:
     """Shear, then rotate each mask about the image's centre; what moves in from outside is 0.
@@ -71,7 +75,29 @@ def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
     rows = _smoothing_matrix(sigma, radius=radius, size=height)
     columns = rows if width == height else _smoothing_matrix(sigma, radius=radius, size=width)
     plane = mask[:, 0].float()
+    here = plane.device.type == "cpu" and not torch.compiler.is_compiling()
+    if here and height * width >= _MANY_PIXELS:
+        return _smoothed_in_bands(plane, rows, columns, radius=radius)[:, None]
     return torch.bmm(torch.bmm(rows, plane), columns.transpose(1, 2))[:, None]
+
+
+def _smoothed_in_bands(plane: Tensor, rows: Tensor, columns: Tensor, *, radius: int) -> Tensor:
+    """Multiply one sample at a time and where kernels are not 0: two thirds of the time."""
+    out, half = torch.empty_like(plane), torch.empty_like(plane[0])
+    for one, row, column, result in zip(plane, rows, columns, out, strict=True):
+        for band, near in _bands(len(row), radius):
+            torch.mm(row[band, near], one[near], out=half[band])
+        for band, near in _bands(len(column), radius):
+            torch.mm(half[:, near], column[band, near].T, out=result[:, band])
+    return out
+
+
+def _bands(length: int, radius: int) -> list[tuple[slice, slice]]:
+    """Divide an axis; of each part also the pixels that kernels around its own reach."""
+    return [
+        (slice(start, start + _BAND), slice(max(0, start - radius), start + _BAND + radius))
+        for start in range(0, length, _BAND)
+    ]
 
 
 def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:

@@ -81,7 +81,9 @@ class Layers:
             device=self.coverage.device,
             generator=generator,
         )
-        after = smoothed(self.coverage.index_select(0, places)[:, None], sigma=sigma, radius=math.ceil(3 * most))
+        after = smoothed(
+            self.coverage.index_select(0, places)[:, None], sigma=sigma, radius=math.ceil(3 * most)
+        )
         self.coverage.index_copy_(0, places, after[:, 0])
 
     def product(self) -> Tensor:
@@ -145,7 +147,9 @@ def draw_layers(
         torch.sub(1, first.expand(-1, height, width), out=out)
         if not (isinstance(mask, DenseMask) and mask.constant):
             uneven.append(steps(stop, place.device)[start:])
-    return Layers(coverage, rows, list(place.split([len(some) for some in rows])), torch.cat(uneven))
+    return Layers(
+        coverage, rows, list(place.split([len(some) for some in rows])), torch.cat(uneven)
+    )
 
 
 def happens(chance: float, places: Tensor, *, generator: Generator) -> Tensor:
