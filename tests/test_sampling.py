@@ -96,6 +96,38 @@ def test_choices_follow_their_chances_and_never_take_an_impossible_one() -> None
     assert drawn.count(2) / 8000 == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 8000))
 
 
+def test_choices_on_the_host_are_the_same_draws_in_a_tensor() -> None:
+    generators = stream(6), stream(6)
+    drawn = sampling.host_choices([2, 1, 1], 50, generator=generators[0])
+    assert (drawn.dtype, drawn.device.type, drawn.shape) == (torch.int64, "cpu", (50,))
+    assert drawn.tolist() == sampling.choices((2.0, 1.0, 1.0), 50, generator=generators[1])
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+BELOW_1 = 1 - 2**-53
+ROUNDED = (0.2, 0.3, 0.9, 0.2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("chances", "draws", "chosen"),
+    [
+        ((1.0, 3.0), [0.0, 0.2499, 0.25, BELOW_1], [0, 0, 1, 1]),  # an edge belongs to what follows
+        ((0.0, 2.0, 0.0, 0.0), [0.0, 0.5, BELOW_1], [1, 1, 1]),
+        ((0.0, 1.0, 0.0, 1.0, 0.0), [0.0, 0.4999, 0.5, BELOW_1], [1, 1, 3, 3]),
+        # Added up one by one, these stop short of their sum, and of 1.
+        (ROUNDED, [0.0, BELOW_1], [0, len(ROUNDED) - 1]),
+        ((*ROUNDED, 0.0, 0.0), [0.0, BELOW_1], [0, len(ROUNDED) - 1]),
+    ],
+)  # fmt: skip
+def test_choices_at_the_edges(
+    monkeypatch: pytest.MonkeyPatch, chances: tuple[float, ...], draws: list[float],
+    chosen: list[int],
+) -> None:  # fmt: skip
+    given = torch.tensor(draws, dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: given)
+    assert sampling.choices(chances, len(draws), generator=stream(0)) == chosen
+
+
 def test_streams_differ_by_every_word_and_by_their_order() -> None:
     words = [(), (0,), (1,), (0, 0), (0, 1), (1, 0), (-1,), (2**40,), (10,), (1, 0, 0)]
     first = [torch.randint(2**62, (), generator=stream(*word)).item() for word in words]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -132,6 +134,72 @@ def test_a_quarter_turn_by_an_affine_map() -> None:
     turn = torch.tensor([[[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]]).expand(2, 2, 3)
     shown = Affine(theta=turn).apply(square)
     torch.testing.assert_close(shown, torch.rot90(square, -1, (2, 3)), atol=1e-5, rtol=0)
+
+
+def picked_by_hand(images: Tensor, source: list[list[float]], target: list[list[float]]) -> Tensor:
+    """Pixel after pixel: ``floor(r * source / target)``, from the other end where edges fall."""
+    places: list[list[int]] = []
+    for (start, stop), (first, last), length in zip(
+        source, target, images.shape[2:], strict=True
+    ):  # fmt: skip
+        line = []
+        for pixel in range(length):
+            step = math.floor((pixel - first) * abs(stop - start) / (last - first))
+            place = start - 1 - step if stop < start else start + step
+            low, high = min(start, stop), max(start, stop) - 1
+            place = min(max(place, max(low, 0)), min(high, length - 1))
+            line.append(int(place))
+        places.append(line)
+    out = torch.empty_like(images)
+    for r, row in enumerate(places[0]):
+        for c, column in enumerate(places[1]):
+            out[..., r, c] = images[..., row, column]
+    return out
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("layout", ["dense", "channels_last", "part of a larger one"])
+@pytest.mark.parametrize("size", [(8, 12), (12, 8), (1, 5), (7, 7)], ids=str)
+def test_nearest_picks_pixel_by_pixel(
+    dtype: torch.dtype, layout: str, size: tuple[int, int]
+) -> None:
+    height, width = size
+    images = (torch.rand(2, 3, height, width + 2, generator=stream(1)) * 255).to(dtype)
+    if layout == "part of a larger one":
+        images = images[..., 1:-1]
+    elif layout == "channels_last":
+        images = images[..., :width].contiguous(memory_format=torch.channels_last)
+    else:
+        images = images[..., :width].contiguous()
+    # The whole; mirrored down and past the last row; enlarged, and mirrored across likewise.
+    sources = [
+        [[0.0, float(height)], [0.0, float(width)]],
+        [[height + 2.0, 1.0], [-1.0, width - 1.0]],
+        [[0.0, max(1.0, height / 2)], [width + 2.0, 1.0]],
+    ]
+    target = [[0.0, max(1.0, height - 2.0)], [1.0, float(width)]]
+    for source in sources:
+        warp = Rect(
+            source=torch.tensor([source]).expand(2, 2, 2),
+            target=torch.tensor([target]).expand(2, 2, 2),
+            size=size,
+        )
+        wanted = picked_by_hand(images, source, target)
+        assert torch.equal(warp.apply(images), wanted)
+        one = warp.one_by_one()
+        assert torch.equal(torch.stack([one(images[k], k, None) for k in range(2)]), wanted)
+
+
+def test_each_image_is_picked_by_its_own_rectangles() -> None:
+    sources = [[[0.0, 8.0], [12.0, 0.0]], [[2.0, 6.0], [3.0, 9.0]], [[8.0, 0.0], [0.0, 12.0]]]
+    targets = [[[0.0, 4.0], [0.0, 6.0]], [[1.0, 8.0], [0.0, 12.0]], [[0.0, 8.0], [0.0, 12.0]]]
+    images = torch.rand(5, 3, 8, 12, generator=stream(1))
+    rows = torch.tensor([4, 0, 2])
+    warp = Rect(source=torch.tensor(sources), target=torch.tensor(targets), size=(8, 12), rows=rows)
+    wanted = images.clone()
+    for row, source, target in zip(rows.tolist(), sources, targets, strict=True):
+        wanted[row] = picked_by_hand(images[row : row + 1], source, target)[0]
+    assert torch.equal(warp.apply(images), wanted)
 
 
 def test_rect_scales_to_feature_maps() -> None:

@@ -125,6 +125,32 @@ def test_fields_of_many_pixels_are_ranked_alike():
     assert torch.equal(rank_mask(field, kept).flatten(1), wanted)
 
 
+# Up to 4,095 pixels are counted in 16 bits, and found four at a time where that comes out even.
+SIZES = [(1, 63, 65), (3, 63, 65), (4, 63, 65), (3, 5, 7), (4, 1, 1), (1, 1, 3), (2, 2, 5)]
+
+
+@pytest.mark.parametrize("shape", SIZES, ids=str)
+@pytest.mark.parametrize("kind", ["constant", "one outlier", "few values", "noise"])
+def test_rank_masks_are_exact_for_every_count_of_pixels(shape, kind):
+    count, height, width = shape
+    pixels = height * width
+    field = {
+        "constant": torch.full(shape, -2.5),
+        "one outlier": torch.zeros(shape).index_fill_(2, torch.tensor([width - 1]), 1e6),
+        "few values": torch.randint(3, shape, generator=seeded()) / 7,
+        "noise": torch.randn(shape, generator=seeded()),
+    }[kind]
+    for some in {0, 1, pixels // 2, pixels - 1, pixels}:
+        kept = torch.full((count,), some)
+        kept[-1] = pixels - some  # rows differ
+        # By falling value, then by place: numpy sorts by the last key first.
+        place, value = np.arange(pixels), field.flatten(1).numpy()
+        wanted = torch.zeros(count, pixels, dtype=torch.bool)
+        for row, many in enumerate(kept.tolist()):
+            wanted[row, np.lexsort((place, -value[row]))[:many]] = True
+        assert torch.equal(rank_mask(field, kept).flatten(1), wanted)
+
+
 def test_rank_mask_agrees_with_a_sort_up_to_its_resolution():
     field = fourier_field(torch.randn(16, 32, 32, generator=seeded()))
     kept = torch.randint(1, 1024, (16,), generator=seeded())

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from mixwright import sampling
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers import AGMix, CutMix, FMix, GMix, GridMix, HMix, MiAMix, MixUp
-from mixwright.mixers.layers import draw_layers
+from mixwright.mixers.layers import Layers, draw_layers
 from mixwright.mixers.pair_mixer import MaskMethod
 from mixwright.sampling import stream
 
@@ -238,10 +239,7 @@ def slow_merge(layers: object, depths: list[int], merge: str) -> Tensor:
     out = []
     for row, depth in enumerate(depths):
         planes = [
-            1
-            - layers.coverage[
-                sum(map(len, layers.rows[:layer])) + layers.rows[layer].tolist().index(row)
-            ]  # type: ignore[attr-defined]
+            1 - layers.coverage[layers.places[layer][layers.rows[layer].tolist().index(row)]]  # type: ignore[attr-defined]
             for layer in range(depth)
         ]
         if merge == "product":
@@ -268,14 +266,53 @@ def test_each_layer_has_the_share_of_its_sample():
     torch.testing.assert_close(1 - half.shares[0], torch.stack(wanted))
 
 
-def test_each_method_gets_the_shares_of_its_own_layers():
-    shares = torch.rand(40, 1, generator=stream(1))
-    methods = (MixUp(), MixUp(), MixUp())
-    layers = draw_layers(
-        shares, torch.ones(40).long(), methods, (1, 1, 1), size=(2, 3), generator=stream(0)
-    )
-    wanted = shares[:, :, None].expand(40, 2, 3)
-    torch.testing.assert_close(layers.coverage, wanted, atol=1e-6, rtol=0)
+@dataclass(frozen=True)
+class Tone:
+    """A method whose masks show which one it is."""
+
+    tone: float
+
+    def keep(self, lam: Tensor, *, size: tuple[int, int], generator: torch.Generator) -> DenseMask:
+        return DenseMask(torch.full((len(lam), 1, *size), 1 - self.tone))
+
+
+DEPTHS = torch.tensor([1, 3, 2, 3, 1, 2] * 7)
+
+
+def drawn_from(methods: tuple[object, ...], weights: tuple[float, ...], shares: Tensor) -> Layers:
+    return draw_layers(
+        shares, DEPTHS, methods, weights, size=(2, 3), generator=stream(0)  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_each_place_holds_the_share_of_its_sample_and_depth():
+    shares = torch.rand(len(DEPTHS), 3, generator=stream(1))
+    layers = drawn_from((MixUp(), MixUp(), MixUp()), (1, 1, 1), shares)
+    for depth in range(3):
+        rows = [row for row, some in enumerate(DEPTHS.tolist()) if some > depth]
+        assert layers.rows[depth].tolist() == rows
+        wanted = shares[rows, depth][:, None, None].expand(-1, 2, 3)
+        there = layers.coverage[layers.places[depth]]
+        torch.testing.assert_close(there, wanted, atol=1e-6, rtol=0)
+    assert sorted(torch.cat(layers.places).tolist()) == list(range(int(DEPTHS.sum())))
+
+
+def test_methods_are_chosen_first_layers_first_and_lie_one_after_the_other():
+    weights, tones = (2.0, 0.0, 1.0), (0.25, 0.5, 0.75)
+    layers = drawn_from(tuple(map(Tone, tones)), weights, torch.rand(len(DEPTHS), 3))
+    chosen = sampling.choices(weights, int(DEPTHS.sum()), generator=stream(0))
+    found = layers.coverage[torch.cat(layers.places), 0, 0].tolist()
+    assert found == [tones[k] for k in chosen]
+    assert layers.coverage[:, 0, 0].tolist() == sorted(found)
+    assert set(found) == {0.25, 0.75}
+
+
+def test_uneven_are_all_but_the_constant_masks():
+    shares = torch.rand(len(DEPTHS), 3, generator=stream(1))
+    layers = drawn_from((Half(), MixUp(), Half()), (1, 1, 1), shares)
+    even = (layers.coverage == layers.coverage[:, :1, :1]).flatten(1).all(dim=1)
+    assert layers.uneven.tolist() == (~even).nonzero()[:, 0].tolist()
+    assert 0 < len(layers.uneven) < len(layers.coverage)
 
 
 def test_keep_is_a_layer_for_others():
