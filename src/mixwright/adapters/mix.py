@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from torch.nn import Module
 from torch.utils.data import get_worker_info
 
 from mixwright.adapters.batches import LabelsGetter, find
+from mixwright.adapters.compiled import images_of
 from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_seed
 from mixwright.adapters.ranks import known_rank
 from mixwright.adapters.samples import collated
@@ -27,7 +27,8 @@ from mixwright.plan.labelling import as_labels, one_hot_classes
 from mixwright.sampling import Stream, stream
 from mixwright.tensors import check_tensor
 
-_SETTINGS = ("mixer", "num_classes", "label_smoothing", "seed", "labels_getter", "ignore_index")
+_SAME = ("mixer", "num_classes", "label_smoothing", "seed", "labels_getter", "ignore_index")
+_SETTINGS = {name: name for name in _SAME} | {"compile_images": "compile"}  # attribute: argument
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ class Mix(Module):
             ``mixwright bench --compile`` for what it saves; nothing on large images on a CPU.
 
     Raises:
-        ValueError: ``mixer`` has no plan method, or a number is out of range.
+        ValueError: ``mixer`` has no plan method, or a number is out of range; at the first batch,
+            ``compile`` names no backend.
 
     Example:
         >>> from mixwright.mixers import CutMix
@@ -250,7 +252,7 @@ class Mix(Module):
                 "what else is in the batch would not fit; expected images and labels alone, "
                 "mix(images, labels)."
             )
-        images = _images_of(self.compile_images)(plan, found.images)
+        images = images_of(self.compile_images)(plan, found.images)
         return found.replaced(images, self.targets(plan, found.labels))
 
     def _drawn(
@@ -311,7 +313,8 @@ class Mix(Module):
         elif name in self.__dict__ or name == "seed":
             raise AttributeError(
                 f"Mix: {name} stays as it was made, since loader workers that run would not learn "
-                f"of another. Make another Mix({name}=...), or set progress, mixing or the epoch."
+                f"of another. Make another Mix({_SETTINGS[name]}=...), or set progress, mixing or "
+                "the epoch."
             )
         else:
             # Past torch, which would make a learned mixer, a module, a part of the user's model.
@@ -405,9 +408,11 @@ class Mix(Module):
         )
 
     def _more(self) -> str:
-        getter, index = self.labels_getter, self.ignore_index
-        return ("" if getter == "default" else f", labels_getter={getter!r}") + (
-            "" if index is None else f", ignore_index={index}"
+        getter, index, compiled = self.labels_getter, self.ignore_index, self.compile_images
+        return (
+            ("" if getter == "default" else f", labels_getter={getter!r}")
+            + ("" if index is None else f", ignore_index={index}")
+            + ("" if compiled is False else f", compile={compiled!r}")
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -467,11 +472,3 @@ def _rank_of(state: MixState, *, own: int) -> int:
     # States of 0.1 name no rank, but a generator keeps its seed, which depends on the rank.
     mine = state.generator.initial_seed() == stream(state.seed, own).initial_seed()
     return own if mine or known_rank() is None else -1
-
-
-@functools.cache
-def _images_of(compiled: bool | str) -> Callable[[MixPlan, Tensor], Tensor]:
-    """Give ``MixPlan.images``, as it is or compiled once for all of this process."""
-    if compiled is False:
-        return MixPlan.images
-    return torch.compile(MixPlan.images, backend="inductor" if compiled is True else compiled)
