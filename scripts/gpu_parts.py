@@ -241,7 +241,7 @@ def bench(setting: Setting, say: Say) -> None:
             say(
                 shape=list(shape.shape), group=row.group, name=row.name, part=row.part,
                 median_seconds=row.time.median, least_seconds=row.time.least,
-                times_lerp=row.times_lerp, times_copy=row.times_copy,
+                times_lerp=row.times_lerp, times_copy=row.times_copy, units=row.units,
             )  # fmt: skip
 
 

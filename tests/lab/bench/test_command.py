@@ -53,16 +53,20 @@ def timing(mean: float, least: float, median: float = 0.0, spread: float = 0.0) 
     return Timing(least=least, median=median, mean=mean, spread=spread, turns=5)
 
 
-def printed_rows(**parts: object) -> dict[str, list[list[str]]]:
-    """What the tables of a record print: for the name of each row its cells, table by table."""
+def printed(**parts: object) -> str:
     record = BenchRecord(
         started="2026-01-01", mixwright="0", commit=None, torch="2", threads=1, device="cpu",
-        machine={"device": "cpu", "cpu": "one"}, libraries={}, **{"shapes": (), **parts},
+        machine={"device": "cpu", "cpu": "one"}, **{"shapes": (), "libraries": {}, **parts},
     )  # type: ignore[arg-type] # fmt: skip
     console = Console(file=io.StringIO(), width=200)
     show(record, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def printed_rows(**parts: object) -> dict[str, list[list[str]]]:
+    """What the tables of a record print: for the name of each row its cells, table by table."""
     rows: dict[str, list[list[str]]] = {}
-    for line in console.file.getvalue().splitlines():  # type: ignore[attr-defined]
+    for line in printed(**parts).splitlines():
         if line.strip():
             name, *cells = line.split()
             rows.setdefault(name, []).append(cells)
@@ -106,22 +110,73 @@ def test_numbers_of_training_steps_are_printed_in_their_units():
     assert rows["4"][0] == ["x", "4", "1.50", "1.25", "3.4"]
 
 
-def test_numbers_of_mixing_are_printed_in_their_units():
-    def row(name: str, **more: object) -> MixingRow:
-        time = timing(0.0, 0.00125, median=0.0015, spread=0.0003)
-        return MixingRow(group="mixwright", name=name, part="all", time=time, times_lerp=2.5,
-                         median_times_lerp=2.75, times_copy=9.0, **more)  # type: ignore[arg-type] # fmt: skip
+def mixing_row(name: str, part: str = "with targets", **more: object) -> MixingRow:
+    time = timing(0.0, 0.00125, median=0.0015, spread=0.0003)
+    return MixingRow(group="mixwright", name=name, part=part, time=time, times_lerp=2.5,
+                     median_times_lerp=2.75, times_copy=9.0, **more)  # type: ignore[arg-type] # fmt: skip
 
-    shape = ShapeRecord(
-        shape=(128, 3, 32, 32), dtype="float32", warm_up=3, rounds=7,
-        rows=(row("fmix", budget=Budget(seconds=0.003), within=True),
-              row("cutmix", budget=Budget(times_lerp=1.3), within=False), row("mine")),
-    )  # fmt: skip
+
+def mixing_shape(*rows: MixingRow, **more: object) -> ShapeRecord:
+    return ShapeRecord(shape=(128, 3, 32, 32), dtype="float32", warm_up=3, rounds=7, rows=rows,
+                       **more)  # type: ignore[arg-type] # fmt: skip
+
+
+def test_numbers_of_mixing_are_printed_in_their_units():
+    shape = mixing_shape(
+        mixing_row("fmix", "all", units=2.755, budget=Budget(units=3.2), within=True),
+        mixing_row("cutmix", "all", units=1.2, budget=Budget(units=1.15), within=False),
+        mixing_row("mine", "all"),
+        mixing_row("old", "all", budget=Budget(times_lerp=1.3), within=False),
+        mixing_row("older", "all", budget=Budget(seconds=0.003), within=True),
+    )
     rows = printed_rows(shapes=(shape,))
-    numbers = ["1.250", "1.500", "0.300", "2.50", "2.75"]
-    assert rows["fmix"] == [[*numbers, "3", "ms", "within"]]
-    assert rows["cutmix"] == [[*numbers, "1.3", "x", "over"]]
+    numbers = ["1.250", "1.500", "0.300", "2.50"]
+    assert rows["fmix"] == [[*numbers, "2.75", "3.2", "within"]]
+    assert rows["cutmix"][0] == [*numbers, "1.20", "1.15", "over"]
     assert rows["mine"] == [numbers]
+    assert rows["old"][0] == [*numbers, "1.3", "x", "over"]
+    assert rows["older"] == [[*numbers, "3", "ms", "within"]]
+
+
+def test_a_missed_goal_is_named_with_what_its_parts_take_alone():
+    parts = {"plan": 0.8, "apply": 0.25, "targets": 0.125}
+    shape = mixing_shape(
+        *(mixing_row("cutmix", part, units=units) for part, units in parts.items()),
+        mixing_row("cutmix", units=1.25, budget=Budget(units=1.0), within=False),
+        unit="torchvision MixUp, per batch",
+    )
+    wanted = (
+        "cutmix misses its goal of 1 on 128x3x32x32 with 1.25: plan, images and targets alone "
+        "take 0.80 + 0.25 + 0.12"
+    )
+    assert wanted in printed(shapes=(shape,))
+
+
+def test_without_the_unit_its_column_is_empty_and_a_sentence_says_why():
+    shape = mixing_shape(
+        mixing_row("cutmix", "all", budget=Budget(units=1.0)), unit="torchvision MixUp, per batch"
+    )
+    given = {"shapes": (shape,), "libraries": {"torchvision": "not installed"}}
+    assert printed_rows(**given)["cutmix"] == [["1.250", "1.500", "0.300", "2.50", "1"]]
+    wanted = (
+        "no units on 128x3x32x32: 1 is torchvision MixUp, per batch, and torchvision is not "
+        "installed"
+    )
+    assert wanted in printed(**given)
+
+
+def test_compiled_rows_show_their_first_call():
+    shape = mixing_shape(
+        mixing_row("cutmix", units=1.0), mixing_row("cutmix", "compiled", units=0.5, cold=21.456,
+                                                    times_eager=0.4),
+        not_compiled={"miamix": "No working C++ compiler", "fmix": "No working C++ compiler"},
+    )  # fmt: skip
+    given = {"shapes": (shape,)}
+    numbers = ["1.250", "1.500", "0.300", "2.50"]
+    assert printed_rows(**given)["cutmix"] == [
+        ["with", "targets", *numbers, "1.00"], ["compiled", *numbers, "0.50", "0.40", "21.46"],
+    ]  # fmt: skip
+    assert "not compiled on 128x3x32x32: miamix, fmix: No working C++ compiler" in printed(**given)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +190,7 @@ def test_numbers_of_mixing_are_printed_in_their_units():
         (["mixwright.objectives:Mixed"], "Add --training for its steps"),
         (["--training", "--step-models", "smallcnv"], "smallconv"),
         (["--training", "--step-models", "smallconv@8"], "expected NAME, or NAME@BxCxHxW"),
+        (["--training", "--compile", "--shapes", "none"], "--compile does nothing with --shapes"),
         (["--repeats", "0"], "--repeats is 0; expected at least 1"),
         (["--threads", "0"], "--threads is 0; expected at least 1"),
         (["--trainin"], 'Did you mean "--training"'),

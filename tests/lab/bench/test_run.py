@@ -15,6 +15,7 @@ import torch
 from mixwright.lab.bench import BenchRecord, run_bench, steps
 from mixwright.lab.bench.benchmarks import COPY, LERP, default_mixers
 from mixwright.lab.bench.budgets import LARGE, SMALL, Budget, budget_of
+from mixwright.lab.bench.compiling import _first_sentence
 from mixwright.lab.bench.mixing import measure_shape
 from mixwright.lab.bench.peers import peer_benchmarks
 from mixwright.lab.bench.recorded_times import RECORDED_TIMES, describe_times
@@ -57,7 +58,7 @@ def test_the_record_is_complete(tmp_path, monkeypatch):
     for name in default_mixers():
         if CARDS[name.partition(":")[0]].needs == "model":
             assert f"{name}:per=batch" not in default_mixers()
-        for part in ("all", "plan", "apply", "with targets"):
+        for part in ("all", "plan", "apply", "targets", "with targets"):
             assert rows[name, part].group == "mixwright"
     assert {row.name for row in shape.rows if row.group == "floor"} == {LERP, COPY}
     assert set(MIXERS) <= set(default_mixers())
@@ -123,8 +124,10 @@ def test_an_installed_peer_is_called_as_its_users_call_it(monkeypatch):
 
 @pytest.mark.usefixtures("no_peers")
 def test_ratios_are_to_the_floors_of_the_same_run():
-    # Turns: lerp, copy, then four parts of cutmix. One warm-up round, then two that count.
-    clock = iter([9.0] * 6 + [2.0, 1.0, 6.0, 3.0, 4.0, 8.0] + [4.0, 3.0, 5.0, 3.0, 4.0, 8.0])
+    # Turns: lerp, copy, then five parts of cutmix. One warm-up round, then two that count.
+    clock = iter(
+        [9.0] * 7 + [2.0, 1.0, 6.0, 3.0, 4.0, 1.5, 8.0] + [4.0, 3.0, 5.0, 3.0, 4.0, 1.5, 8.0]
+    )
 
     def timer(call):
         call()
@@ -145,31 +148,165 @@ def test_ratios_are_to_the_floors_of_the_same_run():
     assert (whole.time.least, whole.time.median) == (5.0, 5.5)
     assert (whole.times_lerp, whole.times_copy) == (2.5, 5.0)
     assert whole.median_times_lerp == 5.5 / 3.0
+    # Here one lerp is the unit.
+    assert (record.unit, lerp.units, whole.units) == (LERP, 1.0, 5.5 / 3.0)
+    assert rows["cutmix", "targets"].units == 0.5
     assert whole.budget is None  # no budget was set for this shape
     assert next(clock, None) is None
 
 
-@pytest.mark.parametrize(("seconds", "within"), [(0.5e-3, True), (0.7e-3, False)])
+def fake_torchvision(monkeypatch, mix):
+    library = types.ModuleType("torchvision")
+    library.__version__ = "0.99"
+    transforms = types.ModuleType("torchvision.transforms.v2")
+    transforms.MixUp = transforms.CutMix = lambda *, num_classes: mix
+    monkeypatch.setitem(sys.modules, "torchvision", library)
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", transforms)
+
+
+@pytest.mark.parametrize(("seconds", "within"), [(1.25, True), (1.5, False)])
 @pytest.mark.usefixtures("no_peers")
-def test_verdicts_follow_the_budget(seconds, within):
+def test_small_images_are_counted_in_mixes_of_torchvision(monkeypatch, seconds, within):
+    fake_torchvision(monkeypatch, lambda images, labels: None)
+    # Lerp, copy, five parts of cutmix, torchvision's MixUp and CutMix; 1 of the goal's units is
+    # 1.25 in the middle round, and not what it is in the fastest.
+    one = [5.0, 1.0, 0.5, 0.25, 0.125, 0.0625]
+    clock = iter(
+        [9.0] * 9
+        + [*one, seconds, 1.25, 7.0]
+        + [*one, 0.1, 0.1, 7.0]
+        + [*one, seconds, 1.25, 7.0]
+    )  # fmt: skip
+
     def timer(call):
         call()
-        return seconds
+        return next(clock)
 
-    record = run_bench(["cutmix"], shapes=[SMALL], rounds=1, timer=timer)
-    verdicts = {row.part: row.within for row in record.shapes[0].rows if row.name == "cutmix"}
-    assert verdicts == {"all": within, "plan": None, "apply": None, "with targets": None}
+    monkeypatch.setattr("mixwright.lab.bench.run.WARM_UP", 1)
+    record = run_bench(["cutmix"], shapes=[SMALL], rounds=3, timer=timer)
+    (shape,) = record.shapes
+    assert shape.unit == "torchvision MixUp, per batch"
+    assert {row.part: row.units for row in shape.rows if row.name == "cutmix"} == {
+        "all": 0.4, "plan": 0.2, "apply": 0.1, "targets": 0.05, "with targets": seconds / 1.25,
+    }  # fmt: skip
+    verdicts = {row.part: row.within for row in shape.rows if row.name == "cutmix"}
+    assert verdicts == dict.fromkeys(("all", "plan", "apply", "targets")) | {"with targets": within}
+    budgets = {row.part: row.budget for row in shape.rows if row.budget}
+    assert budgets == {"with targets": Budget(units=1.0)}
 
 
-def test_budgets():
-    assert budget_of("hmix", LARGE) == Budget(times_lerp=1.3)
-    assert budget_of("gmix", LARGE) == Budget(times_lerp=3.0)
-    assert budget_of("miamix", SMALL) == Budget(seconds=5e-3)
+@pytest.mark.usefixtures("no_peers")
+def test_without_torchvision_small_images_have_no_unit():
+    record = run_bench(["cutmix"], shapes=[SMALL], rounds=1, timer=counting())
+    (shape,) = record.shapes
+    assert shape.unit == "torchvision MixUp, per batch"
+    assert all(row.units is None and row.within is None for row in shape.rows)
+    assert next(row for row in shape.rows if row.part == "with targets").budget == Budget(units=1.0)
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_small_images_get_sixty_rounds_and_brief_calls_turns_of_five(monkeypatch):
+    made = {"mixes": 0}
+
+    def mix(images, labels):
+        made["mixes"] += 1
+
+    fake_torchvision(monkeypatch, mix)
+    monkeypatch.setattr("mixwright.lab.bench.run.WARM_UP", 1)
+
+    def timer(call):
+        return 0.001 if call() is None else 0.5  # torchvision's calls are brief
+
+    (shape,) = run_bench([], shapes=[SMALL], timer=timer).shapes
+    assert shape.rounds == 60
+    assert made["mixes"] == 2 * (1 + 5 * 60)
+    brief = next(row for row in shape.rows if row.name == shape.unit)
+    assert brief.time.median == 0.001 / 5
+
+
+def test_goals():
+    goals = {name: budget_of(name, SMALL) for name in MIXERS}
+    assert {name: goal.units for name, goal in goals.items() if goal} == {
+        "mixup": 0.7, "cutmix": 1.0, "cutout": 0.7, "hmix": 1.0, "gmix": 0.9, "smoothmix": 0.9,
+        "gridmix": 1.2, "agmix": 1.2, "resizemix": 1.5, "fmix": 2.5, "miamix": 4.0,
+    }  # fmt: skip
+    goals = {name: budget_of(name, LARGE) for name in MIXERS}
+    assert {name: goal.units for name, goal in goals.items() if goal} == {
+        "mixup": 1.15, "cutmix": 1.15, "hmix": 1.15, "gmix": 1.15, "gridmix": 1.15,
+        "smoothmix": 1.15, "agmix": 1.3, "resizemix": 1.3, "fmix": 3.2, "miamix": 3.5,
+        "guidedmixup": 4.0, "cutout": 3.0,
+    }  # fmt: skip
     assert budget_of("cutmix:per=batch", SMALL) is None
     assert budget_of("puzzlemix", LARGE) is None  # its passes through the model are what it costs
     assert budget_of("cutmix", TINY) is None
-    assert Budget(times_lerp=1.3).allows(seconds=99.0, times_lerp=1.3)
-    assert not Budget(times_lerp=1.3).allows(seconds=0.0, times_lerp=1.31)
+
+
+# ------------------------------------------------------------------ compiled
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_compiled_mixers_stand_beside_themselves(monkeypatch):
+    monkeypatch.setattr("mixwright.lab.bench.run.WARM_UP", 1)
+    compiled = []
+    true_compile = torch.compile
+
+    def noting(function, **settings):
+        compiled.append(settings["backend"])
+        return true_compile(function, **settings)
+
+    monkeypatch.setattr(torch, "compile", noting)
+    # Turns of all, then the first compiled call, then lerp, copy, as it is, and compiled.
+    first = [9.0] * 7 + [2.0, 1.0, 6.0, 3.0, 4.0, 1.5, 8.0]
+    clock = iter([*first, 30.0] + [9.0] * 4 + [4.0, 2.0, 5.0, 3.0])
+
+    def timer(call):
+        call()
+        return next(clock)
+
+    record = run_bench(["cutmix"], shapes=[TINY], rounds=1, compile="eager", timer=timer)
+    (shape,) = record.shapes
+    assert [row.part for row in shape.rows if row.name == "cutmix"][-2:] == [
+        "with targets", "compiled",
+    ]  # fmt: skip
+    row = shape.rows[-1]
+    assert (row.cold, row.time.median, row.units, row.times_eager) == (30.0, 3.0, 0.75, 0.6)
+    assert (row.times_copy, row.budget) == (1.5, None)
+    assert shape.rows[-2].time.median == 8.0
+    assert shape.not_compiled == {}
+    assert compiled == ["eager"]
+    assert next(clock, None) is None
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_what_does_not_compile_says_why_and_nothing_else_breaks(tmp_path):
+    def refuse(graph, inputs):
+        raise RuntimeError("no working C++ compiler found\n\nSet ... for more")
+
+    name = "refusing"
+    if name not in torch.compiler.list_backends(exclude_tags=()):
+        torch._dynamo.register_backend(refuse, name=name)
+    names, given = ["mixup", "cutmix"], {"shapes": [TINY], "rounds": 1, "timer": counting()}
+    record = run_bench(names, compile=name, **given)
+    (shape,) = record.shapes
+    why = "RuntimeError: no working C++ compiler found"
+    assert shape.not_compiled == dict.fromkeys(names, why)
+    assert "compiled" not in {row.part for row in shape.rows}
+    record.write(tmp_path / "bench.json")
+    assert BenchRecord.read(tmp_path / "bench.json") == record
+
+
+@pytest.mark.usefixtures("no_peers")
+def test_a_wrong_backend_loses_nothing_that_was_measured():
+    record = run_bench(["mixup"], shapes=[TINY], rounds=1, compile="nonsense", timer=counting())
+    (shape,) = record.shapes
+    assert shape.not_compiled["mixup"].startswith("Mix: compile is 'nonsense'; expected True")
+    assert shape.rows[-1].part == "with targets"
+
+
+def test_the_sentence_of_a_compiler_is_that_which_says_what_is_wrong():
+    torn = "backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler\n\nSet ...\n"
+    assert _first_sentence(RuntimeError(torn)) == "InvalidCxxCompiler: No working C++ compiler"
+    assert _first_sentence(RuntimeError()) == "RuntimeError"
 
 
 class Looking:
@@ -208,7 +345,7 @@ def measure(learners, **more):
 def test_mixers_that_look_are_given_a_model():
     record = run_bench({"mine": Looking()}, shapes=[TINY], rounds=1, timer=counting())
     parts = [row.part for row in record.shapes[0].rows if row.name == "mine"]
-    assert parts == ["all", "plan", "apply", "with targets"]
+    assert parts == ["all", "plan", "apply", "targets", "with targets"]
 
 
 def test_steps_state_both_shares():
@@ -400,6 +537,24 @@ def test_nothing_of_the_process_changes():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         run_bench(**arguments)
+
+
+def test_records_from_before_units_are_read(tmp_path):
+    record = run_bench(["cutmix"], shapes=[TINY], rounds=1, timer=counting())
+    record.write(tmp_path / "bench.json")
+    raw = json.loads((tmp_path / "bench.json").read_text())
+    (shape,) = raw["shapes"]
+    for name in ("unit", "not_compiled"):
+        del shape[name]
+    for row in shape["rows"]:
+        for name in ("units", "cold", "times_eager"):
+            del row[name]
+        row["budget"] = {"times_lerp": None, "seconds": 0.0006}
+        row["within"] = True
+    (tmp_path / "bench.json").write_text(json.dumps(raw))
+    (shape,) = BenchRecord.read(tmp_path / "bench.json").shapes
+    assert (shape.unit, shape.rows[2].units, shape.rows[2].cold) == (None, None, None)
+    assert (shape.rows[2].budget, shape.rows[2].within) == (Budget(seconds=0.0006), True)
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path):

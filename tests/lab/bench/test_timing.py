@@ -39,6 +39,25 @@ def test_short_calls_are_made_once_untimed_before_their_turn():
     assert (len(seen), len(timed)) == (1 + 2 * 4, 1 + 4)
 
 
+def test_brief_calls_are_made_several_times_a_turn_and_no_time_more():
+    made = {"brief": 0, "longer": 0, "long": 0}
+    takes = {"brief": 0.0019, "longer": 0.002, "long": 0.01}
+
+    def call(name):
+        made[name] += 1
+        return name
+
+    def timer(one):
+        before = dict(made)
+        name = one()
+        return takes[name] * (made[name] - before[name])
+
+    calls = [lambda name=name: call(name) for name in made]
+    turns = in_turn(calls, timer=timer, warm_up=1, rounds=2, at_once=5)
+    assert made == {"brief": 1 + 2 * 5, "longer": 1 + 2 * 2, "long": 1 + 2}
+    assert turns == [[pytest.approx(seconds)] * 2 for seconds in takes.values()]
+
+
 @pytest.mark.parametrize(
     ("each", "rounds"),
     [(1.0, 15), (100.0, 10), (0.02, 300), (0.005, 300)],  # 30 s of two calls, 10 to 300 rounds

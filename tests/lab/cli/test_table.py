@@ -195,7 +195,8 @@ def test_no_cell_of_a_bench_is_cut() -> None:
     time = Timing(least=0.1234567, median=0.2345678, mean=0.3456789, spread=0.01, turns=5)
     name = "openmixup CutMix of the whole batch"
     row = MixingRow(group="peer", name=name, part="all", time=time, times_lerp=12.34,
-              median_times_lerp=56.78, times_copy=1.0, within=True)  # fmt: skip
+              median_times_lerp=56.78, times_copy=1.0, units=45.67, within=True, cold=98.76,
+              times_eager=0.98)  # fmt: skip
     step = StepRow(name="miamix", step=time, times=98.76, least_times=54.32, exact=1.67,
                    mixing=time, share=0.1234, share_budget=0.03, within=False)  # fmt: skip
     shape, console = (128, 3, 32, 32), Console(file=io.StringIO(), width=80)
@@ -213,6 +214,6 @@ def test_no_cell_of_a_bench_is_cut() -> None:
     )  # fmt: skip
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "…" not in text
-    shape_row = ("123.457", "234.568", "12.34", "56.78", "within")
+    shape_row = ("123.457", "234.568", "12.34", "45.67", "within", "98.76", "0.98")
     for number in (*shape_row, "345.68", "123.46", "98.76", "54.32", "1.67", "3 %", "over"):
         assert number in text, number

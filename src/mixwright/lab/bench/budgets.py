@@ -1,4 +1,4 @@
-"""What mixers may cost: limits that a run of the bench is held against, on the CPU."""
+"""What mixers may cost: goals that a run of the bench is held against, on the CPU."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from mixwright.objectives import OBJECTIVE_CARDS
 
 SMALL, LARGE = (128, 3, 32, 32), (64, 3, 224, 224)
 
-# On LARGE in times of one lerp; on SMALL, where calls cost more than pixels, in seconds.
-_TIMES_LERP = {"mixup": 1.3, "cutmix": 1.3, "hmix": 1.3, "fmix": 8.0, "miamix": 15.0}
-_OTHERS_TIMES_LERP = 3.0
-_SECONDS = {"agmix": 0.8e-3, "fmix": 3e-3, "miamix": 5e-3}
-_OTHERS_SECONDS = 0.6e-3
+# In units of the shape, see ``mixing.unit_of``.
+_GOALS: dict[tuple[int, ...], dict[str, float]] = {
+    SMALL: {
+        "mixup": 0.7, "cutout": 0.7, "gmix": 0.9, "smoothmix": 0.9, "cutmix": 1.0, "hmix": 1.0,
+        "gridmix": 1.2, "agmix": 1.2, "resizemix": 1.5, "fmix": 2.5, "miamix": 4.0,
+    },
+    LARGE: {
+        "mixup": 1.15, "cutmix": 1.15, "hmix": 1.15, "gmix": 1.15, "gridmix": 1.15,
+        "smoothmix": 1.15, "agmix": 1.3, "resizemix": 1.3, "fmix": 3.2, "miamix": 3.5,
+        "guidedmixup": 4.0,
+    },
+}  # fmt: skip
+_OTHERS: dict[tuple[int, ...], float] = {LARGE: 3.0}
 
 STEP_SHARE = {"miamix": 0.03}
 """Largest share of a ResNet-18 training step (batch 128, 32 pixels) that mixing may take."""
@@ -21,40 +29,30 @@ STEP_SHARE = {"miamix": 0.03}
 STEP_TIMES = {"puzzlemix": 2.1}
 """How many times as long as one without mixing that step may take, all in."""
 
-_UNLIMITED = ("guidedmixup",)  # it reads the pixels and pairs the batch
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A limit: at most so many times one lerp, or so many seconds; the other one is None."""
+    """A limit: at most so many units; in older records so many times one lerp, or seconds."""
 
     times_lerp: float | None = None
     seconds: float | None = None
-
-    def allows(self, *, seconds: float, times_lerp: float) -> bool:
-        """Say whether a time is within the limit."""
-        if self.times_lerp is not None:
-            return times_lerp <= self.times_lerp
-        return self.seconds is None or seconds <= self.seconds
+    units: float | None = None
 
 
 def budget_of(name: str, shape: tuple[int, ...]) -> Budget | None:
-    """Return the limit of a mixer, plan and images together; None where none is set.
+    """Return the limit of a mixer, plan, images and targets together; None where none is set.
 
     Mixers with options and those that look through a model have none.
 
     Example:
         >>> budget_of("fmix", (64, 3, 224, 224))
-        Budget(times_lerp=8.0, seconds=None)
+        Budget(times_lerp=None, seconds=None, units=3.2)
     """
     card = CARDS.get(name)
-    if card is None or card.needs == "model" or name in _UNLIMITED:
+    if card is None or card.needs == "model":
         return None
-    if shape == LARGE:
-        return Budget(times_lerp=_TIMES_LERP.get(name, _OTHERS_TIMES_LERP))
-    if shape == SMALL:
-        return Budget(seconds=_SECONDS.get(name, _OTHERS_SECONDS))
-    return None
+    goal = _GOALS.get(shape, {}).get(name, _OTHERS.get(shape))
+    return None if goal is None else Budget(units=goal)
 
 
 def exact_times(name: str) -> float | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from mixwright.lab.bench.benchmarks import CLASSES, Benchmark
 
 ABSENT = "not installed"
+UNIT = "torchvision MixUp, per batch"
 
 _Makers = Callable[[Tensor, Tensor], list[Benchmark]]
 
@@ -42,7 +43,7 @@ def peer_benchmarks(images: Tensor, labels: Tensor) -> tuple[list[Benchmark], di
 def _torchvision(images: Tensor, labels: Tensor) -> list[Benchmark]:
     v2: Any = import_module("torchvision.transforms.v2")
     kinds: dict[str, Any] = {
-        "torchvision MixUp, per batch": v2.MixUp(num_classes=CLASSES),
+        UNIT: v2.MixUp(num_classes=CLASSES),
         "torchvision CutMix, per batch": v2.CutMix(num_classes=CLASSES),
     }
     return [_benchmark(name, mix, images, labels) for name, mix in kinds.items()]

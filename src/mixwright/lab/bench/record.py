@@ -27,7 +27,13 @@ class MixingRow:
         times_lerp: ``time.least`` in those of an out-of-place lerp of two such batches.
         median_times_lerp: the same of the medians.
         times_copy: ``time.least`` in those of a copy of the batch.
-        within: whether it keeps its ``budget``, by ``least``; None without one.
+        units: ``time.median`` in that of the shape's unit; None where this was not measured, and
+            in older records.
+        within: whether ``units`` keep the ``budget``; None without either. In older records it is
+            the part ``"all"`` that was held, by its fastest turn.
+        cold: seconds of the first call, which compiles; for the part ``"compiled"``.
+        times_eager: ``time.median`` in that of the same call as it is, in the same rounds;
+            likewise.
     """
 
     group: str
@@ -37,19 +43,29 @@ class MixingRow:
     times_lerp: float
     median_times_lerp: float
     times_copy: float
+    units: float | None = None
     budget: Budget | None = None
     within: bool | None = None
+    cold: float | None = None
+    times_eager: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeRecord:
-    """All benchmarks on one shape (B, C, H, W), timed in turn; warm-up rounds do not count."""
+    """All benchmarks on one shape (B, C, H, W), timed in turn; warm-up rounds do not count.
+
+    Attributes:
+        unit: what counts as 1 here; None in older records.
+        not_compiled: mixers that do not compile, and why.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     warm_up: int
     rounds: int
     rows: tuple[MixingRow, ...]
+    unit: str | None = None
+    not_compiled: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)

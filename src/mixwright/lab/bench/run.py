@@ -47,6 +47,7 @@ def run_bench(
     device: str | torch.device = "cpu",
     threads: int = 1,
     rounds: int | None = None,
+    compile: bool | str = False,  # noqa: A002  the word of torch and its users
     timer: Timer | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> BenchRecord:
@@ -65,8 +66,10 @@ def run_bench(
         precisions: arithmetic of these steps, one set of steps each.
         device: where to measure.
         threads: torch's, on the CPU, at least 1; set for the run only.
-        rounds: turns of each benchmark, at least 1; None for about half a minute a shape (10 to
-            300 rounds) and 5 training steps, 50 on CUDA.
+        rounds: turns of each benchmark, at least 1; None for 60 on (128, 3, 32, 32), about half a
+            minute on other shapes (10 to 300 rounds), and 5 training steps, 50 on CUDA.
+        compile: also measure ``Mix(mixer, compile=...)``, the first call and warm. Up to a minute a
+            mixer and shape; graphs that this process had compiled are let go.
         timer: makes a call and gives its seconds; None for that of the device.
         on_message: called with what is measured next.
 
@@ -79,7 +82,7 @@ def run_bench(
     Example:
         >>> record = run_bench(["cutmix"], shapes=[(4, 3, 8, 8)], rounds=2)
         >>> [row.part for row in record.shapes[0].rows if row.name == "cutmix"]
-        ['all', 'plan', 'apply', 'with targets']
+        ['all', 'plan', 'apply', 'targets', 'with targets']
     """
     chosen = _chosen(mixers)
     learners = _learners(mixers, chosen, objectives)
@@ -105,10 +108,12 @@ def run_bench(
         libraries: dict[str, str] = {}
         with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
             for shape in shapes:
-                say(f"{len(chosen)} mixers on {tuple(shape)}")
+                also = "" if compile is False else ", then compiled"
+                say(f"{len(chosen)} mixers on {tuple(shape)}{also}")
                 record, libraries = measure_shape(
-                    chosen, shape, device=where, timer=turn_timer, warm_up=WARM_UP, rounds=rounds
-                )
+                    chosen, shape, device=where, timer=turn_timer, warm_up=WARM_UP, rounds=rounds,
+                    backend=compile,
+                )  # fmt: skip
                 records.append(record)
         steps = [
             steps_of(model, precision)

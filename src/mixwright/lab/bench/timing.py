@@ -21,6 +21,9 @@ inner one, once the outer one is done."""
 # A longer call does not feel what the call before it left in the caches.
 _SHORT = 0.01
 
+BRIEF = 0.002
+"""Seconds below which a turn is several calls where that is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -121,6 +124,7 @@ def in_turn(
     seconds: float = 30.0,
     fewest: int = 10,
     most: int = 300,
+    at_once: int = 1,
 ) -> list[list[float]]:
     """Time several calls in turn, so that a disturbance of the machine hits all alike.
 
@@ -128,24 +132,37 @@ def in_turn(
     bring their own code and data back into the caches.
 
     ``warm_up`` rounds, at least 1, are not counted; ``rounds`` are, or None for as many as fill
-    ``seconds``, ``fewest`` to ``most``. Returns for each call the seconds of its counted turns.
+    ``seconds``, ``fewest`` to ``most``. With ``at_once`` above 1, a turn of a call below 2 ms is so
+    many calls after one another, of which the first is timed too, and counts by their mean.
+    Returns for each call the seconds of its counted turns.
 
     Example:
         >>> turns = in_turn([int, str], timer=lambda call: 0.5, warm_up=1, rounds=3)
         >>> [len(seconds) for seconds in turns]
         [3, 3]
     """
-    last: list[float] = []
-    for _ in range(warm_up):
-        last = [timer(call) for call in calls]
-    short = [took < _SHORT for took in last]
+    warmed = [[timer(call) for call in calls] for _ in range(warm_up)]
+    # On a busy machine the least is nearest to the work itself.
+    least = [min(times) for times in zip(*warmed, strict=True)]
+    many = [at_once if took < BRIEF else 1 for took in least]
+    short = [took < _SHORT and count == 1 for took, count in zip(least, many, strict=True)]
     if rounds is None:
-        a_round = sum(2 * took if again else took for took, again in zip(last, short, strict=True))
+        made = [count + again for count, again in zip(many, short, strict=True)]
+        a_round = sum(took * count for took, count in zip(least, made, strict=True))
         rounds = min(most, max(fewest, int(seconds / max(a_round, 1e-9))))
     turns: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for call, again, taken in zip(calls, short, turns, strict=True):
+        for call, again, count, taken in zip(calls, short, many, turns, strict=True):
             if again:
                 call()
-            taken.append(timer(call))
+            taken.append(timer(_after_one_another(call, count)) / count)
     return turns
+
+
+def _after_one_another(call: Call, count: int) -> Call:
+    def calls() -> object:
+        for _ in range(count - 1):
+            call()
+        return call()  # dropped after the clock is read
+
+    return call if count == 1 else calls

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 ABOUT = """Measure every mixer beside an out-of-place lerp of two batches and beside torchvision,
 timm and kornia where these are installed, all in turn in one run; the record is bench.json.
 METHOD as in mixwright compare --help; without any, all of them, mixers per sample and per batch.
-Mixers that look through a model look through a small one there.
+Mixers that look through a model look through a small one there. Medians are also counted in units:
+on 128x3x32x32 of torchvision's MixUp, elsewhere of the lerp; goals are in units.
 
 With --training the training steps of all methods too, in those without mixing and beside the
 exact count of passes through the model; methods that a network is not made for are named.
@@ -38,6 +39,9 @@ class BenchOptions(TrustOptions):
         "128x3x32x32,64x3x224x224", "batches, with commas between; none for no shape",
         metavar="SHAPES",
     )  # fmt: skip
+    compile: bool = option(
+        False, "measure mixers compiled too: the first call, and warm (up to a minute each)"
+    )
     training: bool = option(False, "measure training steps too (minutes a method on a CPU)")
     step_models: str = option(
         "resnet18_cifar",
@@ -50,7 +54,8 @@ class BenchOptions(TrustOptions):
     )
     repeats: int | None = option(
         None,
-        "counted rounds (default: half a minute a shape, 5 training steps or 50 on CUDA)",
+        "counted rounds (default: 60 on 128x3x32x32, half a minute on other shapes, 5 training "
+        "steps or 50 on CUDA)",
         metavar="COUNT",
     )
     threads: int = option(1, "of torch on the CPU (default 1)", metavar="COUNT")
@@ -76,6 +81,11 @@ def main(argv: Sequence[str]) -> int:
             )
     if not shapes and not options.training:
         raise UsageError("--shapes is none and --training is not given: nothing to measure.")
+    if options.compile and not shapes:
+        raise UsageError(
+            "--compile does nothing with --shapes none: training steps are not compiled; leave it "
+            "out, or give shapes."
+        )
     from mixwright.lab.bench import run_bench
     from mixwright.lab.cli.bench_tables import show
     from mixwright.lab.cli.prepare import devices, out_folder
@@ -97,6 +107,7 @@ def main(argv: Sequence[str]) -> int:
         device=device,
         threads=options.threads,
         rounds=options.repeats,
+        compile=options.compile,
         on_message=lambda message: say(console, message),
     )
     with users_words():

@@ -7,6 +7,8 @@ from mixwright.lab.cli.progress import say
 from mixwright.lab.cli.table import numbers_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rich.console import Console
     from rich.table import Table
 
@@ -25,6 +27,8 @@ def show(record: "BenchRecord", console: "Console") -> None:
         say(console, f"{name}: {version}")
     for shape in record.shapes:
         console.print(_mixing_table(shape, console))
+        for sentence in _remarks(shape, record.libraries):
+            say(console, sentence)
     for steps in record.steps:
         console.print(_step_table(steps, console))
         console.print(_overhead_table(steps, console))
@@ -35,26 +39,62 @@ def show(record: "BenchRecord", console: "Console") -> None:
 
 
 def _mixing_table(record: "ShapeRecord", console: "Console") -> "Table":
+    compiled = any(row.cold is not None for row in record.rows)
     table = numbers_table(
         "",
-        ("min", "median", "spread", "x lerp", "medians", "budget", "verdict"),
+        (
+            *("min", "median", "spread", "x lerp", "units", "goal", "verdict"),
+            *(("x as\nit is", "cold\ns") if compiled else ()),
+        ),
         console,
-        title=f"{'x'.join(map(str, record.shape))} {record.dtype}, {record.rounds} rounds after "
-        f"{record.warm_up}",
-        caption="milliseconds; x lerp by the fastest turns and by the medians; spread from the "
-        "first to the third quartile",
+        title=f"{_shape(record)} {record.dtype}, {record.rounds} rounds after {record.warm_up}",
+        caption="milliseconds; spread from the first to the third quartile; x lerp by the fastest "
+        "turns; units and verdict by the medians"
+        + (f", 1 unit: {record.unit}" if record.unit else "")
+        + "; a turn is the mean of five calls where one takes less than 2 ms, else one call"
+        + ("; cold: the first call, which compiles" if compiled else ""),
     )
     for row in record.rows:
         part = "" if row.part == "all" else f"  {row.part}"
-        table.add_row(
+        cells = [
             f"{row.name}{part}",
             *(f"{1000 * s:.3f}" for s in (row.time.least, row.time.median, row.time.spread)),
             f"{row.times_lerp:.2f}",
-            f"{row.median_times_lerp:.2f}",
+            _ratio(row.units),
             _limit(row),
             _verdict(row.within),
-        )
+        ]
+        table.add_row(*cells, *([_ratio(row.times_eager), _ratio(row.cold)] if compiled else []))
     return table
+
+
+def _remarks(record: "ShapeRecord", libraries: "Mapping[str, str]") -> "Iterator[str]":
+    """Say what the table of a shape cannot: missing units, missed goals, what does not compile."""
+    names = {row.name for row in record.rows}
+    if record.unit and record.unit not in names:
+        library = record.unit.partition(" ")[0]
+        why = libraries.get(library, "not measured")
+        yield f"no units on {_shape(record)}: 1 is {record.unit}, and {library} is {why}"
+    units = {(row.name, row.part): _ratio(row.units) for row in record.rows}
+    for row in record.rows:
+        if row.within is False and row.budget is not None:
+            parts = (units.get((row.name, part), "") for part in ("plan", "apply", "targets"))
+            alone = " + ".join(part or "?" for part in parts)
+            yield (
+                f"{row.name} misses its goal of {_limit(row)} on {_shape(record)} with "
+                f"{_ratio(row.units)}: plan, images and targets alone take {alone}"
+            )
+    for why in dict.fromkeys(record.not_compiled.values()):
+        of = [name for name, reason in record.not_compiled.items() if reason == why]
+        yield f"not compiled on {_shape(record)}: {', '.join(of)}: {why}"
+
+
+def _shape(record: "ShapeRecord") -> str:
+    return "x".join(map(str, record.shape))
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _step_table(record: "StepRecord", console: "Console") -> "Table":
@@ -138,6 +178,8 @@ def _solver_table(record: "StepRecord", console: "Console") -> "Table":
 def _limit(row: "MixingRow") -> str:
     if row.budget is None:
         return ""
+    if row.budget.units is not None:
+        return f"{row.budget.units:g}"
     if row.budget.times_lerp is not None:
         return f"{row.budget.times_lerp:g} x"
     return f"{1000 * (row.budget.seconds or 0):g} ms"
