@@ -10,8 +10,10 @@ import pytest
 from mixwright.lab.cli import main
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import CompareOptions
-from mixwright.lab.cli.prepare import out_folder, recipe_settings
+from mixwright.lab.cli.prepare import out_folder, prepare_runs, recipe_settings
 from mixwright.lab.experiments.defaults import recipe_defaults
+from mixwright.lab.experiments.grid import Planned, plan_runs
+from mixwright.lab.experiments.methods import parse_methods
 from mixwright.lab.models.smallconv import SmallConv
 
 
@@ -56,6 +58,48 @@ def test_published_weights_are_fine_tuned_on_images_of_ones_own(data: str) -> No
     scratch = recipe_settings(CompareOptions(data="folder:birds", pretrained=False))
     assert (scratch["lr"], scratch["epochs"], scratch["warmup_epochs"]) == (0.05, 100, 5)
     assert recipe_settings(CompareOptions(data="cub200", pretrained=True))["lr"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("processes", "given", "size"),
+    [
+        (1, {}, 20),  # the default of the digits
+        (2, {}, 20),
+        (3, {}, 18),
+        (2, {"accumulate": 3}, 18),
+        (8, {}, 16),
+        (3, {"batch_size": 21}, 21),
+    ],
+)
+def test_a_batch_that_nobody_asked_for_is_one_that_all_processes_share(
+    processes: int,
+    given: dict[str, Any],
+    size: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    (method,) = parse_methods(["mixup"])
+
+    def plan(settings: dict[str, Any]) -> list[Planned]:
+        return plan_runs([method], settings, seeds=1, out=tmp_path)
+
+    (run,), _, _ = prepare_runs(plan, CompareOptions(**given), device="cpu")
+    assert run.recipe.batch_size == size
+    note = f"{processes} processes cannot share batches of 20 images evenly, so they have {size};"
+    assert (note in capsys.readouterr().err) is (size in (18, 16))
+
+
+def test_a_batch_that_was_asked_for_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    (method,) = parse_methods(["mixup"])
+    with pytest.raises(ValueError, match="batch_size 20 cannot be shared by 3 processes"):
+        prepare_runs(
+            lambda settings: plan_runs([method], settings, seeds=1, out=tmp_path),
+            CompareOptions(batch_size=20),
+            device="cpu",
+        )
 
 
 @pytest.mark.parametrize(("name", "told"), [("resnet18", True), ("timm:resnet18", False)])

@@ -153,7 +153,8 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
             return plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
 
         runs, data, where = prepare_runs(plan, options, device=options.device, given=given)
-    world = join(where.devices[0])
+    with users_words():
+        world = join(where.devices[0])
     if world.size > 1 and options.workers is not None:
         raise UsageError(
             f"--workers does nothing where {world.size} processes work together on one run after "
@@ -269,12 +270,16 @@ def _work(task: _Task, pool: "Pool | None" = None) -> "tuple[int, list[Failure]]
     """Do what is missing; how many runs shared the machine, and those that failed."""
     from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.experiments.grid import run_parallel, run_together
+    from mixwright.lab.experiments.run import MISTAKES
 
     workers, total = _workers(task), len(task.runs)
     together = task.world.size > 1
     with display(task.console, total=total, finished=total - task.missing) as bars:
         if together:
-            ends = run_together(task.runs, task.place, on_event=bars.tell)
+            try:
+                ends = run_together(task.runs, task.place, on_event=bars.tell)
+            except MISTAKES as error:
+                raise UsageError(str(error)) from error
         elif pool is not None:
             ends = run_parallel(task.runs, task.place, pool=pool, on_event=bars.tell)
         else:

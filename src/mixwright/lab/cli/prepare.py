@@ -77,7 +77,7 @@ def load(
 
 def first_process() -> bool:
     """Whether this is rank 0, as torchrun and srun say it before the processes have met."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
 
 
 def tell(message: str) -> None:
@@ -218,7 +218,10 @@ def prepare_runs(
     check_data_options(options, options.data)
     forget_dataset()  # of an earlier command in this process
     own = options.data.partition(":")[0] in OWN
-    runs = _sized(plan, options, seed=seed) if own else plan(recipe_settings(options))
+    shared = _SharedBatch(plan, options)
+    runs = _sized(shared, options, seed=seed) if own else shared(recipe_settings(options))
+    if shared.note:
+        telling()(shared.note)
     first = runs[0].recipe
     mixes = any(run.method.parts for run in runs)
     check_recipe_options(given, first, preset=options.recipe, mixes=mixes)
@@ -245,6 +248,31 @@ def prepare_runs(
         subset_seed=first.subset_seed,
     )
     return continued(runs, place, say=telling()), data, place
+
+
+class _SharedBatch:
+    """A plan in which a batch that nobody asked for is one that all processes can share.
+
+    ``note`` is what to say of it; empty where nothing was changed.
+    """
+
+    def __init__(self, plan: Plan, options: RecipeOptions) -> None:
+        self.plan, self.given, self.note = plan, options.recipe_fields(), ""
+
+    def __call__(self, settings: dict[str, Any]) -> "list[Planned]":
+        from mixwright.lab.training.distributed import launched
+
+        size, processes = settings["batch_size"], launched()
+        parts = processes * settings.get("accumulate", 1)
+        self.note = ""
+        if processes > 1 and size % parts and "batch_size" not in self.given:
+            shared = max(1, size // parts) * parts
+            self.note = (
+                f"{processes} processes cannot share batches of {size} images evenly, so they have "
+                f"{shared}; --batch-size {shared} says so with any number of processes"
+            )
+            settings = settings | {"batch_size": shared}
+        return self.plan(settings)
 
 
 def _check_batch(

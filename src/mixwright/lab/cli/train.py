@@ -61,7 +61,8 @@ def main(argv: Sequence[str]) -> int:
         )
     recipe, folder = planned.recipe, planned.folder
     device = where.devices[0]
-    world = join(device)
+    with users_words():
+        world = join(device)
     console = open_console(quiet=not world.first)
     say(
         console,

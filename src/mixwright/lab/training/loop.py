@@ -18,7 +18,7 @@ from mixwright.lab.data.classes import class_list
 from mixwright.lab.data.identity import DataIdentity, data_identity
 from mixwright.lab.data.sets import Dataset
 from mixwright.lab.training.convert import convert_checkpoint
-from mixwright.lab.training.distributed import join
+from mixwright.lab.training.distributed import join, others_may_be_lost
 from mixwright.lab.training.epoch import (
     DIAGNOSTIC,
     TERM,
@@ -99,7 +99,8 @@ def train(
         The result, which ``result.json`` holds too.
 
     Raises:
-        RunError: the folder is another recipe's or other data's, foreign, or in use.
+        RunError: the folder is another recipe's or other data's, foreign, or in use; or another
+            process was not met, or was lost.
         CheckpointError: ``last.pt`` is damaged, or a checkpoint cannot be written.
         RecipeError: the batch cannot be divided by the processes, or leaves nobody to mix with,
             or an augmentation does not fit the images.
@@ -119,7 +120,7 @@ def train(
         if finished is not None:
             return finished
         here = world.device(device)
-        with torch_set_for(recipe, here):
+        with torch_set_for(recipe, here), others_may_be_lost():
             session = prepare(
                 recipe, model=model, objective=objective, data=data, world=world, device=here
             )
