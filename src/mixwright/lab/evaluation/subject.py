@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,10 @@ class Cache(Protocol):
         """
         ...
 
+    def kept(self, key: str) -> Arrays | None:
+        """Return what was kept under a key of the evaluation's own; None where nothing was."""
+        ...
+
 
 class NoCache:
     """Keeps nothing."""
@@ -48,6 +52,10 @@ class NoCache:
     ) -> Arrays:
         """Make the arrays anew."""
         return make()
+
+    def kept(self, key: str) -> Arrays | None:
+        """Nothing was."""
+        return None
 
 
 def quiet(done: float, note: str) -> None:
@@ -165,6 +173,22 @@ class Measurement:
 
     summary: dict[str, Any]
     arrays: Arrays = field(default_factory=dict[str, Tensor])
+
+
+@runtime_checkable
+class Together(Protocol):
+    """An evaluation whose images are dear to make, and may be shown to several models."""
+
+    def measure_pieces(self, subjects: Sequence[Subject]) -> None:
+        """Put into the subjects' caches the pieces that are missing; ``measure`` finds them there.
+
+        The subjects have the same images, and the first is told of progress. One whose model gives
+        what cannot be judged is left out: its own ``measure`` says so.
+
+        Raises:
+            NotApplicableError: there is nothing to measure on these images.
+        """
+        ...
 
 
 class Evaluation(Protocol):

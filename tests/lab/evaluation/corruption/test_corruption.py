@@ -25,14 +25,17 @@ class Kept:
     """A cache that counts what it has made."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, object] = {}
+        self.there: dict[str, object] = {}
         self.made: list[str] = []
 
     def get_or_compute(self, key, make, *, shared=False):
-        if key not in self.kept:
+        if key not in self.there:
             self.made.append(key)
-            self.kept[key] = make()
-        return self.kept[key]
+            self.there[key] = make()
+        return self.there[key]
+
+    def kept(self, key):
+        return self.there.get(key)
 
 
 def right(model, images, labels) -> list[int]:
@@ -155,10 +158,58 @@ def test_finished_types_are_not_made_again() -> None:
     part = Corruption(types=("fog", "snow"), severities=(1,))
     first = part.measure(given)
     assert cache.made == ["clean", "fog", "snow"]
-    del cache.kept["snow"]
+    del cache.there["snow"]
     second = part.measure(given)
     assert cache.made == ["clean", "fog", "snow", "snow"]
     assert torch.equal(first.arrays["correct"], second.arrays["correct"])
+
+
+def other(seed: int):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 12 * 12, 4))
+
+
+def test_models_are_shown_the_same_images_made_once(monkeypatch) -> None:
+    part = Corruption(types=("fog", "glass_blur"), severities=(1, 4))
+    models = [other(seed) for seed in range(3)]
+    alone = [part.measure(subject(model, seed=4)).arrays["correct"] for model in models]
+    assert not torch.equal(alone[0], alone[1])
+    made, told = list[str](), list[tuple[float, str]]()
+    block_corruption = corruption.block_corruption
+
+    def counted(shape, name, severity, **given):
+        made.append(f"{name} {severity}")
+        return block_corruption(shape, name, severity, **given)
+
+    monkeypatch.setattr(corruption, "block_corruption", counted)
+    caches = [Kept() for _ in models]
+    caches[1].there["fog"] = {"correct": torch.ones(2, 20, dtype=torch.uint8)}  # of an earlier run
+    given = [
+        subject(model, seed=4, cache=cache) for model, cache in zip(models, caches, strict=True)
+    ]
+    part.measure_pieces([replace(given[0], progress=lambda *now: told.append(now)), *given[1:]])
+    assert made == ["fog 1", "fog 4", "glass_blur 1", "glass_blur 4"]
+    assert told == [(0.0, "fog, 2 models"), (0.5, "glass blur, 3 models")]
+    found = [part.measure(one).arrays["correct"] for one in given]
+    assert len(made) == 4
+    assert torch.equal(found[0], alone[0])
+    assert torch.equal(found[2], alone[2])
+    assert torch.equal(found[1][1], alone[1][1])
+    assert bool(found[1][0].all())  # what was kept stays
+    part.measure_pieces(given)
+    assert len(made) == 4
+
+
+def test_a_broken_model_among_others_is_left_to_its_own_measurement() -> None:
+    part = Corruption(types=("fog", "snow"), severities=(1,))
+    broken = small()
+    broken.fc.weight.data.fill_(float("nan"))
+    given = [subject(model, cache=Kept()) for model in (broken, other(0))]
+    part.measure_pieces(given)
+    assert given[0].cache.made == []
+    assert given[1].cache.made == ["fog", "snow"]
+    with pytest.raises(ValueError, match="NaN"):
+        part.measure(given[0])
 
 
 def write_official(folder: Path, images, labels, types) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,7 +13,10 @@ from torch import nn
 
 from mixwright.lab.analysis.store import read_findings, write_findings
 from mixwright.lab.data.load import load_data
+from mixwright.lab.evaluation.corruption import corruption
+from mixwright.lab.evaluation.corruption.corruption import Corruption
 from mixwright.lab.evaluation.subject import Measurement, NotApplicableError, Subject
+from mixwright.lab.experiments.evaluations import measuring
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_arrays, write_arrays
 from mixwright.lab.experiments.evaluations.measuring import Measured, Setting, measure_all, setting
 from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate
@@ -81,9 +84,11 @@ def common(test_size: int | None = 30) -> Setting:
     return setting(data, test_size=test_size, device="cpu", batch_size=20, seed=0)
 
 
-def run(folder: Path, *parts: object, models: int = 1, test_size: int = 30) -> list[Measured]:
+def run(
+    folder: Path, *parts: object, models: int = 1, test_size: int = 30, first: int = 0
+) -> list[Measured]:
     CALLS.clear()
-    many = [candidate(seed) for seed in range(models)]
+    many = [candidate(seed) for seed in range(first, first + models)]
     told = lambda *_: None  # noqa: E731
     return list(measure_all(many, parts, common(test_size), folder, on_progress=told))  # pyright: ignore
 
@@ -118,6 +123,41 @@ def test_other_weights_options_or_images_are_measured_anew(tmp_path: Path) -> No
     assert CALLS.count("count") == 1
     run(tmp_path, Count(least=1), test_size=20)
     assert CALLS == []
+
+
+@pytest.mark.parametrize(("held", "times"), [(measuring._HELD, 1), (0, 3)])
+def test_what_is_shown_to_all_models_is_made_once_within_memory(
+    held: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Corruption(types=("fog", "contrast"), severities=(1, 3))
+    made = list[str]()
+    block_corruption = corruption.block_corruption
+
+    def counted(shape: Any, name: str, severity: int, **given: Any) -> Any:
+        made.append(name)
+        return block_corruption(shape, name, severity, **given)
+
+    monkeypatch.setattr(corruption, "block_corruption", counted)
+    monkeypatch.setattr(measuring, "_HELD", held)
+    (first,) = run(tmp_path / "a", part)
+    assert len(made) == 4
+    apart = [first] + [run(tmp_path / f"only {k}", part, first=k)[0] for k in (1, 2)]
+    made.clear()
+    together = run(tmp_path / "all", part, models=3)
+    assert len(made) == 4 * times
+    for one, other in zip(together, apart, strict=True):
+        assert one.candidate.name == other.candidate.name
+        assert one.found is not None
+        assert other.found is not None
+        assert torch.equal(one.found.arrays["correct"], other.found.arrays["correct"])
+        assert one.found.summary == other.found.summary
+    made.clear()
+    grown = run(tmp_path / "a", part, models=3)  # two are new
+    assert len(made) == 4 * min(times, 2)
+    for one, other in zip(grown, together, strict=True):
+        assert one.found is not None
+        assert other.found is not None
+        assert torch.equal(one.found.arrays["correct"], other.found.arrays["correct"])
 
 
 def test_findings_keep_everything_and_null_for_nan(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -97,20 +98,15 @@ class Corruption:
 
     def measure(self, subject: Subject) -> Measurement:
         """See ``Evaluation.measure``."""
-        shape = subject.data.test.shape
-        if shape[0] != 3 or min(shape[1:]) < 8:
-            raise NotApplicableError(
-                f"{self.name}: corruptions are made for images of three channels and at least 8 x "
-                f"8 pixels; these have {' x '.join(map(str, shape))}."
-            )
-        block = self._blocks(subject, shape)
+        block = self._blocks(subject)
         logits, labels = subject.clean_logits()
         clean = rank(logits, labels) == 0
         correct, unchanged = list[Tensor](), dict[str, list[int]]()
         for place, name in enumerate(self.types):
             share = place / len(self.types)
             kept = subject.cache.get_or_compute(
-                name, lambda name=name, share=share: self._type(subject, name, share, block)
+                name,
+                lambda name=name, share=share: _found(self._type([subject], name, share, block)[0]),
             )
             correct.append(kept["correct"])
             changed = kept.get("changed", torch.ones(len(self.severities), dtype=torch.bool))
@@ -127,15 +123,40 @@ class Corruption:
             sample = subject.data.test.take(torch.tensor([0])).cpu()
             arrays["sample"] = sample[0]
             if find_spec("cv2") is not None:  # spatter is among the 19
-                arrays["sheet"] = corruption_sheet(sample, seed=subject.seed)
+                arrays["sheet"] = _sheet(sample.numpy().tobytes(), sample.shape, subject.seed)
         return Measurement(
             summary=self._summary(subject, accuracy, float(clean.double().mean()))
             | {"unchanged": unchanged},
             arrays=arrays,
         )
 
-    def _blocks(self, subject: Subject, shape: tuple[int, int, int]) -> _Block:
-        """What gives the corrupted images of a block."""
+    def measure_pieces(self, subjects: Sequence[Subject]) -> None:
+        """See ``Together.measure_pieces``: each image is corrupted once, for all models."""
+        left, block = list(subjects), self._blocks(subjects[0])
+        for place, name in enumerate(self.types):
+            waiting = [subject for subject in left if subject.cache.kept(name) is None]
+            if not waiting:
+                continue
+            told = [replace(waiting[0], progress=subjects[0].progress), *waiting[1:]]
+            found = self._type(told, name, place / len(self.types), block)
+            for subject, arrays in zip(waiting, found, strict=True):
+                if isinstance(arrays, ValueError):
+                    left.remove(subject)
+                else:
+                    subject.cache.get_or_compute(name, lambda arrays=arrays: arrays)
+
+    def _blocks(self, subject: Subject) -> _Block:
+        """What gives the corrupted images of a block.
+
+        Raises:
+            NotApplicableError: the images are none that can be corrupted.
+        """
+        shape = subject.data.test.shape
+        if shape[0] != 3 or min(shape[1:]) < 8:
+            raise NotApplicableError(
+                f"{self.name}: corruptions are made for images of three channels and at least 8 x "
+                f"8 pixels; these have {' x '.join(map(str, shape))}."
+            )
         if self.source == "generated":
             if "spatter" in self.types and find_spec("cv2") is None:
                 raise ValueError(
@@ -161,29 +182,40 @@ class Corruption:
             lambda rows, _images: files.images(name, severity, subject.ids[rows])
         )
 
-    def _type(self, subject: Subject, name: str, done: float, block: _Block) -> Arrays:
-        """Where the model is right under one corruption: ``correct`` (severities, n) uint8.
+    def _type(
+        self, subjects: Sequence[Subject], name: str, done: float, block: _Block
+    ) -> list[Arrays | ValueError]:
+        """Where each model is right under one corruption: ``correct`` (severities, n) uint8.
 
-        And ``changed`` (severities,) bool, whether it changed any image.
+        And ``changed`` (severities,) bool, whether it changed any image. A model that gives what
+        cannot be judged has the error in place of both.
         """
-        test = subject.data.test
+        test = subjects[0].data.test
         parts = _parts(len(test), test.shape)
-        right = torch.empty(len(self.severities), len(test), dtype=torch.uint8)
+        right = torch.empty(len(subjects), len(self.severities), len(test), dtype=torch.uint8)
         changed = torch.zeros(len(self.severities), dtype=torch.bool)
-        made = list[_Part]()
+        errors, made = dict[int, ValueError](), list[_Part]()
+        others = f", {len(subjects)} models" if len(subjects) > 1 else ""
         for rows, images in zip(parts, test.stream(parts), strict=True):
             number, place = divmod(int(rows[0]), BLOCK)
             share = int(rows[0]) / len(test) / len(self.types)
-            subject.progress(done + share, name.replace("_", " "))
+            subjects[0].progress(done + share, name.replace("_", " ") + others)
             if place == 0:
                 made = [block(name, severity, number) for severity in self.severities]
             for row, corrupt_part in enumerate(made):
                 corrupted = corrupt_part(rows, images)
                 changed[row] |= not torch.equal(corrupted, images.cpu())
-                batches = subject.shown(ImageSet(corrupted, test.labels[rows]))
-                logits, labels = logits_of(subject.model, batches, autocast=subject.autocast)
-                right[row, rows] = (rank(logits, labels) == 0).to(torch.uint8)
-        return {"correct": right, "changed": changed}
+                shown = ImageSet(corrupted, test.labels[rows])
+                for which, subject in enumerate(subjects):
+                    if which not in errors:
+                        try:
+                            right[which, row, rows] = _right(subject, shown)
+                        except ValueError as error:
+                            errors[which] = error
+        return [
+            errors.get(which, {"correct": own, "changed": changed})
+            for which, own in enumerate(right)
+        ]
 
     def _summary(self, subject: Subject, accuracy: Accuracies, clean: float) -> dict[str, Any]:
         made = self.source == "generated"
@@ -235,11 +267,29 @@ class Corruption:
         return summary
 
 
+def _right(subject: Subject, images: ImageSet) -> Tensor:
+    """Where a model is right, ``(n,)`` uint8."""
+    logits, labels = logits_of(subject.model, subject.shown(images), autocast=subject.autocast)
+    return (rank(logits, labels) == 0).to(torch.uint8)
+
+
+def _found(arrays: Arrays | ValueError) -> Arrays:
+    if isinstance(arrays, ValueError):
+        raise arrays
+    return arrays
+
+
 def _parts(count: int, shape: tuple[int, int, int]) -> list[Tensor]:
     """Rows of images that are corrupted together: of one block, as many as are small enough."""
     drawn = at_once(shape)
     step = max(1, images_in(_MEBIBYTES, shape) // drawn) * drawn
     return [part for block in torch.arange(count).split(BLOCK) for part in block.split(step)]
+
+
+@lru_cache(maxsize=1)  # the same for all models of an evaluation
+def _sheet(image: bytes, shape: torch.Size, seed: int) -> Tensor:
+    pixels = torch.frombuffer(bytearray(image), dtype=torch.uint8).view(shape)
+    return corruption_sheet(pixels, seed=seed)
 
 
 def corruption_sheet(images: Tensor, *, seed: int) -> Tensor:

@@ -32,6 +32,10 @@ class FolderCache:
             write_arrays(file, kept)
         return kept
 
+    def kept(self, key: str) -> Arrays | None:
+        """Read what was kept; None where there is nothing, or what cannot be read."""
+        return read_arrays(self.folder / f"{key}.npz")
+
 
 def write_found(folder: Path, found: Measurement, identity: Mapping[str, Any]) -> None:
     """Keep what a part found, and of what: the same identity finds it again."""

@@ -16,7 +16,13 @@ from mixwright import __version__
 from mixwright.checkpoint import weights_digest
 from mixwright.lab.data.digest import images_digest
 from mixwright.lab.data.subset import stratified_rows
-from mixwright.lab.evaluation.subject import Evaluation, Measurement, NotApplicableError, Subject
+from mixwright.lab.evaluation.subject import (
+    Evaluation,
+    Measurement,
+    NotApplicableError,
+    Subject,
+    Together,
+)
 from mixwright.lab.evaluation.validation import validate_model, validate_normalisation
 from mixwright.lab.experiments.evaluations.cache import FolderCache, read_found, write_found
 from mixwright.lab.experiments.evaluations.parts import part_text
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 
 KEPT = "kept from before"
 """The note of a part that was measured by an earlier command."""
+
+_HELD = 2**30  # bytes of weights of models that wait together for images made once for all
 
 _LOOKED_AT = 500  # test images by which a model is checked at the door
 
@@ -109,22 +117,33 @@ def measure_all(
     for candidate in candidates:  # all of them, before hours are spent on the first
         _enter(candidate, candidate.load(setting.data).to(setting.device).eval(), setting)
     images = _images_identity(setting)
-    for candidate in candidates:
+    shown = dict[str, set[str]]()  # part -> models for which its pieces were made with another's
+    for number, candidate in enumerate(candidates):
         model = candidate.load(setting.data).to(setting.device).eval()
-        identity = {"weights": weights_digest(model.state_dict()), **images}
         home = folder / "models" / candidate.slug
         subject: Subject | None = None
         for part in parts:
             place = home / part.name
-            known = identity | {"part": part_text(part), "files": _files_of(part)}
+            known = _identity(model, part, images)
             found = read_found(place, known)
             reason, kept = "", KEPT
             if found is None:
                 kept = ""
-                subject = subject or _subject(candidate, model, setting)
+                subject = subject or replace(
+                    _subject(model, setting),
+                    mixer=_mixer(candidate, setting),
+                    folder=candidate.folder,
+                )
                 cache, progress = _cache(home, known), _until_written(on_progress, candidate, part)
                 try:
-                    found = part.measure(replace(subject, cache=cache, progress=progress))
+                    ready = replace(subject, cache=cache, progress=progress)
+                    if isinstance(part, Together) and candidate.slug not in shown.get(
+                        part.name, ()
+                    ):
+                        others = _others(candidates[number + 1 :], part, setting, folder, images)
+                        part.measure_pieces([ready, *others.values()])
+                        shown.setdefault(part.name, set()).update(others)
+                    found = part.measure(ready)
                 except NotApplicableError as error:
                     reason = str(error)
                 else:
@@ -142,6 +161,29 @@ def _without_pictures(found: Measurement, part: Evaluation, setting: Setting) ->
     return replace(found, arrays=kept)
 
 
+def _others(
+    candidates: Sequence[ModelToEvaluate],
+    part: Evaluation,
+    setting: Setting,
+    folder: Path,
+    images: Mapping[str, Any],
+) -> dict[str, Subject]:
+    """The next models that a part has to measure, by slug: as many as may be held at a time."""
+    found, held = dict[str, Subject](), 0
+    for candidate in candidates:
+        model = candidate.load(setting.data).to(setting.device).eval()
+        home = folder / "models" / candidate.slug
+        known = _identity(model, part, images)
+        if read_found(home / part.name, known) is not None:
+            continue
+        held += sum(tensor.nbytes for tensor in model.state_dict().values())
+        if held > _HELD:
+            break
+        subject = _subject(model, setting)
+        found[candidate.slug] = replace(subject, cache=_cache(home, known))
+    return found
+
+
 def _until_written(
     on_progress: PartProgress, candidate: ModelToEvaluate, part: Evaluation
 ) -> Callable[[float, str], None]:
@@ -149,7 +191,7 @@ def _until_written(
     return lambda share, note: on_progress(candidate, part, min(share, 0.999), note)
 
 
-def _subject(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> Subject:
+def _subject(model: nn.Module, setting: Setting) -> Subject:
     return Subject(
         model=model,
         data=setting.data,
@@ -157,8 +199,6 @@ def _subject(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> 
         device=setting.device,
         batch_size=setting.batch_size,
         seed=setting.seed,
-        mixer=_mixer(candidate, setting),
-        folder=candidate.folder,
     )
 
 
@@ -201,6 +241,12 @@ def _enter(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> No
         name=candidate.name,
         batch_size=setting.batch_size,
     )
+
+
+def _identity(model: nn.Module, part: Evaluation, images: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the numbers that a part finds of a model."""
+    weights = {"weights": weights_digest(model.state_dict())}
+    return weights | dict(images) | {"part": part_text(part), "files": _files_of(part)}
 
 
 def _images_identity(setting: Setting) -> dict[str, Any]:
