@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from mixwright.lab.models.resnet import ThinResNet
 from mixwright.lab.models.vit import SmallViT
 from mixwright.mixers import CARDS, MIXERS
-from mixwright.objectives import DADA, OBJECTIVE_CARDS, OBJECTIVES, Mixed, Objective
+from mixwright.objectives import DADA, OBJECTIVE_CARDS, OBJECTIVES, AdAutoMix, Mixed, Objective
 from mixwright.objectives.dada import PolicyStep
 from mixwright.sampling import stream
 
@@ -135,6 +135,31 @@ def test_whole_images_cost_one_more_plain_step(name: str) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_objectives_cost_what_their_cards_say(name: str) -> None:
     expect(OBJECTIVES[name](), OBJECTIVE_CARDS[name])
+
+
+@pytest.mark.parametrize(
+    ("given", "forwards", "weights", "inputs"),
+    [
+        # The student learns from whole images and from the masks' mixture, and of three images or
+        # more from a plain one; the teacher looks at whole images once, whatever their number, and
+        # at the generator's mixture with a graph to it alone.
+        ({"sources": 2}, 2 + 2, 2, 1),
+        ({"sources": 3}, 3 + 2, 3, 1),
+        ({"sources": 5}, 3 + 2, 3, 1),
+        ({"sources": 3, "plain": False}, 2 + 2, 2, 1),
+        ({"sources": 2, "plain": True}, 3 + 2, 3, 1),
+        ({"sources": 2, "clean": False}, 1 + 2, 1, 1),
+        ({"sources": 3, "statistics": "official"}, 3 + 2, 3, 1),
+        # One mixture for both players: what the student passes back goes on to its masks.
+        ({"sources": 3, "game": "paper"}, 3 + 2, 3, 2),
+        ({"sources": 2, "batched": True}, 2 + 2, 2, 1),  # the student's two as one, twice as large
+    ],
+)
+def test_adautomix_makes_no_pass_whose_result_is_not_used(
+    given: dict[str, Any], forwards: int, weights: int, inputs: int
+) -> None:
+    seen = count(AdAutoMix(**given), network("cnn"), STEPS)
+    assert seen == {"forwards": forwards, "weights": weights, "inputs": inputs}
 
 
 def test_every_objective_has_a_card() -> None:
