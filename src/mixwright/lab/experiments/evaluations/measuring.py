@@ -117,14 +117,15 @@ def measure_all(
     for candidate in candidates:  # all of them, before hours are spent on the first
         _enter(candidate, candidate.load(setting.data).to(setting.device).eval(), setting)
     images = _images_identity(setting)
-    shown = dict[str, set[str]]()  # part -> models for which its pieces were made with another's
+    shown = set[tuple[str, str]]()  # parts whose pieces were made with those of another model
     for number, candidate in enumerate(candidates):
         model = candidate.load(setting.data).to(setting.device).eval()
+        identity = {"weights": weights_digest(model.state_dict()), **images}
         home = folder / "models" / candidate.slug
         subject: Subject | None = None
         for part in parts:
             place = home / part.name
-            known = _identity(model, part, images)
+            known = _known(identity, part)
             found = read_found(place, known)
             reason, kept = "", KEPT
             if found is None:
@@ -137,12 +138,10 @@ def measure_all(
                 cache, progress = _cache(home, known), _until_written(on_progress, candidate, part)
                 try:
                     ready = replace(subject, cache=cache, progress=progress)
-                    if isinstance(part, Together) and candidate.slug not in shown.get(
-                        part.name, ()
-                    ):
+                    if isinstance(part, Together) and (part.name, candidate.slug) not in shown:
                         others = _others(candidates[number + 1 :], part, setting, folder, images)
                         part.measure_pieces([ready, *others.values()])
-                        shown.setdefault(part.name, set()).update(others)
+                        shown |= {(part.name, slug) for slug in others}
                     found = part.measure(ready)
                 except NotApplicableError as error:
                     reason = str(error)
@@ -173,7 +172,7 @@ def _others(
     for candidate in candidates:
         model = candidate.load(setting.data).to(setting.device).eval()
         home = folder / "models" / candidate.slug
-        known = _identity(model, part, images)
+        known = _known({"weights": weights_digest(model.state_dict()), **images}, part)
         if read_found(home / part.name, known) is not None:
             continue
         held += sum(tensor.nbytes for tensor in model.state_dict().values())
@@ -243,10 +242,9 @@ def _enter(candidate: ModelToEvaluate, model: nn.Module, setting: Setting) -> No
     )
 
 
-def _identity(model: nn.Module, part: Evaluation, images: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the numbers that a part finds of a model."""
-    weights = {"weights": weights_digest(model.state_dict())}
-    return weights | dict(images) | {"part": part_text(part), "files": _files_of(part)}
+def _known(identity: Mapping[str, Any], part: Evaluation) -> dict[str, Any]:
+    """What decides the numbers that a part finds of a model on these images."""
+    return {**identity, "part": part_text(part), "files": _files_of(part)}
 
 
 def _images_identity(setting: Setting) -> dict[str, Any]:
