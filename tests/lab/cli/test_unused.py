@@ -36,6 +36,10 @@ REFUSED = {
     "train none --freeze backbone --layer-decay 0.7": "--layer-decay does nothing with --freeze "
     "backbone" + OUT,
     "train none --mix-off-epochs 2": "--mix-off-epochs does nothing where nothing is mixed" + OUT,
+    "train none --decoding fast": "--decoding fast does nothing here: the images of digits are "
+    "held in memory and decoded once" + OUT,
+    "train none --data-workers 2": "--data-workers does nothing with --data digits",
+    "train none --data folder:x --data-workers -1": "--data-workers is -1; expected at least 0",
     "train none --flip true": "--flip true does nothing with digits",
     "train none --recipe timm-a2 --momentum 0.8": "--momentum does nothing with --optimizer lamb, "
     "which --recipe timm-a2 stands for" + OUT,

@@ -87,7 +87,7 @@ def test_each_image_is_the_rectangle_that_its_own_seed_draws(photographs: str):
             file = data.train.stored.encoded[int(rows[place % len(rows)])]
             assert isinstance(file, Path)
             with Image.open(file) as whole:
-                box = drawn[place].boxes(whole.height, whole.width)[0].tolist()
+                box = drawn.boxes(whole.height, whole.width)[place].tolist()
                 top, left, high, wide = box
                 assert 0.19 < high * wide / (whole.height * whole.width) < 0.61
                 part = whole.convert("RGB").crop((left, top, left + wide, top + high))

@@ -109,6 +109,7 @@ OTHER = {
     "crop_padding_mode": "reflect",
     "crop_scale": (0.08, 0.5),
     "flip": False,
+    "decoding": "fast",
     "augment": "trivialaugment",
     "erase": 0.25,
     "erase_mode": "const",

@@ -98,6 +98,13 @@ class DataOptions(TrustOptions):
     skip_unreadable: bool = option(
         False, "leave out images that cannot be read instead of stopping", group=DATA
     )
+    data_workers: int | None = option(
+        None,
+        "processes that decode images which are not held in memory, 0 for none (default: one a "
+        "core, up to 16; in compare, what the runs at a time leave each)",
+        metavar="COUNT",
+        group=_WHERE,
+    )
 
 
 if TYPE_CHECKING:

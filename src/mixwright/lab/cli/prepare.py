@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixwright.arguments import counted
 from mixwright.lab.cli.errors import UsageError
 from mixwright.lab.cli.options import DataOptions, RecipeOptions
+from mixwright.lab.data.names import WORKERS
 from mixwright.lab.reports.plain_text import printable
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def load(
     from mixwright.lab.experiments.run import dataset, forget_dataset
 
     check_data_options(options, options.data)
+    _set_workers(options)
     forget_dataset()  # of an earlier command in this process
     return dataset(
         options.data,
@@ -73,6 +75,14 @@ def load(
         centre_crop=centre_crop,
         on_message=telling(),
     )
+
+
+def _set_workers(options: DataOptions) -> None:
+    """Let this process and those that it starts decode with as many as were asked for."""
+    if options.data_workers is not None:
+        if options.data_workers < 0:
+            raise UsageError(f"--data-workers is {options.data_workers}; expected at least 0.")
+        os.environ[WORKERS] = str(options.data_workers)
 
 
 def first_process() -> bool:
@@ -207,7 +217,12 @@ def prepare_runs(
             on others.
         UsageError: an option does nothing beside the others.
     """
-    from mixwright.lab.cli.unused import check_data_options, check_flip, check_recipe_options
+    from mixwright.lab.cli.unused import (
+        check_data_options,
+        check_decoding,
+        check_flip,
+        check_recipe_options,
+    )
     from mixwright.lab.data.identity import data_identity
     from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.defaults import OWN
@@ -216,6 +231,7 @@ def prepare_runs(
 
     given = options.recipe_fields() if given is None else given
     check_data_options(options, options.data)
+    _set_workers(options)
     forget_dataset()  # of an earlier command in this process
     own = options.data.partition(":")[0] in OWN
     shared = _SharedBatch(plan, options)
@@ -234,6 +250,7 @@ def prepare_runs(
         on_message=telling(),
     )
     check_flip(given, data)
+    check_decoding(given, first, data)
     _check_batch(options, runs, data, given)
     _check_padding(runs, data, given)
     check_methods(list({run.recipe.method: run.recipe for run in runs}.values()), data)

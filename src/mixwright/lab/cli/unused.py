@@ -96,6 +96,23 @@ def check_flip(given: Mapping[str, Any], data: Dataset) -> None:
         )
 
 
+def check_decoding(given: Mapping[str, Any], recipe: Recipe, data: Dataset) -> None:
+    """Refuse another decoding of images that are decoded once, when they are loaded.
+
+    Raises:
+        UsageError: it was asked for.
+    """
+    from mixwright.lab.data.lazy import LazyImages
+
+    train = data.train
+    cut = recipe.crop == "original" and getattr(train, "stored", None) is not None
+    if given.get("decoding") == "fast" and not (isinstance(train, LazyImages) or cut):
+        raise UsageError(
+            f"--decoding fast does nothing here: the images of {data.name} are held in memory and "
+            "decoded once; leave it out, or cut from the originals with --crop original."
+        )
+
+
 def check_data_options(options: DataOptions, data: str) -> None:
     """Refuse what is of no use for a kind of data.
 
@@ -109,10 +126,14 @@ def check_data_options(options: DataOptions, data: str) -> None:
         raise UsageError(
             f"--data-dir does nothing with --data {data}, whose files {lies}; leave it out."
         )
-    if options.skip_unreadable and kind in _WITHOUT_PICTURES:
+    useless = {
+        "--skip-unreadable": options.skip_unreadable,
+        "--data-workers": options.data_workers is not None,
+    }
+    for flag in (flag for flag, given in useless.items() if given and kind in _WITHOUT_PICTURES):
         raise UsageError(
-            f"--skip-unreadable does nothing with --data {data}, whose images are no files of "
-            "their own; leave it out."
+            f"{flag} does nothing with --data {data}, whose images are no files of their own; "
+            "leave it out."
         )
 
 

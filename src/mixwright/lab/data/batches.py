@@ -12,6 +12,7 @@ from mixwright.lab.data.lazy import LazyImages
 
 if TYPE_CHECKING:
     from mixwright.lab.data.augment import Augmentation, OriginalCrop
+    from mixwright.lab.data.decode import Decoding
     from mixwright.lab.data.sets import ImageSet
 
 
@@ -39,6 +40,10 @@ class Batches:
         world: number of ranks.
         shuffle: whether each epoch has an order of its own.
         views: how often each image of a batch is augmented, by draws of its own, at least 1.
+        decoding: how images that are decoded in every pass become squares: ``exact`` as Pillow has
+            it, or ``fast``, which differs in the last bits; see ``decode_fast``.
+
+    ``decoded`` is the images as they were stored, where every pass decodes them, else None.
 
     Raises:
         ValueError: there are no images, or a number is out of its range.
@@ -63,6 +68,7 @@ class Batches:
         shuffle: bool,
         views: int = 1,
         crop: OriginalCrop | None = None,
+        decoding: Decoding = "exact",
     ) -> None:
         if not len(images):
             raise ValueError("Batches: the set holds no images; expected at least one.")
@@ -80,7 +86,9 @@ class Batches:
         self.shuffle = shuffle
         self.views = views
         self.crop = crop
+        self.decoding: Decoding = decoding
         self._set = images.to(self.device)
+        self.decoded = self._stored()
 
     def __len__(self) -> int:
         """Steps per epoch of this rank."""
@@ -94,15 +102,14 @@ class Batches:
             return -(-total // self.world)
         return total * (self.rank + 1) // self.world - total * self.rank // self.world
 
-    @property
-    def decoded(self) -> LazyImages | None:
-        """The images as they were stored, where every pass decodes them; None where none does."""
+    def _stored(self) -> LazyImages | None:
+        """Return the images as they were stored, where every pass decodes them."""
         images = self._set
         if isinstance(images, LazyImages):
             return images
         if self.crop is None or images.stored is None:
             return None
-        return LazyImages(images.stored, image_size=images.shape[1])
+        return LazyImages(images.stored, image_size=images.shape[1]).to(self.device)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of a pass that needs no randomness (testing)."""
@@ -141,13 +148,17 @@ class Batches:
         sizes = _sizes(len(rows), self.batch_size)
         parts = rows.to(self._set.labels.device).split(sizes)
         changes = [change for change in (self.crop, self.augment) if change is not None]
-        originals = self.decoded
-        if self.crop is not None and augment is not None and originals is not None:
+        stored, views = self.decoded, self.views
+        if stored is None:
+            stream = self._set.stream(parts)
+        elif self.crop is not None and augment is not None:
             seeds = torch.randint(2**62, (len(parts),), generator=augment)
-            stream = originals.stream_crops(rows.split(sizes), self.crop, seeds, views=self.views)
+            stream = stored.stream_crops(
+                rows.split(sizes), self.crop, seeds, views=views, decoding=self.decoding
+            )
             views, changes = 1, changes[1:]
         else:
-            stream, views = self._set.stream(parts), self.views
+            stream = stored.stream(parts, decoding=self.decoding)
         for part, images in zip(parts, stream, strict=True):
             images = images.to(self.device, non_blocking=True)
             labels = self._set.labels[part].to(self.device, non_blocking=True)

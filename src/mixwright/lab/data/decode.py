@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +22,9 @@ SUFFIXES = (
 
 Encoded = Path | bytes
 """A file, or what would be in it."""
+
+Decoding = Literal["exact", "fast"]
+"""How an image becomes a square: as ``decode`` does it, or as ``decode_fast`` does."""
 
 _ORIENTATION = 274  # the EXIF tag; values 5 to 8 lie on their side
 _BITS = 258  # the TIFF tag
@@ -130,14 +133,40 @@ def decode_crops(
 @contextlib.contextmanager
 def _decoded(encoded: Encoded, framing: Framing) -> Generator[Image]:
     """Give the whole image, upright, in RGB, without its banner; what fails inside is its fault."""
+    with decoded_at(encoded, framing, lambda height, width: 1) as (image, _):
+        yield image
+
+
+@contextlib.contextmanager
+def decoded_at(
+    encoded: Encoded, framing: Framing, scale: Callable[[int, int], int]
+) -> Generator[tuple[Image, int]]:
+    """Give an image, upright, in RGB, without its banner, and what its sides were divided by.
+
+    ``scale`` is called with height and width, the right way up and without the banner, and says by
+    what they may be divided: 1, 2, 4 or 8; only a JPEG is. What fails inside is the image's fault.
+    """
     try:
         with _opened(encoded) as image:
             most = _brightest(image)
-            yield _without_banner(_rgb(_upright(image), most), framing.banner)
+            divided = _drafted(image, framing, scale)
+            banner = -(-framing.banner // divided)
+            yield _without_banner(_rgb(_upright(image), most), banner), divided
     except (MemoryError, ImportError):
         raise
     except Exception as error:  # broken files make Pillow raise nearly anything
         raise UnreadableImageError(_reason(error)) from error
+
+
+def _drafted(image: Image, framing: Framing, scale: Callable[[int, int], int]) -> int:
+    """Prepare an image to be decoded smaller; return what its sides are divided by then."""
+    width, height = image.size
+    turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    wide, high = (height, width) if turned else (width, height)
+    wanted = scale(upright_height(high, framing), wide)
+    if wanted == 1 or image.draft(None, (width // wanted, height // wanted)) is None:
+        return 1
+    return wanted
 
 
 def _without_banner(image: Image, rows: int) -> Image:
@@ -145,17 +174,41 @@ def _without_banner(image: Image, rows: int) -> Image:
     return image.crop((0, 0, width, height - rows)) if 0 < rows < height else image
 
 
+def upright_height(height: int, framing: Framing) -> int:
+    """Return the height of an image, the right way up, without the framing's banner."""
+    return height - framing.banner if 0 < framing.banner < height else height
+
+
+def content(encoded: Encoded) -> bytes:
+    """Return what is in an image's file.
+
+    Raises:
+        UnreadableImageError: there is no such file, or it may not be read.
+    """
+    if isinstance(encoded, bytes):
+        return encoded
+    try:
+        _check_file(encoded)
+        return encoded.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UnreadableImageError(_reason(error)) from error
+
+
 def _opened(encoded: Encoded) -> Image:
     from PIL import Image
 
     if isinstance(encoded, bytes):
         return Image.open(io.BytesIO(encoded))
-    facts = encoded.stat()
+    _check_file(encoded)
+    return Image.open(encoded)
+
+
+def _check_file(path: Path) -> None:
+    facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for its writer
         raise ValueError("not a regular file")
     if not facts.st_size:
         raise ValueError("the file is empty")
-    return Image.open(encoded)
 
 
 def _upright(image: Image) -> Image:
@@ -193,6 +246,28 @@ def _rgb(image: Image, most: int) -> Image:
     return image.convert("RGB")
 
 
+class Window(NamedTuple):
+    """What an image is resized to, ``high`` x ``wide``, and the corner of the square in it.
+
+    ``long`` is whether the image is a strip.
+    """
+
+    high: int
+    wide: int
+    top: int
+    left: int
+    long: bool
+
+
+def centre(height: int, width: int, size: int, framing: Framing) -> Window:
+    """Return the centre of an image, without its banner, as a framing without a share has it."""
+    side = max(size, round(size * framing.zoom))  # what the shorter side becomes
+    short = min(width, height)
+    wide, high = max(side, round(width * side / short)), max(side, round(height * side / short))
+    long = max(wide, high) > _LONGEST * side
+    return Window(high, wide, (high - size) // 2, (wide - size) // 2, long)
+
+
 def _squared(image: Image, size: int, framing: Framing) -> Image:
     from PIL import Image
 
@@ -201,13 +276,10 @@ def _squared(image: Image, size: int, framing: Framing) -> Image:
         top, left, whole = centre_box(height, width, framing.share)
         cut = image.crop((left, top, left + whole, top + whole))
         return cut.resize((size, size), Image.Resampling.BILINEAR)
-    side = max(size, round(size * framing.zoom))  # what the shorter side becomes
-    if (width, height) == (side, side) == (size, size):
+    high, wide, top, left, long = centre(height, width, size, framing)
+    if (width, height) == (wide, high) == (size, size):
         return image
-    short = min(width, height)
-    wide, high = max(side, round(width * side / short)), max(side, round(height * side / short))
-    left, top = (wide - size) // 2, (high - size) // 2
-    if max(wide, high) > _LONGEST * side:
+    if long:
         # A strip of 20,000 x 2 pixels would take gigabytes: only what is cut out is resized. Not
         # for others, since the last bit may differ.
         across, down = width / wide, height / high

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mixwright.lab.data.augment import OriginalCrop
 from mixwright.lab.data.decode import (
     PLAIN,
+    Decoding,
     Encoded,
     Framing,
     UnreadableImageError,
     decode_crops,
     decode_image,
 )
+from mixwright.lab.data.decode_fast import decode_crops_fast, decode_image_fast
 from mixwright.lab.data.errors import DataError
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from mixwright.lab.data.workers import (
+    Job,
+    Workers,
+    checked,
+    data_workers,
+    enrol,
+    usable_cores,
+    workers_for,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +60,30 @@ class LazyImages:
 
     It is used as an ``ImageSet`` is, except for ``images``. Decoding draws no random number, so
     an epoch depends on the generators given to ``Batches.epoch`` only, whatever the workers do.
+    All sets of a process share the workers, which stay from one stream to the next.
 
     Args:
         stored: the images, encoded.
         image_size: height and width of the decoded images, in pixels; see ``decode_image``.
-        workers: processes that decode; 0 decodes in this one. By default one per core, up to 4.
+        workers: processes that decode; 0 decodes in this one. By default one per core, up to 16,
+            or as ``--data-workers`` says.
+        pin: whether batches lie in page-locked memory, for the way to a GPU.
     """
 
     def __init__(
-        self, stored: EncodedImages, *, image_size: int, workers: int | None = None
+        self,
+        stored: EncodedImages,
+        *,
+        image_size: int,
+        workers: int | None = None,
+        pin: bool = False,
     ) -> None:
         self.stored = stored
         self.image_size = image_size
-        self.workers = min(4, usable_cores()) if workers is None else workers
+        self.workers = data_workers(usable_cores()) if workers is None else workers
+        self.pin = pin
+        self._pool: Workers | None = None
+        enrol(stored)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -96,120 +108,124 @@ class LazyImages:
         )
 
     def to(self, device: torch.device | str) -> LazyImages:
-        """Return itself: ``Batches`` moves each batch."""
-        del device
-        return self
+        """Return the same images for batches that ``Batches`` moves to another device."""
+        pin = torch.device(device).type == "cuda"
+        return self if pin == self.pin else self._of(self.stored, pin=pin)
 
     def take(self, rows: Tensor) -> Tensor:
         """Return chosen images, ``(b, 3, H, W)`` uint8, decoded in this process."""
-        return _checked(_Decoder(self.stored, self.image_size)[rows])
+        return checked(_Whole(rows.tolist(), self.image_size)(self.stored))
 
     def subset(self, rows: Tensor) -> LazyImages:
         """Return chosen images as a set of their own, in the order asked for."""
-        return LazyImages(
-            self.stored.select(rows), image_size=self.image_size, workers=self.workers
-        )
+        return self._of(self.stored.select(rows))
 
     def relabelled(self, numbers: Tensor) -> LazyImages:
         """Return the same images, those of class k with the label ``numbers[k]``."""
-        stored = replace(self.stored, labels=numbers[self.stored.labels])
-        return LazyImages(stored, image_size=self.image_size, workers=self.workers)
+        return self._of(replace(self.stored, labels=numbers[self.stored.labels]))
 
-    def stream(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    def stream(self, parts: Sequence[Tensor], *, decoding: Decoding = "exact") -> Iterator[Tensor]:
         """Yield the images of each part, ``(b, 3, H, W)`` uint8, decoded ahead by the workers."""
-        return self._read(_Decoder(self.stored, self.image_size), parts)
+        return self._read([_Whole(rows.tolist(), self.image_size, decoding) for rows in parts])
 
     def stream_crops(
-        self, parts: Sequence[Tensor], crop: OriginalCrop, seeds: Tensor, *, views: int
+        self,
+        parts: Sequence[Tensor],
+        crop: OriginalCrop,
+        seeds: Tensor,
+        *,
+        views: int,
+        decoding: Decoding = "exact",
     ) -> Iterator[Tensor]:
         """Yield a random part of each image, ``(views b, 3, H, W)`` uint8, the first views first.
 
         A batch is drawn from its own one of ``seeds``, ``(len(parts),)`` int64, so that it does not
         depend on which worker reads it, nor on how far ahead.
         """
-        decoder = _CropDecoder(self.stored, self.image_size, crop, views)
-        return self._read(decoder, list(zip(parts, seeds.tolist(), strict=True)))
-
-    def _read(
-        self, decoder: Dataset[tuple[Tensor, str]], parts: Sequence[object]
-    ) -> Iterator[Tensor]:
-        loader = DataLoader(
-            decoder,
-            sampler=cast("Sampler[int]", parts),
-            batch_size=None,
-            num_workers=self.workers,
-            # The loader takes one draw to seed its workers: not from the global generator, or
-            # the numbers that follow would depend on how the images are read.
-            generator=Generator().manual_seed(0),
+        return self._read(
+            [
+                _Crops(rows.tolist(), self.image_size, decoding, crop, views, seed)
+                for rows, seed in zip(parts, seeds.tolist(), strict=True)
+            ]
         )
-        return map(_checked, loader)
+
+    def _of(self, stored: EncodedImages, *, pin: bool | None = None) -> LazyImages:
+        pin = self.pin if pin is None else pin
+        return LazyImages(stored, image_size=self.image_size, workers=self.workers, pin=pin)
+
+    def _read(self, jobs: Sequence[Job]) -> Iterator[Tensor]:
+        if not self.workers:
+            return (checked(job(self.stored)) for job in jobs)
+        self._pool = workers_for(self.stored, self.workers, pin=self.pin)
+        return self._pool.read(self.stored, jobs)
 
 
-class _Decoder(Dataset[tuple[Tensor, str]]):
-    """Decodes a batch of rows; returns what went wrong as text.
+@dataclass(frozen=True)
+class _Whole:
+    """Decodes the images of some rows."""
 
-    An exception that crosses from a worker would arrive wrapped in the worker's traceback.
-    """
+    rows: list[int]
+    image_size: int
+    decoding: Decoding = "exact"
 
-    def __init__(self, stored: EncodedImages, image_size: int) -> None:
-        self.stored = stored
-        self.image_size = image_size
-
-    def __getitem__(self, index: Tensor) -> tuple[Tensor, str]:
+    def __call__(self, stored: EncodedImages) -> tuple[Tensor, str]:
         size = self.image_size
-        images = torch.empty(len(index), 3, size, size, dtype=torch.uint8)
+        images = torch.empty(len(self.rows), 3, size, size, dtype=torch.uint8)
         pixels = images.numpy()
-        stored = self.stored
-        for position, row in enumerate(index.tolist()):
+        for position, row in enumerate(self.rows):
             try:
-                found = decode_image(stored.encoded[row], size, stored.framing)
+                if self.decoding == "fast":
+                    images[position] = decode_image_fast(stored.encoded[row], size, stored.framing)
+                else:
+                    found = decode_image(stored.encoded[row], size, stored.framing)
+                    pixels[position] = found.transpose(2, 0, 1)
             except UnreadableImageError as error:
                 return images, f"{stored.names[row]} ({error})"
-            pixels[position] = found.transpose(2, 0, 1)
         return images, ""
 
 
-class _CropDecoder(Dataset[tuple[Tensor, str]]):
-    """Decodes random parts of a batch of rows, drawn from a seed; see ``_Decoder``."""
+@dataclass(frozen=True)
+class _Crops:
+    """Decodes random parts of the images of some rows, drawn from a seed."""
 
-    def __init__(
-        self, stored: EncodedImages, image_size: int, crop: OriginalCrop, views: int
-    ) -> None:
-        self.stored = stored
-        self.image_size = image_size
-        self.crop = crop
-        self.views = views
+    rows: list[int]
+    image_size: int
+    decoding: Decoding
+    crop: OriginalCrop
+    views: int
+    seed: int
 
-    def __getitem__(self, index: tuple[Tensor, int]) -> tuple[Tensor, str]:
-        rows, seed = index
-        stored, size, count = self.stored, self.image_size, len(rows)
-        drawn, mirror = self.crop.draw(self.views * count, generator=Generator().manual_seed(seed))
-        images = torch.empty(self.views * count, 3, size, size, dtype=torch.uint8)
-        for position, row in enumerate(rows.tolist()):
-            places = range(position, self.views * count, count)  # decoded once for all views
+    def __call__(self, stored: EncodedImages) -> tuple[Tensor, str]:
+        size, count = self.image_size, len(self.rows)
+        every = self.views * count
+        drawn, mirror = self.crop.draw(every, generator=Generator().manual_seed(self.seed))
+        mirrored = mirror.tolist() if self.crop.flip else [False] * every
+        images = torch.empty(every, 3, size, size, dtype=torch.uint8)
+        decode = decode_crops_fast if self.decoding == "fast" else _decode_crops
+        for position, row in enumerate(self.rows):
+            places = range(position, every, count)  # decoded once for all views
             try:
-                found = decode_crops(
+                found = decode(
                     stored.encoded[row],
                     size,
                     lambda height, width, places=places: [
-                        drawn[place].boxes(height, width)[0].tolist() for place in places
+                        drawn.box(place, height, width) for place in places
                     ],
                     stored.framing,
                 )
             except UnreadableImageError as error:
                 return images, f"{stored.names[row]} ({error})"
             for place, pixels in zip(places, found, strict=True):
-                images[place] = torch.from_numpy(pixels.copy()).movedim(2, 0)
-        if self.crop.flip:
-            images[mirror] = images[mirror].flip(3)
+                images[place] = pixels.flip(2) if mirrored[place] else pixels
         return images, ""
 
 
-def _checked(decoded: tuple[Tensor, str]) -> Tensor:
-    images, unreadable = decoded
-    if unreadable:
-        raise DataError(
-            f"an image cannot be read: {unreadable}. Fix or remove it, or load the data with "
-            "skip_unreadable (--skip-unreadable), which looks at every image first."
-        )
-    return images
+def _decode_crops(
+    encoded: Encoded,
+    image_size: int,
+    boxes: Callable[[int, int], list[list[int]]],
+    framing: Framing,
+) -> list[Tensor]:
+    """``decode_crops`` as tensors."""
+    found = decode_crops(encoded, image_size, boxes, framing)
+    return [torch.from_numpy(pixels.copy()).movedim(2, 0) for pixels in found]

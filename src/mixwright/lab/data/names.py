@@ -33,6 +33,9 @@ DATA_LINES: dict[str, str] = {
 }
 """One line for each name that ``load_data`` understands."""
 
+WORKERS = "MIXWRIGHT_DATA_WORKERS"
+"""The environment variable that ``--data-workers`` sets; processes of a grid inherit it."""
+
 DATA_SETS: tuple[str, ...] = tuple(DATA_LINES)
 """The names that ``load_data`` understands; PATH and NAME stand for the user's own."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mixwright.files import kept_from_children
+from mixwright.lab.data.names import WORKERS
 from mixwright.lab.experiments.notes import notes_of_objectives
 from mixwright.lab.experiments.pool import progress_detail
 
@@ -30,6 +31,7 @@ _EVERY = 0.2  # seconds between two messages of progress
 def main() -> None:
     """Serve requests from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started us decides
+    os.environ.setdefault(WORKERS, str(_threads()))  # runs at work at a time share the cores
     source, out = _own_pipes()
     requests: queue.Queue[bytes] = queue.Queue()
 

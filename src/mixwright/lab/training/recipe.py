@@ -150,6 +150,12 @@ class Recipe:
         _AREA,
     )
     flip: bool = _training(True, "mirror images at random")  # where the data set allows it
+    # Exact is what it was before there was a choice, bit by bit; see ``data.decode_fast``.
+    decoding: Literal["exact", "fast"] = _training(
+        "exact",
+        "how photographs that are decoded in every epoch become squares: as Pillow does it, or at "
+        "about half the cost, most values the same and the others off by little",
+    )
     # A policy as data.policies reads it; what it holds is checked there, since it needs torch.
     augment: str | None = _training(
         None,

@@ -243,6 +243,7 @@ def prepare(
         batch_size=micro,
         augment=augment,
         crop=original_crop(recipe, mirrored=data.mirrored),
+        decoding=recipe.decoding,
         shuffle=True,
         views=objective.views_wanted(),
     )
