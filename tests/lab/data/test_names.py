@@ -27,7 +27,7 @@ def test_names_are_listed_with_a_line_each():
     assert (
         *("digits", "cifar10", "cifar100", "tiny-imagenet", "imagenet", "cub200", "aircraft"),
         *("cars", "fashion-mnist", "eurosat", "elpv", "medmnist:NAME"),
-        *("folder:PATH", "csv:PATH", "parquet:PATH", "hub:NAME"),
+        *("folder:PATH", "csv:PATH", "parquet:PATH", "webdataset:PATH", "hub:NAME"),
     ) == DATA_SETS
     for name in DATA_SETS:
         module = names.module_of(name.partition(":")[0])
@@ -74,6 +74,8 @@ def test_names_that_are_refused(spec: str, says: str):
         (["labels.csv", "cats/a.png", "dogs/b.png"], "photos", "folder:photos"),
         (["labels.CSV"], "photos/labels.CSV", "csv:photos/labels.CSV"),
         (["a.parquet"], "./photos/a.parquet", "parquet:./photos/a.parquet"),
+        (["a.tar"], "./photos/a.tar", "webdataset:./photos/a.tar"),
+        (["train-000.tar", "val-000.tar"], "photos", "webdataset:photos"),
         (["cats/a.png"], "~/photos", "folder:~/photos"),
     ],
 )

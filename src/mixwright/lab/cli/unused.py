@@ -42,7 +42,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
 }
 
 # Kinds of data that need no folder for files of theirs, and those that are no single pictures.
-_WITHOUT_FOLDER = ("digits", "folder", "csv", "parquet")
+_WITHOUT_FOLDER = ("digits", "folder", "csv", "parquet", "webdataset")
 _WITHOUT_PICTURES = ("digits", "cifar10", "cifar100", "fashion-mnist", "medmnist")
 
 

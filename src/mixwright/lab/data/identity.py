@@ -192,13 +192,14 @@ def _identified(part: ImageSet | LazyImages, classes: tuple[str, ...]) -> PartId
     stored = part.stored
     entries: list[bytes] = []
     times: list[bytes] = []
-    for name, encoded in zip(stored.names, stored.encoded, strict=True):  # one held at a time
-        if isinstance(encoded, bytes):
-            entries.append(_digest([encoded]).encode())
-        else:
-            stat = encoded.stat()
-            entries.append(f"{name} {stat.st_size}\n".encode())
-            times.append(f"{stat.st_mtime_ns} ".encode())
+    listing = getattr(stored.encoded, "listing", None)  # of files in files
+    for name, found in zip(stored.names, listing() if listing else stored.encoded, strict=True):
+        if isinstance(found, bytes):  # one held at a time
+            entries.append(_digest([found]).encode())
+            continue
+        size, changed = found if isinstance(found, tuple) else _size_and_time(found)
+        entries.append(f"{name} {size}\n".encode())
+        times.append(f"{changed} ".encode())
     share = max(1, _SAMPLE // len(classes))
     return PartIdentity(
         by=LISTING if times else ENCODED,
@@ -207,7 +208,10 @@ def _identified(part: ImageSet | LazyImages, classes: tuple[str, ...]) -> PartId
             name: _digest(
                 [
                     *(entries[row] for row in rows.tolist()),
-                    *(_content(stored.encoded[row]) for row in _spread(rows.tolist(), share)),
+                    *(
+                        _content(stored.encoded[row], counted=listing is None)
+                        for row in _spread(rows.tolist(), share)
+                    ),
                 ]
             )
             for name, rows in rows_of.items()
@@ -217,8 +221,16 @@ def _identified(part: ImageSet | LazyImages, classes: tuple[str, ...]) -> PartId
     )
 
 
-def _content(file: Path | bytes) -> bytes:
-    return file.read_bytes() if isinstance(file, Path) else b""  # bytes were counted already
+def _size_and_time(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _content(file: Path | bytes, *, counted: bool) -> bytes:
+    """Return what is in a file; nothing where what is there already was counted whole."""
+    if isinstance(file, Path):
+        return file.read_bytes()
+    return b"" if counted else file
 
 
 def _spread(rows: list[int], count: int) -> list[int]:

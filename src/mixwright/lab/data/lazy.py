@@ -47,8 +47,9 @@ class EncodedImages:
     def select(self, rows: Tensor) -> EncodedImages:
         """Return chosen images, in the order asked for."""
         wanted: list[int] = rows.tolist()
+        select = getattr(self.encoded, "select", None)  # of what is no list
         return EncodedImages(
-            [self.encoded[row] for row in wanted],
+            select(wanted) if select else [self.encoded[row] for row in wanted],
             [self.names[row] for row in wanted],
             self.labels[rows],
             self.framing,

@@ -124,11 +124,9 @@ def _shared_size(train: EncodedImages, test: EncodedImages, request: Request) ->
         request.say(f"Looking at the sizes of {len(stored):,} images.")
         for found in _each(len(stored), lambda row, it=stored: _sides(it, row)):
             sides.update([] if found is None else [found])
-    if len(sides) == 1:
-        width, height = sides.pop()
-        if width == height:
-            return width
-    return None
+            if len(sides) > 1 or any(width != height for width, height in sides):
+                return None  # the others cannot change that
+    return sides.pop()[0] if sides else None
 
 
 def _sides(stored: EncodedImages, row: int) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ DATA_LINES: dict[str, str] = {
     "csv:PATH": "images that a table names; csv:PATH:image=COLUMN,label=COLUMN, also split, test, "
     "root, suffix",
     "parquet:PATH": "parquet files with an image column, as Hugging Face writes them",
+    "webdataset:PATH": "tar files as WebDataset has them, a folder or PATH/train-{000..012}.tar",
     "hub:NAME": "a data set of the Hugging Face hub, owner/name, through datasets",
 }
 """One line for each name that ``load_data`` understands."""
@@ -46,7 +47,7 @@ _MODULES = {
 }  # files that are not named after their set
 _EXAMPLES = {"medmnist": "pathmnist", "hub": "owner/name", "csv": "labels.csv"}  # others: images
 
-_FILES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+_FILES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".tar": "webdataset"}
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 
 
@@ -100,8 +101,9 @@ def parse_data(spec: str) -> DataName:
 def path_as_data(text: str) -> str:
     """Return the name of the data at a path that exists, ``folder:PATH``; empty for other texts.
 
-    Folders that hold parquet files are ``parquet:PATH``, and those of one table of images without
-    folders of classes ``csv:PATH/NAME``. The split behind a further colon stays.
+    Folders that hold parquet files are ``parquet:PATH``, those of tar files alone
+    ``webdataset:PATH``, and those of one table of images without folders of classes
+    ``csv:PATH/NAME``. The split behind a further colon stays.
     """
     for path in (text, text.rpartition(":")[0]):
         try:
@@ -119,6 +121,8 @@ def _folder_as_data(folder: Path, text: str) -> str:
     found = [*folder.iterdir()]
     if any(next(place.glob("*.parquet"), None) for place in (folder, folder / "data")):
         return f"parquet:{text}"
+    if any(file.suffix.lower() == ".tar" for file in found) and not any(map(Path.is_dir, found)):
+        return f"webdataset:{text}"
     tables = [file for file in found if file.suffix.lower() in _FILES]
     classes = [place for place in found if place.is_dir() and not place.name.startswith(".")]
     if len(tables) == 1 and len(classes) < 2:  # a folder of all images at most

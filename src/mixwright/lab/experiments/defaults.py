@@ -62,6 +62,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "cifar100": _SMALL,
     "parquet": _SMALL,
     "folder": _FOLDER,
+    "webdataset": _FOLDER,
     "cub200": _FINE,
     "aircraft": _FINE,
     "cars": _FINE,
@@ -77,7 +78,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "hub": _FOLDER,
 }
 
-OWN = ("folder", "csv", "parquet", "hub")
+OWN = ("folder", "csv", "parquet", "webdataset", "hub")
 """Kinds of data that hold the user's own images, of whatever size."""
 
 PHOTO_SIZE = 64

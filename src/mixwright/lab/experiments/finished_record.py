@@ -134,7 +134,8 @@ def _data_files(name: str, data_dir: str | None) -> str:
             return "digits"
         if kind == "hub" or "root=" in path:
             return ""
-        places = [path, path.rpartition(":")[0]] if kind in ("folder", "csv", "parquet") else []
+        lie_there = kind in ("folder", "csv", "parquet", "webdataset")
+        places = [path, path.rpartition(":")[0]] if lie_there else []
         own = [place for place in (Path(some).expanduser() for some in places if some)
                if place.exists()]  # fmt: skip
         if places and not own:

@@ -101,6 +101,10 @@ class _Cells(Sequence[Encoded]):
         # A missing image becomes an empty one, which is named and counted where it is decoded.
         return Path(cell["path"]) if cell.get("path") else b""
 
+    def select(self, rows: Sequence[int]) -> _Cells:
+        """Return some of the images, which stay where they are."""
+        return _Cells(self._rows.select(list(rows)), self._column)
+
 
 def _package() -> Any:
     try:

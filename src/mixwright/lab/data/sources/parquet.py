@@ -12,12 +12,12 @@ from torch import Tensor
 
 from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.lazy import EncodedImages
-from mixwright.lab.data.parts import PartName, choose_parts, part_of, split_path
+from mixwright.lab.data.parts import split_path
 from mixwright.lab.data.source import Request, Source
 from mixwright.lab.data.sources.columns import Columns, find_columns
 from mixwright.lab.data.sources.divided import Part, divided_source
 from mixwright.lab.data.sources.labels import number_parts, renumbered
-from mixwright.lab.data.sources.walk import hidden
+from mixwright.lab.data.sources.part_files import part_files
 
 _ROWS = 1024  # images read from a file together
 
@@ -34,7 +34,7 @@ def load_parquet(request: Request) -> Source:
     """
     _need_pyarrow()
     path, wanted = split_path(request.path)
-    words, files = _found(path, wanted, request.left_out)
+    words, files = part_files(path, wanted, request.left_out, suffix=".parquet")
     columns = find_columns(files["train"][0])
     parts, classes = number_parts(
         {
@@ -64,59 +64,6 @@ def _need_pyarrow() -> None:
             "parquet files need pyarrow, which is not installed; install the extra: "
             "pip install 'mixwright[data]'"
         ) from error
-
-
-def _found(
-    path: Path, wanted: str | None, left: list[str]
-) -> tuple[dict[PartName, PartName], dict[PartName, list[Path]]]:
-    """Return what each part is called and its files; with no test part it is to be split by us."""
-    if path.is_file():
-        if wanted is not None:
-            raise DataError(
-                f"{path} is one file and has no part {wanted!r}; expected a folder of files, such "
-                "as train.parquet and test.parquet."
-            )
-        return {"train": "train"}, {"train": [path]}
-    if not path.is_dir():
-        raise DataError(f"{path} is neither a folder nor a file. Give a folder of parquet files.")
-    files = sorted(
-        file
-        for file in path.rglob("*.parquet")
-        if file.is_file() and not any(map(hidden, file.relative_to(path).parts))
-    )
-    if not files:
-        raise DataError(f"{path} holds no file that ends in .parquet.")
-    by_part: dict[PartName, list[Path]] = {}
-    unnamed: list[Path] = []
-    for file in files:
-        part = _part_of(file.relative_to(path))
-        (unnamed if part is None else by_part.setdefault(part, [])).append(file)
-    chosen = choose_parts(list(by_part), where=str(path), wanted=wanted)
-    if by_part and chosen.train is None:
-        name, some = next(iter(by_part.items()))
-        raise DataError(
-            f"{path} has files for {name} ({some[0].name}) but none for training; expected names "
-            "that begin with train, such as train-00000-of-00001.parquet."
-        )
-    if not by_part:
-        return {"train": "train"}, {"train": files}
-    words: dict[PartName, PartName] = {
-        role: part for role, name in chosen.taken.items() if (part := part_of(name)) is not None
-    }
-    unused = unnamed + [
-        file for part, some in by_part.items() if part not in words.values() for file in some
-    ]
-    if unused:
-        left.append(f"{len(unused):,} parquet file(s) of no part, such as {unused[0].name}")
-    return words, {role: by_part[name] for role, name in words.items()}
-
-
-def _part_of(file: Path) -> PartName | None:
-    """Return the part that the name of a file says, or of the nearest of its folders."""
-    for name in (file.stem, *reversed(file.parts[:-1])):
-        if (part := part_of(name)) is not None:
-            return part
-    return None
 
 
 def _part(files: list[Path], columns: Columns, *, title: str) -> Part:

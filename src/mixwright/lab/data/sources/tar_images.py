@@ -1,0 +1,88 @@
+"""Images in tar files, each read by its place: in any order, by any process, none twice."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from mixwright.lab.data.decode import Encoded, UnreadableImageError
+from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.sources.walk import hidden
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a tar: its name, where its content begins and how long it is, in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def members(shard: Path) -> list[Member]:
+    """Return the regular files in a tar, without hidden ones, in their order.
+
+    Raises:
+        DataError: it cannot be read, or is compressed, so that nothing in it has a place.
+    """
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            return [
+                Member(member.name, member.offset_data, member.size)
+                for member in tar
+                if member.isreg() and not any(map(hidden, Path(member.name).parts))
+            ]
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(
+            f"{shard} cannot be read as a tar file: {error}; expected one that is whole and not "
+            "compressed. Place a fresh copy, or unpack it with gunzip or the like."
+        ) from error
+
+
+class TarImages(Sequence[Encoded]):
+    """Images that stay in their tar files until they are wanted.
+
+    Args:
+        shards: the tar files.
+        places: ``(M, 3)`` int64: which of them, offset and size in bytes.
+    """
+
+    def __init__(self, shards: Sequence[Path], places: Any) -> None:
+        self._shards = shards
+        self._places = places
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> TarImages: ...
+    def __getitem__(self, index: int | slice) -> bytes | TarImages:
+        """Return what is in an image's file."""
+        if isinstance(index, slice):
+            return TarImages(self._shards, self._places[index])
+        shard, offset, size = self._places[index].tolist()
+        try:
+            with self._shards[shard].open("rb", buffering=0) as file:
+                file.seek(offset)
+                found = file.read(size)
+        except OSError as error:
+            raise UnreadableImageError(f"{error.strerror}: {self._shards[shard]}") from error
+        if len(found) < size:
+            raise UnreadableImageError(f"{self._shards[shard]} ends before it")
+        return found
+
+    def select(self, rows: Sequence[int]) -> TarImages:
+        """Return some of the images."""
+        return TarImages(self._shards, self._places[list(rows)])
+
+    def listing(self) -> Iterator[tuple[int, int]]:
+        """Yield the size of each image, and when its tar was changed, in nanoseconds."""
+        times = [shard.stat().st_mtime_ns for shard in self._shards]
+        for shard, _, size in self._places.tolist():
+            yield size, times[shard]
