@@ -1,3 +1,4 @@
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -275,3 +276,43 @@ def test_lazy_and_unreadable(tmp_path: Path):
     assert isinstance(data.train, LazyImages)
     assert data.train.labels.tolist() == [0] * 2 + [1] * 8
     assert "7 unreadable left out" in data.note
+
+
+def test_a_listing_names_every_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """From inside the folder too, with names of any bytes, and links that lead around."""
+    fill(tmp_path / "train", {"a": 3, "b": 3})
+    fill(tmp_path / "test", {"a": 1, "b": 1})
+    odd = Path(os.fsdecode(os.fsencode(tmp_path / "train" / "a") + b"/caf\xe9.png"))
+    write(odd, picture(40))
+    (tmp_path / "train" / "a" / "again").symlink_to(tmp_path / "train", target_is_directory=True)
+    monkeypatch.setattr(memory_module, "WHOLE_SET_BYTES", 1)
+    monkeypatch.chdir(tmp_path)
+    names: list[list[str]] = []
+    for where in (str(tmp_path), ".", f"../{tmp_path.name}"):
+        train = load_data(f"folder:{where}", image_size=8).train
+        assert isinstance(train, LazyImages)
+        names.append(list(train.stored.names))
+        assert [path.is_file() for path in train.stored.encoded] == [True] * 7  # type: ignore[union-attr]
+        assert torch.equal(
+            train.take(torch.tensor([3]))[0],
+            torch.from_numpy(np.asarray(picture(40)).copy()).movedim(2, 0),
+        )
+    files = [f"train/{name}/0{k}.png" for name in "ab" for k in range(3)]
+    assert names == [[*files[:3], "train/a/caf\\xe9.png", *files[3:]]] * 3
+
+
+def test_sizes_are_looked_at_until_two_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for k in range(400):
+        write(tmp_path / "ab"[k % 2] / f"{k:03}.png", picture(k, (8, 8) if k % 7 else (9, 8)))
+    looked: list[Path] = []
+    sides = memory_module.image_sides
+
+    def noted(file: Path) -> tuple[int, int]:
+        looked.append(file)
+        return sides(file)
+
+    monkeypatch.setattr(memory_module, "image_sides", noted)
+    monkeypatch.setattr(memory_module, "MIXED_SIZE", 8)
+    monkeypatch.setattr(memory_module, "usable_cores", lambda: 1)
+    assert load_data(f"folder:{tmp_path}").image_size == 8
+    assert len(looked) <= 130  # what was in hand already

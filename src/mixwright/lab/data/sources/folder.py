@@ -11,6 +11,7 @@ import torch
 from mixwright.arguments import nearest
 from mixwright.lab.data.decode import SUFFIXES
 from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.files import Files
 from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.parts import PartName, split_path
 from mixwright.lab.data.source import Request, Source
@@ -21,7 +22,14 @@ from mixwright.lab.data.sources.layout import (
     loops,
     loose_images,
 )
-from mixwright.lab.data.sources.walk import Visited, endings, files_below, readable
+from mixwright.lab.data.sources.walk import (
+    Visited,
+    ending,
+    endings,
+    files_below,
+    path_below,
+    readable,
+)
 
 _T = TypeVar("_T")
 
@@ -160,17 +168,18 @@ class _Reader:
 
     def images(self, where: Path) -> EncodedImages:
         """Return the images of a part, not read yet, and report what else is there."""
-        paths: list[Path] = []
+        paths: list[str] = []
         labels: list[int] = []
-        other: list[Path] = []
+        other: list[str] = []
         empty: list[str] = []
         here = set(folder_names(where))
         for label, name in enumerate(self.classes):
             if name not in here:
                 continue
             files = files_below(where / name, self.visited)
-            images = [path for path in files if path.suffix.lower() in SUFFIXES]
-            other += [path for path in files if path.suffix.lower() not in SUFFIXES]
+            images = [path for path in files if ending(path) in SUFFIXES]
+            if len(images) < len(files):
+                other += [path for path in files if ending(path) not in SUFFIXES]
             if not images:
                 empty.append(readable(name) + (f" ({endings(files)})" if files else ""))
             paths += images
@@ -199,7 +208,7 @@ class _Reader:
                 f"{self._short(loose[0])}"
             )
         names = [self._short(path) for path in paths]
-        return EncodedImages(paths, names, torch.tensor(labels, dtype=torch.int64))
+        return EncodedImages(Files.of(paths), names, torch.tensor(labels, dtype=torch.int64))
 
     def _instead(self, where: Path) -> str:
         """Return what to do where the images to test on have no classes, as on Kaggle."""
@@ -222,5 +231,7 @@ class _Reader:
                 clauses.append(f"{len(paths):,} {words}, such as {self._short(paths[0])}")
         return clauses
 
-    def _short(self, path: Path) -> str:
-        return readable(path.relative_to(self.root))
+    def _short(self, path: Path | str) -> str:
+        """Return a path below the root as text."""
+        text = path_below(self.root, str(path))
+        return text if text.isascii() else readable(text)

@@ -12,6 +12,7 @@ from mixwright.lab.data.errors import DataError
 from mixwright.lab.data.parts import PARTS, PartName, Parts, choose_parts
 from mixwright.lab.data.sources.walk import (
     Visited,
+    ending,
     files_below,
     hidden,
     is_folder,
@@ -67,10 +68,10 @@ def _leads_back(link: Path) -> bool:
 
 def loose_images(root: Path) -> list[Path]:
     """Return the images straight in a folder, which are of no class."""
+    # Most folders hold hundreds of images, or none: no object is made of what is neither.
+    found = [path for path in map(str, root.iterdir()) if ending(path) in SUFFIXES]
     return sorted(
-        path
-        for path in root.iterdir()
-        if path.suffix.lower() in SUFFIXES and not hidden(path.name) and path.is_file()
+        Path(path) for path in found if not hidden(os.path.basename(path)) and os.path.isfile(path)
     )
 
 
@@ -201,7 +202,7 @@ def _describes(folder: Path) -> bool:
 def _images_in(folder: Path) -> int:
     visited = Visited()
     visited.enter(folder)
-    return sum(path.suffix.lower() in SUFFIXES for path in files_below(folder, visited))
+    return sum(ending(path) in SUFFIXES for path in files_below(folder, visited))
 
 
 def _has_parts(folder: Path, names: Sequence[str]) -> bool:

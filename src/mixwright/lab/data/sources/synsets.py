@@ -11,9 +11,11 @@ import torch
 
 from mixwright.lab.data.decode import PLAIN, SUFFIXES, Framing
 from mixwright.lab.data.errors import DataError
+from mixwright.lab.data.files import Files
 from mixwright.lab.data.lazy import EncodedImages
 from mixwright.lab.data.source import Request
 from mixwright.lab.data.sources.listing import distinct
+from mixwright.lab.data.sources.walk import path_below
 
 _SYNSET = re.compile(r"n\d{8}")
 
@@ -39,7 +41,7 @@ def folder_images(
     ``wnids`` are the folders in ``part`` of ``root``, in the order of labels; those that are not
     there have no images.
     """
-    paths: list[Path] = []
+    paths: list[str] = []
     labels: list[int] = []
     for label, wnid in enumerate(wnids):
         found = _images(root / part / wnid)
@@ -55,11 +57,11 @@ def folder_images(
             f"{root / part} has {len(strange)} folder(s) that are no class here and are left out, "
             f"such as {strange[0]}."
         )
-    names = [str(path.relative_to(root)) for path in paths]
-    return EncodedImages(paths, names, torch.tensor(labels, dtype=torch.int64), framing)
+    names = [path_below(root, path) for path in paths]
+    return EncodedImages(Files.of(paths), names, torch.tensor(labels, dtype=torch.int64), framing)
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[str]:
     """Return every image below a folder; Tiny ImageNet has one more folder between."""
     # Text until it is sorted: a million Path objects take several times as long to compare.
     found = [
@@ -68,7 +70,7 @@ def _images(folder: Path) -> list[Path]:
         for name in names
         if name.lower().endswith(SUFFIXES) and name[0] != "."
     ]
-    return [Path(path) for path in sorted(found)]
+    return sorted(found)
 
 
 def synset_names(path: Path, wnids: Sequence[str]) -> tuple[str, ...]:

@@ -32,6 +32,11 @@ def readable(path: str | Path) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
+def path_below(root: Path, path: str) -> str:
+    """Return the text of a path below a folder, which it begins with."""
+    return path if str(root) == "." else path[len(os.path.join(root, "")) :]
+
+
 @dataclass
 class Visited:
     """Real folders that were looked into, however they are linked, and what was passed over.
@@ -51,28 +56,27 @@ class Visited:
         return None if known is folder else known
 
 
-def files_below(folder: Path, visited: Visited) -> list[Path]:
+def files_below(folder: Path, visited: Visited) -> list[str]:
     """Return every file below a folder, in one order on every machine; hidden ones left out.
 
     The folder itself is noted in ``visited`` by the caller. A link to nothing counts as a file:
     where it is read, the error names it.
     """
-    found: list[Path] = []
+    found: list[str] = []  # a million paths as text: objects would take several times as long
     waiting = [folder]
     while waiting:
         parent = waiting.pop()
         below: list[Path] = []
         with os.scandir(parent) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                path = Path(entry.path)
                 if hidden(entry.name):
                     continue
                 if is_folder(entry):
-                    below.append(path)
+                    below.append(Path(entry.path))
                 elif _is_file(entry):
-                    found.append(path)
+                    found.append(entry.path)
                 else:
-                    visited.special.append(path)
+                    visited.special.append(Path(entry.path))
         # Entered before any of them is read: a link below one never hides the next.
         new = []
         for path in below:
@@ -100,13 +104,18 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def endings(paths: list[Path]) -> str:
+def ending(path: str) -> str:
+    """Return how a file's name ends, with the dot, in lower case."""
+    return os.path.splitext(path)[1].lower()
+
+
+def endings(paths: list[str]) -> str:
     """Return how many files have each ending, the most frequent first.
 
     Example:
-        >>> endings([Path("a.svg"), Path("b.txt"), Path("c.TXT"), Path("README")])
+        >>> endings(["a.svg", "b.txt", "c.TXT", "README"])
         '2 .txt, 1 .svg, 1 without ending'
     """
-    counts = Counter(path.suffix.lower() for path in paths).most_common()
+    counts = Counter(map(ending, paths)).most_common()
     listed = [f"{count:,} {readable(suffix) or 'without ending'}" for suffix, count in counts[:4]]
     return ", ".join(listed) + (", ..." if len(counts) > 4 else "")
