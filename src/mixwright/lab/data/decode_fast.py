@@ -1,4 +1,4 @@
-"""The squares of ``decode`` at about half the cost, for training; the last bits may differ.
+"""The squares of ``decode`` at two thirds of the cost or less, for training; last bits may differ.
 
 What differs: a JPEG is decoded at a half, a quarter or an eighth of its size (the file's own scaled
 decoding) where what is cut out is still as large as wanted; and rectangles are resized by torch's

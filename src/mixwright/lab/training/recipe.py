@@ -154,7 +154,7 @@ class Recipe:
     decoding: Literal["exact", "fast"] = _training(
         "exact",
         "how photographs that are decoded in every epoch become squares: as Pillow does it, or at "
-        "about half the cost, most values the same and the others off by little",
+        "two thirds of the cost or less, most values the same and the others off by little",
     )
     # A policy as data.policies reads it; what it holds is checked there, since it needs torch.
     augment: str | None = _training(
