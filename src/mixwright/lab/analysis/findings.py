@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMAT = 3
 """Of the record; ``convert`` brings records of formats 1 and 2 to it."""
 
-Kind = Literal["comparison", "evaluation", "theory"]
+Kind = Literal["comparison", "evaluation", "theory", "reproduction"]
 
 WEIGHTS = {
     "raw": "trained weights",

@@ -86,6 +86,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("--design ring", "a mixer for moments that you want"),
     ),
+    "reproduce": (
+        ("--list", "every table and figure, with what it costs here"),
+        ("miamix:layers", "the rows of a table on digits, in minutes"),
+        ("adautomix:table1 --scale paper --dry-run", "what the published protocol would take"),
+    ),
 }
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "list": "list methods, data sets and models",
     "bench": "measure how fast the methods are",
     "theory": "measure what masks do to gradients",
+    "reproduce": "make a published table or figure again",
 }
 
 HELP = """usage: mixwright COMMAND [options]
@@ -40,7 +41,7 @@ examples:
   mixwright evaluate runs/compare
 """
 
-RESUMES = ("compare", "train", "evaluate")
+RESUMES = ("compare", "train", "evaluate", "reproduce")
 LAB = ("numpy", "scipy", "PIL", "matplotlib", "jinja2", "jsonargparse", "rich")  # what it imports
 INTERRUPTED, TERMINATED = 130, 143  # what shells report of commands that SIGINT, SIGTERM ended
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=REPLACE)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        names = "\n".join(f"  {name:10}{about}" for name, about in COMMANDS.items())
+        names = "\n".join(f"  {name:11}{about}" for name, about in COMMANDS.items())
         print(HELP.format(commands=names), end="")
         return 0 if argv else 2
     if argv[0] in ("--version", "-V"):

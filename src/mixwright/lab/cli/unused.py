@@ -41,8 +41,10 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     ),
 }
 
-# Kinds of data that need no folder for files of theirs, and those that are no single pictures.
-_WITHOUT_FOLDER = ("digits", "folder", "csv", "parquet", "webdataset")
+WITHOUT_FOLDER = ("digits", "folder", "csv", "parquet", "webdataset")
+"""Kinds of data that need no folder for files of theirs."""
+
+# Those that are no single pictures.
 _WITHOUT_PICTURES = ("digits", "cifar10", "cifar100", "fashion-mnist", "medmnist")
 
 
@@ -121,7 +123,7 @@ def check_data_options(options: DataOptions, data: str) -> None:
         DataError: there is no such kind.
     """
     kind = parse_data(data).kind
-    if options.data_dir is not None and kind in _WITHOUT_FOLDER:
+    if options.data_dir is not None and kind in WITHOUT_FOLDER:
         lies = "are shipped with us" if kind == "digits" else "lie where --data says"
         raise UsageError(
             f"--data-dir does nothing with --data {data}, whose files {lies}; leave it out."

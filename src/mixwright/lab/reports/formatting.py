@@ -46,9 +46,9 @@ def spread(interval: Interval | None, *, digits: int = 1, scale: float = 100) ->
     return mean if math.isnan(half) else f"{mean} ± {number(half, digits)}"
 
 
-def signed(interval: Interval | None, *, digits: int = 1) -> str:
+def signed(interval: Interval | None, *, digits: int = 1, scale: float = 100) -> str:
     """Return a difference in points with its sign, e.g. ``+2.1 ± 1.7``; None gives a dash."""
-    text = spread(interval, digits=digits)
+    text = spread(interval, digits=digits, scale=scale)
     positive = interval is not None and not text.startswith((MINUS, NONE))
     return f"+{text}" if positive else text
 

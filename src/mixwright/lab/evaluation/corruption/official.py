@@ -47,6 +47,19 @@ def open_official(
     ``CIFAR-100-C.tar`` (zenodo.org/records/3555552); ``labels`` and ``ids`` ``(n,)`` are those of
     the clean test images and their places in the test set's own order.
     """
+    require_files(folder, types)
+    count = _check_labels(folder / "labels.npy", labels, ids)
+    for name in types:
+        _check_images(folder / f"{name}.npy", count, shape)
+    return OfficialFiles(folder, count)
+
+
+def require_files(folder: Path, types: Sequence[str]) -> None:
+    """Refuse a folder that lacks files of some types.
+
+    Raises:
+        ValueError: one is missing; the message says what to put where.
+    """
     needed = ("labels", *types)
     missing = [f"{name}.npy" for name in needed if not (folder / f"{name}.npy").is_file()]
     if missing:
@@ -55,10 +68,6 @@ def open_official(
             "one file a type. Unpack CIFAR-10-C.tar (zenodo.org/records/2535967) or "
             "CIFAR-100-C.tar (zenodo.org/records/3555552), and give the folder the files are in."
         )
-    count = _check_labels(folder / "labels.npy", labels, ids)
-    for name in types:
-        _check_images(folder / f"{name}.npy", count, shape)
-    return OfficialFiles(folder, count)
 
 
 def _check_labels(file: Path, labels: Tensor, ids: Tensor) -> int:

@@ -1,0 +1,349 @@
+"""``mixwright reproduce``: a published table or figure by one command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mixwright.arguments import counted
+from mixwright.files import read_json, write_json
+from mixwright.lab.cli.errors import UsageError, users_words
+from mixwright.lab.cli.options import dry_run_option
+from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.settings import option_flag, write_value
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mixwright.lab.experiments.published.commands import Command
+    from mixwright.lab.experiments.published.item import PublishedItem, ScaleName
+    from mixwright.lab.reports.section import Table
+
+ABOUT = """Make a published table or figure again: the commands of its protocol, then a table of the
+published numbers beside ours, on the terminal, as Markdown, as a record and as a page.
+
+ITEM is a name of mixwright reproduce --list, such as miamix:layers or adautomix:table1, or a file
+of your own in the same form, which ends in .toml (docs/reproduce.md).
+
+--scale paper is the protocol as published. tiny and small are the same rows with other data,
+another net and another schedule, which a machine without a GPU can do: their numbers are not those
+of the table, and what can be compared is who leads whom.
+
+Stopped or killed, the same command goes on where it was."""
+
+_DONE = "steps.json"
+_FILES = {"gallery": "gallery.html", "bench": "bench.json", "theory": "theory.json"}
+"""What commands leave that do not see for themselves whether they are done."""
+
+
+@dataclass(frozen=True)
+class ReproduceOptions:
+    """``mixwright reproduce``."""
+
+    items: tuple[str, ...] = option((), "what to reproduce; see above", metavar="ITEM")
+    list: bool = option(False, "list every table and figure, with what it costs on this machine")
+    scale: Literal["tiny", "small", "paper"] | None = option(
+        None, "how large (default: the smallest that the item has)"
+    )
+    steps: str | None = option(
+        None,
+        "some of its steps alone, with commas between (default: all); --dry-run names them",
+        metavar="NAMES",
+    )
+    out: str | None = option(
+        None, "folder (default: runs/reproduce/ and ITEM-SCALE)", metavar="DIR"
+    )
+    data_dir: str | None = option(
+        None,
+        "where files of data sets lie or are downloaded to (default: mixwright in the user's cache "
+        "folder)",
+        metavar="DIR",
+    )
+    workers: int | None = option(
+        None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT"
+    )
+    device: str | None = option(
+        None, "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
+    )
+    dry_run: bool = dry_run_option()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; see ``mixwright.lab.cli.main``."""
+    options = parse(ReproduceOptions, argv, prog="mixwright reproduce", about=ABOUT)
+    if options.list:
+        return _list(options)
+    if len(options.items) != 1:
+        raise UsageError(
+            f"{counted(len(options.items), 'ITEM')} given; expected one: mixwright reproduce ITEM. "
+            "mixwright reproduce --list shows all."
+        )
+    (name,) = options.items
+    from mixwright.lab.experiments.published.load import find_item
+
+    with users_words():
+        whole = find_item(name)
+    scale = _scale(name, whole, options.scale)
+    item = whole.at(scale)
+    if options.steps is not None:
+        with users_words():
+            item = item.only([word.strip() for word in options.steps.split(",")])
+    from mixwright.lab.cli.prepare import out_folder
+    from mixwright.lab.cli.progress import open_console
+    from mixwright.lab.cli.reproduce_checks import check_commands
+    from mixwright.lab.experiments.published.commands import commands
+
+    file = file_name(name, scale)
+    out = out_folder(f"runs/reproduce/{file}" if options.out is None else options.out)
+    with users_words():
+        planned = commands(item, out)
+    every = [(command, words_of(command, options)) for command in planned]
+    _check_use(options, planned)
+    check_commands(every)
+    console = open_console()
+    _announce(name, item, scale, out, console)
+    if options.dry_run:
+        return _dry_run(every, console)
+    return _run(name, item, scale, every, file, out, console, shlex.join(
+        ["mixwright", "reproduce", *argv]
+    ))  # fmt: skip
+
+
+def file_name(name: str, scale: str) -> str:
+    """Return what record, table and page of an item are called: they say their scale.
+
+    Example:
+        >>> file_name("miamix:layers", "tiny"), file_name("mine/my.toml", "paper")
+        ('miamix-layers-tiny', 'my-paper')
+    """
+    own = Path(name).stem if name.endswith(".toml") else name.replace(":", "-")
+    return f"{own}-{scale}"
+
+
+def words_of(command: Command, options: ReproduceOptions) -> list[str]:
+    """Return a command as it is typed behind ``mixwright``: its name first.
+
+    Raises:
+        UsageError: it has no such option, or another is said on the command line.
+    """
+    from mixwright.lab.cli.reproduce_checks import options_class
+
+    known = {field.name: field for field in fields(options_class(command.command))}
+    words = [command.command, *command.words]
+    for name, value in command.options.items():
+        name = name.replace("-", "_")
+        if name in known and isinstance(known[name].default, bool):
+            words += [option_flag(name)] if value is True else []
+        else:
+            words += [option_flag(name), write_value(value)]
+    for name in ("workers", "device", "data_dir"):
+        value = getattr(options, name)
+        if value is not None and _takes(command, name):
+            words += [option_flag(name), write_value(value)]
+    return [*words, "--out", str(command.folder)]
+
+
+def _takes(command: Command, name: str) -> bool:
+    """Whether an option of where and how it runs does something for a command."""
+    from mixwright.lab.cli.reproduce_checks import options_class
+    from mixwright.lab.cli.unused import WITHOUT_FOLDER
+
+    if name not in {field.name for field in fields(options_class(command.command))}:
+        return False
+    return name != "data_dir" or command.data.partition(":")[0] not in WITHOUT_FOLDER
+
+
+def _scale(name: str, item: PublishedItem, wanted: ScaleName | None) -> ScaleName:
+    """The scale that was asked for, or the smallest; refuses items that have nothing to run."""
+    if item.diagram:
+        raise UsageError(f"{name} is a diagram ({item.title}): nothing to run.")
+    if item.same_as:
+        raise UsageError(
+            f"{name} shows the data of {item.same_as}: mixwright reproduce {item.same_as} makes "
+            "them."
+        )
+    if wanted is None:
+        return item.scale_names[0]
+    if wanted not in item.scale_names:
+        raise UsageError(
+            f"--scale is {wanted}, which {name} has not; expected {' or '.join(item.scale_names)}."
+        )
+    return wanted
+
+
+def _check_use(options: ReproduceOptions, planned: Sequence[Command]) -> None:
+    """Refuse options that none of the steps takes."""
+    for name in ("workers", "device", "data_dir"):
+        if getattr(options, name) is not None and not any(_takes(step, name) for step in planned):
+            kinds = ", ".join(dict.fromkeys(step.command for step in planned))
+            raise UsageError(
+                f"{option_flag(name)} does nothing here, since no step ({kinds}) takes it; leave "
+                "it out."
+            )
+
+
+def _announce(
+    name: str, item: PublishedItem, scale: ScaleName, out: Path, console: Console
+) -> None:
+    from mixwright.lab.cli.progress import say
+    from mixwright.lab.experiments.published.outcome import caution_of
+
+    say(console, f"{name}: {item.title}\n{item.paper}")
+    if caution := caution_of(item, scale):
+        say(console, caution)
+    for sentence in (item.note, item.not_recovered):
+        if sentence:
+            say(console, sentence)
+    say(console, f"{counted(len(item.steps), 'step')} in {out}")
+
+
+def _dry_run(every: Sequence[tuple[Command, Sequence[str]]], console: Console) -> int:
+    """Print every command, and what comparisons would take, measured by a few real steps."""
+    from mixwright.lab.cli.progress import say
+
+    for place, (command, words) in enumerate(every, start=1):
+        say(console, f"\n[{place}/{len(every)}] {command.step}")
+        say(console, f"  {shlex.join(['mixwright', *words])}")
+        if command.command != "compare":
+            continue
+        try:
+            import_module("mixwright.lab.cli.compare").main([*words[1:], "--dry-run"])
+        except UsageError as error:  # weights of a step before, memory: it may be mended by then
+            say(console, f"no estimate: {error}")
+    return 0
+
+
+def _run(
+    name: str,
+    item: PublishedItem,
+    scale: ScaleName,
+    every: Sequence[tuple[Command, Sequence[str]]],
+    file: str,
+    out: Path,
+    console: Console,
+    asked: str,
+) -> int:
+    """Carry the steps out, then write and show what came out."""
+    from mixwright.lab.cli.progress import say
+    from mixwright.lab.experiments.grid import alone_in
+    from mixwright.lab.experiments.published.outcome import StepOutcome, outcome_of
+    from mixwright.lab.experiments.published.recording import write_outcome
+    from mixwright.lab.reports.page import write_report
+    from mixwright.lab.reports.published_tables import as_markdown, lead_sentences, number_tables
+
+    failed: list[str] = []
+    with users_words():
+        lock = alone_in(out)
+    with lock:
+        for place, (command, words) in enumerate(every, start=1):
+            text = shlex.join(["mixwright", *words])
+            say(console, f"\n[{place}/{len(every)}] {command.step}: {text}")
+            if _is_done(command, text, out):
+                say(console, "done already")
+                continue
+            if import_module(f"mixwright.lab.cli.{command.command}").main(list(words[1:])):
+                failed.append(command.step)
+                continue
+            _note_done(command, text, out)
+        found = outcome_of(
+            name,
+            item,
+            scale,
+            folders={command.step: command.folder for command, _ in every},
+            steps=tuple(
+                StepOutcome(
+                    name=command.step,
+                    command=shlex.join(["mixwright", *words]),
+                    folder=command.folder.relative_to(out).as_posix(),
+                )
+                for command, words in every
+            ),
+        )
+        record = write_outcome(out / f"{file}.json", found, command=asked)
+        table = out / f"{file}.md"
+        table.write_text(as_markdown(found), encoding="utf-8")
+        page = write_report(record)
+    _show(number_tables(found), console)
+    for sentence in (*lead_sentences(found), found.caution):
+        if sentence:
+            say(console, sentence)
+    for step in failed:
+        say(console, f"step {step} did not finish: some of its runs failed, see above.")
+    say(console, f"\nrecord  {record}\ntable   {table}\npage    {page}")
+    return 1 if failed else 0
+
+
+def _is_done(command: Command, text: str, out: Path) -> bool:
+    """Whether a step that cannot see for itself was carried out by the same words."""
+    file = _FILES.get(command.command)
+    if file is None or not (command.folder / file).is_file():
+        return False
+    return _done(out).get(command.step) == text
+
+
+def _note_done(command: Command, text: str, out: Path) -> None:
+    if command.command in _FILES:
+        write_json(out / _DONE, {**_done(out), command.step: text})
+
+
+def _done(out: Path) -> dict[str, str]:
+    try:
+        found = read_json(out / _DONE)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _show(tables: Sequence[tuple[str, Table]], console: Console) -> None:
+    from mixwright.lab.cli.table import numbers_table
+
+    for title, block in tables:
+        table = numbers_table(block.head[0], block.head[1:], console, title=title)
+        for row in block.rows:
+            table.add_row(*(cell if isinstance(cell, str) else cell.text for cell in row))
+        console.print(table)
+
+
+def _list(options: ReproduceOptions) -> int:
+    """Print every item with what it costs."""
+    given = [
+        "ITEM" if field.name == "items" else option_flag(field.name)
+        for field in fields(options)
+        if field.name not in ("list", "device") and getattr(options, field.name) != field.default
+    ]
+    if given:
+        raise UsageError(f"{', '.join(given)} does nothing beside --list; leave it out.")
+    from mixwright.lab.cli.prepare import devices
+    from mixwright.lab.cli.progress import open_console, say
+    from mixwright.lab.experiments.published.cost import COUNTED, item_seconds, measure_speed
+    from mixwright.lab.experiments.published.load import find_item, item_names
+    from mixwright.lab.reports.formatting import about_time
+
+    console = open_console()
+    speed = measure_speed(devices(options.device or "auto")[0])
+    paper = ""
+    for name in item_names():
+        item = find_item(name)
+        if name.partition(":")[0] != paper:
+            paper = name.partition(":")[0]
+            say(console, f"\n{paper}: {item.paper.partition(', ')[0]}")
+        say(console, f"  {name:28}{item.title}")
+        if item.diagram:
+            cost = "a diagram: nothing to run"
+        elif item.same_as:
+            cost = f"the data of {item.same_as}"
+        else:
+            costs = {scale: item_seconds(item.at(scale), speed) for scale in item.scale_names}
+            cost = ", ".join(
+                f"{scale} {'no training' if seconds == 0 else 'about ' + about_time(seconds)}"
+                if seconds is not None
+                else f"{scale} unknown"
+                for scale, seconds in costs.items()
+            )
+        say(console, f"{'':30}{cost}")
+    say(console, f"\n{COUNTED}")
+    return 0

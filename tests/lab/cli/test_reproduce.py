@@ -1,0 +1,178 @@
+"""``mixwright reproduce``: a table of one's own from end to end, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mixwright.lab.cli.main import main
+
+MINE = """
+title = "does mixing help a net that sees each digit once"
+paper = "ours"
+[protocol]
+epochs = {value = "300", source = "Table 1", ours = "1"}
+[rows]
+Vanilla = {method = "none"}
+MixUp = {method = "mixup"}
+[[steps]]
+name = "runs"
+command = "compare"
+options = {data = "digits", epochs = 1, train_size = 20, batch_size = 10, seeds = 2}
+[[steps]]
+name = "masks"
+command = "gallery"
+methods = ["cutmix:lam=0.65"]
+options = {count = 1}
+[[columns]]
+head = "digits, top-1"
+step = "runs"
+published = {Vanilla = 70.0, MixUp = 72.5}
+source = "Table 1"
+"""  # fmt: skip
+
+TINY = """
+[[columns]]
+head = "how many"
+step = "masks"
+[scales.tiny]
+about = "a picture"
+[scales.tiny.steps]
+masks = {}
+"""
+
+
+OFFICIAL = """
+[[steps]]
+name = "corruption"
+command = "evaluate"
+of = ["runs"]
+options = {only = "corruption:source=official,path=nowhere"}
+"""
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(MINE)
+    Path("tiny.toml").write_text(MINE + TINY)
+    return tmp_path
+
+
+def test_a_table_of_ones_own_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["reproduce", "mine.toml", "--workers", "1"]
+    assert main([*command, "--dry-run"]) == 0
+    planned = capsys.readouterr().out
+    assert "[1/2] runs\n  mixwright compare none mixup --data digits --epochs 1 " in planned
+    assert "estimate: about" in planned
+    assert "mixwright gallery cutmix:lam=0.65 --count 1 --out " in planned
+    assert not Path("runs").exists()
+
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    out = Path("runs/reproduce/mine-paper")
+    assert (out / "runs" / "comparison.json").is_file()
+    record = json.loads((out / "mine-paper.json").read_text())
+    ours = record["parts"]["published"]["numbers"]["columns"][0]["cells"][0]["ours"]
+    # The same by hand: one epoch, so that the median of the last ten is its top-1.
+    tops = [
+        json.loads(line)["test"]["raw"]["top1"]
+        for file in sorted(out.glob("runs/runs/none-*/metrics.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
+    assert len(tops) == 2
+    assert ours["mean"] == pytest.approx(100 * sum(tops) / 2)
+    assert f"{100 * sum(tops) / 2:.2f}" in said
+    page = (out / "mine-paper.html").read_text()
+    assert "<title>mine.toml</title>" in page
+    assert "interval covers it" in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing beside itself
+    table = (out / "mine-paper.md").read_text()
+    assert "| epochs | 300 | Table 1 | 1 |" in table
+    assert "interval covers it" in table
+
+    first = (out / "masks" / "gallery.html").stat().st_mtime_ns
+    assert main(command) == 0
+    again = capsys.readouterr().out
+    assert "4 of 4 runs are there already" in again
+    assert "done already" in again  # the pictures, by the same words
+    assert (out / "masks" / "gallery.html").stat().st_mtime_ns == first
+
+    (out / "mine-paper.html").unlink()  # a page is made from the record alone
+    assert main(["report", str(out / "mine-paper.json")]) == 0
+    assert "<title>mine.toml</title>" in (out / "mine-paper.html").read_text()
+
+
+def test_a_smaller_scale_says_so_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "tiny.toml", "--out", "here"]) == 0
+    said = capsys.readouterr().out
+    caution = "tiny scale: other data, net and schedule; not the published table (a picture)"
+    assert said.count(caution) == 2
+    assert sorted(file.name for file in Path("here").glob("tiny-*")) == [
+        "tiny-tiny.html",
+        "tiny-tiny.json",
+        "tiny-tiny.md",
+    ]
+    page = Path("here/tiny-tiny.html").read_text()
+    assert "<title>tiny.toml, tiny scale</title>" in page
+    assert page.count(caution) >= 2
+    assert "interval covers it" not in page
+    assert "digits, top-1" not in page  # its step is none of this scale
+    assert Path("here/tiny-tiny.md").read_text().startswith("# tiny.toml, tiny scale\n")
+
+
+def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "--list"]) == 0
+    said = capsys.readouterr().out
+    assert "\nmiamix: Liang et al. 2023\n" in said
+    for name in ("miamix:layers", "hmix:scenarios", "adautomix:figure14", "adautomix:table11"):
+        assert re.search(rf"\n  {name} +\S.*\n +tiny about .*, paper ", said), name
+    assert re.search(r"adautomix:figure3 .*\n +a diagram: nothing to run\n", said)
+    assert re.search(r"adautomix:figure5 .*\n +the data of adautomix:table7\n", said)
+    assert "Times are counted, not measured" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "0 ITEMs given; expected one: mixwright reproduce ITEM."),
+        ("a b", "2 ITEMs given; expected one"),
+        ("miamix:layer", 'there is no published table miamix:layer. Did you mean "miamix:layers"?'),
+        ("adautomix:figure2", "adautomix:figure2 is a diagram (Figure 2: the framework): nothing"),
+        ("adautomix:figure8", "adautomix:figure8 shows the data of adautomix:table7: mixwright re"),
+        ("hmix:masks --scale small", "--scale is small, which hmix:masks has not; expected tiny o"),
+        ("hmix:masks --scale huge", "--scale is huge; expected one of tiny, small, paper"),
+        ("gone.toml", "gone.toml cannot be read: No such file or directory; expected a file of a"),
+        ("broken.toml", "broken.toml: not TOML ("),
+        ("mine.toml --steps run", "there is no step run. Did you mean \"runs\"? Steps are runs, "),
+        ("hmix:masks --workers 2", "--workers does nothing here, since no step (gallery) takes it"),
+        ("mine.toml --data-dir x", "--data-dir does nothing here"),
+        ("mine.toml --list", "ITEM does nothing beside --list; leave it out."),
+        ("--list --scale tiny", "--scale does nothing beside --list"),
+        ("wrong.toml", "step runs: there is no option --epoch. Did you mean \"--epochs\"?"),
+        ("value.toml", "step runs: --epochs is many; expected a whole number"),
+        ("method.toml", 'there is no method "mixupp". Did you mean "mixup"?'),
+        ("data.toml", "cars: neither "),
+        ("official.toml", "step corruption: official corruptions: nowhere has no labels.npy, "),
+        ("mine.toml --out mine.toml", "--out mine.toml: mine.toml is a file; expected a folder"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence_before_anything_starts(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("broken.toml").write_text("title = ")
+    Path("wrong.toml").write_text(MINE.replace("epochs = 1", "epoch = 1"))
+    Path("value.toml").write_text(MINE.replace("epochs = 1", 'epochs = "many"'))
+    Path("method.toml").write_text(MINE.replace('"mixup"', '"mixupp"'))
+    Path("data.toml").write_text(MINE.replace('"digits"', '"cars"'))
+    Path("official.toml").write_text(MINE + OFFICIAL)
+    assert main(["reproduce", *words.split()]) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.err.startswith("mixwright reproduce: ")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert not Path("runs").exists()
