@@ -193,8 +193,8 @@ def test_a_step_for_each_row_starts_from_the_runs_of_that_row() -> None:
     assert tuned.options["init"] == "out/imagenet/runs/adautomix-s{seed}-*"
 
 
-def _speed(item: PublishedItem, **speed: float) -> float | None:
-    return item_seconds(item, Speed(**{"gflops": 1e12, "step": 0.0, "together": 1} | speed))
+def _seconds(item: PublishedItem, *, gflops: float = 1e12, step: float = 0.0) -> float | None:
+    return item_seconds(item, Speed(gflops=gflops, step=step, together=1))
 
 
 def test_costs_are_counted() -> None:
@@ -203,12 +203,12 @@ def test_costs_are_counted() -> None:
         '{data = "digits"}', "{train_size = 60, epochs = 100, batch_size = 20, eval_every = 100}"
     )
     item = read_item(text, where="my.toml")
-    assert _speed(item, step=0.1) == pytest.approx(2 * 3 * 300 * 0.1)
+    assert _seconds(item, step=0.1) == pytest.approx(2 * 3 * 300 * 0.1)
     forward = FORWARD["smallconv"]
     images = 2 * 3 * (3 * 60 * 100 + 2 * 797)  # two methods, three seeds; EMA and trained weights
-    assert _speed(item, gflops=2.0) == pytest.approx(images * forward / 2)
+    assert _seconds(item, gflops=2.0) == pytest.approx(images * forward / 2)
     own = text.replace("epochs = 100", 'model = "my.nets:one", epochs = 100')
-    assert _speed(read_item(own, where="my.toml")) is None
+    assert _seconds(read_item(own, where="my.toml")) is None
 
 
 def test_operations_are_those_that_torch_counts() -> None:

@@ -140,7 +140,7 @@ def test_another_scale_is_never_set_against_the_published_table(folder: Path) ->
     assert {(cell.difference, cell.covered) for cell in cells} == {(None, None)}
     title, table = outcome_tables(tiny)[0]
     assert (title, table.head) == (
-        "top-1, %",
+        "tiny scale of top-1, %",
         ("", "METHOD", "published", "ours, not the published table"),
     )
     assert table.rows[1] == ("Good", "mixup", "70.00 *", "62.00 ± 4.97")

@@ -24,7 +24,7 @@ def outcome_tables(found: Outcome) -> list[tuple[str, Table]]:
     for column, numbers in zip(found.columns, number_tables(found), strict=True):
         tables.append(numbers)
         if column.leads:
-            tables.append((f"{column.head}: who leads", _leads(column)))
+            tables.append((f"{_head(column, found)}: who leads", _leads(column)))
     return tables
 
 
@@ -32,11 +32,16 @@ def number_tables(found: Outcome) -> list[tuple[str, Table]]:
     """Return title and table of the numbers of each column."""
     return [
         (
-            f"{column.head}, {column.unit}",
+            f"{_head(column, found)}, {column.unit}",
             _numbers(column, published_scale=found.scale == "paper"),
         )
         for column in found.columns
     ]
+
+
+def _head(column: ColumnOutcome, found: Outcome) -> str:
+    """What a column is headed; at another scale it says that the name is that of the published."""
+    return column.head if found.scale == "paper" else f"{found.scale} scale of {column.head}"
 
 
 def _numbers(column: ColumnOutcome, *, published_scale: bool) -> Table:
@@ -78,8 +83,9 @@ def _leads(column: ColumnOutcome) -> Table:
         head=("", "against", "published", "ours", "p", "seeds would show", "verdict"),
         rows=tuple(_lead(lead, column.digits) for lead in column.leads),
         caption="Differences of the first to the second row, turned so that more is better, the "
-        "row that is better as published in front; paired by seed; intervals and p-values are adjusted for all rows that are compared with one. Seeds would "
-        "show: the smallest true difference that is found four times in five.",
+        "row that is better as published in front; paired by seed; intervals and p-values are "
+        "adjusted for all rows that are compared with one. Seeds would show: the smallest true "
+        "difference that is found four times in five.",
     )
 
 
@@ -98,7 +104,7 @@ def _lead(lead: Lead, digits: int) -> tuple[str, ...]:
 def lead_sentences(found: Outcome) -> list[str]:
     """Return who leads whom, a line each, for terminals, where the table has no room."""
     return [
-        f"{column.head}: {lead.first} against {lead.second} "
+        f"{_head(column, found)}: {lead.first} against {lead.second} "
         f"{signed(lead.ours, digits=column.digits, scale=1)}"
         + ("" if lead.published is None else f", published +{lead.published:.{column.digits}f}")
         + f": {lead_words(lead)}"
