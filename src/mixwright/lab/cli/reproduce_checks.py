@@ -14,7 +14,7 @@ from mixwright.lab.experiments.method_names import TRAINED
 if TYPE_CHECKING:
     from mixwright.lab.experiments.published.commands import Command
 
-_USERS_OWN = ("imagenet", "cars", "medmnist", "folder", "csv", "parquet")
+_USERS_OWN = ("imagenet", "cars", "elpv", "medmnist", "folder", "csv", "parquet")
 """Kinds of data that nothing is downloaded for: whoever wants them puts them in their place."""
 
 
