@@ -37,7 +37,9 @@ def write_record_pages(pages: Path) -> list[str]:
         shutil.copytree(ROOT / RECORDS / slug, pages / "records" / slug, dirs_exist_ok=True)
         made.append(f"records/{slug}.md")
         (pages / made[-1]).write_text(record_page(slug, own))
-    shutil.copytree(ROOT / RECORDS / "bench", pages / "records" / "bench", dirs_exist_ok=True)
+    # Tables of published items are pages as they are, which the list of records leads to.
+    for name in ("bench", "reproduce"):
+        shutil.copytree(ROOT / RECORDS / name, pages / "records" / name, dirs_exist_ok=True)
     made.append("records/bench.md")
     (pages / made[-1]).write_text(bench_page())
     return made

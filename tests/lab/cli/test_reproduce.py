@@ -106,6 +106,17 @@ def test_a_table_of_ones_own_from_end_to_end(capsys: pytest.CaptureFixture[str])
     assert "<title>mine.toml</title>" in (out / "mine-paper.html").read_text()
 
 
+def test_what_a_dry_run_cannot_measure_is_said_and_the_rest_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("data.toml").write_text(MINE.replace('"digits"', '"cars"'))
+    assert main(["reproduce", "data.toml", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "mixwright compare none mixup --data cars --epochs 1 " in said
+    assert "no estimate: cars: neither " in said
+    assert "mixwright gallery cutmix:lam=0.65 " in said
+
+
 def test_a_smaller_scale_says_so_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "tiny.toml", "--out", "here"]) == 0
     said = capsys.readouterr().out
@@ -157,6 +168,12 @@ def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str])
         ("method.toml", 'there is no method "mixupp". Did you mean "mixup"?'),
         ("data.toml", "cars: neither "),
         ("official.toml", "step corruption: official corruptions: nowhere has no labels.npy, "),
+        ("hmix:masks --trust", "--trust does nothing with hmix:masks, which names no code"),
+        ("class.toml", "class.toml names the module nets.own, which is not imported: that would"),
+        ("model.toml", "option value nets.own:build: model.toml names the module nets.own, which"),
+        ("only.toml", "option value nets.own:Mine: only.toml names the module nets.own, which is"),
+        ("latin.toml", "latin.toml cannot be read: 'utf-8' codec can't decode byte 0xe9"),
+        ("deep.toml", "deep.toml: not TOML ("),
         ("mine.toml --out mine.toml", "--out mine.toml: mine.toml is a file; expected a folder"),
     ],
 )  # fmt: skip
@@ -169,6 +186,14 @@ def test_mistakes_are_one_sentence_before_anything_starts(
     Path("method.toml").write_text(MINE.replace('"mixup"', '"mixupp"'))
     Path("data.toml").write_text(MINE.replace('"digits"', '"cars"'))
     Path("official.toml").write_text(MINE + OFFICIAL)
+    Path("class.toml").write_text(MINE.replace('"mixup"', '"nets.own:Mine"'))
+    Path("model.toml").write_text(MINE.replace("epochs = 1", 'model = "nets.own:build"'))
+    Path("only.toml").write_text(
+        MINE
+        + OFFICIAL.replace("corruption:source=official,path=nowhere", "cam:mixer=nets.own:Mine")
+    )
+    Path("latin.toml").write_bytes(MINE.encode().replace(b"does", b"\xe9"))
+    Path("deep.toml").write_text("a = " + 5000 * "[")
     assert main(["reproduce", *words.split()]) == 2
     said = capsys.readouterr()
     assert message in said.err

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from mixwright.arguments import counted
 from mixwright.files import read_json, write_json
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import dry_run_option
+from mixwright.lab.cli.options import TrustOptions, dry_run_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.settings import option_flag, write_value
 
@@ -41,7 +41,7 @@ _FILES = {"gallery": "gallery.html", "bench": "bench.json", "theory": "theory.js
 
 
 @dataclass(frozen=True)
-class ReproduceOptions:
+class ReproduceOptions(TrustOptions):
     """``mixwright reproduce``."""
 
     items: tuple[str, ...] = option((), "what to reproduce; see above", metavar="ITEM")
@@ -87,6 +87,11 @@ def main(argv: Sequence[str]) -> int:
 
     with users_words():
         whole = find_item(name)
+    own_file = name.endswith(".toml")
+    if options.trust and not own_file:
+        raise UsageError(
+            f"--trust does nothing with {name}, which names no code of yours; leave it out."
+        )
     scale = _scale(name, whole, options.scale)
     item = whole.at(scale)
     if options.steps is not None:
@@ -94,16 +99,18 @@ def main(argv: Sequence[str]) -> int:
             item = item.only([word.strip() for word in options.steps.split(",")])
     from mixwright.lab.cli.prepare import out_folder
     from mixwright.lab.cli.progress import open_console
-    from mixwright.lab.cli.reproduce_checks import check_commands
+    from mixwright.lab.cli.reproduce_checks import check_commands, check_own_code
     from mixwright.lab.experiments.published.commands import commands
 
     file = file_name(name, scale)
     out = out_folder(f"runs/reproduce/{file}" if options.out is None else options.out)
+    if own_file and not options.trust:
+        check_own_code(whole, Path(name))
     with users_words():
         planned = commands(item, out)
     every = [(command, words_of(command, options)) for command in planned]
     _check_use(options, planned)
-    check_commands(every)
+    check_commands(every, data_too=not options.dry_run)
     console = open_console()
     _announce(name, item, scale, out, console)
     if options.dry_run:
@@ -144,6 +151,7 @@ def words_of(command: Command, options: ReproduceOptions) -> list[str]:
         value = getattr(options, name)
         if value is not None and _takes(command, name):
             words += [option_flag(name), write_value(value)]
+    words += ["--trust"] if options.trust else []
     return [*words, "--out", str(command.folder)]
 
 
@@ -245,7 +253,11 @@ def _run(
             if _is_done(command, text, out):
                 say(console, "done already")
                 continue
-            if import_module(f"mixwright.lab.cli.{command.command}").main(list(words[1:])):
+            try:
+                code = import_module(f"mixwright.lab.cli.{command.command}").main(list(words[1:]))
+            except UsageError as error:
+                raise UsageError(f"step {command.step}: {error}") from None
+            if code:
                 failed.append(command.step)
                 continue
             _note_done(command, text, out)

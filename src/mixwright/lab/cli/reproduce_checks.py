@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.parser import parse
 from mixwright.lab.experiments.method_names import TRAINED
+from mixwright.lab.models.names import own_model
+from mixwright.lab.settings.own_code import own_module
 
 if TYPE_CHECKING:
     from mixwright.lab.experiments.published.commands import Command
+    from mixwright.lab.experiments.published.item import PublishedItem
 
 _USERS_OWN = ("imagenet", "cars", "elpv", "medmnist", "folder", "csv", "parquet")
 """Kinds of data that nothing is downloaded for: whoever wants them puts them in their place."""
@@ -28,11 +32,43 @@ def options_class(command: str) -> type[Any]:
     return getattr(module, f"{command.capitalize()}Options")
 
 
-def check_commands(every: Sequence[tuple[Command, Sequence[str]]]) -> None:
+def check_own_code(item: PublishedItem, file: Path) -> None:
+    """Refuse modules that a file names and that are not imported: importing them runs their code.
+
+    Raises:
+        UsageError: there is one; the message says how to allow it.
+    """
+    from mixwright.lab.experiments.methods import parse_method
+
+    methods = [row.method for row in item.rows.values()]
+    methods += [method for scale in item.scales.values() for method in scale.methods.values()]
+    options = [step.options for step in item.steps]
+    options += [own for scale in item.scales.values() for own in scale.steps.values()]
+    for step in item.steps:
+        methods += [method for method in step.methods or () if not _to_come(method)]
+    words = [word for own in options for word in _words(own)]
+    with users_words():
+        for method in methods:
+            parse_method(method, file=file)
+        for word in words:
+            if (own := own_model(word)) is not None:
+                what, expected = f"option value {word}", "a name of ours"
+                own_module(what, own[0], expected=expected, file=file)
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    """What may name a network or a METHOD among options: that of --model, cam:mixer=my.own:Mine."""
+    found = re.findall(r"=([^,;\s]+)", str(options.get("only", "")))
+    for name in ("model", "step_models"):
+        found += str(options.get(name, "")).split(",")
+    return found
+
+
+def check_commands(every: Sequence[tuple[Command, Sequence[str]]], *, data_too: bool) -> None:
     """Read every command as the command line would, and look for data that nobody downloads.
 
     Raises:
-        UsageError: an option or a METHOD is not understood, or data are not there.
+        UsageError: an option or a METHOD is not understood, or, ``data_too``, data are not there.
     """
     from mixwright.lab.experiments.methods import parse_methods
 
@@ -47,7 +83,7 @@ def check_commands(every: Sequence[tuple[Command, Sequence[str]]]) -> None:
             )
             with users_words():
                 if command.command == "evaluate":
-                    _check_official(options.only)
+                    check_official(options.only, files_too=data_too)
                 else:
                     parse_methods(one for one in options.methods if not _to_come(one))
         except UsageError as error:
@@ -55,8 +91,8 @@ def check_commands(every: Sequence[tuple[Command, Sequence[str]]]) -> None:
         if command.command not in ("bench", "evaluate"):
             data[options.data, options.data_dir, options.skip_unreadable] = None
     with users_words():
-        for name, folder, skip in data:
-            _check_data(name, folder, skip_unreadable=skip)
+        for name, folder, skip in data if data_too else ():
+            check_data(name, folder, skip_unreadable=skip)
 
 
 def _to_come(method: str) -> bool:
@@ -64,7 +100,7 @@ def _to_come(method: str) -> bool:
     return method.startswith(f"{TRAINED}:")
 
 
-def _check_data(name: str, folder: str | None, *, skip_unreadable: bool) -> None:
+def check_data(name: str, folder: str | None, *, skip_unreadable: bool) -> None:
     """Read data that nobody downloads; their own message says what to put where."""
     from mixwright.lab.data.load import load_data
     from mixwright.lab.data.names import parse_data
@@ -73,12 +109,12 @@ def _check_data(name: str, folder: str | None, *, skip_unreadable: bool) -> None
         load_data(name, data_dir=folder, skip_unreadable=skip_unreadable, download=False)
 
 
-def _check_official(only: str | None) -> None:
-    """Refuse a folder of official corrupted images that lacks files."""
+def check_official(only: str | None, *, files_too: bool) -> None:
+    """Read what is to be evaluated; refuse a folder of official images that lacks files."""
     from mixwright.lab.evaluation.corruption.corruption import Corruption
     from mixwright.lab.evaluation.corruption.official import require_files
     from mixwright.lab.experiments.evaluations.parts import parse_parts
 
     for part in parse_parts(only):
-        if isinstance(part, Corruption) and part.source == "official":
+        if files_too and isinstance(part, Corruption) and part.source == "official":
             require_files(Path(part.path).expanduser(), part.types)

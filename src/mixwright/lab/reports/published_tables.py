@@ -132,7 +132,12 @@ def as_markdown(found: Outcome) -> str:
 def protocol_table(found: Outcome) -> Table:
     """Return every value of the protocol with its source, and what is done here in its place."""
     return Table(
-        head=("", "as published", "source", "here"),
+        head=(
+            "",
+            "as published",
+            "source",
+            "here" if found.scale == "paper" else "here, at the scale paper",
+        ),
         rows=tuple(
             (name, value.value or "not stated", value.source, value.ours)
             for name, value in found.protocol.items()

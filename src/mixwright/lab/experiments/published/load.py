@@ -51,10 +51,10 @@ def find_item(name: str) -> PublishedItem:
         True
     """
     if name.endswith(".toml"):
-        path = Path(name).expanduser()
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+            text = Path(name).expanduser().read_text(encoding="utf-8")
+        # Not there, not UTF-8 or with a null in its name, or of an unknown user.
+        except (OSError, ValueError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ValueError(f"{name} cannot be read: {reason}; expected a file of a table.") from (
                 None
@@ -83,8 +83,9 @@ def read_item(text: str, *, where: str) -> PublishedItem:
     """
     try:
         raw: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where}: not TOML ({error}). docs/reproduce.md shows a file.") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:  # lists in lists without end
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{where}: not TOML ({reason}). docs/reproduce.md shows a file.") from None
     item = decode(PublishedItem, raw, where=where, error=ValueError)
     try:
         check_item(item)
