@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -27,6 +28,7 @@ name = "masks"
 command = "gallery"
 methods = ["cutmix:lam=0.65"]
 options = {count = 1}
+pictures = ["gallery.png"]
 [[columns]]
 head = "digits, top-1"
 step = "runs"
@@ -131,6 +133,8 @@ def test_a_smaller_scale_says_so_everywhere(capsys: pytest.CaptureFixture[str]) 
     assert "<title>tiny.toml, tiny scale</title>" in page
     assert page.count(caution) >= 2
     assert "interval covers it" not in page
+    (shown, _) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)  # wide and narrow
+    assert base64.b64decode(shown) == Path("here/masks/gallery.png").read_bytes()
     assert "digits, top-1" not in page  # its step is none of this scale
     assert Path("here/tiny-tiny.md").read_text().startswith("# tiny.toml, tiny scale\n")
 

@@ -147,6 +147,7 @@ source = "ours"
         ('"mixup"', '"mixup", weights = "emma"', "rows.b.weights names 'emma'; expected one of ra"),
         ('source = "ours"', "", "columns[0].source is empty; expected where its published"),
         ('name = "runs"', 'name = "../runs"', "steps[0].name is '../runs'; expected letters"),
+        ("options", 'pictures = ["../a.png"]\noptions', "steps[0].pictures names '../a.png'; exp"),
         ("options", 'of = ["runs"]\noptions', "steps[0].of names 'runs'; expected one of nothing"),
         ("options", "each_row = true\noptions", "expected <row> in the name of a step"),
         ('[[steps]]\nname = "runs"\ncommand = "compare"\noptions = {data = "digits"}\n', "",

@@ -271,6 +271,7 @@ def _run(
                     name=command.step,
                     command=shlex.join(["mixwright", *words]),
                     folder=command.folder.relative_to(out).as_posix(),
+                    pictures=command.pictures,
                 )
                 for command, words in every
             ),

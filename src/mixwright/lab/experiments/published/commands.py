@@ -23,6 +23,7 @@ class Command:
         options: by name, without those of where and how it runs.
         folder: where its results lie.
         data: that it works on; of an evaluation those of what it measures.
+        pictures: see ``item.Step``.
     """
 
     step: str
@@ -31,6 +32,7 @@ class Command:
     options: Mapping[str, Any]
     folder: Path
     data: str
+    pictures: tuple[str, ...] = ()
 
 
 def commands(item: PublishedItem, out: Path) -> list[Command]:
@@ -65,6 +67,7 @@ def commands(item: PublishedItem, out: Path) -> list[Command]:
                     options=options,
                     folder=folder,
                     data=data[step.name],
+                    pictures=step.pictures,
                 )
             )
     return found

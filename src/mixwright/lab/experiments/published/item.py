@@ -63,6 +63,7 @@ class Step:
         of: steps before, whose folders ``evaluate`` measures.
         each_row: whether it is done once for each row; its name and options then hold ``<row>``.
         options: name to value, as in ``--epochs 200``; true for one without a value.
+        pictures: PNGs in its folder that belong to what is published, shown on the page.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Step:
     of: tuple[str, ...] = ()
     each_row: bool = False
     options: dict[str, Any] = field(default_factory=dict[str, Any])
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +241,12 @@ def check_item(item: PublishedItem) -> None:
                 "folder."
             )
         _each(step.rows, item.rows, f"{at}.rows")
+        for picture in step.pictures:
+            if not picture.endswith(".png") or ".." in picture or picture.startswith("/"):
+                raise ValueError(
+                    f"{at}.pictures names {picture!r}; expected a PNG in the folder of the step, "
+                    "such as figures/curves-all.png."
+                )
         _each(step.of, names[:place], f"{at}.of")
         if (step.command == "evaluate") != bool(step.of):
             raise ValueError(

@@ -99,11 +99,12 @@ class ColumnOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class StepOutcome:
-    """A command that was carried out; ``folder`` is relative to the record."""
+    """A command that was carried out; ``folder`` is relative to the record, ``pictures`` to it."""
 
     name: str
     command: str
     folder: str
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,16 @@ class Outcome:
     caution: str
     columns: tuple[ColumnOutcome, ...]
     steps: tuple[StepOutcome, ...]
+
+
+def picture_name(step: StepOutcome, picture: str) -> str:
+    """Return what a picture of a step is called on the page.
+
+    Example:
+        >>> picture_name(StepOutcome(name="a", command="", folder="a"), "figures/curves-all.png")
+        'a-curves-all'
+    """
+    return f"{step.name}-{Path(picture).stem}"
 
 
 def caution_of(item: PublishedItem, scale: ScaleName) -> str:

@@ -6,20 +6,30 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mixwright import __version__
-from mixwright.files import write_json
+from mixwright.files import write_json, write_whole
 from mixwright.lab.analysis.findings import About, Dataset, Findings, Part
 from mixwright.lab.analysis.store import NAMES, read_findings, to_record
 from mixwright.lab.experiments.about import now
-from mixwright.lab.experiments.published.outcome import Outcome
+from mixwright.lab.experiments.published.outcome import Outcome, picture_name
 from mixwright.lab.training.machine import commit
 
 PART = "published"
 """The one part of such a record."""
 
+PICTURES = "pictures"
+"""The section of the page for pictures of the steps, which lie under ``figures`` beside it."""
+
 
 def write_outcome(path: Path, found: Outcome, *, command: str) -> Path:
     """Write a record that ``mixwright report`` reads, whole or not at all; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for step in found.steps:
+        for picture in step.pictures:
+            file = path.parent / step.folder / picture
+            if file.is_file():  # else the step could not draw it, as its own page says
+                kept = path.parent / "figures" / f"{PICTURES}-{picture_name(step, picture)}.png"
+                kept.parent.mkdir(exist_ok=True)
+                write_whole(kept, lambda stream, file=file: stream.write(file.read_bytes()))
     write_json(path, to_record(_findings(found, path.parent, command)))
     return path
 
