@@ -11,8 +11,8 @@ import pytest
 from lab.reports.pages import made_group
 from mixwright.lab.analysis.findings import About, Dataset, Findings, Part
 from mixwright.lab.analysis.measures import with_statistics
-from mixwright.lab.analysis.store import write_findings
-from mixwright.lab.experiments.published.load import read_item
+from mixwright.lab.analysis.store import read_findings, write_findings
+from mixwright.lab.experiments.published.load import find_item, read_item
 from mixwright.lab.experiments.published.outcome import (
     Outcome,
     column_outcome,
@@ -21,6 +21,7 @@ from mixwright.lab.experiments.published.outcome import (
 )
 from mixwright.lab.reports.formatting import MINUS
 from mixwright.lab.reports.published_tables import as_markdown, outcome_tables
+from mixwright.lab.reports.sections.published import read_outcome
 
 ITEM = read_item(
     """
@@ -169,6 +170,18 @@ def test_what_was_not_run_is_said(tmp_path: Path) -> None:
     odd = replace(ITEM.columns[0], path="nothing.here")
     found = column_outcome(odd, ITEM, {"runs": tmp_path}, published_scale=True)
     assert found.cells[0].ours is None
+
+
+RECORDS = Path(__file__).parents[3] / "benchmarks" / "results" / "reproduce"
+
+
+@pytest.mark.parametrize("name", sorted(folder.name for folder in RECORDS.iterdir()))
+def test_committed_tables_are_those_of_their_records(name: str) -> None:
+    record = RECORDS / name / f"{name}.json"
+    found = read_outcome(read_findings(record).parts["published"])
+    assert f"{found.item.replace(':', '-')}-{found.scale}" == name
+    assert record.with_suffix(".md").read_text() == as_markdown(found)
+    assert find_item(found.item).title == found.title
 
 
 def test_words_say_whether_it_could_have_been_seen(folder: Path) -> None:
