@@ -103,6 +103,13 @@ def test_a_table_of_ones_own_from_end_to_end(capsys: pytest.CaptureFixture[str])
     assert "done already" in again  # the pictures, by the same words
     assert (out / "masks" / "gallery.html").stat().st_mtime_ns == first
 
+    # A step alone: the others' numbers are those that are there.
+    assert main([*command, "--steps", "masks"]) == 0
+    alone = capsys.readouterr().out
+    assert "[2/2] masks: " in alone
+    assert "[1/2]" not in alone
+    assert f"{100 * sum(tops) / 2:.2f}" in alone
+
     (out / "mine-paper.html").unlink()  # a page is made from the record alone
     assert main(["report", str(out / "mine-paper.json")]) == 0
     assert "<title>mine.toml</title>" in (out / "mine-paper.html").read_text()
@@ -117,6 +124,23 @@ def test_what_a_dry_run_cannot_measure_is_said_and_the_rest_shown(
     assert "mixwright compare none mixup --data cars --epochs 1 " in said
     assert "no estimate: cars: neither " in said
     assert "mixwright gallery cutmix:lam=0.65 " in said
+
+
+def test_a_step_that_measures_others_can_be_done_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It looks for the runs where they would be, and says that they are not there."""
+    evaluated = OFFICIAL.replace("corruption:source=official,path=nowhere", "accuracy")
+    Path("more.toml").write_text(MINE + evaluated)
+    command = ["reproduce", "more.toml", "--steps", "corruption"]
+    assert main([*command, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "mixwright evaluate runs/reproduce/more-paper/runs --only accuracy --out " in said
+    assert "[1/1] corruption" in said
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mixwright reproduce: step corruption: there is no runs/reproduce/mo")
+    assert said.count("\n") == 1
 
 
 def test_a_smaller_scale_says_so_everywhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,6 +152,9 @@ source = "ours"
         ("options", "each_row = true\noptions", "expected <row> in the name of a step"),
         ('[[steps]]\nname = "runs"\ncommand = "compare"\noptions = {data = "digits"}\n', "",
          "columns[0].step names 'runs'; expected one of nothing"),
+        ("[[columns]]", "[[steps]]\nname = 'e'\ncommand = 'evaluate'\nof = ['runs']\n"
+         "[scales.tiny]\nabout = 'x'\nsteps = {e = {}}\n[[columns]]",
+         "scales.tiny.steps, whose e measures others, names 'runs'; expected one of e."),
         ("[rows]", "[scales.big]\nabout = 'x'\nsteps = {}\n[rows]", "has the key 'big'; expected"),
         ("[rows]", "[scales.tiny]\nabout = 'x'\nsteps = {}\n[rows]", "scales.tiny.steps is empty"),
     ],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mixwright.arguments import counted
+from mixwright.arguments import counted, did_you_mean
 from mixwright.files import read_json, write_json
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrustOptions, dry_run_option
@@ -94,9 +94,6 @@ def main(argv: Sequence[str]) -> int:
         )
     scale = _scale(name, whole, options.scale)
     item = whole.at(scale)
-    if options.steps is not None:
-        with users_words():
-            item = item.only([word.strip() for word in options.steps.split(",")])
     from mixwright.lab.cli.prepare import out_folder
     from mixwright.lab.cli.progress import open_console
     from mixwright.lab.cli.reproduce_checks import check_commands, check_own_code
@@ -108,14 +105,15 @@ def main(argv: Sequence[str]) -> int:
         check_own_code(whole, Path(name))
     with users_words():
         planned = commands(item, out)
+    wanted = _wanted(options.steps, [command.step for command in planned])
     every = [(command, words_of(command, options)) for command in planned]
     _check_use(options, planned)
     check_commands(every, data_too=not options.dry_run)
     console = open_console()
     _announce(name, item, scale, out, console)
     if options.dry_run:
-        return _dry_run(every, console)
-    return _run(name, item, scale, every, file, out, console, shlex.join(
+        return _dry_run([one for one in every if one[0].step in wanted], console)
+    return _run(name, item, scale, every, wanted, file, out, console, shlex.join(
         ["mixwright", "reproduce", *argv]
     ))  # fmt: skip
 
@@ -183,6 +181,19 @@ def _scale(name: str, item: PublishedItem, wanted: ScaleName | None) -> ScaleNam
     return wanted
 
 
+def _wanted(text: str | None, known: Sequence[str]) -> list[str]:
+    """The steps that are asked for; all where none is named."""
+    if text is None:
+        return list(known)
+    names = [word.strip() for word in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no step {name}.{did_you_mean(name, known)} Steps are {', '.join(known)}."
+            )
+    return names
+
+
 def _check_use(options: ReproduceOptions, planned: Sequence[Command]) -> None:
     """Refuse options that none of the steps takes."""
     for name in ("workers", "device", "data_dir"):
@@ -230,12 +241,13 @@ def _run(
     item: PublishedItem,
     scale: ScaleName,
     every: Sequence[tuple[Command, Sequence[str]]],
+    wanted: Collection[str],
     file: str,
     out: Path,
     console: Console,
     asked: str,
 ) -> int:
-    """Carry the steps out, then write and show what came out."""
+    """Carry out the steps that are wanted, then write and show what came out of all."""
     from mixwright.lab.cli.progress import say
     from mixwright.lab.experiments.grid import alone_in
     from mixwright.lab.experiments.published.outcome import StepOutcome, outcome_of
@@ -248,6 +260,8 @@ def _run(
         lock = alone_in(out)
     with lock:
         for place, (command, words) in enumerate(every, start=1):
+            if command.step not in wanted:
+                continue
             text = shlex.join(["mixwright", *words])
             say(console, f"\n[{place}/{len(every)}] {command.step}: {text}")
             if _is_done(command, text, out):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -194,31 +194,9 @@ class PublishedItem:
             for step in self.steps
             if step.name in own.steps
         )
-        return _with(self, rows=rows, steps=steps)
-
-    def only(self, names: Iterable[str]) -> PublishedItem:
-        """Return the item with some of its steps.
-
-        Raises:
-            ValueError: there is no step of such a name.
-        """
-        known = [step.name for step in self.steps]
-        for name in names:
-            if name not in known:
-                raise ValueError(
-                    f"there is no step {name}.{did_you_mean(name, known)} "
-                    f"Steps are {', '.join(known)}."
-                )
-        wanted = set(names)
-        return _with(self, rows=self.rows, steps=[s for s in self.steps if s.name in wanted])
-
-
-def _with(item: PublishedItem, *, rows: Mapping[str, Row], steps: Iterable[Step]) -> PublishedItem:
-    """The item with other rows and steps, and the columns that these can fill."""
-    steps = tuple(steps)
-    there = {step.name for step in steps}
-    columns = tuple(column for column in item.columns if column.step in there)
-    return replace(item, rows=dict(rows), steps=steps, columns=columns)
+        there = {step.name for step in steps}
+        columns = tuple(column for column in self.columns if column.step in there)
+        return replace(self, rows=rows, steps=steps, columns=columns)
 
 
 def check_item(item: PublishedItem) -> None:
@@ -274,6 +252,11 @@ def check_item(item: PublishedItem) -> None:
         _each(scale.steps, names, f"scales.{name}.steps")
         _each(scale.rows, item.rows, f"scales.{name}.rows")
         _each(scale.methods, item.rows, f"scales.{name}.methods")
+        for step in item.steps:
+            if step.name in scale.steps:
+                _each(
+                    step.of, scale.steps, f"scales.{name}.steps, whose {step.name} measures others,"
+                )
         if not scale.steps:
             raise ValueError(f"scales.{name}.steps is empty; expected at least one step.")
     if not item.steps and not (item.same_as or item.diagram):
