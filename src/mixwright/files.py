@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import math
 import os
 import re
@@ -15,6 +16,8 @@ from typing import IO, Any, TypeVar
 from weakref import WeakSet
 
 _File = TypeVar("_File", bound=IO[Any])
+
+_LOG = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -50,7 +53,10 @@ def remove_unfinished(folder: Path) -> None:
     Folders inside that have a lock of their own are left to those who hold it.
     """
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not Path(place, name, LOCK).exists()]
+        # Looked for behind the listing: whoever writes here has made the lock before.
+        if place != str(folder) and Path(place, LOCK).exists():
+            folders.clear()
+            continue
         for name in filter(_UNFINISHED.fullmatch, files):
             with contextlib.suppress(OSError):
                 Path(place, name).unlink()
@@ -58,6 +64,55 @@ def remove_unfinished(folder: Path) -> None:
 
 LOCK = ".lock"
 """Name of the file whose lock belongs to the process that works in a folder."""
+
+
+def locked(path: Path, *, wait: bool = False) -> IO[bytes] | None:
+    """Open a file and hold its lock until it is closed, or this process ends in whatever way.
+
+    The system frees the lock of a process that was killed, on a network file system (NFS version 4
+    and others that pass ``flock`` on) also that of another machine. ``wait`` waits for a lock that
+    is held. None where the system or the file system has no locks.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: the file cannot be opened.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    with write_errors(path):
+        file = kept_from_children(path.open("ab"))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
+    except OSError:
+        file.close()
+        _LOG.warning(
+            "%s: the file system has no locks, so nothing keeps two processes from working there "
+            "at a time.", path.parent,
+        )  # fmt: skip
+        return None
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds a file's lock; not where there is no such file, or no locks."""
+    try:
+        import fcntl
+
+        with path.open("rb") as file:  # shared: two that only look do not see each other
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return False
+    return False
 
 
 def append_line(path: Path, line: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.store import read_findings
 from mixwright.lab.cli import forecast, main
 from mixwright.lab.experiments import grid
-from mixwright.lab.experiments.pool import Event, Job
+from mixwright.lab.experiments.executors.base import Event, Job
 from mixwright.lab.reports import page
 
 ODD = '''
@@ -140,9 +142,11 @@ def test_compare(
         "where it was.\n"
     )
 
-    with grid.alone_in(tmp_path / "out"):
-        assert main(again) == 2
-    assert "another mixwright is at work" in capsys.readouterr().err
+    with contextlib.ExitStack() as other:
+        other.enter_context(grid.alone_in(tmp_path / "out"))
+        threading.Timer(0.5, other.close).start()
+        assert main(again) == 1  # the page, as before
+    assert "another mixwright is writing to out; waiting for it\n" in capsys.readouterr().out
 
     # Results that a newer version wrote, all of them: one sentence.
     for result in (tmp_path / "out/runs").glob("*/result.json"):

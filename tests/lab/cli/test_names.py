@@ -25,7 +25,7 @@ from mixwright.lab.cli.console import PlainConsole
 from mixwright.lab.cli.errors import users_words
 from mixwright.lab.cli.progress import display, say
 from mixwright.lab.cli.table import numbers_table
-from mixwright.lab.experiments.pool import Event, Job
+from mixwright.lab.experiments.executors.base import Event, Job
 
 DOG = "\N{CJK UNIFIED IDEOGRAPH-72D7}"
 LITERAL = ("$5", "a_b$", "_hidden", r"\alpha", "[red]", ":dog:", "<b>&\"'", DOG, "x" * 120)

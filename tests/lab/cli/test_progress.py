@@ -12,8 +12,8 @@ from rich.console import Console
 
 from mixwright.lab.cli import main, progress
 from mixwright.lab.cli.progress import display
-from mixwright.lab.experiments.pool import Event, Job, progress_detail
-from mixwright.lab.experiments.worker import serve
+from mixwright.lab.experiments.executors.base import Event, Job, progress_detail
+from mixwright.lab.experiments.executors.worker import serve
 from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe
 

@@ -16,9 +16,9 @@ from mixwright.lab.data.identity import data_identity
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments import step_costs
 from mixwright.lab.experiments.equal_time import costs_before, equal_time, shortened
+from mixwright.lab.experiments.executors.base import Event, Job
 from mixwright.lab.experiments.grid import Place, Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
-from mixwright.lab.experiments.pool import Event, Job
 from mixwright.lab.experiments.step_costs import step_cost
 from mixwright.lab.training.recipe import Recipe
 

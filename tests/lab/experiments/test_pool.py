@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mixwright.lab.experiments.pool import TRIES, Event, Job, Pool
+from mixwright.lab.experiments.executors.base import TRIES, Event, Job
+from mixwright.lab.experiments.executors.local import Pool
 
 # A worker without torch: what it does with a job is written in the job.
 WORKER = """
@@ -50,10 +51,9 @@ def run(jobs: list[Job], workers: int = 2) -> tuple[dict[str, Event], list[Event
         workers=workers,
         threads=1,
         devices=("cpu",),
-        on_event=heard.append,
         command=(sys.executable, "-c", WORKER),
     )
-    return {end.job.name: end for end in pool.run(jobs)}, heard
+    return {end.job.name: end for end in pool.run(jobs, on_event=heard.append)}, heard
 
 
 def test_every_job_is_done_once(tmp_path: Path) -> None:
@@ -108,15 +108,13 @@ def test_workers_wait_for_further_jobs_within_a_context(tmp_path: Path) -> None:
         workers=1,
         threads=1,
         devices=("cpu",),
-        on_event=heard.append,
         command=(sys.executable, "-c", WORKER),
     )
     first, second, third = (job(tmp_path, name) for name in ("first", "second", "third"))
     others: list[Event] = []
     with pool:
         pool.run([first], on_event=others.append)
-        assert not heard
-        pool.run([second])
+        pool.run([second], on_event=heard.append)
         assert process(first) == process(second)
         assert [event.kind for event in others] == [event.kind for event in heard]
         os.kill(process(second), signal.SIGKILL)  # while it waits
@@ -134,26 +132,29 @@ def test_no_jobs_and_no_workers(tmp_path: Path) -> None:
 
 
 def test_an_interruption_leaves_no_worker(tmp_path: Path) -> None:
+    seen: set[object] = set()
+
     def stop(event: Event) -> None:
+        seen.update(pool._workers)
         raise KeyboardInterrupt
 
     pool = Pool(
         workers=2,
         threads=1,
         devices=("cpu",),
-        on_event=stop,
         command=(sys.executable, "-c", WORKER),
     )
     with pytest.raises(KeyboardInterrupt):
-        pool.run([job(tmp_path, str(n)) for n in range(4)])
-    assert pool._workers
-    assert all(one._process.poll() is not None for one in pool._workers)
+        pool.run([job(tmp_path, str(n)) for n in range(4)], on_event=stop)
+    assert len(seen) == 2
+    assert all(worker._process.poll() is not None for worker in seen)
 
 
 def test_a_worker_writes_what_the_data_says_to_its_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mixwright.lab.experiments import run, worker
+    from mixwright.lab.experiments import run
+    from mixwright.lab.experiments.executors import worker
     from mixwright.lab.training.recipe import Recipe
 
     def tells(*_: object, on_message: Callable[[str], None], **__: object) -> None:

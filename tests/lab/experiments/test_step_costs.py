@@ -17,9 +17,9 @@ from mixwright.lab.analysis.cost import StepCost
 from mixwright.lab.bench.timing import processor
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments import step_costs as module
+from mixwright.lab.experiments.executors.base import Event, Job
 from mixwright.lab.experiments.grid import Place, Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
-from mixwright.lab.experiments.pool import Event, Job
 from mixwright.lab.experiments.step_costs import FILE, measure_step, step_cost, step_costs
 from mixwright.lab.training.recipe import Recipe
 

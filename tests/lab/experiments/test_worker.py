@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from lab.data.pictures import picture, write
-from mixwright.lab.experiments.pool import Event, Job, Pool
+from mixwright.lab.experiments.executors.base import Event, Job
+from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.training.recipe import Recipe
 
 LIMIT = 180.0  # seconds; the slowest takes about 30
@@ -28,7 +29,8 @@ if __name__ == "__main__":
     multiprocessing.set_start_method(sys.argv[1])
     memory.WHOLE_SET_BYTES = 0
     lazy.usable_cores = lambda: 1  # loader processes at a time
-    runpy.run_module("mixwright.lab.experiments.worker", run_name="__main__", alter_sys=True)
+    worker = "mixwright.lab.experiments.executors.worker"
+    runpy.run_module(worker, run_name="__main__", alter_sys=True)
 """
 
 
@@ -49,10 +51,12 @@ def run(job: Job, start: str, on_event: Callable[[Event, Pool], None]) -> list[E
         workers=1,
         threads=1,
         devices=("cpu",),
-        on_event=lambda event: on_event(event, pool),
         command=(sys.executable, "-c", WORKER, start),
     )
-    running = threading.Thread(target=lambda: ends.extend(pool.run([job])), daemon=True)
+    running = threading.Thread(
+        target=lambda: ends.extend(pool.run([job], on_event=lambda event: on_event(event, pool))),
+        daemon=True,
+    )
     running.start()
     running.join(LIMIT)
     if running.is_alive():

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from lab.training.tiny import recipe
+from mixwright.files import LOCK, is_locked, remove_unfinished
 from mixwright.lab.experiments.grid import alone_in
 from mixwright.lab.training.folder import (
     RunError,
@@ -244,6 +245,68 @@ def test_a_lock_ends_with_its_process_though_children_live(tmp_path):
                 pass
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from mixwright.lab.experiments.grid import alone_in
+
+with alone_in(Path(sys.argv[1])):
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_whoever_writes_a_record_is_waited_for_until_killed(tmp_path):
+    pytest.importorskip("fcntl")
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        (tmp_path / ".record.json.1.tmp").touch()
+        with pytest.raises(ValueError, match="another mixwright is at work"), alone_in(tmp_path):
+            pass
+        assert (tmp_path / ".record.json.1.tmp").exists()
+        waited = []
+
+        def kill():
+            waited.append(is_locked(tmp_path / LOCK))
+            holder.kill()
+
+        with alone_in(tmp_path, on_wait=kill):
+            assert waited == [True]
+            assert is_locked(tmp_path / LOCK)
+            assert not (tmp_path / ".record.json.1.tmp").exists()
+    assert not is_locked(tmp_path / LOCK)
+
+
+def test_a_folder_that_is_being_made_keeps_what_is_written_in_it(tmp_path, monkeypatch):
+    """Its lock comes between the listing of the folder around it and its own."""
+    inner, walk = tmp_path / "inner", os.walk
+    inner.mkdir()
+
+    def late(folder):
+        for found in walk(folder):
+            yield found
+            if found[0] == str(tmp_path):
+                (inner / LOCK).touch()
+                (inner / ".recipe.json.5.tmp").touch()
+
+    monkeypatch.setattr(os, "walk", late)
+    remove_unfinished(tmp_path)
+    assert (inner / ".recipe.json.5.tmp").exists()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, caplog):
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with RunFolder(tmp_path, recipe()):
+        assert f"{tmp_path}: the file system has no locks" in caplog.text
 
 
 def test_median_step_leaves_out_the_first_epoch():

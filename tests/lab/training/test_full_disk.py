@@ -17,7 +17,7 @@ from lab.training.tiny import recipe, run
 from mixwright.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from mixwright.files import DiskFullError, write_json
 from mixwright.lab.cli import main
-from mixwright.lab.experiments import worker
+from mixwright.lab.experiments.executors import worker
 from mixwright.lab.training.folder import RunError, RunFolder
 from mixwright.lab.training.recipe import Recipe
 

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.experiments.estimate import Estimate
+    from mixwright.lab.experiments.executors.base import Executor
     from mixwright.lab.experiments.grid import Place, Planned
-    from mixwright.lab.experiments.pool import Pool
     from mixwright.lab.training.distributed import World
     from mixwright.lab.training.recipe import Recipe
 
@@ -101,12 +101,23 @@ def main(argv: Sequence[str]) -> int:
     if not task.world.first:
         _work(_at_equal_time(task))
         return 0
-    with contextlib.ExitStack() as stack:
-        from mixwright.lab.experiments.grid import alone_in
+    with _record_of(task):  # two commands would plan runs by two measurements
+        task = _at_equal_time(task)
+    return _compare(task, stored)
 
+
+@contextlib.contextmanager
+def _record_of(task: _Task) -> Generator[None]:
+    """Write to the comparison's own folder alone; its runs may be trained by others meanwhile."""
+    from mixwright.lab.experiments.grid import alone_in
+
+    def wait() -> None:
+        say(task.console, f"another mixwright is writing to {task.out}; waiting for it")
+
+    with contextlib.ExitStack() as stack:
         with users_words():
-            stack.enter_context(alone_in(task.out))
-        return _compare(_at_equal_time(task), stored)
+            stack.enter_context(alone_in(task.out, on_wait=wait))
+        yield
 
 
 def _prepare(options: CompareOptions, command: str) -> _Task:
@@ -189,12 +200,8 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
 
 
 def _compare(task: _Task, stored: Stored) -> int:
-    from mixwright.lab.analysis.store import write_findings
     from mixwright.lab.cli.forecast import WORTH_SAYING, estimate_line
-    from mixwright.lab.experiments.comparing import check_comparable, compare_runs
     from mixwright.lab.experiments.grid import worker_pool
-    from mixwright.lab.experiments.step_costs import step_costs
-    from mixwright.lab.reports.page import write_report
 
     began, console = time.monotonic(), task.console
     assert task.place.identity is not None
@@ -215,6 +222,22 @@ def _compare(task: _Task, stored: Stored) -> int:
     if not any(run.finished for run in task.runs):
         say(console, "no run has finished, so there is nothing to report.")
         return 1
+    with _record_of(task):
+        _report(task, stored, failures, parallel=parallel, began=began)
+    return 1 if failures else 0
+
+
+def _report(
+    task: _Task, stored: Stored, failures: "Sequence[Failure]", *, parallel: int, began: float
+) -> None:
+    """Write the record and the page of what is there, and show them."""
+    from mixwright.lab.analysis.store import write_findings
+    from mixwright.lab.experiments.comparing import check_comparable, compare_runs
+    from mixwright.lab.experiments.step_costs import step_costs
+    from mixwright.lab.reports.page import write_report
+
+    console = task.console
+    assert task.place.identity is not None
     with users_words():
         check_comparable(task.runs, task.out)  # before costs are measured for nothing
     measured = task.costs or step_costs(
@@ -236,8 +259,8 @@ def _compare(task: _Task, stored: Stored) -> int:
     page = write_report(record)
     show_files(record, page, console, began=began)
     if not failures:
+        data = task.place.identity.digest
         stored.note(task.runs, data=data, page=page, heading=_heading(task))
-    return 1 if failures else 0
 
 
 def _dry_run(task: _Task, seconds: float) -> int:
@@ -259,14 +282,14 @@ def _dry_run(task: _Task, seconds: float) -> int:
     return 0
 
 
-def _forecast(task: _Task, pool: "Pool") -> "Estimate | None":
+def _forecast(task: _Task, pool: "Executor") -> "Estimate | None":
     from mixwright.lab.cli.forecast import forecast
 
     tell = partial(say, task.console)
     return forecast(task.runs, task.data, task.place, pool=pool, workers=_workers(task), tell=tell)
 
 
-def _work(task: _Task, pool: "Pool | None" = None) -> "tuple[int, list[Failure]]":
+def _work(task: _Task, pool: "Executor | None" = None) -> "tuple[int, list[Failure]]":
     """Do what is missing; how many runs shared the machine, and those that failed."""
     from mixwright.lab.analysis.findings import Failure
     from mixwright.lab.experiments.grid import run_parallel, run_together

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mixwright.lab.data.sets import Dataset
+    from mixwright.lab.experiments.executors.base import Executor
     from mixwright.lab.experiments.grid import Place, Planned
-    from mixwright.lab.experiments.pool import Pool
     from mixwright.lab.training.recipe import Recipe
 
 WORTH_SAYING = 30.0
@@ -48,7 +48,7 @@ def forecast(
     data: Dataset,
     place: Place,
     *,
-    pool: Pool | None,
+    pool: Executor | None,
     workers: int = 1,
     tell: Callable[[str], None],
 ) -> Estimate | None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from mixwright.lab.experiments.pool import Event, Job
+from mixwright.lab.experiments.executors.base import Event, Job
 from mixwright.lab.reports.formatting import about_time, percent
 from mixwright.lab.reports.plain_text import printable
 from mixwright.lab.training.progress import warning_kind
@@ -204,7 +204,7 @@ class Bars:
             if job in self._bars:
                 self._progress.remove_task(self._bars.pop(job))
             self._share.pop(job, None)
-            self._ended += event.kind != "retry"
+            self._ended += event.kind in ("done", "failed")
             if event.kind != "done":
                 say(self._console, f"{job.name}: {_end(event, 0)}")
         self._progress.update(
@@ -234,4 +234,6 @@ def _end(event: Event, seconds: float) -> str:
     if event.kind == "done":
         return f"done in {seconds:.0f} s"
     reason = str(event.detail.get("error", "no reason given")).strip().splitlines()[0]
+    if event.kind == "held":
+        return "another mixwright is at work on it; waiting for it"
     return f"{reason}; trying again" if event.kind == "retry" else f"FAILED: {reason}"

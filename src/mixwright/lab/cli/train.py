@@ -94,8 +94,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _train(planned: "Planned", where: "Place", device: str, console: "Console") -> dict[str, Any]:
+    from mixwright.lab.experiments.executors.base import Event, Job, progress_detail
     from mixwright.lab.experiments.notes import notes_of_objectives
-    from mixwright.lab.experiments.pool import Event, Job, progress_detail
     from mixwright.lab.experiments.run import MISTAKES, run
 
     folder = planned.folder

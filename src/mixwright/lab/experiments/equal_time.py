@@ -21,11 +21,17 @@ from mixwright.lab.experiments.step_costs import CLOCKED, bare_recipes, complete
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
+    from mixwright.lab.experiments.executors.base import Executor
     from mixwright.lab.training.recipe import Recipe
 
 
 def costs_before(
-    runs: Sequence[Planned], place: Place, out: Path, *, say: Callable[[str], None]
+    runs: Sequence[Planned],
+    place: Place,
+    out: Path,
+    *,
+    say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> StepCosts:
     """Return what a step costs with each METHOD of planned runs, and keep it in ``out``.
 
@@ -46,11 +52,11 @@ def costs_before(
     recipes = bare_recipes(runs)
     # By its content: the same images may lie elsewhere the next time.
     base = replace(recipes["none"], data=place.identity.digest)
-    wanted = conditions({"none": base}, device)
+    wanted = conditions({"none": base}, device, elsewhere=executor is not None)
     file = out / f"equal-time-{wanted.recipe}.json"
     known = _kept(file) if file.exists() else wanted
     seeds = len(runs) // len(recipes)
-    costs = completed(known, recipes, place, file, seeds=seeds, say=say)
+    costs = completed(known, recipes, place, file, seeds=seeds, say=say, executor=executor)
     lacking = [text for text in recipes if text != "none" and text not in costs.methods]
     if lacking:
         raise ValueError(

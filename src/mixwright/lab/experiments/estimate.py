@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixwright.lab.experiments.executors.base import Executor, Job
 from mixwright.lab.experiments.measured_run import ImageNeeds, Measured
-from mixwright.lab.experiments.pool import Event, Job, Pool
 from mixwright.lab.experiments.step_costs import seconds_of_costs
 from mixwright.lab.settings import decode
 from mixwright.lab.training.folder import read_metrics
@@ -52,7 +52,7 @@ class Estimate:
 
 
 def measured_by_workers(
-    recipes: Mapping[str, Recipe], place: Place, pool: Pool, *, needs: ImageNeeds, workers: int
+    recipes: Mapping[str, Recipe], place: Place, pool: Executor, *, needs: ImageNeeds, workers: int
 ) -> tuple[dict[str, Measured], dict[str, str]]:
     """Measure a run of each METHOD in the workers of a pool, all at work at a time.
 
@@ -62,7 +62,7 @@ def measured_by_workers(
     jobs = [_job(*item, place, needs, workers) for item in recipes.items()] * again
     found: dict[str, list[Measured]] = {}
     unknown: dict[str, str] = {}
-    for end in pool.run(jobs, on_event=_nothing):
+    for end in pool.run(jobs):
         if end.kind == "done":
             one = decode(Measured, end.detail["measured"], where="what a worker measured")
             found.setdefault(end.job.name, []).append(one)
@@ -195,7 +195,3 @@ def _job(text: str, recipe: Recipe, place: Place, needs: ImageNeeds, workers: in
         }
     }
     return Job(text, Path(), Path(os.devnull), request)
-
-
-def _nothing(event: Event) -> None:
-    del event

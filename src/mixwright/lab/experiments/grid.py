@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.files import LOCK, kept_from_children, remove_unfinished
+from mixwright.files import LOCK, locked, remove_unfinished
+from mixwright.lab.experiments.executors.base import Event, Executor, Job, progress_detail
+from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.experiments.finetune import resolve_init
 from mixwright.lab.experiments.methods import Method
 from mixwright.lab.experiments.notes import notes_of_objectives
-from mixwright.lab.experiments.pool import Event, Job, Pool, progress_detail
-from mixwright.lab.training.folder import is_finished
+from mixwright.lab.training.folder import RunHeldError, is_finished
 from mixwright.lab.training.recipe import Recipe, recipe_hash
 
 if TYPE_CHECKING:
@@ -148,18 +149,13 @@ def worker_pool(place: Place, *, workers: int) -> Pool:
     """Return worker processes that share the cores."""
     # Threads beyond the free cores make torch many times slower, so a user's word comes first.
     threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // workers
-    return Pool(
-        workers=workers,
-        threads=max(1, threads),
-        devices=place.devices,
-        on_event=lambda event: None,
-    )
+    return Pool(workers=workers, threads=max(1, threads), devices=place.devices)
 
 
 def run_parallel(
-    runs: Sequence[Planned], place: Place, *, pool: Pool, on_event: Callable[[Event], None]
+    runs: Sequence[Planned], place: Place, *, pool: Executor, on_event: Callable[[Event], None]
 ) -> list[Event]:
-    """Do the missing runs in the pool's workers; return how each one ended."""
+    """Do the missing runs where an executor does them; return how each one ended."""
     return pool.run([_job(run, place) for run in runs if not run.finished], on_event=on_event)
 
 
@@ -199,7 +195,7 @@ def run_together(
                 )
             end = Event("done", job)
         except Exception as error:
-            if world.size > 1:
+            if world.size > 1 and not isinstance(error, RunHeldError):  # which all of them know
                 raise  # the others may not know: all must start again, and will resume
             end = Event("failed", job, {"error": failure_text(error)})
         ends.append(end)
@@ -208,25 +204,26 @@ def run_together(
 
 
 @contextlib.contextmanager
-def alone_in(out: Path) -> Generator[None]:
-    """Keep a second command out of a folder that one is working in; it is made where it is missing.
+def alone_in(out: Path, *, on_wait: Callable[[], None] | None = None) -> Generator[None]:
+    """Keep others from writing to a folder at the same time; it is made where it is missing.
+
+    Only of the folder's own files: run folders have locks of their own. ``on_wait`` is called
+    before a process that is at work there is waited for.
 
     Raises:
-        ValueError: another process is at work there.
+        ValueError: another process is at work there, and ``on_wait`` is None.
     """
     out.mkdir(parents=True, exist_ok=True)
     try:
-        import fcntl
-    except ImportError:  # Windows: two commands in one folder are the user's own care
-        yield
-        return
-    with kept_from_children((out / LOCK).open("w")) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        file = locked(out / LOCK)
+    except BlockingIOError:
+        if on_wait is None:
             raise ValueError(
                 f"another mixwright is at work in {out}. Wait for it, or give --out another folder."
             ) from None
+        on_wait()
+        file = locked(out / LOCK, wait=True)
+    with file or contextlib.nullcontext():
         remove_unfinished(out)
         yield
 

@@ -22,8 +22,9 @@ from mixwright import __version__
 from mixwright.files import read_json, write_json
 from mixwright.lab.analysis.cost import StepCost, StepCosts
 from mixwright.lab.bench.timing import Timer, in_turn, processor, timer_for
+from mixwright.lab.experiments.executors.base import Executor, Job
+from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.pool import Event, Job, Pool
 from mixwright.lab.experiments.run import dataset_of, new_model
 from mixwright.lab.settings import decode
 from mixwright.lab.training.distributed import World
@@ -53,20 +54,28 @@ _GOLDEN = 0.6180339887498949  # its multiples modulo 1 fill [0, 1) evenly, howev
 
 
 def step_costs(
-    runs: Sequence[Planned], place: Place, out: Path, *, say: Callable[[str], None]
+    runs: Sequence[Planned],
+    place: Place,
+    out: Path,
+    *,
+    say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> StepCosts | None:
     """Return what a step costs with each METHOD of the finished runs, measured where it is unknown.
 
     Costs are read from ``cost.json`` in ``out`` where it is of the same recipe, machine and
-    versions, and written there. None where there is nothing to compare, or no clock for the device.
+    versions, and written there. They are measured in a process here, or where ``executor`` does
+    jobs; then those of any of its machines count. None where there is nothing to compare, or no
+    clock for the device.
     """
     device = torch.device(place.devices[0])
     recipes = bare_recipes([run for run in runs if run.finished])
     if device.type not in CLOCKED or not set(recipes) - {"none"}:
         return None
-    known = _known(out / FILE, conditions(recipes, device))
+    wanted = conditions(recipes, device, elsewhere=executor is not None)
+    known = _known(out / FILE, wanted)
     seeds = len(runs) // len({run.method.text for run in runs})
-    return completed(known, recipes, place, out / FILE, seeds=seeds, say=say)
+    return completed(known, recipes, place, out / FILE, seeds=seeds, say=say, executor=executor)
 
 
 def completed(
@@ -77,6 +86,7 @@ def completed(
     *,
     seeds: int,
     say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> StepCosts:
     """Return what is known and, measured now, the costs that it lacks; all are kept in the file.
 
@@ -88,10 +98,12 @@ def completed(
         return known
     say(f"measuring what a training step costs with {len(wanted)} of the methods")
     jobs = [_job(text, recipe, place, file.parent, seeds) for text, recipe in wanted.items()]
-    pool = Pool(workers=1, threads=1, devices=place.devices, on_event=_nothing)
+    pool = executor or Pool(workers=1, threads=1, devices=place.devices)
     found: dict[str, StepCost] = {}
     for end in pool.run(jobs):
         if end.kind == "done":
+            if executor is not None:
+                known = replace(known, **end.detail["machine"])
             found[end.job.name] = decode(StepCost, end.detail["cost"], where="the cost of a step")
         else:
             error = str(end.detail.get("error", "")).strip().splitlines()
@@ -178,7 +190,7 @@ def seconds_of_costs(plain: float, own: float, *, seeds: int, steps: int) -> flo
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Do what a worker is asked for: the step of a METHOD, as plain values."""
+    """Do what a worker is asked for: the step of a METHOD and where, as plain values."""
     recipe = Recipe.from_json(json.dumps(request["recipe"]))
     data = dataset_of(
         recipe,
@@ -187,9 +199,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         skip_unreadable=request["skip_unreadable"],
     )
     device = torch.device(request["device"])
-    return asdict(
-        measure_step(recipe, data, device=device, trust=request["trust"], seeds=request["seeds"])
-    )
+    cost = measure_step(recipe, data, device=device, trust=request["trust"], seeds=request["seeds"])
+    return {"cost": asdict(cost), "machine": _names(device)}
 
 
 def _rounds(steps: float) -> int:
@@ -267,19 +278,28 @@ def bare(recipe: Recipe) -> Recipe:
     )  # fmt: skip
 
 
-def conditions(recipes: Mapping[str, Recipe], device: torch.device) -> StepCosts:
-    """Return all that decides costs but the method, without any cost yet."""
-    where = machine(device)
+def conditions(
+    recipes: Mapping[str, Recipe], device: torch.device, *, elsewhere: bool = False
+) -> StepCosts:
+    """Return all that decides costs but the method, without any cost yet.
+
+    The names of device and processor are empty where they are ``elsewhere``.
+    """
+    names = {"device": "", "processor": ""} if elsewhere else _names(device)
     some = next(iter(recipes.values()))
     return StepCosts(
         clock="device events" if device.type == "cuda" else "processor time",
         recipe=recipe_hash(replace(_plain(some), seed=0)),
-        device=str(where["device"]),
-        processor=str(where["cpu"]),
         threads=1,
         torch=torch.__version__,
         mixwright=__version__,
+        **names,
     )
+
+
+def _names(device: torch.device) -> dict[str, str]:
+    where = machine(device)
+    return {"device": str(where["device"]), "processor": str(where["cpu"])}
 
 
 def _known(file: Path, wanted: StepCosts) -> StepCosts:
@@ -288,7 +308,10 @@ def _known(file: Path, wanted: StepCosts) -> StepCosts:
         found = decode(StepCosts, read_json(file), where=str(file))
     except (OSError, ValueError):  # damaged, of another version, or not there: measured anew
         return wanted
-    return found if replace(found, methods={}) == wanted else wanted
+    own = replace(found, methods={})
+    if not wanted.device:
+        own = replace(own, device="", processor="")
+    return found if own == wanted else wanted
 
 
 def _job(text: str, recipe: Recipe, place: Place, out: Path, seeds: int) -> Job:
@@ -303,7 +326,3 @@ def _job(text: str, recipe: Recipe, place: Place, out: Path, seeds: int) -> Job:
         }
     }
     return Job(text, out, (out / "logs" / "cost.log").resolve(), request)
-
-
-def _nothing(event: Event) -> None:
-    del event

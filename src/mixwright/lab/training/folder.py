@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 from mixwright.files import (
     LOCK,
     append_line,
-    kept_from_children,
+    locked,
     parse_json,
     plain,
     read_json,
@@ -37,6 +37,10 @@ _LOG = logging.getLogger(__name__)
 
 class RunError(ValueError):
     """A run cannot start in its folder, or cannot continue."""
+
+
+class RunHeldError(RunError):
+    """Another process is at work in the folder of a run."""
 
 
 class RunFolder:
@@ -83,7 +87,13 @@ class RunFolder:
         with write_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._check()
-        self._lock = _locked(self.path / LOCK)
+        try:
+            self._lock = locked(self.path / LOCK)
+        except BlockingIOError:
+            raise RunHeldError(
+                f"run folder {self.path} is in use by another process. Wait for it, or choose "
+                "another folder."
+            ) from None
         self._check()  # another process may have come between
         if self._lock is not None:  # what lies there belongs to no living process
             remove_unfinished(self.path)
@@ -319,25 +329,3 @@ def median_step(records: Sequence[Record]) -> float:
 
 def _line(record: Mapping[str, Any]) -> str:
     return json.dumps(plain(record), allow_nan=False)
-
-
-def _locked(path: Path) -> IO[bytes] | None:
-    """Hold a lock for as long as this process lives; None where the system has none."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    with write_errors(path):
-        file = kept_from_children(path.open("ab"))
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise RunError(
-            f"run folder {path.parent} is in use by another process. Wait for it, or choose "
-            "another folder."
-        ) from None
-    except OSError:  # a file system without locks
-        file.close()
-        return None
-    return file

@@ -1,7 +1,8 @@
 """A process that trains the runs it is asked for: one request a line in, messages a line out.
 
-Started by ``pool``. What a run prints goes to its log, so that the messages stay alone on the
-pipe. The process ends when its input does, so none outlives the one that started it.
+Started by ``local``; other executors call ``do`` in processes of theirs. What a run prints goes to
+its log, so that the messages stay alone on the pipe. The process ends when its input does, so none
+outlives the one that started it.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mixwright.files import kept_from_children
+from mixwright.files import LOCK, is_locked, kept_from_children
 from mixwright.lab.data.names import WORKERS
+from mixwright.lab.experiments.executors.base import progress_detail
 from mixwright.lab.experiments.notes import notes_of_objectives
-from mixwright.lab.experiments.pool import progress_detail
 
 if TYPE_CHECKING:
     from mixwright.lab.training.progress import Progress
@@ -61,16 +62,25 @@ def _own_pipes() -> tuple[IO[bytes], IO[str]]:
 
 
 def serve(request: dict[str, Any], out: IO[str]) -> None:
-    """Do one run: ``recipe``, ``folder``, ``log``, ``device``, arguments of ``run``.
-
-    A request with ``measure`` is for ``step_costs`` instead, one with ``estimate`` for
-    ``measured_run``.
-    """
+    """Do one job, and write a line of JSON for each of its messages; see ``do``."""
 
     def say(kind: str, **detail: Any) -> None:
         out.write(json.dumps({"kind": kind, **detail}) + "\n")
         out.flush()
 
+    do(request, say)
+
+
+def do(request: dict[str, Any], say: Callable[..., None]) -> None:
+    """Do one run: ``recipe``, ``folder``, ``log``, ``device``, arguments of ``run``.
+
+    ``say`` is given the kind of each message and its details; the last one is ``done``, ``failed``
+    or, of a run that another process is at work on, ``held``. A request with ``measure`` is for
+    ``step_costs`` instead, one with ``estimate`` for ``measured_run``.
+    """
+    if "recipe" in request and is_locked(Path(request["folder"]) / LOCK):
+        say("held")  # before its data are read for nothing; the lock itself is the folder's
+        return
     say("start")
     with _log(Path(request.pop("log"))) as file, _printing_to(file):
         try:
@@ -82,7 +92,11 @@ def serve(request: dict[str, Any], out: IO[str]) -> None:
                 done = _train(request, say)
         except Exception as error:
             from mixwright.lab.experiments.run import MISTAKES, failure_text
+            from mixwright.lab.training.folder import RunHeldError
 
+            if isinstance(error, RunHeldError):
+                say("held")
+                return
             text = failure_text(error)
             with contextlib.suppress(OSError):
                 if isinstance(error, MISTAKES):
@@ -117,7 +131,7 @@ def _measure(request: dict[str, Any]) -> dict[str, Any]:
     from mixwright.lab.experiments.step_costs import measure
 
     torch.set_num_threads(1)  # threads that wait for each other are counted as work
-    return {"cost": measure(request["measure"])}
+    return measure(request["measure"])
 
 
 def _estimate(request: dict[str, Any]) -> dict[str, Any]:

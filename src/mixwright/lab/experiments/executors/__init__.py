@@ -1,0 +1,1 @@
+"""Where the runs of a grid are done: processes here, a Ray cluster, SLURM."""
