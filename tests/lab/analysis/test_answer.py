@@ -310,7 +310,7 @@ def test_a_method_at_equal_time_is_trained_alone_by_its_whole_recipe() -> None:
     findings = found(
         method("none", BASE, clean=1.0),
         method("hmix", gained(0.041), clean=1.0),
-        command=f"{COMMAND} --equal-time --mix-off-epochs 9",
+        command=f"{COMMAND} --equal-time --mix-off-epochs 9 --executor slurm --resources gpus=1",
         ratios={"hmix": 2.0},
         own_epochs={"none": 120, "hmix": 60},
         warmup_epochs=5.0,

@@ -37,6 +37,13 @@ def test_the_last_of_an_option_given_twice_counts() -> None:
     assert (command.value("--seeds"), command.methods) == ("4", ("none",))
 
 
+def test_what_collects_trains_nothing_and_is_not_what_comes_next() -> None:
+    command = read_command("mixwright compare none mixup --collect --out there --executor ray")
+    assert command is not None
+    text = "mixwright compare none mixup --out there --executor ray --seeds 5"
+    assert command.with_option("--seeds", "5").text() == text
+
+
 @pytest.mark.parametrize("text", ["", "mixwright evaluate runs", "python x.py", "mixwright 'comp"])
 def test_other_commands_are_none(text: str) -> None:
     assert read_command(text) is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -24,8 +23,6 @@ from mixwright.lab.experiments.executors.base import (
 
 class Scripted(Executor):
     """Ends every try of a job at once, as it was told."""
-
-    name: ClassVar[str] = "scripted"
 
     def __init__(self, outcome: Callable[[Job, int], str]) -> None:
         self.outcome, self.tries, self.cancelled = outcome, list[str](), 0

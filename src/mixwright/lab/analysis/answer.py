@@ -29,7 +29,9 @@ _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half
 _MOST_SEEDS = 12  # that a recommendation asks for
 _TRIED = 3  # methods beside none that a longer training is tried with
 
-_OF_COMPARE = frozenset({"--seeds", "--out", "--workers", "--dry-run", "--equal-time"})
+_OF_COMPARE = frozenset(
+    {"--seeds", "--out", "--workers", "--dry-run", "--equal-time", "--executor", "--resources"}
+)
 """Options of ``compare`` that ``train`` does not take, or that name its folder."""
 
 Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "early", "unknown"]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-SWITCHES = frozenset({"--trust", "--skip-unreadable", "--equal-time", "--dry-run"})
+SWITCHES = frozenset({"--trust", "--skip-unreadable", "--equal-time", "--dry-run", "--collect"})
 """Options of ``compare`` without a value; a test keeps them."""
 
 OUT = "runs/compare"
@@ -41,7 +41,10 @@ class Command:
 
 
 def read_command(text: str) -> Command | None:
-    """Take a stored command apart; None where it is no ``mixwright compare``."""
+    """Take a stored command apart; None where it is no ``mixwright compare``.
+
+    Without ``--collect``: what is to be done next has to be trained.
+    """
     try:
         words = shlex.split(text)
     except ValueError:
@@ -65,4 +68,4 @@ def read_command(text: str) -> Command | None:
                 options.append((name, ()))
             else:
                 options.append((name, tuple(value for value in [next(rest, None)] if value)))
-    return Command(tuple(methods), tuple(options))
+    return Command(tuple(methods), tuple(option for option in options if option[0] != "--collect"))

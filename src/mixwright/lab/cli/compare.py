@@ -19,7 +19,15 @@ from mixwright.lab.cli.parser import parse, written
 from mixwright.lab.cli.prepare import out_folder, prepare_runs, telling
 from mixwright.lab.cli.presets import with_preset
 from mixwright.lab.cli.progress import display, open_console, say
+from mixwright.lab.cli.shared_work import (
+    after_a_part,
+    check_shared,
+    device_elsewhere,
+    missing_runs,
+    parse_part,
+)
 from mixwright.lab.cli.stored import Stored, already_there, show_files, show_findings
+from mixwright.lab.experiments.executors.resources import read_resources
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
     from mixwright.lab.experiments.estimate import Estimate
     from mixwright.lab.experiments.executors.base import Executor
+    from mixwright.lab.experiments.executors.resources import Resources
     from mixwright.lab.experiments.grid import Place, Planned
     from mixwright.lab.training.distributed import World
     from mixwright.lab.training.recipe import Recipe
@@ -71,6 +80,7 @@ class _Task:
     command: str
     console: "Console"
     world: "World"
+    resources: "Resources | None"  # of another executor than the workers here
     # At equal time: the recipe whose time every method gets, and what steps cost.
     budget: "Recipe | None" = None
     costs: "StepCosts | None" = None
@@ -80,8 +90,19 @@ class _Task:
         return Path(self.options.out)
 
     @property
+    def own(self) -> "list[Planned]":
+        """The runs of this command's part, else all."""
+        first, step = parse_part(self.options.part)
+        return self.runs[first - 1 :: step]
+
+    @property
+    def todo(self) -> "list[Planned]":
+        """The runs that are this command's to do."""
+        return [] if self.options.collect else self.own
+
+    @property
     def missing(self) -> int:
-        return sum(not run.finished for run in self.runs)
+        return sum(not run.finished for run in self.todo)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,19 +112,37 @@ def main(argv: Sequence[str]) -> int:
     command = shlex.join(["mixwright", "compare", *argv])
     if any(word.partition("=")[0] == "--config" for word in argv):
         command = written(options, "mixwright compare")  # the file may change, or be elsewhere
+    check_shared(options)
+    with users_words():
+        resources = read_resources(options.executor, options.resources)
+    if resources is not None:
+        device_elsewhere(options, resources)
+        _check_installed(options.executor)
     stored = Stored(options, command)
     alone = not _LAUNCHED & os.environ.keys()  # else all processes have to do the same
-    if alone and not options.dry_run and stored.show(began=began):  # before torch is imported
+    whole = not options.dry_run and options.part is None
+    if alone and whole and stored.show(began=began):  # before torch is imported
         return 0
-    task = _prepare(options, command)
+    task = _prepare(options, command, resources)
     if options.dry_run:
         return _dry_run(task, time.monotonic() - began)
     if not task.world.first:
         _work(_at_equal_time(task))
         return 0
-    with _record_of(task):  # two commands would plan runs by two measurements
-        task = _at_equal_time(task)
+    if options.equal_time:
+        with _record_of(task):  # two commands would plan runs by two measurements
+            task = _at_equal_time(task)
+    else:
+        _make_folder(task.out)
     return _compare(task, stored)
+
+
+def _make_folder(out: Path) -> None:
+    """Make the comparison's folder, and see before hours of training that it can be written to."""
+    from mixwright.lab.experiments.grid import BusyError, alone_in
+
+    with users_words(), contextlib.suppress(BusyError), alone_in(out):
+        pass
 
 
 @contextlib.contextmanager
@@ -120,7 +159,7 @@ def _record_of(task: _Task) -> Generator[None]:
         yield
 
 
-def _prepare(options: CompareOptions, command: str) -> _Task:
+def _prepare(options: CompareOptions, command: str, resources: "Resources | None" = None) -> _Task:
     from mixwright.lab.data.names import parse_data
 
     given = options.recipe_fields()
@@ -163,18 +202,31 @@ def _prepare(options: CompareOptions, command: str) -> _Task:
         def plan(settings: dict[str, Any]) -> "list[Planned]":
             return plan_runs(methods, settings, seeds=options.seeds, out=out, learned=learned)
 
-        runs, data, where = prepare_runs(plan, options, device=options.device, given=given)
+        here = options.device if resources is None else "cpu"
+        runs, data, where = prepare_runs(plan, options, device=here, given=given)
+    if resources is not None:
+        where = replace(where, devices=(device_elsewhere(options, resources),))
     with users_words():
         world = join(where.devices[0])
-    if world.size > 1 and options.workers is not None:
+    written_flags = [
+        flag
+        for flag, there in (
+            ("--workers", options.workers is not None),
+            ("--executor", resources is not None),
+            ("--part", options.part is not None),
+            ("--collect", options.collect),
+        )
+        if there
+    ]
+    for flag in written_flags if world.size > 1 else ():
         raise UsageError(
-            f"--workers does nothing where {world.size} processes work together on one run after "
+            f"{flag} does nothing where {world.size} processes work together on one run after "
             "another; leave it out."
         )
     console = open_console(quiet=not world.first)
     if changed:
         say(console, changed)
-    return _Task(options, runs, data, where, command, console, world)
+    return _Task(options, runs, data, where, command, console, world, resources)
 
 
 def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
@@ -190,7 +242,11 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
     with users_words():
         costs = task.world.first_does(
             lambda: costs_before(
-                task.runs, task.place, out or task.out, say=lambda text: say(task.console, text)
+                task.runs,
+                task.place,
+                out or task.out,
+                say=lambda text: say(task.console, text),
+                executor=None if task.resources is None else _executor(task),
             )
         )
         runs = equal_time(task.runs, costs, task.out)
@@ -201,34 +257,69 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
 
 def _compare(task: _Task, stored: Stored) -> int:
     from mixwright.lab.cli.forecast import WORTH_SAYING, estimate_line
-    from mixwright.lab.experiments.grid import worker_pool
 
     began, console = time.monotonic(), task.console
     assert task.place.identity is not None
     data = task.place.identity.digest
-    if not task.missing and stored.show(began=began, data=data):
+    part = task.options.part
+    if not task.missing and part is None and stored.show(began=began, data=data):
         return 0
     _announce(task)
     with contextlib.ExitStack() as stack:
-        pool = None
-        if task.missing and task.world.size == 1:
-            pool = stack.enter_context(worker_pool(task.place, workers=_workers(task)))
-            found = _forecast(task, pool)
+        executor = stack.enter_context(_executor(task)) if task.world.size == 1 else None
+        if task.missing and executor is not None:
+            found = _forecast(task, executor)
             if found is not None and found.seconds > WORTH_SAYING:
                 say(console, estimate_line(found))
-        parallel, failures = _work(task, pool)
-    for failure in failures:
-        say(console, f"\n{failure.name} FAILED:\n{failure.error}")
-    if not any(run.finished for run in task.runs):
-        say(console, "no run has finished, so there is nothing to report.")
-        return 1
-    with _record_of(task):
-        _report(task, stored, failures, parallel=parallel, began=began)
+        parallel, failures = _work(task, executor)
+        for failure in failures:
+            say(console, f"\n{failure.name} FAILED:\n{failure.error}")
+        if part is not None:
+            say(console, after_a_part(task.runs))
+            return 1 if failures else 0
+        if task.options.collect:
+            failures = missing_runs(task.runs, partial(say, console))
+        if not any(run.finished for run in task.runs):
+            say(console, "no run has finished, so there is nothing to report.")
+            return 1
+        if task.resources is None:  # costs are measured where nothing else is at work
+            stack.close()
+            executor = None
+        with _record_of(task):
+            _report(task, stored, failures, parallel=parallel, began=began, executor=executor)
     return 1 if failures else 0
 
 
+def _executor(task: _Task) -> "Executor":
+    from mixwright.lab.experiments.executors.choice import executor_for
+
+    workers = task.options.workers if task.resources is not None else _workers(task)
+    return executor_for(task.resources, task.place, workers=workers, out=task.out)
+
+
+def _check_installed(executor: str) -> None:
+    """Refuse an executor whose library is not there."""
+    try:
+        if executor == "ray":
+            from mixwright.lab.experiments.executors.ray_tasks import import_ray
+
+            import_ray()
+        elif executor == "slurm":
+            from mixwright.lab.experiments.executors.slurm import import_submitit
+
+            import_submitit()
+    except ImportError as error:
+        raise UsageError(f"--executor {executor}: {error}") from error
+
+
 def _report(
-    task: _Task, stored: Stored, failures: "Sequence[Failure]", *, parallel: int, began: float
+    task: _Task,
+    stored: Stored,
+    failures: "Sequence[Failure]",
+    *,
+    parallel: int,
+    began: float,
+    executor: "Executor | None",
 ) -> None:
     """Write the record and the page of what is there, and show them."""
     from mixwright.lab.analysis.store import write_findings
@@ -241,7 +332,7 @@ def _report(
     with users_words():
         check_comparable(task.runs, task.out)  # before costs are measured for nothing
     measured = task.costs or step_costs(
-        task.runs, task.place, task.out, say=lambda text: say(console, text)
+        task.runs, task.place, task.out, say=lambda text: say(console, text), executor=executor
     )
     findings, arrays = compare_runs(
         task.runs,
@@ -266,7 +357,6 @@ def _report(
 def _dry_run(task: _Task, seconds: float) -> int:
     """Say what the command would do; ``seconds`` have passed already."""
     from mixwright.lab.cli.forecast import say_plan
-    from mixwright.lab.experiments.grid import worker_pool
 
     began, found = time.monotonic(), None
     with tempfile.TemporaryDirectory() as name:  # of what steps cost there may be a file already
@@ -274,41 +364,56 @@ def _dry_run(task: _Task, seconds: float) -> int:
             shutil.copy(file, name)
         task = _at_equal_time(task, Path(name))
     if task.missing and task.world.size == 1:
-        with worker_pool(task.place, workers=_workers(task)) as pool:
-            found = _forecast(task, pool)
+        with _executor(task) as executor:
+            found = _forecast(task, executor)
     if task.world.first:
         _announce(task)
         say_plan(task.runs, found, task.console, passed=seconds + time.monotonic() - began)
     return 0
 
 
-def _forecast(task: _Task, pool: "Executor") -> "Estimate | None":
+def _forecast(task: _Task, executor: "Executor") -> "Estimate | None":
+    """What the missing runs will take; measured here, wherever they are done."""
     from mixwright.lab.cli.forecast import forecast
+    from mixwright.lab.experiments.grid import worker_pool
 
     tell = partial(say, task.console)
-    return forecast(task.runs, task.data, task.place, pool=pool, workers=_workers(task), tell=tell)
+    if task.resources is None:
+        workers = _workers(task)
+        return forecast(task.todo, task.data, task.place, pool=executor, workers=workers, tell=tell)
+    with users_words():
+        slots = min(executor.slots, task.missing)
+    with worker_pool(task.place, workers=1) as pool:
+        return forecast(task.todo, task.data, task.place, pool=pool, elsewhere=slots, tell=tell)
 
 
-def _work(task: _Task, pool: "Executor | None" = None) -> "tuple[int, list[Failure]]":
+def _work(task: _Task, executor: "Executor | None" = None) -> "tuple[int, list[Failure]]":
     """Do what is missing; how many runs shared the machine, and those that failed."""
     from mixwright.lab.analysis.findings import Failure
+    from mixwright.lab.experiments.executors.base import SubmitError
     from mixwright.lab.experiments.grid import run_parallel, run_together
     from mixwright.lab.experiments.run import MISTAKES
 
-    workers, total = _workers(task), len(task.runs)
+    total = len(task.todo)
     together = task.world.size > 1
+    parallel = 1 if together else _workers(task)
     with display(task.console, total=total, finished=total - task.missing) as bars:
         if together:
             try:
                 ends = run_together(task.runs, task.place, on_event=bars.tell)
             except MISTAKES as error:
                 raise UsageError(str(error)) from error
-        elif pool is not None:
-            ends = run_parallel(task.runs, task.place, pool=pool, on_event=bars.tell)
+        elif executor is not None and task.missing:
+            try:
+                if task.resources is not None:
+                    parallel = min(executor.slots, task.missing)
+                ends = run_parallel(task.todo, task.place, pool=executor, on_event=bars.tell)
+            except SubmitError as error:
+                raise UsageError(str(error)) from error
         else:
             ends = []
     failed = [end for end in ends if end.kind == "failed"]
-    return 1 if together else workers, [
+    return parallel, [
         Failure(name=end.job.name, error=str(end.detail.get("error", "")).strip()) for end in failed
     ]
 
@@ -336,9 +441,14 @@ def _heading(task: _Task) -> str:
 def _announce(task: _Task) -> None:
     recipe, console = task.runs[0].recipe, task.console
     say(console, _heading(task))
-    done = len(task.runs) - task.missing
+    if task.options.part is not None:
+        first, parts = parse_part(task.options.part)
+        say(
+            console, f"part {first} of {parts}: {len(task.own)} of {counted(len(task.runs), 'run')}"
+        )
+    done = sum(run.finished for run in task.own)
     if done:
-        say(console, already_there(done, len(task.runs)))
+        say(console, already_there(done, len(task.own)))
     if other := _record_of_another(task.out, recipe):
         say(
             console,

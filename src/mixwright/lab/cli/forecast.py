@@ -50,9 +50,13 @@ def forecast(
     *,
     pool: Executor | None,
     workers: int = 1,
+    elsewhere: int | None = None,
     tell: Callable[[str], None],
 ) -> Estimate | None:
     """Return what the missing runs will take, measured in the pool's workers, without one here.
+
+    Runs that are done ``elsewhere``, so many at a time, are measured here all the same, as long as
+    their kind of device is here; whether memory suffices there is not known.
 
     None where all are finished, or on a device whose time and memory we cannot read. ``tell`` is
     told which methods could not be measured.
@@ -64,10 +68,12 @@ def forecast(
     device = torch.device(place.devices[0])
     if not missing or device.type not in CLOCKED:
         return None
+    if elsewhere is not None and device.type == "cuda" and not torch.cuda.is_available():
+        return None
     recipes = {run.method.text: run.recipe for run in reversed(missing)}
     recipe = missing[0].recipe
     together = math.ceil(workers / len(place.devices)) if device.type == "cuda" else workers
-    free = free_memory()
+    free = None if elsewhere else free_memory()
     needs = _needs(recipe, data, free)
     if device.type == "cpu":
         least = least_memory(recipe, needs, images=len(data.train))
@@ -86,8 +92,8 @@ def forecast(
         tell(f"{text}: a training step could not be measured: {' '.join(error.split())[:200]}")
     if not found:
         return None
-    total = summed(runs, found, workers=workers, compared=pool is not None)
-    if total.memory is not None:
+    total = summed(runs, found, workers=elsewhere or workers, compared=pool is not None)
+    if total.memory is not None and elsewhere is None:
         room = free if total.free is None else total.free
         _check(total.memory, room, recipe, data, needs, together=together, pooled=pool is not None)
     return total

@@ -4,7 +4,7 @@ None stands for "not given": ``experiments.defaults`` and the recipe fill it by 
 """
 
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixwright.lab.cli.parser import option
 from mixwright.lab.experiments.defaults import recipe_defaults
@@ -164,6 +164,31 @@ class CompareOptions(RecipeOptions):
     )
     workers: int | None = option(
         None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT", group=_WHERE
+    )
+    executor: Literal["local", "ray", "slurm"] = option(
+        "local",
+        "where runs are done: processes here, tasks of Ray, or jobs of SLURM (default local)",
+        group=_WHERE,
+    )
+    resources: str | None = option(
+        None,
+        "what Ray or SLURM gives each run, as in cpus=2,gpus=0.5 or gpus=1,partition=NAME",
+        metavar="NAME=VALUE,...",
+        group=_WHERE,
+        default_text=" cpus=1",
+    )
+    part: str | None = option(
+        None,
+        "do every N-th of the runs, from the K-th on, and write no report: one command of N that "
+        "share the work, at once or not, here or on other machines with the same --out",
+        metavar="K/N",
+        group=_WHERE,
+    )
+    collect: bool = option(
+        False,
+        "train nothing: write the record and report of the runs that are there, and name those "
+        "that are missing",
+        group=_WHERE,
     )
     device: str = device_option(group=_WHERE)
     dry_run: bool = dry_run_option()

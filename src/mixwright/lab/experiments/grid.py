@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixwright.files import LOCK, locked, remove_unfinished
+from mixwright.files import LOCK, is_locked, locked, remove_unfinished
 from mixwright.lab.experiments.executors.base import Event, Executor, Job, progress_detail
 from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.experiments.finetune import resolve_init
@@ -47,6 +47,11 @@ class Planned:
     def finished(self) -> bool:
         """Whether there is nothing left to do; see ``is_finished``."""
         return is_finished(self.folder)
+
+    @property
+    def held(self) -> bool:
+        """Whether a process is at work on it."""
+        return is_locked(self.folder / LOCK)
 
 
 def plan_runs(
@@ -203,6 +208,10 @@ def run_together(
     return ends
 
 
+class BusyError(ValueError):
+    """Another process is writing to a folder."""
+
+
 @contextlib.contextmanager
 def alone_in(out: Path, *, on_wait: Callable[[], None] | None = None) -> Generator[None]:
     """Keep others from writing to a folder at the same time; it is made where it is missing.
@@ -211,14 +220,14 @@ def alone_in(out: Path, *, on_wait: Callable[[], None] | None = None) -> Generat
     before a process that is at work there is waited for.
 
     Raises:
-        ValueError: another process is at work there, and ``on_wait`` is None.
+        BusyError: another process is at work there, and ``on_wait`` is None.
     """
     out.mkdir(parents=True, exist_ok=True)
     try:
         file = locked(out / LOCK)
     except BlockingIOError:
         if on_wait is None:
-            raise ValueError(
+            raise BusyError(
                 f"another mixwright is at work in {out}. Wait for it, or give --out another folder."
             ) from None
         on_wait()

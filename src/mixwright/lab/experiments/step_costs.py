@@ -22,7 +22,7 @@ from mixwright import __version__
 from mixwright.files import read_json, write_json
 from mixwright.lab.analysis.cost import StepCost, StepCosts
 from mixwright.lab.bench.timing import Timer, in_turn, processor, timer_for
-from mixwright.lab.experiments.executors.base import Executor, Job
+from mixwright.lab.experiments.executors.base import Event, Executor, Job, SubmitError
 from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.experiments.methods import parse_method
 from mixwright.lab.experiments.run import dataset_of, new_model
@@ -100,7 +100,7 @@ def completed(
     jobs = [_job(text, recipe, place, file.parent, seeds) for text, recipe in wanted.items()]
     pool = executor or Pool(workers=1, threads=1, devices=place.devices)
     found: dict[str, StepCost] = {}
-    for end in pool.run(jobs):
+    for end in _ends(pool, jobs, say):
         if end.kind == "done":
             if executor is not None:
                 known = replace(known, **end.detail["machine"])
@@ -114,6 +114,15 @@ def completed(
     except OSError as error:  # no reason to lose the table of the runs
         say(f"what steps cost could not be kept: {error}; it is measured anew the next time.")
     return known
+
+
+def _ends(pool: Executor, jobs: Sequence[Job], say: Callable[[str], None]) -> list[Event]:
+    """How the jobs ended; none where a scheduler refuses them: the runs are not lost for that."""
+    try:
+        return pool.run(jobs)
+    except SubmitError as error:
+        say(f"what steps cost could not be measured: {error}")
+        return []
 
 
 def measure_step(
@@ -290,10 +299,11 @@ def conditions(
     return StepCosts(
         clock="device events" if device.type == "cuda" else "processor time",
         recipe=recipe_hash(replace(_plain(some), seed=0)),
+        device=names["device"],
+        processor=names["processor"],
         threads=1,
         torch=torch.__version__,
         mixwright=__version__,
-        **names,
     )
 
 

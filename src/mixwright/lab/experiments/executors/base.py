@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mixwright.files import LOCK, is_locked
 
@@ -87,9 +87,6 @@ def progress_detail(now: Progress) -> dict[str, Any]:
 
 class Executor(ABC):
     """Does jobs somewhere; a context, within which what it needs stays there for further jobs."""
-
-    name: ClassVar[str]
-    """How ``--executor`` calls it."""
 
     @property
     @abstractmethod
@@ -191,6 +188,8 @@ class _See:
         except LostError as error:
             self._lost(job, str(error))
             return
+        except SubmitError as error:
+            end = Event("failed", job, {"error": str(error)})
         if end.kind != "held":
             self._end(end)
             return

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import IO, Any, ClassVar, Self
+from typing import IO, Any, Self
 
 from mixwright.lab.experiments.executors.base import Event, Executor, Job, LostError, Tell, nobody
 
@@ -28,8 +28,6 @@ class Pool(Executor):
 
     Devices are handed out in turn, one a worker. A worker that dies is replaced by the next job.
     """
-
-    name: ClassVar[str] = "local"
 
     def __init__(
         self,
