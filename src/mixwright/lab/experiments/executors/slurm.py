@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mixwright.lab.experiments.executors.base import SubmitError
+from mixwright.lab.experiments.executors.local import last_lines
 from mixwright.lab.experiments.executors.remote import Messages, Remote, Task, carry_out
 from mixwright.lab.experiments.executors.resources import SlurmResources
 from mixwright.requirements import require
@@ -126,7 +127,7 @@ class SlurmJobs(Remote):
         else:
             states = self._slurm_states([task.handle.job_id for task in tasks])
         return {
-            task: f"its SLURM job {task.handle.job_id} ended ({states[task.handle.job_id]})"
+            task: _last_word(task.handle, states[task.handle.job_id])
             for task in tasks
             if states.get(task.handle.job_id, "PENDING") not in _UNDER_WAY
         }
@@ -160,6 +161,11 @@ class SlurmJobs(Remote):
         for task in tasks:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 task.handle.cancel(check=False)
+
+
+def _last_word(job: Any, state: str) -> str:
+    """What is known of a job that ended, with the end of what it wrote outside of a run's log."""
+    return f"its SLURM job {job.job_id} ended ({state})\n{last_lines(job.paths.stderr)}".strip()
 
 
 def _local_state(job: Any) -> str:
