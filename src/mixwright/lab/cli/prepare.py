@@ -41,8 +41,9 @@ def recipe_settings(options: RecipeOptions, *, image_size: int | None = None) ->
     if "init" in given and "pretrained" not in given:
         settings["pretrained"] = False  # a run's weights are asked for in its place
     if "warmup_epochs" not in given:
-        share = max(1 / 5, defaults["warmup_epochs"] / defaults["epochs"])
-        settings["warmup_epochs"] = min(settings["warmup_epochs"], settings["epochs"] * share)
+        usual = defaults["warmup_epochs"] * settings["epochs"] / defaults["epochs"]
+        most = max(settings["epochs"] / 5, usual)
+        settings["warmup_epochs"] = min(settings["warmup_epochs"], most)
     return settings
 
 
