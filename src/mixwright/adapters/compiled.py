@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,16 +13,14 @@ from mixwright.plan import MixPlan
 
 
 @functools.cache
-def images_of(compiled: bool | str) -> Callable[[MixPlan, Tensor], Tensor]:
-    """Give ``MixPlan.images``, as it is or compiled once for all of this process."""
-    if compiled is False:
-        return MixPlan.images
+def compiled_images(backend: Literal[True] | str) -> Callable[[MixPlan, Tensor], Tensor]:
+    """Give ``MixPlan.images``, compiled once for this process; True is torch's backend."""
     try:
-        return torch.compile(MixPlan.images, backend="inductor" if compiled is True else compiled)
+        return torch.compile(MixPlan.images, backend="inductor" if backend is True else backend)
     except RuntimeError as error:
         if type(error).__name__ != "InvalidBackend":  # of a private module of torch
             raise
         raise ValueError(
-            f"Mix: compile is {compiled!r}; expected True, False or the name of a backend of "
+            f"Mix: compile is {backend!r}; expected True, False or the name of a backend of "
             f"torch.compile: {', '.join(torch.compiler.list_backends())}."
         ) from None

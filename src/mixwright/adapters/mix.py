@@ -6,6 +6,7 @@ import copy
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import Module
 from torch.utils.data import get_worker_info
 
 from mixwright.adapters.batches import LabelsGetter, find
-from mixwright.adapters.compiled import images_of
+from mixwright.adapters.compiled import compiled_images
 from mixwright.adapters.mix_state import EXTRA_STATE, SEED_BITS, MixState, is_seed
 from mixwright.adapters.ranks import known_rank
 from mixwright.adapters.samples import collated
@@ -252,8 +253,10 @@ class Mix(Module):
                 "what else is in the batch would not fit; expected images and labels alone, "
                 "mix(images, labels)."
             )
-        images = images_of(self.compile_images)(plan, found.images)
-        return found.replaced(images, self.targets(plan, found.labels))
+        apply = plan.images
+        if self.compile_images is not False:  # within a graph of the user's there is none of ours
+            apply = partial(compiled_images(self.compile_images), plan)
+        return found.replaced(apply(found.images), self.targets(plan, found.labels))
 
     def _drawn(
         self, images: Tensor, labels: Tensor | None, *, generator: Generator, model: Module | None
