@@ -200,6 +200,12 @@ def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str])
         ("class.toml", "class.toml names the module nets.own, which is not imported: that would"),
         ("model.toml", "option value nets.own:build: model.toml names the module nets.own, which"),
         ("only.toml", "option value nets.own:Mine: only.toml names the module nets.own, which is"),
+        ("config.toml", "step runs: options has 'config'; expected options of what is measured"),
+        ("help.toml", "step runs: options has 'help'; expected options of what is measured"),
+        ("twice.toml", "step runs: options has 'train-size'; expected options of what is measured, "
+         "in small letters with _, not how or where it runs. Write train_size."),
+        ("shards.toml", "step runs: nowhere"),
+        ("mine.toml --out /proc/x", "/proc/x"),
         ("latin.toml", "latin.toml cannot be read: 'utf-8' codec can't decode byte 0xe9"),
         ("deep.toml", "deep.toml: not TOML ("),
         ("mine.toml --out mine.toml", "--out mine.toml: mine.toml is a file; expected a folder"),
@@ -220,6 +226,11 @@ def test_mistakes_are_one_sentence_before_anything_starts(
         MINE
         + OFFICIAL.replace("corruption:source=official,path=nowhere", "cam:mixer=nets.own:Mine")
     )
+    Path("config.toml").write_text(MINE.replace("epochs = 1", 'epochs = 1, config = "c.yaml"'))
+    Path("c.yaml").write_text("model: nets.own:build")
+    Path("help.toml").write_text(MINE.replace("epochs = 1", "epochs = 1, help = true"))
+    Path("twice.toml").write_text(MINE.replace("epochs = 1", 'epochs = 1, "train-size" = 3'))
+    Path("shards.toml").write_text(MINE.replace('"digits"', '"webdataset:nowhere"'))
     Path("latin.toml").write_bytes(MINE.encode().replace(b"does", b"\xe9"))
     Path("deep.toml").write_text("a = " + 5000 * "[")
     assert main(["reproduce", *words.split()]) == 2

@@ -16,7 +16,8 @@ from mixwright.lab.data import Batches, DataError, LazyImages, load_data
 from mixwright.lab.data import memory as memory_module
 from mixwright.lab.data.decode import UnreadableImageError
 from mixwright.lab.data.identity import LISTING, data_identity, differences
-from mixwright.lab.data.sources.tar_images import TarImages
+from mixwright.lab.data.sources.tar_images import TarImages, members
+from mixwright.lab.data.sources.webdataset import expand_braces
 
 Files = Sequence[tuple[str, bytes]]
 
@@ -128,6 +129,81 @@ def test_shards_that_are_refused(tmp_path: Path, files: Files, says: str):
     file = shard(tmp_path / "a.tar", files)
     with pytest.raises(DataError, match=says):
         load_data(f"webdataset:{file}")
+
+
+HEADER = 512
+
+
+def tar_of(count: int, path: Path) -> bytes:
+    return shard(path, [(f"{k % 2}/{k:02}.txt", b"x") for k in range(count)]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tar: tar[: 6 * 2 * HEADER],  # cut where a header begins
+        lambda tar: tar[: 6 * 2 * HEADER + 100],  # and within one
+        lambda tar: tar[: 4 * 2 * HEADER] + bytes(HEADER) + tar[4 * 2 * HEADER + HEADER :],
+        lambda tar: tar[: 4 * 2 * HEADER] + HEADER * b"\xa5" + tar[4 * 2 * HEADER + HEADER :],
+        lambda tar: tar + tar,
+    ],
+    ids=["cut", "cut within", "zeroed", "overwritten", "two in one"],
+)
+def test_a_tar_that_is_not_whole_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes]):
+    file = tmp_path / "a.tar"
+    whole = tar_of(10, file)
+    assert len(members(file)) == 10
+    file.write_bytes(damage(whole))
+    with pytest.raises(DataError, match="cut off or damaged at byte"):
+        members(file)
+
+
+def test_links_in_a_tar_are_what_they_name(tmp_path: Path):
+    file = tmp_path / "a.tar"
+    with tarfile.open(file, "w") as tar:
+        for k in range(4):
+            data = png(picture(k))
+            member = tarfile.TarInfo(f"{k % 2}/{k}.png")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        for name, kind, target in (
+            ("1/hard.png", tarfile.LNKTYPE, "0/0.png"),
+            ("0/soft.png", tarfile.SYMTYPE, "../1/1.png"),
+        ):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    found = {member.name: member for member in members(file)}
+    assert len(found) == 6
+    assert found["1/hard.png"].offset == found["0/0.png"].offset
+    assert found["0/soft.png"].offset == found["1/1.png"].offset
+    data = load_data(f"webdataset:{file}")
+    assert len(data.train) + len(data.test) == 6
+    with tarfile.open(file, "a") as tar:
+        link = tarfile.TarInfo("0/lost.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "elsewhere.png"
+        tar.addfile(link)
+    with pytest.raises(DataError, match=r"0/lost\.png is a link to elsewhere\.png"):
+        members(file)
+
+
+def test_classes_and_braces_of_every_kind(tmp_path: Path):
+    assert expand_braces("g-{2..0}.tar") == ["g-2.tar", "g-1.tar", "g-0.tar"]
+    with pytest.raises(DataError, match=r"\{0\.\.99999999\} names 100,000,000 files"):
+        expand_braces("g-{0..99999999}.tar")
+    shard(
+        tmp_path / "a.tar", sample(0, cls="\ufeff0") + sample(1, cls=30 * "9") + sample(2, cls="٣")
+    )
+    data = load_data(f"webdataset:{tmp_path / 'a.tar'}")
+    assert sorted(data.class_names or ()) == [
+        "0",
+        30 * "9",
+        "٣",
+    ]  # names, since not all are numbers
+    shard(tmp_path / "b.tar", classed(range(4)))
+    (tmp_path / "classes.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(DataError, match=r"classes\.txt is not UTF-8"):
+        load_data(f"webdataset:{tmp_path / 'b.tar'}")
 
 
 def test_files_that_are_no_shards(shards: Path):

@@ -157,12 +157,32 @@ source = "ours"
          "scales.tiny.steps, whose e measures others, names 'runs'; expected one of e."),
         ("[rows]", "[scales.big]\nabout = 'x'\nsteps = {}\n[rows]", "has the key 'big'; expected"),
         ("[rows]", "[scales.tiny]\nabout = 'x'\nsteps = {}\n[rows]", "scales.tiny.steps is empty"),
+        ('name = "runs"', 'name = "."', "steps[0].name is '.'; expected letters"),
+        ('name = "runs"', 'name = ".."', "steps[0].name is '..'; expected letters"),
+        ('name = "runs"', 'name = "a<b>"', "steps[0].name is 'a<b>'; expected letters"),
+        ('name = "runs"', f'name = "{101 * "a"}"', "expected letters, digits and dashes, at most 1"),
+        ('name = "runs"', 'name = "<row>"\neach_row = true',
+         "columns[0].step names 'runs'"),
+        ('b = {method = "mixup"}\n[[steps]]\nname = "runs"',
+         '"a!" = {method = "mixup"}\n[[steps]]\nname = "x-<row>"\neach_row = true',
+         "steps[0] is done for each row, and 'a!' would have the folder 'a', as 'a' has; expected"),
+        ('b = {method = "mixup"}\n[[steps]]\nname = "runs"',
+         '"+" = {method = "mixup"}\n[[steps]]\nname = "<row>"\neach_row = true',
+         "steps[0] is done for each row, and '+' would have the folder ''; expected letters"),
+        ("[rows]", "[scales.tiny]\nabout = 'x'\nrows = ['b']\nsteps = {runs = {}}\n[rows]",
+         "scales.tiny.rows has none of those of the step runs, a; expected one of them"),
+        ("{a = 1.0}", "{a = inf}", "columns[0]: a is inf; expected a finite number"),
+        ("{a = 1.0}", "{a = 1.0}\nscale = nan", "expected a finite number"),
+        ("{a = 1.0}", "{a = 1.0}\ndigits = -3", "columns[0].digits is -3; expected a whole number"),
+        ('[rows]\na = {method = "none"}\nb = {method = "mixup"}\n', "",
+         "rows is empty, and steps[0] names no methods; expected what compare is to do."),
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_one_sentence(old: str, new: str, message: str) -> None:
     assert old in ITEM
+    own = ITEM.replace("options", "rows = ['a']\noptions") if "rows = ['b']" in new else ITEM
     with pytest.raises(ValueError) as raised:
-        read_item(ITEM.replace(old, new, 1), where="my.toml")
+        read_item(own.replace(old, new, 1), where="my.toml")
     text = str(raised.value)
     assert message in text
     assert "\n" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
@@ -256,9 +257,9 @@ def _run(
     from mixwright.lab.reports.published_tables import as_markdown, lead_sentences, number_tables
 
     failed: list[str] = []
-    with users_words():
-        lock = alone_in(out)
-    with lock:
+    with contextlib.ExitStack() as stack:
+        with users_words():
+            stack.enter_context(alone_in(out))
         for place, (command, words) in enumerate(every, start=1):
             if command.step not in wanted:
                 continue

@@ -18,8 +18,15 @@ if TYPE_CHECKING:
     from mixwright.lab.experiments.published.commands import Command
     from mixwright.lab.experiments.published.item import PublishedItem
 
-_USERS_OWN = ("imagenet", "cars", "elpv", "medmnist", "folder", "csv", "parquet")
+_USERS_OWN = ("imagenet", "cars", "elpv", "medmnist", "folder", "csv", "parquet", "webdataset")
 """Kinds of data that nothing is downloaded for: whoever wants them puts them in their place."""
+
+
+_NOT_OF_A_STEP = (
+    *("", "help", "config", "trust", "out", "dry_run", "part", "collect", "executor", "resources"),
+    *("workers", "device"),
+)
+"""Options that a table may not set. A file behind ``config`` could name code of anybody's."""
 
 
 def options_class(command: str) -> type[Any]:
@@ -74,6 +81,8 @@ def check_commands(every: Sequence[tuple[Command, Sequence[str]]], *, data_too: 
 
     data = dict[tuple[str, str | None, bool], None]()
     for command, words in every:
+        for name in command.options:
+            _check_name(command.step, name)
         try:
             options = parse(
                 options_class(command.command),
@@ -93,6 +102,17 @@ def check_commands(every: Sequence[tuple[Command, Sequence[str]]], *, data_too: 
     with users_words():
         for name, folder, skip in data if data_too else ():
             check_data(name, folder, skip_unreadable=skip)
+
+
+def _check_name(step: str, name: str) -> None:
+    """Refuse an option that is not one of the table's: how it runs is for who runs it to say."""
+    plain = name.replace("-", "_").casefold()
+    if plain in _NOT_OF_A_STEP or plain != name:
+        hint = f" Write {plain}." if plain != name and plain not in _NOT_OF_A_STEP else ""
+        raise UsageError(
+            f"step {step}: options has {name!r}; expected options of what is measured, in small "
+            f"letters with _, not how or where it runs.{hint}"
+        )
 
 
 def _to_come(method: str) -> bool:

@@ -35,7 +35,8 @@ CLASSES = "classes.txt"
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_NUMBER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?[0-9]{1,18}")  # as many digits as 64 bits hold
+_MOST_SHARDS = 1_000_000
 
 
 def load_webdataset(request: Request) -> Source:
@@ -111,7 +112,14 @@ def _choices(inner: str) -> list[str]:
         return inner.split(",")
     first, last = numbers.groups()
     width = len(first) if first.startswith("0") or len(first) == len(last) else 0
-    return [f"{number:0{width}}" for number in range(int(first), int(last) + 1)]
+    low, high = int(first), int(last)
+    if abs(high - low) >= _MOST_SHARDS:
+        raise DataError(
+            f"{{{inner}}} names {abs(high - low) + 1:,} files; expected at most {_MOST_SHARDS:,}. "
+            "Name the folder that they lie in."
+        )
+    down = range(low, high - 1, -1)
+    return [f"{number:0{width}}" for number in (range(low, high + 1) if low <= high else down)]
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ class _Labels:
         if self.ending == "json":
             text = self._in_json(text, where)
         try:
-            label = text.decode().strip()
+            label = text.decode("utf-8-sig").strip()
         except UnicodeDecodeError:
             label = ""
         if not label:
@@ -271,7 +279,13 @@ def _class_names(folder: Path) -> Sequence[str]:
     file = folder / CLASSES
     if not file.is_file():
         return ()
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{file} is not UTF-8; expected a class a line. Save it as UTF-8."
+        ) from None
+    lines = [line.strip() for line in text.splitlines()]
     names = [line for line in lines if line]
     if len({*names}) < len(names):
         raise DataError(f"{file} names a class twice; expected a name of its own for each.")

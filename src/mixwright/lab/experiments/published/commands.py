@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from mixwright.lab.experiments.methods import parse_method
-from mixwright.lab.experiments.published.item import OUT, ROW, SLUG, PublishedItem, Row, Runs, Step
-from mixwright.lab.experiments.published.outcome import row_folder
+from mixwright.lab.experiments.published.item import (
+    OUT,
+    ROW,
+    SLUG,
+    PublishedItem,
+    Row,
+    Runs,
+    Step,
+    row_folder,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

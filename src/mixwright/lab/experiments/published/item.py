@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,6 +20,9 @@ OUT = "<out>"
 
 ROW, SLUG = "<row>", "<slug>"
 """Stand for a row's label, as in names of steps, and for its METHOD as in names of run folders."""
+
+_LONGEST = 100  # letters of a step's name
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,12 +217,21 @@ def check_item(item: PublishedItem) -> None:
         at = f"steps[{place}]"
         if step.name in names[:place]:
             raise ValueError(f"{at}.name is {step.name}, as another's; expected a name of its own.")
-        if not step.name or not all(c.isalnum() or c in "-_.<>" for c in step.name):
+        plain = step.name.replace(ROW, "")
+        named = step.each_row or any(map(str.isalnum, plain))
+        if not named or len(plain) > _LONGEST or not all(c.isalnum() or c in "-_." for c in plain):
             raise ValueError(
-                f"{at}.name is {step.name!r}; expected letters, digits and dashes, as it names a "
-                "folder."
+                f"{at}.name is {step.name!r}; expected letters, digits and dashes, at most "
+                f"{_LONGEST}, as it names a folder."
             )
+        if step.each_row:
+            _check_row_folders(step.rows or tuple(item.rows), at)
         _each(step.rows, item.rows, f"{at}.rows")
+        if not item.rows and step.methods is None and step.command != "evaluate":
+            raise ValueError(
+                f"rows is empty, and {at} names no methods; expected what {step.command} is to do. "
+                "Write [rows] with a METHOD each, or methods = [...] in the step."
+            )
         for picture in step.pictures:
             if not picture.endswith(".png") or ".." in picture or picture.startswith("/"):
                 raise ValueError(
@@ -246,6 +259,14 @@ def check_item(item: PublishedItem) -> None:
         _each([label for pair in column.leads for label in pair], item.rows, f"{at}.leads")
         if column.reference is not None:
             _one_of(column.reference, item.rows, f"{at}.reference")
+        numbers = {**column.published, "scale": column.scale}
+        for label, value in numbers.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{at}: {label} is {value}; expected a finite number.")
+        if not 0 <= column.digits <= _MOST_DIGITS:
+            raise ValueError(
+                f"{at}.digits is {column.digits}; expected a whole number from 0 to {_MOST_DIGITS}."
+            )
         if not column.source and column.published:
             raise ValueError(f"{at}.source is empty; expected where its published numbers stand.")
     for name, scale in item.scales.items():
@@ -253,6 +274,12 @@ def check_item(item: PublishedItem) -> None:
         _each(scale.rows, item.rows, f"scales.{name}.rows")
         _each(scale.methods, item.rows, f"scales.{name}.methods")
         for step in item.steps:
+            kept = not step.rows or not scale.rows or {*step.rows} & {*scale.rows}
+            if step.name in scale.steps and not kept:
+                raise ValueError(
+                    f"scales.{name}.rows has none of those of the step {step.name}, "
+                    f"{', '.join(step.rows)}; expected one of them, or the step left out."
+                )
             if step.name in scale.steps:
                 _each(
                     step.of, scale.steps, f"scales.{name}.steps, whose {step.name} measures others,"
@@ -263,6 +290,31 @@ def check_item(item: PublishedItem) -> None:
         raise ValueError(
             "steps is empty; expected at least one command, or same_as, or diagram = true."
         )
+
+
+def _check_row_folders(labels: Iterable[str], at: str) -> None:
+    """Refuse rows that would share a folder, or have none."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        own = row_folder(label)
+        if not own or own in seen:
+            raise ValueError(
+                f"{at} is done for each row, and {label!r} would have the folder {own!r}"
+                + (f", as {seen[own]!r} has" if own else "")
+                + "; expected letters or digits that no other row has. Give it another label."
+            )
+        seen[own] = label
+
+
+def row_folder(label: str) -> str:
+    """Return a row's label as the names of steps hold it.
+
+    Example:
+        >>> row_folder("MixUp & CutMix")
+        'mixup-cutmix'
+    """
+    words = "".join(sign if sign.isalnum() else " " for sign in label.lower()).split()
+    return "-".join(words)
 
 
 def _each(values: Iterable[str], known: Iterable[str], at: str) -> None:

@@ -23,6 +23,7 @@ from mixwright.lab.experiments.published.item import (
     PublishedItem,
     ScaleName,
     Value,
+    row_folder,
 )
 
 Verdict = Literal["as published", "as published?", "against", "against?", "open", "unknown"]
@@ -197,17 +198,6 @@ def column_outcome(
         cells=tuple(_beside(cell) if published_scale else cell for cell in cells),
         leads=tuple(_leads(column, scores)),
     )
-
-
-def row_folder(label: str) -> str:
-    """Return a row's label as the names of steps hold it.
-
-    Example:
-        >>> row_folder("MixUp & CutMix")
-        'mixup-cutmix'
-    """
-    words = "".join(sign if sign.isalnum() else " " for sign in label.lower()).split()
-    return "-".join(words)
 
 
 def measure_words(column: Column) -> str:
