@@ -160,7 +160,7 @@ source = "ours"
         ('name = "runs"', 'name = "."', "steps[0].name is '.'; expected letters"),
         ('name = "runs"', 'name = ".."', "steps[0].name is '..'; expected letters"),
         ('name = "runs"', 'name = "a<b>"', "steps[0].name is 'a<b>'; expected letters"),
-        ('name = "runs"', f'name = "{101 * "a"}"', "expected letters, digits and dashes, at most 1"),
+        ('name = "runs"', f'name = "{101 * "a"}"', "expected letters, digits and dashes"),
         ('name = "runs"', 'name = "<row>"\neach_row = true',
          "columns[0].step names 'runs'"),
         ('b = {method = "mixup"}\n[[steps]]\nname = "runs"',
