@@ -204,8 +204,7 @@ def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str])
         ("help.toml", "step runs: options has 'help'; expected options of what is measured"),
         ("twice.toml", "step runs: options has 'train-size'; expected options of what is measured, "
          "in small letters with _, not how or where it runs. Write train_size."),
-        ("shards.toml", "step runs: nowhere"),
-        ("mine.toml --out /proc/x", "/proc/x"),
+        ("shards.toml", "nowhere is neither a folder nor a file."),
         ("latin.toml", "latin.toml cannot be read: 'utf-8' codec can't decode byte 0xe9"),
         ("deep.toml", "deep.toml: not TOML ("),
         ("mine.toml --out mine.toml", "--out mine.toml: mine.toml is a file; expected a folder"),
@@ -240,3 +239,13 @@ def test_mistakes_are_one_sentence_before_anything_starts(
     assert said.err.count("\n") == 1
     assert said.out == ""
     assert not Path("runs").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("taken").write_text("a file")
+    Path("mine.toml").write_text(MINE)
+    assert main(["reproduce", "mine.toml", "--out", "taken/x"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mixwright reproduce: ")
+    assert "taken" in said
+    assert said.count("\n") == 1
