@@ -31,10 +31,10 @@ def _filled(entry: Entry, pages: Path) -> Entry:
 
 
 def _all(folder: str) -> Callable[[Path], list[str]]:
-    """All pages of a folder: its index first, the rest as their names have it."""
+    """All pages of a folder and of those in it: its index first, the rest by their names."""
 
     def listed(pages: Path) -> list[str]:
-        found = sorted(str(file.relative_to(pages)) for file in (pages / folder).glob("*.md"))
+        found = sorted(str(file.relative_to(pages)) for file in (pages / folder).rglob("*.md"))
         return sorted(found, key=lambda page: not page.endswith("/index.md"))
 
     return listed
