@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -95,6 +96,7 @@ class Workers:
         except (GeneratorExit, DataError):  # what is on its way is passed over by the next stream
             raise
         except BaseException as error:
+            _end(self._loader)
             self._loader = None
             # Whoever was ended can no longer hand over what it had ready, which shows first.
             gone = isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
@@ -187,6 +189,18 @@ class _Sets(Dataset[tuple[Tensor, str]]):
     def __getitem__(self, task: tuple[int, Job]) -> tuple[Tensor, str]:
         number, job = task
         return job(self._sets[number])
+
+
+def _end(loader: object) -> None:
+    """End the processes of a loader that failed: here, where what torch still raises is caught.
+
+    It answers the signal of a lost process with an exception, wherever it is at that moment; in a
+    finaliser nobody could catch it.
+    """
+    end = getattr(getattr(loader, "_iterator", None), "_shutdown_workers", None)
+    with contextlib.suppress(RuntimeError):
+        if end is not None:
+            end()
 
 
 def _begin(worker: int, *, with_parent: bool) -> None:
