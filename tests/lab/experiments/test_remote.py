@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from mixwright.lab.data.names import WORKERS
 from mixwright.lab.experiments.executors import remote
 from mixwright.lab.experiments.executors.base import TRIES, Event, Job, SubmitError
 from mixwright.lab.experiments.executors.remote import Messages, Remote, Task, carry_out
@@ -73,6 +74,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look often; what ``carry_out`` changes of its own process is put back."""
     monkeypatch.setattr(remote, "_EVERY", 0.01)
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    monkeypatch.setenv(WORKERS, "")
+    monkeypatch.delenv(WORKERS)
     monkeypatch.chdir(Path.cwd())
     yield
     monkeypatch.undo()
@@ -89,6 +92,24 @@ def scripted(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
     from mixwright.lab.experiments.executors import worker
 
     monkeypatch.setattr(worker, "do", script)
+
+
+@pytest.mark.parametrize(("asked", "found"), [(None, "3"), ("0", "0")])
+def test_a_run_decodes_with_the_processors_that_it_is_given(
+    asked: str | None, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many processes as threads, unless --data-workers said so."""
+    seen: list[str | None] = []
+
+    def script(request: dict[str, Any], say: Callable[..., None]) -> None:
+        seen.append(os.environ.get(WORKERS))
+
+    scripted(monkeypatch, script)
+    if asked is not None:
+        monkeypatch.setenv(WORKERS, asked)
+    where = {"threads": 3, "status": str(tmp_path / "status"), "cwd": str(tmp_path), "path": []}
+    carry_out(where)
+    assert seen == [found]
 
 
 def test_what_jobs_tell_arrives_and_nothing_is_left_behind(

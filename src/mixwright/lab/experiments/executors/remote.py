@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mixwright.lab.data.names import WORKERS
 from mixwright.lab.experiments.executors.base import (
     Event,
     Executor,
@@ -240,6 +241,7 @@ def carry_out(request: dict[str, Any]) -> Messages:
         os.chdir(cwd)
     sys.path += [place for place in path if place not in sys.path]
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault(WORKERS, str(threads))  # as in the workers of the local pool
     from mixwright.lab.experiments.executors.worker import do
 
     messages: Messages = {}
