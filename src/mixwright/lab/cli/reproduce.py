@@ -141,7 +141,6 @@ def words_of(command: Command, options: ReproduceOptions) -> list[str]:
     known = {field.name: field for field in fields(options_class(command.command))}
     words = [command.command, *command.words]
     for name, value in command.options.items():
-        name = name.replace("-", "_")
         if name in known and isinstance(known[name].default, bool):
             words += [option_flag(name)] if value is True else []
         else:

@@ -91,7 +91,7 @@ PHOTO_SIZE = 64
 _BY_SIZE = ((32, None), (PHOTO_SIZE, "resnet20"), (math.inf, "efficientnet_lite0"))
 
 # What fine-tuning does otherwise than training from scratch; the size of images is the data's.
-_TUNED = [name for name in PRESETS["finetune"].fields if name != "image_size"]
+_TUNED = {name: value for name, value in PRESETS["finetune"].fields.items() if name != "image_size"}
 
 # Transformers do not learn with the SGD of convolutional networks.
 _TRANSFORMER = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "grad_clip": 1.0}
@@ -130,7 +130,7 @@ def recipe_defaults(
         network = next(name for side, name in _BY_SIZE if image_size <= side)
         settings = settings if network is None else _FOLDER | {"model": network}
     if kind in OWN and pretrained:
-        settings |= {name: PRESETS["finetune"].fields[name] for name in _TUNED}
+        settings |= _TUNED
     if model is not None and not may_have_weights(model) and "pretrained" in settings:
         settings["pretrained"] = False
     network = (model or "").removeprefix(TIMM)

@@ -57,8 +57,9 @@ class RayTasks(Remote):
         except Exception as error:  # Ray raises that itself, where it does not come up
             self.__exit__()  # of what came up
             where = self._resources.address or os.environ.get("RAY_ADDRESS") or "on this machine"
-            reason = " ".join(str(error).split())[:300]
-            raise SubmitError(f"--executor ray: no Ray cluster at {where}: {reason}") from None
+            raise SubmitError(
+                f"--executor ray: no Ray cluster at {where}: {_line(error)}"
+            ) from None
         self._check_fits()
         self._connected = True
 
@@ -127,8 +128,7 @@ class RayTasks(Remote):
                 handles, num_returns=len(handles), timeout=0, fetch_local=False
             )
         except (self._ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise SubmitError(f"the Ray cluster is gone: {reason}") from None
+            raise SubmitError(f"the Ray cluster is gone: {_line(error)}") from None
         there = set(ended)
         return {task: self._last_word(task) for task in tasks if task.handle in there}
 
@@ -137,14 +137,18 @@ class RayTasks(Remote):
             return self._ray.get(task.handle)
         except self._ray.exceptions.RayTaskError as error:  # it would raise again
             cause = getattr(error, "cause", error)
-            reason = " ".join(str(cause).split())[:300]
-            return {"failed": {"error": f"its Ray task raised {type(cause).__name__}: {reason}"}}
+            text = f"its Ray task raised {type(cause).__name__}: {_line(cause)}"
+            return {"failed": {"error": text}}
         except self._ray.exceptions.RayError as error:
-            kind = type(error).__name__
-            return f"its Ray task ended ({kind}: {' '.join(str(error).split())[:300]})"
+            return f"its Ray task ended ({type(error).__name__}: {_line(error)})"
 
     def end(self, tasks: Iterable[Task]) -> None:
         """See ``Remote``."""
         for task in tasks:
             with contextlib.suppress(self._ray.exceptions.RayError, RuntimeError):
                 self._ray.cancel(task.handle, force=True)
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, on one line and not without end."""
+    return " ".join(str(error).split())[:300]

@@ -30,7 +30,7 @@ COUNTED = (
     "--dry-run measures training steps."
 )
 
-FORWARD: dict[str, float] = {
+_AT_32 = {
     "smallconv": 0.0026,
     "resnet8": 0.025,
     "resnet20": 0.0816,
@@ -43,6 +43,8 @@ FORWARD: dict[str, float] = {
     "preactresnet34": 2.3189,
     "preactresnet50": 2.596,
     "convnext_tiny": 0.182,
+}
+_AT_224 = {
     "resnet18": 3.6272,
     "resnet34": 7.3266,
     "resnet50": 8.1747,
@@ -51,10 +53,9 @@ FORWARD: dict[str, float] = {
     "deit_tiny_patch16_224": 2.507,
     "deit_small_patch16_224": 9.1971,
 }
-"""GFLOP of a forward pass of one image (a multiplication and an addition are two), by torch's
-``FlopCounterMode``: of 32 pixels for our networks and ConvNeXt, of 224 for the others."""
-
-_AT_32 = 1 + list(FORWARD).index("convnext_tiny")
+FORWARD = _AT_32 | _AT_224
+"""GFLOP of a forward pass of one image of 32 or of 224 pixels (a multiplication and an addition are
+two), by torch's ``FlopCounterMode``."""
 
 _IMAGES: dict[str, tuple[int, int, int]] = {
     "digits": (60, 797, 32),
@@ -143,9 +144,9 @@ def item_seconds(item: PublishedItem, speed: Speed) -> float | None:
 
 
 def _comparison(command: Command, speed: Speed) -> float | None:
-    options = {name.replace("-", "_"): value for name, value in command.options.items()}
+    options = command.options
     preset = PRESETS.get(str(options.get("recipe", "")))
-    named: dict[str, Any] = {**(dict(preset.fields) if preset else {}), **options}
+    named: dict[str, Any] = {**(preset.fields if preset else {}), **options}
     recipe = recipe_defaults(command.data, named.get("model")) | named
     kind, model = command.data.partition(":")[0], str(recipe["model"])
     if kind not in _IMAGES or model not in FORWARD:
@@ -153,7 +154,7 @@ def _comparison(command: Command, speed: Speed) -> float | None:
     train, test, side = _IMAGES[kind]
     train = int(recipe.get("train_size") or train)
     side = int(recipe.get("image_size") or side)
-    native = 32 if list(FORWARD).index(model) < _AT_32 else 224
+    native = 32 if model in _AT_32 else 224
     forward = FORWARD[model] * (side / native) ** 2
     epochs, batch = int(recipe["epochs"]), int(recipe["batch_size"])
     evaluated = test * epochs / int(recipe.get("eval_every", 1))
