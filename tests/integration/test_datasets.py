@@ -1,7 +1,5 @@
 """Sets of the package ``datasets``, in its own format, read by two real processes."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,8 @@ import pytest
 import torch
 
 from lab.data.pictures import picture, png
-from mixwright.lab.data import Batches, LazyImages, load_data
+from lab.data.two_ranks import read_by_two
+from mixwright.lab.data import LazyImages, load_data
 from mixwright.lab.data import memory as memory_module
 from mixwright.lab.data.sources import hub
 
@@ -42,41 +41,23 @@ def test_two_processes_read_their_own_rows_alone(
 ):
     monkeypatch.setattr(memory_module, "WHOLE_SET_BYTES", 1)
     read = hub._Cells.__getitem__
-    seen: list[bytes] = []
+    number_of = {png(picture(seed)): seed for seed in range(14)}
+    seen: list[int] = []
 
     def noted(self: Any, row: int) -> Any:
-        seen.append(read(self, row))
-        return seen[-1]
+        cell = read(self, row)
+        seen.append(number_of[cell])
+        return cell
 
     monkeypatch.setattr(hub._Cells, "__getitem__", noted)
-    number_of = {png(picture(seed)): seed for seed in range(14)}
-    children: list[int] = []
-    for rank in range(2):
-        children.append(os.fork())
-        if children[-1]:
-            continue
-        code = 1
-        try:
-            data = load_data(f"hub:{shards}", data_dir=tmp_path / f"cache{rank}", image_size=8)
-            assert isinstance(data.train, LazyImages)
-            data.train.workers = 0
-            batches = Batches(
-                data.train, batch_size=2, device="cpu", augment=None, shuffle=True,
-                rank=rank, world=2,
-            )  # fmt: skip
-            for epoch in range(2):
-                seen.clear()
-                shown = [x for x, _ in batches.epoch(torch.Generator().manual_seed(epoch))]
-                assert len(torch.cat(shown)) == 5
-                numbers = [number_of[cell] for cell in seen]
-                (tmp_path / f"{rank}-{epoch}").write_text(json.dumps(numbers))
-            code = 0
-        finally:
-            os._exit(code)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
-    for epoch in range(2):
-        parts = [json.loads((tmp_path / f"{rank}-{epoch}").read_text()) for rank in range(2)]
+    epochs = read_by_two(
+        lambda rank: load_data(f"hub:{shards}", data_dir=tmp_path / f"cache{rank}", image_size=8),
+        seen,
+        tmp_path,
+    )
+    for epoch, parts in enumerate(epochs):
         order = torch.randperm(10, generator=torch.Generator().manual_seed(epoch)).tolist()
+        assert [len(part) for part in parts] == [5, 5]
         assert parts == [order[0::2], order[1::2]]  # all of them, each once
 
 

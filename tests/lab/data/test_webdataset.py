@@ -2,9 +2,8 @@
 
 import io
 import json
-import os
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ import pytest
 import torch
 
 from lab.data.pictures import picture, png
-from mixwright.lab.data import Batches, DataError, LazyImages, load_data
+from lab.data.two_ranks import read_by_two
+from mixwright.lab.data import Batches, DataError, Dataset, LazyImages, load_data
 from mixwright.lab.data import memory as memory_module
 from mixwright.lab.data.decode import UnreadableImageError
 from mixwright.lab.data.identity import LISTING, data_identity, differences
@@ -252,38 +252,17 @@ def test_two_processes_read_their_own_parts_alone(
 ):
     """Two real processes, each of which writes down what it read from the shards."""
     read = TarImages.__getitem__
-    children: list[int] = []
-    for rank in range(2):
-        child = os.fork()
-        children.append(child)
-        if child:
-            continue
-        code = 1
-        try:
-            data = load_data(f"webdataset:{shards}", image_size=8)
-            seen: list[int] = []
+    seen: list[int] = []
 
-            def noted(self: TarImages, row: int) -> bytes:
-                seen.append(row)  # noqa: B023
-                return read(self, row)
+    def noted(self: TarImages, row: int) -> bytes:
+        seen.append(row)
+        return read(self, row)
 
-            monkeypatch.setattr(TarImages, "__getitem__", noted)
-            assert isinstance(data.train, LazyImages)
-            data.train.workers = 0
-            batches = Batches(
-                data.train, batch_size=2, device="cpu", augment=None, shuffle=True,
-                rank=rank, world=2,
-            )  # fmt: skip
-            for epoch in range(2):
-                seen.clear()
-                list(batches.epoch(torch.Generator().manual_seed(epoch)))
-                (tmp_path / f"{rank}-{epoch}").write_text(json.dumps(seen))
-            code = 0
-        finally:
-            os._exit(code)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
-    for epoch in range(2):
-        parts = [json.loads((tmp_path / f"{rank}-{epoch}").read_text()) for rank in range(2)]
+    monkeypatch.setattr(TarImages, "__getitem__", noted)
+    epochs = read_by_two(
+        lambda rank: load_data(f"webdataset:{shards}", image_size=8), seen, tmp_path
+    )
+    for parts in epochs:
         assert [len(part) for part in parts] == [5, 5]
         assert sorted(parts[0] + parts[1]) == [*range(10)]
 
@@ -291,24 +270,25 @@ def test_two_processes_read_their_own_parts_alone(
 @pytest.mark.usefixtures("tight")
 def test_what_the_data_are(shards: Path, tmp_path: Path):
     """Names, sizes and some content of the images, wherever the shards lie."""
-    load: Callable[[Path], Mapping[str, object]] = lambda where: load_data(  # noqa: E731
-        f"webdataset:{where}", image_size=8
-    )
+
+    def load(where: Path) -> Dataset:
+        return load_data(f"webdataset:{where}", image_size=8)
+
     noted = [(name, data + b"a note") for name, data in classed(range(4, 8)) if name[-1] == "g"]
     more = [(name, data) for name, data in classed(range(4, 8)) if name[-1] != "g"]
     shard(shards / "train-001.tar", [*noted, *more])
-    before = data_identity(load(shards))  # type: ignore[arg-type]
+    before = data_identity(load(shards))
     assert before.parts["train"].by == LISTING
     moved = tmp_path / "elsewhere"
     moved.mkdir()
     for file in shards.glob("*.tar"):
         file.rename(moved / file.name)
-    assert data_identity(load(moved)).digest == before.digest  # type: ignore[arg-type]
+    assert data_identity(load(moved)).digest == before.digest
     file = moved / "train-001.tar"
     data = bytearray(file.read_bytes())
     data[data.index(b"a note")] ^= 1  # the same name and size, and pixels that can be read
     file.write_bytes(data)
-    after = data_identity(load(moved))  # type: ignore[arg-type]
+    after = data_identity(load(moved))
     assert differences(before, after) == [
         "train: class '0' has other images, or the same in another order"
     ]
