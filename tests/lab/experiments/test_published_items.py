@@ -172,6 +172,10 @@ source = "ours"
         ("[rows]", "[scales.tiny]\nabout = 'x'\nrows = ['b']\nsteps = {runs = {}}\n[rows]",
          "scales.tiny.rows has none of those of the step runs, a; expected one of them"),
         ("{a = 1.0}", "{a = inf}", "columns[0]: a is inf; expected a finite number"),
+        ('b = {method = "mixup"}\n[[steps]]',
+         'scale = {method = "mixup"}\n[[columns]]\nhead = "x"\nstep = "runs"\n'
+         "published = {scale = nan}\nsource = 'x'\n[[steps]]",
+         "columns[0]: scale is nan; expected a finite number"),
         ("{a = 1.0}", "{a = 1.0}\nscale = nan", "expected a finite number"),
         ("{a = 1.0}", "{a = 1.0}\ndigits = -3", "columns[0].digits is -3; expected a whole number"),
         ('[rows]\na = {method = "none"}\nb = {method = "mixup"}\n', "",

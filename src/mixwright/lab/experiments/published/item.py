@@ -212,84 +212,91 @@ def check_item(item: PublishedItem) -> None:
     """
     for label, row in item.rows.items():
         _one_of(row.weights, WEIGHTS, f"rows.{label}.weights")
-    names = [step.name for step in item.steps]
     for place, step in enumerate(item.steps):
-        at = f"steps[{place}]"
-        if step.name in names[:place]:
-            raise ValueError(f"{at}.name is {step.name}, as another's; expected a name of its own.")
-        plain = step.name.replace(ROW, "")
-        named = step.each_row or any(map(str.isalnum, plain))
-        if not named or len(plain) > _LONGEST or not all(c.isalnum() or c in "-_." for c in plain):
-            raise ValueError(
-                f"{at}.name is {step.name!r}; expected letters, digits and dashes, at most "
-                f"{_LONGEST}, as it names a folder."
-            )
-        if step.each_row:
-            _check_row_folders(step.rows or tuple(item.rows), at)
-        _each(step.rows, item.rows, f"{at}.rows")
-        if not item.rows and step.methods is None and step.command != "evaluate":
-            raise ValueError(
-                f"rows is empty, and {at} names no methods; expected what {step.command} is to do. "
-                "Write [rows] with a METHOD each, or methods = [...] in the step."
-            )
-        for picture in step.pictures:
-            if not picture.endswith(".png") or ".." in picture or picture.startswith("/"):
-                raise ValueError(
-                    f"{at}.pictures names {picture!r}; expected a PNG in the folder of the step, "
-                    "such as figures/curves-all.png."
-                )
-        _each(step.of, names[:place], f"{at}.of")
-        if (step.command == "evaluate") != bool(step.of):
-            raise ValueError(
-                f"{at}.of is {list(step.of)} with {step.command}; expected the steps that evaluate "
-                "measures, and none for other commands."
-            )
-        if step.each_row != (ROW in step.name):
-            raise ValueError(
-                f"{at}.name is {step.name} with each_row {str(step.each_row).lower()}; expected "
-                f"{ROW} in the name of a step that is done for each row, and of no other."
-            )
+        _check_step(step, item, place)
     for place, column in enumerate(item.columns):
-        at = f"columns[{place}]"
-        _one_of(column.step, names, f"{at}.step")
-        if column.weights:
-            _one_of(column.weights, WEIGHTS, f"{at}.weights")
-        _each(column.published, item.rows, f"{at}.published")
-        _each(column.contradicted, item.rows, f"{at}.contradicted")
-        _each([label for pair in column.leads for label in pair], item.rows, f"{at}.leads")
-        if column.reference is not None:
-            _one_of(column.reference, item.rows, f"{at}.reference")
-        numbers = {**column.published, "scale": column.scale}
-        for label, value in numbers.items():
-            if not math.isfinite(value):
-                raise ValueError(f"{at}: {label} is {value}; expected a finite number.")
-        if not 0 <= column.digits <= _MOST_DIGITS:
-            raise ValueError(
-                f"{at}.digits is {column.digits}; expected a whole number from 0 to {_MOST_DIGITS}."
-            )
-        if not column.source and column.published:
-            raise ValueError(f"{at}.source is empty; expected where its published numbers stand.")
+        _check_column(column, item, f"columns[{place}]")
     for name, scale in item.scales.items():
-        _each(scale.steps, names, f"scales.{name}.steps")
-        _each(scale.rows, item.rows, f"scales.{name}.rows")
-        _each(scale.methods, item.rows, f"scales.{name}.methods")
-        for step in item.steps:
-            kept = not step.rows or not scale.rows or {*step.rows} & {*scale.rows}
-            if step.name in scale.steps and not kept:
-                raise ValueError(
-                    f"scales.{name}.rows has none of those of the step {step.name}, "
-                    f"{', '.join(step.rows)}; expected one of them, or the step left out."
-                )
-            if step.name in scale.steps:
-                _each(
-                    step.of, scale.steps, f"scales.{name}.steps, whose {step.name} measures others,"
-                )
-        if not scale.steps:
-            raise ValueError(f"scales.{name}.steps is empty; expected at least one step.")
+        _check_scale(scale, item, f"scales.{name}")
     if not item.steps and not (item.same_as or item.diagram):
         raise ValueError(
             "steps is empty; expected at least one command, or same_as, or diagram = true."
         )
+
+
+def _check_step(step: Step, item: PublishedItem, place: int) -> None:
+    at, before = f"steps[{place}]", [other.name for other in item.steps[:place]]
+    if step.name in before:
+        raise ValueError(f"{at}.name is {step.name}, as another's; expected a name of its own.")
+    plain = step.name.replace(ROW, "")
+    named = step.each_row or any(map(str.isalnum, plain))
+    if not named or len(plain) > _LONGEST or not all(c.isalnum() or c in "-_." for c in plain):
+        raise ValueError(
+            f"{at}.name is {step.name!r}; expected letters, digits and dashes, at most "
+            f"{_LONGEST}, as it names a folder."
+        )
+    if step.each_row:
+        _check_row_folders(step.rows or tuple(item.rows), at)
+    _each(step.rows, item.rows, f"{at}.rows")
+    if not item.rows and step.methods is None and step.command != "evaluate":
+        raise ValueError(
+            f"rows is empty, and {at} names no methods; expected what {step.command} is to do. "
+            "Write [rows] with a METHOD each, or methods = [...] in the step."
+        )
+    for picture in step.pictures:
+        if not picture.endswith(".png") or ".." in picture or picture.startswith("/"):
+            raise ValueError(
+                f"{at}.pictures names {picture!r}; expected a PNG in the folder of the step, "
+                "such as figures/curves-all.png."
+            )
+    _each(step.of, before, f"{at}.of")
+    if (step.command == "evaluate") != bool(step.of):
+        raise ValueError(
+            f"{at}.of is {list(step.of)} with {step.command}; expected the steps that evaluate "
+            "measures, and none for other commands."
+        )
+    if step.each_row != (ROW in step.name):
+        raise ValueError(
+            f"{at}.name is {step.name} with each_row {str(step.each_row).lower()}; expected "
+            f"{ROW} in the name of a step that is done for each row, and of no other."
+        )
+
+
+def _check_column(column: Column, item: PublishedItem, at: str) -> None:
+    _one_of(column.step, [step.name for step in item.steps], f"{at}.step")
+    if column.weights:
+        _one_of(column.weights, WEIGHTS, f"{at}.weights")
+    _each(column.published, item.rows, f"{at}.published")
+    _each(column.contradicted, item.rows, f"{at}.contradicted")
+    _each([label for pair in column.leads for label in pair], item.rows, f"{at}.leads")
+    if column.reference is not None:
+        _one_of(column.reference, item.rows, f"{at}.reference")
+    for label, value in (*column.published.items(), ("scale", column.scale)):
+        if not math.isfinite(value):
+            raise ValueError(f"{at}: {label} is {value}; expected a finite number.")
+    if not 0 <= column.digits <= _MOST_DIGITS:
+        raise ValueError(
+            f"{at}.digits is {column.digits}; expected a whole number from 0 to {_MOST_DIGITS}."
+        )
+    if not column.source and column.published:
+        raise ValueError(f"{at}.source is empty; expected where its published numbers stand.")
+
+
+def _check_scale(scale: Scale, item: PublishedItem, at: str) -> None:
+    _each(scale.steps, [step.name for step in item.steps], f"{at}.steps")
+    _each(scale.rows, item.rows, f"{at}.rows")
+    _each(scale.methods, item.rows, f"{at}.methods")
+    for step in item.steps:
+        kept = not step.rows or not scale.rows or {*step.rows} & {*scale.rows}
+        if step.name in scale.steps and not kept:
+            raise ValueError(
+                f"{at}.rows has none of those of the step {step.name}, "
+                f"{', '.join(step.rows)}; expected one of them, or the step left out."
+            )
+        if step.name in scale.steps:
+            _each(step.of, scale.steps, f"{at}.steps, whose {step.name} measures others,")
+    if not scale.steps:
+        raise ValueError(f"{at}.steps is empty; expected at least one step.")
 
 
 def _check_row_folders(labels: Iterable[str], at: str) -> None:
