@@ -12,6 +12,7 @@ from mixwright import __version__
 from mixwright.arguments import counted
 from mixwright.lab.bench.benchmarks import default_mixers
 from mixwright.lab.bench.budgets import LARGE, SMALL
+from mixwright.lab.bench.memory import kept_pages
 from mixwright.lab.bench.mixing import measure_shape
 from mixwright.lab.bench.record import BenchRecord, ShapeRecord, StepRecord
 from mixwright.lab.bench.steps import (
@@ -101,48 +102,40 @@ def run_bench(
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    _settle_memory()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
-        records: list[ShapeRecord] = []
-        libraries: dict[str, str] = {}
-        with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
-            for shape in shapes:
-                also = "" if compile is False else ", then compiled"
-                say(f"{len(chosen)} mixers on {tuple(shape)}{also}")
-                record, libraries = measure_shape(
-                    chosen, shape, device=where, timer=turn_timer, warm_up=WARM_UP, rounds=rounds,
-                    backend=compile,
-                )  # fmt: skip
-                records.append(record)
-        steps = [
-            steps_of(model, precision)
-            for model in (step_models if training else ())
-            for precision in precisions
-        ]
-        return BenchRecord(
-            started=started,
-            mixwright=__version__,
-            commit=commit(),
-            torch=torch.__version__,
-            machine=machine(where),
-            device=str(where),
-            threads=threads,
-            libraries=libraries,
-            shapes=tuple(records),
-            steps=tuple(steps),
-        )
+        with kept_pages() as kept:
+            records: list[ShapeRecord] = []
+            libraries: dict[str, str] = {}
+            with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
+                for shape in shapes:
+                    also = "" if compile is False else ", then compiled"
+                    say(f"{len(chosen)} mixers on {tuple(shape)}{also}")
+                    record, libraries = measure_shape(
+                        chosen, shape, device=where, timer=turn_timer, warm_up=WARM_UP,
+                        rounds=rounds, backend=compile,
+                    )  # fmt: skip
+                    records.append(record)
+            steps = [
+                steps_of(model, precision)
+                for model in (step_models if training else ())
+                for precision in precisions
+            ]
+            return BenchRecord(
+                started=started,
+                mixwright=__version__,
+                commit=commit(),
+                torch=torch.__version__,
+                machine=machine(where),
+                device=str(where),
+                threads=threads,
+                pages_kept=kept and where.type == "cpu",
+                libraries=libraries,
+                shapes=tuple(records),
+                steps=tuple(steps),
+            )
     finally:
         torch.set_num_threads(before)
-
-
-def _settle_memory() -> None:
-    """Bring the C library's allocator to where a training step leaves it.
-
-    glibc returns freed blocks to the system, and pays for fresh pages again, until one of nearly
-    32 MiB has been freed; after that it keeps smaller ones.
-    """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8).zero_()
 
 
 def _chosen(mixers: Mapping[str, Mixer] | Sequence[str] | None) -> dict[str, Mixer]:
