@@ -27,6 +27,7 @@ from mixwright.lab.cli.shared_work import (
     parse_part,
 )
 from mixwright.lab.cli.stored import Stored, already_there, show_files, show_findings
+from mixwright.lab.data.cores import usable_cores
 from mixwright.lab.experiments.executors.resources import read_resources
 
 if TYPE_CHECKING:
@@ -420,7 +421,7 @@ def _work(task: _Task, executor: "Executor | None" = None) -> "tuple[int, list[F
 
 def _workers(task: _Task) -> int:
     gpus = len(task.place.devices) if task.place.devices[0].startswith("cuda") else 0
-    most = task.options.workers or gpus or os.cpu_count() or 1
+    most = task.options.workers or gpus or usable_cores()
     return min(most, task.missing or len(task.runs))
 
 

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from torch.utils.data import get_worker_info
 
 from mixwright.lab.data.augment import OriginalCrop
+from mixwright.lab.data.cores import usable_cores
 from mixwright.lab.data.decode import (
     PLAIN,
     Decoding,
@@ -27,7 +28,6 @@ from mixwright.lab.data.workers import (
     checked,
     data_workers,
     enrol,
-    usable_cores,
     workers_for,
 )
 

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import torch
 
+from mixwright.lab.data.cores import usable_cores
 from mixwright.lab.data.decode import UnreadableImageError, decode_image, image_sides
 from mixwright.lab.data.errors import DataError
-from mixwright.lab.data.lazy import EncodedImages, LazyImages, usable_cores
+from mixwright.lab.data.lazy import EncodedImages, LazyImages
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.data.source import Request
 

@@ -30,13 +30,6 @@ _MOST = 16  # by default: they decode about 10,000 photographs a second
 _AHEAD = 2  # batches that each worker has ready or in its hands
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def data_workers(cores: int) -> int:
     """Return how many processes decode: as ``names.WORKERS`` says, else this one's share of cores.
 

@@ -6,13 +6,13 @@ command again does only what is missing, whatever stopped it the last time.
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixwright.files import LOCK, is_locked, locked, remove_unfinished
+from mixwright.lab.data.cores import threads_asked_for, usable_cores
 from mixwright.lab.experiments.executors.base import Event, Executor, Job, progress_detail
 from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.experiments.finetune import resolve_init
@@ -153,7 +153,7 @@ class Place:
 def worker_pool(place: Place, *, workers: int) -> Pool:
     """Return worker processes that share the cores."""
     # Threads beyond the free cores make torch many times slower, so a user's word comes first.
-    threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or (os.cpu_count() or 1) // workers
+    threads = threads_asked_for() or usable_cores() // workers
     return Pool(workers=workers, threads=max(1, threads), devices=place.devices)
 
 

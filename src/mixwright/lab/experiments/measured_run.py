@@ -22,7 +22,8 @@ from mixwright.checkpoint import CheckpointError, save_checkpoint
 from mixwright.files import append_line
 from mixwright.lab.bench.memory import peak_memory
 from mixwright.lab.bench.timing import Call, processor, timer_for, wall
-from mixwright.lab.data.lazy import LazyImages, usable_cores
+from mixwright.lab.data.cores import usable_cores
+from mixwright.lab.data.lazy import LazyImages
 from mixwright.lab.data.sets import ImageSet
 from mixwright.lab.evaluation.scores import evaluate
 from mixwright.lab.experiments.run import dataset_of

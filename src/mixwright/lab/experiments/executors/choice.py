@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from mixwright.lab.data.cores import threads_asked_for, usable_cores
 from mixwright.lab.experiments.executors.base import Executor
 from mixwright.lab.experiments.executors.resources import RayResources, Resources
 from mixwright.lab.experiments.grid import Place, worker_pool
@@ -21,9 +21,9 @@ def executor_for(
         ImportError: its library is not installed.
     """
     if resources is None:
-        return worker_pool(place, workers=workers or os.cpu_count() or 1)
+        return worker_pool(place, workers=workers or usable_cores())
     # A user's word comes first, as for the workers here; else one a processor.
-    threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, int(resources.cpus))
+    threads = threads_asked_for() or max(1, int(resources.cpus))
     device = place.devices[0]
     if isinstance(resources, RayResources):
         from mixwright.lab.experiments.executors.ray_tasks import RayTasks

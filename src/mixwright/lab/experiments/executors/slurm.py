@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import subprocess
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mixwright.lab.data.cores import usable_cores
 from mixwright.lab.experiments.executors.base import SubmitError
 from mixwright.lab.experiments.executors.local import last_lines
 from mixwright.lab.experiments.executors.remote import Messages, Remote, Task, carry_out
@@ -64,7 +64,7 @@ class SlurmJobs(Remote):
         most: int | None,
     ) -> None:
         if resources.cluster == "local" and most is None:
-            most = os.cpu_count() or 1
+            most = usable_cores()
         # SLURM itself sees to how many of an array are at work.
         super().__init__(
             device=device, threads=threads, most=most if resources.cluster == "local" else None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mixwright.files import LOCK, is_locked, kept_from_children
+from mixwright.lab.data.cores import threads_asked_for
 from mixwright.lab.data.names import WORKERS
 from mixwright.lab.experiments.executors.base import progress_detail
 from mixwright.lab.experiments.notes import notes_of_objectives
@@ -146,7 +147,7 @@ def _estimate(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+    return threads_asked_for() or 1
 
 
 def _train(request: dict[str, Any], say: Callable[..., None]) -> dict[str, Any]:
