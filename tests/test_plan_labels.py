@@ -60,6 +60,14 @@ def test_loss_and_accuracy_leave_it_out() -> None:
     assert QUARTER.accuracy(LOGITS, nothing, ignore_index=-100).isnan()
 
 
+@pytest.mark.parametrize(("unknown", "low", "high"), [(-100, -100, 2), (255, 0, 255), (3, 0, 3)])
+def test_accuracy_takes_no_label_for_a_miss_that_is_no_class(unknown, low, high) -> None:
+    labels = torch.where(UNKNOWN < 0, unknown, UNKNOWN)
+    said = f"plan.accuracy: labels run from {low} to {high}; expected 0 to 2 for num_classes=3"
+    with pytest.raises(ValueError, match=said):
+        QUARTER.accuracy(LOGITS, labels)
+
+
 def test_no_gradient_comes_from_what_is_unknown() -> None:
     logits = LOGITS.clone().requires_grad_()
     labels = torch.tensor([-100, -100, 1])  # of sample 0 nothing is known

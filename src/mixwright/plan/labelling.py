@@ -181,7 +181,10 @@ def weighted_accuracy(logits: Output, rows: Tensor, *, weight: Tensor) -> Tensor
             f"plan.accuracy: labels have {rows.ndim - 1} axes and dtype {rows.dtype}; expected "
             "class indices (pool,) or soft labels (pool, K)."
         )
-    predicted = take_logits(logits, who="plan.accuracy").argmax(dim=1)[:, None]
+    scores = take_logits(logits, who="plan.accuracy")
+    if rows.ndim == 2 and _at_hand(rows):
+        _check_range("plan.accuracy", rows, classes=scores.shape[1])
+    predicted = scores.argmax(dim=1)[:, None]
     if rows.ndim == 3:
         column = predicted[..., None].expand(-1, rows.shape[1], 1)
         hit = rows.float().gather(2, column)[..., 0]
@@ -205,13 +208,21 @@ def class_count(labels: Tensor, num_classes: int | None, *, read: bool = False) 
         )
     if not torch.compiler.is_compiling():
         check_whole("plan.targets", "num_classes", num_classes, low=1, high=MOST_CLASSES)
-    at_hand = labels.device.type == "cpu" and not torch.compiler.is_compiling()
-    if len(labels) and (read or at_hand):
-        low, high = (int(end) for end in labels.aminmax())
-        if low < 0 or high >= num_classes:
-            raise ValueError(
-                f"plan.targets: labels run from {low} to {high}; expected 0 to {num_classes - 1} "
-                f"for num_classes={num_classes}. If one stands for an unknown class, pass it as "
-                "ignore_index."
-            )
+    if read or _at_hand(labels):
+        _check_range("plan.targets", labels, classes=num_classes)
     return num_classes
+
+
+def _at_hand(labels: Tensor) -> bool:
+    return labels.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _check_range(name: str, labels: Tensor, *, classes: int) -> None:
+    if not labels.numel():
+        return
+    low, high = (int(end) for end in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"{name}: labels run from {low} to {high}; expected 0 to {classes - 1} for "
+            f"num_classes={classes}. If one stands for an unknown class, pass it as ignore_index."
+        )

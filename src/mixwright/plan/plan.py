@@ -358,8 +358,8 @@ class MixPlan:
 
         Args:
             logits: see ``loss``.
-            labels: ``(pool,)`` class indices, or ``(pool, K)`` soft, which count by the share of
-                the predicted class.
+            labels: ``(pool,)`` class indices, on the CPU a ValueError where one is no class; or
+                ``(pool, K)`` soft, which count by the share of the predicted class.
             ignore_index: see ``targets``; NaN where a batch has nothing that is known.
 
         Returns:
