@@ -85,6 +85,8 @@ def check_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
+            bound = None
+        if bound is None:
             return call(*args, **kwargs)  # Python's own words name the function
         name = type(args[0]).__name__ if owned else function.__name__
         kinds = _known_hints(function)

@@ -152,7 +152,7 @@ class BenchRecord:
         commit: of mixwright; None where it was not a git checkout, ``+`` at the end if changed.
         machine: see ``training.machine``.
         threads: torch's, on the CPU.
-        pages_kept: whether turns reuse memory that the process has, see ``memory.kept_pages``; in
+        pages_kept: whether turns reuse memory that the process has, see ``pages.kept_pages``; in
             older records a large batch may or may not have had fresh pages.
         libraries: for each peer its version, or why it was not measured.
         steps: one a network and precision; empty where training was not asked for.

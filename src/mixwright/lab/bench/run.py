@@ -12,7 +12,6 @@ from mixwright import __version__
 from mixwright.arguments import counted
 from mixwright.lab.bench.benchmarks import default_mixers
 from mixwright.lab.bench.budgets import LARGE, SMALL
-from mixwright.lab.bench.memory import kept_pages
 from mixwright.lab.bench.mixing import measure_shape
 from mixwright.lab.bench.record import BenchRecord, ShapeRecord, StepRecord
 from mixwright.lab.bench.steps import (
@@ -25,6 +24,7 @@ from mixwright.lab.bench.steps import (
 )
 from mixwright.lab.bench.timing import Timer, timer_for
 from mixwright.lab.training.machine import commit, machine
+from mixwright.lab.training.pages import kept_pages
 from mixwright.mixers import MIXERS
 from mixwright.mixers.mixer import Mixer, check_mixer
 from mixwright.objectives import OBJECTIVES
@@ -104,7 +104,7 @@ def run_bench(
     torch.set_num_threads(threads)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
-        with kept_pages() as kept:
+        with kept_pages(where) as kept:
             records: list[ShapeRecord] = []
             libraries: dict[str, str] = {}
             with torch.random.fork_rng(devices=[]):  # peers draw from the global generator
@@ -129,7 +129,7 @@ def run_bench(
                 machine=machine(where),
                 device=str(where),
                 threads=threads,
-                pages_kept=kept and where.type == "cpu",
+                pages_kept=kept,
                 libraries=libraries,
                 shapes=tuple(records),
                 steps=tuple(steps),

@@ -220,8 +220,10 @@ def _measure(
     from mixwright.lab.cli.evaluate_progress import show_progress
     from mixwright.lab.experiments.evaluations.measuring import measure_all
     from mixwright.lab.experiments.grid import alone_in
+    from mixwright.lab.training.pages import kept_pages
 
-    with alone_in(out), show_progress(console, total=len(candidates) * len(parts)) as on_progress:
+    shown = show_progress(console, total=len(candidates) * len(parts))
+    with alone_in(out), kept_pages(common.device), shown as on_progress:
         return list(measure_all(candidates, parts, common, out, on_progress=on_progress))
 
 

@@ -29,6 +29,7 @@ from mixwright.lab.training.epoch import (
 from mixwright.lab.training.folder import Record, RunFolder, median_step
 from mixwright.lab.training.machine import commit, machine
 from mixwright.lab.training.mask_snapshots import is_snapshot_epoch, save_mask_snapshots
+from mixwright.lab.training.pages import kept_pages
 from mixwright.lab.training.progress import Progress
 from mixwright.lab.training.recipe import Recipe, RecipeError, differences, recipe_hash
 from mixwright.lab.training.result import Result, chosen_on, warning_spans
@@ -374,11 +375,11 @@ def _by_name(means: dict[str, float]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def torch_set_for(recipe: Recipe, device: torch.device) -> Generator[None, None, None]:
-    """Set torch's global generator and switches by the recipe; restore them at the end."""
+    """Set torch's global generator and switches, and the allocator; restore them at the end."""
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     search = torch.backends.cudnn.benchmark
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with kept_pages(device), torch.random.fork_rng([device] if device.type == "cuda" else []):
         # For what an objective builds; each epoch seeds anew.
         torch.manual_seed(int(torch.randint(2**62, (), generator=stream(recipe.seed))))
         torch.use_deterministic_algorithms(
