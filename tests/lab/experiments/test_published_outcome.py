@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from mixwright.lab.experiments.published.outcome import (
     outcome_of,
 )
 from mixwright.lab.reports.formatting import MINUS
-from mixwright.lab.reports.published_tables import as_markdown, outcome_tables
+from mixwright.lab.reports.published_tables import as_markdown, lead_sentences, outcome_tables
 from mixwright.lab.reports.sections.published import read_outcome
 
 ITEM = read_item(
@@ -126,6 +126,25 @@ def test_less_is_better_where_a_column_says_so(folder: Path) -> None:
     assert lead.ours.mean == pytest.approx(0.1)
     assert (lead.p, lead.detectable, lead.showable) == (None, None, None)
     assert lead.verdict == "as published?"
+
+
+def test_a_row_without_a_number_takes_no_lead_away_without_a_word(folder: Path) -> None:
+    """At a scale without the first row nothing is left to compare the others with."""
+    tiny = replace(ITEM.scales["tiny"], rows=("Good", "Teacher"))
+    item = replace(ITEM, scales={"tiny": tiny})
+    found = outcome_of("mine", item.at("tiny"), "tiny", folders={"runs": folder / "runs"}, steps=())
+    column = found.columns[0]
+    assert [(lead.first, lead.second) for lead in column.leads] == [("Good", "Teacher")]
+    assert column.lost == (("Good", "Vanilla"), ("Teacher", "Vanilla"))
+    said = (
+        "Not compared, since one of the two has no number of ours: Good against Vanilla; Teacher "
+        "against Vanilla."
+    )
+    assert outcome_tables(found)[0][1].caption.endswith(said)
+    assert f"tiny scale of top-1: {said}" in lead_sentences(found)
+    assert read_outcome(Part(groups=(), numbers=asdict(found))).columns[0].lost == column.lost
+    whole = column_outcome(ITEM.columns[0], ITEM, {"runs": folder / "runs"}, published_scale=True)
+    assert whole.lost == ()
 
 
 def outcome(folder: Path, scale: Any) -> Outcome:

@@ -52,6 +52,7 @@ def _numbers(column: ColumnOutcome, *, published_scale: bool) -> Table:
         head=("", "METHOD", "published", ours, *more),
         rows=tuple(_row(cell, column, published_scale=published_scale) for cell in column.cells),
         caption=_caption(column),
+        words=(1,),
     )
 
 
@@ -75,7 +76,15 @@ def _caption(column: ColumnOutcome) -> str:
     words = [f"Published: {column.source}." if column.source else "No numbers are published."]
     words.append(f"Ours: {column.measure}{', ± half of the 95 % interval' if several else ''}.")
     words += [f"* {cell.row}: {cell.contradicted}." for cell in column.cells if cell.contradicted]
+    if column.lost:
+        words.append(_lost(column))
     return " ".join(words)
+
+
+def _lost(column: ColumnOutcome) -> str:
+    """Say which rows could not be compared."""
+    pairs = "; ".join(f"{first} against {second}" for first, second in column.lost)
+    return f"Not compared, since one of the two has no number of ours: {pairs}."
 
 
 def _leads(column: ColumnOutcome) -> Table:
@@ -86,6 +95,7 @@ def _leads(column: ColumnOutcome) -> Table:
         "row that is better as published in front; paired by seed; intervals and p-values are "
         "adjusted for all rows that are compared with one. Seeds would show: the smallest true "
         "difference that is found four times in five.",
+        words=(1, 6),
     )
 
 
@@ -103,6 +113,7 @@ def _lead(lead: Lead, digits: int) -> tuple[str, ...]:
 
 def lead_sentences(found: Outcome) -> list[str]:
     """Return who leads whom, a line each, for terminals, where the table has no room."""
+    lost = [f"{_head(one, found)}: {_lost(one)}" for one in found.columns if one.lost]
     return [
         f"{_head(column, found)}: {lead.first} against {lead.second} "
         f"{signed(lead.ours, digits=column.digits, scale=1)}"
@@ -110,7 +121,7 @@ def lead_sentences(found: Outcome) -> list[str]:
         + f": {lead_words(lead)}"
         for column in found.columns
         for lead in column.leads
-    ]
+    ] + lost
 
 
 def as_markdown(found: Outcome) -> str:
@@ -142,6 +153,7 @@ def protocol_table(found: Outcome) -> Table:
             (name, value.value or "not stated", value.source, value.ours)
             for name, value in found.protocol.items()
         ),
+        words=(1, 2, 3),
     )
 
 

@@ -32,7 +32,8 @@ class Table:
     """Rows of text; the first cell names the row.
 
     ``keys`` are of the rows' groups, for coloured dots; ``spans`` are heads above the heads, each
-    with the number of columns that it spans.
+    with the number of columns that it spans; ``words`` are places of columns that hold words, which
+    stand at the left, where numbers stand at the right.
     """
 
     head: tuple[str, ...]
@@ -40,6 +41,7 @@ class Table:
     caption: str = ""
     keys: tuple[str | None, ...] = ()
     spans: tuple[tuple[str, int], ...] = ()
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -86,7 +86,7 @@ class Lead:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnOutcome:
-    """A column with its numbers."""
+    """A column with its numbers; ``lost`` are pairs of which one has none and the other has."""
 
     head: str
     unit: str
@@ -96,6 +96,7 @@ class ColumnOutcome:
     measure: str
     cells: tuple[Cell, ...]
     leads: tuple[Lead, ...]
+    lost: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +198,7 @@ def column_outcome(
         measure=measure_words(column),
         cells=tuple(_beside(cell) if published_scale else cell for cell in cells),
         leads=tuple(_leads(column, scores)),
+        lost=tuple(pair for pair in _pairs(column, scores) if len({*pair} & {*scores}) == 1),
     )
 
 
@@ -228,7 +230,10 @@ def _numbers(
         return f"step {step} was not run"
     if column.part == "bench":
         return _of_bench(column, cell, folder)
-    found = _record(folder)
+    try:
+        found = _record(folder)
+    except (OSError, ValueError):
+        return f"the record of step {step} is damaged"
     if found is None:
         return f"step {step} has no record"
     part = found.parts.get(column.part)
@@ -261,7 +266,11 @@ def _of_bench(column: Column, cell: Cell, folder: Path) -> Interval | str:
     file = folder / "bench.json"
     if not file.is_file():
         return f"step {folder.name} has no record"
-    for record in BenchRecord.read(file).steps:
+    try:
+        bench = BenchRecord.read(file)
+    except (OSError, ValueError):
+        return f"the record of step {folder.name} is damaged"
+    for record in bench.steps:
         for row in record.rows:
             if row.name != cell.method:
                 continue
@@ -276,13 +285,10 @@ def _of_bench(column: Column, cell: Cell, folder: Path) -> Interval | str:
 
 
 def _leads(column: Column, scores: Mapping[str, Mapping[Hashable, float]]) -> list[Lead]:
-    """Every row against the reference, and the pairs that the source speaks of."""
-    reference = column.reference or next(iter(column.published or scores), None)
-    pairs = [(label, reference) for label in scores if reference and label != reference]
-    pairs += [pair for pair in column.leads if set(pair) <= set(scores) and pair not in pairs]
+    """Compare the pairs of which both have numbers."""
     by_second: dict[str, list[str]] = {}
-    for first, second in pairs:
-        if second in scores:
+    for first, second in _pairs(column, scores):
+        if first in scores and second in scores:
             by_second.setdefault(second, []).append(first)
     return [
         _lead(column, first, second, contrast)
@@ -291,6 +297,13 @@ def _leads(column: Column, scores: Mapping[str, Mapping[Hashable, float]]) -> li
             scores[second], {label: scores[label] for label in firsts}
         ).items()
     ]
+
+
+def _pairs(column: Column, scores: Iterable[str]) -> list[tuple[str, str]]:
+    """Every row against the reference, and the pairs that the source speaks of."""
+    reference = column.reference or next(iter(column.published or scores), None)
+    pairs = [(label, reference) for label in scores if reference and label != reference]
+    return [*dict.fromkeys((*pairs, *column.leads))]
 
 
 def _lead(column: Column, first: str, second: str, found: Contrast) -> Lead:
