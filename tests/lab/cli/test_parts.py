@@ -171,6 +171,7 @@ def test_a_run_that_another_command_has_in_hand(
     [
         (["--part", "3/2"], "--part is 3/2; expected K/N with K from 1 to N"),
         (["--part", "0/2"], "--part is 0/2; expected K/N"),
+        (["--part="], "--part is empty; expected K/N"),
         (["--part", "half"], "--part is half; expected K/N"),
         (["--part", "1/2/3"], "--part is 1/2/3; expected K/N"),
         (["--part", "1/2", "--collect"], "--part does runs and --collect reports on"),

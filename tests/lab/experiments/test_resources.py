@@ -70,6 +70,7 @@ def test_what_is_refused(
     assert main(["compare", "none", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"mixwright compare: {said}")
+    assert ".;" not in line
     assert not (tmp_path / "out").exists()
 
 

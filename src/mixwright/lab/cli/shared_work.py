@@ -48,8 +48,8 @@ def parse_part(text: str | None) -> tuple[int, int]:
     first, parts = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= first <= parts:
         raise UsageError(
-            f"--part is {text}; expected K/N with K from 1 to N, such as 2/4 for the second of "
-            "four."
+            f"--part is {text or 'empty'}; expected K/N with K from 1 to N, such as 2/4 for the "
+            "second of four."
         )
     return first, parts
 

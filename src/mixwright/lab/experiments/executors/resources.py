@@ -92,10 +92,9 @@ def read_resources(executor: Name, text: str | None) -> Resources | None:
     try:
         pairs = option_pairs("--resources", text or "")
     except ValueError as error:
-        told = str(error).partition("; options are written")[0]
-        raise ValueError(
-            f"{told}; expected NAME=VALUE, several with commas between them, such as cpus=2,gpus=1."
-        ) from None
+        told, form, _ = str(error).partition("; options are written")
+        expected = "; expected NAME=VALUE, several with commas between them, such as cpus=2,gpus=1."
+        raise ValueError(f"{told}{expected if form else ''}") from None
     values: dict[str, Any] = {}
     for name, value in pairs.items():
         if name not in kinds:
