@@ -56,6 +56,15 @@ options = {only = "corruption:source=official,path=nowhere"}
 """
 
 
+TRAINED = """
+[[steps]]
+name = "one"
+command = "train"
+methods = ["mixup"]
+options = {data = "digits", epochs = 1, train_size = 20, batch_size = 10}
+"""
+
+
 @pytest.fixture(autouse=True)
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -91,6 +100,9 @@ def test_a_table_of_ones_own_from_end_to_end(capsys: pytest.CaptureFixture[str])
     page = (out / "mine-paper.html").read_text()
     assert "<title>mine.toml</title>" in page
     assert "interval covers it" in page
+    assert '<th class="left">METHOD</th><th>published</th>' in page  # words left, numbers right
+    assert '<td class="left">mixup</td><td>72.50</td>' in page
+    assert '<td class="left">300</td><td class="left">Table 1</td><td class="left">1</td>' in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing beside itself
     table = (out / "mine-paper.md").read_text()
     assert "| epochs | 300 | Table 1 | 1 |" in table
@@ -118,9 +130,10 @@ def test_a_table_of_ones_own_from_end_to_end(capsys: pytest.CaptureFixture[str])
 def test_what_a_dry_run_cannot_measure_is_said_and_the_rest_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Path("data.toml").write_text(MINE.replace('"digits"', '"cars"'))
+    Path("data.toml").write_text(MINE.replace('"digits"', '"cars"') + TRAINED)
     assert main(["reproduce", "data.toml", "--dry-run"]) == 0
     said = capsys.readouterr().out
+    assert re.search(r"mixwright train mixup --data digits .*\n(.*\n)+estimate: about", said)
     assert "mixwright compare none mixup --data cars --epochs 1 " in said
     assert "no estimate: cars: neither " in said
     assert "mixwright gallery cutmix:lam=0.65 " in said
@@ -169,6 +182,7 @@ def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str])
     assert "\nmiamix: Liang et al. 2023\n" in said
     for name in ("miamix:layers", "hmix:scenarios", "adautomix:figure14", "adautomix:table11"):
         assert re.search(rf"\n  {name} +\S.*\n +tiny about .*, paper ", said), name
+    assert not re.search(r"\d{3} (minutes|hours|days|months)", said)
     assert re.search(r"adautomix:figure3 .*\n +a diagram: nothing to run\n", said)
     assert re.search(r"adautomix:figure5 .*\n +the data of adautomix:table7\n", said)
     assert "Times are counted, not measured" in said
@@ -189,6 +203,14 @@ def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str])
         ("mine.toml --steps run", "there is no step run. Did you mean \"runs\"? Steps are runs, "),
         ("hmix:masks --workers 2", "--workers does nothing here, since no step (gallery) takes it"),
         ("mine.toml --data-dir x", "--data-dir does nothing here"),
+        ("mine.toml --steps=", "--steps is empty; expected names with commas between. Steps are "),
+        ("mine.toml --steps runs,", "--steps is runs,; expected names with commas between. Steps"),
+        ("mine.toml --workers 0", "--workers is 0; expected at least 1."),
+        ("mine.toml --dry-run --workers -1", "--workers is -1; expected at least 1."),
+        ("mine.toml --device cuba", "--device cuba: torch has no such device here; expected cpu, "),
+        ("same.toml", "same.toml: same_as names 'miamix:layer'; expected one of miamix:agmix, "),
+        ("both.toml", "both.toml: same_as is miamix:layers beside steps, of which none would be "),
+        ("Gone.TOML", "Gone.TOML cannot be read: No such file or directory; expected a file of a"),
         ("mine.toml --list", "ITEM does nothing beside --list; leave it out."),
         ("--list --scale tiny", "--scale does nothing beside --list"),
         ("wrong.toml", "step runs: there is no option --epoch. Did you mean \"--epochs\"?"),
@@ -230,6 +252,8 @@ def test_mistakes_are_one_sentence_before_anything_starts(
     Path("help.toml").write_text(MINE.replace("epochs = 1", "epochs = 1, help = true"))
     Path("twice.toml").write_text(MINE.replace("epochs = 1", 'epochs = 1, "train-size" = 3'))
     Path("shards.toml").write_text(MINE.replace('"digits"', '"webdataset:nowhere"'))
+    Path("same.toml").write_text('title = "x"\npaper = "y"\nsame_as = "miamix:layer"')
+    Path("both.toml").write_text('same_as = "miamix:layers"\n' + MINE)
     Path("latin.toml").write_bytes(MINE.encode().replace(b"does", b"\xe9"))
     Path("deep.toml").write_text("a = " + 5000 * "[")
     assert main(["reproduce", *words.split()]) == 2
@@ -239,6 +263,39 @@ def test_mistakes_are_one_sentence_before_anything_starts(
     assert said.err.count("\n") == 1
     assert said.out == ""
     assert not Path("runs").exists()
+
+
+def test_what_is_damaged_or_was_made_by_other_words_is_no_number(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["reproduce", "mine.toml", "--out", "here", "--steps", "masks"]
+    Path("here/runs").mkdir(parents=True)
+    Path("here/runs/comparison.json").write_text('{"format": 2, "par')
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert said.count("the record of step runs is damaged") == 2
+    Path("here/masks/gallery.png").unlink()
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "done already" not in said
+    assert Path("here/masks/gallery.png").is_file()
+
+    # One that holds what was measured of runs that are not those of the table any more.
+    noted = json.loads(Path("here/steps.json").read_text())
+    assert noted["<item>"] == "mine-paper"
+    Path("here/steps.json").write_text(json.dumps({**noted, "runs": "mixwright compare none"}))
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert said.count("step runs was not run") == 2
+    assert "step runs was done with other options; it is left out until it is done again." in said
+
+    Path("mine.toml").write_text(MINE.replace('["gallery.png"]', '["galery.png"]') + TINY)
+    assert main([*command[:-2], "--scale", "tiny"]) == 2
+    assert capsys.readouterr().err == (
+        "mixwright reproduce: here holds mine-paper, not mine-tiny; give --out another folder.\n"
+    )
+    assert main(["reproduce", "mine.toml", "--scale", "tiny", "--out", "there"]) == 0
+    assert "step masks made no galery.png; the page is without it." in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

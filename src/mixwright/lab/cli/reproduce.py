@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mixwright.arguments import counted, did_you_mean
-from mixwright.files import read_json, write_json
+from mixwright.files import write_whole
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.options import TrustOptions, dry_run_option
 from mixwright.lab.cli.parser import option, parse
+from mixwright.lab.cli.reproduce_steps import Planned, StepNotes
 from mixwright.lab.settings import option_flag, write_value
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ another net and another schedule, which a machine without a GPU can do: their nu
 of the table, and what can be compared is who leads whom.
 
 Stopped or killed, the same command goes on where it was."""
-
-_DONE = "steps.json"
-_FILES = {"gallery": "gallery.html", "bench": "bench.json", "theory": "theory.json"}
-"""What commands leave that do not see for themselves whether they are done."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,11 @@ def main(argv: Sequence[str]) -> int:
             "mixwright reproduce --list shows all."
         )
     (name,) = options.items
-    from mixwright.lab.experiments.published.load import find_item
+    from mixwright.lab.experiments.published.load import find_item, is_own_file
 
     with users_words():
         whole = find_item(name)
-    own_file = name.endswith(".toml")
+    own_file = is_own_file(name)
     if options.trust and not own_file:
         raise UsageError(
             f"--trust does nothing with {name}, which names no code of yours; leave it out."
@@ -107,14 +104,19 @@ def main(argv: Sequence[str]) -> int:
     with users_words():
         planned = commands(item, out)
     wanted = _wanted(options.steps, [command.step for command in planned])
-    every = [(command, words_of(command, options)) for command in planned]
     _check_use(options, planned)
-    check_commands(every, data_too=not options.dry_run)
+    bare = replace(options, workers=None, device=None, data_dir=None, trust=False)
+    every = [
+        Planned(command, words_of(command, options), words_of(command, bare)) for command in planned
+    ]
+    check_commands([(one.command, one.words) for one in every], data_too=not options.dry_run)
+    notes = StepNotes(out, file, every)
+    notes.check_folder()
     console = open_console()
     _announce(name, item, scale, out, console)
     if options.dry_run:
-        return _dry_run([one for one in every if one[0].step in wanted], console)
-    return _run(name, item, scale, every, wanted, file, out, console, shlex.join(
+        return _dry_run([one for one in every if one.command.step in wanted], console)
+    return _run(name, item, scale, every, wanted, notes, file, out, console, shlex.join(
         ["mixwright", "reproduce", *argv]
     ))  # fmt: skip
 
@@ -126,7 +128,9 @@ def file_name(name: str, scale: str) -> str:
         >>> file_name("miamix:layers", "tiny"), file_name("mine/my.toml", "paper")
         ('miamix-layers-tiny', 'my-paper')
     """
-    own = Path(name).stem if name.endswith(".toml") else name.replace(":", "-")
+    from mixwright.lab.experiments.published.load import is_own_file
+
+    own = Path(name).stem if is_own_file(name) else name.replace(":", "-")
     return f"{own}-{scale}"
 
 
@@ -187,6 +191,11 @@ def _wanted(text: str | None, known: Sequence[str]) -> list[str]:
         return list(known)
     names = [word.strip() for word in text.split(",")]
     for name in names:
+        if not name:
+            raise UsageError(
+                f"--steps is {text or 'empty'}; expected names with commas between. Steps are "
+                f"{', '.join(known)}."
+            )
         if name not in known:
             raise UsageError(
                 f"there is no step {name}.{did_you_mean(name, known)} Steps are {', '.join(known)}."
@@ -195,7 +204,9 @@ def _wanted(text: str | None, known: Sequence[str]) -> list[str]:
 
 
 def _check_use(options: ReproduceOptions, planned: Sequence[Command]) -> None:
-    """Refuse options that none of the steps takes."""
+    """Refuse options that none of the steps takes, and values that none of them would take."""
+    from mixwright.lab.cli.prepare import devices
+
     for name in ("workers", "device", "data_dir"):
         if getattr(options, name) is not None and not any(_takes(step, name) for step in planned):
             kinds = ", ".join(dict.fromkeys(step.command for step in planned))
@@ -203,6 +214,10 @@ def _check_use(options: ReproduceOptions, planned: Sequence[Command]) -> None:
                 f"{option_flag(name)} does nothing here, since no step ({kinds}) takes it; leave "
                 "it out."
             )
+    if options.workers is not None and options.workers < 1:
+        raise UsageError(f"--workers is {options.workers}; expected at least 1.")
+    if options.device is not None:
+        devices(options.device)
 
 
 def _announce(
@@ -220,28 +235,33 @@ def _announce(
     say(console, f"{counted(len(item.steps), 'step')} in {out}")
 
 
-def _dry_run(every: Sequence[tuple[Command, Sequence[str]]], console: Console) -> int:
-    """Print every command, and what comparisons would take, measured by a few real steps."""
+def _dry_run(every: Sequence[Planned], console: Console) -> int:
+    """Print every command, and what trainings would take, measured by a few real steps."""
     from mixwright.lab.cli.progress import say
 
-    for place, (command, words) in enumerate(every, start=1):
-        say(console, f"\n[{place}/{len(every)}] {command.step}")
-        say(console, f"  {shlex.join(['mixwright', *words])}")
-        if command.command != "compare":
+    for place, one in enumerate(every, start=1):
+        say(console, f"\n[{place}/{len(every)}] {one.command.step}")
+        say(console, f"  {one.text}")
+        if one.command.command not in ("compare", "train"):
             continue
         try:
-            import_module("mixwright.lab.cli.compare").main([*words[1:], "--dry-run"])
+            _main(one.command.command)([*one.words[1:], "--dry-run"])
         except UsageError as error:  # weights of a step before, memory: it may be mended by then
             say(console, f"no estimate: {error}")
     return 0
+
+
+def _main(command: str) -> Callable[[Sequence[str]], int]:
+    return import_module(f"mixwright.lab.cli.{command}").main
 
 
 def _run(
     name: str,
     item: PublishedItem,
     scale: ScaleName,
-    every: Sequence[tuple[Command, Sequence[str]]],
+    every: Sequence[Planned],
     wanted: Collection[str],
+    notes: StepNotes,
     file: str,
     out: Path,
     console: Console,
@@ -259,70 +279,63 @@ def _run(
     with contextlib.ExitStack() as stack:
         with users_words():
             stack.enter_context(alone_in(out))
-        for place, (command, words) in enumerate(every, start=1):
+            notes.check_folder()  # another one may have been at work until now
+            notes.begin()
+        for place, one in enumerate(every, start=1):
+            command = one.command
             if command.step not in wanted:
                 continue
-            text = shlex.join(["mixwright", *words])
-            say(console, f"\n[{place}/{len(every)}] {command.step}: {text}")
-            if _is_done(command, text, out):
+            say(console, f"\n[{place}/{len(every)}] {command.step}: {one.text}")
+            if notes.done(command):
                 say(console, "done already")
                 continue
             try:
-                code = import_module(f"mixwright.lab.cli.{command.command}").main(list(words[1:]))
+                code = _main(command.command)(list(one.words[1:]))
             except UsageError as error:
                 raise UsageError(f"step {command.step}: {error}") from None
             if code:
                 failed.append(command.step)
                 continue
-            _note_done(command, text, out)
+            notes.note(command)
+        shown = [one for one in every if not notes.of_other_words(one.command)]
         found = outcome_of(
             name,
             item,
             scale,
-            folders={command.step: command.folder for command, _ in every},
+            folders={one.command.step: one.command.folder for one in shown},
             steps=tuple(
                 StepOutcome(
-                    name=command.step,
-                    command=shlex.join(["mixwright", *words]),
-                    folder=command.folder.relative_to(out).as_posix(),
-                    pictures=command.pictures,
+                    name=one.command.step,
+                    command=one.text,
+                    folder=one.command.folder.relative_to(out).as_posix(),
+                    pictures=one.command.pictures if one in shown else (),
                 )
-                for command, words in every
+                for one in every
             ),
         )
         record = write_outcome(out / f"{file}.json", found, command=asked)
         table = out / f"{file}.md"
-        table.write_text(as_markdown(found), encoding="utf-8")
+        write_whole(table, lambda stream: stream.write(as_markdown(found).encode()))
         page = write_report(record)
     _show(number_tables(found), console)
     for sentence in (*lead_sentences(found), found.caution):
         if sentence:
             say(console, sentence)
+    for one in every:
+        step = one.command.step
+        if one not in shown:
+            say(
+                console,
+                f"step {step} was done with other options; it is left out until it is done again.",
+            )
+            continue
+        for picture in one.command.pictures if step in wanted and step not in failed else ():
+            if not (one.command.folder / picture).is_file():
+                say(console, f"step {step} made no {picture}; the page is without it.")
     for step in failed:
         say(console, f"step {step} did not finish: some of its runs failed, see above.")
     say(console, f"\nrecord  {record}\ntable   {table}\npage    {page}")
     return 1 if failed else 0
-
-
-def _is_done(command: Command, text: str, out: Path) -> bool:
-    """Whether a step that cannot see for itself was carried out by the same words."""
-    file = _FILES.get(command.command)
-    if file is None or not (command.folder / file).is_file():
-        return False
-    return _done(out).get(command.step) == text
-
-
-def _note_done(command: Command, text: str, out: Path) -> None:
-    if command.command in _FILES:
-        write_json(out / _DONE, {**_done(out), command.step: text})
-
-
-def _done(out: Path) -> dict[str, str]:
-    try:
-        found = read_json(out / _DONE)
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _show(tables: Sequence[tuple[str, Table]], console: Console) -> None:

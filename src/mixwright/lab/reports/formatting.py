@@ -81,7 +81,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-_UNITS = ((1.0, "second"), (60.0, "minute"), (3600.0, "hour"), (86400.0, "day"))
+_DAY = 86400.0
+_UNITS = (
+    *((1.0, "second"), (60.0, "minute"), (3600.0, "hour")),
+    *((_DAY, "day"), (365.25 / 12 * _DAY, "month"), (365.25 * _DAY, "year")),
+)
 
 
 def about_time(seconds: float) -> str:
@@ -90,10 +94,12 @@ def about_time(seconds: float) -> str:
     Example:
         >>> [about_time(seconds) for seconds in (0.04, 41, 100, 1100, 7200, 8000, 200_000)]
         ['1 second', '41 seconds', '2 minutes', '18 minutes', '2 hours', '2.2 hours', '2.3 days']
+        >>> [about_time(days * 86400) for days in (45, 73, 365.25, 730.5, 29714)]
+        ['45 days', '2.4 months', '12 months', '2 years', '81 years']
     """
     size, unit = [(size, unit) for size, unit in _UNITS if size == 1 or seconds >= 1.5 * size][-1]
     amount = max(1.0, seconds / size)
-    text = f"{amount:.1f}" if unit in ("hour", "day") and amount < 10 else f"{amount:.0f}"
+    text = f"{amount:.1f}" if size > 60 and amount < 10 else f"{amount:.0f}"
     text = text.removesuffix(".0")
     return f"{text} {unit}{'' if text == '1' else 's'}"
 

@@ -211,13 +211,18 @@ def check_item(item: PublishedItem) -> None:
             weights is not known; the message is about the one value.
     """
     for label, row in item.rows.items():
-        _one_of(row.weights, WEIGHTS, f"rows.{label}.weights")
+        one_of(row.weights, WEIGHTS, f"rows.{label}.weights")
     for place, step in enumerate(item.steps):
         _check_step(step, item, place)
     for place, column in enumerate(item.columns):
         _check_column(column, item, f"columns[{place}]")
     for name, scale in item.scales.items():
         _check_scale(scale, item, f"scales.{name}")
+    if item.steps and (item.same_as or item.diagram):
+        other = f"same_as is {item.same_as}" if item.same_as else "diagram is true"
+        raise ValueError(
+            f"{other} beside steps, of which none would be done; leave one of them out."
+        )
     if not item.steps and not (item.same_as or item.diagram):
         raise ValueError(
             "steps is empty; expected at least one command, or same_as, or diagram = true."
@@ -263,14 +268,14 @@ def _check_step(step: Step, item: PublishedItem, place: int) -> None:
 
 
 def _check_column(column: Column, item: PublishedItem, at: str) -> None:
-    _one_of(column.step, [step.name for step in item.steps], f"{at}.step")
+    one_of(column.step, [step.name for step in item.steps], f"{at}.step")
     if column.weights:
-        _one_of(column.weights, WEIGHTS, f"{at}.weights")
+        one_of(column.weights, WEIGHTS, f"{at}.weights")
     _each(column.published, item.rows, f"{at}.published")
     _each(column.contradicted, item.rows, f"{at}.contradicted")
     _each([label for pair in column.leads for label in pair], item.rows, f"{at}.leads")
     if column.reference is not None:
-        _one_of(column.reference, item.rows, f"{at}.reference")
+        one_of(column.reference, item.rows, f"{at}.reference")
     for label, value in (*column.published.items(), ("scale", column.scale)):
         if not math.isfinite(value):
             raise ValueError(f"{at}: {label} is {value}; expected a finite number.")
@@ -326,10 +331,11 @@ def row_folder(label: str) -> str:
 
 def _each(values: Iterable[str], known: Iterable[str], at: str) -> None:
     for value in values:
-        _one_of(value, known, at)
+        one_of(value, known, at)
 
 
-def _one_of(value: str, known: Iterable[str], at: str) -> None:
+def one_of(value: str, known: Iterable[str], at: str) -> None:
+    """Refuse a name that is none of those that are known; ``at`` is where it stands."""
     known = list(known)
     if value not in known:
         raise ValueError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mixwright.arguments import did_you_mean
-from mixwright.lab.experiments.published.item import PublishedItem, check_item
+from mixwright.lab.experiments.published.item import PublishedItem, check_item, one_of
 from mixwright.lab.settings import decode
 
 PAPERS = ("miamix", "hmix", "adautomix")
@@ -40,6 +40,16 @@ def _in_order(name: str) -> tuple[str, int]:
     return word, int(name[len(word) :] or 0)
 
 
+def is_own_file(name: str) -> bool:
+    """Whether an ITEM is a file of the user's.
+
+    Example:
+        >>> is_own_file("mine/Table.TOML"), is_own_file("miamix:layers")
+        (True, False)
+    """
+    return name.lower().endswith(".toml")
+
+
 def find_item(name: str) -> PublishedItem:
     """Return an item by its name, or that of a file of the user's, which ends in ``.toml``.
 
@@ -50,7 +60,7 @@ def find_item(name: str) -> PublishedItem:
         >>> find_item("adautomix:figure2").diagram
         True
     """
-    if name.endswith(".toml"):
+    if is_own_file(name):
         try:
             text = Path(name).expanduser().read_text(encoding="utf-8")
         # Not there, not UTF-8 or with a null in its name, or of an unknown user.
@@ -89,6 +99,8 @@ def read_item(text: str, *, where: str) -> PublishedItem:
     item = decode(PublishedItem, raw, where=where, error=ValueError)
     try:
         check_item(item)
+        if item.same_as:
+            one_of(item.same_as, item_names(), "same_as")
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
     return item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,12 +39,13 @@ def _findings(found: Outcome, folder: Path, command: str) -> Findings:
     """The outcome with where its numbers come from: machine and data are those of its steps."""
     import torch
 
-    records = [
-        read_findings(file)
-        for step in found.steps
-        for name in NAMES.values()
-        if (file := folder / step.folder / name).is_file()
-    ]
+    records: list[Findings] = []
+    for step in found.steps:
+        for name in NAMES.values():
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # not there, or damaged: its cells say so
+                records.append(read_findings(folder / step.folder / name))
     about = About(
         command=command,
         finished=now(),
