@@ -7,15 +7,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
 
-from mixwright.files import LOCK, is_locked
+from mixwright.files import LOCK, is_locked, locked
 from mixwright.lab.analysis.store import read_findings
 from mixwright.lab.cli import forecast, main
-from mixwright.lab.experiments import step_costs
+from mixwright.lab.experiments import grid, step_costs
 from mixwright.lab.reports import page
 
 METHODS = ("none", "mixup")
@@ -64,7 +64,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def test_parts_at_once_are_what_one_command_does(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(command("--workers", "1")) == 0
     (here / "out").rename(here / "whole")
@@ -97,6 +97,27 @@ def test_parts_at_once_are_what_one_command_does(
     assert "part 1 of 8: 1 of 4 runs\nthe run is there already\n" in told
     assert told.count("4 of 4 runs are there; the same command with --collect") == 2
     assert "top-1" not in told
+
+    # What others finish while the record's lock is waited for is not missing in it.
+    run, aside = next((here / "out/runs").glob("mixup-s1-*")), here / "aside"
+    (run / "result.json").rename(aside)
+    holder = locked(here / "out" / LOCK)
+
+    def waited_for(path: Path, *, wait: bool = False) -> IO[bytes] | None:
+        if wait and holder is not None:
+            aside.rename(run / "result.json")
+            holder.close()
+        return locked(path, wait=wait)
+
+    if holder is None:  # there are no locks
+        aside.rename(run / "result.json")
+    else:
+        monkeypatch.setattr(grid, "locked", waited_for)
+        assert main(command("--collect")) == 0
+        told = capsys.readouterr().out
+        assert "another mixwright is writing to " in told
+        assert "mixup, seed 1" not in told
+        assert read_findings(here / "out").about.failures == ()
 
     # Collecting what is not whole names what is missing.
     run = next((here / "out/runs").glob("mixup-s1-*"))

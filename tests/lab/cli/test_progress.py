@@ -96,6 +96,29 @@ def test_piped_lines_say_accuracy_and_time_left(monkeypatch: pytest.MonkeyPatch)
     ]
 
 
+def test_a_run_that_another_command_did_took_no_time_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    jobs = [Job(name, Path(name), Path(name), {}) for name in ("none", "cutmix")]
+    with display(console, total=2, finished=0) as lines:
+        lines.tell(Event("held", jobs[0]))
+        now[0] = 7.0
+        lines.tell(Event("done", jobs[0]))
+        lines.tell(Event("start", jobs[1]))  # and then finds the folder locked
+        lines.tell(Event("held", jobs[1]))
+        now[0] = 10.0
+        lines.tell(Event("done", jobs[1]))
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "[0/2] none: another mixwright is at work on it; waiting for it",
+        "[1/2] none: done elsewhere; about 7 seconds left",
+        "[1/2] cutmix: another mixwright is at work on it; waiting for it; about 7 seconds left",
+        "[2/2] cutmix: done elsewhere",
+    ]
+
+
 def test_long_runs_have_a_hundred_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])

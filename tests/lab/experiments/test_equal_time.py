@@ -6,17 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytest
 
 from mixwright.lab.analysis.cost import StepCosts
+from mixwright.lab.cli import compare
 from mixwright.lab.cli.main import main
 from mixwright.lab.data.identity import data_identity
 from mixwright.lab.data.load import load_data
 from mixwright.lab.experiments import step_costs
 from mixwright.lab.experiments.equal_time import costs_before, equal_time, shortened
+from mixwright.lab.experiments.executors import choice
 from mixwright.lab.experiments.executors.base import Event, Job
+from mixwright.lab.experiments.executors.local import Pool
 from mixwright.lab.experiments.grid import Place, Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
 from mixwright.lab.experiments.step_costs import step_cost
@@ -173,6 +176,38 @@ def test_what_cannot_be_planned_is_said_in_a_sentence(
     monkeypatch.setattr(step_costs, "write_json", full)
     with pytest.raises(ValueError, match=r"equal-time-.*json could not be written"):
         epochs(tmp_path, "none", "mixup")
+
+
+def test_an_executor_is_left_when_costs_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What Ray started for the costs ends before the runs, which start their own."""
+    told: list[str] = []
+
+    class Elsewhere(Pool):
+        def __enter__(self) -> Self:
+            told.append("enter")
+            return super().__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            told.append("exit")
+            super().__exit__(*error)
+
+        def run(self, jobs: Sequence[Job], **settings: Any) -> list[Event]:
+            told.append(" ".join(job.name for job in jobs))
+            return [Event("done", job, {"cost": asdict(cost(9.0)), "machine": {}}) for job in jobs]
+
+    monkeypatch.setattr(
+        choice, "executor_for", lambda *_, **__: Elsewhere(workers=1, threads=1, devices=("cpu",))
+    )
+    monkeypatch.setattr(compare, "_check_installed", lambda executor: None)
+    command = [
+        "compare", "none", "mixup", "--equal-time", "--epochs", "9", "--train-size", "20",
+        "--batch-size", "10", "--seeds", "1", "--executor", "ray", "--out", str(tmp_path),
+    ]  # fmt: skip
+    assert main(command) == 1  # these runs are none
+    assert told == ["enter", "mixup", "exit", "enter", "none, seed 0 mixup, seed 0", "exit"]
+    assert "epochs none 9, mixup 1" in capsys.readouterr().out
 
 
 def test_no_mixing_alone_needs_no_costs(tmp_path: Path) -> None:

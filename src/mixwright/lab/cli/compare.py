@@ -240,16 +240,19 @@ def _at_equal_time(task: _Task, out: Path | None = None) -> _Task:
     from mixwright.lab.experiments.continuing import continued
     from mixwright.lab.experiments.equal_time import costs_before, equal_time
 
-    with users_words():
-        costs = task.world.first_does(
-            lambda: costs_before(
+    def measured() -> "StepCosts":
+        elsewhere = contextlib.nullcontext() if task.resources is None else _executor(task)
+        with elsewhere as executor:
+            return costs_before(
                 task.runs,
                 task.place,
                 out or task.out,
                 say=lambda text: say(task.console, text),
-                executor=None if task.resources is None else _executor(task),
+                executor=executor,
             )
-        )
+
+    with users_words():
+        costs = task.world.first_does(measured)
         runs = equal_time(task.runs, costs, task.out)
         runs = continued(runs, task.place, say=telling())
     budget = next(run.recipe for run in runs if not run.method.parts)
@@ -278,15 +281,15 @@ def _compare(task: _Task, stored: Stored) -> int:
         if part is not None:
             say(console, after_a_part(task.runs))
             return 1 if failures else 0
-        if task.options.collect:
-            failures = missing_runs(task.runs, partial(say, console))
-        if not any(run.finished for run in task.runs):
-            say(console, "no run has finished, so there is nothing to report.")
-            return 1
         if task.resources is None:  # costs are measured where nothing else is at work
             stack.close()
             executor = None
         with _record_of(task):
+            if task.options.collect:  # not before: others go on while this one waits
+                failures = missing_runs(task.runs, partial(say, console))
+            if not any(run.finished for run in task.runs):
+                say(console, "no run has finished, so there is nothing to report.")
+                return 1
             _report(task, stored, failures, parallel=parallel, began=began, executor=executor)
     return 1 if failures else 0
 

@@ -126,8 +126,9 @@ class Lines:
                 note = event.detail.get("note") or progress_note(event.detail)
                 self._say(f"{job.name}: {note}{self._left()}")
         else:
-            seconds = time.monotonic() - self._since.get(job, time.monotonic())
-            end = _end(event, seconds)
+            # A run in other hands has no beginning here, until it is taken over.
+            began = self._since.pop(job, None)
+            end = _end(event, None if began is None else time.monotonic() - began)
             if event.kind == "done" and job in self._top1:
                 end += f", top-1 {percent(self._top1[job])} %"
             self._say(f"[{self._clock.count}] {job.name}: {end}{self._left()}")
@@ -206,7 +207,7 @@ class Bars:
             self._share.pop(job, None)
             self._ended += event.kind in ("done", "failed")
             if event.kind != "done":
-                say(self._console, f"{job.name}: {_end(event, 0)}")
+                say(self._console, f"{job.name}: {_end(event)}")
         self._progress.update(
             self._all,
             completed=self._ended + sum(self._share.values()),
@@ -230,9 +231,10 @@ def say(console: "Console", text: str) -> None:
     console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def _end(event: Event, seconds: float) -> str:
+def _end(event: Event, seconds: float | None = None) -> str:
+    """How a run ended; ``seconds`` that it took here, None where another command did it."""
     if event.kind == "done":
-        return f"done in {seconds:.0f} s"
+        return "done elsewhere" if seconds is None else f"done in {seconds:.0f} s"
     reason = str(event.detail.get("error", "no reason given")).strip().splitlines()[0]
     if event.kind == "held":
         return "another mixwright is at work on it; waiting for it"
