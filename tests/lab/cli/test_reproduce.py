@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mixwright.lab.cli.main import main
+from mixwright.lab.experiments.grid import alone_in
 
 MINE = """
 title = "does mixing help a net that sees each digit once"
@@ -208,6 +209,15 @@ def test_the_list_names_all_with_their_costs(capsys: pytest.CaptureFixture[str])
         ("mine.toml --workers 0", "--workers is 0; expected at least 1."),
         ("mine.toml --dry-run --workers -1", "--workers is -1; expected at least 1."),
         ("mine.toml --device cuba", "--device cuba: torch has no such device here; expected cpu, "),
+        ("mine.toml --part 3/2", "step runs: --part is 3/2; expected K/N with K from 1 to N"),
+        ("mine.toml --part 1/2 --dry-run", "--part does nothing beside --dry-run, which says what"),
+        ("mine.toml --part 1/2 --steps masks", "--part does nothing here, since no step (gallery)"),
+        ("hmix:masks --part 1/2", "--part does nothing here, since no step (gallery) takes it"),
+        ("mine.toml --resources cpus=2", "step runs: --resources does nothing with --exec"),
+        ("mine.toml --executor slurm --resources gpu=1", "step runs: --resources: slurm cannot use "
+         'gpu. Did you mean "gpus"?'),
+        ("mine.toml --executor ray --device cuda", "step runs: --device cuda needs a GPU; give"),
+        ("hmix:masks --executor ray", "--executor does nothing here, since no step (gallery)"),
         ("same.toml", "same.toml: same_as names 'miamix:layer'; expected one of miamix:agmix, "),
         ("both.toml", "both.toml: same_as is miamix:layers beside steps, of which none would be "),
         ("Gone.TOML", "Gone.TOML cannot be read: No such file or directory; expected a file of a"),
@@ -296,6 +306,24 @@ def test_what_is_damaged_or_was_made_by_other_words_is_no_number(
     )
     assert main(["reproduce", "mine.toml", "--scale", "tiny", "--out", "there"]) == 0
     assert "step masks made no galery.png; the page is without it." in capsys.readouterr().out
+
+
+def test_a_part_of_the_runs_and_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Others may do theirs in the same folder at once, and the plain command does the rest."""
+    command = ["reproduce", "mine.toml", "--out", "here", "--workers", "1"]
+    with alone_in(Path("here")):  # as another part would not, but the whole command does
+        assert main([*command, "--part", "3/4"]) == 0
+    said = capsys.readouterr().out
+    assert "[1/1] runs: mixwright compare none mixup " in said
+    assert "part 3 of 4: 1 of 4 runs\n" in said
+    assert said.endswith(
+        "\nthe same command without --part does what is left, and writes the table\n"
+    )
+    (run,) = Path("here/runs/runs").iterdir()
+    assert run.name.startswith("none-s1-")  # of none 0, mixup 0, none 1, mixup 1
+    assert sorted(file.name for file in Path("here").iterdir()) == [".lock", "runs", "steps.json"]
+    assert main(["reproduce", "tiny.toml", "--out", "here"]) == 2  # it belongs to an item already
+    assert "here holds mine-paper, not tiny-tiny; give" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

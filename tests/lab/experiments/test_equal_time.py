@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from mixwright.lab.analysis.cost import StepCosts
-from mixwright.lab.cli import compare
+from mixwright.lab.cli import shared_work
 from mixwright.lab.cli.main import main
 from mixwright.lab.data.identity import data_identity
 from mixwright.lab.data.load import load_data
@@ -200,7 +200,7 @@ def test_an_executor_is_left_when_costs_are_known(
     monkeypatch.setattr(
         choice, "executor_for", lambda *_, **__: Elsewhere(workers=1, threads=1, devices=("cpu",))
     )
-    monkeypatch.setattr(compare, "_check_installed", lambda executor: None)
+    monkeypatch.setattr(shared_work, "check_installed", lambda executor: None)
     command = [
         "compare", "none", "mixup", "--equal-time", "--epochs", "9", "--train-size", "20",
         "--batch-size", "10", "--seeds", "1", "--executor", "ray", "--out", str(tmp_path),

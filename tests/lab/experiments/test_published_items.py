@@ -171,6 +171,8 @@ source = "ours"
          "steps[0] is done for each row, and '+' would have the folder ''; expected letters"),
         ("[rows]", "[scales.tiny]\nabout = 'x'\nrows = ['b']\nsteps = {runs = {}}\n[rows]",
          "scales.tiny.rows has none of those of the step runs, a; expected one of them"),
+        ("{a = 1.0}", '{a = 1.0}\nleads = [["b", "b"]]',
+         "columns[0].leads has b against itself; expected another row."),
         ("{a = 1.0}", "{a = inf}", "columns[0]: a is inf; expected a finite number"),
         ('b = {method = "mixup"}\n[[steps]]',
          'scale = {method = "mixup"}\n[[columns]]\nhead = "x"\nstep = "runs"\n'

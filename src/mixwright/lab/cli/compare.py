@@ -28,7 +28,6 @@ from mixwright.lab.cli.shared_work import (
 )
 from mixwright.lab.cli.stored import Stored, already_there, show_files, show_findings
 from mixwright.lab.data.cores import usable_cores
-from mixwright.lab.experiments.executors.resources import read_resources
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,12 +112,7 @@ def main(argv: Sequence[str]) -> int:
     command = shlex.join(["mixwright", "compare", *argv])
     if any(word.partition("=")[0] == "--config" for word in argv):
         command = written(options, "mixwright compare")  # the file may change, or be elsewhere
-    check_shared(options)
-    with users_words():
-        resources = read_resources(options.executor, options.resources)
-    if resources is not None:
-        device_elsewhere(options, resources)
-        _check_installed(options.executor)
+    resources = check_shared(options)
     stored = Stored(options, command)
     alone = not _LAUNCHED & os.environ.keys()  # else all processes have to do the same
     whole = not options.dry_run and options.part is None
@@ -299,21 +293,6 @@ def _executor(task: _Task) -> "Executor":
 
     workers = task.options.workers if task.resources is not None else _workers(task)
     return executor_for(task.resources, task.place, workers=workers, out=task.out)
-
-
-def _check_installed(executor: str) -> None:
-    """Refuse an executor whose library is not there."""
-    try:
-        if executor == "ray":
-            from mixwright.lab.experiments.executors.ray_tasks import import_ray
-
-            import_ray()
-        elif executor == "slurm":
-            from mixwright.lab.experiments.executors.slurm import import_submitit
-
-            import_submitit()
-    except ImportError as error:
-        raise UsageError(f"--executor {executor}: {error}") from error
 
 
 def _report(

@@ -11,7 +11,7 @@ from mixwright.lab.experiments.defaults import recipe_defaults
 from mixwright.lab.settings import field_types, write_value
 from mixwright.lab.training.recipe import DATA, TRAINING, Recipe
 
-_WHERE = "where and how it runs"
+WHERE = "where and how it runs"
 _RECIPE = {field.name: field for field in fields(Recipe) if "about" in field.metadata}
 
 
@@ -67,7 +67,7 @@ def probe_option() -> Any:
 def dry_run_option() -> Any:
     """Return the option that ends a command before it starts."""
     about = "say what would be done and what it would take, and write nothing"
-    return option(False, about, group=_WHERE)
+    return option(False, about, group=WHERE)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class DataOptions(TrustOptions):
         "processes that decode images which are not held in memory, 0 for none (default: one a "
         "core, up to 16; in compare, what the runs at a time leave each)",
         metavar="COUNT",
-        group=_WHERE,
+        group=WHERE,
     )
 
 
@@ -154,7 +154,7 @@ class CompareOptions(RecipeOptions):
     )
     out: str = option(
         "runs/compare", "folder of runs, record and report (default runs/compare)",
-        metavar="DIR", group=_WHERE,
+        metavar="DIR", group=WHERE,
     )  # fmt: skip
     equal_time: bool = option(
         False,
@@ -163,18 +163,18 @@ class CompareOptions(RecipeOptions):
         group=TRAINING,
     )
     workers: int | None = option(
-        None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT", group=_WHERE
+        None, "runs at a time (default: one a core, or one a GPU)", metavar="COUNT", group=WHERE
     )
     executor: Literal["local", "ray", "slurm"] = option(
         "local",
         "where runs are done: processes here, tasks of Ray, or jobs of SLURM (default local)",
-        group=_WHERE,
+        group=WHERE,
     )
     resources: str | None = option(
         None,
         "what Ray or SLURM gives each run, as in cpus=2,gpus=0.5 or gpus=1,partition=NAME",
         metavar="NAME=VALUE,...",
-        group=_WHERE,
+        group=WHERE,
         default_text=" cpus=1",
     )
     part: str | None = option(
@@ -182,15 +182,15 @@ class CompareOptions(RecipeOptions):
         "do every N-th of the runs, from the K-th on, and write no report: one command of N that "
         "share the work, at once or not, here or on other machines with the same --out",
         metavar="K/N",
-        group=_WHERE,
+        group=WHERE,
     )
     collect: bool = option(
         False,
         "train nothing: write the record and report of the runs that are there, and name those "
         "that are missing",
-        group=_WHERE,
+        group=WHERE,
     )
-    device: str = device_option(group=_WHERE)
+    device: str = device_option(group=WHERE)
     dry_run: bool = dry_run_option()
 
 
@@ -202,7 +202,7 @@ class TrainOptions(RecipeOptions):
     seed: int = option(0, "of everything that is drawn", metavar="NUMBER", group=TRAINING)
     out: str | None = option(
         None, "run folder (default: runs/train/ and the recipe's name)", metavar="DIR",
-        group=_WHERE,
+        group=WHERE,
     )  # fmt: skip
-    device: str = device_option(group=_WHERE)
+    device: str = device_option(group=WHERE)
     dry_run: bool = dry_run_option()

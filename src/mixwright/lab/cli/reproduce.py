@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mixwright.arguments import counted, did_you_mean
+from mixwright.arguments import counted
 from mixwright.files import write_whole
 from mixwright.lab.cli.errors import UsageError, users_words
-from mixwright.lab.cli.options import TrustOptions, dry_run_option
+from mixwright.lab.cli.options import WHERE, TrustOptions, dry_run_option
 from mixwright.lab.cli.parser import option, parse
 from mixwright.lab.cli.reproduce_steps import Planned, StepNotes
 from mixwright.lab.settings import option_flag, write_value
@@ -36,6 +36,10 @@ another net and another schedule, which a machine without a GPU can do: their nu
 of the table, and what can be compared is who leads whom.
 
 Stopped or killed, the same command goes on where it was."""
+
+
+_PASSED = ("workers", "device", "data_dir", "executor", "resources", "part")
+"""Options that go to the steps which take them."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,26 @@ class ReproduceOptions(TrustOptions):
     device: str | None = option(
         None, "cpu, cuda or cuda:N (default: cuda where there is one)", metavar="NAME"
     )
+    executor: Literal["local", "ray", "slurm"] | None = option(
+        None,
+        "where the runs of comparisons are done, as in mixwright compare; other steps are done "
+        "here (default: here)",
+        group=WHERE,
+    )
+    resources: str | None = option(
+        None,
+        "what Ray or SLURM gives each run, as in mixwright compare",
+        metavar="NAME=VALUE,...",
+        group=WHERE,
+        default_text=" cpus=1",
+    )
+    part: str | None = option(
+        None,
+        "do every N-th run of each comparison, from the K-th on, and no other step; the command "
+        "without it does the rest and writes the table",
+        metavar="K/N",
+        group=WHERE,
+    )
     dry_run: bool = dry_run_option()
 
 
@@ -74,13 +98,22 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; see ``mixwright.lab.cli.main``."""
     options = parse(ReproduceOptions, argv, prog="mixwright reproduce", about=ABOUT)
     if options.list:
-        return _list(options)
+        from mixwright.lab.cli.reproduce_list import show_list
+
+        _check_list(options)
+        return show_list(options.device or "auto")
     if len(options.items) != 1:
         raise UsageError(
             f"{counted(len(options.items), 'ITEM')} given; expected one: mixwright reproduce ITEM. "
             "mixwright reproduce --list shows all."
         )
     (name,) = options.items
+    from mixwright.lab.cli.reproduce_checks import (
+        check_commands,
+        check_own_code,
+        wanted_scale,
+        wanted_steps,
+    )
     from mixwright.lab.experiments.published.load import find_item, is_own_file
 
     with users_words():
@@ -90,11 +123,10 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(
             f"--trust does nothing with {name}, which names no code of yours; leave it out."
         )
-    scale = _scale(name, whole, options.scale)
+    scale = wanted_scale(name, whole, options.scale)
     item = whole.at(scale)
     from mixwright.lab.cli.prepare import out_folder
     from mixwright.lab.cli.progress import open_console
-    from mixwright.lab.cli.reproduce_checks import check_commands, check_own_code
     from mixwright.lab.experiments.published.commands import commands
 
     file = file_name(name, scale)
@@ -103,9 +135,9 @@ def main(argv: Sequence[str]) -> int:
         check_own_code(whole, Path(name))
     with users_words():
         planned = commands(item, out)
-    wanted = _wanted(options.steps, [command.step for command in planned])
-    _check_use(options, planned)
-    bare = replace(options, workers=None, device=None, data_dir=None, trust=False)
+    wanted = wanted_steps(options.steps, [command.step for command in planned])
+    _check_use(options, planned, wanted)
+    bare = ReproduceOptions()
     every = [
         Planned(command, words_of(command, options), words_of(command, bare)) for command in planned
     ]
@@ -116,9 +148,23 @@ def main(argv: Sequence[str]) -> int:
     _announce(name, item, scale, out, console)
     if options.dry_run:
         return _dry_run([one for one in every if one.command.step in wanted], console)
+    if options.part is not None:
+        own = [one for one in every if one.command.step in wanted and _takes(one.command, "part")]
+        return _do_part(own, notes, console)
     return _run(name, item, scale, every, wanted, notes, file, out, console, shlex.join(
         ["mixwright", "reproduce", *argv]
     ))  # fmt: skip
+
+
+def _check_list(options: ReproduceOptions) -> None:
+    """Refuse options beside ``--list``."""
+    given = [
+        "ITEM" if field.name == "items" else option_flag(field.name)
+        for field in fields(options)
+        if field.name not in ("list", "device") and getattr(options, field.name) != field.default
+    ]
+    if given:
+        raise UsageError(f"{', '.join(given)} does nothing beside --list; leave it out.")
 
 
 def file_name(name: str, scale: str) -> str:
@@ -149,7 +195,7 @@ def words_of(command: Command, options: ReproduceOptions) -> list[str]:
             words += [option_flag(name)] if value is True else []
         else:
             words += [option_flag(name), write_value(value)]
-    for name in ("workers", "device", "data_dir"):
+    for name in _PASSED:
         value = getattr(options, name)
         if value is not None and _takes(command, name):
             words += [option_flag(name), write_value(value)]
@@ -167,56 +213,32 @@ def _takes(command: Command, name: str) -> bool:
     return name != "data_dir" or command.data.partition(":")[0] not in WITHOUT_FOLDER
 
 
-def _scale(name: str, item: PublishedItem, wanted: ScaleName | None) -> ScaleName:
-    """The scale that was asked for, or the smallest; refuses items that have nothing to run."""
-    if item.diagram:
-        raise UsageError(f"{name} is a diagram ({item.title}): nothing to run.")
-    if item.same_as:
-        raise UsageError(
-            f"{name} shows the data of {item.same_as}: mixwright reproduce {item.same_as} makes "
-            "them."
-        )
-    if wanted is None:
-        return item.scale_names[0]
-    if wanted not in item.scale_names:
-        raise UsageError(
-            f"--scale is {wanted}, which {name} has not; expected {' or '.join(item.scale_names)}."
-        )
-    return wanted
-
-
-def _wanted(text: str | None, known: Sequence[str]) -> list[str]:
-    """The steps that are asked for; all where none is named."""
-    if text is None:
-        return list(known)
-    names = [word.strip() for word in text.split(",")]
-    for name in names:
-        if not name:
-            raise UsageError(
-                f"--steps is {text or 'empty'}; expected names with commas between. Steps are "
-                f"{', '.join(known)}."
-            )
-        if name not in known:
-            raise UsageError(
-                f"there is no step {name}.{did_you_mean(name, known)} Steps are {', '.join(known)}."
-            )
-    return names
-
-
-def _check_use(options: ReproduceOptions, planned: Sequence[Command]) -> None:
+def _check_use(
+    options: ReproduceOptions, planned: Sequence[Command], wanted: Collection[str]
+) -> None:
     """Refuse options that none of the steps takes, and values that none of them would take."""
     from mixwright.lab.cli.prepare import devices
 
-    for name in ("workers", "device", "data_dir"):
-        if getattr(options, name) is not None and not any(_takes(step, name) for step in planned):
-            kinds = ", ".join(dict.fromkeys(step.command for step in planned))
+    for name in _PASSED:
+        # A part does nothing else; what others take may be said of all steps.
+        asked = [step for step in planned if name != "part" or step.step in wanted]
+        if getattr(options, name) is not None and not any(_takes(step, name) for step in asked):
+            kinds = ", ".join(dict.fromkeys(step.command for step in asked))
             raise UsageError(
                 f"{option_flag(name)} does nothing here, since no step ({kinds}) takes it; leave "
                 "it out."
             )
     if options.workers is not None and options.workers < 1:
         raise UsageError(f"--workers is {options.workers}; expected at least 1.")
-    if options.device is not None:
+    if options.part is not None and options.dry_run:
+        raise UsageError(
+            "--part does nothing beside --dry-run, which says what all runs would take; leave one "
+            "of them out."
+        )
+    elsewhere = ("compare",) if options.executor in ("ray", "slurm") else ()
+    if options.device is not None and any(
+        _takes(step, "device") for step in planned if step.command not in elsewhere
+    ):
         devices(options.device)
 
 
@@ -255,6 +277,28 @@ def _main(command: str) -> Callable[[Sequence[str]], int]:
     return import_module(f"mixwright.lab.cli.{command}").main
 
 
+def _do(one: Planned) -> int:
+    """Carry a step out; its exit code."""
+    try:
+        return _main(one.command.command)(one.words[1:])
+    except UsageError as error:
+        raise UsageError(f"step {one.command.step}: {error}") from None
+
+
+def _do_part(every: Sequence[Planned], notes: StepNotes, console: Console) -> int:
+    """Do a part of the runs of comparisons; others may do theirs in the same folders meanwhile."""
+    from mixwright.lab.cli.progress import say
+
+    with users_words():
+        notes.begin()
+    codes: list[int] = []
+    for place, one in enumerate(every, start=1):
+        say(console, f"\n[{place}/{len(every)}] {one.command.step}: {one.text}")
+        codes.append(_do(one))
+    say(console, "\nthe same command without --part does what is left, and writes the table")
+    return max(codes)
+
+
 def _run(
     name: str,
     item: PublishedItem,
@@ -288,15 +332,10 @@ def _run(
             say(console, f"\n[{place}/{len(every)}] {command.step}: {one.text}")
             if notes.done(command):
                 say(console, "done already")
-                continue
-            try:
-                code = _main(command.command)(list(one.words[1:]))
-            except UsageError as error:
-                raise UsageError(f"step {command.step}: {error}") from None
-            if code:
+            elif _do(one):
                 failed.append(command.step)
-                continue
-            notes.note(command)
+            else:
+                notes.note(command)
         shown = [one for one in every if not notes.of_other_words(one.command)]
         found = outcome_of(
             name,
@@ -346,44 +385,3 @@ def _show(tables: Sequence[tuple[str, Table]], console: Console) -> None:
         for row in block.rows:
             table.add_row(*(cell if isinstance(cell, str) else cell.text for cell in row))
         console.print(table)
-
-
-def _list(options: ReproduceOptions) -> int:
-    """Print every item with what it costs."""
-    given = [
-        "ITEM" if field.name == "items" else option_flag(field.name)
-        for field in fields(options)
-        if field.name not in ("list", "device") and getattr(options, field.name) != field.default
-    ]
-    if given:
-        raise UsageError(f"{', '.join(given)} does nothing beside --list; leave it out.")
-    from mixwright.lab.cli.prepare import devices
-    from mixwright.lab.cli.progress import open_console, say
-    from mixwright.lab.experiments.published.cost import COUNTED, item_seconds, measure_speed
-    from mixwright.lab.experiments.published.load import find_item, item_names
-    from mixwright.lab.reports.formatting import about_time
-
-    console = open_console()
-    speed = measure_speed(devices(options.device or "auto")[0])
-    paper = ""
-    for name in item_names():
-        item = find_item(name)
-        if name.partition(":")[0] != paper:
-            paper = name.partition(":")[0]
-            say(console, f"\n{paper}: {item.paper.partition(', ')[0]}")
-        say(console, f"  {name:28}{item.title}")
-        if item.diagram:
-            cost = "a diagram: nothing to run"
-        elif item.same_as:
-            cost = f"the data of {item.same_as}"
-        else:
-            costs = {scale: item_seconds(item.at(scale), speed) for scale in item.scale_names}
-            cost = ", ".join(
-                f"{scale} {'no training' if seconds == 0 else 'about ' + about_time(seconds)}"
-                if seconds is not None
-                else f"{scale} unknown"
-                for scale, seconds in costs.items()
-            )
-        say(console, f"{'':30}{cost}")
-    say(console, f"\n{COUNTED}")
-    return 0

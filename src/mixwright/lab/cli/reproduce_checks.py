@@ -8,15 +8,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixwright.arguments import did_you_mean
 from mixwright.lab.cli.errors import UsageError, users_words
 from mixwright.lab.cli.parser import parse
+from mixwright.lab.cli.shared_work import check_shared
 from mixwright.lab.experiments.method_names import TRAINED
 from mixwright.lab.models.names import own_model
 from mixwright.lab.settings.own_code import own_module
 
 if TYPE_CHECKING:
     from mixwright.lab.experiments.published.commands import Command
-    from mixwright.lab.experiments.published.item import PublishedItem
+    from mixwright.lab.experiments.published.item import PublishedItem, ScaleName
 
 _USERS_OWN = ("imagenet", "cars", "elpv", "medmnist", "folder", "csv", "parquet", "webdataset")
 """Kinds of data that nothing is downloaded for: whoever wants them puts them in their place."""
@@ -37,6 +39,42 @@ def options_class(command: str) -> type[Any]:
         return CompareOptions if command == "compare" else TrainOptions
     module = import_module(f"mixwright.lab.cli.{command}")
     return getattr(module, f"{command.capitalize()}Options")
+
+
+def wanted_scale(name: str, item: PublishedItem, wanted: ScaleName | None) -> ScaleName:
+    """The scale that was asked for, or the smallest; refuses items that have nothing to run."""
+    if item.diagram:
+        raise UsageError(f"{name} is a diagram ({item.title}): nothing to run.")
+    if item.same_as:
+        raise UsageError(
+            f"{name} shows the data of {item.same_as}: mixwright reproduce {item.same_as} makes "
+            "them."
+        )
+    if wanted is None:
+        return item.scale_names[0]
+    if wanted not in item.scale_names:
+        raise UsageError(
+            f"--scale is {wanted}, which {name} has not; expected {' or '.join(item.scale_names)}."
+        )
+    return wanted
+
+
+def wanted_steps(text: str | None, known: Sequence[str]) -> list[str]:
+    """The steps that are asked for; all where none is named."""
+    if text is None:
+        return list(known)
+    names = [word.strip() for word in text.split(",")]
+    for name in names:
+        if not name:
+            raise UsageError(
+                f"--steps is {text or 'empty'}; expected names with commas between. Steps are "
+                f"{', '.join(known)}."
+            )
+        if name not in known:
+            raise UsageError(
+                f"there is no step {name}.{did_you_mean(name, known)} Steps are {', '.join(known)}."
+            )
+    return names
 
 
 def check_own_code(item: PublishedItem, file: Path) -> None:
@@ -90,6 +128,8 @@ def check_commands(every: Sequence[tuple[Command, Sequence[str]]], *, data_too: 
                 prog=f"mixwright {command.command}",
                 about="",
             )
+            if command.command == "compare":
+                check_shared(options)
             with users_words():
                 if command.command == "evaluate":
                     check_official(options.only, files_too=data_too)

@@ -78,7 +78,10 @@ class StepNotes:
 
     def begin(self) -> None:
         """Note whose folder it is."""
-        write_json(self._out / _FILE, {**self._noted(), _ITEM: self._item})
+        noted = self._noted()
+        if _ITEM not in noted:
+            self._out.mkdir(parents=True, exist_ok=True)
+            write_json(self._out / _FILE, {**noted, _ITEM: self._item})
 
     def done(self, command: Command) -> bool:
         """Whether a step that cannot see for itself was carried out by the same words."""

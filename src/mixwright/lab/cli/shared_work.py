@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mixwright.arguments import counted
-from mixwright.lab.cli.errors import UsageError
+from mixwright.lab.cli.errors import UsageError, users_words
+from mixwright.lab.experiments.executors.resources import read_resources
 
 if TYPE_CHECKING:
     from mixwright.lab.analysis.findings import Failure
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from mixwright.lab.experiments.grid import Planned
 
 
-def check_shared(options: CompareOptions) -> None:
-    """Refuse options of a shared comparison that say nothing together."""
+def check_shared(options: CompareOptions) -> Resources | None:
+    """Refuse options of a shared comparison that say nothing together, or cannot be had here.
+
+    Return what its executor gives each run; None for the local pool.
+    """
     parse_part(options.part)
     if options.part is not None and options.collect:
         raise UsageError(
@@ -33,6 +37,27 @@ def check_shared(options: CompareOptions) -> None:
         raise UsageError(
             "--workers does nothing with --collect, which trains nothing; leave it out."
         )
+    with users_words():
+        resources = read_resources(options.executor, options.resources)
+    if resources is not None:
+        device_elsewhere(options, resources)
+        check_installed(options.executor)
+    return resources
+
+
+def check_installed(executor: str) -> None:
+    """Refuse an executor whose library is not there."""
+    try:
+        if executor == "ray":
+            from mixwright.lab.experiments.executors.ray_tasks import import_ray
+
+            import_ray()
+        elif executor == "slurm":
+            from mixwright.lab.experiments.executors.slurm import import_submitit
+
+            import_submitit()
+    except ImportError as error:
+        raise UsageError(f"--executor {executor}: {error}") from error
 
 
 def parse_part(text: str | None) -> tuple[int, int]:

@@ -274,6 +274,9 @@ def _check_column(column: Column, item: PublishedItem, at: str) -> None:
     _each(column.published, item.rows, f"{at}.published")
     _each(column.contradicted, item.rows, f"{at}.contradicted")
     _each([label for pair in column.leads for label in pair], item.rows, f"{at}.leads")
+    for first, second in column.leads:
+        if first == second:
+            raise ValueError(f"{at}.leads has {first} against itself; expected another row.")
     if column.reference is not None:
         one_of(column.reference, item.rows, f"{at}.reference")
     for label, value in (*column.published.items(), ("scale", column.scale)):
