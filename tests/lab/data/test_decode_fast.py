@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ def by_pillow(data: bytes, box: list[int], size: int) -> np.ndarray:
 
 def far(found: torch.Tensor, wanted: np.ndarray) -> np.ndarray:
     return np.abs(found.numpy().transpose(1, 2, 0).astype(int) - wanted)
+
+
+def test_a_damaged_file_says_nothing_on_standard_error(capfd: pytest.CaptureFixture[str]):
+    """As in Pillow's hands; what others write there arrives."""
+    whole = jpeg(photograph(150, 101))
+    damaged = whole[: len(whole) // 2] + b"\xff\xd9"  # with the end of a whole one
+    assert decode_image_fast(damaged, 64).shape == (3, 64, 64)
+    os.write(2, b"another's line")
+    assert capfd.readouterr().err == "another's line"
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])

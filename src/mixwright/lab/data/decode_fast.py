@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -174,11 +176,38 @@ def _by_opencv(data: bytes, divided: int) -> Any:
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }
     try:
-        return cv2.imdecode(
-            np.frombuffer(data, np.uint8), flags[divided] | cv2.IMREAD_IGNORE_ORIENTATION
-        )
+        with _quiet():
+            return cv2.imdecode(
+                np.frombuffer(data, np.uint8), flags[divided] | cv2.IMREAD_IGNORE_ORIENTATION
+            )
     except cv2.error:
         return None
+
+
+_QUIET = threading.Lock()
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Keep what C code writes to standard error from it, which takes two microseconds.
+
+    libjpeg writes a line there about a damaged file, without its name and in the middle of a
+    progress bar; in Pillow's hands it is silent about the same file.
+    """
+    with _QUIET:  # a second thread would take the first one's silence for standard error
+        try:
+            kept = os.dup(2)
+        except OSError:  # it is closed
+            yield
+            return
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _cut(pixels: Any, box: _Box, divided: int) -> Any:
