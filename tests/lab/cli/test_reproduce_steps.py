@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from mixwright.lab.experiments.published.item import Runs
 OUT = Path("out")
 
 
-def step(name: str, command: Runs, *words: str, pictures: tuple[str, ...] = ()) -> Planned:
+def step(
+    name: str, command: Runs, *words: str, pictures: tuple[str, ...] = (), out: Path = OUT
+) -> Planned:
     """A step as it is planned, with ``--workers 2`` where that is taken."""
     own = Command(
-        step=name, command=command, words=words, options={}, folder=OUT / name, data="digits",
+        step=name, command=command, words=words, options={}, folder=out / name, data="digits",
         pictures=pictures,
     )  # fmt: skip
     plain = [command, *words, "--out", str(own.folder)]
@@ -66,6 +69,29 @@ def test_what_a_step_read_belongs_to_its_words() -> None:
     assert notes(runs, step("runs2", "compare", "none"), after, masks).done(masks.command)
 
 
+def test_a_folder_may_be_moved_and_named_in_another_way() -> None:
+    def planned(out: Path) -> StepNotes:
+        trained = step("after", "train", "mixup", out=out)
+        masks = step("masks", "gallery", f"trained:run={out}/after,p=1", "without/after", out=out)
+        return StepNotes(out, "mine-tiny", (trained, masks))
+
+    masks = step("masks", "gallery").command
+    (OUT / "masks" / "gallery.html").write_text("")
+    planned(OUT).note(masks)
+    assert "@out/after,p=1" in (OUT / "steps.json").read_text()
+    assert "without/after" in (OUT / "steps.json").read_text()
+    elsewhere = OUT.rename("my folder").absolute()
+    masks = step("masks", "gallery", out=elsewhere).command
+    assert planned(elsewhere).done(masks)
+    assert not planned(elsewhere).of_other_words(masks)
+
+    # As notes were written before.
+    noted = f"mixwright gallery mixup --out {OUT}/masks"
+    (elsewhere / "steps.json").write_text(json.dumps({"masks": noted}))
+    elsewhere.rename(OUT)
+    assert notes(step("masks", "gallery", "mixup")).done(step("masks", "gallery").command)
+
+
 def test_where_runs_are_done_changes_nothing_but_a_bench() -> None:
     runs, bench = step("runs", "compare"), step("bench", "bench")
     first = notes(runs, bench)
@@ -74,8 +100,9 @@ def test_where_runs_are_done_changes_nothing_but_a_bench() -> None:
     (OUT / "bench" / "bench.json").write_text("{}")
     elsewhere = notes(*(Planned(one.command, one.plain, one.plain) for one in (runs, bench)))
     assert not elsewhere.of_other_words(runs.command)
-    assert elsewhere.of_other_words(bench.command)
     assert not elsewhere.done(bench.command)
+    assert not elsewhere.of_other_words(bench.command)  # what is there may be shown
+    assert notes(runs, step("bench", "bench", "mixup")).of_other_words(bench.command)
 
 
 def test_a_damaged_note_is_none_and_another_items_folder_is_refused() -> None:

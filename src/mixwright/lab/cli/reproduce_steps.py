@@ -52,15 +52,23 @@ class StepNotes:
 
     def __init__(self, out: Path, file: str, planned: Sequence[Planned]) -> None:
         self._out, self._item = out, file
+        self._place = re.compile(rf"(?<![@\w./-]){re.escape(str(out))}/")
+        self._plain: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        plain: dict[str, str] = {}
         for place, one in enumerate(planned):
             step = one.command.step
             read = [before.command.step for before in planned[:place] if _reads(one, before)]
-            before = "".join(f"{plain[name]}\n" for name in read)
-            plain[step] = before + shlex.join(["mixwright", *one.plain])
+            lines = [*(self._plain[name] for name in read), self._placed(one.plain)]
+            self._plain[step] = "\n".join(lines)
             # Of a bench the machine matters; what others measure is the same wherever they run.
-            self._texts[step] = before + one.text if one.command.command in _LEFT else plain[step]
+            there = one.command.command == "bench" and one.words != one.plain
+            self._texts[step] = self._plain[step] + (
+                f"\n{self._placed(one.words)}" if there else ""
+            )
+
+    def _placed(self, words: Sequence[str]) -> str:
+        """A command with a word for the folder, which may be moved, or named in another way."""
+        return shlex.join(["mixwright", *(self._place.sub("@out/", word) for word in words)])
 
     def check_folder(self) -> None:
         """Refuse a folder in which another item, or this one at another scale, was made.
@@ -99,15 +107,19 @@ class StepNotes:
 
     def of_other_words(self, command: Command) -> bool:
         """Whether what lies in the folder of a step was made by other words than its own."""
-        wanted = self._texts[command.step]
-        return self._noted().get(command.step, wanted) != wanted
+        wanted = self._plain[command.step]
+        noted = self._noted().get(command.step, wanted)
+        return noted != wanted and not noted.startswith(f"{wanted}\n")
 
     def _noted(self) -> dict[str, str]:
         try:
             found = read_json(self._out / _FILE)
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        # Notes once had the folder as it was named.
+        return {step: self._place.sub("@out/", str(text)) for step, text in found.items()}
 
 
 def _reads(one: Planned, before: Planned) -> bool:
