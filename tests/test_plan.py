@@ -283,6 +283,17 @@ def test_a_constant_share_mixes_features_of_any_rank() -> None:
         torch.testing.assert_close(plan.images(images), expected)
 
 
+def test_a_box_shows_its_shares_inside_and_outside() -> None:
+    edges = torch.tensor([[[0, 1], [1, 3]], [[1, 1], [0, 3]]])  # the second is empty
+    half = torch.tensor([0.5, 0.25])
+    inner = torch.tensor([[[0, 1, 1], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]]]).bool()[:, None]
+    for inside, outside in ((None, None), (None, half), (half, None), (half, half.flip(0))):
+        shown = 0.0 if inside is None else inside.view(2, 1, 1, 1)
+        around = 1.0 if outside is None else outside.view(2, 1, 1, 1)
+        wanted = torch.where(inner, torch.as_tensor(shown), torch.as_tensor(around))
+        assert torch.equal(Box(edges, (2, 3), inside, outside).first(), wanted)
+
+
 def test_three_dimensional_boxes() -> None:
     edges = torch.tensor([[[0, 1], [1, 3], [2, 4]], [[1, 1], [0, 3], [0, 4]]])
     plan = MixPlan.pair(torch.tensor([1, 0]), Box(edges, (2, 3, 4))).check()

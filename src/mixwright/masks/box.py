@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixwright.constants import lengths
+from mixwright.constants import lengths, once
 
 
 def box_sides(area: Tensor, size: Sequence[int]) -> Tensor:
@@ -43,8 +43,11 @@ def centred_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 def _around_pixel(before: Tensor, after: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
     """Reach from a uniform pixel so far to both sides, ``(B, D)`` int64, within the image."""
     pixels = _lengths(size, position)
-    centre = torch.minimum((position * pixels).long(), pixels - 1)
-    edges = torch.stack([centre - before, centre + after], dim=2)
+    centre = torch.minimum((position * pixels).long(), _lasts(tuple(size), position.device))
+    if before is after:  # both ends in one operation
+        edges = torch.addcmul(centre[..., None], before[..., None], _directions(position.device))
+    else:
+        edges = torch.stack([centre - before, centre + after], dim=2)
     return torch.minimum(edges.clamp_min_(0), pixels[:, None])
 
 
@@ -69,3 +72,15 @@ def uniform_box(sides: Tensor, position: Tensor, size: Sequence[int]) -> Tensor:
 
 def _lengths(size: Sequence[int], beside: Tensor) -> Tensor:
     return lengths(tuple(size), beside.device)
+
+
+@once
+def _lasts(size: tuple[int, ...], device: torch.device) -> Tensor:
+    """Give the number of the last pixel of each axis."""
+    return lengths(size, device) - 1
+
+
+@once
+def _directions(device: torch.device) -> Tensor:
+    """Give -1 and 1: back and on."""
+    return torch.arange(-1, 2, 2, device=device)
