@@ -58,6 +58,12 @@ def test_grey_is_luma_for_three_channels_and_the_mean_for_others():
     torch.testing.assert_close(grey(four), mean / mean.amax(dim=(1, 2), keepdim=True))
 
 
+def test_many_large_maps_are_blurred_as_each_by_itself():
+    maps = torch.rand(5, 300, 301, generator=stream(0))
+    alone = [blurred(one[None], width=5, sigma=2.0) for one in maps]
+    assert torch.equal(blurred(maps, width=5, sigma=2.0), torch.cat(alone))
+
+
 @pytest.mark.parametrize(
     ("blur", "sigma", "message"),
     [

@@ -87,10 +87,12 @@ def test_other_images_in_the_same_step_have_their_own_maps():
 
 
 def test_normalising_survives_extreme_values():
-    maps = torch.tensor([[1e38, 3e38], [1e-40, 0], [0, 0], [torch.nan, 1], [torch.inf, 1], [-1, 2]])
-    wanted = [[0.25, 0.75], [1, 0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0, 1]]
-    done = normalised(maps[:, None])[:, 0]
-    torch.testing.assert_close(done[[0, 2, 3, 4, 5]], torch.tensor(wanted)[[0, 2, 3, 4, 5]])
+    inf, nan = torch.inf, torch.nan
+    maps = [[1e38, 3e38], [1e-40, 0], [0, 0], [nan, 1], [inf, 1], [-1, 2], [-inf, 1], [-2, -1]]
+    wanted = [[0.25, 0.75], [1, 0], *[[0.5, 0.5]] * 3, [0, 1], [0.5, 0.5], [0.5, 0.5]]
+    done = normalised(torch.tensor(maps)[:, None])[:, 0]
+    rows = [0, *range(2, 8)]
+    torch.testing.assert_close(done[rows], torch.tensor(wanted)[rows])
     assert done[1].sum() == pytest.approx(1)
 
 

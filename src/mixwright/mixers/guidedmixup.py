@@ -99,9 +99,10 @@ class GuidedMixup(PairMixer):
             found = blurred(found, width=self.blur, sigma=self.sigma)
             found = found / found.sum(dim=(1, 2), keepdim=True)
             partner = self._partners(images, found, generator=generator)
-            other = found[partner]
-            total = found + other
-            keep = torch.where(total > 0, found / total.clamp_min(1e-38), 0.5)
+            total = found.index_select(0, partner).add_(found)
+            # One half where both are 0; in numbers, for comparisons take five times as long.
+            nothing = torch.rsub(total, 1, alpha=1e38).clamp_min_(0)
+            keep = (found / total.clamp_min_(1e-38)).add_(nothing, alpha=0.5)
             return MixPlan.pair(partner, keep[:, None])
 
     def _partners(self, images: Tensor, found: Tensor, *, generator: Generator) -> Tensor:

@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_number, check_whole
+from mixwright.constants import once
+
+_CACHED = 400_000
+"""Pixels of maps that fit into a cache together with what is made of them."""
 
 _LUMA = (0.299, 0.587, 0.114)  # red, green and blue, as ITU-R BT.601 weighs them
 
@@ -14,10 +18,10 @@ def grey(images: Tensor) -> Tensor:
     """Return ``(B, C, H, W)`` in grey, three channels by luma; the largest absolute value is 1."""
     if images.shape[1] == 3:
         red, green, blue = (images[:, k].float() for k in range(3))
-        plane = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
+        plane = (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
     else:
         plane = images.float().mean(dim=1)
-    return plane / plane.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
+    return plane.div_(plane.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30))
 
 
 def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
@@ -33,19 +37,42 @@ def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
     """
     if width == 1:
         return maps
-    reach = width // 2
-    offset = torch.arange(-reach, reach + 1, device=maps.device)
-    weight = (-0.5 * (offset.float() / sigma) ** 2).softmax(dim=0)
+    weight = _weights(width, sigma, maps.device)
+    here = maps.device.type == "cpu" and not torch.compiler.is_compiling()
+    few = max(1, _CACHED // (maps.shape[1] * maps.shape[2]))
+    if here and len(maps) > few:
+        # Each of the many passes reads what the last one wrote, which then still is in the cache.
+        return torch.cat([_weighed(part, weight) for part in maps.split(few)])
+    return _weighed(maps, weight)
+
+
+def _weighed(maps: Tensor, weight: Tensor) -> Tensor:
+    """Give the weighted sum of the neighbours of each pixel, along columns, then along rows."""
+    reach = len(weight) // 2
     for axis in (1, 2):
-        length = maps.shape[axis]
-        place = _mirrored(torch.arange(-reach, length + reach, device=maps.device), length)
-        wide = maps.index_select(axis, place)
+        before, after = _beyond(maps.shape[axis], reach, maps.device).unbind()
+        # Only what is mirrored is picked: to pick rows or columns takes far longer than to copy.
+        sides = maps.index_select(axis, before), maps.index_select(axis, after)
+        wide = torch.cat([sides[0], maps, sides[1]], dim=axis)
         # Sums of shifted views: convolutions would run in TF32 on accelerators.
-        total = weight[0] * wide.narrow(axis, 0, length)
-        for k in range(1, width):
-            total.addcmul_(wide.narrow(axis, k, length), weight[k])
+        total = weight[0] * wide.narrow(axis, 0, maps.shape[axis])
+        for k in range(1, len(weight)):
+            total.addcmul_(wide.narrow(axis, k, maps.shape[axis]), weight[k])
         maps = total
     return maps
+
+
+@once
+def _weights(width: int, sigma: float, device: torch.device) -> Tensor:
+    offset = torch.arange(-(width // 2), width // 2 + 1, device=device)
+    return (-0.5 * (offset.float() / sigma) ** 2).softmax(dim=0)
+
+
+@once
+def _beyond(length: int, reach: int, device: torch.device) -> Tensor:
+    """Give which pixels an axis shows before its first and behind its last one, ``(2, reach)``."""
+    place = torch.arange(reach, device=device)
+    return torch.stack([_mirrored(place - reach, length), _mirrored(place + length, length)])
 
 
 def check_blur(name: str, blur: int, sigma: float) -> None:

@@ -78,15 +78,15 @@ class SpectralResidual:
 def _residual(plane: Tensor) -> Tensor:
     """Return the spectral residual saliency of ``(B, H, W)`` grey images, not yet blurred."""
     spectrum = torch.fft.fft2(plane)
-    level = (_power(spectrum) + 1e-10).log() / 2
+    level = _power(spectrum).add_(1e-10).log_().div_(2)
     # The mean of 3 x 3, a pass for each axis: four times faster than pooling.
     near = F.pad(level[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
-    near = near[:, :-2] + near[:, 1:-1] + near[:, 2:]
-    near = near[:, :, :-2] + near[:, :, 1:-1] + near[:, :, 2:]
+    near = (near[:, :-2] + near[:, 1:-1]).add_(near[:, 2:])
+    near = (near[:, :, :-2] + near[:, :, 1:-1]).add_(near[:, :, 2:])
     # exp(level - mean) in place of the amplitude exp(level): what is left is a division.
-    return _power(torch.fft.ifft2(spectrum * (near / -9).exp())).sqrt()
+    return _power(torch.fft.ifft2(spectrum * near.div_(-9).exp_())).sqrt_()
 
 
 def _power(spectrum: Tensor) -> Tensor:
-    parts = torch.view_as_real(spectrum)
-    return parts[..., 0].square().addcmul_(parts[..., 1], parts[..., 1])
+    parts = torch.view_as_real(spectrum).square()  # of both at once, as they lie in memory
+    return parts[..., 0] + parts[..., 1]
