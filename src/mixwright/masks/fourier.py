@@ -191,7 +191,8 @@ def _by_one_digit(value: Tensor, kept: Tensor) -> Tensor:
     downward = value.view(-1).index_select(0, place).argsort(descending=True, stable=True)
     place = place.index_select(0, downward)
     row, order = (place // value.shape[1]).sort(stable=True)
-    number = steps(len(row), row.device) - torch.searchsorted(row, row)  # among those of its row
+    # Each one's number among those of its row.
+    number = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
     wanted = number < left[:, 0].index_select(0, row)
     keep.view(-1).index_copy_(0, place.index_select(0, order), wanted)
     return keep

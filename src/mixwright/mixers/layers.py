@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.constants import steps
 from mixwright.masks.augment import smoothed, turned
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.masks.mask_ops import resolve
@@ -88,19 +87,24 @@ class Layers:
 
     def product(self) -> Tensor:
         """Paste one layer over the other: own shares multiply. ``(B, H, W)``."""
-        keep = 1 - self._at(0)
+        keep = self._left(0)
         for depth, some in enumerate(self.rows[1:], start=1):
             rows = to_device(some, keep.device)
-            left = self._at(depth).neg_().add_(1).mul_(keep.index_select(0, rows))
+            left = self._left(depth).mul_(keep.index_select(0, rows))
             keep.index_copy_(0, rows, left)
         return keep.clamp_(0, 1)  # the weights of a smoothing sum to 1 but for rounding
 
     def sum(self) -> Tensor:
         """Add up the partner's shares, to 1 at most. ``(B, H, W)``, the own share."""
-        keep = 1 - self._at(0)
+        keep = self._left(0)
         for depth, some in enumerate(self.rows[1:], start=1):
             keep.index_add_(0, to_device(some, keep.device), self._at(depth), alpha=-1)
         return keep.clamp_(0, 1)
+
+    def _left(self, depth: int) -> Tensor:
+        """Give what the masks of a depth leave of the samples."""
+        covered = self._at(depth)
+        return torch.sub(1, covered, out=covered)
 
     def _at(self, depth: int) -> Tensor:
         """Copy the masks of a depth, in the order of its rows."""
@@ -130,8 +134,7 @@ def draw_layers(
     choice = sampling.host_choices(weights, len(wanted), generator=generator)
     by_method = choice.argsort(stable=True)
     counts: list[int] = choice.bincount(minlength=len(methods)).tolist()
-    place = torch.empty_like(by_method)
-    place[by_method] = steps(len(place), place.device)
+    place = torch.empty_like(by_method).scatter_(0, by_method, torch.arange(len(by_method)))
 
     asked = 1 - shares.flatten().index_select(0, to_device(wanted[by_method], shares.device))
     coverage = torch.empty((len(asked), height, width), device=shares.device, dtype=torch.float32)
@@ -146,7 +149,7 @@ def draw_layers(
         first = to_float(resolve(mask.first(), (height, width))[:, 0])
         torch.sub(1, first.expand(-1, height, width), out=out)
         if not (isinstance(mask, DenseMask) and mask.constant):
-            uneven.append(steps(stop, place.device)[start:])
+            uneven.append(torch.arange(start, stop))
     return Layers(
         coverage, rows, list(place.split([len(some) for some in rows])), torch.cat(uneven)
     )
