@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from cases import CASES, Case
+from mixwright.masks.mask_forms import Box
 from mixwright.plan import MixPlan
 from mixwright.sampling import stream
+from mixwright.warps import Rect
 from probe import CLASSES
 
 # Of torch's own rules of forward derivatives, which it compiles when the first is asked for.
@@ -146,6 +148,22 @@ def test_parts_made_in_inference_mode_are_copied() -> None:
     images = torch.rand(2, 3, 4, 4, requires_grad=True)
     plan.images(images).sum().backward()
     assert images.grad is not None
+
+
+def test_parts_of_records_and_warps_made_in_inference_mode_are_copied() -> None:
+    with torch.inference_mode():
+        edges = torch.tensor([[[0, 2], [0, 2]]] * 2)
+        whole = torch.tensor([[[0.0, 4.0], [0.0, 4.0]]] * 2)
+    box = Box(edges, (4, 4), outside=torch.ones(2))
+    warp = (None, Rect(source=whole, target=torch.ones(2, 2, 2), size=(4, 4)))
+    plan = MixPlan.pair(torch.tensor([1, 0]), box, warp=warp)
+    assert isinstance(plan.mask_form, Box)
+    assert plan.warp is not None
+    assert isinstance(plan.warp[1], Rect)
+    assert not plan.mask_form.edges.is_inference()
+    assert not plan.warp[1].source.is_inference()
+    assert plan.mask_form.edges.tolist() == edges.tolist()
+    assert plan.warp[1].size == (4, 4)
 
 
 def test_gradient_saliency_in_inference_mode_says_so() -> None:

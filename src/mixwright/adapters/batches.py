@@ -38,6 +38,10 @@ class Found(NamedTuple):
 
     def replaced(self, images: Tensor, targets: Tensor) -> Any:
         """Give the batch with mixed images and targets in place of images and labels."""
+        if type(self.batch) is tuple and len(self.batch) == 2:
+            first, second = self.batch
+            if first is self.images and second is self.labels:
+                return images, targets  # not walked through, which takes as long as a few draws
         return replaced(self.batch, {id(self.images): images, id(self.labels): targets})
 
 
@@ -130,6 +134,8 @@ def _is_pair(batch: Any) -> bool:
     if not isinstance(batch, tuple | list) or len(batch) != 2:  # pyright: ignore[reportUnknownArgumentType]
         return False
     images, labels = batch
+    if isinstance(images, Tensor) and isinstance(labels, Tensor):  # what nearly all batches are
+        return True
     # Labels may be lists of numbers.
     holds_labels = isinstance(labels, Mapping) or dataclasses.is_dataclass(labels)
     holds_images = isinstance(images, Mapping | tuple | list) or dataclasses.is_dataclass(images)

@@ -26,9 +26,12 @@ def all_planes(form: MaskForm) -> Tensor:
 def resolve(values: Tensor, size: tuple[int, ...]) -> Tensor:
     """Bring masks ``(..., *spatial)`` to a size: constants as they are, block grids repeated."""
     have = tuple(values.shape[2:])
-    if have == size or math.prod(have) == 1:
+    if have == size:
+        return values
+    if math.prod(have) == 1:
         # A constant fits images of any rank, token sequences included.
-        return values if have == size else values.view(*values.shape[:2], *([1] * len(size)))
+        same = len(have) == len(size)
+        return values if same else values.view(*values.shape[:2], *([1] * len(size)))
     if len(have) != len(size) or any(new % old for new, old in zip(size, have, strict=True)):
         raise ValueError(
             f"plan: masks of spatial size {have} do not fit images of spatial size {size}; each "

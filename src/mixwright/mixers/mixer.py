@@ -124,7 +124,7 @@ def check_batch(
             f"{name}: images have shape {tuple(images.shape)}; expected (B, C, *spatial) with at "
             "least one of each. A single image needs a batch axis: image[None]."
         )
-    if labels is not None and (labels.ndim == 0 or len(labels) != len(images)):
+    if labels is not None and (labels.ndim == 0 or labels.shape[0] != images.shape[0]):
         raise ValueError(
             f"{name}: labels have shape {tuple(labels.shape)}; expected one label for each of the "
             f"{len(images)} images."

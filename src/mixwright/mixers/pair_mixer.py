@@ -46,7 +46,7 @@ class PairDraw:
 
     def with_partners(self, images: Tensor, *, pairing: Pairing, generator: Generator) -> MixPlan:
         """Draw partners (see ``sampling.partners``) and plan the batch."""
-        count = len(images)
+        count = images.shape[0]
         return MixPlan.pair(
             draw_partners(images, pairing, generator=generator),
             self.mask.expand(count),
@@ -84,7 +84,7 @@ class PairMixer(ABC):
         if labels is not None:
             labels = as_labels(labels, device=images.device)
         check_batch(name, images, labels, dims=self.dims, least=self.least_dims)
-        if len(images) == 1:
+        if images.shape[0] == 1:
             return singleton_plan(images)
         return self.mix(images, labels, generator=generator, model=model)
 
@@ -200,13 +200,13 @@ def draw_lam(mixer: BetaSettings, images: Tensor, *, generator: Generator) -> Te
 def draw_partners(images: Tensor, pairing: Pairing, *, generator: Generator) -> Tensor:
     """Draw the partner of each sample of a batch; see ``sampling.partners``."""
     return sampling.partners(
-        len(images), device=images.device, generator=generator, pairing=pairing
+        images.shape[0], device=images.device, generator=generator, pairing=pairing
     )
 
 
 def count_draws(per: Per, images: Tensor) -> int:
     """Give how many draws a batch needs: one for each image, or one for all."""
-    return 1 if per == "batch" else len(images)
+    return 1 if per == "batch" else images.shape[0]
 
 
 def singleton_plan(images: Tensor) -> MixPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,29 +16,44 @@ from mixwright.masks.mask_forms import MaskForm
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
 
 
-def outside_inference(value: Any) -> Any:
+def outside_inference(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Copy tensors that were made in ``torch.inference_mode``, also those inside of records.
 
     No later backward may save such a tensor, so that a plan drawn there would serve nowhere else.
     """
-    if value is None or torch.compiler.is_compiling():
-        return value
+    # Every plan comes here, and nearly all of them have nothing to copy.
+    if torch.compiler.is_compiling() or not _of_inference(values):
+        return values
+    return tuple(_copied(value) for value in values)
+
+
+def _of_inference(values: Iterable[Any]) -> bool:
+    """Whether any tensor, also inside of records and tuples, was made in inference mode."""
+    for value in values:
+        if isinstance(value, Tensor):
+            found = value.is_inference()
+        elif isinstance(value, tuple):
+            found = _of_inference(value)  # pyright: ignore[reportUnknownArgumentType]
+        else:  # not ``dataclasses.fields``, which takes several times as long
+            names = getattr(value, "__dataclass_fields__", None)
+            found = names is not None and _of_inference([getattr(value, name) for name in names])
+        if found:
+            return True
+    return False
+
+
+def _copied(value: Any) -> Any:
     if isinstance(value, Tensor):
         if not value.is_inference():
             return value
         with torch.inference_mode(mode=False):
             return value.clone()
     if isinstance(value, tuple):
-        parts: tuple[Any, ...] = tuple(outside_inference(part) for part in value)  # pyright: ignore
-        return parts if any(a is not b for a, b in zip(parts, value, strict=True)) else value  # pyright: ignore
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return tuple(_copied(part) for part in value)  # pyright: ignore[reportUnknownVariableType]
+    names = getattr(value, "__dataclass_fields__", ())
+    if not names:
         return value
-    changes: dict[str, Any] = {}
-    for name in value.__dataclass_fields__:  # every plan comes here: ``fields`` sorts out more
-        now = getattr(value, name)
-        if (made := outside_inference(now)) is not now:
-            changes[name] = made
-    return dataclasses.replace(value, **changes) if changes else value
+    return dataclasses.replace(value, **{name: _copied(getattr(value, name)) for name in names})
 
 
 def is_tracked(images: Tensor, form: MaskForm) -> bool:
@@ -45,13 +61,11 @@ def is_tracked(images: Tensor, form: MaskForm) -> bool:
 
     What writes into memory made before, or is told where to write, then has to be left out.
     """
-    parts = [getattr(form, name) for name in form.__dataclass_fields__]
-    tensors = [images, *[part for part in parts if isinstance(part, Tensor)]]
     grad, eager = torch.is_grad_enabled(), not torch.compiler.is_compiling()
     # A loop, since every batch comes here and generators take as long as small operations.
-    for tensor in tensors:
-        if (grad and tensor.requires_grad) or (
-            eager and (_wrapped(tensor) or _has_tangent(tensor))
+    for value in (images, *[getattr(form, name) for name in form.__dataclass_fields__]):
+        if isinstance(value, Tensor) and (
+            (grad and value.requires_grad) or (eager and (_wrapped(value) or _has_tangent(value)))
         ):
             return True
     return False

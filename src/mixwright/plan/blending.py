@@ -109,11 +109,12 @@ def blend(
     """
     sources = _Sources(images, index, warp, fill)
     learned = is_tracked(images, form)
-    if form.sources == 1:
+    count = index.shape[1]
+    if count == 1:
         mixed = sources.gather(0)
-    elif form.sources == 2 and not learned and _slices_pay(images):
+    elif count == 2 and not learned and _slices_pay(images):
         return _by_sample(sources, form)
-    elif form.sources == 2:
+    elif count == 2:
         plain = self_first and (warp is None or warp[0] is None)
         first = images if plain else sources.gather(0)
         second = sources.blank(1)

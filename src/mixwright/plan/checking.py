@@ -79,10 +79,11 @@ def check_dtype(images: Tensor) -> None:
 
 def warn_of_classes(images: Tensor, *, form: MaskForm, warped: bool) -> None:
     """Warn once where class indices would be averaged like brightness; see ``MixPlan.images``."""
-    dims = images.ndim - 2
+    if images.dtype != torch.uint8:
+        return
     # Without channels, the rows of maps (B, H, W) take the place of channels.
-    single = images.shape[1] == 1 or dims != len(form.size)
-    if images.dtype != torch.uint8 or not single or (form.binary and not warped):
+    single = images.shape[1] == 1 or images.ndim - 2 != len(form.size)
+    if not single or (form.binary and not warped):
         return
     if torch.compiler.is_compiling() or "classes" in _warned:
         return

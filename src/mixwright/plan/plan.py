@@ -34,6 +34,7 @@ from mixwright.plan.labelling import (
     mixed_rows,
     mixed_targets,
     one_hot_classes,
+    pair_weights,
     weighted_accuracy,
 )
 from mixwright.precision import without_autocast
@@ -123,16 +124,16 @@ class MixPlan:
                 f"warp {sources if warp is None else len(warp)}; expected one of each a source."
             )
         values: dict[str, Any] = {
-            "index": outside_inference(index),
-            "weight": outside_inference(weight.float()),
-            "mask_form": outside_inference(form),
+            "index": index,
+            "weight": weight.float(),
+            "mask_form": form,
             "pool": int(pool),
-            "warp": None if warp is None or not any(warp) else outside_inference(warp),
-            "fill": outside_inference(fill),
-            "lam": outside_inference(lam),
-            "self_first": self_first and pool == len(index),
+            "warp": None if warp is None or not any(warp) else warp,
+            "fill": fill,
+            "lam": lam,
+            "self_first": self_first and pool == index.shape[0],
         }
-        for name, value in values.items():
+        for name, value in zip(values, outside_inference(tuple(values.values())), strict=True):
             object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------------ making plans
@@ -171,7 +172,7 @@ class MixPlan:
                 f"MixPlan.pair: partner has shape {tuple(partner.shape)} and dtype {partner.dtype};"
                 " expected an int64 (B,) tensor."
             )
-        count = len(partner)
+        count = partner.shape[0]
         if isinstance(keep, Tensor):
             if keep.ndim < 2 or keep.shape[:2] != (count, 1):
                 raise ValueError(
@@ -179,11 +180,11 @@ class MixPlan:
                     "*spatial), one plane a sample. A share a sample is keep[:, None, None, None]."
                 )
             keep = DenseMask(keep if keep.dtype == torch.bool else keep.float())
-        own = keep.means().view(-1) if weight is None else weight.float()
+        own = keep.means() if weight is None else weight.float()[:, None]
         return cls(
             index=torch.stack([steps(count, partner.device), partner], dim=1),
             mask=keep,
-            weight=torch.stack([own, 1 - own], dim=1),
+            weight=pair_weights(own),
             pool=count if pool is None else pool,
             warp=warp,
             lam=lam,
@@ -195,11 +196,10 @@ class MixPlan:
         """Leave each sample of ``(B, C, *spatial)`` as it is: one source, the sample itself."""
         check_tensor("MixPlan.identity", "images", images)
         count = len(images)
-        me = torch.arange(count, device=images.device)
         every = torch.ones((count, 1), dtype=torch.bool, device=images.device)
         ones = every.float()
         return cls(
-            index=me[:, None],
+            index=torch.arange(count, device=images.device)[:, None],
             mask=DenseMask(every.view(count, 1, *([1] * (images.ndim - 2))), whole=True),
             weight=ones,
             pool=count,
@@ -232,7 +232,7 @@ class MixPlan:
 
     def __len__(self) -> int:
         """Give B, the number of outputs."""
-        return len(self.index)
+        return self.index.shape[0]
 
     def __repr__(self) -> str:
         """Say the shape of the plan, never its values."""
