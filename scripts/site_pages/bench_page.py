@@ -41,19 +41,24 @@ def _size(shape: list[int]) -> str:
 
 
 def _shape(shape: dict[str, Any]) -> str:
-    lines = [
-        f"### Batches of {_size(shape['shape'])}, {shape['dtype']}",
-        "Plan and pixels together, in milliseconds and in units of one weighted mean of two such "
-        "batches (lerp).",
-        "| library | mixing | median, ms | least, ms | times lerp |\n|---|---|---:|---:|---:|\n"
+    rows = [
+        row for row in shape["rows"] if row["part"] == "with targets" or row["group"] == "floor"
+    ]
+    return (
+        f"### Batches of {_size(shape['shape'])}, {shape['dtype']}\n\n"
+        f"Plan, pixels and targets together. One unit is the median of: {shape['unit']}.\n\n"
+        "| library | mixing | median, ms | least, ms | units | goal |\n"
+        "|---|---|---:|---:|---:|---:|\n"
         + "\n".join(
             f"| {row['group']} | `{row['name']}` | {number(1000 * row['time']['median'], 2)} | "
-            f"{number(1000 * row['time']['least'], 2)} | {number(row['median_times_lerp'], 2)} |"
-            for row in shape["rows"]
-            if row["part"] == "all"
-        ),
-    ]
-    return "\n\n".join(lines)
+            f"{number(1000 * row['time']['least'], 2)} | {number(row['units'], 2)} | {_goal(row)} |"
+            for row in rows
+        )
+    )
+
+
+def _goal(row: dict[str, Any]) -> str:
+    return "" if row["budget"] is None else number(row["budget"]["units"], 2)
 
 
 def _steps(step: dict[str, Any]) -> str:
