@@ -78,7 +78,7 @@ def test_pixels_targets_and_draws_are_those_of_the_mix_as_it_is(
     assert torch.equal(plain.state_dict()["generator"], compiled.state_dict()["generator"])
 
 
-@pytest.mark.parametrize("name", ["one share a sample", "a warp of all"])
+@pytest.mark.parametrize("name", ["one share a sample", "planes", "a warp of all"])
 def test_bytes_stay_bytes_and_channels_last_stays(name: str) -> None:
     whole = (IMAGES * 255).byte()
     plain, compiled = both(MIXERS[name])
@@ -90,6 +90,16 @@ def test_bytes_stay_bytes_and_channels_last_stays(name: str) -> None:
     last = IMAGES.contiguous(memory_format=torch.channels_last)
     mixed = check_same(plain, compiled, last)
     assert mixed.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_graphs_read_no_bools_which_inductor_reads_one_by_one(graphs: list[object]) -> None:
+    plain, compiled = both(MIXERS["planes"])
+    assert plain.plan(IMAGES, LABELS).mask_form.binary
+    compiled(IMAGES, LABELS)
+    (graph,) = graphs
+    assert isinstance(graph, torch.fx.GraphModule)
+    read = [node.meta["example_value"] for node in graph.graph.find_nodes(op="placeholder")]
+    assert {value.dtype for value in read} == {torch.float32, torch.int64}
 
 
 def test_switched_off_it_compiles_nothing(graphs: list[object]) -> None:
