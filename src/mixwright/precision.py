@@ -18,14 +18,12 @@ def to_float(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Switch autocast off for a ``with`` block; where it is off already, that costs nothing."""
-    return torch.autocast(device.type, enabled=False) if _autocasts(device) else _NOTHING
-
-
-def _autocasts(device: torch.device) -> bool:
     # Entering and leaving torch.autocast takes 10 us, as much as five small operations. Some
     # devices, such as that of tensors without data, know none.
     kind = device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return _NOTHING
+    return torch.autocast(kind, enabled=False)
 
 
 class _Drawing:
@@ -34,17 +32,15 @@ class _Drawing:
     __slots__ = ("_autocast", "_grad")
 
     def __init__(self, device: torch.device) -> None:
-        self._autocast = torch.autocast(device.type, enabled=False) if _autocasts(device) else None
+        self._autocast = without_autocast(device)
 
     def __enter__(self) -> None:
         self._grad = torch.is_grad_enabled()
         torch.set_grad_enabled(False)
-        if self._autocast is not None:
-            self._autocast.__enter__()
+        self._autocast.__enter__()
 
     def __exit__(self, *error: Any) -> None:
-        if self._autocast is not None:
-            self._autocast.__exit__(*error)
+        self._autocast.__exit__(*error)
         torch.set_grad_enabled(self._grad)
 
 

@@ -240,7 +240,7 @@ def _upper_ends(chances: tuple[float, ...]) -> Tensor:
 
 
 def _on(device: torch.device, generator: Generator) -> Generator:
-    if generator.device == device or generator.device.type == device.type:
+    if generator.device.type == device.type:
         return generator
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     derived = Generator(device)

@@ -42,9 +42,8 @@ def _findings(found: Outcome, folder: Path, command: str) -> Findings:
     records: list[Findings] = []
     for step in found.steps:
         for name in NAMES.values():
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # not there, or damaged: its cells say so
+            # One that is not there, or is damaged, is left out here: its cells say so.
+            with contextlib.suppress(OSError, ValueError):
                 records.append(read_findings(folder / step.folder / name))
     about = About(
         command=command,
