@@ -10,6 +10,7 @@ from site_pages.places import RECORDS, ROOT
 
 _FILES = {
     "cpu.json": "Mixing a batch",
+    "compiled.json": "Mixing a batch, pixels in a graph of torch.compile",
     "steps.json": "Training steps",
     "steps-learned.json": "Training steps with learned mixers",
 }

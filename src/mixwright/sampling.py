@@ -215,7 +215,7 @@ def partners(
     order = torch.randperm(count, device=device, generator=source)
     if pairing == "perm":
         return order
-    return torch.empty_like(order).scatter_(0, order, order.roll(1))
+    return order.scatter(0, order, order.roll(1))
 
 
 def choices(chances: Sequence[float], count: int, *, generator: Generator) -> list[int]:

@@ -287,6 +287,19 @@ def test_a_stopped_command_says_so_and_goes_on(
     assert not list(tmp_path.rglob(".*.tmp"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise on this system")
+def test_a_stopped_dry_run_promises_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stops.py").write_text(
+        "import os, signal\n\ndef net(num_classes):\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "none", "--model", "stops:net", "--dry-run"]) == 130
+    assert capsys.readouterr().err.endswith("\nmixwright train: interrupted.\n")
+
+
 FORKS = """
 import os, signal, sys, time
 from mixwright.lab.cli.errors import TerminatedError, terminated_by_sigterm

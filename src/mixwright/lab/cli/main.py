@@ -92,19 +92,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # the parser printed its help
         return int(end.code or 0)
     except DiskFullError as error:
-        text = f"mixwright {name}: {error}; make room{_again(name, ', then')}."
+        text = f"mixwright {name}: {error}; make room{_again(argv, ', then')}."
         print(printable(text), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\nmixwright {name}: interrupted{_again(name, ';')}.", file=sys.stderr)
+        print(f"\nmixwright {name}: interrupted{_again(argv, ';')}.", file=sys.stderr)
         return INTERRUPTED
     except TerminatedError:
-        print(f"\nmixwright {name}: stopped by SIGTERM{_again(name, ';')}.", file=sys.stderr)
+        print(f"\nmixwright {name}: stopped by SIGTERM{_again(argv, ';')}.", file=sys.stderr)
         return TERMINATED
     except BrokenPipeError:  # mixwright list | head
         sys.stderr.close()
         return 1
 
 
-def _again(name: str, joined: str) -> str:
-    return f"{joined} the same command again goes on where it was" if name in RESUMES else ""
+def _again(argv: Sequence[str], joined: str) -> str:
+    dry = any(word.startswith("--dry-run") for word in argv)  # which wrote nothing
+    resumes = argv[0] in RESUMES and not dry
+    return f"{joined} the same command again goes on where it was" if resumes else ""
