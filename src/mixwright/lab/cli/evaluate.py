@@ -81,11 +81,13 @@ def main(argv: Sequence[str]) -> int:
     if options.batch_size < 1:
         raise UsageError(f"--batch-size is {options.batch_size}; expected at least 1.")
     from mixwright.lab.experiments.evaluations.measuring import setting
-    from mixwright.lab.experiments.evaluations.models_to_evaluate import (
+    from mixwright.lab.experiments.evaluations.model_checks import (
         check_models,
-        find_models,
         match_data,
         note_changes,
+    )
+    from mixwright.lab.experiments.evaluations.models_to_evaluate import (
+        find_models,
         trust_references,
     )
     from mixwright.lab.experiments.evaluations.parts import parse_parts
@@ -167,7 +169,7 @@ def _name(words: Sequence[str]) -> str:
 
 
 def _data(options: EvaluateOptions, candidates: "Sequence[ModelToEvaluate]") -> "Dataset":
-    from mixwright.lab.experiments.evaluations.models_to_evaluate import drawing_seeds
+    from mixwright.lab.experiments.evaluations.model_checks import drawing_seeds
 
     # All runs among them share a recipe but for what is a run's own: they were checked.
     recipe = next((model.recipe for model in candidates if model.recipe), None)
@@ -195,7 +197,7 @@ def _shared_images(
     parts: "Sequence[Evaluation]", candidates: "Sequence[ModelToEvaluate]", *, named: bool
 ) -> "list[Evaluation]":
     """Leave the gap out where runs trained on other images each; refuse it where it is named."""
-    from mixwright.lab.experiments.evaluations.models_to_evaluate import drawing_seeds
+    from mixwright.lab.experiments.evaluations.model_checks import drawing_seeds
 
     fitting = [part for part in parts if part.name != "gap"]
     if len(drawing_seeds(candidates)) < 2 or len(fitting) == len(parts):

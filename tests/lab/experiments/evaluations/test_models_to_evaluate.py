@@ -1,4 +1,4 @@
-"""What a word on the command line means as a model."""
+"""What a word on the command line means as a model, and which models are judged together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from torch import nn
 
 from mixwright.lab.cli import main
 from mixwright.lab.data.load import load_data
-from mixwright.lab.experiments.evaluations.models_to_evaluate import (
-    ModelToEvaluate,
-    check_models,
-    find_models,
-)
+from mixwright.lab.experiments.evaluations.model_checks import check_models
+from mixwright.lab.experiments.evaluations.models_to_evaluate import ModelToEvaluate, find_models
 from mixwright.lab.models.normalised import Normalised
 
 MODULE = """
