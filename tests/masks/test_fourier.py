@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from masks.compiled import assert_compiles
+from mixwright.masks import fourier
 from mixwright.masks.fourier import (
     fourier_field,
     official_fourier_field,
@@ -25,9 +26,10 @@ def slow_falloff(fy: float, fx: float, *, height: int, width: int, decay: float)
     return max((fy * fy + fx * fx) ** 0.5 * longer, 1) ** -decay
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])  # two go through one transform, the last may be alone
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 6), (5, 7), (1, 4), (1, 1)])
-def test_field_is_the_full_spectrum_times_the_falloff(height, width):
-    noise = torch.randn(2, height, width, generator=seeded())
+def test_field_is_the_full_spectrum_times_the_falloff(height, width, count):
+    noise = torch.randn(count, height, width, generator=seeded())
     wave = np.fft.fft2(noise.double().numpy())
     for i, fy in enumerate(np.fft.fftfreq(height)):
         for j, fx in enumerate(np.fft.fftfreq(width)):
@@ -117,15 +119,24 @@ def test_rank_mask_counts_are_exact_on_smooth_and_on_constant_fields(height, wid
     assert rank_mask(field, kept).sum(dim=(1, 2, 3)).tolist() == kept.tolist()
 
 
-def test_fields_of_many_pixels_are_ranked_alike():
-    """Large rows are searched another way; ties are many here, at every cut."""
-    field = torch.randint(50, (6, 64, 70), generator=seeded()) / 7
-    kept = torch.tensor([0, 1, 2000, 2001, 4479, 4480])
+@pytest.mark.parametrize(("height", "width"), [(64, 70), (200, 173)])
+def test_fields_of_many_pixels_are_ranked_alike(height, width, monkeypatch):
+    """Ranked two fields at a time; ties are many here, at every cut. One has 34,600 pixels."""
+    pixels = height * width
+    monkeypatch.setattr(fourier, "_CACHED", 2 * pixels)
+    field = torch.randint(50, (7, height, width), generator=seeded()) / 7
+    kept = torch.tensor([0, 1, 2000, 2001, pixels // 2, pixels - 1, pixels])
     wanted = ranks(field.flatten(1)) < kept[:, None]
     assert torch.equal(rank_mask(field, kept).flatten(1), wanted)
 
 
-# Up to 4,095 pixels are counted in 16 bits, and found four at a time where that comes out even.
+def test_a_field_that_lies_otherwise_in_memory_is_ranked_alike():
+    field = torch.randn(8, 6, 2, generator=seeded()).permute(2, 0, 1)
+    kept = torch.tensor([11, 30])
+    assert torch.equal(rank_mask(field, kept), rank_mask(field.contiguous(), kept))
+
+
+# Pixels at the cut are found four at a time where that comes out even.
 SIZES = [(1, 63, 65), (3, 63, 65), (4, 63, 65), (3, 5, 7), (4, 1, 1), (1, 1, 3), (2, 2, 5)]
 
 

@@ -15,8 +15,8 @@ from mixwright.masks.ranks import ranks
 _DIGIT_BITS = 9
 _DIGITS = 1 << _DIGIT_BITS
 
-# From this many pixels on a selection in each row costs less than histograms of all.
-_MANY_PIXELS = 4096
+# Pixels that are ranked together: few enough for the caches, which all passes over them want.
+_CACHED = 1 << 19
 
 
 def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
@@ -42,11 +42,15 @@ def fourier_field(noise: Tensor, *, decay: float = 3.0) -> Tensor:
             f"fourier_field: noise has shape {tuple(noise.shape)} and dtype {noise.dtype}; expected"
             " a floating (B, H, W) tensor. Draw it with sampling.normal((B, H, W), ...)."
         )
-    height, width = noise.shape[-2:]
-    spectrum = torch.fft.rfft2(noise.float())
+    count, height, width = noise.shape
+    # Two fields to a transform, as its real and its imaginary part: the factor is real and the same
+    # at opposite frequencies, so that nothing of one gets into the other. ``irfft2`` takes longer.
+    even = noise if count % 2 == 0 else torch.cat([noise, noise[:1]])
+    spectrum = torch.fft.fft2(torch.complex(*even.float().chunk(2)))
     # Real and imaginary parts as numbers of their own: a product of complex numbers takes longer.
     torch.view_as_real(spectrum).mul_(_isotropic_falloff(height, width, decay, noise.device))
-    return torch.fft.irfft2(spectrum, s=(height, width))
+    parts = torch.view_as_real(torch.fft.ifft2(spectrum)).permute(3, 0, 1, 2).contiguous()
+    return parts.view(-1, height, width)[:count]
 
 
 def official_fourier_field(
@@ -99,13 +103,13 @@ def rank_mask(field: Tensor, kept: Tensor) -> Tensor:
     on a CPU.
     """
     _check_rank_arguments("rank_mask", field, kept)
-    value = field.float().flatten(1)
+    value = field.float().flatten(1).contiguous()
     if torch.compiler.is_compiling() or value.device.type != "cpu":
         keep = _by_two_digits(value, kept)
-    elif value.shape[1] < _MANY_PIXELS:
-        keep = _by_one_digit(value, kept)
     else:
-        keep = _one_by_one(value, kept)
+        rows = max(1, _CACHED // value.shape[1])
+        parts = zip(value.split(rows), kept.split(rows), strict=True)
+        keep = torch.cat([_by_one_digit(some, counts) for some, counts in parts])
     return keep.view(len(field), 1, *field.shape[1:])
 
 
@@ -138,9 +142,9 @@ def soft_rank_mask(field: Tensor, kept: Tensor, *, softness: float) -> Tensor:
 
 @once
 def _isotropic_falloff(height: int, width: int, decay: float, device: torch.device) -> Tensor:
-    """Give a factor for both parts of each number that ``rfft2`` gives, ``(H, W // 2 + 1, 2)``."""
+    """Give a factor for both parts of each number that ``fft2`` gives, ``(H, W, 2)``."""
     vertical = torch.fft.fftfreq(height, device=device, dtype=torch.float32)[:, None]
-    horizontal = torch.fft.rfftfreq(width, device=device, dtype=torch.float32)[None, :]
+    horizontal = torch.fft.fftfreq(width, device=device, dtype=torch.float32)[None, :]
     factor = _falloff(vertical, horizontal, height=height, width=width, decay=decay)
     return torch.stack([factor, factor], dim=-1)
 
@@ -180,10 +184,11 @@ def _by_two_digits(value: Tensor, kept: Tensor) -> Tensor:
 
 def _by_one_digit(value: Tensor, kept: Tensor) -> Tensor:
     """Mark the highest of each row, those of the digit at the cut by a sort: there are few."""
-    # 16 bits for whatever is one number a pixel: half the memory, and twice as many at once.
+    # Of levels 16 bits do, and are compared twice as many at once.
     level = _levels(value, _DIGITS, torch.int16)
-    cut, left = _cut(level, torch.ones_like(level), kept.to(torch.int16)[:, None])
-    level.sub_(cut)
+    votes = torch.ones_like(level[:1], dtype=torch.int32).expand_as(level)  # read from the cache
+    cut, left = _cut(level, votes, kept.int()[:, None])
+    level.sub_(cut.to(torch.int16))
     # In place, since comparing into bool is four times as slow.
     place = _places_of_ones(level.clone().eq_(0).view(-1))
     keep = level.gt_(0).to(torch.bool)
@@ -203,23 +208,8 @@ def _places_of_ones(marks: Tensor) -> Tensor:
     if len(marks) % 4:
         return marks.nonzero()[:, 0]
     # Four at a time, since ``nonzero`` takes as long for eight bytes as for one.
-    first = marks.view(torch.int64).nonzero() * 4
-    four = (first + steps(4, first.device)).view(-1)
-    return four[marks.index_select(0, four) > 0]
-
-
-def _one_by_one(value: Tensor, kept: Tensor) -> Tensor:
-    """Mark the highest of each row, row by row, the first ones among equals."""
-    keep = torch.empty_like(value, dtype=torch.bool)
-    pixels = value.shape[1]
-    marks = torch.empty_like(value[0])
-    for row, mine, count in zip(value, keep, kept.tolist(), strict=True):
-        cut = row.kthvalue(pixels - max(count, 1) + 1).values
-        # Into floats and on to bool: to compare into bool takes twice as long.
-        mine.copy_(torch.ge(row, cut, out=marks))
-        if surplus := int(mine.sum()) - count:
-            mine[(row == cut).nonzero()[-surplus:]] = False
-    return keep
+    four = torch.add(steps(4, marks.device), marks.view(torch.int64).nonzero(), alpha=4).view(-1)
+    return four.index_select(0, marks.index_select(0, four).nonzero()[:, 0])
 
 
 def _levels(value: Tensor, count: int, kind: torch.dtype) -> Tensor:
@@ -232,13 +222,13 @@ def _levels(value: Tensor, count: int, kind: torch.dtype) -> Tensor:
 def _cut(digit: Tensor, votes: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Return the digit where ``wanted`` votes are reached, and how many of its own are wanted."""
     histogram = votes.new_zeros(len(digit), _DIGITS).scatter_add_(1, digit.long(), votes)
-    up_to = histogram.cumsum(1, dtype=votes.dtype)
+    up_to = histogram.cumsum(1, dtype=torch.int32)
     total = up_to[:, -1:]
     # Digits with at most ``total - wanted`` votes up to them are below the cut. With nothing
     # wanted the cut is the last digit, above which there is nothing.
     cut = torch.searchsorted(up_to, total - wanted, right=True).clamp_max(_DIGITS - 1)
     above = total - up_to.gather(1, cut)
-    return cut.to(votes.dtype), wanted - above
+    return cut.int(), wanted - above
 
 
 def _check_rank_arguments(name: str, field: Tensor, kept: Tensor) -> None:

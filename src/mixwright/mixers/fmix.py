@@ -127,7 +127,7 @@ class FMix(RandomPairMixer):
             field = fourier_field(noise, decay=self.decay)
         chance = sampling.uniform((rows,), device=lam.device, generator=generator)
         pixels = height * width
-        kept = (lam * pixels + chance).floor().long().clamp_max(pixels)
+        kept = (lam * pixels + chance).long().clamp_max_(pixels)
         if self.max_soft > 0:
             return DenseMask(soft_rank_mask(field, kept, softness=self.max_soft))
         return DenseMask(rank_mask(field, kept))
