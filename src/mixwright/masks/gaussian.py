@@ -9,9 +9,13 @@ import math
 import torch
 from torch import Tensor
 
-from mixwright.constants import steps
+from mixwright.constants import once
 
 _BISECTIONS = 24
+
+# e ** x is 2 ** (x * log2(e)), in less than half of the time on a CPU, where ``exp`` takes ten times
+# as long wherever the result underflows, as it does around every small bump.
+_HALF = 0.5 * math.log2(math.e)
 
 
 def gaussian_factor(centre: Tensor, variance: Tensor, *, size: int) -> Tensor:
@@ -97,23 +101,29 @@ def turned_bump(
     Source: AGMix of MiAMix, Liang et al. 2023, arXiv:2308.02804.
     """
     # R [[1, q], [q, 1]] R^T = I + q [[-sin 2t, cos 2t], [cos 2t, sin 2t]], inverted in closed form.
-    factor = -0.5 / (variance * (1 - correlation * correlation))
-    skew = correlation * (2 * angle).sin()
-    cross = factor * -2 * correlation * (2 * angle).cos()
-    dy = (steps(height, cy.device) - cy[:, None]).float()
-    dx = (steps(width, cx.device) - cx[:, None]).float()
-    along_rows = (factor * (1 - skew))[:, None] * dy * dy
-    along_columns = (factor * (1 + skew))[:, None] * dx * dx
+    factor = _HALF / (variance * (correlation * correlation - 1))
+    twisted, twice = factor * correlation, angle * 2
+    skew = twisted * twice.sin()
+    dy = positions(height, cy.device) - cy[:, None]
+    dx = positions(width, cx.device) - cx[:, None]
+    along_rows = (factor - skew)[:, None] * dy * dy
+    along_columns = (factor + skew)[:, None] * dx * dx
     exponent = along_rows[:, :, None] + along_columns[:, None, :]
-    exponent.addcmul_((cross[:, None] * dy)[:, :, None], dx[:, None, :])
-    return exponent.exp_()
+    across = (twisted * twice.cos())[:, None] * dy
+    exponent.addcmul_(across[:, :, None], dx[:, None, :], value=-2)
+    return exponent.exp2_()
+
+
+@once
+def positions(size: int, device: torch.device) -> Tensor:
+    """Give 0, 1, ..., ``size - 1``: ``(size,)`` float32."""
+    return torch.arange(size, device=device, dtype=torch.float32)
 
 
 def _squared_offset(centre: Tensor, size: int) -> Tensor:
-    offset = steps(size, centre.device) - centre[:, None]
-    return offset.float().square_()
+    return (positions(size, centre.device) - centre[:, None]).square_()
 
 
 def _factor(squared_offset: Tensor, variance: Tensor) -> Tensor:
     # The floor keeps 0 / 0 out of the peak's pixel and is far below one pixel's width.
-    return (squared_offset * (-0.5 / variance.clamp_min(1e-6))).exp()
+    return (squared_offset * (-_HALF / variance.clamp_min(1e-6))).exp2_()

@@ -112,13 +112,13 @@ class AGMix(ShareMixer):
         cy = sampling.integers(0, height, (len(lam),), device=lam.device, generator=generator)
         cx = sampling.integers(0, width, (len(lam),), device=lam.device, generator=generator)
         draws = sampling.uniform((2, len(lam)), device=lam.device, generator=generator)
-        q = (2 * draws[0] - 1) * self.q_max
+        q = draws[0] * (2 * self.q_max) - self.q_max
         angle = draws[1] * math.pi if self.rotate else torch.zeros_like(q)
         if self.variant == "gmix":
-            shows_own, share = lam < 0.5, torch.minimum(lam, 1 - lam)
+            shows_partner, share = (lam >= 0.5).float(), torch.minimum(lam, 1 - lam)
             variance = area_variance(share, height=height, width=width)
         else:
-            shows_own, share = torch.zeros_like(lam, dtype=torch.bool), 1 - lam
+            shows_partner, share = torch.ones_like(lam), 1 - lam
             variance = share * (height * width)
         if self.normalise_area:
             variance = variance / (1 - q * q).sqrt()
@@ -132,6 +132,6 @@ class AGMix(ShareMixer):
             width=width,
         )
         # A share of 0 is no spot at all, not one of a single pixel.
-        sign = (shows_own.float() * 2 - 1) * (share > 0)
-        keep = bump.mul_(sign[:, None, None]).add_((~shows_own).float()[:, None, None])
+        sign = torch.rsub(shows_partner, 1, alpha=2) * (share > 0)  # 1 - 2 * shows_partner
+        keep = bump.mul_(sign[:, None, None]).add_(shows_partner[:, None, None])
         return DenseMask(keep[:, None])
