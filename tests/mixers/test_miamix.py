@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mixwright import sampling
+from mixwright.masks.augment import smoothed, turned
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers import AGMix, CutMix, FMix, GMix, GridMix, HMix, MiAMix, MixUp
 from mixwright.mixers.layers import Layers, draw_layers
@@ -223,7 +224,7 @@ def test_constant_masks_are_not_augmented():
 # ------------------------------------------------------------------ merging
 
 
-def drawn(depths: list[int], shares: Tensor) -> object:
+def drawn(depths: list[int], shares: Tensor) -> Layers:
     return draw_layers(
         shares,
         torch.tensor(depths),
@@ -234,12 +235,23 @@ def drawn(depths: list[int], shares: Tensor) -> object:
     )
 
 
-def slow_merge(layers: object, depths: list[int], merge: str) -> Tensor:
+def masks_of(layers: Layers, size: tuple[int, int]) -> Tensor:
+    """The own share of every mask, ``(L, H, W)``, from what was drawn."""
+    masks = layers.levels[:, None, None].repeat(1, *size)
+    for mask, place in zip(
+        [m for form in layers.forms for m in form.first()], layers.uneven.tolist(), strict=True
+    ):
+        masks[place] = mask[0]
+    return masks
+
+
+def slow_merge(layers: Layers, depths: list[int], merge: str) -> Tensor:
     """Loop over samples and layers, as the sentences say it."""
     out = []
+    masks = masks_of(layers, (2, 4))
     for row, depth in enumerate(depths):
         planes = [
-            1 - layers.coverage[layers.places[layer][layers.rows[layer].tolist().index(row)]]  # type: ignore[attr-defined]
+            masks[layers.places[layer][layers.rows[layer].tolist().index(row)]]
             for layer in range(depth)
         ]
         if merge == "product":
@@ -255,7 +267,42 @@ def test_layers_are_merged_sample_by_sample(merge):
     shares = torch.rand(5, 3, generator=stream(1)) * 0.6
     layers = drawn(depths, shares)
     wanted = slow_merge(layers, depths, merge)
-    torch.testing.assert_close(getattr(layers, merge)(), wanted)
+    got = layers.merged(size=(2, 4), turns=None, blurs=None, product=merge == "product")
+    torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("product", [True, False])
+def test_turned_and_blurred_masks_are_merged_sample_by_sample(product):
+    """Masks that are turned, blurred, both or neither, in layers that some samples lack."""
+    size, depths = (6, 8), [1, 3, 2, 3, 1, 2]
+    shares = torch.rand(6, 3, generator=stream(1)) * 0.6
+    layers = draw_layers(
+        shares, torch.tensor(depths), (MixUp(), Half(), AGMix()), (1, 1, 1), size=size,
+        generator=stream(4),
+    )  # fmt: skip
+    turns = layers.turns(p_rotate=0.5, p_shear=0.3, generator=stream(2))
+    blurs = layers.blurs(p_smooth=0.5, size=size, generator=stream(3))
+    assert turns is not None
+    assert blurs is not None
+    turned_ones, blurred_ones = set(turns.places.tolist()), set(blurs.places.tolist())
+    assert turned_ones & blurred_ones
+    assert turned_ones ^ blurred_ones
+    covered = 1 - masks_of(layers, size)
+    for k, place in enumerate(turns.places.tolist()):
+        amounts = {"angle": turns.angle, "shear_x": turns.shear_x, "shear_y": turns.shear_y}
+        one = {name: value[k : k + 1] for name, value in amounts.items()}
+        covered[place] = turned(covered[place][None, None], **one)[0, 0]
+    for k, place in enumerate(blurs.places.tolist()):
+        sigma = blurs.sigma[k : k + 1]
+        after = smoothed(covered[place][None, None], sigma=sigma, radius=blurs.radius)
+        covered[place] = after[0, 0]
+    got = layers.merged(size=size, turns=turns, blurs=blurs, product=product)
+    for row, depth in enumerate(depths):
+        mine = torch.stack(
+            [covered[layers.places[k][layers.rows[k].tolist().index(row)]] for k in range(depth)]
+        )
+        wanted = (1 - mine).prod(dim=0) if product else 1 - mine.sum(dim=0)
+        torch.testing.assert_close(got[row], wanted.clamp(0, 1), atol=1e-6, rtol=0)
 
 
 def test_each_layer_has_the_share_of_its_sample():
@@ -292,8 +339,8 @@ def test_each_place_holds_the_share_of_its_sample_and_depth():
         rows = [row for row, some in enumerate(DEPTHS.tolist()) if some > depth]
         assert layers.rows[depth].tolist() == rows
         wanted = shares[rows, depth][:, None, None].expand(-1, 2, 3)
-        there = layers.coverage[layers.places[depth]]
-        torch.testing.assert_close(there, wanted, atol=1e-6, rtol=0)
+        there = masks_of(layers, (2, 3))[layers.places[depth]]
+        torch.testing.assert_close(there, 1 - wanted, atol=1e-6, rtol=0)
     assert sorted(torch.cat(layers.places).tolist()) == list(range(int(DEPTHS.sum())))
 
 
@@ -301,18 +348,20 @@ def test_methods_are_chosen_first_layers_first_and_lie_one_after_the_other():
     weights, tones = (2.0, 0.0, 1.0), (0.25, 0.5, 0.75)
     layers = drawn_from(tuple(map(Tone, tones)), weights, torch.rand(len(DEPTHS), 3))
     chosen = sampling.choices(weights, int(DEPTHS.sum()), generator=stream(0))
-    found = layers.coverage[torch.cat(layers.places), 0, 0].tolist()
+    covered = 1 - masks_of(layers, (2, 3))[:, 0, 0]
+    found = covered[torch.cat(layers.places)].tolist()
     assert found == [tones[k] for k in chosen]
-    assert layers.coverage[:, 0, 0].tolist() == sorted(found)
+    assert covered.tolist() == sorted(found)
     assert set(found) == {0.25, 0.75}
 
 
 def test_uneven_are_all_but_the_constant_masks():
     shares = torch.rand(len(DEPTHS), 3, generator=stream(1))
     layers = drawn_from((Half(), MixUp(), Half()), (1, 1, 1), shares)
-    even = (layers.coverage == layers.coverage[:, :1, :1]).flatten(1).all(dim=1)
+    masks = masks_of(layers, (2, 3))
+    even = (masks == masks[:, :1, :1]).flatten(1).all(dim=1)
     assert layers.uneven.tolist() == (~even).nonzero()[:, 0].tolist()
-    assert 0 < len(layers.uneven) < len(layers.coverage)
+    assert 0 < len(layers.uneven) < len(masks)
 
 
 def test_keep_is_a_layer_for_others():

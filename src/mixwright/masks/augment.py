@@ -1,14 +1,18 @@
 """Augmentation of masks themselves: rotation, shear and smoothing, each mask by its own."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mixwright.constants import once, steps
+from mixwright.constants import once
 
 # From so many pixels on masks do not fit into the caches together, and most of a matrix is 0.
 _MANY_PIXELS = 128 * 128
 _BAND = 56
+
+_LEAST = math.exp(-60)  # of a kernel's values, of which the largest is 1
 
 
 def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor) -> Tensor:
@@ -36,32 +40,37 @@ def turned(coverage: Tensor, *, angle: Tensor, shear_x: Tensor, shear_y: Tensor)
     height, width = coverage.shape[-2:]
     cosine, sine = angle.cos(), angle.sin()
     # What is sampled where: the inverse of R [[1, sx], [sy, 1]], in pixels.
-    scale = 1 / (1 - shear_x * shear_y)
+    scale = (1 - shear_x * shear_y).reciprocal()
     x_from_x = (cosine + shear_x * sine) * scale
     x_from_y = (sine - shear_x * cosine) * scale
-    y_from_x = (-sine - shear_y * cosine) * scale
+    y_from_x = (sine + shear_y * cosine) * -scale
     y_from_y = (cosine - shear_y * sine) * scale
-    x, y = _places(width, angle.device), _places(height, angle.device)[:, None]
-    each = (slice(None), None, None)
-    grid = torch.empty(len(coverage), height, width, 2, device=angle.device, dtype=torch.float32)
-    grid[..., 0] = x_from_x[each] * x + (x_from_y * (height / width))[each] * y
-    grid[..., 1] = (y_from_x * (width / height))[each] * x + y_from_y[each] * y
+    each = torch.stack([x_from_x, y_from_x, x_from_y, y_from_y], dim=1)[:, :, None, None]
+    across = _places(width, 1.0, width / height, angle.device)[:, None]
+    down = _places(height, height / width, 1.0, angle.device)[:, :, None]
+    # Both coordinates as planes of their own, which is no slower to read and half as long to make.
+    grid = (each[:, :2] * across + each[:, 2:] * down).permute(0, 2, 3, 1)
     return functional.grid_sample(
         coverage.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )
 
 
 @once
-def _places(length: int, device: torch.device) -> Tensor:
-    """Give the middles of pixels on an axis from -1 to 1, as a sampling grid has them."""
-    return (torch.arange(length, device=device, dtype=torch.float32) * 2 + 1) / length - 1
+def _places(length: int, to_x: float, to_y: float, device: torch.device) -> Tensor:
+    """Give the middles of pixels on an axis from -1 to 1, as a sampling grid has them.
+
+    In units of both coordinates, ``(2, length)``.
+    """
+    place = (torch.arange(length, device=device, dtype=torch.float32) * 2 + 1) / length - 1
+    return torch.stack([place * to_x, place * to_y])
 
 
-def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
+def smoothed(mask: Tensor, *, sigma: Tensor, radius: int, out: Tensor | None = None) -> Tensor:
     """Blur each mask ``(B, 1, H, W)`` by its own Gaussian; border pixels are repeated outside.
 
     ``sigma`` is ``(B,)`` in pixels, 0 for none; every kernel ends ``radius`` pixels off, at least
-    three times the largest sigma. A constant mask stays what it is.
+    three times the largest sigma. A constant mask stays what it is. The result is float32, written
+    into ``out`` if one is given, which is not the mask.
 
     Example:
         >>> mask = torch.tensor([[[[0.0, 0.0, 1.0, 0.0, 0.0]]]])
@@ -76,20 +85,24 @@ def smoothed(mask: Tensor, *, sigma: Tensor, radius: int) -> Tensor:
     columns = rows if width == height else _smoothing_matrix(sigma, radius=radius, size=width)
     plane = mask[:, 0].float()
     here = plane.device.type == "cpu" and not torch.compiler.is_compiling()
+    after = torch.empty_like(plane) if out is None else out[:, 0]
     if here and height * width >= _MANY_PIXELS:
-        return _smoothed_in_bands(plane, rows, columns, radius=radius)[:, None]
-    return torch.bmm(torch.bmm(rows, plane), columns.transpose(1, 2))[:, None]
+        _smooth_in_bands(plane, rows, columns, radius=radius, out=after)
+    else:
+        torch.bmm(torch.bmm(rows, plane), columns.transpose(1, 2), out=after)
+    return after[:, None]
 
 
-def _smoothed_in_bands(plane: Tensor, rows: Tensor, columns: Tensor, *, radius: int) -> Tensor:
+def _smooth_in_bands(
+    plane: Tensor, rows: Tensor, columns: Tensor, *, radius: int, out: Tensor
+) -> None:
     """Multiply one sample at a time and where kernels are not 0: two thirds of the time."""
-    out, half = torch.empty_like(plane), torch.empty_like(plane[0])
+    half = torch.empty_like(plane[0])
     for one, row, column, result in zip(plane, rows, columns, out, strict=True):
         for band, near in _bands(len(row), radius):
             torch.mm(row[band, near], one[near], out=half[band])
         for band, near in _bands(len(column), radius):
             torch.mm(half[:, near], column[band, near].T, out=result[:, band])
-    return out
 
 
 def _bands(length: int, radius: int) -> list[tuple[slice, slice]]:
@@ -104,19 +117,28 @@ def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:
     """``(B, size, size)``: row i says which pixels of an axis make up its smoothed pixel i."""
     if size == 1:
         return torch.ones(len(sigma), 1, 1, device=sigma.device, dtype=torch.float32)
-    distance = steps(max(radius + 1, size), sigma.device)
-    exponent = distance.float().square() * (-0.5 / sigma.float().square().clamp_min(1e-6))[:, None]
+    reach = max(radius + 1, size)
+    # 2 ** (x * log2(e)): ``exp`` takes ten times as long where the result underflows.
+    slope = -0.5 * math.log2(math.e) / sigma.float().square().clamp_min(1e-6)
+    kernel = (_squares(reach, sigma.device) * slope[:, None]).exp2_()
     # Denormal numbers would make the matrix products several times slower.
-    counts = (distance <= radius) & (exponent > -60)
-    kernel = torch.where(counts, exponent, -torch.inf).exp()
+    kernel = functional.threshold(kernel, _LEAST, 0.0)
+    kernel[:, radius + 1 :] = 0
     kernel = kernel / (2 * kernel.sum(1, keepdim=True) - kernel[:, :1])
-    both = torch.cat([kernel[:, :size].flip(1), kernel[:, 1:size]], dim=1)
+    falling = kernel.flip(1)
+    both = torch.cat([falling[:, reach - size :], kernel[:, 1:size]], dim=1)
     matrix = both.unfold(1, size, 1).flip(1)  # row i is the kernel around pixel i
     # The border's pixel stands for itself and for all beyond it.
-    tail = kernel.flip(1).cumsum(1).flip(1)[:, :size]
-    matrix[:, :, 0] = tail
-    matrix[:, :, -1] = tail.flip(1)
+    tail = falling.cumsum(1)[:, reach - size :]
+    matrix[:, :, 0] = tail.flip(1)
+    matrix[:, :, -1] = tail
     return matrix
+
+
+@once
+def _squares(count: int, device: torch.device) -> Tensor:
+    """Give the squares of 0, 1, ..., ``count - 1``: float32."""
+    return torch.arange(count, device=device, dtype=torch.float32).square_()
 
 
 def _check(name: str, mask: Tensor) -> None:

@@ -198,9 +198,10 @@ class MiAMix:
         layers = draw_layers(
             shares, depths, self.methods, self.weights, size=size, generator=generator
         )
-        layers.turn(p_rotate=self.p_rotate, p_shear=self.p_shear, generator=generator)
-        layers.smooth(p_smooth=self.p_smooth, generator=generator)
-        return layers.product() if self.merge == "sequential" else layers.sum()
+        turns = layers.turns(p_rotate=self.p_rotate, p_shear=self.p_shear, generator=generator)
+        blurs = layers.blurs(p_smooth=self.p_smooth, size=size, generator=generator)
+        product = self.merge == "sequential"
+        return layers.merged(size=size, turns=turns, blurs=blurs, product=product)
 
     # ------------------------------------------------------------------ pairing
 
@@ -208,7 +209,7 @@ class MiAMix:
         """Draw partners, as rows of the pool, and the warp of those that meet themselves."""
         count = len(images)
         partner = draw_partners(images, self.pairing, generator=generator)
-        selves = happens(self.p_self, torch.arange(count), generator=generator)
+        selves = happens(self.p_self, count, generator=generator)
         warp = None
         if len(selves) > 0:
             rows = to_device(selves, partner.device)
