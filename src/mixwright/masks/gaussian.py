@@ -13,8 +13,8 @@ from mixwright.constants import once
 
 _BISECTIONS = 24
 
-# e ** x is 2 ** (x * log2(e)), in less than half of the time on a CPU, where ``exp`` takes ten times
-# as long wherever the result underflows, as it does around every small bump.
+# e ** x is 2 ** (x * log2(e)), in less than half of the time on a CPU, where ``exp`` takes ten
+# times as long wherever the result underflows, as it does around every small bump.
 _HALF = 0.5 * math.log2(math.e)
 
 

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.arguments import check_number, check_range, check_whole
+from mixwright.constants import lengths
 from mixwright.masks.blocks import upsample_blocks
 from mixwright.masks.lattice import lattice_factors
 from mixwright.masks.mask_forms import DenseMask, MaskForm, SeparableMask
@@ -145,22 +146,22 @@ class GridMix(RandomPairMixer):
     def _lattice(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> SeparableMask:
         height, width = size
         draws = sampling.uniform((7, len(lam)), device=lam.device, generator=generator)
-        tall, wide = self._crop(draws[0], draws[1], height=height, width=width)
+        # Both axes at once, rows first: half as many calls.
+        pixels = lengths((height, width), lam.device)[:, None]
+        crop = self._crop(draws[0], draws[1], height=height, width=width)
+        wide = crop[1]
         least, most = self.holes
         across = least + (draws[2] * (most - least + 1)).long().clamp_max(most - least)
-        across = torch.minimum(across, wide // 2).clamp_min(1)
-        patch_w = (wide + across - 1) // across
-        patch_h = (patch_w.float() * self.hole_aspect).long().clamp_min(1)
+        across = torch.minimum(across, wide // 2).clamp_min_(1)
+        patch = self._patch((wide + across - 1) // across)
         scale = (1 - lam).sqrt()
-        # Both axes at once, rows first: half as many calls.
-        crop, patch = torch.stack([tall, wide]), torch.stack([patch_h, patch_w])
-        room = torch.stack([height - tall, width - wide])
-        hole = (patch * scale).long().clamp_min(1).minimum(patch - 1)
+        room = pixels - crop
+        hole = (patch * scale).long().clamp_min_(1).minimum(patch - 1)
         holes = lattice_factors(
             start=((room + 1) * draws[3:5]).long().minimum(room).flatten(),
             length=crop.flatten(),
             period=patch.flatten(),
-            hole=torch.where(lam < 1, hole, 0).flatten(),
+            hole=(hole * (lam < 1)).flatten(),
             phase=(patch * draws[5:7]).long().flatten() if self.phase else None,
             size=max(height, width),
         )
@@ -174,16 +175,19 @@ class GridMix(RandomPairMixer):
             binary=True,
         )
 
-    def _crop(
-        self, area_draw: Tensor, aspect_draw: Tensor, *, height: int, width: int
-    ) -> tuple[Tensor, Tensor]:
-        """Sides of a crop of some area and aspect that fits into the image, in whole pixels."""
+    def _crop(self, area_draw: Tensor, aspect_draw: Tensor, *, height: int, width: int) -> Tensor:
+        """Sides of a crop of some area and aspect that fits into the image, ``(2, B)`` pixels."""
         (low, high), (flat, steep) = self.crop_area, self.crop_aspect
         area = (low + (high - low) * area_draw) * (height * width)
         aspect = flat + (steep - flat) * aspect_draw
-        aspect = aspect.maximum(area / width**2).minimum(height**2 / area)
+        aspect = aspect.clamp(area / width**2, height**2 / area)
         exact = (area / aspect).sqrt()
         # Rounding must not take a pixel from a crop that is the whole image.
-        wide = (exact + 1e-3).long().clamp(1, width)
-        tall = (exact * aspect + 1e-3).long().clamp(1, height)
-        return tall, wide
+        sides = (torch.stack([exact * aspect, exact]) + 1e-3).long().clamp_min_(1)
+        return sides.minimum(lengths((height, width), area.device)[:, None])
+
+    def _patch(self, wide: Tensor) -> Tensor:
+        """Rows and columns of a patch, ``(2, B)``, from its columns."""
+        if self.hole_aspect == 1:
+            return wide.expand(2, -1)
+        return torch.stack([(wide.float() * self.hole_aspect).long().clamp_min_(1), wide])
