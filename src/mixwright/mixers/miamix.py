@@ -31,7 +31,7 @@ from mixwright.mixers.pair_mixer import (
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.sampling import Pairing
-from mixwright.warps import Rect
+from mixwright.warps import Rect, whole_image
 
 Merge = Literal["sequential", "sum"]
 
@@ -264,11 +264,14 @@ def _other_view(rows: Tensor, size: Sequence[int], *, flips: bool, generator: Ge
         for length in (height, width)
     )
     # Drawn also where it is not wanted, so that what follows does not depend on it.
-    flip = sampling.integers(0, 2, shape, device=rows.device, generator=generator) == 1
-    flip = flip & flips
-    dx = torch.where((dx == 0) & (dy == 0) & ~flip, 1, dx)
-    left, right = torch.where(flip, dx + width, dx), torch.where(flip, dx, dx + width)
-    ends = torch.stack([dy, dy + height, left, right], dim=1).view(-1, 2, 2)
-    whole = torch.zeros_like(ends)
-    whole[:, 0, 1], whole[:, 1, 1] = height, width
-    return Rect(source=ends.float(), target=whole.float(), size=(height, width), rows=rows)
+    flip = sampling.integers(0, 2, shape, device=rows.device, generator=generator)
+    flip = flip if flips else torch.zeros_like(flip)
+    dx = dx + ((dx | dy | flip) == 0)
+    mirrored = flip * width  # left and right change places
+    ends = torch.stack([dy, dy + height, dx + mirrored, dx + width - mirrored], dim=1)
+    return Rect(
+        source=ends.float().view(-1, 2, 2),
+        target=whole_image((height, width), rows.device).expand(len(rows), 2, 2),
+        size=(height, width),
+        rows=rows,
+    )

@@ -10,13 +10,14 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.arguments import check_number, check_range
+from mixwright.constants import lengths
 from mixwright.masks.box import clipped_box, fitted_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
 from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, count_draws
 from mixwright.sampling import Pairing
-from mixwright.warps import Interpolation, Rect
+from mixwright.warps import Interpolation, Rect, whole_image
 
 Law = Literal["uniform", "beta"]
 Placement = Literal["fit", "official-clip"]
@@ -93,16 +94,13 @@ class ResizeMix(RandomPairMixer):
         """See ``RandomPairMixer.draw``."""
         count, (height, width) = len(images), images.shape[2:]
         tau = self._tau(images, generator=generator)
-        lengths = torch.stack([tau * height, tau * width], dim=1)
         # A side of floor(tau * H) must not lose a pixel to the rounding of a square root.
-        sides = (lengths + 1e-3).floor().long().expand(count, 2)
+        sides = (tau[:, None] * lengths((height, width), images.device) + 1e-3).long()
         position = sampling.uniform((count, 2), device=images.device, generator=generator)
         put = fitted_box if self.placement == "fit" else clipped_box
-        edges = put(sides, position, (height, width))
-        whole = edges.new_zeros(2, 2)
-        whole[0, 1], whole[1, 1] = height, width
+        edges = put(sides.expand(count, 2), position, (height, width))
         warp = Rect(
-            source=whole.float().expand(count, 2, 2),
+            source=whole_image((height, width), images.device).expand(count, 2, 2),
             target=edges.float(),
             size=(height, width),
             interpolation=self.interpolation,

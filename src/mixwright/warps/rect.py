@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mixwright.constants import lengths, steps
+from mixwright.constants import lengths, once, steps
 from mixwright.warps.rows import OneByOne, Window, on_rows, round_to, warped_index
 
 Interpolation = Literal["nearest", "bilinear", "antialias", "corners"]
@@ -61,7 +61,9 @@ class Rect:
             if window is not None:
                 row, column = row[window[1]], column[window[2]]
             if self.interpolation == "nearest":
-                return image.index_select(1, row).index_select(2, column)
+                # Not a second index_select, which takes twice as long along the last axis.
+                there = image.index_select(1, row)
+                return there.gather(2, column.expand(len(image), len(row), -1))
             kind = torch.promote_types(image.dtype, torch.float32)
             return round_to(row.to(kind) @ image.to(kind) @ column.T.to(kind), image.dtype)
 
@@ -108,17 +110,31 @@ def _picked(images: Tensor, row: Tensor, column: Tensor) -> Tensor:
 def _nearest(source: Tensor, target: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Give the source rows and columns of each place, ``(B, H)`` and ``(B, W)`` int64."""
     # Both axes at once: on small images the number of calls is what costs.
-    start, stop = source[:, :, :1], source[:, :, 1:]
-    first, last = target[:, :, :1], target[:, :, 1:]
+    start, stop = source.split(1, dim=2)
+    first, last = target.split(1, dim=2)
+    reach = stop - start
     pixel = steps(max(size), source.device)
-    step = ((pixel - first) * (stop - start).abs() / (last - first).clamp_min(1e-6)).floor()
-    index = torch.where(stop < start, start - 1 - step, start + step)
-    most = (lengths(size, source.device) - 1)[:, None]
-    low = torch.minimum(start, stop).clamp_min(0).minimum(most)
-    high = (torch.maximum(start, stop) - 1).clamp_min(0).minimum(most)
-    index = torch.minimum(torch.maximum(index, low), high).long()
+    step = ((pixel - first) * reach.abs() / (last - first).clamp_min(1e-6)).floor_()
+    # Edges that fall count back from the pixel before the first edge.
+    sign = reach.sign()
+    index = torch.addcmul(start + sign.clamp_max(0), step, sign)
+    index = index.clamp(torch.minimum(start, stop), torch.maximum(start, stop) - 1)
+    index = index.clamp_min_(0).minimum(_lasts(size, source.device)).long()
     height, width = size
     return index[:, 0, :height], index[:, 1, :width]
+
+
+@once
+def whole_image(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Give the rectangle that is all of an image: ``(2, 2)`` float32."""
+    ends = lengths(size, device).float()
+    return torch.stack([torch.zeros_like(ends), ends], dim=1)
+
+
+@once
+def _lasts(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Give the number of the last pixel of each axis, ``(2, 1)`` float32."""
+    return (lengths(size, device) - 1).float()[:, None]
 
 
 def _hats(source: Tensor, target: Tensor, length: int, *, kind: Interpolation) -> Tensor:
