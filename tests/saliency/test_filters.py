@@ -6,8 +6,10 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
-from mixwright.saliency.filters import blurred, check_blur, grey
+from mixwright.saliency import filters
+from mixwright.saliency.filters import blurred, by_parts, check_blur, grey
 from mixwright.sampling import stream
 
 
@@ -62,6 +64,20 @@ def test_many_large_maps_are_blurred_as_each_by_itself():
     maps = torch.rand(5, 300, 301, generator=stream(0))
     alone = [blurred(one[None], width=5, sigma=2.0) for one in maps]
     assert torch.equal(blurred(maps, width=5, sigma=2.0), torch.cat(alone))
+
+
+def test_parts_give_what_the_whole_gives(monkeypatch):
+    """Two maps at a time, with other rows that go with them; the last part is one map."""
+    monkeypatch.setattr(filters, "_CACHED", 2 * 3 * 4)
+    seen = []
+
+    def weighed(maps: Tensor, weight: Tensor) -> Tensor:
+        seen.append(len(maps))
+        return maps * weight[:, None, None]
+
+    maps, weight = torch.rand(5, 3, 4, generator=stream(0)), torch.arange(5.0)
+    assert torch.equal(by_parts(weighed, maps, weight), maps * weight[:, None, None])
+    assert seen == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

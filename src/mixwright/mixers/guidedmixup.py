@@ -16,7 +16,7 @@ from mixwright.mixers.pair_mixer import PairMixer, draw_partners
 from mixwright.plan import MixPlan
 from mixwright.precision import drawing
 from mixwright.saliency import Saliency, SaliencyWord, check_saliency, salience
-from mixwright.saliency.filters import blurred, check_blur
+from mixwright.saliency.filters import blurred, by_parts, check_blur
 from mixwright.sampling import Pairing
 
 GuidedPairing = Literal["greedy"] | Pairing
@@ -96,19 +96,29 @@ class GuidedMixup(PairMixer):
         """See ``PairMixer.mix``; labels and model are read as far as ``saliency`` needs them."""
         found = salience(self.saliency, images, labels, model=model, name="GuidedMixup")
         with drawing(images):
-            found = blurred(found, width=self.blur, sigma=self.sigma)
-            found = found / found.sum(dim=(1, 2), keepdim=True)
+            found = by_parts(self._blurred, found)
             partner = self._partners(images, found, generator=generator)
-            total = found.index_select(0, partner).add_(found)
-            # One half where both are 0; in numbers, for comparisons take five times as long.
-            nothing = torch.rsub(total, 1, alpha=1e38).clamp_min_(0)
-            keep = (found / total.clamp_min_(1e-38)).add_(nothing, alpha=0.5)
+            keep = by_parts(
+                lambda mine, other: _shares(mine, found.index_select(0, other)), found, partner
+            )
             return MixPlan.pair(partner, keep[:, None])
+
+    def _blurred(self, maps: Tensor) -> Tensor:
+        maps = blurred(maps, width=self.blur, sigma=self.sigma)
+        return maps / maps.sum(dim=(1, 2), keepdim=True)
 
     def _partners(self, images: Tensor, found: Tensor, *, generator: Generator) -> Tensor:
         if self.pairing == "greedy":
             return farthest_cycle(map_distances(found))
         return draw_partners(images, self.pairing, generator=generator)
+
+
+def _shares(mine: Tensor, others: Tensor) -> Tensor:
+    """Divide each pixel in proportion to two maps; ``others`` is written."""
+    total = others.add_(mine)
+    # One half where both are 0; in numbers, for comparisons take five times as long.
+    nothing = torch.rsub(total, 1, alpha=1e38).clamp_min_(0)
+    return (mine / total.clamp_min_(1e-38)).add_(nothing, alpha=0.5)
 
 
 def map_distances(maps: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,23 @@ def grey(images: Tensor) -> Tensor:
         plane = (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
     else:
         plane = images.float().mean(dim=1)
-    return plane.div_(plane.abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-30))
+    low, high = plane.amin(dim=(1, 2), keepdim=True), plane.amax(dim=(1, 2), keepdim=True)
+    return plane.div_(torch.maximum(-low, high).clamp_min(1e-30))
+
+
+def by_parts(make: Callable[..., Tensor], maps: Tensor, *others: Tensor) -> Tensor:
+    """Make maps of ``maps`` ``(B, H, W)`` float32 and of other rows, on the CPU a few at a time.
+
+    So each of many passes reads what the last one wrote, which then still is in a cache.
+    """
+    few = max(1, _CACHED // (maps.shape[1] * maps.shape[2]))
+    if maps.device.type != "cpu" or torch.compiler.is_compiling() or len(maps) <= few:
+        return make(maps, *others)
+    done = torch.empty_like(maps)
+    parts = zip(*(rows.split(few) for rows in (done, maps, *others)), strict=True)
+    for out, *part in parts:
+        out.copy_(make(*part))
+    return done
 
 
 def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
@@ -38,12 +56,7 @@ def blurred(maps: Tensor, *, width: int, sigma: float) -> Tensor:
     if width == 1:
         return maps
     weight = _weights(width, sigma, maps.device)
-    here = maps.device.type == "cpu" and not torch.compiler.is_compiling()
-    few = max(1, _CACHED // (maps.shape[1] * maps.shape[2]))
-    if here and len(maps) > few:
-        # Each of the many passes reads what the last one wrote, which then still is in the cache.
-        return torch.cat([_weighed(part, weight) for part in maps.split(few)])
-    return _weighed(maps, weight)
+    return by_parts(lambda some: _weighed(some, weight), maps)
 
 
 def _weighed(maps: Tensor, weight: Tensor) -> Tensor:
