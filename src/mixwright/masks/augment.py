@@ -87,28 +87,30 @@ def smoothed(mask: Tensor, *, sigma: Tensor, radius: int, out: Tensor | None = N
     here = plane.device.type == "cpu" and not torch.compiler.is_compiling()
     after = torch.empty_like(plane) if out is None else out[:, 0]
     if here and height * width >= _MANY_PIXELS:
-        _smooth_in_bands(plane, rows, columns, radius=radius, out=after)
+        # Beyond 5.5 sigma a kernel has less than float32 adds to 1.
+        reaches = (sigma * 5.5).ceil().clamp_max(radius).int().tolist()
+        _smooth_in_bands(plane, rows, columns, reaches=reaches, out=after)
     else:
         torch.bmm(torch.bmm(rows, plane), columns.transpose(1, 2), out=after)
     return after[:, None]
 
 
 def _smooth_in_bands(
-    plane: Tensor, rows: Tensor, columns: Tensor, *, radius: int, out: Tensor
+    plane: Tensor, rows: Tensor, columns: Tensor, *, reaches: list[int], out: Tensor
 ) -> None:
     """Multiply one sample at a time and where kernels are not 0: two thirds of the time."""
     half = torch.empty_like(plane[0])
-    for one, row, column, result in zip(plane, rows, columns, out, strict=True):
-        for band, near in _bands(len(row), radius):
+    for one, row, column, reach, result in zip(plane, rows, columns, reaches, out, strict=True):
+        for band, near in _bands(len(row), reach):
             torch.mm(row[band, near], one[near], out=half[band])
-        for band, near in _bands(len(column), radius):
+        for band, near in _bands(len(column), reach):
             torch.mm(half[:, near], column[band, near].T, out=result[:, band])
 
 
-def _bands(length: int, radius: int) -> list[tuple[slice, slice]]:
+def _bands(length: int, reach: int) -> list[tuple[slice, slice]]:
     """Divide an axis; of each part also the pixels that kernels around its own reach."""
     return [
-        (slice(start, start + _BAND), slice(max(0, start - radius), start + _BAND + radius))
+        (slice(start, start + _BAND), slice(max(0, start - reach), start + _BAND + reach))
         for start in range(0, length, _BAND)
     ]
 

@@ -12,6 +12,7 @@ from torch.nn import Module
 
 from mixwright import sampling
 from mixwright.arguments import check_choice, check_number, check_whole
+from mixwright.constants import once
 from mixwright.masks.mask_forms import DenseMask
 from mixwright.mixers.agmix import AGMix
 from mixwright.mixers.cards import Card
@@ -241,12 +242,21 @@ class MiAMix:
         most = int(depths.max())
         if self.alpha == 0 and lam is None:
             return torch.zeros((rows, most), device=device, dtype=torch.float32), depths
-        depth = to_device(depths, device)[:, None]
-        used = (torch.arange(most, device=device) < depth).float()
-        self_share = depth.float() if lam is None else torch.zeros_like(used[:, :1])
-        concentration = torch.cat([used, self_share], dim=1) * sampling.limited(self.alpha or 1.0)
+        table = _concentrations(most, sampling.limited(self.alpha or 1.0), lam is None)
+        concentration = to_device(table.index_select(0, depths), device)
         shares = sampling.dirichlet(concentration, generator=generator)[:, :most]
         return (shares if lam is None else shares * (1 - lam)[:, None]), depths
+
+
+@once
+def _concentrations(most: int, alpha: float, own: bool) -> Tensor:
+    """Give the law of the shares for each number k of layers, ``(most + 1, most + 1)``, on the CPU.
+
+    That is k times ``alpha``, and last that of the sample itself: k times ``alpha`` or, if its
+    share is set, 0, which leaves it out.
+    """
+    rows = [[alpha] * k + [0.0] * (most - k) + [k * alpha if own else 0.0] for k in range(most + 1)]
+    return torch.tensor(rows, dtype=torch.float32)
 
 
 def _other_view(rows: Tensor, size: Sequence[int], *, flips: bool, generator: Generator) -> Rect:
