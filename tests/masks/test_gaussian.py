@@ -10,14 +10,13 @@ from masks.compiled import assert_compiles
 from mixwright.masks.gaussian import (
     area_variance,
     calibrated_variance,
-    gaussian_factor,
+    gaussian_factors,
     turned_bump,
 )
 
 
 def bump(cy, cx, variance, *, height, width):
-    rows = gaussian_factor(cy, variance, size=height)
-    columns = gaussian_factor(cx, variance, size=width)
+    rows, columns = gaussian_factors(cy, cx, variance, height=height, width=width)
     return rows[:, :, None] * columns[:, None, :]
 
 
@@ -56,7 +55,10 @@ def test_factors_are_the_round_bump_at_any_angle():
 
 
 def test_a_variance_of_zero_lights_one_pixel():
-    assert gaussian_factor(torch.tensor([2]), torch.zeros(1), size=4).tolist() == [[0, 0, 1, 0]]
+    centre = torch.tensor([2]), torch.tensor([0])
+    rows, columns = gaussian_factors(*centre, torch.zeros(1), height=4, width=3)
+    assert rows.tolist() == [[0, 0, 1, 0]]
+    assert columns.tolist() == [[1, 0, 0]]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3])

@@ -18,18 +18,25 @@ _BISECTIONS = 24
 _HALF = 0.5 * math.log2(math.e)
 
 
-def gaussian_factor(centre: Tensor, variance: Tensor, *, size: int) -> Tensor:
-    """Return one axis of a bump per sample, ``exp(-d ** 2 / (2 * variance))``, ``(B, size)``.
+def gaussian_factors(
+    cy: Tensor, cx: Tensor, variance: Tensor, *, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Return rows ``(B, H)`` and columns ``(B, W)`` of round bumps, whose product they are.
 
-    Variance 0 lights the peak's own pixel alone.
+    A factor is ``exp(-d ** 2 / (2 * variance))`` of the distance ``d`` along its axis. Variance 0
+    lights the peak's own pixel alone.
 
     Example:
-        >>> gaussian_factor(torch.tensor([1]), torch.tensor([0.5]), size=3).round(decimals=4)
+        >>> one = torch.tensor([1])
+        >>> rows, _ = gaussian_factors(one, one, torch.tensor([0.5]), height=3, width=4)
+        >>> rows.round(decimals=4)
         tensor([[0.3679, 1.0000, 0.3679]])
 
     Source: the bumps of naver-ai/hmix-gmix, in factors.
     """
-    return _factor(_squared_offset(centre, size), variance.float()[:, None])
+    slope = _slope(variance.float())[:, None]
+    rows, columns = _squared_offset(cy, height), _squared_offset(cx, width)
+    return (rows * slope).exp2_(), (columns * slope).exp2_()
 
 
 def area_variance(share: Tensor, *, height: int, width: int) -> Tensor:
@@ -54,8 +61,7 @@ def calibrated_variance(
     Example:
         >>> cy, cx, share = torch.tensor([3]), torch.tensor([0]), torch.tensor([0.3])
         >>> variance = calibrated_variance(share, cy=cy, cx=cx, height=9, width=16)
-        >>> rows = gaussian_factor(cy, variance, size=9)
-        >>> columns = gaussian_factor(cx, variance, size=16)
+        >>> rows, columns = gaussian_factors(cy, cx, variance, height=9, width=16)
         >>> round((rows.mean() * columns.mean()).item(), 4)
         0.3
     """
@@ -66,9 +72,9 @@ def calibrated_variance(
     high = torch.full_like(wanted, math.log(max(height, width)) * 2 + 17)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        variance = middle.exp()
-        covered = _factor(rows, variance).mean(1, keepdim=True)
-        covered = covered * _factor(columns, variance).mean(1, keepdim=True)
+        slope = _slope(middle.exp())
+        covered = (rows * slope).exp2_().mean(1, keepdim=True)
+        covered = covered * (columns * slope).exp2_().mean(1, keepdim=True)
         too_small = covered < wanted
         low = torch.where(too_small, middle, low)
         high = torch.where(too_small, high, middle)
@@ -124,6 +130,6 @@ def _squared_offset(centre: Tensor, size: int) -> Tensor:
     return (positions(size, centre.device) - centre[:, None]).square_()
 
 
-def _factor(squared_offset: Tensor, variance: Tensor) -> Tensor:
+def _slope(variance: Tensor) -> Tensor:
     # The floor keeps 0 / 0 out of the peak's pixel and is far below one pixel's width.
-    return (squared_offset * (-_HALF / variance.clamp_min(1e-6))).exp2_()
+    return -_HALF / variance.clamp_min(1e-6)

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
-from mixwright.masks.gaussian import area_variance, calibrated_variance, gaussian_factor
+from mixwright.masks.gaussian import area_variance, calibrated_variance, gaussian_factors
 from mixwright.masks.mask_forms import SeparableMask
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
@@ -87,14 +87,11 @@ class GMix(ShareMixer):
         if self.calibrate:
             return calibrated_spot(share, shows_own=lam < 0.5, cy=cy, cx=cx, size=size)
         variance = area_variance(share, height=height, width=width)
+        rows, columns = gaussian_factors(cy, cx, variance, height=height, width=width)
+        shows_partner = (lam >= 0.5).float()
         # A share of 0 is no spot at all, not one of a single pixel.
-        sign = ((lam < 0.5).float() * 2 - 1) * (share > 0)
-        return SeparableMask(
-            rows=gaussian_factor(cy, variance, size=height),
-            columns=gaussian_factor(cx, variance, size=width),
-            base=(lam >= 0.5).float(),
-            scale=sign,
-        )
+        sign = torch.rsub(shows_partner, 1, alpha=2) * (share > 0)  # 1 - 2 * shows_partner
+        return SeparableMask(rows=rows, columns=columns, base=shows_partner, scale=sign)
 
 
 def calibrated_spot(
@@ -108,9 +105,10 @@ def calibrated_spot(
     variance = calibrated_variance(share, cy=cy, cx=cx, height=height, width=width)
     # Below one pixel's share only the height of the bump is left to lower.
     peak = (share * (height * width)).clamp_max(1.0)
+    rows, columns = gaussian_factors(cy, cx, variance, height=height, width=width)
     return SeparableMask(
-        rows=gaussian_factor(cy, variance, size=height),
-        columns=gaussian_factor(cx, variance, size=width),
+        rows=rows,
+        columns=columns,
         base=(~shows_own).float(),
         scale=torch.where(shows_own, peak, -peak),
     )

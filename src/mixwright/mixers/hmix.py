@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Generator, Tensor
 
 from mixwright import sampling
@@ -15,12 +14,12 @@ from mixwright.masks.box import box_sides, clipped_box
 from mixwright.masks.mask_forms import Box
 from mixwright.mixers.cards import Card
 from mixwright.mixers.mixer import Per
-from mixwright.mixers.pair_mixer import ShareMixer, check_pair
+from mixwright.mixers.pair_mixer import PairDraw, RandomPairMixer, check_pair, draw_lam
 from mixwright.sampling import Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
-class HMix(ShareMixer):
+class HMix(RandomPairMixer):
     """Paste a box of the partner and average the two images outside.
 
     The box takes ``ratio`` of the partner's share, clipped at the border; outside, the share of
@@ -76,11 +75,16 @@ class HMix(ShareMixer):
         check_pair(self)
         check_number("HMix", "ratio", self.ratio, high=1.0)
 
+    def draw(self, images: Tensor, *, generator: Generator) -> PairDraw:
+        """See ``RandomPairMixer.draw``."""
+        lam = draw_lam(self, images, generator=generator)
+        mask = self.keep(lam, size=tuple(images.shape[2:]), generator=generator)
+        return PairDraw(mask=mask, lam=lam, own_weight=lam)  # which is the mean of the mask
+
     def keep(self, lam: Tensor, *, size: Sequence[int], generator: Generator) -> Box:
         """See ``MaskMethod.keep``."""
         position = sampling.uniform((len(lam), 2), device=lam.device, generator=generator)
         edges = clipped_box(box_sides((1 - lam) * self.ratio, size), position, size)
-        left = 1 - Box(edges, tuple(size)).fraction()
         # A box that fills the image leaves nothing outside: any share will do there.
-        outside = torch.where(left > 0, lam / left, 0.0).clamp_max(1.0)
-        return Box(edges, tuple(size), outside=outside)
+        left = (1 - Box(edges, tuple(size)).fraction()).clamp_min_(1e-12)
+        return Box(edges, tuple(size), outside=(lam / left).clamp_max_(1.0))

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from mixwright import sampling
 from mixwright.arguments import check_range
-from mixwright.masks.gaussian import gaussian_factor
+from mixwright.masks.gaussian import gaussian_factors
 from mixwright.masks.mask_forms import SeparableMask
 from mixwright.mixers.cards import Card
 from mixwright.mixers.gmix import calibrated_spot
@@ -99,9 +99,5 @@ class SmoothMix(RandomPairMixer):
             (rows,), low=low * side, high=high * side, device=images.device, generator=generator
         )
         ones = torch.ones_like(sigma)
-        return None, SeparableMask(
-            rows=gaussian_factor(cy, sigma * sigma, size=height),
-            columns=gaussian_factor(cx, sigma * sigma, size=width),
-            base=ones,
-            scale=-ones,
-        )
+        rows, columns = gaussian_factors(cy, cx, sigma * sigma, height=height, width=width)
+        return None, SeparableMask(rows=rows, columns=columns, base=ones, scale=-ones)
