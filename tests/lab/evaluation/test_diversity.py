@@ -336,6 +336,29 @@ def test_features_are_what_enters_the_last_layer():
         read_features(model, [images])
 
 
+def test_a_reference_may_give_its_logits_by_name(tmp_path, monkeypatch):
+    from mixwright.lab.evaluation.mixtures import reference
+    from mixwright.lab.training.recipe import Recipe
+
+    class Named(nn.Flatten):
+        def forward(self, images):
+            return {"logits": super().forward(images)}
+
+    subject = small_subject(mixer=MixUp(), size=32)
+    state = {
+        "recipe": Recipe(model="smallconv").to_json(),
+        "model": {},
+        "classes": list("dabc"),
+        "mean": [0.5] * 3,
+        "std": [0.2] * 3,
+    }
+    save_checkpoint(tmp_path / "last.pt", state)
+    monkeypatch.setattr(reference, "rebuild", lambda *_, **__: Named())
+    model, _ = reference_of(subject, str(tmp_path))
+    images = torch.rand(2, 4, 1, 1)
+    assert torch.equal(model(images), images.flatten(1)[:, [1, 2, 3, 0]])
+
+
 def test_a_named_run_is_the_reference(tmp_path):
     from mixwright.lab.models.build import build_model
     from mixwright.lab.models.normalised import Normalised

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lab.reports.fabricated import finish, scores
 from mixwright.lab.data.load import load_data
@@ -116,6 +116,16 @@ def test_the_needs_of_a_network_by_hand(free: int | None) -> None:
     assert found.bytes == 4 * (12 + 5)
     assert found.fixed == 4 * 4 * (12 * 5 + 5)  # weights, gradients, momentum, average
     assert (found.seconds == math.inf) == (free == 0)
+
+
+@pytest.mark.parametrize("free", [None, 0])
+def test_the_needs_of_a_network_whose_logits_have_their_name(free: int | None) -> None:
+    class Named(nn.Sequential):
+        def forward(self, images: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+            return {"logits": super().forward(images)}
+
+    found = image_needs(Named(nn.Flatten(), nn.Linear(12, 5)), (3, 2, 2), free=free)
+    assert found.bytes == 4 * (12 + 5)
 
 
 def recipe(method: str, **more: Any) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import math
 import statistics
@@ -32,6 +31,8 @@ from mixwright.lab.training.loop import torch_set_for
 from mixwright.lab.training.mask_snapshots import save_mask_snapshots
 from mixwright.lab.training.recipe import Recipe
 from mixwright.lab.training.scoring import CLEAN_TRAIN, Scoring
+from mixwright.outputs import take_logits
+from mixwright.taps import deep_copy
 
 if TYPE_CHECKING:
     from mixwright.lab.data.sets import Dataset
@@ -112,7 +113,7 @@ def image_needs(model: nn.Module, shape: Sequence[int], *, free: int | None) -> 
     pixels = math.prod(shape[1:])
     size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     if free is not None and 2 * pixels * _WIDEST + 4 * size > free:
-        imagined = copy.deepcopy(model).to("meta")
+        imagined = deep_copy(model).to("meta")
         needed, _ = _there_and_back(imagined, torch.empty(2, *shape, device="meta"))
         return ImageNeeds(bytes=needed / 2, seconds=math.inf, fixed=4 * size)
     images = torch.rand(2, *shape)
@@ -135,7 +136,7 @@ def _there_and_back(model: nn.Module, images: Tensor) -> tuple[int, float]:
 
     def call() -> None:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-            loss = model(images).square().mean()
+            loss = take_logits(model(images), who="estimate").square().mean()
         loss.backward()
 
     model.train()

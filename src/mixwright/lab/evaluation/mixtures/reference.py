@@ -15,6 +15,7 @@ from mixwright.lab.evaluation.subject import Subject
 from mixwright.lab.training.convert import convert_checkpoint
 from mixwright.lab.training.rebuild import rebuild
 from mixwright.lab.training.recipe import Recipe
+from mixwright.outputs import take_logits
 from mixwright.taps import classifier, entering, evaluating
 
 OWN = "its own model"
@@ -90,4 +91,5 @@ class _Ordered(nn.Module):
         self.register_buffer("numbers", numbers)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.model(images).index_select(1, self.numbers)
+        logits = take_logits(self.model(images), who="reference", count=len(images))
+        return logits.index_select(1, self.numbers)
