@@ -150,6 +150,6 @@ def _read(path: Path) -> object:
         ) from error
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, cut to 200 letters."""
     return (str(error).strip() or "no reason given").splitlines()[0][:200]

@@ -14,6 +14,8 @@ from mixwright.lab.models import ModelError, build_model
 from mixwright.lab.models.own import check_trusted
 
 NETS = """
+import warnings
+
 import torch
 from torch import nn
 
@@ -108,6 +110,30 @@ def frozen(num_classes):
     return plain(num_classes).requires_grad_(False)
 
 
+def cut_off(num_classes):
+    class CutOff(Net):
+        def forward(self, images):
+            return super().forward(images)["logits"].detach()
+    return CutOff(num_classes)
+
+
+def idle(num_classes):
+    net = plain(num_classes).requires_grad_(False)
+    net.aside = nn.Identity()
+    net.aside.scale = nn.Parameter(torch.ones(()))
+    return net
+
+
+def scripted(num_classes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it deprecated
+        return nn.Sequential(torch.jit.script(nn.Flatten()), nn.LazyLinear(num_classes))
+
+
+def leaving(num_classes):
+    raise SystemExit("not like this")
+
+
 READY = made(3, 5)
 
 
@@ -122,10 +148,11 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     (tmp_path / "mynets.py").write_text(NETS)
     (tmp_path / "broken.py").write_text("import no_such_package_anywhere\n")
     (tmp_path / "ending.py").write_text("raise SystemExit('not like this')\n")
+    (tmp_path / "wordy.py").write_text("raise ImportError('no such luck\\nand why')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in ("mynets", "broken", "ending"):
+    for name in ("mynets", "broken", "ending", "wordy"):
         sys.modules.pop(name, None)
 
 
@@ -197,6 +224,11 @@ def test_weights_follow_the_seed_whoever_imports_the_module() -> None:
         ("mynets:one_logit", r"for 2 images the model returned \(2,\); expected logits"),
         ("mynets:picky", r"no output for images of shape \(2, 3, 8, 8\) \(RuntimeError: "),
         ("mynets:frozen", "no parameter of its Sequential can learn"),
+        ("mynets:cut_off", "its logits do not depend on any weight that can learn"),
+        ("mynets:idle", "its logits do not depend on any weight that can learn"),
+        ("mynets:scripted", "holds a module of TorchScript, which cannot be copied"),
+        ("mynets:leaving", r"failed \(SystemExit: not like this\)\. Fix it; python -c 'from"),
+        ("wordy:net", r"wordy cannot be imported \(ImportError: no such luck\)\. Fix it; pyth"),
         ("my-nets:plain", r"unknown model 'my-nets:plain'.*is written package\.module:function"),
         ("mynets:", r"unknown model 'mynets:'.*is written package\.module:function"),
     ],

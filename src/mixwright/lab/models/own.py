@@ -50,6 +50,11 @@ def build_own(name: str, *, num_classes: int, image_size: int, channels: int) ->
             "since every run trains its own. Make it inside the function."
         )
     _returned.add(model)
+    if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        raise ModelError(
+            f"model {name}: it holds a module of TorchScript, which cannot be copied for averaged "
+            "weights; expected modules of torch.nn. Return what was given to torch.jit."
+        )
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ModelError(
             f"model {name}: no parameter of its {type(model).__name__} can learn; expected a "
@@ -127,7 +132,7 @@ def call_own(name: str, make: Callable[..., Any], **given: int) -> nn.Module:
     taken = {key: value for key, value in given.items() if key in by_name + loose}
     try:
         model = _without_unexpected(make, taken, loose)
-    except Exception as error:  # a function of the user's can fail in any way
+    except (Exception, SystemExit) as error:  # a function of the user's can fail in any way
         function = name.partition(":")[2]
         raise ModelError(
             f"model {name}: calling it with {_written(taken)} failed "
@@ -180,12 +185,11 @@ def _without_unexpected(
         raise
 
 
-@torch.no_grad()
 def _check_logits(name: str, model: nn.Module, shape: tuple[int, ...], num_classes: int) -> None:
     some = next(model.parameters())
     images = torch.zeros(shape, device=some.device)
     try:
-        with evaluating(model):
+        with evaluating(model), torch.enable_grad():
             output = model(images)
     except Exception as error:  # as above
         raise ModelError(
@@ -197,6 +201,11 @@ def _check_logits(name: str, model: nn.Module, shape: tuple[int, ...], num_class
         logits = take_logits(output, who=f"model {name}", count=len(images))
     except ValueError as error:
         raise ModelError(str(error)) from None
+    if not logits.requires_grad:
+        raise ModelError(
+            f"model {name}: its logits do not depend on any weight that can learn; expected a "
+            "forward whose gradients reach its weights. Take detach() and torch.no_grad out of it."
+        )
     if not bool(logits.isfinite().all()):
         raise ModelError(
             f"model {name}: its logits for black images are NaN or infinite before any training; "

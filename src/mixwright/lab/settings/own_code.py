@@ -78,7 +78,9 @@ def own_module(
 
 
 def _cannot_import(what: str, module: str, error: BaseException) -> ValueError:
+    from mixwright.checkpoint import first_line  # its torch is not wanted to read names
+
     return ValueError(
-        f"{what}: module {module} cannot be imported ({type(error).__name__}: {error}). Fix it; "
-        f"python -c 'import {module}' shows the place."
+        f"{what}: module {module} cannot be imported ({type(error).__name__}: "
+        f"{first_line(error)}). Fix it; python -c 'import {module}' shows the place."
     )
