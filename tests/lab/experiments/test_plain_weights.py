@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,6 +151,18 @@ def changed(change: str) -> object:
         state["layer4.conv2.weight"] = torch.zeros(1)
     elif change == "diverged":
         state["fc.weight"] = torch.full_like(state["fc.weight"], float("nan"))
+    elif change == "quantised":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch calls it deprecated
+            state["fc.weight"] = torch.quantize_per_tensor(
+                state["fc.weight"], scale=0.1, zero_point=0, dtype=torch.qint8
+            )
+    elif change == "bytes":
+        state["fc.weight"] = state["fc.weight"].to(torch.int8)
+    elif change == "sparse":
+        state["fc.weight"] = state["fc.weight"].to_sparse()
+    elif change == "meta":
+        state["fc.weight"] = state["fc.weight"].to("meta")
     elif change == "foreign":
         state = {"stem.weight": torch.zeros(1), "head.bias": torch.zeros(1)}
     elif change == "nothing":
@@ -169,6 +182,10 @@ def changed(change: str) -> object:
         ("deeper", r"it has 1 tensors \(layer4\.conv2\.weight\) beside the 26 of smallconv; exp"),
         ("foreign", r"none of its 2 tensors \(stem\.weight, head\.bias\) has the name of one of"),
         ("diverged", r"1 of its tensors hold NaN \(fc\.weight\); expected the weights of a train"),
+        ("quantised", r"its tensor fc\.weight is quantised; expected plain numbers"),
+        ("bytes", r"1 of its tensors are torch\.int8 \(fc\.weight\); expected weights in floating"),
+        ("sparse", r"its tensor fc\.weight is torch\.sparse_coo; expected plain numbers"),
+        ("meta", r"its tensor fc\.weight is without values; expected plain numbers"),
         ("nothing", r"is a dict with epoch, args, which holds no weights; expected a state dict"),
         ("list", r"is a list, which holds no weights"),
     ],
@@ -176,8 +193,11 @@ def changed(change: str) -> object:
 def test_what_does_not_fit_is_refused_in_one_sentence(
     tmp_path: Path, change: str, says: str
 ) -> None:
-    with pytest.raises(CheckpointError, match=says) as caught:
-        started(saved(tmp_path / "w.pt", changed(change)))
+    path = saved(tmp_path / "w.pt", changed(change))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch about quantised and sparse tensors
+        with pytest.raises(CheckpointError, match=says) as caught:
+            started(path)
     assert "\n" not in str(caught.value)
 
 

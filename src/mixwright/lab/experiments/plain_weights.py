@@ -56,7 +56,15 @@ def read_plain(file: Path, which: str) -> dict[str, Tensor] | None:
         raise CheckpointError(
             f"init {file} has no averaged weights ({', '.join(_EMA)}); expected --init-weights raw."
         )
-    return found.get(which) or next(iter(found.values()))
+    chosen = found.get(which) or next(iter(found.values()))
+    for name, value in chosen.items():
+        if value.layout is not torch.strided or value.is_quantized or value.is_meta:
+            kind = "quantised" if value.is_quantized else str(value.layout)
+            raise CheckpointError(
+                f"init {file}: its tensor {name} is {'without values' if value.is_meta else kind}; "
+                "expected plain numbers, as torch.save(model.state_dict(), path) writes them."
+            )
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,17 @@ def fit_weights(
             f"of {what}; expected weights of the same network."
         )
     taken = {name: given[found[name]] for name in kept if name in found}
+    # Numbers of eight bits need their scales, which are no weights of this network.
+    whole = [
+        name
+        for name, value in taken.items()
+        if wanted[name].is_floating_point() and not value.is_floating_point()
+    ]
+    if whole:
+        raise CheckpointError(
+            f"init {path}: {len(whole)} of its tensors are {given[found[whole[0]]].dtype} "
+            f"({some_of(whole)}); expected weights in floating point, not quantised ones."
+        )
     # Not infinite ones: masks of attention hold such, and are buffers.
     if broken := [name for name, value in taken.items() if value.isnan().any()]:
         raise CheckpointError(
