@@ -11,6 +11,22 @@ from mixwright.arguments import of_type
 from mixwright.tensors import check_tensor
 
 
+class NotFiniteError(ValueError):
+    """Logits of ``broken`` of ``count`` images that were evaluated are NaN or infinite."""
+
+    def __init__(self, broken: int, count: int) -> None:
+        super().__init__(broken, count)  # as pickle gives them back
+        self.what = f"the logits of {broken} of {count} images are NaN or infinite"
+
+    def __str__(self) -> str:
+        """Say what to do, too."""
+        return (
+            f"evaluation: {self.what}; a score would count them as wrong guesses. The model has "
+            "diverged, or overflows in half precision: lower the learning rate, or evaluate in "
+            "float32."
+        )
+
+
 class HasLogits(Protocol):
     """An object that holds logits, as Hugging Face's models return."""
 

@@ -240,6 +240,17 @@ def test_divergence_is_named_and_the_checkpoint_before_kept(tmp_path, at, how, m
     assert not (tmp_path / "result.json").exists()
 
 
+@pytest.mark.parametrize("epochs", [1, 2])  # at the end, and before
+def test_a_network_that_only_tests_find_broken_has_diverged(tmp_path, epochs):
+    """Its norm divides by a variance below zero, which only evaluation takes."""
+    net = nn.Sequential(nn.BatchNorm2d(3, momentum=0.0), tiny_net())
+    net[0].running_var.fill_(-1.0)
+    expected = "training diverged: the logits of 23 of 23 images are NaN or infinite in epoch 1"
+    with pytest.raises(DivergedError, match=f"{expected}; no checkpoint yet. Lower lr"):
+        run(tmp_path, recipe(epochs=epochs), model=net)
+    assert not (tmp_path / "last.pt").exists()
+
+
 def test_a_finished_run_returns_its_result_and_trains_no_more(tmp_path):
     first = run(tmp_path, recipe(epochs=1))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import check_arguments, shown
-from mixwright.outputs import take_logits
+from mixwright.outputs import NotFiniteError, take_logits
 from mixwright.taps import evaluating
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -104,11 +104,7 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
 def refuse(broken: int, foreign: int, count: int, *, classes: int) -> None:
     """Raise where some logits are not finite, ``broken``, or labels name no class, ``foreign``."""
     if broken:
-        raise ValueError(
-            f"evaluation: the logits of {broken} of {count} images are NaN or infinite; a score "
-            "would count them as wrong guesses. The model has diverged, or overflows in half "
-            "precision: lower the learning rate, or evaluate in float32."
-        )
+        raise NotFiniteError(broken, count)
     if foreign:
         raise ValueError(
             f"evaluation: {foreign} of {count} labels are outside [0, {classes}); the model has "

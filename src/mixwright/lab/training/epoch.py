@@ -171,7 +171,7 @@ def _finite(means: dict[str, float], session: Session, epoch: int, step: int) ->
             f"has changed; expected a finite number. Look at the forward pass of "
             f"{session.recipe.model}, at the weights that it starts from, and at the images."
         )
-    raise _diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
+    raise diverged(f"{what} is {means[bad]}", session, epoch, f" by step {step}")
 
 
 def _check_weights(session: Session, epoch: int) -> None:
@@ -181,10 +181,11 @@ def _check_weights(session: Session, epoch: int) -> None:
     norms = torch.stack([weight.detach().float().norm() for _, weight in named]).tolist()
     for (name, _), norm in zip(named, norms, strict=True):
         if not math.isfinite(norm):
-            raise _diverged(f"the weight {name!r} is not finite", session, epoch, "")
+            raise diverged(f"the weight {name!r} is not finite", session, epoch)
 
 
-def _diverged(what: str, session: Session, epoch: int, when: str) -> DivergedError:
+def diverged(what: str, session: Session, epoch: int, when: str = "") -> DivergedError:
+    """What ends a run that ``what`` became of in an epoch, and what to do about it."""
     kept = f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no checkpoint yet"
     return DivergedError(
         f"training diverged: {what} in epoch {epoch}{when}; {kept}. Lower lr (it is "

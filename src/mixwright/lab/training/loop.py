@@ -23,6 +23,7 @@ from mixwright.lab.training.epoch import (
     DIAGNOSTIC,
     TERM,
     EpochSummary,
+    diverged,
     streams,
     train_epoch,
 )
@@ -41,6 +42,7 @@ from mixwright.lab.training.session import (
     prepare,
 )
 from mixwright.objectives.objective import Objective
+from mixwright.outputs import NotFiniteError
 from mixwright.sampling import Stream, stream
 
 _CONTINUED = (
@@ -105,7 +107,8 @@ def train(
         CheckpointError: ``last.pt`` is damaged, or a checkpoint cannot be written.
         RecipeError: the batch cannot be divided by the processes, or leaves nobody to mix with,
             or an augmentation does not fit the images.
-        DivergedError: a loss or a weight became NaN or infinite; the last checkpoint is kept.
+        DivergedError: a loss, a weight or logits of tests became NaN or infinite; the last
+            checkpoint is kept.
     """
     world = join(device)
     # Before anything is written.
@@ -157,6 +160,12 @@ class _Run:
 
     def finish(self) -> Result:
         """Train the epochs that are missing."""
+        try:
+            return self._finish()
+        except NotFiniteError as error:  # while losses were finite: of norms that only tests take
+            raise diverged(error.what, self.session, self.epoch) from error
+
+    def _finish(self) -> Result:
         self._resume()
         recipe = self.session.recipe
         while self.epoch < recipe.epochs:
