@@ -100,8 +100,13 @@ def how_sure(judged: Sequence[Judged], seeds_needed: Mapping[str, int | None]) -
     if tested:
         text.append(_beyond_chance(tested))
     unsure = [pair for pair in tested if not stands(pair[1])]
-    if unsure:
-        text.append(_power(unsure, seeds_needed))
+    together = [pair for pair in unsure if pair[1].pooled]
+    odd = [pair for pair in unsure if not pair[1].pooled]
+    if together:
+        text.append(_power(together, seeds_needed))
+    if odd:
+        some = any(found.pooled for _, found in tested)
+        text.append(_power(odd, seeds_needed, of=f"For {_names(odd)} " if some else ""))
     if still:
         text.append(
             f"The difference of {_names(still)} is the same at every seed: {NO_SPREAD}, so chance "
@@ -155,15 +160,17 @@ def _beyond_chance(tested: Sequence[Judged]) -> str:
     return f"Beyond chance ({p}{together}): {'; '.join(sides)}.{other}"
 
 
-def _power(unsure: Sequence[Judged], seeds_needed: Mapping[str, int | None]) -> str:
-    """The smallest difference that would have been seen, and seeds for what was seen."""
+def _power(unsure: Sequence[Judged], seeds_needed: Mapping[str, int | None], of: str = "") -> str:
+    """The smallest difference that would have been seen, and seeds for what was seen.
+
+    ``of`` says of which methods, where others have another spread.
+    """
     seeds = count_range(found.interval.count for _, found in unsure)
     detectable = max(found.detectable for _, found in unsure)
-    text = (
-        f"These {seeds} seeds would have shown a true difference of {_points(detectable)} points "
-        "four times in five"
+    text = f"{of}{'these' if of else 'These'} {seeds} seeds " + (
+        f"would have shown a true difference of {_points(detectable)} points four times in five"
         if detectable < 1
-        else f"These {seeds} seeds are too few to show any difference"
+        else "are too few to show any difference"
     )
     group, found = max(unsure, key=lambda pair: abs(pair[1].interval.mean))
     if group.key not in seeds_needed:
@@ -224,15 +231,20 @@ def distance(found: Contrast) -> str:
 
 def _distance(found: Contrast, *, unit: str = "", base: str = "") -> str:
     size = _points(abs(found.interval.mean))
-    if float(size) == 0:
+    if _is_level(found):
         return f"level with{base}" if base else "level"
     return f"{size}{unit} {'above' if found.interval.mean > 0 else 'below'}{base}"
+
+
+def _is_level(found: Contrast) -> bool:
+    """Whether a difference is nothing in the digits that are shown."""
+    return float(_points(abs(found.interval.mean))) == 0
 
 
 def _seeds(found: Contrast) -> str:
     count = found.interval.count
     same = found.above if found.interval.mean > 0 else found.below
-    if count == 1 or found.interval.mean == 0:
+    if count == 1 or _is_level(found):
         return ""
     if same < count:
         return f", at {same} of {count} seeds"

@@ -94,7 +94,12 @@ def detectable_t(quantile: float, freedom: int) -> float:
 
 
 def seeds_to_show(
-    difference: float, *, deviation: float, methods: int, level: float = 0.95
+    difference: float,
+    *,
+    deviation: float,
+    methods: int,
+    pooled: bool = True,
+    level: float = 0.95,
 ) -> int | None:
     """Return how many seeds of each method would show a true difference with ``POWER``.
 
@@ -102,6 +107,8 @@ def seeds_to_show(
         difference: true one, in the unit of the scores; its sign does not matter.
         deviation: standard deviation of a single run, at least 0.
         methods: compared with the baseline, at least 1, each with as many seeds.
+        pooled: whether their spread is one; else a method is judged by its own pairs alone, with
+            Bonferroni's correction.
         level: of the simultaneous intervals.
 
     Returns:
@@ -113,8 +120,12 @@ def seeds_to_show(
     """
 
     def enough(seeds: int) -> bool:
-        freedom = methods * (seeds - 1)
-        quantile = largest_t_quantile(level, count=methods, freedom=freedom)
+        freedom = (methods if pooled else 1) * (seeds - 1)
+        quantile = (
+            largest_t_quantile(level, count=methods, freedom=freedom)
+            if pooled
+            else largest_t_quantile(1 - (1 - level) / methods, count=1, freedom=freedom)
+        )
         error = deviation * math.sqrt(2 / seeds)
         return detectable_t(quantile, freedom) * error <= abs(difference)
 
