@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
+from mixwright.lab.analysis.answer import OF_COMPARE
 from mixwright.lab.analysis.next_command import SWITCHES, read_command
-from mixwright.lab.cli.options import CompareOptions
+from mixwright.lab.cli.options import CompareOptions, TrainOptions
 
 
 def test_options_and_methods_are_told_apart() -> None:
@@ -47,6 +48,14 @@ def test_what_collects_trains_nothing_and_is_not_what_comes_next() -> None:
 @pytest.mark.parametrize("text", ["", "mixwright evaluate runs", "python x.py", "mixwright 'comp"])
 def test_other_commands_are_none(text: str) -> None:
     assert read_command(text) is None
+
+
+def test_what_train_does_not_take_is_left_out_of_its_command() -> None:
+    compare, train = (
+        {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(options)}
+        for options in (CompareOptions, TrainOptions)
+    )
+    assert compare - train - {"--methods"} <= OF_COMPARE
 
 
 def test_switches_are_those_of_the_command() -> None:

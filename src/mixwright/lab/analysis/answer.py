@@ -27,12 +27,20 @@ MATTERS = 0.01
 
 _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half a point
 _MOST_SEEDS = 12  # that a recommendation asks for
+_LEVEL = 0.0005  # a difference of accuracy that a page calls level
 _TRIED = 3  # methods beside none that a longer training is tried with
 
-_OF_COMPARE = frozenset(
-    {"--seeds", "--out", "--workers", "--dry-run", "--equal-time", "--executor", "--resources"}
-)
-"""Options of ``compare`` that ``train`` does not take, or that name its folder."""
+LEARNED_MIN_LR = "--learned-min-lr"
+
+OF_COMPARE = frozenset(
+    {
+        "--seeds", "--out", "--workers", "--dry-run", "--equal-time", "--executor", "--resources",
+        "--part", "--collect", LEARNED_MIN_LR,
+    }
+)  # fmt: skip
+"""Options of ``compare`` that ``train`` does not take, or that name its folder; a test looks."""
+
+_OF_EVALUATE = ("--data-dir", "--skip-unreadable", "--device", "--trust")  # that a run keeps not
 
 Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "early", "unknown"]
 
@@ -128,10 +136,16 @@ def _recommended(
 ) -> Recommendation:
     """Accuracy first, then likelihood among what is as accurate, then cost."""
     top1 = {group.key: group.differences["top1"] for group in mixing}
-    sure = [group for group in mixing if _sure(top1[group.key], 1)]
+    sure = [
+        group
+        for group in mixing
+        if _sure(top1[group.key], 1) and top1[group.key].interval.mean >= _LEVEL
+    ]
     if sure:
         return Recommendation(choice="accuracy", method=_best(sure, spent).method)
-    leader = max(mixing, key=lambda group: top1[group.key].interval.mean)
+    # One lucky seed must not stand before what others did at several.
+    several = [group for group in mixing if top1[group.key].interval.count > 1]
+    leader = max(several or mixing, key=lambda group: top1[group.key].interval.mean)
     ahead = top1[leader.key]
     if ahead.interval.count == 1:
         gain = ahead.interval.mean > 0
@@ -168,7 +182,11 @@ def _best(sure: Sequence[Group], spent: Mapping[str, Spent]) -> Group:
     level = [group for group in sure if group.differences["top1"].interval.mean >= near]
     least = min(group.intervals["nll"].mean for group in level)
     alike = [group for group in level if group.intervals["nll"].mean <= 1.05 * least]
-    return min(alike, key=lambda group: _cost_of(spent.get(group.method)))
+
+    def rank(group: Group) -> tuple[float, float]:
+        return _cost_of(spent.get(group.method)), -group.differences["top1"].interval.mean
+
+    return min(alike, key=rank)
 
 
 def _cost_of(spent: Spent | None) -> float:
@@ -189,7 +207,10 @@ def _seeds_needed(mixing: Sequence[Group]) -> dict[str, int | None]:
     methods = sum(not math.isnan(one.p) for one in found.values())
     return {
         key: seeds_to_show(
-            one.interval.mean, deviation=one.interval.deviation / math.sqrt(2), methods=methods
+            one.interval.mean,
+            deviation=one.interval.deviation / math.sqrt(2),
+            methods=methods,
+            pooled=one.pooled,
         )
         for key, one in found.items()
         if one.p >= CLAIM and one.interval.mean != 0
@@ -209,49 +230,68 @@ def _steps(
     recipe = findings.about.recipe or {}
     if command is None or not mixing:
         return ()
+    raw = [group for group in findings.parts["scores"].groups if group.weights == "raw"]
     seeds = max(len(group.seeds) for group in mixing)
+    learning = _learning(findings)
     parallel = int(findings.about.details.get("parallel", 1))
     best = sorted(mixing, key=lambda group: -group.differences["top1"].interval.mean)
     steps: list[Step] = []
     if _too_short(choice, best, found):
-        steps.append(_longer(command, best, recipe, seeds, spent, parallel))
+        steps.append(_longer(command, best, recipe, seeds, spent, parallel, learning))
     if choice.choice in ("likely", "unknown"):
-        step = _more_seeds(command, choice, seeds, seeds_needed, spent, parallel, mixing)
+        have = {group.method: len(group.seeds) for group in raw}
+        step = _more_seeds(command, choice, have, seeds_needed, spent, parallel, mixing)
         steps += [step] if step else []
     if choice.choice in ("calibration", "scaling"):
-        out = command.value("--out") or OUT
-        options: list[tuple[str, tuple[str, ...]]] = [("--only", ("accuracy calibration",))]
-        names = [str(recipe["model"]), *(group.method for group in mixing)]
-        if any(own_model(":".join(name.split(":")[:2])) for name in names):
-            options.append(("--trust", ()))  # in files alone their modules are not imported
-        steps.append(
-            Step(
-                reason="calibration",
-                command=Command((out,), tuple(options)).text("evaluate"),
-            )
-        )
+        steps.append(_calibrated(command, recipe, mixing))
     if recipe.get("data") == "digits":
         names = [choice.method] if choice.method else [group.method for group in best[:_TRIED]]
         # A folder of its own: it would take the place of this page and record.
         data = ("--data", ("folder:YOUR_IMAGES",))
         own = Command(("none", *names), (data, ("--out", ("runs/your-images",))))
         steps.append(Step(reason="data", command=own.text()))
-    elif choice.choice == "accuracy" or (choice.choice == "none" and not steps):
-        steps.append(_training(command, choice.method or "none", recipe, spent))
+    elif choice.choice == "accuracy" or (choice.choice in ("none", "likely") and not steps):
+        steps.append(_training(command, choice.method or "none", recipe, spent, learning))
     if command.value("--config") is not None:
         # A file may name the folder, and options that train does not take; it is not read here.
         steps = [step for step in steps if step.reason not in ("calibration", "train")]
     return tuple(steps[:2])
 
 
+def _learning(findings: Findings) -> dict[str, float]:
+    """Methods whose rate ends elsewhere than that of no mixing, since they learn a mixer."""
+    own: dict[str, dict[str, Any]] = findings.about.details.get("own_fields", {})
+    ends = {method: fields["min_lr"] for method, fields in own.items() if "min_lr" in fields}
+    return {method: end for method, end in ends.items() if end != ends.get("none")}
+
+
+def _calibrated(command: Command, recipe: Mapping[str, Any], mixing: Sequence[Group]) -> Step:
+    """The calibration of the runs that are there, found and read as the comparison did."""
+    out = command.value("--out") or OUT
+    kept = [option for option in command.options if option[0] in _OF_EVALUATE]
+    names = [str(recipe["model"]), *(group.method for group in mixing)]
+    if any(own_model(":".join(name.split(":")[:2])) for name in names) and (
+        ("--trust", ()) not in kept
+    ):
+        kept.append(("--trust", ()))  # in files alone their modules are not imported
+    options = (("--only", ("accuracy calibration",)), *kept)
+    return Step(reason="calibration", command=Command((out,), options).text("evaluate"))
+
+
 def _training(
-    command: Command, method: str, recipe: Mapping[str, Any], spent: Mapping[str, Spent]
+    command: Command,
+    method: str,
+    recipe: Mapping[str, Any],
+    spent: Mapping[str, Spent],
+    learning: Mapping[str, float],
 ) -> Step:
     """One run of a method under the same recipe; at equal time it had epochs of its own."""
     # Where nothing is mixed there are no last epochs without mixing.
-    unused = _OF_COMPARE | ({"--mix-off-epochs"} if method == "none" else set())
+    unused = OF_COMPARE | ({"--mix-off-epochs"} if method == "none" else set())
     kept = tuple(option for option in command.options if option[0] not in unused)
     alone = Command((method,), kept)
+    if command.value(LEARNED_MIN_LR) is not None and method in learning:
+        alone = alone.with_option("--min-lr", write_value(learning[method]))
     own = spent.get(method)
     if own is not None and own.epochs is not None:
         for name, value in lengths(recipe, own.epochs).items():
@@ -277,6 +317,7 @@ def _longer(
     seeds: int,
     spent: Mapping[str, Spent],
     parallel: int,
+    learning: Mapping[str, float],
 ) -> Step:
     """Twice the epochs, in a folder of its own, with the methods that did best."""
     epochs = 2 * int(recipe["epochs"])
@@ -284,10 +325,12 @@ def _longer(
     there = re.sub(r"-\d+-epochs$", "", command.value("--out") or OUT)  # of an earlier step
     out = f"{there}-{epochs}-epochs"
     longer = command.with_methods(methods).with_option("--epochs", str(epochs))
+    if learning.keys().isdisjoint(methods):  # it would be refused
+        longer = longer.without_option(LEARNED_MIN_LR)
     return Step(
         reason="epochs",
         command=longer.with_option("--out", out).text(),
-        seconds=_shared(2 * seeds, methods, spent, parallel),
+        seconds=_shared(dict.fromkeys(methods, seeds), spent, parallel, longer=2),
         count=epochs,
     )
 
@@ -295,35 +338,44 @@ def _longer(
 def _more_seeds(
     command: Command,
     choice: Recommendation,
-    seeds: int,
+    have: Mapping[str, int],
     seeds_needed: Mapping[str, int | None],
     spent: Mapping[str, Spent],
     parallel: int,
     mixing: Sequence[Group],
 ) -> Step | None:
-    """As many seeds as would show the leader's difference; runs that are there are kept."""
-    wanted: int | None = 3
-    if seeds > 1:
-        wanted = seeds_needed.get(f"{choice.method} raw")
-    if wanted is None or wanted > _MOST_SEEDS:
-        return None
-    wanted = max(wanted, seeds + 1)
+    """As many seeds as would show the leader's difference; runs that are there are kept.
+
+    ``have`` is how many seeds each method has. Three, where only one is shared with no mixing.
+    """
+    most = max(have.values())
+    if max(group.differences["top1"].interval.count for group in mixing) == 1:
+        wanted = max(3, most)
+    else:
+        needed = seeds_needed.get(f"{choice.method} raw")
+        if needed is None or needed > _MOST_SEEDS:
+            return None
+        wanted = max(needed, most + 1)
     return Step(
         reason="seeds",
         command=command.with_option("--seeds", str(wanted)).text(),
-        seconds=_shared(
-            wanted - seeds, ["none", *(group.method for group in mixing)], spent, parallel
-        ),
+        seconds=_shared({text: wanted - own for text, own in have.items()}, spent, parallel),
         count=wanted,
     )
 
 
 def _shared(
-    runs: int, methods: Sequence[str], spent: Mapping[str, Spent], parallel: int
+    runs: Mapping[str, int], spent: Mapping[str, Spent], parallel: int, *, longer: float = 1
 ) -> float | None:
-    """Seconds that so many runs of each method take, side by side as these were."""
-    alone = _seconds(methods, spent)
-    return None if alone is None else runs * alone / min(parallel, max(1, runs * len(methods)))
+    """Seconds that runs of methods take, so many of each, side by side as these were.
+
+    ``longer`` is their length, in that of the runs that are there.
+    """
+    times = {method: _seconds([method], spent) for method in runs}
+    known = [runs[method] * time for method, time in times.items() if time is not None]
+    if len(known) < len(times):
+        return None
+    return longer * sum(known) / min(parallel, max(1, sum(runs.values())))
 
 
 def _seconds(methods: Sequence[str], spent: Mapping[str, Spent]) -> float | None:

@@ -27,8 +27,11 @@ class Command:
 
     def with_option(self, name: str, value: str) -> Command:
         """Return the command with another value of an option."""
-        kept = tuple(option for option in self.options if option[0] != name)
-        return replace(self, options=(*kept, (name, (value,))))
+        return replace(self, options=(*self.without_option(name).options, (name, (value,))))
+
+    def without_option(self, name: str) -> Command:
+        """Return the command without an option."""
+        return replace(self, options=tuple(one for one in self.options if one[0] != name))
 
     def with_methods(self, methods: Sequence[str]) -> Command:
         """Return the command with other METHODs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mixwright.arguments import counted
 from mixwright.lab.analysis.answer import Answer, Recommendation, Step
@@ -48,10 +48,10 @@ def recommendation(findings: Findings) -> str:
     if choice.choice == "none" or group is None or base is None:
         return _without_method(choice, found.fits, scores)
     spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods if not one.longer}
-    words = _WITH_METHOD[choice.choice](group, base)
+    words = _WITH_METHOD[choice.choice](group, base) + _cost(spent.get(choice.method))
     if choice.choice == "accuracy":
-        words += _why_not_the_best(group, scores)
-    return words + _cost(spent.get(choice.method))
+        words += _why_not_the_best(group, scores, spent)
+    return f"{words}."
 
 
 def diagnosis(found: Sequence[Fit], scores: Part) -> str:
@@ -167,13 +167,20 @@ def _accuracy(group: Group, base: Group) -> str:
     )
 
 
-def _why_not_the_best(group: Group, scores: Part) -> str:
-    """Another method may have had a slightly higher mean."""
+def _why_not_the_best(group: Group, scores: Part, spent: Mapping[str, Spent]) -> str:
+    """Another method may have had a slightly higher mean, and worse probabilities or cost."""
     others = [one for one in scores.groups if one.weights == "raw" and "top1" in one.differences]
     best = max(others, key=lambda one: one.differences["top1"].interval.mean)
     if best.key == group.key:
         return ""
-    return f"; {best.name} is as accurate within chance, and no likelier or cheaper"
+    level = f"; {best.name} is as accurate within chance, but "
+    mine, other = (spent.get(one.method) for one in (group, best))
+    if mine is not None and mine.cost is not None:
+        if other is None or other.cost is None:
+            return f"{level}what its training costs was not measured"
+        if other.cost > mine.cost:
+            return f"{level}costs {times(other.cost)}"
+    return f"{level}its NLL is {number(best.intervals['nll'].mean, 2)}"
 
 
 def _likely(group: Group, base: Group) -> str:
@@ -238,10 +245,10 @@ def _probabilities(group: Group, base: Group) -> str:
 
 def _cost(spent: Spent | None) -> str:
     if spent is None or spent.baseline:
-        return "."
+        return ""
     if spent.cost is None:
-        return "; what its training costs was not measured."
-    return f"; its training costs {times(spent.cost)} that of no mixing."
+        return "; what its training costs was not measured"
+    return f"; its training costs {times(spent.cost)} that of no mixing"
 
 
 def _what(step: Step) -> str:
