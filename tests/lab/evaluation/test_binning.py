@@ -130,6 +130,29 @@ def test_the_temperature_undoes_what_was_too_sure() -> None:
     assert fit_temperature(sure, torch.tensor([0, 0, 0, 1])) == pytest.approx(2 / math.log(3))
 
 
+def test_the_temperature_of_few_images_is_found_too() -> None:
+    small = torch.tensor([[-0.046458370983600616, 0.010375775396823883]])  # of a real run
+    assert fit_temperature(small, torch.tensor([1])) == 0.01  # right: the surer the likelier
+    assert fit_temperature(small, torch.tensor([0])) == 100.0  # wrong
+    assert fit_temperature(torch.zeros(3, 2), torch.tensor([0, 1, 1])) == 1.0  # all the same
+    assert fit_temperature(torch.tensor([[1e3, 0.0]]), torch.tensor([0])) == 1.0  # sure enough
+    few = torch.tensor([[0.02, 0.0]]).repeat(4, 1)  # right in 3 of 4: log(3) = 0.02 / temperature
+    labels = torch.tensor([0, 0, 0, 1])
+    assert fit_temperature(few, labels) == pytest.approx(0.02 / math.log(3), rel=1e-6)
+    assert fit_temperature(few / 2, labels) == 0.01  # half of it is out of range
+
+
+def test_no_temperature_is_likelier_for_a_model_that_knows_nothing() -> None:
+    """Its logits are small and its guesses wrong, so the likelihood hardly depends on it."""
+    draws = torch.Generator().manual_seed(0)
+    tried = torch.logspace(-2, 2, 60, dtype=torch.float64).tolist()
+    for _ in range(60):
+        logits = 0.02 * torch.randn(10, 3, generator=draws)
+        labels = torch.randint(3, (10,), generator=draws)
+        found = nll(logits.double() / fit_temperature(logits, labels), labels)
+        assert found <= min(nll(logits.double() / one, labels) for one in tried) + 1e-12
+
+
 def test_temperatures_stay_finite() -> None:
     labels = torch.arange(5)
     perfect = fit_temperature(torch.eye(5), labels)

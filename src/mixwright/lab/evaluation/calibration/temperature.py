@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     Returns:
         The minimum of the mean negative log-likelihood, in [0.01, 100]; at an end of that range
-        for a model that is always right, or no better than chance.
+        for a model that is always right, or no better than chance; 1 where none is likelier.
 
     Raises:
         ValueError: what ``check_logits`` refuses.
@@ -42,31 +43,28 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     Source: Guo et al. 2017, arXiv:1706.04599.
     """
+    from scipy.optimize import brentq
+
     check_logits(logits, labels)
-    with torch.inference_mode(mode=False), torch.enable_grad():
-        # Copies made here are no inference tensors, which would refuse a gradient.
-        scores, wanted = logits.detach().clone().double(), labels.clone().long()
-        cold = torch.zeros((), dtype=torch.float64, device=scores.device, requires_grad=True)
-        search = torch.optim.LBFGS(
-            [cold],
-            max_iter=200,
-            tolerance_grad=1e-12,
-            tolerance_change=1e-15,
-            line_search_fn="strong_wolfe",
-        )
+    scores = logits.detach().double()
+    right = scores.gather(1, labels.long()[:, None]).mean()
 
-        def loss() -> Tensor:
-            search.zero_grad()
-            # The logarithm of the inverse temperature is free; the range keeps it finite.
-            scaled = scores * cold.clamp(-math.log(HIGHEST), -math.log(LOWEST)).exp()
-            value = torch.nn.functional.cross_entropy(scaled, wanted)
-            value.backward()
-            return value
+    def slope(warmth: float) -> float:
+        """Of the likelihood loss by the inverse temperature, in which it is convex."""
+        likely = (scores * math.exp(-warmth)).softmax(dim=1)
+        return float((likely * scores).sum(dim=1).mean() - right)
 
-        search.step(loss)  # pyright: ignore[reportArgumentType]
-    found = math.exp(-float(cold.detach()))
-    best = min(max(found, LOWEST), HIGHEST)
-    return min(best, 1.0, key=lambda value: nll(logits.double() / value, labels))
+    # The slope changes its sign once, so the search cannot be led astray; in logarithms, since the
+    # range has four orders of magnitude.
+    low, high = math.log(LOWEST), math.log(HIGHEST)
+    if slope(low) <= 0:
+        best = LOWEST
+    elif slope(high) >= 0:
+        best = HIGHEST
+    else:
+        found: Any = brentq(slope, low, high, xtol=1e-13)
+        best = math.exp(float(found))
+    return min(1.0, best, key=lambda value: nll(scores / value, labels))
 
 
 @dataclass(frozen=True)
