@@ -130,6 +130,11 @@ def scripted(num_classes):
         return nn.Sequential(torch.jit.script(nn.Flatten()), nn.LazyLinear(num_classes))
 
 
+def imagined(num_classes):
+    with torch.device("meta"):
+        return plain(num_classes)
+
+
 def leaving(num_classes):
     raise SystemExit("not like this")
 
@@ -227,6 +232,7 @@ def test_weights_follow_the_seed_whoever_imports_the_module() -> None:
         ("mynets:cut_off", "its logits do not depend on any weight that can learn"),
         ("mynets:idle", "its logits do not depend on any weight that can learn"),
         ("mynets:scripted", "holds a module of TorchScript, which cannot be copied"),
+        ("mynets:imagined", "weights of its Sequential are on the device meta, so they have no"),
         ("mynets:leaving", r"failed \(SystemExit: not like this\)\. Fix it; python -c 'from"),
         ("wordy:net", r"wordy cannot be imported \(ImportError: no such luck\)\. Fix it; pyth"),
         ("my-nets:plain", r"unknown model 'my-nets:plain'.*is written package\.module:function"),

@@ -50,6 +50,11 @@ def build_own(name: str, *, num_classes: int, image_size: int, channels: int) ->
             "since every run trains its own. Make it inside the function."
         )
     _returned.add(model)
+    if any(value.is_meta for value in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"model {name}: weights of its {type(model).__name__} are on the device meta, so they "
+            "have no values; expected weights that training can begin with. Make it on the CPU."
+        )
     if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
         raise ModelError(
             f"model {name}: it holds a module of TorchScript, which cannot be copied for averaged "
