@@ -16,7 +16,9 @@ from mixwright.lab.settings import decode
 SHORTENED = ("epochs", "warmup_epochs", "mix_off_epochs")
 """Fields of a recipe that shrink with its epochs."""
 
-_SAME = 0.1  # share by which costs may differ and still count as equal
+SAME = 0.1
+"""Share by which costs may differ and still count as equal."""
+
 _OUTSIDE = 1.5  # times that a run may be longer than its steps say, against the baseline's
 
 
@@ -281,7 +283,7 @@ def _equal_time(spent: Spent, found: Sequence[Spent]) -> int | None:
     near = {
         place: abs(other.cost - own)
         for place, other in enumerate(found)
-        if other.baseline and other.cost is not None and abs(other.cost / own - 1) <= _SAME
+        if other.baseline and other.cost is not None and abs(other.cost / own - 1) <= SAME
     }
     return min(near, key=lambda place: near[place], default=None)
 

@@ -7,7 +7,7 @@ import math
 from mixwright.lab.analysis.cost import read_cost
 from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.reports.formatting import count_range, joined
-from mixwright.lab.reports.sections.equal_time import at_equal_time
+from mixwright.lab.reports.sections.equal_time import at_equal_time, more_time
 
 
 def caveats(findings: Findings) -> list[str]:
@@ -70,6 +70,7 @@ def _about_equal_time(findings: Findings) -> list[str]:
         f"Methods had the same {time}, not the same epochs "
         f"({at_equal_time(found.own_epochs, clock=found.clock)}): a difference is one of what a "
         "given time buys, and says nothing of equal epochs. Without --equal-time all have the same."
+        f"{more_time(found)}"
     ]
 
 

@@ -141,6 +141,7 @@ def test_heading_caveats_and_table_say_it_too(made: tuple[Findings, Arrays]) -> 
     assert dict(head.metadata)["Training"] == SAID
     told = caveats(made[0])
     assert told[0].startswith("Methods had the same processor time, not the same epochs")
+    assert "had more time" not in told[0]
     assert SAID in told[0]
     assert not [sentence for sentence in told if "published recipe" in sentence]
     assert "Recipe by method" not in dict(head.metadata)
@@ -150,6 +151,21 @@ def test_heading_caveats_and_table_say_it_too(made: tuple[Findings, Arrays]) -> 
     console = Console(width=200, record=True, file=io.StringIO())
     print_comparison(made[0], console)
     assert SAID in " ".join(console.export_text().split())
+
+
+def test_an_epoch_that_costs_more_than_there_is_is_named(tmp_path: Path) -> None:
+    """Three epochs without mixing, of which one of CutMix costs 4.2, and two of MixUp 2.5."""
+    findings, arrays = fabricate(
+        tmp_path,
+        methods=("none", "mixup", "cutmix"),
+        epochs=3,
+        seconds={"none": 99.0, "mixup": 69.0, "cutmix": 39.0},
+        ratios={"mixup": 1.25, "cutmix": 4.2},
+        same_time=True,
+    )
+    words = f"so CutMix (1.40{TIMES}) had more time than no mixing; more epochs for all (--epochs)"
+    assert words in caveats(findings)[0]
+    assert words in section_of((findings, arrays)).reading
 
 
 def test_at_equal_epochs_nothing_of_it_is_said(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mixwright.arguments import counted
-from mixwright.lab.analysis.cost import Cost, Spent
+from mixwright.lab.analysis.cost import SAME, Cost, Spent
 from mixwright.lab.analysis.curves import AllCurves
 from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import NONE, duration, joined, spread, times
@@ -29,6 +29,21 @@ def at_equal_time(epochs: Mapping[str, int], *, clock: str | None = None) -> str
     """
     time = "device time" if clock == "device events" else "processor time"
     return f"equal {time}: epochs " + ", ".join(f"{name} {many}" for name, many in epochs.items())
+
+
+def more_time(found: Cost) -> str:
+    """Name the methods whose one epoch costs more than all of no mixing; empty where none does.
+
+    Those of at most a tenth more are let pass, as where costs are called equal.
+    """
+    dear = [spent for spent in found.methods if spent.cost is not None and spent.cost > 1 + SAME]
+    if not dear:
+        return ""
+    named = joined([f"{spent.name} ({times(spent.cost)})" for spent in dear])
+    return (
+        f" One epoch is the least there is, so {named} had more time than no mixing; more epochs "
+        "for all (--epochs) make it equal."
+    )
 
 
 def section(found: Cost, page: Page, *, measured: str, also: str) -> Section:
@@ -65,6 +80,7 @@ def _reading(found: Cost) -> str:
         "This is what a given time buys, no comparison at equal epochs: a dear method sees each "
         "image less often, in a shorter schedule."
     )
+    text += more_time(found)
     outside = [spent.name for spent in found.methods if spent.outside]
     if outside:
         text += (
