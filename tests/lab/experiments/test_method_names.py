@@ -114,6 +114,18 @@ def test_methods_joined_by_commas_are_told_how_to_be_written(
     assert str(caught.value).endswith(f"write {joined}.")
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("cutmix :p=0.5", "cutmix:p=0.5"), ("mixup + cutmix", "mixup+cutmix"),
+     ("mixup+ cutmix", "mixup+cutmix")],
+)  # fmt: skip
+def test_blanks_beside_signs_are_no_methods_of_their_own(written: str, meant: str) -> None:
+    with pytest.raises(ValueError, match="has blanks beside its signs; write") as caught:
+        parse_method(written)
+    assert str(caught.value).endswith(f"; write {meant}.")
+    assert parse_method(meant).text == meant
+
+
 def test_a_comma_left_over_from_a_list() -> None:
     with pytest.raises(ValueError, match=r'"cutmix," ends in a comma; write cutmix\.'):
         parse_methods(["cutmix,", "mixup"])

@@ -69,6 +69,9 @@ def check_one_method(word: str) -> None:
         ValueError: there are several, or one and a comma; the message says how to write them.
     """
     first, *others = _apart(word)
+    tight = re.sub(r"\s*([:+@=])\s*", r"\1", word)
+    if others and tight != word and len(_apart(tight)) == 1:
+        raise ValueError(f'method "{word}" has blanks beside its signs; write {tight}.')
     if known_method(first.partition(":")[0]) is None:
         return
     if others:
