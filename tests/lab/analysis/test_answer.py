@@ -325,6 +325,22 @@ def test_calibration_counts_where_accuracy_is_level() -> None:
     assert chosen(base, unsure) == ("none", "")  # 1.5 points less, which chance may explain
 
 
+def test_likelihoods_that_a_page_shows_as_equal_recommend_nothing() -> None:
+    """Networks at chance, whose probabilities differ surely and by nothing."""
+    base = method("none", BASE, nll=(2.330, 2.331, 2.329), ece=0.036, clean=1.0)
+    nll = (2.3270, 2.3281, 2.3259)
+    level = method("cutmix", gained(0.002), nll=nll, ece=0.035, clean=1.0)
+    findings = found(base, level)
+    group = findings.parts["scores"].group("cutmix raw")
+    assert group is not None
+    assert group.differences["nll"].p < 0.05
+    assert answer(findings).recommendation.choice == "none"
+    assert recommendation(findings) == (
+        "Train without mixing: no method was ahead by a point, and at the same accuracy none has "
+        "an NLL that is surely lower by 0.01."
+    )
+
+
 def test_what_temperature_scaling_does_needs_no_mixing() -> None:
     base = method("none", BASE, nll=(1.83, 1.82, 1.84), ece=0.245, ece_scaled=0.021, clean=1.0)
     level = method("cutmix", gained(0.002), nll=(1.22, 1.23, 1.21), ece=0.020, ece_scaled=0.018,

@@ -27,6 +27,7 @@ MATTERS = 0.01
 
 _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half a point
 _MOST_SEEDS = 12  # that a recommendation asks for
+_LIKELIER = 0.01  # likelihood loss by which probabilities are worth a word: pages show hundredths
 _LEVEL = 0.0005  # a difference of accuracy that a page calls level
 _TRIED = 3  # methods beside none that a longer training is tried with
 
@@ -155,7 +156,9 @@ def _recommended(
     calm = [
         group
         for group in mixing
-        if _sure(group.differences.get("nll"), -1)
+        if _sure(likelihood := group.differences.get("nll"), -1)
+        and likelihood is not None
+        and likelihood.interval.mean <= -_LIKELIER
         and not _sure(top1[group.key], -1)
         and top1[group.key].interval.mean > -MATTERS
     ]

@@ -155,8 +155,8 @@ def _without_method(choice: Recommendation, fits: Sequence[Fit], scores: Part) -
             "training images."
         )
     return (
-        "Train without mixing: no method was ahead by a point, and none has surely better "
-        "probabilities at the same accuracy."
+        "Train without mixing: no method was ahead by a point, and at the same accuracy none has "
+        "an NLL that is surely lower by 0.01."
     )
 
 
