@@ -19,6 +19,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch._subclasses import FakeTensor, FakeTensorMode
 from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch.torch_version import TorchVersion
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -33,6 +34,7 @@ _READS = {
 _INDEXING = {_aten.index, _aten.index_put, _aten.index_put_, _aten._index_put_impl_}
 _COPIES = {_aten._to_copy, _aten.copy_, _aten.copy}
 _COMPOSED = {_aten.to, _aten.item, _aten.is_nonzero, _aten.one_hot}
+_TRIED = TorchVersion("2.13")  # the lowest; 2.6 is too old
 _DUMMIES = {torch.bool: False, torch.int64: 0}
 
 
@@ -59,6 +61,8 @@ class Accelerator(TorchDispatchMode):
     def __enter__(self) -> Accelerator:
         if not torch.backends.cuda.is_built():  # its backward passes abort the process
             pytest.skip("this build of torch knows no CUDA, so it can pretend no such device")
+        if torch.__version__ < _TRIED:
+            pytest.skip(f"fake tensors of torch {torch.__version__} ask the driver for a device")
         self._fake = self._stack.enter_context(_OneMode())
         self._stack.enter_context(_no_driver_needed(self._seeds))
         super().__enter__()

@@ -21,7 +21,9 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     # Entering and leaving torch.autocast takes 10 us, as much as five small operations. Some
     # devices, such as that of tensors without data, know none.
     kind = device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+    # The compiler of torch 2.6 cannot ask whether it is available; where it compiles, it is.
+    available = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
+    if not available or not torch.is_autocast_enabled(kind):
         return _NOTHING
     return torch.autocast(kind, enabled=False)
 

@@ -174,6 +174,7 @@ def test_a_spawned_worker_compiles_for_itself() -> None:
     not any(map(shutil.which, ("g++", "c++", "clang++"))),
     reason="torch's inductor compiles for the CPU with a C++ compiler; none is on the PATH",
 )
+@pytest.mark.filterwarnings("ignore:Skipping serialization")  # torch 2.6 says so of its own cache
 def test_torchs_own_backend_gives_the_same() -> None:
     plain = Mix(MixUp(), num_classes=4, seed=3)
     compiled = Mix(MixUp(), num_classes=4, seed=3, compile=True)

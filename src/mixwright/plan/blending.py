@@ -35,10 +35,6 @@ class _Sources(NamedTuple):
     warp: tuple[Warp | None, ...] | None
     fill: Tensor | None
 
-    @property
-    def size(self) -> tuple[int, ...]:
-        return tuple(self.images.shape[2:])
-
     def gather(self, n: int) -> Tensor:
         """Gather the rows of source ``n`` into fresh memory."""
         rows = self.rows[:, n]
@@ -121,7 +117,7 @@ def blend(
         if second is None:
             second = sources.gather(1)
         fresh = not learned and second.shape == first.shape  # a fill may be smaller
-        mixed = _batched(first, second, form, sources.size, in_place=fresh)
+        mixed = _batched(first, second, form, tuple(images.shape[2:]), in_place=fresh)
     else:
         mixed = _many(sources, form, learned=learned)
     if is_transformed(images):  # vmap knows no memory formats
@@ -171,7 +167,7 @@ def _many(sources: _Sources, form: MaskForm, *, learned: bool) -> Tensor:
     masks of 0 need no gradient, the others are left out of each sum; finding them reads the masks,
     so this is for the CPU.
     """
-    images, size = sources.images, sources.size
+    images, size = sources.images, tuple(sources.images.shape[2:])
     kind = torch.promote_types(images.dtype, torch.float32)
     first = form.first().to(kind)
     left = (1 - first.sum(dim=1, keepdim=True)).clamp_min(0)
@@ -229,7 +225,7 @@ def _by_sample(sources: _Sources, form: MaskForm) -> Tensor:
             _mix(out[i], first, second, keep, i)
         return out
     separable = isinstance(form, SeparableMask)
-    masks = None if separable else resolve(form.first(), sources.size)
+    masks = None if separable else resolve(form.first(), tuple(images.shape[2:]))
     for i in range(len(out)):
         keep = _separable_mask(form, i) if masks is None else masks[i]
         if form.binary and not images.is_floating_point():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixwright.arguments import check_whole, shown
-from mixwright.masks.mask_forms import MaskForm
+from mixwright.masks.mask_forms import Box, DenseMask, MaskForm, SeparableMask
 from mixwright.masks.mask_ops import all_planes
 from mixwright.tensors import check_tensor
 
@@ -47,7 +47,8 @@ def check_kinds(
 
 def check_mask(name: str, argument: str, value: object) -> None:
     """Refuse what is neither a tensor nor a form of ``masks.mask_forms``."""
-    if not isinstance(value, MaskForm):
+    # Not MaskForm, which the compiler of torch 2.6 does not know as a type.
+    if not isinstance(value, (DenseMask, Box, SeparableMask)):
         check_tensor(name, argument, value)
 
 
