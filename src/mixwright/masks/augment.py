@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mixwright.constants import once
+from mixwright.masks.gaussian import exponent_slope, positions
 
 # From so many pixels on masks do not fit into the caches together, and most of a matrix is 0.
 _MANY_PIXELS = 128 * 128
@@ -120,9 +121,8 @@ def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:
     if size == 1:
         return torch.ones(len(sigma), 1, 1, device=sigma.device, dtype=torch.float32)
     reach = max(radius + 1, size)
-    # 2 ** (x * log2(e)): ``exp`` takes ten times as long where the result underflows.
-    slope = -0.5 * math.log2(math.e) / sigma.float().square().clamp_min(1e-6)
-    kernel = (_squares(reach, sigma.device) * slope[:, None]).exp2_()
+    slope = exponent_slope(sigma.float().square())[:, None]
+    kernel = (positions(reach, sigma.device).square() * slope).exp2_()
     # Denormal numbers would make the matrix products several times slower.
     kernel = functional.threshold(kernel, _LEAST, 0.0)
     kernel[:, radius + 1 :] = 0
@@ -135,12 +135,6 @@ def _smoothing_matrix(sigma: Tensor, *, radius: int, size: int) -> Tensor:
     matrix[:, :, 0] = tail.flip(1)
     matrix[:, :, -1] = tail
     return matrix
-
-
-@once
-def _squares(count: int, device: torch.device) -> Tensor:
-    """Give the squares of 0, 1, ..., ``count - 1``: float32."""
-    return torch.arange(count, device=device, dtype=torch.float32).square_()
 
 
 def _check(name: str, mask: Tensor) -> None:

@@ -34,7 +34,7 @@ def gaussian_factors(
 
     Source: the bumps of naver-ai/hmix-gmix, in factors.
     """
-    slope = _slope(variance.float())[:, None]
+    slope = exponent_slope(variance.float())[:, None]
     rows, columns = _squared_offset(cy, height), _squared_offset(cx, width)
     return (rows * slope).exp2_(), (columns * slope).exp2_()
 
@@ -72,7 +72,7 @@ def calibrated_variance(
     high = torch.full_like(wanted, math.log(max(height, width)) * 2 + 17)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        slope = _slope(middle.exp())
+        slope = exponent_slope(middle.exp())
         covered = (rows * slope).exp2_().mean(1, keepdim=True)
         covered = covered * (columns * slope).exp2_().mean(1, keepdim=True)
         too_small = covered < wanted
@@ -130,6 +130,7 @@ def _squared_offset(centre: Tensor, size: int) -> Tensor:
     return (positions(size, centre.device) - centre[:, None]).square_()
 
 
-def _slope(variance: Tensor) -> Tensor:
+def exponent_slope(variance: Tensor) -> Tensor:
+    """Give what a squared distance is times, for ``exp2`` to make a Gaussian of a variance."""
     # The floor keeps 0 / 0 out of the peak's pixel and is far below one pixel's width.
     return -_HALF / variance.clamp_min(1e-6)

@@ -54,13 +54,11 @@ class Layers:
 
     Attributes:
         forms: the masks that are not constant, one form for each method that drew any.
-        uneven: their places among the L; only they are augmented.
+        uneven: their places among the L, in the order of ``forms``; only they are augmented.
         levels: ``(L,)`` float32, the sample's own share of the masks that are constant, 1 of the
             others.
         rows: for each depth the samples that have such a layer; at the first depth, all.
         places: for each depth the places of the masks of its ``rows``.
-        numbers: ``(L,)`` on the CPU, those of the masks that are not constant, from 1; 0 of the
-            others.
 
     Rows and places are known on the host, so their number is too and nothing waits.
     """
@@ -70,7 +68,6 @@ class Layers:
     levels: Tensor
     rows: list[Tensor]
     places: list[Tensor]
-    numbers: Tensor
 
     def turns(self, *, p_rotate: float, p_shear: float, generator: Generator) -> Turns | None:
         """Draw rotations by any angle and shears by up to 0.3 on both axes, each by chance."""
@@ -152,8 +149,9 @@ class _Planes:
                 out.copy_((~first).view(torch.uint8))
             else:
                 torch.sub(1, first, out=out)
-        self.plane = layers.numbers.clone()  # which one each of the L masks has
         self.all = torch.arange(len(self.planes))
+        self.plane = torch.zeros(len(layers.levels), dtype=torch.int64)
+        self.plane.index_copy_(0, layers.uneven, self.all[1 : self.taken])  # of each of the L masks
 
     def turn(self, turns: Turns) -> None:
         after = turned(
@@ -242,7 +240,6 @@ def draw_layers(
     levels = torch.ones_like(wanted)
     forms: list[MaskForm] = []
     uneven: list[int] = []
-    numbers: list[int] = []
     stop = 0
     for method, share in zip(methods, wanted.split(counts), strict=True):
         start, stop = stop, stop + len(share)
@@ -251,10 +248,8 @@ def draw_layers(
         mask = method.keep(share, size=size, generator=generator)
         if isinstance(mask, DenseMask) and mask.constant:
             levels[start:stop] = mask.first().view(-1)
-            numbers += [0] * (stop - start)
         else:
             forms.append(mask)
-            numbers += range(len(uneven) + 1, len(uneven) + 1 + stop - start)
             uneven += range(start, stop)
     return Layers(
         forms,
@@ -262,7 +257,6 @@ def draw_layers(
         levels,
         rows,
         list(place.split(sizes)),
-        torch.tensor(numbers),
     )
 
 
