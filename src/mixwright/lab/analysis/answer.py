@@ -25,8 +25,10 @@ CLAIM = 0.05
 MATTERS = 0.01
 """A difference of accuracy that is worth another run: below a point few would change a recipe."""
 
+MOST_SEEDS = 12
+"""Seeds that a recommendation asks for at most."""
+
 _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half a point
-_MOST_SEEDS = 12  # that a recommendation asks for
 _LIKELIER = 0.01  # likelihood loss by which probabilities are worth a word: pages show hundredths
 _LEVEL = 0.0005  # a difference of accuracy that a page calls level
 _TRIED = 3  # methods beside none that a longer training is tried with
@@ -45,7 +47,7 @@ _OF_EVALUATE = ("--data-dir", "--skip-unreadable", "--device", "--trust")  # tha
 
 Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "early", "unknown"]
 
-Reason = Literal["seeds", "epochs", "calibration", "data", "train"]
+Reason = Literal["seeds", "epochs", "calibration", "data", "train", "cheapest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,8 @@ class Step:
 
     Attributes:
         reason: what for: more ``seeds``, more ``epochs``, a closer look at ``calibration``,
-            ``data`` of one's own, or to ``train`` with what was chosen.
+            ``data`` of one's own, to ``train`` with what was chosen, or with no mixing as the
+            ``cheapest`` where no number of seeds in reach would tell.
         command: to type.
         seconds: that its runs will take together, from the times of these; None where it trains
             nothing, or on data that nobody has seen.
@@ -255,9 +258,12 @@ def _steps(
         steps.append(Step(reason="data", command=own.text()))
     elif choice.choice == "accuracy" or (choice.choice in ("none", "likely") and not steps):
         steps.append(_training(command, choice.method or "none", recipe, spent, learning))
+    elif choice.choice == "unknown" and not steps:
+        alone = _training(command, "none", recipe, spent, learning)
+        steps.append(dataclasses.replace(alone, reason="cheapest"))
     if command.value("--config") is not None:
         # A file may name the folder, and options that train does not take; it is not read here.
-        steps = [step for step in steps if step.reason not in ("calibration", "train")]
+        steps = [step for step in steps if step.reason not in ("calibration", "train", "cheapest")]
     return tuple(steps[:2])
 
 
@@ -356,7 +362,7 @@ def _more_seeds(
         wanted = max(3, most)
     else:
         needed = seeds_needed.get(f"{choice.method} raw")
-        if needed is None or needed > _MOST_SEEDS:
+        if needed is None or needed > MOST_SEEDS:
             return None
         wanted = max(needed, most + 1)
     return Step(

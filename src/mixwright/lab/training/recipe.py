@@ -22,6 +22,12 @@ _NAME = Rule("a name", lambda value: bool(value.strip()))
 _COUNT = Rule("a whole number, at least 1", lambda value: value >= 1)
 _POSITIVE = Rule("a number above 0", lambda value: value > 0)
 _NOT_NEGATIVE = Rule("a number, at least 0", lambda value: value >= 0)
+# Beyond it arithmetic in float32 overflows, which torch reports by a traceback.
+_HIGHEST_RATE = 1e6
+_RATE = Rule(f"a number in [0, {_HIGHEST_RATE:g}]", lambda value: 0 <= value <= _HIGHEST_RATE)
+_LEARNING_RATE = Rule(
+    f"a number above 0, at most {_HIGHEST_RATE:g}", lambda value: 0 < value <= _HIGHEST_RATE
+)
 _FACTOR = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
 _SHARE = Rule("a number in [0, 1]", lambda value: 0 <= value <= 1)
 _BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
@@ -61,10 +67,10 @@ class Recipe:
     Example:
         >>> Recipe(epochs=3).lr
         0.1
-        >>> Recipe(lr=-1)
+        >>> Recipe(loss="mse")
         Traceback (most recent call last):
         ...
-        mixwright.lab.training.recipe.RecipeError: recipe: lr is -1.0; expected a number above 0.
+        mixwright.lab.training.recipe.RecipeError: recipe: loss is 'mse'; expected one of ce, bce.
     """
 
     data: str = _data(
@@ -86,11 +92,11 @@ class Recipe:
     batch_size: int = _training(50, "images a step, over all processes", "COUNT", _COUNT)
     # The rule takes the call for a shared default; it makes a field, as in the lines around it.
     optimizer: Optimizer = _training("sgd", "the optimiser")  # noqa: RUF009
-    lr: float = _training(0.1, "learning rate at its highest", "RATE", _POSITIVE)
+    lr: float = _training(0.1, "learning rate at its highest", "RATE", _LEARNING_RATE)
     momentum: float = _training(0.9, "of SGD", "SHARE", _BELOW_ONE)
     nesterov: bool = _training(True, "whether SGD looks ahead")  # needs momentum
     # Decoupled from the gradient with adamw and lamb.
-    weight_decay: float = _training(5e-4, "weight decay", "RATE", _NOT_NEGATIVE)
+    weight_decay: float = _training(5e-4, "weight decay", "RATE", _RATE)
     # Pulls at every parameter of fewer than two dimensions, as CIFAR recipes do.
     decay_norms: bool = _training(True, "whether it pulls at biases and norm layers too")
     warmup_epochs: float = _training(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from mixwright.arguments import counted
-from mixwright.lab.analysis.answer import Answer, Recommendation, Step
+from mixwright.lab.analysis.answer import MOST_SEEDS, Answer, Recommendation, Step
 from mixwright.lab.analysis.cost import Spent, read_cost
 from mixwright.lab.analysis.diagnosis import FITTED, Fit
 from mixwright.lab.analysis.findings import Findings, Group, Part
@@ -260,6 +260,8 @@ def _what(step: Step) -> str:
         "calibration": "measure calibration in full, on the runs that are there.",
         "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
         "train": "train a model that way.",
+        "cheapest": f"more than {MOST_SEEDS} seeds of each would tell; until then train without "
+        "mixing, which costs least.",
     }[step.reason]
 
 
