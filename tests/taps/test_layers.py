@@ -12,6 +12,7 @@ from mixwright.lab.models.build import build_model
 from mixwright.lab.models.normalised import Normalised
 from mixwright.taps import as_map, bare, classifier, last_map, named_layer, stages
 from mixwright.taps import layers as layers_module
+from mixwright.taps.sites import example_images
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,17 @@ def test_models_without_maps_or_classifier_say_so():
         stages(flat, torch.rand(2, 3, 2, 2))
     with pytest.raises(ValueError, match="has no Linear"):
         classifier(nn.Conv2d(3, 3, 1))
+
+
+def test_messages_name_the_network_behind_what_normalises_for_it():
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    wrapped = Normalised(flat, [0.5] * 3, [0.5] * 3)
+    with pytest.raises(ValueError, match="no layer of Sequential gives a map"):
+        last_map(wrapped, torch.rand(2, 3, 2, 2))
+    with pytest.raises(ValueError, match="Sequential shows no stages"):
+        stages(wrapped, torch.rand(2, 3, 2, 2))
+    with pytest.raises(ValueError, match="Sequential does not run on blank images"):
+        example_images(wrapped)
 
 
 def test_layers_are_found_by_name_and_the_nearest_is_named():

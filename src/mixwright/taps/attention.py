@@ -21,7 +21,7 @@ from mixwright.taps.heads import qkv as qkv
 from mixwright.taps.heads import scaling as scaling
 from mixwright.taps.heads import weights as weights
 from mixwright.taps.layers import named_layer
-from mixwright.taps.modes import bare, hooked
+from mixwright.taps.modes import bare, class_name, hooked
 from mixwright.taps.split import Split, declared_prefix, is_transformers, pools_tokens
 from mixwright.taps.windows import Windows
 
@@ -46,7 +46,7 @@ def attention_layers(model: nn.Module) -> tuple[str, ...]:
             inside.update(module.modules())
     if not found:
         raise ValueError(
-            f"taps: {_class_name(model)} has no attention that can be read; expected a "
+            f"taps: {class_name(model)} has no attention that can be read; expected a "
             "transformer: smallvit, a vit, deit or swin of timm, a ViT of torchvision, or a vit, "
             "deit, dinov2, beit or swin of transformers."
         )
@@ -280,13 +280,6 @@ def _shape_of(
 def _is_plain(module: nn.Module) -> bool:
     """Whether a layer attends over all tokens in one of the ways that can be read."""
     return is_global(module) or is_torch(module) or Split.of(module) is not None
-
-
-def _class_name(model: nn.Module) -> str:
-    """Name the class of a model as its author knows it, behind what normalises for it."""
-    inner = bare(model)
-    children = dict(inner.named_children())
-    return type(children["model"] if list(children) == ["model"] else inner).__name__
 
 
 def _odd(name: str, what: str) -> str:

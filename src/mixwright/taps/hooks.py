@@ -11,7 +11,7 @@ from torch.nn import Module
 
 from mixwright.arguments import of_type
 from mixwright.taps.layers import INPUT, first_tensor, named_layer, with_first
-from mixwright.taps.modes import bare, hooked
+from mixwright.taps.modes import bare, class_name, hooked
 
 
 class Tap:
@@ -78,7 +78,7 @@ def entering(model: Module, layer: str | Module) -> Generator[Tap]:
         if not names:
             raise ValueError(
                 f"taps: {of_type(layer)} was given that is no layer of this "
-                f"{type(bare(model)).__name__}; expected one of its own. A copy of a model has "
+                f"{class_name(model)}; expected one of its own. A copy of a model has "
                 "copies of its layers: give the name instead."
             )
         name, module = names[0], layer

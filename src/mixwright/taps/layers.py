@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mixwright.arguments import nearest
-from mixwright.taps.modes import bare, evaluating, hooked
+from mixwright.taps.modes import bare, class_name, evaluating, hooked
 
 INPUT = "input"
 """Stands for the model's own input where a layer is asked for."""
@@ -71,7 +71,7 @@ def classifier(model: nn.Module, images: Tensor | None = None) -> nn.Linear:
     found = [module for module in bare(model).modules() if isinstance(module, nn.Linear)]
     if not found:
         raise ValueError(
-            f"taps: {type(bare(model)).__name__} has no Linear layer; expected a classifier that "
+            f"taps: {class_name(model)} has no Linear layer; expected a classifier that "
             "ends in one."
         )
     return found[-1]
@@ -96,7 +96,7 @@ def last_map(model: nn.Module, images: Tensor, *, pooled: bool = True) -> str:
     maps = [layer for layer in trace.layers if len(layer.shape) in (3, 4)]
     if not maps:
         raise ValueError(
-            f"taps: no layer of {type(bare(model)).__name__} gives a map (B, C, h, w) or tokens "
+            f"taps: no layer of {class_name(model)} gives a map (B, C, h, w) or tokens "
             "(B, T, D) before its last Linear. Name the layer."
         )
     fitting = [layer for layer in maps if trace.width in layer.shape[1:]]
@@ -127,7 +127,7 @@ def stages(model: nn.Module, images: Tensor) -> tuple[str, ...]:
     found = tuple(rows[0][1] if rows and len(rows[0][1]) > 1 else (layer.name for layer in maps))
     if len(found) < 2:
         raise ValueError(
-            f"taps: {type(bare(model)).__name__} shows no stages; expected at least two composite "
+            f"taps: {class_name(model)} shows no stages; expected at least two composite "
             "layers that give maps. Name the layers, as model.named_modules() does."
         )
     return found

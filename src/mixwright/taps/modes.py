@@ -30,6 +30,13 @@ def bare(model: nn.Module) -> nn.Module:
             return model
 
 
+def class_name(model: nn.Module) -> str:
+    """Name the class of a model as its author knows it, behind what normalises for it."""
+    inner = bare(model)
+    children = dict(inner.named_children())
+    return type(children["model"] if list(children) == ["model"] else inner).__name__
+
+
 def deep_copy(module: _M) -> _M:
     """Copy a module with all that is in it.
 

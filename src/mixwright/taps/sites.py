@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mixwright.taps.attention import prefix_tokens
 from mixwright.taps.hooks import tapping
 from mixwright.taps.layers import as_map, stages
-from mixwright.taps.modes import bare, evaluating
+from mixwright.taps.modes import bare, class_name, evaluating
 
 _SIDES = (32, 64, 96, 224)
 
@@ -47,7 +47,7 @@ def mask_stage(model: nn.Module, images: Tensor) -> str:
         return larger[-1]
     if not any(areas):
         raise ValueError(
-            f"taps: no stage of {type(inner).__name__} gives a map; expected one for a mask "
+            f"taps: no stage of {class_name(inner)} gives a map; expected one for a mask "
             "network to read. Name the layer."
         )
     return names[(len(names) - 1) // 2]
@@ -77,7 +77,7 @@ def example_images(model: nn.Module, side: int | None = None) -> Tensor:
             continue
         return images
     raise ValueError(
-        f"taps: {type(inner).__name__} does not run on blank images of {channels} channels and "
+        f"taps: {class_name(inner)} does not run on blank images of {channels} channels and "
         f"{', '.join(map(str, sides))} pixels ({reason}); expected one of these to do. Give "
         "image_size, the side of the images in pixels."
     )
