@@ -82,7 +82,8 @@ class Spent:
         ratio: ``seconds`` in those of the baseline; None without one.
         step_seconds: median over its runs of a training step.
         step_ratio: likewise for ``step_seconds``.
-        seconds_a_step: mean time of a run in units of its own steps.
+        seconds_a_step: time of a run in units of its own steps, the least of its runs: one that
+            was paused, or had to share its core, took longer for no reason of the method.
         mean_seconds: mean over its runs of the whole training.
         mean_ratio: likewise for ``mean_seconds``.
         top1: of the trained weights, over its runs.
@@ -295,16 +296,18 @@ def _spent(
     found: list[Spent] = []
     for group in groups:
         seconds = [float(run["seconds"]) for run in group.summaries]
-        step = statistics.median(float(run["step_seconds"]) for run in group.summaries)
+        steps = [float(run["step_seconds"]) for run in group.summaries]
         found.append(
             Spent(
                 key=group.key,
                 name=group.name if longer is None else f"{group.name}, {counted(longer, 'epoch')}",
                 baseline=group.baseline,
                 seconds=statistics.median(seconds),
-                step_seconds=step,
+                step_seconds=statistics.median(steps),
                 mean_seconds=statistics.fmean(seconds),
-                seconds_a_step=statistics.fmean(seconds) / max(step, 1e-9),
+                seconds_a_step=min(
+                    run / max(step, 1e-9) for run, step in zip(seconds, steps, strict=True)
+                ),
                 top1=top1[group.method],
                 longer=longer,
             )
