@@ -15,6 +15,7 @@ from mixwright.lab.analysis.findings import Arrays, Findings, Group
 from mixwright.lab.analysis.measures import with_statistics
 from mixwright.lab.reports.figures import styled
 from mixwright.lab.reports.formatting import NONE, TIMES
+from mixwright.lab.reports.palette import method_shades
 from mixwright.lab.reports.section import Section, Table
 from mixwright.lab.reports.sections import cost as cost_section
 from mixwright.lab.reports.sections import sweep as sweep_section
@@ -279,3 +280,26 @@ def test_each_mark_stands_at_its_cost(made: tuple[Findings, Arrays]) -> None:
     assert axes.get_xlabel() == "cost of training, in that of no mixing"
     marks = [line for line in axes.get_lines() if line.get_marker() == "o"]
     assert [list(mark.get_xdata()) for mark in marks] == [[1.0], [1.04], [1.25]]
+
+
+def test_methods_of_one_colour_have_marks_of_their_own(made: tuple[Findings, Arrays]) -> None:
+    """Nine methods that mix have eight colours."""
+    names = ["none", *"abcdefghi"]
+    groups = [timed(name, 10.0) for name in names]
+    found = cost(groups, scores=groups, recipe=RECIPE, measured=costs(dict.fromkeys(names[1:], 1)))
+    figure = cost_section.cost_figure(found.methods, method_shades(names, "none"), width=7.0)
+    drawn = [
+        (line.get_markeredgecolor(), line.get_marker())
+        for line in figure.axes[0].get_lines()
+        if line.get_marker() not in ("None", None)
+    ]
+    assert len(drawn) == len(set(drawn)) == 10
+    assert len({colour for colour, _ in drawn}) == 9
+
+
+def test_costs_of_up_to_four_have_ticks_between() -> None:
+    groups = [timed("none", 10.0), timed("adautomix", 40.0, step=0.04)]
+    found = cost(groups, scores=groups, recipe=RECIPE, measured=costs({"adautomix": 4.03}))
+    shades = method_shades(["none", "adautomix"], "none")
+    (axes,) = cost_section.cost_figure(found.methods, shades, width=7.0).axes
+    assert list(axes.get_xticks()) == [1, 1.5, 2, 3, 4]

@@ -13,7 +13,7 @@ from mixwright.lab.reports.formatting import NONE, count_range, duration, spread
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections import equal_time
-from mixwright.lab.reports.sections.lines import legend_beside
+from mixwright.lab.reports.sections.lines import legend_beside, point_marks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,13 +76,14 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
     axes.step(*zip(*front, strict=True), where="post", color=FAINT.light, lw=1, zorder=1)
     marks, names = list[Line2D](), list[str]()
     # By cost, so that the names stand in the order of the marks.
-    for spent, (x, y) in sorted(zip(found, points, strict=True), key=lambda pair: pair[1]):
-        colour = shades[spent.key].light
+    ordered = sorted(zip(found, points, strict=True), key=lambda pair: pair[1])
+    colours = [shades[spent.key].light for spent, _ in ordered]
+    for (spent, (x, y)), colour, mark in zip(ordered, colours, point_marks(colours), strict=True):
         if spent.top1.low == spent.top1.low:  # not NaN
             ends = [100 * spent.top1.low, 100 * spent.top1.high]
             axes.plot([x, x], ends, color=colour, lw=1.4, solid_capstyle="round")
         face = colour if spent.longer is None else "white"
-        marks += axes.plot(x, y, "o", ms=6, mfc=face, mec=colour, mew=1.4, ls="")
+        marks += axes.plot(x, y, mark, ms=6, mfc=face, mec=colour, mew=1.4, ls="")
         names.append(spent.name)
     axes.margins(x=0.06, y=0.08)
     percent_axis(axes, "y")
@@ -181,7 +182,10 @@ def _times(found: Sequence[Spent]) -> Table:
 def _ticks(axes: Axes, values: Sequence[float]) -> None:
     """A few round numbers on a logarithmic axis, however short it is."""
     low, high = axes.get_xlim()
-    steps = (1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 3, 4, 5, 6, 8) if high / low < 4 else (1, 2, 5)
+    if high / low < 4:
+        steps = (1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 3, 4, 5, 6, 8)
+    else:
+        steps = (1, 1.5, 2, 3, 4, 6, 8) if high / low < 12 else (1, 2, 5)
     decades = range(math.floor(math.log10(min(values))) - 1, math.ceil(math.log10(max(values))) + 2)
     ticks = [step * 10.0**power for power in decades for step in steps]
     ticks = [tick for tick in ticks if low <= tick <= high]

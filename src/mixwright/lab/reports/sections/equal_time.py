@@ -13,7 +13,7 @@ from mixwright.lab.analysis.curves import AllCurves
 from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
 from mixwright.lab.reports.formatting import NONE, duration, joined, spread, times
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
-from mixwright.lab.reports.sections.lines import legend_beside
+from mixwright.lab.reports.sections.lines import legend_beside, point_marks
 from mixwright.lab.settings import decode
 
 if TYPE_CHECKING:
@@ -148,14 +148,16 @@ def equal_time_figure(
     figure, axes = canvas(width, 3.3 if width >= WIDE else 2.8 + 0.1 * len(paths))
     marks, names = list[Line2D](), list[str]()
     # By the end, so that the names stand in the order of the lines.
-    for path in sorted(paths, key=lambda path: -path.spent.top1.mean):
-        spent, colour = path.spent, shades[path.spent.key].light
+    ordered = sorted(paths, key=lambda path: -path.spent.top1.mean)
+    colours = [shades[path.spent.key].light for path in ordered]
+    for path, colour, mark in zip(ordered, colours, point_marks(colours), strict=True):
+        spent = path.spent
         axes.plot(path.cost, path.top1, color=colour, lw=2.0 if spent.baseline else 1.4)
         end, mean = spent.cost or math.nan, 100 * spent.top1.mean
         if spent.top1.low == spent.top1.low:  # not NaN
             ends = [100 * spent.top1.low, 100 * spent.top1.high]
             axes.plot([end, end], ends, color=colour, lw=1.4, solid_capstyle="round")
-        marks += axes.plot(end, mean, "o", ms=5, mfc=colour, mec=colour, ls="")
+        marks += axes.plot(end, mean, mark, ms=5, mfc=colour, mec=colour, ls="")
         names.append(f"{spent.name}: {counted(spent.epochs or 0, 'epoch')}")
     axes.margins(x=0.03, y=0.06)
     percent_axis(axes, "y")

@@ -141,6 +141,17 @@ def group_whiskers(axes: Axes, rows: Sequence[Row]) -> None:
         )  # fmt: skip
 
 
+def point_marks(colours: Sequence[str]) -> list[str]:
+    """Return a mark for each colour: discs, and others where a colour comes again.
+
+    Example:
+        >>> point_marks(["blue", "red", "blue"])
+        ['o', 'o', 's']
+    """
+    marks = "os^v"
+    return [marks[colours[:place].count(one) % 4] for place, one in enumerate(colours)]
+
+
 def legend(figure: Figure, groups: Sequence[Group], shades: Shades, *, wide: bool) -> None:
     """Name the colours below a figure; in a wide one there is room for four names in a row."""
     from matplotlib.lines import Line2D
