@@ -29,6 +29,24 @@ def kept(method: str, sources: int, epochs: int) -> dict[str, torch.Tensor]:
     return {f"diagnostics/{method}/{name}": array for name, array in found.items()}
 
 
+def test_a_mixture_of_different_images_is_shown(tmp_path: Path) -> None:
+    """Of three images the first mixture has one twice, the second all; its mask is the last's."""
+    page = page_of((compared(tmp_path), {}))
+    arrays = kept("none", 2, 2) | kept("mixup", 3, 2)
+    own = "diagnostics/mixup/"
+    arrays[f"{own}images"][1] = 30
+    arrays[f"{own}index"] = torch.tensor([[0, 0, 1], [1, 0, -1]])
+    arrays[f"{own}mixed"][1] = 220
+    histories = [{"method": name, "epochs": [1, 2]} for name in ("none", "mixup")]
+    part = replace(page.findings.parts["diagnostics"], numbers={"methods": histories})
+    found = write(part, replace(page, arrays=arrays))["diagnostics"]
+    with styled():
+        _, second = drawings(found)["masks"].make(6.6).axes
+    shown = second.images[0].get_array()
+    assert (abs(shown[5, 5] - 30 / 255) < 1e-6).all()
+    assert (abs(shown[5, -5] - 220 / 255) < 1e-6).all()
+
+
 def section(tmp_path: Path, *histories: tuple[str, int, list[int]]) -> Section:
     page = page_of((compared(tmp_path), {}))
     arrays: dict[str, Any] = {}

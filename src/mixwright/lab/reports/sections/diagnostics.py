@@ -114,17 +114,24 @@ def _rows(history: MaskHistory, page: Page) -> tuple[tuple[str, tuple[Tensor, ..
     return (*sources, *epochs, ("mixed", tuple(mixed)))
 
 
+def _most_mixed(index: Tensor) -> int:
+    """The first mixture of as many different images as any: one image twice shows no border."""
+    different = [len(set(row)) for row in index.tolist()]
+    return different.index(max(different))
+
+
 def _beside(histories: Sequence[MaskHistory], page: Page, width: float) -> Figure:
-    """A row a method: the first image, its masks by epoch, and its last mixture."""
+    """A row a method: the first image, its masks by epoch, and its last mixture, of one sample."""
     groups = methods_of(page.findings.parts["scores"])
     lines, titles = list[list[Tensor]](), list[list[str]]()
     for history in histories:
         *sources, (_, mixed) = _rows(history, page)
+        place = _most_mixed(page.arrays[f"diagnostics/{history.method}/index"])
         epochs = sources[-len(history.epochs) :]
         if width < WIDE:  # the first, one of the middle and the last
             epochs = [epochs[0], epochs[len(epochs) // 2], epochs[-1]]
         named = [sources[0], *epochs, ("mixed", mixed)]
-        lines.append([colours(pictures[0][None])[0] for _, pictures in named])
+        lines.append([colours(pictures[place][None])[0] for _, pictures in named])
         titles.append(["first image", *(name for name, _ in named[1:])])
     longest = max(map(len, lines))
     for line in lines:
