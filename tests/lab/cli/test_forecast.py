@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from mixwright.lab.cli import forecast as module
 from mixwright.lab.cli import main
 from mixwright.lab.cli.forecast import estimate_line, run_line
-from mixwright.lab.experiments.estimate import Estimate
+from mixwright.lab.experiments.estimate import Estimate, Sparser
 from mixwright.lab.experiments.grid import Planned, plan_runs
 from mixwright.lab.experiments.methods import parse_methods
 
@@ -39,6 +40,14 @@ def of(seconds: float, *runs: float, workers: int = 2, memory: int | None = GIB)
 )  # fmt: skip
 def test_the_line_of_a_comparison(found: Estimate, line: str) -> None:
     assert estimate_line(found) == f"about {line}"
+
+
+def test_rarer_evaluations_stand_at_the_end_of_a_line() -> None:
+    found = replace(of(600, 300, 300), sparser=Sparser(12, 250.0))
+    assert estimate_line(found) == (
+        "about 10 minutes: 2 runs of 5 minutes on 2 workers; 1.0 GiB each; with --eval-every 12 "
+        "about 4 minutes"
+    )
 
 
 def test_the_line_of_a_run(tmp_path: Path) -> None:

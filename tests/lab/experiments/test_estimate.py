@@ -35,8 +35,8 @@ LEARNED = replace(PLAIN, epoch=20.0, snapshot=2.0, snapshot_bytes=10, memory=500
 FAST = ImageNeeds(bytes=0.0, seconds=1e-6, fixed=0)
 
 
-def planned(out: Path, *methods: str, seeds: int = 1) -> list[Planned]:
-    return plan_runs(parse_methods(methods), SETTINGS, seeds=seeds, out=out)
+def planned(out: Path, *methods: str, seeds: int = 1, **more: Any) -> list[Planned]:
+    return plan_runs(parse_methods(methods), SETTINGS | more, seeds=seeds, out=out)
 
 
 def begin(run: Planned, epochs: int) -> None:
@@ -91,6 +91,29 @@ def test_a_comparison_also_measures_costs_and_makes_a_page(tmp_path: Path) -> No
     costs = 2 * 1.0 + (2 + 5) * (0.5 + 0.5)  # two starts; two rounds to warm up
     page = 4.0 * (0.4 + 2 * 0.05)
     assert found.seconds - alone.seconds == pytest.approx(costs + page + 4.0)
+
+
+def test_rarer_evaluations_are_named_where_they_spare_much(tmp_path: Path) -> None:
+    """A run evaluated after each of 100 epochs: 1 + 150 + 310; ten times in all: 1 + 150 + 31."""
+    quick = replace(PLAIN, epoch=1.0)
+    runs = planned(tmp_path, "none", "mixup", epochs=100, eval_every=1)
+    measured = {"none": quick, "mixup": quick}
+    found = summed(runs, measured, workers=2, compared=False)
+    assert found.seconds == pytest.approx(461)
+    assert found.sparser is not None
+    assert found.sparser.eval_every == 10
+    assert found.sparser.seconds == pytest.approx(182)
+    # With steps of 7.5 s 279 of 1,111 s are a fourth, with those of 7.6 s they are less.
+    slow = {text: replace(quick, epoch=7.5) for text in measured}
+    assert summed(runs, slow, workers=2, compared=False).sparser is not None
+    slow = {text: replace(quick, epoch=7.6) for text in measured}
+    assert summed(runs, slow, workers=2, compared=False).sparser is None
+    rare = planned(tmp_path, "none", epochs=100, eval_every=10)
+    assert summed(rare, measured, workers=2, compared=False).sparser is None
+    brief = planned(tmp_path, "none", epochs=20, eval_every=1)  # spares 31 s of 93
+    assert summed(brief, measured, workers=2, compared=False).sparser is None
+    begin(runs[1], 1)  # it would begin anew
+    assert summed(runs, measured, workers=2, compared=False).sparser is None
 
 
 def test_a_slower_wall_clock_counts(tmp_path: Path) -> None:

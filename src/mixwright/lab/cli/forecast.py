@@ -118,7 +118,7 @@ def estimate_line(found: Estimate) -> str:
         spread = f"{low} to {high}"
     runs = f"{counted(len(found.runs), 'run')} of {spread} on {counted(found.workers, 'worker')}"
     memory = "" if found.memory is None else f"; {_gib(found.memory)} each"
-    return f"about {about_time(found.seconds)}: {runs}{memory}"
+    return f"about {about_time(found.seconds)}: {runs}{memory}{_rarer(found)}"
 
 
 def run_line(found: Estimate, run: Planned) -> str:
@@ -126,7 +126,16 @@ def run_line(found: Estimate, run: Planned) -> str:
     epochs = len(epochs_left(run))
     memory = "" if found.memory is None else f"; {_gib(found.memory)}"
     each = about_time(found.seconds / max(1, epochs))
-    return f"about {about_time(found.seconds)}: {counted(epochs, 'epoch')} of {each}{memory}"
+    times = f"{counted(epochs, 'epoch')} of {each}"
+    return f"about {about_time(found.seconds)}: {times}{memory}{_rarer(found)}"
+
+
+def _rarer(found: Estimate) -> str:
+    """What rarer evaluations would spare."""
+    if found.sparser is None:
+        return ""
+    every, seconds = found.sparser
+    return f"; with --eval-every {every} about {about_time(seconds)}"
 
 
 def say_plan(

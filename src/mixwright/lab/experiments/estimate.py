@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mixwright.lab.experiments.executors.base import Executor, Job
 from mixwright.lab.experiments.measured_run import ImageNeeds, Measured
@@ -26,8 +26,19 @@ from mixwright.lab.training.recipe import Recipe
 if TYPE_CHECKING:
     from mixwright.lab.experiments.grid import Place, Planned
 
+# Curves are as good with so many evaluations of a run; fewer are named where they spare this share
+# of the time, and a minute.
+_EVALUATIONS, _SPARED, _MINUTE = 10, 0.25, 60.0
+
 # A page takes a part of the time in which a process of ours gets ready, and more for each method.
 _PAGE, _PAGE_A_METHOD = 0.4, 0.05
+
+
+class Sparser(NamedTuple):
+    """An evaluation every so many epochs, and the seconds that all would take then."""
+
+    eval_every: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,8 @@ class Estimate:
         memory: most bytes of one worker; None where the system does not say.
         free: bytes of a CUDA device that were free; None for the CPU.
         disk: bytes that are written.
+        sparser: rarer evaluations, where a good part of the time is theirs; None elsewhere, and
+            where a run was begun, which would begin anew.
     """
 
     seconds: float
@@ -49,6 +62,7 @@ class Estimate:
     memory: int | None
     free: int | None
     disk: int
+    sparser: Sparser | None = None
 
 
 def measured_by_workers(
@@ -87,10 +101,14 @@ def _on_the_wall(measured: Mapping[str, Measured]) -> dict[str, Measured]:
     }
 
 
-def run_seconds(run: Planned, measured: Measured) -> float:
-    """Return what is left to do of a run, of which all seconds are by the wall clock."""
+def run_seconds(run: Planned, measured: Measured, *, eval_every: int | None = None) -> float:
+    """Return what is left to do of a run, of which all seconds are by the wall clock.
+
+    ``eval_every`` are epochs between two evaluations, where they are not those of its recipe.
+    """
     recipe, left = run.recipe, epochs_left(run)
-    evaluated = sum(not epoch % recipe.eval_every or epoch == recipe.epochs for epoch in left)
+    every = eval_every or recipe.eval_every
+    evaluated = sum(not epoch % every or epoch == recipe.epochs for epoch in left)
     snapshots = sum(is_snapshot_epoch(epoch, recipe.epochs) for epoch in left)
     return (
         measured.start
@@ -113,9 +131,9 @@ def summed(
     usual = _mean(list(measured.values()))
     each = [(run, measured.get(run.method.text, usual)) for run in missing]
     seconds = [run_seconds(run, found) for run, found in each]
-    whole = makespan(seconds, workers)
-    if compared:
-        whole += _after(runs, measured, usual)
+    after = _after(runs, measured, usual) if compared else 0.0
+    whole = after + makespan(seconds, workers)
+    fewer = _sparser(runs, each, workers, after=after)
     disk = 0
     for run, found in each:
         snapshots = sum(is_snapshot_epoch(epoch, run.recipe.epochs) for epoch in epochs_left(run))
@@ -129,7 +147,25 @@ def summed(
         memory=max(memory, default=None),
         free=max(free, default=None),  # as it was before the first of them began
         disk=disk,
+        sparser=fewer if fewer and whole - fewer.seconds >= max(_MINUTE, _SPARED * whole) else None,
     )
+
+
+def _sparser(
+    runs: Sequence[Planned],
+    missing: Sequence[tuple[Planned, Measured]],
+    workers: int,
+    *,
+    after: float,
+) -> Sparser | None:
+    """Ten evaluations of the longest run; None where it has no more, or a run was begun."""
+    if any(len(epochs_left(run)) < run.recipe.epochs or run.finished for run in runs):
+        return None
+    every = max(run.recipe.epochs for run in runs) // _EVALUATIONS
+    if every <= max(run.recipe.eval_every for run in runs):
+        return None
+    seconds = [run_seconds(run, measured, eval_every=every) for run, measured in missing]
+    return Sparser(every, after + makespan(seconds, workers))
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
