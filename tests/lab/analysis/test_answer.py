@@ -70,7 +70,8 @@ def found(
     own_fields: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Findings:
-    recipe = {"data": data, "model": "resnet20", "epochs": 120, **fields}
+    lasts = {"epochs": 120, "warmup_epochs": 0.0, "mix_off_epochs": 0}
+    recipe = {"data": data, "model": "resnet20", **lasts, **fields}
     numbers: dict[str, dict[str, Any]] = {
         "sweep": {"sweeps": ()}, "samples": {"methods": ()}, "diagnostics": {"methods": ()},
     }  # fmt: skip
@@ -147,6 +148,45 @@ def test_of_methods_as_accurate_the_better_likelihood_and_then_the_cheaper_wins(
     assert recommendation(found(base, *alike)).endswith(f"{unmeasured}.")
     clear = [method("a", gained(0.040, 0)), method("b", gained(0.060, 1))]
     assert chosen(base, *clear, ratios={"a": 1.1, "b": 3.0}) == ("accuracy", "b")
+
+
+def test_a_dear_method_is_asked_for_its_time_first() -> None:
+    """It costs 2.5 trainings of 100 s: no mixing has 300 epochs in that time, warm-up in step.
+
+    Three runs of each take 250 s, three at a time.
+    """
+    methods = method("none", BASE, clean=1.0), method("a", gained(0.040), clean=1.0)
+    command = f"{COMMAND} --warmup-epochs 5"
+    own: dict[str, Any] = {"command": command, "parallel": 3, "warmup_epochs": 5.0}
+    one = answer(found(*methods, ratios={"a": 2.5}, **own))
+    assert (one.recommendation.choice, one.recommendation.method) == ("accuracy", "a")
+    assert [(step.reason, step.count, step.seconds) for step in one.steps] == [
+        ("time", 300, pytest.approx(500)), ("train", None, pytest.approx(250)),
+    ]  # fmt: skip
+    assert one.steps[0].command == (
+        "mixwright compare none a --data cifar10 --seeds 2 --epochs 300 --warmup-epochs 12.5 --out "
+        "runs/here-equal-time --equal-time"
+    )
+    ((sentence, _), _) = next_steps(one)
+    assert sentence.startswith(
+        "What to do next: give no mixing the same time, 300 epochs, from which it might gain as "
+        "much. That takes about 8 minutes"
+    )
+    cheap = answer(found(*methods, ratios={"a": 1.4}, **own))
+    assert [step.reason for step in cheap.steps] == ["train"]
+    unmeasured = answer(found(*methods, **own))
+    assert [step.reason for step in unmeasured.steps] == ["train"]
+    fair = answer(found(*methods, ratios={"a": 2.5}, own_epochs={"none": 120, "a": 48}, **own))
+    assert [step.reason for step in fair.steps] == ["train"]
+    toy = answer(found(*methods, ratios={"a": 2.5}, **own, data="digits"))
+    assert [step.reason for step in toy.steps] == ["data"]
+
+
+def test_a_dear_method_that_is_likely_needs_seeds_first() -> None:
+    methods = method("none", (0.60, 0.61), clean=1.0), method("a", (0.63, 0.66), clean=1.0)
+    one = answer(found(*methods, ratios={"a": 2.5}))
+    assert one.recommendation.choice == "likely"
+    assert [step.reason for step in one.steps] == ["seeds", "time"]
 
 
 def test_what_is_level_is_no_reason_to_mix_however_sure() -> None:

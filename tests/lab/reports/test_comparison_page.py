@@ -283,7 +283,7 @@ def test_every_number_in_the_tables_stands_in_the_record(
             for measure, digits, scale in (("top1", 1, 100), ("ece", 1, 100), ("nll", 3, 1))
         )  # fmt: skip
         assert quality == [name, *top1, *ece, *nll]
-        same, step = spending["equal_time"], spending["step"]
+        step = spending["step"]
         assert time == [
             name,
             f"{spending['cost']:.2f}{TIMES}",
@@ -291,7 +291,6 @@ def test_every_number_in_the_tables_stands_in_the_record(
             minutes(spending["seconds"]),
             with_half(spending["top1"]),
             "on the front" if spending["front"] else "",
-            DASH if same is None else f"{spent[same]['name']}: {with_half(spent[same]['top1'])}",
             DASH if spending["epochs_needed"] is None else str(spending["epochs_needed"]),
         ]
     rows = iter(runs)

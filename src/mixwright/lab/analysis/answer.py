@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mixwright.lab.analysis.cost import Spent, lengths, read_cost
@@ -31,6 +31,7 @@ MOST_SEEDS = 12
 _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half a point
 _LIKELIER = 0.01  # likelihood loss by which probabilities are worth a word: pages show hundredths
 _LEVEL = 0.0005  # a difference of accuracy that a page calls level
+_DEAR = 1.5  # trainings of no mixing, from which on it is worth asking what it does in that time
 _TRIED = 3  # methods beside none that a longer training is tried with
 
 LEARNED_MIN_LR = "--learned-min-lr"
@@ -47,7 +48,7 @@ _OF_EVALUATE = ("--data-dir", "--skip-unreadable", "--device", "--trust")  # tha
 
 Choice = Literal["accuracy", "likely", "calibration", "scaling", "none", "early", "unknown"]
 
-Reason = Literal["seeds", "epochs", "calibration", "data", "train", "cheapest"]
+Reason = Literal["seeds", "epochs", "time", "calibration", "data", "train", "cheapest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +73,14 @@ class Step:
     """One thing to do next.
 
     Attributes:
-        reason: what for: more ``seeds``, more ``epochs``, a closer look at ``calibration``,
-            ``data`` of one's own, to ``train`` with what was chosen, or with no mixing as the
-            ``cheapest`` where no number of seeds in reach would tell.
+        reason: what for: more ``seeds``, more ``epochs``, as much ``time`` for no mixing as for
+            the method, a closer look at ``calibration``, ``data`` of one's own, to ``train`` with
+            what was chosen, or with no mixing as the ``cheapest`` where no number of seeds in
+            reach would tell.
         command: to type.
         seconds: that its runs will take together, from the times of these; None where it trains
             nothing, or on data that nobody has seen.
-        count: of seeds or epochs, where it is about them.
+        count: of seeds or epochs, where it is about them; of those of no mixing at equal time.
     """
 
     reason: Reason
@@ -119,7 +121,7 @@ def answer(findings: Findings) -> Answer:
     mixing = [group for group in raw if not group.baseline and "top1" in group.differences]
     base = next((group for group in raw if group.baseline), None)
     curves = decode(AllCurves, findings.parts["curves"].numbers, where="the curves").methods
-    spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods if not one.longer}
+    spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods}
     found = fits(raw, curves)
     seeds_needed = _seeds_needed(mixing)
     choice = (
@@ -248,6 +250,9 @@ def _steps(
         have = {group.method: len(group.seeds) for group in raw}
         step = _more_seeds(command, choice, have, seeds_needed, spent, parallel, mixing)
         steps += [step] if step else []
+    if choice.choice in ("accuracy", "likely") and recipe.get("data") != "digits":
+        step = _same_time(command, choice.method, recipe, seeds, spent, parallel, learning)
+        steps += [step] if step else []
     if choice.choice in ("calibration", "scaling"):
         steps.append(_calibrated(command, recipe, mixing))
     if recipe.get("data") == "digits":
@@ -341,6 +346,38 @@ def _longer(
         command=longer.with_option("--out", out).text(),
         seconds=_shared(dict.fromkeys(methods, seeds), spent, parallel, longer=2),
         count=epochs,
+    )
+
+
+def _same_time(
+    command: Command,
+    method: str,
+    recipe: Mapping[str, Any],
+    seeds: int,
+    spent: Mapping[str, Spent],
+    parallel: int,
+    learning: Mapping[str, float],
+) -> Step | None:
+    """The method as it was trained, beside no mixing for as long; None where it costs little more.
+
+    None too where they had the same time already, or the method's is not known.
+    """
+    own, each = spent.get(method), _seconds([method], spent)
+    if own is None or own.epochs_needed is None or (own.cost or 0) < _DEAR or each is None:
+        return None
+    both = command.with_methods(["none", method])
+    for name, value in lengths(recipe, own.epochs_needed).items():
+        if name == "epochs" or value != recipe[name]:
+            both = both.with_option(option_flag(name), write_value(value))
+    if method not in learning:
+        both = both.without_option(LEARNED_MIN_LR)
+    both = both.with_option("--out", f"{command.value('--out') or OUT}-equal-time")
+    runs = 2 * seeds
+    return Step(
+        reason="time",
+        command=replace(both, options=(*both.options, ("--equal-time", ()))).text(),
+        seconds=runs * each / min(parallel, runs),
+        count=own.epochs_needed,
     )
 
 

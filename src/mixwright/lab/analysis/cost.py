@@ -1,4 +1,4 @@
-"""What accuracy cost, measured by steps taken in turn, and which baseline cost as much."""
+"""What accuracy cost, by steps taken in turn, and the epochs that no mixing could have had."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixwright.arguments import counted
-from mixwright.lab.analysis.findings import Findings, Group, Part
+from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.statistics import Interval
 from mixwright.lab.settings import decode
 
@@ -19,6 +18,7 @@ SHORTENED = ("epochs", "warmup_epochs", "mix_off_epochs")
 SAME = 0.1
 """Share by which costs may differ and still count as equal."""
 
+_GONE = ("longer", "equal_time")  # of records that knew baselines of other comparisons
 _OUTSIDE = 1.5  # times that a run may be longer than its steps say, against the baseline's
 
 
@@ -77,7 +77,7 @@ class Spent:
     Attributes:
         key: of its group, for the colour.
         name: how people call it.
-        baseline: whether it is one, of this comparison or of a longer one.
+        baseline: whether it is no mixing.
         seconds: median over its runs of the whole training, evaluation and checkpoints included.
         ratio: ``seconds`` in those of the baseline; None without one.
         step_seconds: median over its runs of a training step.
@@ -87,16 +87,13 @@ class Spent:
         mean_seconds: mean over its runs of the whole training.
         mean_ratio: likewise for ``mean_seconds``.
         top1: of the trained weights, over its runs.
-        longer: the epochs of another comparison, from which a baseline was taken; None for this
-            comparison's own methods.
-        step: what its step costs; None for baselines and where it was not measured.
+        step: what its step costs; None for the baseline and where it was not measured.
         outside: whether its runs take much longer than their steps, which is no part of ``cost``.
         cost: of its training in that of as many epochs without mixing; None where that is not
             known.
         front: whether no other method is as accurate at as little cost.
-        equal_time: place of the baseline that cost about as much; None where there is none.
         epochs_needed: epochs for which the baseline would have to be trained to cost as much; None
-            for baselines, where ``cost`` is, and at equal time.
+            for itself, where ``cost`` is, and at equal time.
         epochs: of its runs, in a comparison at equal time; None where all have the same.
     """
 
@@ -111,12 +108,10 @@ class Spent:
     ratio: float | None = None
     step_ratio: float | None = None
     mean_ratio: float | None = None
-    longer: int | None = None
     step: StepCost | None = None
     outside: bool = False
     cost: float | None = None
     front: bool = False
-    equal_time: int | None = None
     epochs_needed: int | None = None
     epochs: int | None = None
 
@@ -134,7 +129,7 @@ class Cost:
 
     Attributes:
         epochs: of the comparison's runs; at equal time of those without mixing.
-        methods: in the order of the comparison; then baselines that were trained longer.
+        methods: in the order of the comparison.
         clock: by which steps were measured; None where they were not, as in older records.
     """
 
@@ -165,13 +160,17 @@ def lengths(recipe: Mapping[str, Any], epochs: int) -> dict[str, Any]:
 
 def read_cost(part: Part) -> Cost:
     """Read a comparison's part ``cost``; what older records rank by the wall clock is dropped."""
-    found = decode(Cost, part.numbers, where="the cost")
+    methods = [
+        {name: value for name, value in one.items() if name not in _GONE}
+        if isinstance(one, dict)
+        else one
+        for one in part.numbers.get("methods", ())
+    ]
+    found = decode(Cost, {**part.numbers, "methods": methods}, where="the cost")
     if found.clock is not None:
         return found
-    methods = (
-        replace(spent, front=False, equal_time=None, epochs_needed=None) for spent in found.methods
-    )
-    return replace(found, methods=tuple(methods))
+    bare = (replace(spent, front=False, epochs_needed=None) for spent in found.methods)
+    return replace(found, methods=tuple(bare))
 
 
 def cost(
@@ -179,42 +178,25 @@ def cost(
     *,
     scores: Sequence[Group],
     recipe: Mapping[str, Any],
-    others: Sequence[Findings] = (),
     measured: StepCosts | None = None,
     own_epochs: Mapping[str, int] | None = None,
 ) -> Cost:
-    """Return cost and accuracy of every method, and of baselines that were trained longer.
+    """Return cost and accuracy of every method.
 
     Args:
         groups: of a comparison's part ``cost``: ``seconds`` and ``step_seconds`` of each run.
         scores: of its part ``scores``: what the trained weights are worth.
         recipe: what its runs share, ``epochs`` among it.
-        others: comparisons of the same data and model with other numbers of epochs, whose
-            baselines are taken.
         measured: what steps cost; without it, nothing is ranked.
         own_epochs: by METHOD, of a comparison at equal time; ``recipe`` has those of the baseline.
 
     Returns:
         times are medians over runs; ratios are to the comparison's own baseline.
-
-    Raises:
-        ValueError: another comparison has other data or another model.
     """
     epochs = int(recipe["epochs"])
     found = [
         replace(spent, epochs=(own_epochs or {}).get(spent.key)) for spent in _spent(groups, scores)
     ]
-    for other in others:
-        theirs = other.about.recipe or {}
-        for name in ("data", "model"):
-            if theirs[name] != recipe[name]:
-                raise ValueError(
-                    f"cost: a comparison has the {name} {theirs[name]!r}, this one "
-                    f"{recipe[name]!r}; expected the same, with other epochs alone."
-                )
-        longer = int(theirs["epochs"])
-        without = [group for group in other.parts["cost"].groups if group.baseline]
-        found += _spent(without, other.parts["scores"].groups, longer=longer)
     base = next((spent for spent in found if spent.baseline), None)
     found = [_measured(spent, base, measured, epochs=epochs) for spent in found]
     known = {place: spent.cost for place, spent in enumerate(found) if spent.cost is not None}
@@ -230,7 +212,6 @@ def cost(
                 ratio=None if base is None else spent.seconds / base.seconds,
                 step_ratio=None if base is None else spent.step_seconds / base.step_seconds,
                 mean_ratio=None if base is None else spent.mean_seconds / base.mean_seconds,
-                equal_time=None if spent.baseline else _equal_time(spent, found),
                 epochs_needed=None
                 if spent.baseline or spent.cost is None or spent.epochs is not None
                 else math.ceil(round(epochs * spent.cost, 6)),
@@ -248,7 +229,7 @@ def _measured(
     if measured is None:
         return spent
     if spent.baseline:
-        return replace(spent, cost=(spent.longer or epochs) / epochs)
+        return replace(spent, cost=1.0)
     step = measured.methods.get(spent.key)
     if step is None:
         return spent
@@ -276,22 +257,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     )
 
 
-def _equal_time(spent: Spent, found: Sequence[Spent]) -> int | None:
-    """The baseline whose cost is nearest, if it differs by no more than a tenth."""
-    if spent.cost is None:
-        return None
-    own = spent.cost
-    near = {
-        place: abs(other.cost - own)
-        for place, other in enumerate(found)
-        if other.baseline and other.cost is not None and abs(other.cost / own - 1) <= SAME
-    }
-    return min(near, key=lambda place: near[place], default=None)
-
-
-def _spent(
-    groups: Sequence[Group], scores: Sequence[Group], *, longer: int | None = None
-) -> list[Spent]:
+def _spent(groups: Sequence[Group], scores: Sequence[Group]) -> list[Spent]:
     top1 = {group.method: group.intervals["top1"] for group in scores if group.weights == "raw"}
     found: list[Spent] = []
     for group in groups:
@@ -300,7 +266,7 @@ def _spent(
         found.append(
             Spent(
                 key=group.key,
-                name=group.name if longer is None else f"{group.name}, {counted(longer, 'epoch')}",
+                name=group.name,
                 baseline=group.baseline,
                 seconds=statistics.median(seconds),
                 step_seconds=statistics.median(steps),
@@ -309,7 +275,6 @@ def _spent(
                     run / max(step, 1e-9) for run, step in zip(seconds, steps, strict=True)
                 ),
                 top1=top1[group.method],
-                longer=longer,
             )
         )
     return found

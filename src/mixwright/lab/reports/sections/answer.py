@@ -47,7 +47,7 @@ def recommendation(findings: Findings) -> str:
     base = next((one for one in scores.groups if one.baseline and one.weights == "raw"), None)
     if choice.choice == "none" or group is None or base is None:
         return _without_method(choice, found.fits, scores)
-    spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods if not one.longer}
+    spent = {one.key: one for one in read_cost(findings.parts["cost"]).methods}
     words = _WITH_METHOD[choice.choice](group, base) + _cost(spent.get(choice.method))
     if choice.choice == "accuracy":
         words += _why_not_the_best(group, scores, spent)
@@ -257,6 +257,8 @@ def _what(step: Step) -> str:
         "epochs": f"train longer, for {counted(many, 'epoch')}, without mixing and with the "
         "best three methods at most.",
         "seeds": f"train {counted(many, 'seed')} of each; runs that are there are kept.",
+        "time": f"give no mixing the same time, {counted(many, 'epoch')}, from which it might gain "
+        "as much.",
         "calibration": "measure calibration in full, on the runs that are there.",
         "data": "digits are a toy, so ask the same of your own images, in a folder for each class.",
         "train": "train a model that way.",

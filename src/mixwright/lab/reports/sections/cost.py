@@ -1,4 +1,4 @@
-"""Accuracy against what training cost, and what the baseline needs to be a fair one."""
+"""Accuracy against what training cost, and for how long no mixing could have been trained."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.lab.analysis.cost import Cost, Spent, read_cost
+from mixwright.arguments import counted
+from mixwright.lab.analysis.cost import SAME, Cost, Spent, read_cost
 from mixwright.lab.analysis.findings import Part
 from mixwright.lab.reports.figures import WIDE, canvas, percent_axis
-from mixwright.lab.reports.formatting import NONE, count_range, duration, spread, times
+from mixwright.lab.reports.formatting import NONE, count_range, duration, joined, spread, times
 from mixwright.lab.reports.palette import FAINT
 from mixwright.lab.reports.section import Drawing, Page, Section, Shades, Table
 from mixwright.lab.reports.sections import equal_time
@@ -47,12 +48,7 @@ def write(part: Part, page: Page) -> dict[str, Section]:
     figure = Drawing(
         "time",
         "Top-1 over the cost of training, on a logarithmic axis. The line is the Pareto front: no "
-        "method left of it is as accurate."
-        + (
-            " Hollow: no mixing, trained for other numbers of epochs."
-            if any(spent.longer is not None for spent in shown)
-            else ""
-        ),
+        "method left of it is as accurate.",
         lambda width: cost_figure(shown, page.shades, width=width),
     )
     return {
@@ -82,8 +78,7 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
         if spent.top1.low == spent.top1.low:  # not NaN
             ends = [100 * spent.top1.low, 100 * spent.top1.high]
             axes.plot([x, x], ends, color=colour, lw=1.4, solid_capstyle="round")
-        face = colour if spent.longer is None else "white"
-        marks += axes.plot(x, y, mark, ms=6, mfc=face, mec=colour, mew=1.4, ls="")
+        marks += axes.plot(x, y, mark, ms=6, mfc=colour, mec=colour, mew=1.4, ls="")
         names.append(spent.name)
     axes.margins(x=0.06, y=0.08)
     percent_axis(axes, "y")
@@ -121,30 +116,22 @@ def _reading(found: Sequence[Spent]) -> str:
         else ""
     )
     if not any(spent.baseline for spent in found):
-        return f"No run without mixing is among them, so there is none of equal cost.{text}"
-    dear = [
-        spent
-        for spent in found
-        if not spent.baseline and (spent.cost or 0) > 1 and spent.equal_time is None
-    ]
-    advice = (
-        "A method that costs more should be compared with no mixing that was trained until it cost "
-        "as much."
-    )
+        return f"No run without mixing is among them, so nothing is told of its time.{text}"
+    dear = [spent for spent in found if (spent.cost or 0) > 1 + SAME]
     if not dear:
-        return f"{advice} The table names that run for every method that costs more.{text}"
+        return f"No method costs over a tenth more than no mixing.{text}"
     most = max(dear, key=lambda spent: spent.cost or 0)
-    names = ", ".join(spent.name for spent in dear)
+    names = joined([spent.name for spent in dear])
     return (
-        f"{advice} There is no such run for {names}; for {most.name} it would be "
-        f"mixwright compare none --epochs {most.epochs_needed}.{text}"
+        f"{names} cost{'s' if len(dear) == 1 else ''} over a tenth more than no mixing, which "
+        f"might gain as much from that time: with the option --equal-time it gets it, for "
+        f"{most.name} {counted(most.epochs_needed or 0, 'epoch')}.{text}"
     )
 
 
 def _table(found: Sequence[Spent]) -> Table:
     rows: list[tuple[str, ...]] = []
     for spent in found:
-        same = None if spent.equal_time is None else found[spent.equal_time]
         step = spent.step
         rows.append(
             (
@@ -154,17 +141,15 @@ def _table(found: Sequence[Spent]) -> Table:
                 duration(spent.seconds),
                 spread(spent.top1),
                 "on the front" if spent.front else "",
-                NONE if same is None else f"{same.name}: {spread(same.top1)}",
                 NONE if spent.epochs_needed is None else str(spent.epochs_needed),
             )
         )
     return Table(
         head=("Method", "cost of training", "a step, by round", "time of a run", "top-1, %",
-              "Pareto", "no mixing of equal cost, %", "epochs that would cost"),
+              "Pareto", "epochs that would cost"),
         rows=tuple(rows),
-        caption="Equal cost: within a tenth. The last column says for how many epochs no mixing "
-        "would have to be trained to cost as much. The time of a run is of the wall clock on a "
-        "shared machine: not ranked.",
+        caption="The last column says for how many epochs no mixing would have to be trained to "
+        "cost as much. The time of a run is of the wall clock on a shared machine: not ranked.",
         keys=tuple(spent.key for spent in found),
     )  # fmt: skip
 

@@ -98,9 +98,7 @@ def write(part: Part, page: Page) -> dict[str, Section]:
 
 def _accuracy(methods: Methods, columns: Sequence[str], page: Page) -> Table:
     spent = {
-        spent.key: spent.step_times
-        for spent in read_cost(page.findings.parts["cost"]).methods
-        if spent.longer is None
+        spent.key: spent.step_times for spent in read_cost(page.findings.parts["cost"]).methods
     }
     rows = tuple(
         (
