@@ -103,7 +103,7 @@ def test_rarer_evaluations_are_named_where_they_spare_much(tmp_path: Path) -> No
     assert found.sparser is not None
     assert found.sparser.eval_every == 10
     assert found.sparser.seconds == pytest.approx(182)
-    # With steps of 7.5 s 279 of 1,111 s are a fourth, with those of 7.6 s they are less.
+    # With epochs of 7.5 s 279 of 1,111 s are a fourth, with those of 7.6 s they are less.
     slow = {text: replace(quick, epoch=7.5) for text in measured}
     assert summed(runs, slow, workers=2, compared=False).sparser is not None
     slow = {text: replace(quick, epoch=7.6) for text in measured}

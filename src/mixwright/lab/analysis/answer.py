@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mixwright.lab.analysis.cost import Spent, lengths, read_cost
@@ -308,10 +308,16 @@ def _training(
         alone = alone.with_option("--min-lr", write_value(learning[method]))
     own = spent.get(method)
     if own is not None and own.epochs is not None:
-        for name, value in lengths(recipe, own.epochs).items():
-            if name == "epochs" or value != recipe[name]:
-                alone = alone.with_option(option_flag(name), write_value(value))
+        alone = _lasting(alone, recipe, own.epochs)
     return Step(reason="train", command=alone.text("train"), seconds=_seconds([method], spent))
+
+
+def _lasting(command: Command, recipe: Mapping[str, Any], epochs: int) -> Command:
+    """The command with other epochs, and with what follows from them."""
+    for name, value in lengths(recipe, epochs).items():
+        if name == "epochs" or value != recipe[name]:
+            command = command.with_option(option_flag(name), write_value(value))
+    return command
 
 
 def _too_short(choice: Recommendation, best: Sequence[Group], found: Sequence[Fit]) -> bool:
@@ -362,21 +368,17 @@ def _same_time(
 
     None too where they had the same time already, or the method's is not known.
     """
-    own, each = spent.get(method), _seconds([method], spent)
-    if own is None or own.epochs_needed is None or (own.cost or 0) < _DEAR or each is None:
+    own = spent.get(method)
+    if own is None or own.epochs_needed is None or (own.cost or 0) < _DEAR:
         return None
-    both = command.with_methods(["none", method])
-    for name, value in lengths(recipe, own.epochs_needed).items():
-        if name == "epochs" or value != recipe[name]:
-            both = both.with_option(option_flag(name), write_value(value))
+    both = _lasting(command.with_methods(["none", method]), recipe, own.epochs_needed)
     if method not in learning:
         both = both.without_option(LEARNED_MIN_LR)
     both = both.with_option("--out", f"{command.value('--out') or OUT}-equal-time")
-    runs = 2 * seeds
     return Step(
         reason="time",
-        command=replace(both, options=(*both.options, ("--equal-time", ()))).text(),
-        seconds=runs * each / min(parallel, runs),
+        command=dataclasses.replace(both, options=(*both.options, ("--equal-time", ()))).text(),
+        seconds=_shared({method: 2 * seeds}, spent, parallel),  # those of no mixing last as long
         count=own.epochs_needed,
     )
 

@@ -160,17 +160,25 @@ def lengths(recipe: Mapping[str, Any], epochs: int) -> dict[str, Any]:
 
 def read_cost(part: Part) -> Cost:
     """Read a comparison's part ``cost``; what older records rank by the wall clock is dropped."""
-    methods = [
-        {name: value for name, value in one.items() if name not in _GONE}
-        if isinstance(one, dict)
-        else one
-        for one in part.numbers.get("methods", ())
-    ]
-    found = decode(Cost, {**part.numbers, "methods": methods}, where="the cost")
+    found = decode(Cost, _without_gone(part.numbers), where="the cost")
     if found.clock is not None:
         return found
     bare = (replace(spent, front=False, epochs_needed=None) for spent in found.methods)
     return replace(found, methods=tuple(bare))
+
+
+def _without_gone(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out fields of older records; what is damaged stays as it is, for ``decode`` to say."""
+    methods = numbers.get("methods")
+    if not isinstance(methods, list | tuple):
+        return numbers
+    kept = [
+        {name: value for name, value in one.items() if name not in _GONE}
+        if isinstance(one, dict)
+        else one
+        for one in methods
+    ]
+    return {**numbers, "methods": kept}
 
 
 def cost(

@@ -133,7 +133,6 @@ def summed(
     seconds = [run_seconds(run, found) for run, found in each]
     after = _after(runs, measured, usual) if compared else 0.0
     whole = after + makespan(seconds, workers)
-    fewer = _sparser(runs, each, workers, after=after)
     disk = 0
     for run, found in each:
         snapshots = sum(is_snapshot_epoch(epoch, run.recipe.epochs) for epoch in epochs_left(run))
@@ -147,25 +146,26 @@ def summed(
         memory=max(memory, default=None),
         free=max(free, default=None),  # as it was before the first of them began
         disk=disk,
-        sparser=fewer if fewer and whole - fewer.seconds >= max(_MINUTE, _SPARED * whole) else None,
+        sparser=_sparser(each, workers, after=after, whole=whole) if len(missing) == len(runs) else None,
     )
 
 
 def _sparser(
-    runs: Sequence[Planned],
-    missing: Sequence[tuple[Planned, Measured]],
-    workers: int,
-    *,
-    after: float,
+    each: Sequence[tuple[Planned, Measured]], workers: int, *, after: float, whole: float
 ) -> Sparser | None:
-    """Ten evaluations of the longest run; None where it has no more, or a run was begun."""
-    if any(len(epochs_left(run)) < run.recipe.epochs or run.finished for run in runs):
-        return None
+    """Ten evaluations of the longest run; None where they spare little, or a run was begun.
+
+    ``whole`` are the seconds of all, of which ``after`` come after the runs.
+    """
+    runs = [run for run, _ in each]
     every = max(run.recipe.epochs for run in runs) // _EVALUATIONS
     if every <= max(run.recipe.eval_every for run in runs):
         return None
-    seconds = [run_seconds(run, measured, eval_every=every) for run, measured in missing]
-    return Sparser(every, after + makespan(seconds, workers))
+    if any(len(epochs_left(run)) < run.recipe.epochs for run in runs):
+        return None
+    seconds = [run_seconds(run, measured, eval_every=every) for run, measured in each]
+    sparser = Sparser(every, after + makespan(seconds, workers))
+    return sparser if whole - sparser.seconds >= max(_MINUTE, _SPARED * whole) else None
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:

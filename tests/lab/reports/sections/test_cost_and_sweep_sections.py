@@ -262,3 +262,18 @@ def test_costs_of_up_to_four_have_ticks_between() -> None:
     shades = method_shades(["none", "adautomix"], "none")
     (axes,) = cost_section.cost_figure(found.methods, shades, width=7.0).axes
     assert list(axes.get_xticks()) == [1, 1.5, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [(5, "methods is 5"), (None, "methods"), ([7], r"methods\[0\]"), (..., "methods")],
+)
+def test_a_damaged_part_is_named(
+    made: tuple[Findings, Arrays], methods: object, message: str
+) -> None:
+    part = made[0].parts["cost"]
+    numbers = {**part.numbers, "methods": methods}
+    if methods is ...:
+        del numbers["methods"]
+    with pytest.raises(ValueError, match=f"the cost: .*{message}"):
+        read_cost(dataclasses.replace(part, numbers=numbers))
