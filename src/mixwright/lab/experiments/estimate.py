@@ -146,7 +146,9 @@ def summed(
         memory=max(memory, default=None),
         free=max(free, default=None),  # as it was before the first of them began
         disk=disk,
-        sparser=_sparser(each, workers, after=after, whole=whole) if len(missing) == len(runs) else None,
+        sparser=_sparser(each, workers, after=after, whole=whole)
+        if len(missing) == len(runs)
+        else None,
     )
 
 
