@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 if TYPE_CHECKING:
     from torch import Tensor
 
+HIGHEST_RATE = 1e6
+"""Highest learning rate and weight decay; beyond, float32 overflows, by a traceback of torch's."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

@@ -309,6 +309,7 @@ def test_warnings() -> None:
         ({"student_steps": 0}, "AdAutoMix: student_steps is 0"),
         ({"clean": False, "plain": False, "mixed": False}, "all off"),
         ({"mask_lr": 0.0}, "AdAutoMix: mask_lr is 0.0"),
+        ({"mask_lr": 3e38}, r"AdAutoMix: mask_lr is 3e\+38; .* above 0 and at most 1e\+06"),
         ({"momentum": 1.5}, "AdAutoMix: momentum is 1.5"),
     ],
 )

@@ -14,7 +14,13 @@ from torch import distributed as dist
 from torch.nn import Linear, Module, init
 from torch.nn.parallel import DistributedDataParallel
 
-from mixwright.arguments import check_number, check_range, check_settings, check_whole
+from mixwright.arguments import (
+    HIGHEST_RATE,
+    check_number,
+    check_range,
+    check_settings,
+    check_whole,
+)
 from mixwright.masknets import MaskLoss, MaskLossName, MaskNet, Upsampling
 from mixwright.mixers.learned import MOST_SOURCES, LearnedMixer
 from mixwright.mixers.mixer import Per, check_batch
@@ -121,7 +127,7 @@ class Learning(Objective):
         for option in ("momentum", "momentum_end", "momentum_hold"):
             check_number(name, option, getattr(self, option), high=1.0)
         if self.mask_lr is not None:
-            check_number(name, "mask_lr", self.mask_lr, open_low=True)
+            check_number(name, "mask_lr", self.mask_lr, high=HIGHEST_RATE, open_low=True)
         if self.mask_min_lr is not None:
             check_number(name, "mask_min_lr", self.mask_min_lr)
         check_number(name, "mask_weight", self.mask_weight)

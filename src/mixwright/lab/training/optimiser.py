@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim import Optimizer as TorchOptimizer
 
-from mixwright.arguments import check_choice, check_number
+from mixwright.arguments import HIGHEST_RATE, check_choice, check_number
 from mixwright.lab.training.lamb import Lamb
 from mixwright.lab.training.layers import layer_groups
 from mixwright.lab.training.recipe import Optimizer as Kind
@@ -148,7 +148,7 @@ def _group(recipe: Recipe, stated: Mapping[str, Any], number: int = 0) -> dict[s
     check_choice(group, "optimizer", kind, get_args(Kind))
     momentum = stated.get("momentum", recipe.momentum)
     highest = stated.get("lr", recipe.lr)
-    check_number(group, "lr", highest)  # before the floor is compared with it
+    check_number(group, "lr", highest, high=HIGHEST_RATE)  # before the floor is compared with it
     check_number(group, "momentum", momentum, high=1.0)
     numbers = {
         "min_lr": min(recipe.min_lr, highest),
@@ -157,8 +157,8 @@ def _group(recipe: Recipe, stated: Mapping[str, Any], number: int = 0) -> dict[s
         **stated,
     }
     check_number(group, "min_lr", numbers["min_lr"], high=highest)
-    for key in ("weight_decay", "eps"):
-        check_number(group, key, numbers[key])
+    check_number(group, "weight_decay", numbers["weight_decay"], high=HIGHEST_RATE)
+    check_number(group, "eps", numbers["eps"])
     for beta in stated.get("betas", ()):
         check_number(group, "betas", beta, high=1.0)
     switches = {"warmup": True, "nesterov": recipe.nesterov and momentum > 0, **stated}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from mixwright.arguments import HIGHEST_RATE
 from mixwright.files import parse_json
 from mixwright.lab.settings import Rule, check_fields, decode, option
 
@@ -22,11 +23,9 @@ _NAME = Rule("a name", lambda value: bool(value.strip()))
 _COUNT = Rule("a whole number, at least 1", lambda value: value >= 1)
 _POSITIVE = Rule("a number above 0", lambda value: value > 0)
 _NOT_NEGATIVE = Rule("a number, at least 0", lambda value: value >= 0)
-# Beyond it arithmetic in float32 overflows, which torch reports by a traceback.
-_HIGHEST_RATE = 1e6
-_RATE = Rule(f"a number in [0, {_HIGHEST_RATE:g}]", lambda value: 0 <= value <= _HIGHEST_RATE)
+_RATE = Rule(f"a number in [0, {HIGHEST_RATE:g}]", lambda value: 0 <= value <= HIGHEST_RATE)
 _LEARNING_RATE = Rule(
-    f"a number above 0, at most {_HIGHEST_RATE:g}", lambda value: 0 < value <= _HIGHEST_RATE
+    f"a number above 0, at most {HIGHEST_RATE:g}", lambda value: 0 < value <= HIGHEST_RATE
 )
 _FACTOR = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
 _SHARE = Rule("a number in [0, 1]", lambda value: 0 <= value <= 1)
