@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from mixwright.lab.analysis.answer import OF_COMPARE
 from mixwright.lab.analysis.next_command import SWITCHES, read_command
+from mixwright.lab.analysis.next_steps import OF_COMPARE
 from mixwright.lab.cli.options import CompareOptions, TrainOptions
 
 

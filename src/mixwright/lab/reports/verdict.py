@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mixwright.lab.analysis.answer import CLAIM
 from mixwright.lab.analysis.families import AGAINST
 from mixwright.lab.analysis.findings import WEIGHTS, Group, Part
+from mixwright.lab.analysis.recommendation import CLAIM
 from mixwright.lab.analysis.statistics import Contrast
 from mixwright.lab.analysis.statistics.interval import NO_SPREAD
 from mixwright.lab.reports.formatting import count_range, joined, number, p_equals, p_value

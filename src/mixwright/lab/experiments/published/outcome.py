@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from mixwright.arguments import counted
-from mixwright.lab.analysis.answer import CLAIM
 from mixwright.lab.analysis.findings import Findings, Group
 from mixwright.lab.analysis.measures import interval, numbers
+from mixwright.lab.analysis.recommendation import CLAIM
 from mixwright.lab.analysis.statistics import Contrast, Interval
 from mixwright.lab.analysis.statistics.block_design import many_to_one
 from mixwright.lab.analysis.store import NAMES, read_findings

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from mixwright.arguments import counted
-from mixwright.lab.analysis.answer import MOST_SEEDS, Answer, Recommendation, Step
+from mixwright.lab.analysis.answer import Answer
 from mixwright.lab.analysis.cost import Spent, read_cost
 from mixwright.lab.analysis.diagnosis import FITTED, Fit
 from mixwright.lab.analysis.findings import Findings, Group, Part
+from mixwright.lab.analysis.next_steps import MOST_SEEDS, Step
+from mixwright.lab.analysis.recommendation import Recommendation
 from mixwright.lab.reports.formatting import about_time, joined, number, percent, points, times
 from mixwright.lab.reports.section import Command, Notes, Page, Section
 from mixwright.lab.reports.verdict import distance, judgement

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mixwright.lab.analysis.answer import CLAIM
 from mixwright.lab.analysis.findings import Group, Part
 from mixwright.lab.analysis.over_types import FAMILY_OF, ByType, OverTypes
+from mixwright.lab.analysis.recommendation import CLAIM
 from mixwright.lab.reports.figure_text import legend
 from mixwright.lab.reports.figures import WIDE, canvas, row_labels
 from mixwright.lab.reports.formatting import NONE, p_value, points, signed
