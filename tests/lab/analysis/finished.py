@@ -13,11 +13,7 @@ from mixwright.lab.analysis.comparison import FinishedMethod, FinishedRun, compa
 from mixwright.lab.analysis.findings import Findings
 
 COMMAND = "mixwright compare none hmix --data cifar10 --epochs 120 --seeds 2 --out runs/here"
-
-
 BASE = (0.640, 0.644, 0.638)
-
-
 WOBBLE = ((0.001, -0.001, 0.0), (-0.001, 0.001, 0.0), (0.0, 0.001, -0.001), (0.001, 0.0, -0.001))
 
 
