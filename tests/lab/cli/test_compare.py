@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def test_compare(
     assert main(again) == 0
     assert len(asked) == 1
     assert (tmp_path / "out" / "comparison.csv").read_text() == before
+
+    # Records of runs, without their weights, are enough to carry a comparison on elsewhere.
+    for file in (tmp_path / "out/runs").glob("*/*.json*"):
+        there = tmp_path / "kept" / file.relative_to(tmp_path / "out")
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, there)
+    more = [*again[:-1], "kept", "--seeds", "2"]
+    assert main(more) == 0
+    assert asked[1:] == ["none, seed 1", "odd.mixers:DiesOnce, seed 1"]
+    del asked[1:]
 
     # Another model in the same folder: its record would take the place of this one.
     gives_way = "out holds the record and page of a comparison of smallconv on digits; they give"
