@@ -164,7 +164,8 @@ def _text(text: str) -> str:
 def _files(slug: str) -> str:
     folder = ROOT / RECORDS / slug
     lines = [f"- [{file.name}]({slug}/{file.name})" for file in sorted(folder.glob("*.json"))]
-    lines += [
-        f"- [{file.name}]({slug}/runs/{file.name})" for file in sorted(folder.glob("runs/*.jsonl"))
-    ]
+    runs = [*folder.glob("runs/*.jsonl"), *folder.glob("runs/*/metrics.jsonl")]
+    for file in sorted(runs):
+        inside = file.relative_to(folder)
+        lines.append(f"- [{inside.relative_to('runs')}]({slug}/{inside})")
     return "\n".join(lines) + f"\n\nIn the repository: {source_link(f'{RECORDS}/{slug}')}."
