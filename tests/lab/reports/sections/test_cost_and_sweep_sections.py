@@ -264,6 +264,18 @@ def test_costs_of_up_to_four_have_ticks_between() -> None:
     assert list(axes.get_xticks()) == [1, 1.5, 2, 3, 4]
 
 
+def test_equal_costs_are_not_drawn_apart() -> None:
+    """One of 1.00 and one of 1.03 stood at the two ends, with one tick between them."""
+    groups = [timed("none", 10.0), timed("a", 10.0), timed("b", 10.0)]
+    found = cost(groups, scores=groups, recipe=RECIPE, measured=costs({"a": 1.0, "b": 1.03}))
+    shades = method_shades(["none", "a", "b"], "none")
+    (axes,) = cost_section.cost_figure(found.methods, shades, width=7.0).axes
+    low, high = axes.get_xlim()
+    assert high / low == pytest.approx(1.5)
+    assert low * high == pytest.approx(1.03)  # the marks are in the middle
+    assert list(axes.get_xticks()) == [1, 1.2]
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [(5, "methods is 5"), (None, "methods"), ([7], r"methods\[0\]"), (..., "methods")],

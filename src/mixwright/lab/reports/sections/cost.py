@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_NARROWEST = 1.5  # ends of the axis of costs, dearest to cheapest: equal ones look equal
+
+
 def write(part: Part, page: Page) -> dict[str, Section]:
     """Write what accuracy cost: a table, and accuracy over cost with its Pareto front."""
     found = read_cost(part)
@@ -82,6 +85,10 @@ def cost_figure(found: Sequence[Spent], shades: Shades, *, width: float) -> Figu
         names.append(spent.name)
     axes.margins(x=0.06, y=0.08)
     percent_axis(axes, "y")
+    low, high = axes.get_xlim()
+    if high / low < _NARROWEST:
+        wider = math.sqrt(_NARROWEST * low / high)
+        axes.set_xlim(low / wider, high * wider)
     _ticks(axes, [x for x, _ in points])
     legend_beside(figure, marks, names, wide=width >= WIDE)
     axes.grid(axis="y")
