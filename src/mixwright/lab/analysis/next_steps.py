@@ -22,12 +22,12 @@ MOST_SEEDS = 12
 _DEAR = 1.5  # trainings of no mixing, from which on it is worth asking what it does in that time
 _TRIED = 3  # methods beside none that a longer training is tried with
 
-LEARNED_MIN_LR = "--learned-min-lr"
+_LEARNED_MIN_LR = "--learned-min-lr"
 
 OF_COMPARE = frozenset(
     {
         "--seeds", "--out", "--workers", "--dry-run", "--equal-time", "--executor", "--resources",
-        "--part", "--collect", LEARNED_MIN_LR,
+        "--part", "--collect", _LEARNED_MIN_LR,
     }
 )  # fmt: skip
 """Options of ``compare`` that ``train`` does not take, or that name its folder; a test looks."""
@@ -199,7 +199,7 @@ def _training(done: _Comparison, method: str) -> Step:
     unused = OF_COMPARE | ({"--mix-off-epochs"} if method == "none" else set())
     kept = tuple(option for option in done.command.options if option[0] not in unused)
     alone = Command((method,), kept)
-    if done.command.value(LEARNED_MIN_LR) is not None and method in done.learning:
+    if done.command.value(_LEARNED_MIN_LR) is not None and method in done.learning:
         alone = alone.with_option("--min-lr", write_value(done.learning[method]))
     own = done.spent.get(method)
     if own is not None and own.epochs is not None:
@@ -261,7 +261,7 @@ def _among(done: _Comparison, methods: Sequence[str]) -> Command:
     """The command with other METHODs; a rate of learned mixers would be refused without one."""
     command = done.command.with_methods(methods)
     if done.learning.keys().isdisjoint(methods):
-        command = command.without_option(LEARNED_MIN_LR)
+        command = command.without_option(_LEARNED_MIN_LR)
     return command
 
 

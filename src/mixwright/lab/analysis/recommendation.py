@@ -16,9 +16,8 @@ from mixwright.lab.analysis.statistics.dunnett import seeds_to_show
 CLAIM = 0.05
 """Adjusted p-values below it are called a difference."""
 
-MATTERS = 0.01
-"""A difference of accuracy that is worth another run: below a point few would change a recipe."""
-
+# A difference of accuracy that is worth another run: below a point few would change a recipe.
+_MATTERS = 0.01
 _CALIBRATED = 0.005  # ECE by which mixing has to beat temperature scaling, half a point
 _LIKELIER = 0.01  # likelihood loss by which probabilities are worth a word: pages show hundredths
 _LEVEL = 0.0005  # a difference of accuracy that a page calls level
@@ -62,7 +61,7 @@ def recommended(
     if ahead.interval.count == 1:
         gain = ahead.interval.mean > 0
         return Recommendation(choice="unknown", method=leader.method if gain else "")
-    if ahead.interval.mean >= MATTERS and ahead.above == ahead.interval.count:
+    if ahead.interval.mean >= _MATTERS and ahead.above == ahead.interval.count:
         return Recommendation(choice="likely", method=leader.method)
     calm = [
         group
@@ -71,13 +70,13 @@ def recommended(
         and likelihood is not None
         and likelihood.interval.mean <= -_LIKELIER
         and not _sure(top1[group.key], -1)
-        and top1[group.key].interval.mean > -MATTERS
+        and top1[group.key].interval.mean > -_MATTERS
     ]
     if calm:
         best = min(calm, key=lambda group: group.differences["nll"].interval.mean)
         kind: Choice = "scaling" if _scaling_does(best, base) else "calibration"
         return Recommendation(choice=kind, method=best.method)
-    if ahead.interval.mean >= MATTERS:
+    if ahead.interval.mean >= _MATTERS:
         return Recommendation(choice="unknown", method=leader.method)
     if fit.unlearned and ahead.interval.mean >= 0:
         return Recommendation(choice="early")
